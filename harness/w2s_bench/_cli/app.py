@@ -1,0 +1,56 @@
+"""The app and its verbs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from w2s_bench._cli import leaderboard, listing, run, verify
+
+HELP = """Weak-to-strong generalization, benchmarked: every trust function through one protocol.
+
+A weak teacher labels a pool. A trust function scores each weak label; a strong student trains on the half it trusts
+most. The leaderboard says how much of the gap between the weak teacher and ground-truth training that recovered (PGR).
+"""
+EPILOG = """
+**Start here**
+
+`w2s-bench run` — the default suite, three domains on your own processors, a few minutes
+
+`w2s-bench list` — what is installed: suites, domains, trust functions, models, plugins
+
+`w2s-bench run tiny --domain math --trust confidence` — a part of it
+
+`w2s-bench verify leaderboards/tiny --row math/oracle` — compute a published row again and compare
+"""
+
+app = typer.Typer(
+    name="w2s-bench", help=HELP, epilog=EPILOG, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from w2s_bench import __version__
+
+        print(f"w2s-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=HELP, epilog=EPILOG)
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    # The app's own help stands in HELP; a docstring here would replace it.
+
+
+app.command("run")(run.run)
+app.command("list")(listing.list_)
+app.command("leaderboard")(leaderboard.leaderboard)
+app.command("verify")(verify.verify)
+
+
+def main() -> None:
+    """Entry point of `w2s-bench`."""
+    app()

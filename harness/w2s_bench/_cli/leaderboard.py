@@ -1,0 +1,27 @@
+"""`w2s-bench leaderboard`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def leaderboard(
+    results: Annotated[Path, typer.Argument(help="A suite's results folder: suite.yaml and results/DOMAIN/ARM.json.", metavar="DIR")],
+    json_output: Annotated[bool, typer.Option("--json", help="Print the rows as JSON on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Write README.md and the plot anew from the cell files: identical cells give identical bytes."""
+    from w2s_bench._cli.errors import explained
+
+    with explained():
+        from w2s_bench._cli.report import print_leaderboard
+        from w2s_bench.leaderboard import write_leaderboard
+
+        board = write_leaderboard(results)
+        if not quiet:
+            print_leaderboard(board, as_json=json_output)
+            if not json_output:
+                print(f"Wrote {results / 'README.md'}")

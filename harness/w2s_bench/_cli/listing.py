@@ -1,0 +1,81 @@
+"""`w2s-bench list`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+
+class Topic(StrEnum):
+    domains = "domains"
+    trust = "trust"
+    models = "models"
+    suites = "suites"
+    plugins = "plugins"
+
+
+def list_(
+    topic: Annotated[Topic | None, typer.Argument(help="What to list (default: everything).", show_choices=True)] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """What is installed: suites, domains, trust functions, models, and the plugins they come from."""
+    from w2s_bench._cli.errors import explained
+
+    with explained():
+        from w2s_bench.registry import Registry
+
+        registry = Registry.load()
+        tables = {t.value: _rows(t, registry) for t in ([topic] if topic else Topic)}
+        if json_output:
+            import json
+
+            print(json.dumps(tables if topic is None else tables[topic.value], indent=1))
+        else:
+            _print(tables)
+        for problem in registry.problems:
+            typer.secho(f"plugin problem: {problem}", fg=typer.colors.RED, err=True)
+
+
+def _rows(topic: Topic, registry: Any) -> list[dict[str, str]]:
+    if topic is Topic.suites:
+        from w2s_bench.suite import built_in_suites, load_suite
+
+        suites = [load_suite(name) for name in built_in_suites()]
+        return [
+            {"name": s.name, "version": s.version, "domains": ", ".join(d.name.rsplit("/", 1)[-1] for d in s.domains), "summary": s.description}
+            for s in suites
+        ]
+    if topic is Topic.plugins:
+        return [
+            {
+                "name": plugin.distribution,
+                "version": plugin.version,
+                "entry point": plugin.entry_point,
+                "status": plugin.status,
+                "provides": ", ".join(one.name for one in plugin.provides),
+            }
+            for plugin in registry.plugins
+        ]
+    table = {Topic.domains: registry.domains, Topic.trust: registry.trust_functions, Topic.models: registry.models}[topic]
+    rows = [{"name": r.name, "from": f"{r.distribution} {r.version}", "summary": r.summary} for r in table.values()]
+    if topic is Topic.models:
+        rows.append({"name": "hf/REPO@REVISION", "from": "a model hub", "summary": "Any causal language model of the Hugging Face hub, at a pinned commit."})
+        rows.append({"name": "local/FOLDER", "from": "your disk", "summary": "Any causal language model saved by transformers."})
+    return rows
+
+
+def _print(tables: dict[str, list[dict[str, str]]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for name, rows in tables.items():
+        table = Table(title=name, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in rows[0] if rows else ("none installed",):
+            table.add_column(column, overflow="fold", style="cyan" if column == "name" else None, no_wrap=column == "name")
+        for row in rows:
+            table.add_row(*row.values())
+        console.print(table)

@@ -1,0 +1,65 @@
+"""`w2s-bench run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = """
+**Examples**
+
+`w2s-bench run` — the default suite `tiny` with every installed trust function
+
+`w2s-bench run tiny --domain chess --trust confidence --trust probe` — one domain, two trust functions, all controls
+
+`w2s-bench run my-suite.yaml --out results --workers 8` — your own suite file
+
+`w2s-bench run tiny --dry-run` — what would run, what is stored, and nothing else
+
+Results go to `OUT/SUITE/`: `README.md` (the leaderboard), a plot, `suite.yaml`, and one JSON file a cell. What was
+computed once is in the store: a run that was stopped goes on, and one more trust function costs its own students alone.
+Exit codes: 0 done, 1 a cell failed, 2 a mistake in the call or the suite.
+"""
+
+
+def run(
+    suite: Annotated[str, typer.Argument(help="A suite's name (see `w2s-bench list suites`) or the path of a suite file.")] = "tiny",
+    domain: Annotated[list[str] | None, typer.Option("--domain", "-d", help="Run this domain only; repeat for more.", metavar="D")] = None,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option("--trust", "-t", help="Run this trust function only, as NAME or NAME:key=value,…; repeat for more.", metavar="T"),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", help="Seeds to run (default: the suite's).", metavar="N", min=1)] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Parent of the results folder.", metavar="DIR")] = Path("w2s-results"),
+    store: Annotated[
+        Path | None, typer.Option("--store", help="Where computed stages are kept (default: your cache folder, or $W2S_BENCH_STORE).", metavar="DIR")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", help="Processes, one thread each (default: one a processor).", metavar="N", min=1)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and what is stored; compute nothing.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table; errors only.")] = False,
+) -> None:
+    """Take a suite through the whole protocol and write its leaderboard."""
+    from w2s_bench._cli.errors import explained
+
+    with explained():
+        from w2s_bench.api import default_store, execute, make_plan
+
+        planned = make_plan(suite, domains=domain or (), trust=trust or (), seeds=seeds)
+        place = store or default_store()
+        if dry_run:
+            from w2s_bench._cli.report import print_dry_run
+
+            print_dry_run(planned, place, as_json=json_output)
+            raise typer.Exit
+        from w2s_bench._cli.progress import shown_progress
+        from w2s_bench._cli.report import print_report
+
+        with shown_progress(planned.suite.name, quiet=quiet or json_output) as events:
+            report = execute(planned, out=out, store=place, workers=workers, events=events)
+        print_report(report, as_json=json_output, quiet=quiet)
+        raise typer.Exit(0 if report.ok else 1)

@@ -1,0 +1,42 @@
+"""`w2s-bench verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = """
+**Examples**
+
+`w2s-bench verify leaderboards/tiny` — every row
+
+`w2s-bench verify leaderboards/tiny --row math/oracle --row chess/probe` — two rows
+
+A row is `identical` (the same bytes of every result), `within tolerance` (accuracies as close as the suite declared
+beforehand: another machine or library), or it `DIFFERS`; then the exit code is 1.
+"""
+
+
+def verify(
+    results: Annotated[Path, typer.Argument(help="A suite's results folder: suite.yaml and results/DOMAIN/ARM.json.", metavar="DIR")],
+    row: Annotated[list[str] | None, typer.Option("--row", "-r", help="A row to verify; repeat for more (default: all).", metavar="DOMAIN/ARM")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", help="Processes, one thread each (default: one a processor).", metavar="N", min=1)
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print verdicts as JSON on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; verdicts only.")] = False,
+) -> None:
+    """Compute rows of a leaderboard again in a fresh store and compare."""
+    from w2s_bench._cli.errors import explained
+
+    with explained():
+        from w2s_bench._cli.progress import shown_progress
+        from w2s_bench._cli.report import print_verdicts
+        from w2s_bench.verify import verify as compute_again
+
+        with shown_progress(f"verify {results}", quiet=quiet or json_output) as events:
+            verdicts = compute_again(results, row or (), workers=workers, events=events)
+        print_verdicts(verdicts, as_json=json_output)
+        raise typer.Exit(1 if any(v.verdict == "DIFFERS" for v in verdicts) else 0)

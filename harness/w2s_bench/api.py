@@ -1,0 +1,133 @@
+"""`run`: a suite through the whole protocol, from Python as from the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from w2s_bench.cells import Cell
+from w2s_bench.errors import SuiteError
+from w2s_bench.suite import Suite, load_suite
+
+if TYPE_CHECKING:
+    from w2s_bench.executors import Event
+    from w2s_bench.leaderboard import Leaderboard
+    from w2s_bench.pipeline import Plan
+
+RESULTS = Path("w2s-results")
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run left behind: cells (written to `folder`), the leaderboard made of them, and what went wrong."""
+
+    suite: Suite
+    folder: Path
+    cells: tuple[Cell, ...]
+    leaderboard: Leaderboard
+    problems: tuple[str, ...]
+
+    @property
+    def failures(self) -> tuple[tuple[str, int, str], ...]:
+        """(row, seed, reason) of every seed that failed."""
+        return tuple((c.row, s.seed, s.error or "") for c in self.cells for s in c.body.failed)
+
+    @property
+    def ok(self) -> bool:
+        return not self.failures and not self.problems
+
+
+def default_store() -> Path:
+    """The user's cache folder, or what `W2S_BENCH_STORE` names."""
+    from platformdirs import user_cache_path
+
+    return Path(os.environ["W2S_BENCH_STORE"]) if "W2S_BENCH_STORE" in os.environ else user_cache_path("w2s-bench") / "store"
+
+
+def default_workers() -> int:
+    """One worker a processor this process may use; each takes one thread."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def make_plan(suite: str | Path | Suite, *, domains: Sequence[str] = (), trust: Sequence[str] = (), seeds: int | None = None) -> Plan:
+    """What a run would do: every cell with its stages. Raises on any unknown name."""
+    from w2s_bench.pipeline import plan
+    from w2s_bench.registry import Registry
+
+    chosen = suite if isinstance(suite, Suite) else load_suite(suite)
+    if seeds is not None and seeds != chosen.seeds:
+        if seeds < 1:
+            raise SuiteError(f"--seeds {seeds}: at least one seed is needed")
+        chosen = Suite.model_validate({**chosen.model_dump(), "seeds": seeds})
+    return plan(chosen, Registry.load(), domains=domains, trust=trust or None)
+
+
+def run(
+    suite: str | Path | Suite = "tiny",
+    *,
+    domains: Sequence[str] = (),
+    trust: Sequence[str] = (),
+    seeds: int | None = None,
+    out: Path | str = RESULTS,
+    store: Path | str | None = None,
+    workers: int | None = None,
+    events: Callable[[Event], None] = lambda event: None,
+) -> RunReport:
+    """Take a suite through the protocol and write cells, leaderboard and plot to `out/<suite>/`.
+
+    `domains` and `trust` restrict what runs (default: the suite's domains, every installed trust function). Whatever is
+    in the store already is not computed again; a run that was stopped anywhere goes on from there.
+    """
+    planned = make_plan(suite, domains=domains, trust=trust, seeds=seeds)
+    return execute(planned, out=Path(out), store=Path(store) if store else default_store(), workers=workers, events=events)
+
+
+def execute(planned: Plan, *, out: Path, store: Path, workers: int | None, events: Callable[[Event], None]) -> RunReport:
+    """Run a plan and write its results."""
+    from w2s_bench.leaderboard import write_leaderboard
+    from w2s_bench.record import write_atomically
+
+    folder = out / planned.suite.name
+    refuse_other_suite(folder, planned.suite)
+    cells = compute(planned, store=store, workers=workers, events=events)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "suite.yaml", planned.suite.to_yaml())
+    for cell in cells:
+        if not _is_written(cell, folder):
+            cell.write(folder)
+    return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems)
+
+
+def compute(planned: Plan, *, store: Path, workers: int | None, events: Callable[[Event], None]) -> tuple[Cell, ...]:
+    """The cells of a plan, from what is stored and what has to run."""
+    from w2s_bench.collect import Results, cell_of
+    from w2s_bench.executors.local import LocalExecutor
+    from w2s_bench.store import Store
+
+    executor = LocalExecutor(workers if workers is not None else default_workers())
+    results = Results(executor.run(planned.targets(), Store(store), events))
+    return tuple(cell_of(cell, results) for cell in planned.cells)
+
+
+def refuse_other_suite(folder: Path, suite: Suite) -> None:
+    """A results folder holds one suite; say so before computing anything for nothing."""
+    path = folder / "suite.yaml"
+    if path.is_file() and load_suite(path).digest != suite.digest:
+        raise SuiteError(
+            f"{folder} holds results of another suite {suite.name!r} (changed, or run with other --seeds); "
+            "give another --out, or move that folder away"
+        )
+
+
+def _is_written(cell: Cell, folder: Path) -> bool:
+    """Whether the same body lies there already; then its provenance, of the run that made it, stays."""
+    from w2s_bench.cells import read_cell
+    from w2s_bench.errors import CellError
+
+    try:
+        return read_cell(cell.path(folder)).digest == cell.digest
+    except CellError:
+        return False  # none yet, or altered: written anew

@@ -1,0 +1,147 @@
+"""Arms: the ways of choosing what the student trains on. Controls and references belong to the harness, not to plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from w2s_bench import selection, training, trust
+from w2s_bench.cells import ArmRef, PluginRef
+from w2s_bench.protocol import SeedGraph, Student
+from w2s_bench.stages import Stage
+from w2s_bench.types import Need
+
+if TYPE_CHECKING:
+    from w2s_bench.hookspecs import TrustFunction
+
+
+@dataclass(frozen=True)
+class ArmStages:
+    """An arm's stages for one domain and seed; None where the arm has no such step."""
+
+    student: Student
+    rows: Stage | None = None
+    kept: Stage | None = None
+    scores: Stage | None = None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm's identity and how it hangs onto a seed's graph. `gold` says that it trains on gold, not on weak labels."""
+
+    ref: ArmRef
+    build: Callable[[SeedGraph], ArmStages]
+    plugin: PluginRef | None = None
+    gold: bool = False
+
+
+def references() -> list[Arm]:
+    """`weak` (the teacher), `base` (the untuned student), `ceiling` (the student trained on the pool's gold)."""
+
+    def weak(graph: SeedGraph) -> ArmStages:
+        split = graph.suite.evaluate_on
+        return ArmStages(Student(graph.teacher_weights, graph.weak_labels(split), graph.label_grades(split)))
+
+    def base(graph: SeedGraph) -> ArmStages:
+        return ArmStages(graph.student(None, "base"))
+
+    def ceiling(graph: SeedGraph) -> ArmStages:
+        rows = training.gold_rows(graph.subset("transfer"), graph.gold("transfer"), None, graph.label("ceiling's rows"))
+        return ArmStages(graph.student(rows, "ceiling"), rows)
+
+    return [
+        Arm(ArmRef(name="weak", kind="reference", supervision="none"), weak),
+        Arm(ArmRef(name="base", kind="reference", supervision="none"), base),
+        Arm(ArmRef(name="ceiling", kind="reference", supervision="privileged", coverage=1.0), ceiling, gold=True),
+    ]
+
+
+def controls(coverage: float) -> list[Arm]:
+    """`naive`, `random`, `oracle`, `gold_trust_set`, `gold_random`, at the suite's coverage."""
+
+    def random_rows(graph: SeedGraph) -> Stage:
+        labels = graph.weak_labels("transfer")
+        return selection.random(labels, coverage=coverage, seed=graph.stream("random"), label=graph.label("random rows"))
+
+    def naive(graph: SeedGraph) -> ArmStages:
+        return _on_weak_labels(graph, None, "naive")
+
+    def random(graph: SeedGraph) -> ArmStages:
+        return _on_weak_labels(graph, random_rows(graph), "random")
+
+    def oracle(graph: SeedGraph) -> ArmStages:
+        grades = graph.label_grades("transfer")
+        kept = selection.oracle(grades, coverage=coverage, seed=graph.stream("oracle"), label=graph.label("oracle's rows"))
+        return _on_weak_labels(graph, kept, "oracle")
+
+    def gold_trust_set(graph: SeedGraph) -> ArmStages:
+        return ArmStages(graph.student(graph.trust_gold_rows, "gold_trust_set"), graph.trust_gold_rows)
+
+    def gold_random(graph: SeedGraph) -> ArmStages:
+        kept = random_rows(graph)
+        rows = training.gold_rows(graph.subset("transfer"), graph.gold("transfer"), kept, graph.label("gold of random rows"))
+        return ArmStages(graph.student(rows, "gold_random"), rows, kept)
+
+    def control(name: str, build: Callable[[SeedGraph], ArmStages], supervision: Any, share: float | None, gold: bool = False) -> Arm:
+        return Arm(ArmRef(name=name, kind="control", supervision=supervision, coverage=share), build, gold=gold)
+
+    return [
+        control("naive", naive, "none", 1.0),
+        control("random", random, "none", coverage),
+        control("oracle", oracle, "privileged", coverage),
+        control("gold_trust_set", gold_trust_set, "trust_set", None, gold=True),
+        control("gold_random", gold_random, "privileged", coverage, gold=True),
+    ]
+
+
+def trust_arm(name: str, parameters: Mapping[str, Any], function: TrustFunction, plugin: PluginRef, coverage: float) -> Arm:
+    """The arm of one trust function: score the pool, keep the top `coverage`."""
+    needs: tuple[Need, ...] = tuple(function.needs)
+    supervision = function.supervision
+    written = ",".join(f"{key}={value}" for key, value in sorted(parameters.items()))
+    arm_name = f"{name}:{written}" if written else name
+    identity = {
+        "name": name,
+        "parameters": dict(parameters),
+        "supervision": supervision,
+        "needs": [str(need) for need in needs],
+        "plugin": plugin.model_dump(),
+    }
+
+    def build(graph: SeedGraph) -> ArmStages:
+        privileged = supervision == "privileged"
+        pool = graph.evidence(needs, "transfer", with_grades=False, with_gold=privileged)
+        fitted = None
+        if supervision != "none":
+            fitted = graph.evidence(needs, "trust", with_grades=True, with_gold=privileged)
+        short = arm_name.removeprefix("w2s-bench/")
+        scores = trust.score(
+            identity,
+            pool,
+            fitted,
+            salt=f"{graph.facts.spec.name} {graph.seed}",
+            seed=graph.stream(f"trust function {arm_name}"),
+            label=graph.label(f"scores of {short}"),
+        )
+        kept = selection.top(
+            graph.weak_labels("transfer"), scores, coverage=coverage, seed=graph.stream("ties"), label=graph.label(f"rows kept by {short}")
+        )
+        stages = _on_weak_labels(graph, kept, short)
+        return ArmStages(stages.student, stages.rows, kept, scores)
+
+    ref = ArmRef(
+        name=arm_name,
+        kind="trust_function",
+        supervision=supervision,
+        trust_function=name,
+        parameters=dict(parameters),
+        selection="top",
+        coverage=coverage,
+    )
+    return Arm(ref, build, plugin)
+
+
+def _on_weak_labels(graph: SeedGraph, kept: Stage | None, name: str) -> ArmStages:
+    rows = training.weak_rows(graph.subset("transfer"), graph.weak_labels("transfer"), kept, graph.label(f"rows of {name}"))
+    return ArmStages(graph.student(rows, name), rows, kept)

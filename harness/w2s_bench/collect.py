@@ -1,0 +1,179 @@
+"""Results of stages → cells. Gold is read here, after every score, row and weight is settled."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from w2s_bench.arms import ArmStages
+from w2s_bench.cells import Cell, CellBody, DomainRef, ModelRef, SeedResult, SuiteRef
+from w2s_bench.evaluation import read_grades
+from w2s_bench.executors import Done, Failed, Outcome
+from w2s_bench.pipeline import PlannedCell
+from w2s_bench.protocol import SeedGraph
+from w2s_bench.record import digest_of, pack_bits, read_json, read_records, read_rows
+from w2s_bench.selection import SCORES
+from w2s_bench.splits import ITEMS
+from w2s_bench.stages import Stage, walk
+from w2s_bench.statistics import auroc
+from w2s_bench.training import KEPT, ROWS
+from w2s_bench.types import Item
+
+Outcomes = Mapping[str, Outcome]
+_PACKAGES = ("torch", "transformers", "tokenizers", "lm_eval", "datasets", "peft", "numpy", "scipy", "w2s-bench")
+
+
+class Results:
+    """Outcomes of a run with the files behind them, each read once."""
+
+    def __init__(self, outcomes: Outcomes) -> None:
+        self.outcomes = outcomes
+        self._items: dict[Path, list[Item]] = {}
+        self._grades: dict[Path, dict[str, bool]] = {}
+
+    def failure(self, stage: Stage) -> Failed | None:
+        outcome = self.outcomes[stage.node]
+        return outcome if isinstance(outcome, Failed) else None
+
+    def folder(self, stage: Stage) -> Path:
+        outcome = self.outcomes[stage.node]
+        assert isinstance(outcome, Done), f"{stage.label} has no result"
+        return outcome.result.path
+
+    def content(self, stage: Stage) -> str:
+        outcome = self.outcomes[stage.node]
+        assert isinstance(outcome, Done), f"{stage.label} has no result"
+        return outcome.result.content
+
+    def items(self, subset: Stage) -> list[Item]:
+        path = self.folder(subset)
+        if path not in self._items:
+            self._items[path] = read_records(path / ITEMS, Item)
+        return self._items[path]
+
+    def grades(self, stage: Stage) -> dict[str, bool]:
+        path = self.folder(stage)
+        if path not in self._grades:
+            self._grades[path] = read_grades(path)
+        return self._grades[path]
+
+
+def cell_of(cell: PlannedCell, results: Results) -> Cell:
+    """The cell file of a planned cell, failed seeds with their reasons."""
+    suite = cell.graphs[0].suite
+    facts, seeds = cell.facts, []
+    items: list[str] = []
+    for graph, own in zip(cell.graphs, cell.stages, strict=True):
+        failed = next((f for stage in cell.targets() if _belongs(stage, graph, own) and (f := results.failure(stage))), None)
+        if failed:
+            seeds.append(SeedResult(seed=graph.seed, error=f"{failed.stage} failed: {failed.reason}"))
+            continue
+        items = [item.id for item in results.items(graph.subset(suite.evaluate_on))]
+        seeds.append(_seed_result(cell, graph, own, results))
+    body = CellBody(
+        suite=SuiteRef(name=suite.name, version=suite.version, digest=suite.digest, evaluate_on=suite.evaluate_on),
+        protocol=suite.protocol,
+        domain=DomainRef(name=facts.domain["name"], version=facts.domain["version"], fingerprint=facts.domain["fingerprint"]),
+        teacher=ModelRef(name=facts.teacher["name"], fingerprint=facts.teacher["fingerprint"]),
+        student=ModelRef(name=facts.student["name"], fingerprint=facts.student["fingerprint"]),
+        arm=cell.arm.ref,
+        plugin=cell.arm.plugin,
+        items=len(items),
+        items_digest=digest_of(items),
+        seeds=tuple(seeds),
+    )
+    return Cell.of(body, {**environment(), "cost": _cost(cell, results)})
+
+
+def _belongs(stage: Stage, graph: SeedGraph, own: ArmStages) -> bool:
+    mine = {own.student.grades.node, graph.subset(graph.suite.evaluate_on).node, graph.subset("transfer").node, graph.label_grades("transfer").node}
+    return stage.node in mine
+
+
+def _seed_result(cell: PlannedCell, graph: SeedGraph, own: ArmStages, results: Results) -> SeedResult:
+    arm, suite = cell.arm, graph.suite
+    grades = results.grades(own.student.grades)
+    evaluated = results.items(graph.subset(suite.evaluate_on))
+    correct = np.array([grades[item.id] for item in evaluated], dtype=np.bool_)
+    facts: dict[str, Any] = {"by_stratum": _share_by_stratum(evaluated, grades)}
+    digests: dict[str, str] = {}
+    diagnostics: dict[str, Any] = {}
+    if arm.ref.name != "base":
+        digests["weak_labels"] = results.content(graph.weak_labels("transfer"))
+    if own.student.weights is not None:
+        digests["student" if arm.ref.name != "weak" else "teacher"] = results.content(own.student.weights)
+    if arm.ref.name == "weak":
+        diagnostics["label_accuracy"] = float(np.mean(list(results.grades(graph.label_grades("transfer")).values())))
+    if own.rows is not None:
+        rows = [row["id"] for row in read_rows(results.folder(own.rows) / ROWS)]
+        digests["kept"] = digest_of(rows)
+        facts["kept"] = len(rows)
+        facts["shortfall"] = read_json(results.folder(own.kept) / KEPT)["shortfall"] if own.kept else 0
+        facts["purity"] = 1.0
+        if not arm.gold:
+            right = results.grades(graph.label_grades("transfer"))
+            facts["purity"] = float(np.mean([right[i] for i in rows]))
+        if arm.ref.name != "gold_trust_set":
+            pool = results.items(graph.subset("transfer"))
+            facts["coverage"] = len(rows) / len(pool)
+            kept = set(rows)
+            diagnostics["kept_by_stratum"] = _share_by_stratum(pool, {item.id: item.id in kept for item in pool})
+    if own.scores is not None:
+        scores = read_json(results.folder(own.scores) / SCORES)
+        right = results.grades(graph.label_grades("transfer"))
+        diagnostics["auroc"] = auroc(np.array([scores[i] for i in right]), np.array(list(right.values()), dtype=np.bool_))
+    return SeedResult(
+        seed=graph.seed, accuracy=float(correct.mean()), correct=pack_bits(correct), diagnostics=diagnostics, digests=digests, **facts
+    )
+
+
+def _share_by_stratum(items: list[Item], true: Mapping[str, bool]) -> dict[str, float]:
+    strata = sorted({item.stratum for item in items})
+    return {s: float(np.mean([true[item.id] for item in items if item.stratum == s])) for s in strata}
+
+
+def _cost(cell: PlannedCell, results: Results) -> dict[str, Any]:
+    """What the arm's stages took when they ran, shared ones included: wall and processor seconds."""
+    done = [outcome.result for stage in walk(cell.targets()) if isinstance(outcome := results.outcomes[stage.node], Done)]
+    return {"seconds": round(sum(r.seconds for r in done), 2), "cpu_seconds": round(sum(r.cpu_seconds for r in done), 2), "stages": len(done)}
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Where a cell was made; outside its digest."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "packages": versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "threads_per_worker": 1,
+        "visible_cpus": os.cpu_count(),
+        "git": _git_state(),
+    }
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit and dirty flag of the checkout the harness runs from; None for an installed wheel."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+        status = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None  # no git, or no commit yet: provenance says so by its absence
+    return {"commit": commit, "dirty": bool(status.strip())}

@@ -1,0 +1,64 @@
+"""Every error the harness raises on purpose. A user's mistake never shows a traceback; it shows one of these."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class W2SBenchError(Exception):
+    """Base of all errors raised on purpose; the message names the value, what was expected and the next step."""
+
+    exit_code = 2
+
+
+class SuiteError(W2SBenchError):
+    """A suite file that cannot be read, has unknown keys, or asks for what a domain cannot give."""
+
+
+class UnknownNameError(W2SBenchError):
+    """A name that nothing registered; carries the nearest names that exist."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.kind, self.name, self.known = kind, name, tuple(sorted(known))
+        bare = {k.rsplit("/", 1)[-1]: k for k in self.known}
+        near = difflib.get_close_matches(name, [*self.known, *bare], n=3, cutoff=0.5)
+        near = list(dict.fromkeys(bare.get(n, n) for n in near))
+        message = f"unknown {kind} {name!r}"
+        message += f"; did you mean {' or '.join(near)}?" if near else ""
+        message += f" Known: {', '.join(self.known) or 'none'}."
+        super().__init__(f"{message} {hint}".rstrip())
+
+
+class PluginError(W2SBenchError):
+    """A plugin that is broken, duplicated or misspelt; names entry point, distribution and version."""
+
+
+class LeakError(W2SBenchError):
+    """Two splits share a canonical key: the same question would be both seen and asked."""
+
+
+class EvidenceError(W2SBenchError):
+    """A trust function read evidence that it did not declare or may not see."""
+
+
+class TrustFunctionError(W2SBenchError):
+    """A trust function raised, or returned something that is not one finite score a row."""
+
+
+class ModelError(W2SBenchError):
+    """A model that cannot be found, loaded, or used for what the suite asks of it."""
+
+
+class StoreError(W2SBenchError):
+    """The store cannot be read or written (permissions, a full disk)."""
+
+
+class CellError(W2SBenchError):
+    """A cell file that is missing, malformed, of another schema, or altered after it was written."""
+
+
+class VerificationError(W2SBenchError):
+    """A row that was run again and differs."""
+
+    exit_code = 1

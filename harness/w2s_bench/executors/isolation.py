@@ -1,0 +1,87 @@
+"""Each stage meets the same process state, whatever ran before it in the same worker."""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+#: One thread a worker: sums are added in one order, and workers do not fight for cores. Read by the libraries when they
+#: are loaded, so this is set before a worker starts. The hash seed fixes the order in which sets of strings are walked.
+WORKER_ENVIRONMENT: Mapping[str, str] = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    "PYTHONHASHSEED": "0",
+}
+
+
+@contextmanager
+def isolated(key: str) -> Iterator[None]:
+    """Seed every global generator from a stage's key; give environment and working directory back afterwards.
+
+    Stages draw from generators of their own; this is for the libraries and plugins that do not.
+    """
+    import numpy as np
+
+    seed = int(key[:8], 16)
+    environment, folder = dict(os.environ), Path.cwd()
+    random.seed(seed)
+    np.random.seed(seed)
+    _TorchSetup.seed = seed
+    if (torch := sys.modules.get("torch")) is not None:
+        _set_up_torch(torch, seed)
+    try:
+        yield
+    finally:
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
+        os.chdir(folder)
+
+
+def watch_for_torch() -> None:
+    """Make torch deterministic in the moment a stage first imports it; many workers never do, and it takes seconds."""
+    sys.meta_path.insert(0, _TorchSetup())
+
+
+def _set_up_torch(torch: Any, seed: int) -> None:
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
+    torch.manual_seed(seed)
+
+
+class _TorchSetup(importlib.abc.MetaPathFinder):
+    """Finds torch as Python would, and sets it up once it is loaded: otherwise the first stage to import torch would run
+    with torch's own seed and threads, and later ones with ours."""
+
+    seed = 0
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "torch":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def load_and_set_up(module: ModuleType) -> None:
+                load(module)
+                _set_up_torch(module, _TorchSetup.seed)
+
+            spec.loader.exec_module = load_and_set_up  # type: ignore[method-assign]
+        return spec

@@ -1,0 +1,174 @@
+"""A stored result's manifest: what a stage's result depends on, what its files are, and whether they still are that."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from w2s_bench.errors import W2SBenchError
+from w2s_bench.record import canonical_json, digest_of, file_digest
+from w2s_bench.stages import Stage
+from w2s_bench.types import JSON
+
+MANIFEST = "manifest.json"
+#: Part of every key: raised when the layout of a result changes, so that old results are passed by, not called damaged.
+LAYOUT = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one stage wrote: a folder whose every file was just checked, and what it cost to make."""
+
+    path: Path
+    key: str
+    content: str  # digest over (relative path, SHA-256) of the files: equal contents are interchangeable
+    files: Mapping[str, str]  # relative path → SHA-256
+    seconds: float
+    cpu_seconds: float
+    created: str  # ISO 8601, UTC
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A stored result that is not what was written; it was removed."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"stored result {self.path} is damaged: {self.reason}; it was removed and is computed again"
+
+
+@functools.cache
+def _installed_version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        raise W2SBenchError(
+            f"a stage depends on the library {distribution!r}, which is not installed; pip install {distribution}"
+        ) from None
+
+
+def identity(stage: Stage, input_contents: Mapping[str, str]) -> dict[str, JSON]:
+    return {
+        "layout": LAYOUT,
+        "stage": stage.name,
+        "version": stage.version,
+        "params": stage.params,
+        "libraries": {name: _installed_version(name) for name in stage.libraries},
+        "inputs": dict(input_contents),
+    }
+
+
+def key_of(stage: Stage, input_contents: Mapping[str, str]) -> str:
+    """Everything a result depends on, as one digest; `input_contents` holds the content digest of each input.
+
+    Inputs count by content, not by how they were made: stages that keep the same rows share what is computed from them.
+    """
+    return digest_of(identity(stage, input_contents))
+
+
+def check(folder: Path) -> Result | Damage | None:
+    """Read every byte of a result and compare it with the manifest; None if there is no such folder."""
+    try:
+        text = (folder / MANIFEST).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return Damage(folder, f"{MANIFEST} is missing") if folder.is_symlink() or folder.exists() else None
+    try:
+        manifest = json.loads(text)
+        facts = {name: value for name, value in manifest.items() if name != "manifest"}
+        intact = text == _render(facts) and digest_of(facts["identity"]) == folder.name
+    except (ValueError, AttributeError, KeyError, RecursionError):
+        intact = False
+    if not intact:
+        return Damage(folder, f"{MANIFEST} is not what was written ({len(text)} bytes)")
+    expected: dict[str, dict[str, JSON]] = facts["files"]
+    try:
+        present = _files(folder)
+    except _NotPlainError as error:
+        return Damage(folder, str(error))
+    present.discard(MANIFEST)
+    if present != expected.keys():
+        name = min(present ^ expected.keys())
+        return Damage(folder, f"{name} is missing" if name in expected else f"{name} was added")
+    for name, facts_of_file in expected.items():
+        path = folder / name
+        if (size := path.stat().st_size) != facts_of_file["bytes"]:
+            return Damage(folder, f"{name} has {size} bytes, not {facts_of_file['bytes']}")
+        if (digest := file_digest(path)) != facts_of_file["sha256"]:
+            return Damage(folder, f"{name} has SHA-256 {digest[:12]}…, not {facts_of_file['sha256'][:12]}…")
+    return result_of(folder, facts)
+
+
+def seal(folder: Path, what: Mapping[str, JSON], seconds: float, cpu_seconds: float) -> dict[str, JSON]:
+    """Write the manifest of a finished result; its files reach the disk before it is renamed into place."""
+    names = _files(folder)
+    if MANIFEST in names:
+        raise W2SBenchError(f"stage {what['stage']!r} wrote {MANIFEST}, which is the store's own; use another name")
+    files = {}
+    for name in sorted(names):
+        with (folder / name).open("rb") as file:
+            os.fsync(file.fileno())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            files[name] = {"sha256": digest, "bytes": file.tell()}
+    facts: dict[str, JSON] = {
+        "identity": what,
+        "files": files,
+        "content": digest_of([[name, files[name]["sha256"]] for name in sorted(files)]),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 6),
+        "cpu_seconds": round(cpu_seconds, 6),
+    }
+    facts = dict(json.loads(canonical_json(facts)))  # as a reader will see it
+    with (folder / MANIFEST).open("wb") as file:
+        file.write(_render(facts))
+        file.flush()
+        os.fsync(file.fileno())
+    return facts
+
+
+def _render(facts: Mapping[str, JSON]) -> bytes:
+    """A manifest's only valid bytes: sorted, and closed by its own digest, so that no byte of it can change unseen."""
+    closed = {**facts, "manifest": digest_of(facts)}
+    return (json.dumps(closed, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def result_of(folder: Path, facts: Mapping[str, JSON]) -> Result:
+    return Result(
+        path=folder,
+        key=folder.name,
+        content=facts["content"],
+        files={name: entry["sha256"] for name, entry in facts["files"].items()},
+        seconds=facts["seconds"],
+        cpu_seconds=facts["cpu_seconds"],
+        created=facts["created"],
+    )
+
+
+class _NotPlainError(W2SBenchError):
+    """A link, a pipe or a device where a result's files are: its content would not be what was stored."""
+
+
+def _files(folder: Path) -> set[str]:
+    """Relative paths of all files below, with forward slashes. Empty folders do not count."""
+    names: set[str] = set()
+    pending = [""]
+    while pending:
+        below = pending.pop()
+        with os.scandir(folder / below) as entries:
+            for entry in entries:
+                name = f"{below}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(f"{name}/")
+                elif entry.is_file(follow_symlinks=False):
+                    names.add(name)
+                else:
+                    raise _NotPlainError(f"{name} is neither a plain file nor a folder: write plain files")
+    return names

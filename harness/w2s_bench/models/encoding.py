@@ -1,0 +1,90 @@
+"""Text → token ids, exactly as lm-eval's `HFLM` makes them, so that training and scoring see what lm-eval scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from w2s_bench.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Token ids of a prompt and of the completion scored after it."""
+
+    prompt: tuple[int, ...]
+    completion: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.completion)
+
+
+def encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Ids with the tokenizer's own special tokens, but no second BOS before a text that starts with one."""
+    if not texts:
+        return []
+    bos = getattr(tokenizer, "bos_token", None)
+    starts_with_bos = bool(bos) and texts[0].startswith(bos)
+    ids: list[list[int]] = tokenizer(list(texts), **({"add_special_tokens": False} if starts_with_bos else {}))["input_ids"]
+    return ids
+
+
+def encode_pairs(tokenizer: Any, texts: Sequence[tuple[str, str]], *, max_length: int, ended: Sequence[bool] | None = None) -> list[Pair]:
+    """(prompt, completion) texts → ids. Trailing spaces of a prompt go to the completion; the joined text is tokenized
+    and cut at the prompt's own length. `ended` appends the end-of-sequence token where true.
+
+    A pair longer than `max_length`, which lm-eval would cut on the left with a warning, is an error.
+    """
+    moved = [_move_spaces(prompt, completion) for prompt, completion in texts]
+    distinct = list(dict.fromkeys(prompt for prompt, _ in moved))
+    prompt_ids = dict(zip(distinct, encode(tokenizer, distinct), strict=True))
+    whole_ids = encode(tokenizer, [prompt + completion for prompt, completion in moved])
+    pairs = []
+    for number, ((prompt, completion), whole) in enumerate(zip(moved, whole_ids, strict=True)):
+        before = prompt_ids[prompt]
+        after = whole[len(before) :]
+        if ended is not None and ended[number]:
+            after = [*after, _eos(tokenizer)]
+        if not before or not after:
+            raise ModelError(f"prompt {prompt!r} with completion {completion!r} has no tokens on one side; neither may be empty")
+        if len(before) + len(after) > max_length:
+            raise ModelError(
+                f"prompt and completion take {len(before) + len(after)} tokens, the model reads {max_length}: {prompt[:80]!r}…; "
+                "shorten the items or take a model with a longer context"
+            )
+        pairs.append(Pair(tuple(before), tuple(after)))
+    return pairs
+
+
+def _move_spaces(prompt: str, completion: str) -> tuple[str, str]:
+    kept = prompt.rstrip()
+    return kept, prompt[len(kept) :] + completion
+
+
+def _eos(tokenizer: Any) -> int:
+    if tokenizer.eos_token_id is None:
+        raise ModelError("the tokenizer has no end-of-sequence token, which ends a generated answer; set eos_token and save it again")
+    return int(tokenizer.eos_token_id)
+
+
+def max_length_of(model: Any) -> int:
+    """Positions the model reads at most."""
+    for name in ("max_position_embeddings", "n_positions", "n_ctx"):
+        length = getattr(model.config, name, None)
+        if length:
+            return int(length)
+    return 1 << 30
+
+
+def length_batches(lengths: Sequence[int], *, max_tokens: int) -> Iterator[list[int]]:
+    """Indices in batches of like length, each at most `max_tokens` with its padding (a longer row is a batch of one)."""
+    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+    batch: list[int] = []
+    for i in order:
+        if batch and (len(batch) + 1) * lengths[i] > max_tokens:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch

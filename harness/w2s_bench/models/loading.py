@@ -1,0 +1,90 @@
+"""Where models come from: a directory on disk, or a pinned revision of a model hub. No torch until `load`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from w2s_bench.errors import ModelError
+from w2s_bench.record import file_digest
+
+_WEIGHTS = (".safetensors",)
+_READ = (*_WEIGHTS, ".json", ".txt", ".model", ".jinja")
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A causal language model saved by transformers: `config.json`, `*.safetensors`, tokenizer files."""
+
+    name: str
+    path: Path
+
+    def __post_init__(self) -> None:
+        if not (self.path / "config.json").is_file():
+            raise ModelError(f"model {self.name!r}: no config.json in {self.path}; give a folder written by save_pretrained")
+        if not list(self.path.glob("*.safetensors")):
+            raise ModelError(f"model {self.name!r}: no .safetensors in {self.path}; save it with save_pretrained (pickled weights are refused)")
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the names and contents of the files that loading reads."""
+        return _folder_digest(self.path, tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in _files(self.path)))
+
+    def load(self) -> tuple[Any, Any]:
+        """(model in float32 and evaluation mode, tokenizer)."""
+        return _load(str(self.path), self.name)
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A causal language model of the Hugging Face hub at one pinned revision."""
+
+    repo: str
+    revision: str
+
+    @property
+    def name(self) -> str:
+        return f"hf/{self.repo}@{self.revision}"
+
+    def fingerprint(self) -> str:
+        """A full commit hash already names the content; anything else (a branch, a tag) is refused, for it can move."""
+        if len(self.revision) != 40 or set(self.revision) - set("0123456789abcdef"):
+            raise ModelError(f"model {self.name!r}: revision {self.revision!r} can move; give the 40 hexadecimal digits of a commit")
+        return hashlib.sha256(self.name.encode()).hexdigest()
+
+    def load(self) -> tuple[Any, Any]:
+        """(model in float32 and evaluation mode, tokenizer); downloads what the cache lacks."""
+        self.fingerprint()
+        from huggingface_hub import snapshot_download
+
+        try:
+            folder = snapshot_download(self.repo, revision=self.revision, allow_patterns=[f"*{suffix}" for suffix in _READ])
+        except Exception as error:  # noqa: BLE001  # the hub client raises many kinds; all mean the same to the user
+            raise ModelError(f"model {self.name!r} cannot be fetched: {error}; check repo and revision, or give a local folder") from error
+        return _load(folder, self.name)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in _READ and p.name != "training.json")
+
+
+@cache
+def _folder_digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
+    # Cached by names, times and sizes: a suite asks for the same fingerprint many times.
+    return hashlib.sha256("".join(f"{name} {file_digest(folder / name)}\n" for name, _, _ in stamp).encode()).hexdigest()
+
+
+def _load(folder: str, name: str) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(f"model {name!r} cannot be loaded from {folder}: {error}") from error
+    return model.eval(), tokenizer

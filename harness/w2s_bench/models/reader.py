@@ -1,0 +1,145 @@
+"""A loaded model, tuned or not, and what the protocol asks of it: answers, readings of labels, training, weights on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from w2s_bench.errors import ModelError
+from w2s_bench.hookspecs import LanguageModel
+from w2s_bench.models import finetuning, scoring
+from w2s_bench.models.encoding import Pair, encode_pairs, max_length_of
+from w2s_bench.models.generation import Generated, generate
+from w2s_bench.record import read_arrays, write_arrays
+from w2s_bench.types import Item, TrainingRow
+
+WEIGHTS = "weights.safetensors"
+Recipe = Literal["full", "lora", "probe"]
+
+
+@dataclass
+class Reader:
+    """A causal language model with its tokenizer; `head` is there where it was tuned by `probe`."""
+
+    model: Any
+    tokenizer: Any
+    head: dict[str, NDArray[np.float32]] | None = None
+
+    def choice_scores(self, items: Sequence[Item]) -> list[NDArray[np.float64]]:
+        """(options,) an item: the summed log-probability of each option's tokens, or the probe's logit."""
+        texts = [(item.prompt, choice) for item in items for choice in _choices(item)]
+        cuts = np.cumsum([len(_choices(item)) for item in items])[:-1]
+        pairs = self._pairs(texts)
+        if self.head is None:
+            flat = np.array([logprobs.sum() for logprobs in scoring.token_logprobs(self.model, pairs)])
+        else:
+            states = scoring.hidden_states(self.model, pairs, -1)
+            flat = ((states - self.head["head.mean"]) / self.head["head.scale"] @ self.head["head.weight"]).astype(np.float64)
+        return np.split(flat, cuts)
+
+    def generate(self, items: Sequence[Item], *, max_new_tokens: int, until: Sequence[str]) -> list[Generated]:
+        """One greedy answer an item."""
+        self._refuse_head("generate answers")
+        prompts = [item.prompt for item in items]
+        return generate(self.model, self.tokenizer, prompts, max_new_tokens=max_new_tokens, until=until)
+
+    def label_logprobs(self, rows: Sequence[TrainingRow]) -> list[NDArray[np.float64]]:
+        """One natural log-probability a token of each row's completion (and of its end, where it ended)."""
+        self._refuse_head("give token log-probabilities")
+        return scoring.token_logprobs(self.model, self._row_pairs(rows))
+
+    def hidden_states(self, rows: Sequence[TrainingRow], layer: int | Literal["all"]) -> NDArray[np.float32]:
+        """State of the last token of prompt + completion (the end token left out): (n, d), or (n, layers + 1, d)."""
+        count = getattr(self.model.config, "num_hidden_layers", None)
+        if isinstance(layer, int) and count is not None and not -count - 1 <= layer <= count:
+            raise ModelError(f"layer {layer} of a model with layers 0 (embedding) to {count}; give one of these, -1, or 'all'")
+        return scoring.hidden_states(self.model, self._pairs([(row.prompt, row.completion) for row in rows]), layer)
+
+    def train(
+        self, rows: Sequence[TrainingRow], *, recipe: Recipe, steps: int, batch_size: int, learning_rate: float, lora_rank: int, seed: int
+    ) -> list[float]:
+        """Train on `rows` in place; returns the loss of every step."""
+        if not rows:
+            raise ModelError("no rows to train on; raise the coverage or the size of the split")
+        if recipe == "probe":
+            return self._train_head(rows, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
+        pairs = self._row_pairs(rows)
+        if recipe == "lora":
+            self.model = finetuning.add_lora(self.model, rank=lora_rank, seed=seed)
+        return finetuning.finetune(self.model, pairs, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
+
+    def _train_head(self, rows: Sequence[TrainingRow], **settings: Any) -> list[float]:
+        if any(row.choices is None or row.index is None for row in rows):
+            raise ModelError("recipe 'probe' chooses among options; this domain generates its answers: take 'full' or 'lora'")
+        pairs = self._pairs([(row.prompt, choice) for row in rows for choice in row.choices or ()])
+        states = scoring.hidden_states(self.model, pairs, -1)
+        offsets = np.concatenate([[0], np.cumsum([len(row.choices or ()) for row in rows])]).astype(np.int64)
+        labels = np.array([row.index for row in rows], dtype=np.int64)
+        self.head, losses = finetuning.train_head(states, offsets, labels, **settings)
+        return losses
+
+    def save_weights(self, folder: Path, *, recipe: Recipe) -> None:
+        """What training changed, in `weights.safetensors`: every tensor (`full`), the adapter (`lora`), the head (`probe`)."""
+        if recipe == "probe":
+            assert self.head is not None, "a probe is saved after it was trained"
+            write_arrays(folder / WEIGHTS, self.head)
+            return
+        from safetensors.torch import save_file
+
+        if recipe == "lora":
+            from peft import get_peft_model_state_dict
+
+            state = get_peft_model_state_dict(self.model)
+        else:
+            tied = set(getattr(self.model, "_tied_weights_keys", None) or ()) if self.model.config.tie_word_embeddings else set()
+            state = {name: tensor for name, tensor in self.model.state_dict().items() if name not in tied}
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(state.items())}, folder / WEIGHTS)
+
+    def _row_pairs(self, rows: Sequence[TrainingRow]) -> list[Pair]:
+        texts = [(row.prompt, row.completion) for row in rows]
+        return encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model), ended=[row.ended for row in rows])
+
+    def _pairs(self, texts: Sequence[tuple[str, str]]) -> list[Pair]:
+        return encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model))
+
+    def _refuse_head(self, what: str) -> None:
+        if self.head is not None:
+            raise ModelError(f"a model tuned by 'probe' has a head over options and cannot {what}; take 'full' or 'lora'")
+
+
+def load_reader(source: LanguageModel, weights: Path | None = None, *, recipe: Recipe = "full", lora_rank: int = 8) -> Reader:
+    """The model as its source gives it, or with the weights that `save_weights` left in the folder `weights`."""
+    model, tokenizer = source.load()
+    if torch.cuda.is_available():
+        model = model.to("cuda")
+    if weights is None:
+        return Reader(model, tokenizer)
+    if recipe == "probe":
+        head = {name: array.astype(np.float32) for name, array in read_arrays(weights / WEIGHTS).items()}
+        return Reader(model, tokenizer, head)
+    from safetensors.torch import load_file
+
+    state = load_file(weights / WEIGHTS)
+    if recipe == "lora":
+        from peft import set_peft_model_state_dict
+
+        model = finetuning.add_lora(model, rank=lora_rank, seed=0)
+        set_peft_model_state_dict(model, state)
+    else:
+        missing, unexpected = model.load_state_dict(state, strict=False)
+        tied = set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
+        if unexpected or set(missing) - tied:
+            raise ModelError(f"weights in {weights} are not those of model {source.name!r}: {unexpected or missing}")
+    return Reader(model.eval(), tokenizer)
+
+
+def _choices(item: Item) -> tuple[str, ...]:
+    if item.choices is None:
+        raise ModelError(f"item {item.id} has no options to score; its domain generates answers")
+    return item.choices

@@ -1,0 +1,128 @@
+"""A suite and the installed plugins → a plan of cells, each a set of stages. Nothing runs here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from w2s_bench import arms
+from w2s_bench.arms import Arm, ArmStages
+from w2s_bench.cells import PluginRef
+from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
+from w2s_bench.evaluation import domain_params
+from w2s_bench.protocol import DomainFacts, SeedGraph
+from w2s_bench.registry import Registry, parse_spec
+from w2s_bench.stages import Stage, walk
+from w2s_bench.training import model_params
+
+if TYPE_CHECKING:
+    from w2s_bench.suite import DomainSpec, Suite
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One arm on one domain: for each seed its graph and the arm's own stages."""
+
+    facts: DomainFacts
+    arm: Arm
+    graphs: tuple[SeedGraph, ...]
+    stages: tuple[ArmStages, ...]
+
+    @property
+    def row(self) -> str:
+        return f"{self.facts.spec.name.rsplit('/', 1)[-1]}/{self.arm.ref.slug}"
+
+    def targets(self) -> list[Stage]:
+        """Every stage whose result the cell file is made of."""
+        out: list[Stage] = []
+        for graph, own in zip(self.graphs, self.stages, strict=True):
+            out += [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.subset("transfer")]
+            if not self.arm.gold and self.arm.ref.name != "base":
+                out.append(graph.label_grades("transfer"))
+        return out
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a run. `problems` are trust functions that could not even be built; they have no cells."""
+
+    suite: Suite
+    cells: tuple[PlannedCell, ...]
+    problems: tuple[str, ...]
+
+    def targets(self) -> list[Stage]:
+        return [stage for cell in self.cells for stage in cell.targets()]
+
+    def stages(self) -> list[Stage]:
+        return list(walk(self.targets()))
+
+
+def plan(
+    suite: Suite,
+    registry: Registry,
+    *,
+    domains: Sequence[str] = (),
+    trust: Sequence[str] | None = None,
+    rows: Sequence[str] = (),
+) -> Plan:
+    """The cells of `suite` with every installed trust function (None), or with those named.
+
+    `domains` restricts the domains; `trust` names trust functions as `name` or `name:key=value,…`; `rows` restricts to
+    `DOMAIN/ARM` rows. Unknown names raise before anything runs.
+    """
+    specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
+    chosen, problems = _trust_arms(registry, trust, suite.coverage)
+    every_arm = [*arms.references(), *arms.controls(suite.coverage), *chosen]
+    cells = []
+    for spec in specs:
+        facts = domain_facts(spec, registry)
+        graphs = tuple(SeedGraph(suite, facts, seed) for seed in range(suite.seeds))
+        cells += [PlannedCell(facts, arm, graphs, tuple(arm.build(graph) for graph in graphs)) for arm in every_arm]
+    if rows:
+        known = [cell.row for cell in cells]
+        for row in rows:
+            if row not in known:
+                raise UnknownNameError("row", row, known, "A row is DOMAIN/ARM.")
+        cells = [cell for cell in cells if cell.row in rows]
+    return Plan(suite, tuple(cells), tuple(problems))
+
+
+def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
+    """A domain and its models, built and checked against the suite."""
+    domain = registry.domain(spec.name, **spec.parameters)
+    if domain.version != spec.version:
+        raise SuiteError(
+            f"the suite was made for domain {spec.name!r} version {spec.version!r}, version {domain.version!r} is installed; "
+            "install the one the suite names, or make a new suite"
+        )
+    if domain.kind == "generate" and "probe" in (spec.teacher.recipe, spec.student.recipe):
+        raise SuiteError(f"recipe 'probe' chooses among options; domain {spec.name!r} generates its answers: take 'full' or 'lora'")
+    return DomainFacts(
+        spec=spec,
+        kind=domain.kind,
+        max_new_tokens=domain.max_new_tokens if domain.kind == "generate" else None,
+        domain=domain_params(registry.resolve("domain", spec.name).name, domain, spec.parameters),
+        teacher=model_params(spec.teacher, registry.model(spec.teacher.model)),
+        student=model_params(spec.student, registry.model(spec.student.model)),
+    )
+
+
+def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float) -> tuple[list[Arm], list[str]]:
+    """Arms of the trust functions named (a fault raises), or of all installed ones (a fault is a problem of its own)."""
+    out: list[Arm] = []
+    problems: list[str] = []
+    for text in dict.fromkeys(sorted(registry.trust_functions) if trust is None else trust):
+        name, parameters = parse_spec(text)
+        registered = registry.resolve("trust_function", name)
+        try:
+            function = registry.trust_function(registered.name, **parameters)
+            source = registry.source_digest(registered)
+        except W2SBenchError as error:
+            if trust is not None:
+                raise
+            problems.append(str(error))
+            continue
+        plugin = PluginRef(distribution=registered.distribution, version=registered.version, source=source)
+        out.append(arms.trust_arm(registered.name, parameters, function, plugin, coverage))
+    return out, problems

@@ -1,0 +1,100 @@
+"""Rows and arrays ↔ files, always the same bytes for the same content. JSON, JSON lines and safetensors; never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2s_bench.types import JSON
+
+T = TypeVar("T")
+
+
+def canonical_json(value: JSON) -> str:
+    """JSON with sorted keys, no spaces, and no NaN: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_of(value: JSON) -> str:
+    """SHA-256 of a value's canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write beside `path` and rename into place: a reader sees the old file or the new one, never half of one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: JSON) -> None:
+    path.write_text(json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> JSON:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, JSON]]) -> None:
+    """One JSON object a line."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(canonical_json(row) + "\n" for row in rows)
+
+
+def read_rows(path: Path) -> list[dict[str, JSON]]:
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def write_records(path: Path, records: Iterable[Any]) -> None:
+    """Dataclass instances, one JSON object a line."""
+    write_rows(path, (asdict(record) for record in records))
+
+
+def read_records(path: Path, kind: type[T]) -> list[T]:
+    """What `write_records` wrote, as instances of `kind`; JSON lists become tuples, as the records hold them."""
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # T is a dataclass
+    return [kind(**{n: tuple(v) if isinstance(v := row[n], list) else v for n in names}) for row in read_rows(path)]
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    """Named arrays as safetensors."""
+    from safetensors.numpy import save_file
+
+    save_file({name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}, path)
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    from safetensors.numpy import load_file
+
+    return dict(load_file(path))
+
+
+def pack_bits(bits: NDArray[np.bool_]) -> str:
+    """Booleans as hexadecimal, eight a byte, first bit highest; the length is kept beside it."""
+    return np.packbits(bits).tobytes().hex()
+
+
+def unpack_bits(text: str, count: int) -> NDArray[np.bool_]:
+    """The first `count` booleans of `pack_bits`'s text."""
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(text), dtype=np.uint8))
+    if not count <= len(bits) < count + 8:
+        raise ValueError(f"{len(text)} hexadecimal digits cannot hold {count} bits")
+    return bits[:count].astype(np.bool_)

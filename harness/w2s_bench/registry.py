@@ -1,0 +1,217 @@
+"""The registry: names → factories of trust functions, domains and models; what a factory builds is checked.
+
+Nothing is built, and nothing heavy imported, until asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+
+import yaml
+
+from w2s_bench import __version__, contract
+from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
+from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
+from w2s_bench.plugin_loading import (
+    BUILT_IN,
+    RESTRICT_VARIABLE,
+    EntryKind,
+    Plugin,
+    Problem,
+    Registered,
+    full_name,
+    load_plugins,
+    normalized,
+    words,
+)
+from w2s_bench.types import JSON
+
+__all__ = ["EntryKind", "Plugin", "Problem", "Registered", "Registry", "parse_spec"]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Everything that the installed plugins offer, by full name. Made anew by `load`; there is no global one."""
+
+    plugins: tuple[Plugin, ...]
+    trust_functions: Mapping[str, Registered]
+    domains: Mapping[str, Registered]
+    models: Mapping[str, Registered]
+
+    @classmethod
+    def load(
+        cls, restrict: Collection[str] | None = None, *, entry_points: Iterable[metadata.EntryPoint] | None = None
+    ) -> Registry:
+        """Load the installed plugins, or `entry_points`; what is broken lands in `problems`.
+
+        `restrict` names the distributions or entry points to load (default: those that the environment variable
+        `W2S_BENCH_PLUGINS` lists, or all); the built-in distribution is loaded always.
+        """
+        plugins = load_plugins(restrict, entry_points)
+        provided = sorted((one for plugin in plugins for one in plugin.provides), key=lambda one: one.name)
+
+        def table(kind: EntryKind) -> Mapping[str, Registered]:
+            return MappingProxyType({one.name: one for one in provided if one.kind == kind})
+
+        return cls(plugins, table("trust_function"), table("domain"), table("model"))
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """One for every entry point that did not load whole."""
+        return tuple(plugin.problem for plugin in self.plugins if plugin.problem)
+
+    def table(self, kind: EntryKind) -> Mapping[str, Registered]:
+        """Full name → what is registered of one kind."""
+        return {"trust_function": self.trust_functions, "domain": self.domains, "model": self.models}[kind]
+
+    def resolve(self, kind: EntryKind, name: str) -> Registered:
+        """What a full or bare name stands for; bare, the built-in one wins, else it must be the only one so called.
+
+        A model may also be `hf/<repository>@<revision>`, `local/<folder>`, or the path of a folder.
+        """
+        table = self.table(kind)
+        prefix, slash, rest = name.partition("/")
+        full = f"{normalized(prefix)}/{rest}" if slash else full_name(BUILT_IN, kind, name)
+        if full in table:
+            return table[full]
+        candidates = [] if slash else [known for known in table if known.partition("/")[2] == name]
+        if len(candidates) == 1:
+            return table[candidates[0]]
+        if candidates:
+            raise UnknownNameError(words(kind), name, candidates, "Several plugins have this name; write one in full.")
+        elsewhere = _model_elsewhere(name) if kind == "model" else None
+        if elsewhere is None:
+            raise UnknownNameError(words(kind), name, table, self._hint(prefix if slash else None))
+        return elsewhere
+
+    def _hint(self, distribution: str | None) -> str:
+        """A plugin that did not load might have had the name that nobody knows."""
+        mine = [p for p in self.plugins if distribution is None or p.distribution == normalized(distribution)]
+        hints = [f"Did not load whole: {p.problem}." for p in mine if p.problem]
+        left_out = sorted({p.distribution for p in mine if p.status == "left out"})
+        return " ".join([*hints, *([f"Left out by {RESTRICT_VARIABLE}: {', '.join(left_out)}."] if left_out else [])])
+
+    def trust_function(self, name: str, **parameters: JSON) -> TrustFunction:
+        """Build the trust function that `name` stands for and check it."""
+        return cast(TrustFunction, self._build("trust_function", name, parameters, contract.check_trust_function))
+
+    def domain(self, name: str, **parameters: JSON) -> Domain:
+        """Build the domain that `name` stands for and check it."""
+        return cast(Domain, self._build("domain", name, parameters, contract.check_domain))
+
+    def model(self, name: str) -> LanguageModel:
+        """Build the language model that `name` stands for and check it; its weights are not loaded."""
+        return cast(LanguageModel, self._build("model", name, {}, contract.check_model))
+
+    def _build(
+        self, kind: EntryKind, name: str, parameters: Mapping[str, JSON], check: Callable[[str, Any], None]
+    ) -> object:
+        registered = self.resolve(kind, name)
+        contract.check_parameters(str(registered), registered.name, registered.factory, parameters)
+        try:
+            built: object = registered.factory(**parameters)
+        except W2SBenchError:
+            raise
+        except Exception as error:
+            fault = f"could not be built with parameters {dict(parameters)!r}: {type(error).__name__}: {error}"
+            raise PluginError(f"{registered} {fault}") from error
+        check(str(registered), built)
+        return built
+
+    def source_digest(self, registered: Registered) -> str:
+        """SHA-256 over the Python files of the factory's and the entry point's top-level packages.
+
+        Changed plugin code makes another arm. What the plugin imports from elsewhere is told by versions alone.
+        """
+        factory = contract.unwrap(registered.factory)
+        modules = {registered.module, getattr(factory, "__module__", type(factory).__module__)}
+        digest = hashlib.sha256()
+        for root in sorted({module.partition(".")[0] for module in modules if module}):
+            digest.update(f"{root}\0{_package_digest(root, str(registered))}\0".encode())
+        return digest.hexdigest()
+
+
+def parse_spec(text: str) -> tuple[str, dict[str, JSON]]:
+    """`name:key=value,key2=value2` → name and parameters; values are YAML, and `1e-3` is a number.
+
+    A comma parts two parameters only where `key=` follows it, so that a value may hold commas: `layers=[1,2],folds=3`.
+    """
+    name, colon, rest = text.partition(":")
+    if not name.strip():
+        raise W2SBenchError(f"{text!r} has no name; write name, or name:key=value,key2=value2")
+    parameters: dict[str, JSON] = {}
+    for part in re.split(r",(?=\s*[A-Za-z_]\w*\s*=)", rest) if colon else []:
+        match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*=(.*)", part, re.DOTALL)
+        if match is None or match[1] in parameters:
+            fault = f"gives {match[1]!r} twice" if match else f"has {part!r} where key=value belongs"
+            raise W2SBenchError(f"{text!r} {fault}; write name:key=value,key2=value2")
+        parameters[match[1]] = _yaml_value(text, match[2])
+    return name.strip(), parameters
+
+
+def _yaml_value(text: str, value: str) -> JSON:
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise W2SBenchError(f"{text!r}: {value!r} is no YAML value; put it in quotes") from error
+    if isinstance(parsed, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", parsed):
+        return float(parsed)  # YAML 1.1 takes 1e-3 for a text
+    if not isinstance(parsed, str | int | float | list | dict | None):
+        raise W2SBenchError(f"{text!r}: {value!r} would be a {type(parsed).__name__}; put it in quotes to make it text")
+    return parsed
+
+
+def _model_elsewhere(name: str) -> Registered | None:
+    """A model that no plugin registers: from the Hugging Face hub, or in a folder."""
+    prefix, _, rest = name.partition("/")
+    if prefix == "hf":
+        repository, _, revision = rest.partition("@")
+        if not repository or not revision:
+            raise ModelError(f"model {name!r} needs a repository and a revision; write hf/<owner>/<name>@<commit>")
+        return _model(name, "HubModel", repo=repository, revision=revision)
+    folder = Path(rest if prefix == "local" else name).expanduser()
+    if folder.is_dir():
+        full = name if prefix == "local" else f"local/{name}"
+        return _model(full, "LocalModel", name=full, path=folder)
+    if prefix == "local":
+        raise ModelError(f"model {name!r}: there is no folder {str(folder)!r}; give one with config.json and weights")
+    return None
+
+
+def _model(full: str, kind: str, **arguments: Any) -> Registered:
+    module = "w2s_bench.models.loading"
+    # By name: the models' layer lies above this one, and importing it may be slow.
+    factory = partial(_call_by_name, f"{module}:{kind}", **arguments)
+    return Registered(full, "model", factory, BUILT_IN, __version__, "registry", module)
+
+
+def _call_by_name(target: str, /, **arguments: Any) -> object:
+    """A model that lies outside every plugin."""
+    built: object = pkgutil.resolve_name(target)(**arguments)
+    return built
+
+
+@cache
+def _package_digest(root: str, who: str) -> str:
+    """SHA-256 over names and contents of the `.py` files of one top-level package, or of a single module."""
+    module = importlib.import_module(root)
+    folders = [Path(folder) for folder in getattr(module, "__path__", ())]
+    files = [(path.relative_to(folder).as_posix(), path) for folder in folders for path in folder.rglob("*.py")]
+    if not folders and str(getattr(module, "__file__", None)).endswith(".py"):
+        files = [(f"{root}.py", Path(str(module.__file__)))]
+    if not files:
+        raise PluginError(f"{who}: the source of module {root!r} cannot be found; install it as Python files")
+    digest = hashlib.sha256()
+    for name, path in sorted(files):
+        digest.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

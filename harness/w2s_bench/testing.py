@@ -1,0 +1,289 @@
+"""Does a plugin keep the contract? Checks for its author's own tests; each raises an `AssertionError` with the remedy.
+
+    @pytest.mark.parametrize("check", trust_function_checks(), ids=str)
+    def test_contract(check):
+        check(MyTrustFunction)
+
+They run on made-up evidence in well under a second and say nothing of how good the scores are.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from w2s_bench import contract
+from w2s_bench.errors import W2SBenchError
+from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
+from w2s_bench.synthetic import MemoryEvidence, synthetic_evidence
+from w2s_bench.types import BoolArray, FloatArray, Kind
+
+__all__ = [
+    "Check",
+    "MemoryEvidence",
+    "check_domain",
+    "check_model",
+    "check_trust_function",
+    "synthetic_evidence",
+    "trust_function_checks",
+]
+
+Factory = Callable[[], TrustFunction]
+_TRUST_SIZE, _POOL_SIZE = 60, 80
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property of a trust function, on evidence of one kind of domain. Call it with the factory."""
+
+    name: str
+    kind: Kind
+    function: Callable[[Factory, Kind], None]
+
+    def __call__(self, factory: Factory) -> None:
+        self.function(factory, self.kind)
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.kind}"
+
+
+def trust_function_checks(kinds: Sequence[Kind] = ("choice", "generate")) -> list[Check]:
+    """Every check on every kind of domain that the trust function is meant for."""
+    return [Check(check.__name__.removeprefix("_"), kind, check) for kind in kinds for check in _CHECKS]
+
+
+def check_trust_function(factory: Factory, kinds: Sequence[Kind] = ("choice", "generate")) -> None:
+    """All of `trust_function_checks`, up to the first that fails."""
+    for check in trust_function_checks(kinds):
+        check(factory)
+
+
+def _contract(factory: Factory, kind: Kind) -> None:
+    """Attributes and signatures are right, and parameters can be left out."""
+    try:
+        contract.check_parameters("the factory", "name", factory, {})
+        contract.check_trust_function("the trust function", factory())
+    except W2SBenchError as error:
+        raise AssertionError(str(error)) from error
+
+
+def _scores_are_finite(factory: Factory, kind: Kind) -> None:
+    """One finite number a row; only declared evidence is read, and nothing written to."""
+    _score(factory, kind)
+
+
+def _same_every_time(factory: Factory, kind: Kind) -> None:
+    """Equal generators give equal scores, whatever the state of the global ones, and leave those alone."""
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        scores = []
+        for seed in (1, 2):
+            random.seed(seed)
+            np.random.seed(seed)
+            scores.append(_score(factory, kind))
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+    same = np.array_equal(scores[0], scores[1])
+    _expect(same, "two runs with the same rng differ; take all randomness from `rng`, none from a global generator")
+
+
+def _rows_are_scored_alone(factory: Factory, kind: Kind) -> None:
+    """Scope "row": a subset's scores are the subset of the scores, in any order, down to a single row."""
+    if factory().scope != "row":
+        return
+    pool = _evidence(kind, _POOL_SIZE, 1)[0]
+    whole = _score(factory, kind, pool=pool)
+    for rows in (np.arange(0, _POOL_SIZE, 3), np.random.default_rng(3).permutation(_POOL_SIZE), np.array([7])):
+        part = _score(factory, kind, pool=pool.take(rows))
+        same = np.allclose(part, whole[rows], rtol=1e-6, atol=1e-9)
+        _expect(same, 'scores change with the pool\'s other rows or their order; declare scope = "pool"')
+
+
+def _ids_and_option_order_mean_nothing(factory: Factory, kind: Kind) -> None:
+    """Other ids and another order of the options give the same scores."""
+    pool = _evidence(kind, _POOL_SIZE, 1)[0]
+    plain, disguised = _score(factory, kind, pool=pool), _score(factory, kind, pool=pool.disguised(5))
+    same = np.allclose(plain, disguised, rtol=1e-6, atol=1e-9)
+    _expect(same, "scores change with the rows' ids or the order of the options, which mean nothing; do not use them")
+
+
+def _score_twice(factory: Factory, kind: Kind) -> None:
+    """Scoring changes nothing: a second call gives the same scores."""
+    function = _fitted(factory, kind)
+    first, second = (_call_score(function, _evidence(kind, _POOL_SIZE, 1)[0]) for _ in range(2))
+    _expect(np.array_equal(first, second), "a second call of score gives other scores; keep no state between calls")
+
+
+def _poor_trust_sets(factory: Factory, kind: Kind) -> None:
+    """A trust set with all labels right, all wrong, one of either, or four rows still gives finite scores."""
+    if factory().supervision == "none":
+        return
+    evidence, correct = _evidence(kind, _TRUST_SIZE, 0)
+    everything = np.arange(len(correct))
+    single = np.concatenate([np.flatnonzero(correct), np.flatnonzero(~correct)[:1]])
+    few = np.concatenate([np.flatnonzero(correct)[:2], np.flatnonzero(~correct)[:2]])
+    cases: list[tuple[str, Any, BoolArray]] = [
+        ("all labels right", everything, np.ones(_TRUST_SIZE, dtype=np.bool_)),
+        ("all labels wrong", everything, np.zeros(_TRUST_SIZE, dtype=np.bool_)),
+        ("one wrong label", single, correct[single]),
+        ("four rows", few, correct[few]),
+    ]
+    for name, rows, right in cases:
+        try:
+            _score(factory, kind, trust=(evidence.take(rows), right))
+        except AssertionError as error:
+            raise AssertionError(f"trust set with {name}: {error}") from error
+
+
+_CHECKS: tuple[Callable[[Factory, Kind], None], ...] = (
+    _contract,
+    _scores_are_finite,
+    _same_every_time,
+    _rows_are_scored_alone,
+    _ids_and_option_order_mean_nothing,
+    _score_twice,
+    _poor_trust_sets,
+)
+
+
+def check_domain(domain: Domain, *, at_most: int = 300) -> None:
+    """The harness can render, cut and grade the domain: its first `at_most` items, answered with gold, are all right.
+
+    Also: unique ids, distinct options, equal keys within one group only, the same items when loaded again, and, for a
+    choice domain, wrong options graded wrong.
+    """
+    from w2s_bench import evaluation, prediction, record, splits
+    from w2s_bench.plugin_loading import Registered
+    from w2s_bench.registry import Registry
+    from w2s_bench.stages import StageContext
+    from w2s_bench.types import Answer, Item, Prediction
+
+    _keeps_contract(contract.check_domain, domain)
+    entry = Registered("checked/domain", "domain", lambda: domain, "checked", "0", "checked", "")
+    registry = Registry((), MappingProxyType({}), MappingProxyType({entry.name: entry}), MappingProxyType({}))
+    params = {"domain": {"name": entry.name, "parameters": {}}}
+
+    def stage(function: Callable[[StageContext], None], name: str, **inputs: Path) -> Path:
+        folder = root / name
+        folder.mkdir()
+        try:
+            function(StageContext(params, inputs, folder, registry))
+        except W2SBenchError as error:
+            raise AssertionError(str(error)) from error
+        return folder
+
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made)
+        items = record.read_records(stage(splits.build_items, "items") / splits.ITEMS, Item)
+        again = record.read_records(stage(splits.build_items, "again") / splits.ITEMS, Item)
+        _expect(items == again, "loading twice gives other items; make them from a fixed seed or a file")
+        _expect(len(items) > 0, "the domain has no items")
+        group_of: dict[str, str] = {}
+        for item in items:
+            group = group_of.setdefault(item.key, item.group)
+            _expect(group == item.group, f"key {item.key!r} is in groups {group!r} and {item.group!r}; give it one")
+        answers = record.read_records(stage(splits.build_answers, "answers") / splits.ANSWERS, Answer)[:at_most]
+        gold = root / "gold"
+        gold.mkdir()
+        record.write_records(gold / splits.ANSWERS, answers)
+        for name, shift in (("right", 0), ("wrong", 1)) if domain.kind == "choice" else (("right", 0),):
+            given = root / f"{name} predictions"
+            given.mkdir()
+            predictions = []
+            for item, answer in zip(items, answers, strict=False):
+                text, index, scores = answer.completion, None, None
+                if item.choices is not None and answer.index is not None:
+                    index = (answer.index + shift) % len(item.choices)
+                    text, scores = item.choices[index], tuple(float(i == index) for i in range(len(item.choices)))
+                predictions.append(Prediction(item.id, text, text, True, index, scores))
+            record.write_records(given / prediction.PREDICTIONS, predictions)
+            grades = evaluation.read_grades(stage(evaluation.run_grade, name, predictions=given, gold=gold))
+            odd = [item for item, right in grades.items() if right != (name == "right")]
+            _expect(not odd, f"the {name} answer of item {odd[:1]} is not graded {name}; see doc_to_target and metric")
+    fingerprint = domain.fingerprint()
+    _expect(bool(fingerprint) and fingerprint == domain.fingerprint(), "fingerprint() must be the same text each time")
+
+
+def check_model(model: LanguageModel) -> None:
+    """The model loads in float32 with a tokenizer that fits it, gives finite logits, and keeps its fingerprint."""
+    import torch
+
+    _keeps_contract(contract.check_model, model)
+    fingerprint = model.fingerprint()
+    _expect(bool(fingerprint) and fingerprint == model.fingerprint(), "fingerprint() must be the same text each time")
+    network, tokenizer = model.load()
+    kinds = {str(p.dtype) for p in network.parameters()}
+    _expect(kinds == {"torch.float32"}, f"weights must be float32, got {sorted(kinds)}; load with dtype=torch.float32")
+    _expect(not network.training, "load() must return the model in evaluation mode; call .eval()")
+    rows, largest = network.get_input_embeddings().weight.shape[0], max(tokenizer.get_vocab().values())
+    _expect(largest < rows, f"the tokenizer's largest id is {largest}, the model embeds {rows}")
+    _expect(tokenizer.eos_token_id is not None, "the tokenizer needs an end-of-sequence token; set eos_token")
+    with torch.no_grad():
+        logits = network(torch.arange(min(8, rows))[None]).logits
+    _expect(bool(torch.isfinite(logits).all()), "its logits are not all finite")
+
+
+def _keeps_contract(check: Callable[[str, Any], None], built: object) -> None:
+    try:
+        check(type(built).__name__, built)
+    except W2SBenchError as error:
+        raise AssertionError(str(error)) from error
+
+
+def _evidence(kind: Kind, n: int, seed: int) -> tuple[MemoryEvidence, BoolArray]:
+    evidence, correct = synthetic_evidence(kind, n, seed)
+    return evidence, correct
+
+
+def _fitted(factory: Factory, kind: Kind, trust: tuple[MemoryEvidence, BoolArray] | None = None) -> TrustFunction:
+    function = factory()
+    if function.supervision != "none":
+        evidence, correct = trust or _evidence(kind, _TRUST_SIZE, 0)
+        correct.flags.writeable = False
+        privileged = function.supervision == "privileged"
+        seen = evidence.declaring(function.needs, fitting=True, privileged=privileged)
+        _guarded("fit", lambda: function.fit(seen, correct, rng=np.random.default_rng(0)))
+    return function
+
+
+def _call_score(function: TrustFunction, pool: MemoryEvidence) -> FloatArray:
+    from w2s_bench.trust import validated
+
+    seen = pool.declaring(function.needs, privileged=function.supervision == "privileged")
+    scores = _guarded("score", lambda: function.score(seen, rng=np.random.default_rng(1)))
+    try:
+        return validated(type(function).__name__, scores, len(pool))
+    except W2SBenchError as error:
+        raise AssertionError(str(error)) from error
+
+
+def _score(
+    factory: Factory,
+    kind: Kind,
+    *,
+    trust: tuple[MemoryEvidence, BoolArray] | None = None,
+    pool: MemoryEvidence | None = None,
+) -> FloatArray:
+    """Build, fit on the trust set if it learns, score the pool."""
+    return _call_score(_fitted(factory, kind, trust), pool or _evidence(kind, _POOL_SIZE, 1)[0])
+
+
+def _guarded(what: str, call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except Exception as error:
+        hint = "; evidence and `correct` are read-only, work on copies" if "read-only" in str(error) else ""
+        raise AssertionError(f"{what} raised {type(error).__name__}: {error}{hint}") from error
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise AssertionError(otherwise)

@@ -1,0 +1,82 @@
+"""Rows → a trained model. The teacher, every student, the ceiling and the verifier all come through here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from w2s_bench.prediction import ENGINE, PREDICTIONS, label_rows, load
+from w2s_bench.record import read_json, read_records, write_json, write_records
+from w2s_bench.splits import ANSWERS, FORMAT, ITEMS
+from w2s_bench.stages import Stage, StageContext
+from w2s_bench.types import Answer, Item, Prediction, TrainingRow
+
+if TYPE_CHECKING:
+    from w2s_bench.hookspecs import LanguageModel
+    from w2s_bench.suite import Training
+
+ROWS, KEPT, LOSSES = "rows.jsonl", "kept.json", "losses.json"
+
+
+def model_params(training: Training, source: LanguageModel) -> dict[str, Any]:
+    """A model as stage parameters carry it: enough to load it, and a fingerprint that makes a changed one another."""
+    return {"name": training.model, "fingerprint": source.fingerprint(), "recipe": training.recipe, "lora_rank": training.lora_rank}
+
+
+def weak_rows(subset: Stage, labels: Stage, kept: Stage | None, label: str = "") -> Stage:
+    """Stage: training rows from weak labels; only those kept, where a selection is given."""
+    inputs = {"subset": subset, "labels": labels} | ({"kept": kept} if kept else {})
+    return Stage("weak_rows", 1, "w2s_bench.training:make_weak_rows", {}, inputs, label=label)
+
+
+def gold_rows(subset: Stage, gold: Stage, kept: Stage | None, label: str = "") -> Stage:
+    """Stage: training rows from gold, for the teacher, the ceiling and the gold controls alone."""
+    inputs = {"subset": subset, "gold": gold} | ({"kept": kept} if kept else {})
+    return Stage("gold_rows", 1, "w2s_bench.training:make_gold_rows", {}, inputs, label=label)
+
+
+def train(model: Mapping[str, Any], training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
+    """Stage: a model trained on `rows`. `seed` names the role, never the arm: equal rows give one and the same student."""
+    settings = training.model_dump(include={"steps", "batch_size", "learning_rate"})
+    params = {"model": model, **settings, "seed": seed}
+    libraries = (*ENGINE, "peft") if training.recipe == "lora" else ENGINE
+    return Stage("train", 1, "w2s_bench.training:run_train", params, {"rows": rows}, libraries, label)
+
+
+def make_weak_rows(context: StageContext) -> None:
+    items = read_records(context.inputs["subset"] / ITEMS, Item)
+    rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
+    write_records(context.out / ROWS, _only_kept(context, rows))
+
+
+def make_gold_rows(context: StageContext) -> None:
+    items = {item.id: item for item in read_records(context.inputs["subset"] / ITEMS, Item)}
+    ended = read_json(context.inputs["subset"] / FORMAT)["kind"] == "generate"
+    rows = [
+        TrainingRow(a.id, items[a.id].prompt, a.completion, ended, items[a.id].choices, a.index)
+        for a in read_records(context.inputs["gold"] / ANSWERS, Answer)
+    ]
+    write_records(context.out / ROWS, _only_kept(context, rows))
+
+
+def _only_kept(context: StageContext, rows: list[TrainingRow]) -> list[TrainingRow]:
+    if "kept" in context.inputs:
+        kept = set(read_json(context.inputs["kept"] / KEPT)["ids"])
+        rows = [row for row in rows if row.id in kept]
+    return sorted(rows, key=lambda row: row.id)
+
+
+def run_train(context: StageContext) -> None:
+    p, recipe = context.params, context.params["model"]["recipe"]
+    reader = load(context)
+    losses = reader.train(
+        read_records(context.inputs["rows"] / ROWS, TrainingRow),
+        recipe=recipe,
+        steps=p["steps"],
+        batch_size=p["batch_size"],
+        learning_rate=p["learning_rate"],
+        lora_rank=p["model"]["lora_rank"],
+        seed=p["seed"],
+    )
+    reader.save_weights(context.out, recipe=recipe)
+    write_json(context.out / LOSSES, [round(loss, 6) for loss in losses])

@@ -1,0 +1,112 @@
+"""Calls a trust function, guards it, and validates what it returns."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from w2s_bench.errors import EvidenceError, TrustFunctionError
+from w2s_bench.evaluation import read_grades
+from w2s_bench.evidence import EvidenceView, item_ids
+from w2s_bench.prediction import PREDICTIONS, READING
+from w2s_bench.record import read_arrays, read_records, write_json
+from w2s_bench.selection import SCORES
+from w2s_bench.splits import ANSWERS, ITEMS
+from w2s_bench.stages import Stage, StageContext
+from w2s_bench.types import Answer, FloatArray, Item, Need, Prediction
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The stages a trust function's evidence on one split is made of. `grades` for the trust set, `gold` for the privileged."""
+
+    subset: Stage
+    labels: Stage
+    readings: Mapping[Need, Stage]
+    grades: Stage | None = None
+    gold: Stage | None = None
+
+    def inputs(self, split: str) -> dict[str, Stage]:
+        named: dict[str, Stage | None] = {"items": self.subset, "labels": self.labels, "grades": self.grades, "gold": self.gold}
+        named |= {str(need): stage for need, stage in self.readings.items()}
+        return {f"{split}:{name}": stage for name, stage in named.items() if stage is not None}
+
+
+def score(function: Mapping[str, Any], pool: Labelled, trust: Labelled | None, *, salt: str, seed: int, label: str = "") -> Stage:
+    """Stage: a trust score for every row of the pool. `function` is its name, parameters, supervision and plugin.
+
+    `trust` is None exactly for supervision `none`: such a function has no path to the trust set's gold.
+    """
+    inputs = pool.inputs("pool") | (trust.inputs("trust") if trust else {})
+    return Stage("score", 1, "w2s_bench.trust:run_score", {"function": function, "salt": salt, "seed": seed}, inputs, ("numpy", "scipy"), label)
+
+
+def run_score(context: StageContext) -> None:
+    p = context.params
+    name = p["function"]["name"]
+    function = context.registry.trust_function(name, **p["function"]["parameters"])
+    fit_rng, score_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(p["seed"]).spawn(2))
+    needs = tuple(function.needs)
+    if function.supervision != "none":
+        trust = view(context, "trust", needs, fitting=True)
+        grades = read_grades(context.inputs["trust:grades"])
+        correct = np.array([grades[i] for i in item_ids(trust)], dtype=np.bool_)
+        guarded(name, "fit", lambda: function.fit(trust, correct, rng=fit_rng))
+    pool = view(context, "pool", needs, fitting=False)
+    scores = validated(name, guarded(name, "score", lambda: function.score(pool, rng=score_rng)), len(pool))
+    write_json(context.out / SCORES, dict(zip(item_ids(pool), scores.tolist(), strict=True)))
+
+
+def view(context: StageContext, split: str, needs: Sequence[Need], *, fitting: bool) -> EvidenceView:
+    """The evidence on one split, from the stage's inputs."""
+    arrays = {need: read_arrays(path / READING) for need in needs if (path := context.inputs.get(f"{split}:{need}"))}
+    gold_path: Path | None = context.inputs.get(f"{split}:gold")
+    gold = {a.id: a.completion for a in read_records(gold_path / ANSWERS, Answer)} if gold_path else None
+    return EvidenceView(
+        read_records(context.inputs[f"{split}:items"] / ITEMS, Item),
+        read_records(context.inputs[f"{split}:labels"] / PREDICTIONS, Prediction),
+        salt=f"{context.params['salt']} {split}",
+        declared=needs,
+        arrays=arrays,
+        fitting=fitting,
+        gold=gold,
+    )
+
+
+def guarded(name: str, what: str, call: Callable[[], T]) -> T:
+    """Run a trust function's own code; whatever it raises becomes one error that names it and the line."""
+    try:
+        return call()
+    except KeyboardInterrupt:
+        raise
+    except EvidenceError as error:
+        raise EvidenceError(f"trust function {name!r} {error}") from error
+    except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, SystemExit too; it fails its own cell alone
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise TrustFunctionError(
+            f"trust function {name!r} raised {type(error).__name__} in {what}: {error} ({Path(frame.filename).name}:{frame.lineno} in {frame.name})"
+        ) from error
+
+
+def validated(name: str, scores: Any, count: int) -> FloatArray:
+    """`scores` if it is one finite number a row, else an error that says what it is instead."""
+    expected = f"expected a numpy array of shape ({count},) of finite floats, higher = more trusted"
+    if not isinstance(scores, np.ndarray):
+        raise TrustFunctionError(f"trust function {name!r} returned {type(scores).__name__}; {expected}")
+    if scores.dtype.kind not in "fiu":
+        raise TrustFunctionError(f"trust function {name!r} returned an array of {scores.dtype}; {expected}")
+    if scores.shape != (count,):
+        raise TrustFunctionError(f"trust function {name!r} returned shape {scores.shape}; {expected}")
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        raise TrustFunctionError(f"trust function {name!r} returned {len(bad)} scores that are not finite, the first {scores[bad[0]]} in row {bad[0]}; {expected}")
+    return scores.astype(np.float64)
+
+
