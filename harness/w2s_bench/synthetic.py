@@ -147,7 +147,8 @@ def synthetic_evidence(
     ids = tuple(sorted(hashlib.sha256(f"{seed} {i}".encode()).hexdigest()[:20] for i in range(n)))
     prompts = tuple(f"Question {i}: how much is {a} and {b}?" for i, (a, b) in enumerate(rng.integers(1, 99, (n, 2))))
     words = np.array(["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath"])
-    texts = [tuple(f" {word} {rng.integers(99)}" for word in rng.choice(words, options, replace=False)) for _ in range(n)]
+    drawn = [rng.choice(words, options, replace=False) for _ in range(n)]
+    texts = [tuple(f" {word} {rng.integers(99)}" for word in row) for row in drawn]
     index = rng.integers(0, options, n)
     labels = tuple(row[i] for row, i in zip(texts, index, strict=True))
     answers = tuple(row[i] if c else row[i - 1] for row, i, c in zip(texts, index, correct, strict=True))

@@ -13,8 +13,6 @@ from w2s_bench.executors import Damaged, Event, Finished, GaveUp, Planned, Start
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-#: About how long stages take against each other; it makes the time left honest, and is used for nothing else.
-_WEIGHTS = {"train": 60, "predict": 8, "read": 6, "items": 60, "answers": 60, "grade": 6, "score": 6}
 _EVERY = 15.0  # seconds between lines where there is no terminal
 
 
@@ -77,34 +75,31 @@ def _display(title: str) -> Iterator[Callable[[Event], None]]:
 
 
 class _Display:
-    """A bar over all stages, and one line a worker with what it does now."""
+    """One bar over all work, and beside it what each worker does now."""
 
     def __init__(self, progress: Progress, title: str) -> None:
-        self.progress = progress
-        self.bar = progress.add_task(title, total=None, count="planning")
-        self.workers: dict[int, object] = {}
-        self.work, self.done, self.total = 0.0, 0, 0
+        self.progress, self.title = progress, title
+        self.bar = progress.add_task(title, total=None, count="", now="")
+        self.running: dict[str, str] = {}
+        self.total = self.done = 0
+        self.work = 0.0  # of the stages that are not stored; known only once they are looked up
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Planned):
             self.total = event.total
         elif isinstance(event, Started):
-            self._worker(event.worker, label_of(event.stage))
+            self.running[event.stage.node] = label_of(event.stage)
         elif isinstance(event, Stored | Finished | GaveUp):
+            self.running.pop(event.stage.node, None)
             self.done += 1
-            if isinstance(event, Finished):
-                self.progress.advance(self.bar, _WEIGHTS.get(event.stage.name, 1))
-        self._trouble(event)
-        self.progress.update(self.bar, count=f"{self.done}/{self.total} stages")
+        elif isinstance(event, Damaged):
+            self.progress.console.print(f"warning: {event.damage}", style="yellow", markup=False)
+        if isinstance(event, GaveUp) and event.failed.cause_node == event.stage.node:
+            self.progress.console.print(f"failed: {event.failed}", style="red", markup=False)
+        self._show()
 
-    def _worker(self, worker: int, label: str) -> None:
-        self.progress.print  # keeps the display above the lines printed by _trouble
+    def _show(self) -> None:
         from rich.markup import escape
 
-        self.progress.update(self.bar, description=escape(label))
-
-    def _trouble(self, event: Event) -> None:
-        if isinstance(event, Damaged):
-            self.progress.console.print(f"warning: {event.damage}", style="yellow", markup=False)
-        elif isinstance(event, GaveUp) and event.failed.cause_node == event.stage.node:
-            self.progress.console.print(f"failed: {event.failed}", style="red", markup=False)
+        now = "\n".join(f"  [dim]{escape(label)}[/dim]" for label in self.running.values())
+        self.progress.update(self.bar, total=self.total, completed=self.done, count=f"{self.done} of {self.total} stages", now=now)
