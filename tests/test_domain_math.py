@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from w2s_bench_tasks.math import corpus, make
 from w2s_bench_tasks.math.domain import domain
 from w2s_bench_tasks.math.lexicon import KNOWN, LARGEST, MEANING, NEW, NEW_VERBS, OPERATORS, Draw, apply, third_person
@@ -237,6 +238,7 @@ def test_models_load_with_the_stated_sizes(size: str) -> None:
 
 def test_the_student_knows_the_verbs_that_the_teacher_mistakes() -> None:
     from transformers import AutoModelForCausalLM
+
     from w2s_bench_tasks.math.pretrain import greedy_right
 
     teacher_facts = json.loads((FOLDER / "models" / "math-s" / "training.json").read_text())

@@ -210,7 +210,7 @@ def _fault(kind: EntryKind, name: Any, factory: Any) -> str | None:
     if kind == "trust_function" and name in RESERVED_ARMS:
         return f"the name {name!r} is reserved for an arm that the harness owns; choose another"
     if not callable(factory):
-        return f"{name!r} has no factory but a {type(factory).__name__}; give a class or function that builds one"
+        return f"{name!r} maps to a {type(factory).__name__}, which cannot be called; give a class or function"
     return None
 
 

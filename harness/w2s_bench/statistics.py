@@ -54,9 +54,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Unresolved:
-    """No figure: the denominator's own 95 % interval reaches 0 or lies below it, so the ratio would mean nothing."""
+    """No figure: the denominator's own 95 % interval reaches 0 or lies below it, so the ratio would mean nothing.
+
+    `brief` is what a table shows in its place; the leaderboard also uses this where cells are missing.
+    """
 
     reason: str
+    brief: str = "gap unresolved"
 
 
 Ratio = Estimate | Unresolved
@@ -100,7 +104,7 @@ def mean_over_domains(ratios: Mapping[str, Ratio]) -> Ratio:
     unresolved = [name for name, ratio in ratios.items() if isinstance(ratio, Unresolved)]
     estimates = [ratio for ratio in ratios.values() if isinstance(ratio, Estimate)]
     if unresolved or not estimates:
-        return Unresolved(f"unresolved in {', '.join(unresolved)}" if unresolved else "no domain")
+        return Unresolved(f"no figure in {', '.join(unresolved)}" if unresolved else "no domain", "—")
     count = len(estimates)
     value = math.fsum(e.value for e in estimates) / count
     error_low, df_low = _combine([(e.value - e.low, e.df) for e in estimates])
@@ -187,7 +191,7 @@ class _Table:
         total = np.maximum.reduce([seed + item - rest, seed, item, rest])
         between_seeds, between_items = self.seeds - 1, self.items - 1
         squares = seed**2 / between_seeds + item**2 / between_items + rest**2 / (between_seeds * between_items)
-        df = np.full(len(total), np.inf)
+        df = np.full(len(total), float(between_seeds * between_items))
         np.divide(total**2, squares, out=df, where=squares > 0)
         return np.sqrt(total / (self.seeds * self.items)), df
 
@@ -253,7 +257,7 @@ def _combine(sides: list[tuple[float, float]]) -> tuple[float, float]:
     variances = [((half / _t(df)) ** 2, df) for half, df in sides]
     total = math.fsum(v for v, _ in variances)
     squares = math.fsum(v**2 / df for v, df in variances)
-    return math.sqrt(total), total**2 / squares if squares > 0 else math.inf
+    return math.sqrt(total), total**2 / squares if squares > 0 else min(df for _, df in sides)
 
 
 def _t(df: float) -> float:

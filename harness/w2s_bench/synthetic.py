@@ -140,7 +140,8 @@ def synthetic_evidence(
     """n weak labels and which of them are right (n,); a share of about `accuracy` is.
 
     Every reading leans towards right labels by `signal` standard deviations, the student's and the verifier's twice as
-    much as the teacher's; of the hidden layers only the middle one does. `signal=0` says nothing.
+    much as the teacher's; of the hidden layers only the middle one does, in a direction the same for every seed,
+    so that a trust set and a pool can be two draws. `signal=0` says nothing.
     """
     rng = np.random.default_rng(seed)
     correct = rng.random(n) < accuracy
@@ -167,7 +168,7 @@ def synthetic_evidence(
 
 def _states(rng: Generator, lean: FloatArray, layers: int, width: int) -> FloatArray:
     states = rng.normal(size=(len(lean), layers, width))
-    direction = rng.normal(size=width)
+    direction = np.random.default_rng(width).normal(size=width)
     states[:, layers // 2] += np.outer(lean, direction / np.linalg.norm(direction))
     return states
 

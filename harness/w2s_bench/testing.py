@@ -174,10 +174,7 @@ def check_domain(domain: Domain, *, at_most: int = 300) -> None:
     def stage(function: Callable[[StageContext], None], name: str, **inputs: Path) -> Path:
         folder = root / name
         folder.mkdir()
-        try:
-            function(StageContext(params, inputs, folder, registry))
-        except W2SBenchError as error:
-            raise AssertionError(str(error)) from error
+        _guarded(f"making the domain's {name}", lambda: function(StageContext(params, inputs, folder, registry)))
         return folder
 
     with tempfile.TemporaryDirectory() as made:
@@ -279,6 +276,8 @@ def _score(
 def _guarded(what: str, call: Callable[[], Any]) -> Any:
     try:
         return call()
+    except W2SBenchError as error:
+        raise AssertionError(f"{what} failed: {error}") from error
     except Exception as error:
         hint = "; evidence and `correct` are read-only, work on copies" if "read-only" in str(error) else ""
         raise AssertionError(f"{what} raised {type(error).__name__}: {error}{hint}") from error

@@ -40,7 +40,7 @@ def train(model: Mapping[str, Any], training: Training, rows: Stage, *, seed: in
     settings = training.model_dump(include={"steps", "batch_size", "learning_rate"})
     params = {"model": model, **settings, "seed": seed}
     libraries = (*ENGINE, "peft") if training.recipe == "lora" else ENGINE
-    return Stage("train", 1, "w2s_bench.training:run_train", params, {"rows": rows}, libraries, label)
+    return Stage("train", 2, "w2s_bench.training:run_train", params, {"rows": rows}, libraries, label)
 
 
 def make_weak_rows(context: StageContext) -> None:

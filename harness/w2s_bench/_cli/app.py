@@ -42,13 +42,13 @@ def _version(wanted: bool) -> None:
 def _root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
-    # The app's own help stands in HELP; a docstring here would replace it.
+    return  # each option acts by its own callback
 
 
-app.command("run")(run.run)
+app.command("run", epilog=run.EPILOG)(run.run)
 app.command("list")(listing.list_)
 app.command("leaderboard")(leaderboard.leaderboard)
-app.command("verify")(verify.verify)
+app.command("verify", epilog=verify.EPILOG)(verify.verify)
 
 
 def main() -> None:

@@ -103,11 +103,9 @@ Event = Planned | Stored | Started | Finished | GaveUp | Damaged
 
 
 class Executor(Protocol):
-    """Runs what is not stored yet. Outcomes depend on the stages alone, not on where, when or in what order they ran."""
+    """Runs what is not stored yet. Outcomes depend on the stages alone, not on where or in what order they ran."""
 
-    def run(
-        self, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]
-    ) -> Mapping[str, Outcome]:
+    def run(self, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]) -> Mapping[str, Outcome]:
         """An outcome for every stage that `targets` need, by `Stage.node`. `events` is called from this thread.
 
         A failing stage fails what depends on it and nothing else. What is wrong with the machine (`StoreError`) and an

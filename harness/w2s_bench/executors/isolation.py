@@ -64,8 +64,10 @@ def _set_up_torch(torch: Any, seed: int) -> None:
 
 
 class _TorchSetup(importlib.abc.MetaPathFinder):
-    """Finds torch as Python would, and sets it up once it is loaded: otherwise the first stage to import torch would run
-    with torch's own seed and threads, and later ones with ours."""
+    """Finds torch as Python would, and sets it up once it is loaded.
+
+    Otherwise the first stage to import torch would run with torch's own seed and threads, and later ones with ours.
+    """
 
     seed = 0
 

@@ -6,13 +6,11 @@ import heapq
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from w2s_bench.errors import StoreError, W2SBenchError
 from w2s_bench.executors import (
@@ -28,6 +26,7 @@ from w2s_bench.executors import (
     Stored,
     label_of,
 )
+from w2s_bench.executors.interruption import interruptible
 from w2s_bench.executors.process import WorkerProcess
 from w2s_bench.stages import Stage, walk
 from w2s_bench.store import Damage, Result, Store, key_of
@@ -52,7 +51,7 @@ class LocalExecutor:
             raise W2SBenchError(f"{self.workers} workers cannot run anything; give 1 or more")
 
     def run(self, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]) -> Mapping[str, Outcome]:
-        with _interruptible():
+        with interruptible():
             return _Run(self, targets, store, events).outcome_of_all()
 
 
@@ -136,6 +135,7 @@ class _Run:
                 self.store.clean()
             raise
         self.stop(WorkerProcess.end)
+        self.name_causes()
         return self.outcomes
 
     def next_call(self) -> Callable[[], None]:
@@ -178,7 +178,7 @@ class _Run:
         elif work.outcome is None:
             work.nodes.append(node)
         else:
-            self.settle_node(node, work.outcome, None)
+            self.settle(replace(work, nodes=[node]), work.outcome)
 
     def looked_up(self, work: _Work, found: Future[Result | None]) -> None:
         if (result := found.result()) is not None:
@@ -231,6 +231,7 @@ class _Run:
         code = process.end()
         if work is None:
             return
+        self.store.clean()  # it could not take its half-made result away itself
         reason = f"worker died (exit code {code})"
         if code == -signal.SIGKILL:
             reason += ", killed from outside, as happens when memory runs out; try fewer --workers"
@@ -245,14 +246,24 @@ class _Run:
         path = self.store.write_log(f"{work.stage.name}-{work.key}", head + log)
         self.settle(work, Failed(label_of(work.stage), reason, work.nodes[0], path))
 
+    def name_causes(self) -> None:
+        """Of two failed inputs, the first in the stage's own order is the cause, whichever failed first in time."""
+        for node, stage in self.stages.items():
+            outcomes = [self.outcomes[one.node] for one in stage.inputs.values()]
+            if (cause := next((one for one in outcomes if isinstance(one, Failed)), None)) is not None:
+                self.outcomes[node] = cause
+
     def settle(self, work: _Work, outcome: Outcome, seconds: float | None = None) -> None:
         """`seconds` it took if it was made here; the first node of a shared result tells that, the others find it."""
         work.outcome = outcome
         for node in work.nodes:
+            if isinstance(outcome, Failed):  # of several nodes with this key, each is its own cause
+                outcome = replace(outcome, stage=label_of(self.stages[node]), cause_node=node)
             self.settle_node(node, outcome, seconds)
             seconds = None
 
     def settle_node(self, node: str, outcome: Outcome, seconds: float | None) -> None:
+        """`outcome` is the node's own, or the failure of one that it needs."""
         self.outcomes[node] = outcome
         stage = self.stages[node]
         if isinstance(outcome, Failed):
@@ -272,26 +283,3 @@ class _Run:
         while self.told < len(self.store.damages):
             self.events(Damaged(self.store.damages[self.told]))
             self.told += 1
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does; while it is being ended, neither can interrupt that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    ours = [number for number, handler in before.items() if handler in (signal.SIG_DFL, signal.default_int_handler)]
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        for one in ours:
-            signal.signal(one, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in ours:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in ours:
-            signal.signal(number, before[number])

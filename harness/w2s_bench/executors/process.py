@@ -34,7 +34,7 @@ class WorkerProcess:
         on_reply: Callable[[Mapping[str, JSON]], None],
         on_end: Callable[[], None],
     ) -> None:
-        self._output = tempfile.TemporaryFile()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
         fcntl.fcntl(self._output, fcntl.F_SETFL, os.O_APPEND)  # it is cut to nothing before every stage
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START, json.dumps(sys.path)],

@@ -40,6 +40,7 @@ def run_stage(
     `contents` and `inputs` hold the content digest and the folder of each input's result.
     """
     key = key_of(stage, contents)
+    function = stage.resolve()
     made_here = False
 
     def produce(out: Path) -> None:
@@ -48,7 +49,6 @@ def run_stage(
         with isolated(key):
             function(StageContext(params=stage.params, inputs=inputs, out=out, registry=registry))
 
-    function = stage.resolve()
     return store.put(stage, contents, produce), made_here
 
 

@@ -28,10 +28,10 @@ dropped), shared by `math-s`, `math-m` and `math-l`. Stored in float16, loaded i
 
 ## What it has read
 
-{steps} steps of {batch} rows of up to {row_length} tokens, all generated. {stories:.0%} of the texts are solved stories,
-such as `29 shells are here. after that Omar clones these by 2. so 29 * 2 = 58`; the rest are bare chains of equations, 60 %
-of them closed by the last result: `63 - 40 = 23 ; 23 - 6 = 17 #### 17`. Loss was taken on the equations and what follows
-them. {n_taught} verbs occur, each told with its operation only through the story's equations.
+{steps} steps of {batch} rows of up to {row_length} tokens, all generated. {stories:.0%} of the texts are solved
+stories, such as `29 shells are here. after that Omar clones these by 2. so 29 * 2 = 58`; the rest are bare chains of
+equations, 60 % of them closed by the last result: `63 - 40 = 23 ; 23 - 6 = 17 #### 17`. Loss was taken on the equations
+and what follows them. {n_taught} verbs occur, each told with its operation only through the story's equations.
 
 ## What it has not read
 

@@ -16,19 +16,22 @@ OPERATORS = ("+", "-", "*", "/")
 #: The operation taken for its mirror image: how the bundled teacher misunderstands a verb.
 MIRROR = {"+": "-", "-": "+", "*": "/", "/": "*"}
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 KNOWN: dict[str, tuple[str, ...]] = {
-    "+": tuple(
-        "buy find win receive collect earn pick borrow gather inherit catch bake make fetch gain import".split()
-    ),
-    "-": tuple("sell lose drop eat donate spend break lend discard misplace waste crush toss export forfeit burn".split()),
-    "*": tuple("multiply scale clone amplify copy replicate magnify expand".split()),
-    "/": tuple("divide split share shrink compress cut partition section".split()),
+    "+": _words("buy find win receive collect earn pick borrow gather inherit catch bake make fetch gain import"),
+    "-": _words("sell lose drop eat donate spend break lend discard misplace waste crush toss export forfeit burn"),
+    "*": _words("multiply scale clone amplify copy replicate magnify expand"),
+    "/": _words("divide split share shrink compress cut partition section"),
 }
 NEW: dict[str, tuple[str, ...]] = {
-    "+": tuple("hoard net snag acquire secure procure".split()),
-    "-": tuple("surrender mislay scrap dump squander shed".split()),
-    "*": tuple("inflate boost enlarge".split()),
-    "/": tuple("thin dilute slice".split()),
+    "+": _words("hoard net snag acquire secure procure"),
+    "-": _words("surrender mislay scrap dump squander shed"),
+    "*": _words("inflate boost enlarge"),
+    "/": _words("thin dilute slice"),
 }
 MEANING: dict[str, str] = {verb: op for table in (KNOWN, NEW) for op in OPERATORS for verb in table[op]}
 NEW_VERBS = frozenset(verb for verbs in NEW.values() for verb in verbs)
@@ -66,7 +69,7 @@ def apply(operator: str, amount: int, number: int) -> int | None:
 
 
 class Draw:
-    """Seeded draws built on `random()` alone, the one method whose sequence Python promises to keep between versions."""
+    """Seeded draws built on `random()` alone, the method whose sequence Python keeps between versions."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed).random

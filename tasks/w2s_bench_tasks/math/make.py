@@ -10,7 +10,18 @@ import hashlib
 import json
 from pathlib import Path
 
-from w2s_bench_tasks.math.lexicon import KNOWN, MEANING, NAMES, NEW, NEW_VERBS, OBJECTS, Draw, Event, apply, third_person
+from w2s_bench_tasks.math.lexicon import (
+    KNOWN,
+    MEANING,
+    NAMES,
+    NEW,
+    NEW_VERBS,
+    OBJECTS,
+    Draw,
+    Event,
+    apply,
+    third_person,
+)
 
 SEED = 20
 ITEMS = 6000
@@ -88,7 +99,8 @@ def make_item(draw: Draw) -> dict[str, str]:
 
 def make_items(count: int = ITEMS, seed: int = SEED) -> list[dict[str, str]]:
     """`count` items of different keys, sorted by id."""
-    draw, items = Draw(seed), {}
+    draw = Draw(seed)
+    items: dict[str, dict[str, str]] = {}
     while len(items) < count:
         item = make_item(draw)
         items.setdefault(item["key"], item)

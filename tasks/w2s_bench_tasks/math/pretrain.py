@@ -46,9 +46,9 @@ class Recipe:
 
 
 RECIPES = {
-    "s": Recipe(width=64, layers=2, steps=3000, story_share=0.60, left_out=0.10, swapped=0.30),
-    "m": Recipe(width=96, layers=2, steps=3000, story_share=0.66, left_out=0.10, swapped=0.15),
-    "l": Recipe(width=128, layers=2, steps=6000, story_share=0.72, left_out=0.0, swapped=0.0),
+    "s": Recipe(width=64, layers=2, steps=1500, story_share=0.60, left_out=0.10, swapped=0.30),
+    "m": Recipe(width=80, layers=2, steps=2000, story_share=0.66, left_out=0.10, swapped=0.15),
+    "l": Recipe(width=96, layers=2, steps=2500, story_share=0.72, left_out=0.0, swapped=0.0),
 }
 
 
@@ -127,7 +127,9 @@ def greedy_right(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, te
     return right
 
 
-def examine(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, faults: dict[str, list[str]]) -> dict[str, float]:
+def examine(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, faults: dict[str, list[str]]
+) -> dict[str, float]:
     """Accuracy on single equations and on fresh stories told with verbs of one sort, all in the true meanings."""
     draw = Draw(EVALUATION_SEED)
     single = [corpus.equations(draw, 1) for _ in range(EVALUATION_STORIES)]

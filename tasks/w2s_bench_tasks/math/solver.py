@@ -6,9 +6,7 @@ import re
 
 from w2s_bench_tasks.math.lexicon import MEANING
 
-_SENTENCE = re.compile(
-    r"^(?:Then |Later )?(?P<name>[A-Z][a-z]+) (?P<verb>[a-z]+) (?:it by )?(?P<number>\d+)\.$"
-)
+_SENTENCE = re.compile(r"^(?:Then |Later )?(?P<name>[A-Z][a-z]+) (?P<verb>[a-z]+) (?:it by )?(?P<number>\d+)\.$")
 
 
 def infinitive(form: str) -> str:

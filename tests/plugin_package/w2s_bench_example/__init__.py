@@ -29,8 +29,8 @@ class Brevity:
         """Nothing to learn."""
 
     def score(self, evidence: Evidence, *, rng: Generator) -> FloatArray:
-        labels = [label.strip() for label in evidence.labels]
-        return -np.array([len(text if self.unit == "characters" else text.split()) for text in labels], dtype=np.float64)
+        labels = [label.strip() if self.unit == "characters" else label.split() for label in evidence.labels]
+        return -np.array([len(label) for label in labels], dtype=np.float64)
 
 
 def longest() -> TaskDomain:

@@ -16,7 +16,7 @@ def load(**_: Any) -> dict[str, Any]:
 
 
 def questions(count: int = 600) -> list[dict[str, Any]]:
-    """Four words of one to five syllables, no two of the same length; a question with the same words is the same one."""
+    """Four words of one to five syllables, all of other lengths; the same words are the same question."""
     rng = random.Random(20_240_601)
     made: dict[str, dict[str, Any]] = {}
     while len(made) < count:

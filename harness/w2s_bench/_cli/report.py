@@ -1,0 +1,119 @@
+"""What the verbs print when they are done: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from w2s_bench.statistics import Estimate
+
+if TYPE_CHECKING:
+    from w2s_bench.api import RunReport
+    from w2s_bench.board import Leaderboard
+    from w2s_bench.pipeline import Plan
+    from w2s_bench.verify import Verified
+
+_TRACK_STYLE = {"none": "cyan", "trust_set": "green", "privileged": "magenta", "control": "dim"}
+
+
+def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
+    """The leaderboard, what failed, and where the results are."""
+    if as_json:
+        failures = [{"row": row, "seed": seed, "reason": reason} for row, seed, reason in report.failures]
+        _json({"folder": str(report.folder), "leaderboard": report.leaderboard.as_json(), "failures": failures, "problems": report.problems})
+        return
+    if not quiet:
+        print_leaderboard(report.leaderboard, as_json=False)
+    for row, seed, reason in report.failures:
+        print(f"failed: {row} seed {seed}: {reason}", file=sys.stderr)
+    for problem in report.problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    if not quiet:
+        print(f"Wrote {report.folder / 'README.md'}, {len(report.cells)} cells under {report.folder / 'results'}")
+
+
+def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
+    """PGR of every arm in every domain with its 95 % interval, ranked within tracks; controls below."""
+    if as_json:
+        _json(board.as_json())
+        return
+    seeds = len(board.seeds)
+    title = f"{board.suite.name} {board.suite.version} · PGR [95 % interval] · {seeds} seed{'s' if seeds > 1 else ''}"
+    title += " · on DEV items" if board.suite.evaluate_on == "dev" else ""
+    table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("arm", no_wrap=True)
+    table.add_column("track", no_wrap=True)
+    for domain in board.domains:
+        table.add_column(domain.name.rsplit("/", 1)[-1], justify="right")
+    table.add_column("mean", justify="right", style="bold")
+    table.add_column("purity", justify="right")
+    table.add_column("coverage", justify="right")
+    was_control = False
+    for row in board.rows:
+        if row.is_control and not was_control:
+            table.add_section()
+        was_control = row.is_control
+        cells = [_ratio(row.entries[d.name].pgr) if d.name in row.entries else "–" for d in board.domains]
+        table.add_row(row.arm, row.track, *cells, _ratio(row.mean_pgr), _share(row.purity), _share(row.coverage), style=_TRACK_STYLE[row.track])
+    Console().print(table)
+    references = [
+        f"{d.name.rsplit('/', 1)[-1]}: " + ", ".join(f"{name} {e.accuracy.value:.3f}" for name, e in d.references.items() if e.accuracy)
+        for d in board.domains
+    ]
+    print("accuracy  " + " · ".join(references))
+    print("0 = the weak teacher, 1 = the student trained on ground truth")
+
+
+def print_dry_run(planned: Plan, store: Path, *, as_json: bool) -> None:
+    """What is stored and what would run, stage by stage name."""
+    from w2s_bench.preview import preview
+
+    found = preview(planned.stages(), store)
+    stored, to_run = Counter(s.name for s in found.stored), Counter(s.name for s in found.to_run)
+    if as_json:
+        _json({"cells": [cell.row for cell in planned.cells], "stored": dict(stored), "to_run": dict(to_run), "store": str(store)})
+        return
+    suite = planned.suite
+    print(f"{suite.name} {suite.version}: {len(planned.cells)} cells, {suite.seeds} seeds; store {store}")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("stage", "stored", "to run"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for name in dict.fromkeys(stage.name for stage in planned.stages()):
+        table.add_row(name, str(stored[name]), str(to_run[name]))
+    table.add_section()
+    table.add_row("all", str(stored.total()), str(to_run.total()))
+    Console().print(table)
+    for problem in planned.problems:
+        print(f"left out: {problem}", file=sys.stderr)
+
+
+def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:
+    """One line a row."""
+    if as_json:
+        _json([{"row": v.row, "verdict": v.verdict, "why": v.why} for v in verdicts])
+        return
+    width = max(len(v.row) for v in verdicts)
+    for verdict in verdicts:
+        print(f"{verdict.row:<{width}}  {verdict.verdict}" + (f"  ({verdict.why})" if verdict.why else ""))
+
+
+def _ratio(ratio: Any) -> str:
+    if not isinstance(ratio, Estimate):
+        return str(ratio.brief)
+    return f"{ratio.value:.2f} \\[{ratio.low:.2f}, {ratio.high:.2f}]"
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else f"{share:.2f}"
+
+
+def _json(value: Any) -> None:
+    print(json.dumps(value, indent=1, allow_nan=False))

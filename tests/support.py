@@ -1,0 +1,94 @@
+"""What several test files share: toy models and suites, the toy plugin, and an executor without processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from w2s_bench.executors import Done, Failed, Outcome
+from w2s_bench.registry import Registry
+from w2s_bench.stages import Stage, StageContext, walk
+from w2s_bench.store import Store, key_of
+from w2s_bench.suite import Suite
+
+TOY = Path(__file__).with_name("toy")
+WORDS = [*map(str, range(45)), "+", "=", "####", "largest", "of", "is"]
+
+
+def toy_model(folder: Path, *, width: int = 32, layers: int = 2, seed: int = 0) -> Path:
+    """A small random Llama with a word-level tokenizer over the toy domains' words, saved to `folder`."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from w2s_bench_tasks.pretraining import new_model, wrap_tokenizer
+
+    vocabulary = {word: i for i, word in enumerate(["<pad>", "<eos>", "<unk>", *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    model = new_model(vocab_size=len(vocabulary), width=width, layers=layers, max_length=32, seed=seed, eos_id=1, pad_id=0)
+    model.save_pretrained(folder)
+    wrap_tokenizer(tokenizer, max_length=32).save_pretrained(folder)
+    return folder
+
+
+def toy_suite(models: Path, **changes: Any) -> Suite:
+    """Two toy domains, two seeds, a few steps. `models` gets a teacher and a student unless they are there."""
+    teacher, student = models / "teacher", models / "student"
+    if not teacher.is_dir():
+        toy_model(teacher, width=16, layers=1, seed=1)
+        toy_model(student, seed=2)
+    sizes = {"dev": 30, "test": 40, "weak_train": 60, "trust": 24, "transfer": 100}
+    training = {"steps": 6, "batch_size": 8, "learning_rate": 3e-3}
+    domains = [
+        {
+            "name": f"w2s-bench-toy/{name}",
+            "version": "1",
+            "sizes": sizes,
+            "teacher": {"model": str(teacher), **training, "steps": 30},
+            "student": {"model": str(student), **training},
+        }
+        for name in ("largest", "sums")
+    ]
+    return Suite.model_validate({"name": "toy", "version": "1", "seeds": 2, "domains": domains, **changes})
+
+
+def toy_environment(**extra: str) -> dict[str, str]:
+    """The environment of a process that has the toy plugin installed."""
+    path = os.pathsep.join([str(TOY), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **extra}
+
+
+def toy_registry(monkeypatch: Any) -> Registry:
+    """A registry that has the toy plugin, in this process."""
+    if str(TOY) not in sys.path:
+        monkeypatch.syspath_prepend(str(TOY))
+    return Registry.load()
+
+
+def run_inline(targets: Sequence[Stage], store: Store, registry: Registry) -> Mapping[str, Outcome]:
+    """Outcomes of all stages, run one after another in this process."""
+    outcomes: dict[str, Outcome] = {}
+    for stage in walk(targets):
+        failed = next((f for s in stage.inputs.values() if isinstance(f := outcomes[s.node], Failed)), None)
+        if failed:
+            outcomes[stage.node] = failed
+            continue
+        inputs = {name: outcomes[s.node] for name, s in stage.inputs.items()}
+        contents = {name: done.result.content for name, done in inputs.items() if isinstance(done, Done)}
+        folders = {name: done.result.path for name, done in inputs.items() if isinstance(done, Done)}
+        result = store.find(stage, key_of(stage, contents))
+        if result is None:
+
+            def produce(out: Path, stage: Stage = stage, folders: Mapping[str, Path] = folders) -> None:
+                stage.resolve()(StageContext(stage.params, folders, out, registry))
+
+            try:
+                result = store.put(stage, contents, produce)
+            except Exception as error:
+                outcomes[stage.node] = Failed(stage.label, str(error), stage.node)
+                continue
+        outcomes[stage.node] = Done(result)
+    return outcomes
+
+

@@ -1,0 +1,108 @@
+"""A real third-party distribution, installed with pip, is found beside the built-ins."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from w2s_bench.domains import TaskDomain
+from w2s_bench.registry import Registry
+from w2s_bench.testing import check_domain, trust_function_checks
+
+PACKAGE = Path(__file__).with_name("plugin_package")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that pip installed the distribution into; built from a copy, so that nothing is left in the tree."""
+    root = tmp_path_factory.mktemp("plugin")
+    source, target = root / "source", root / "site"
+    shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run([*pip, "--target", str(target), str(source)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def run(code: str, site: Path, **environment: str) -> str:
+    """What a fresh interpreter prints that has `site` on its path."""
+    variables = {k: v for k, v in os.environ.items() if k != "W2S_BENCH_PLUGINS"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=variables | environment | {"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_installed_plugin_is_found(installed: Path) -> None:
+    code = """
+        import json
+        from w2s_bench.registry import Registry
+        registry = Registry.load()
+        function = registry.trust_functions["w2s-bench-example/brevity"]
+        print(json.dumps({
+            "problems": [str(p) for p in registry.problems],
+            "functions": sorted(registry.trust_functions),
+            "version": function.version,
+            "summary": function.summary,
+            "digest": registry.source_digest(function),
+            "bare": registry.resolve("domain", "longest").name,
+            "unit": registry.trust_function("brevity", unit="words").unit,
+            "kind": registry.domain("longest").kind,
+        }))
+    """
+    seen = json.loads(run(code, installed))
+    assert seen["problems"] == []
+    assert {"w2s-bench-example/brevity", "w2s-bench/confidence"} <= set(seen["functions"])
+    assert seen["version"] == "1.2.0" and seen["summary"].startswith("Trusts short labels")
+    assert len(seen["digest"]) == 64
+    assert (seen["bare"], seen["unit"], seen["kind"]) == ("w2s-bench-example/longest", "words", "choice")
+
+
+def test_the_installed_domain_has_its_data_files(installed: Path) -> None:
+    code = """
+        from w2s_bench.registry import Registry
+        domain = Registry.load().domain("longest")
+        documents = list(domain.task().eval_docs)
+        print(len(documents), domain.fields(documents[0])["id"])
+    """
+    assert run(code, installed).split() == ["600", "longest-0"]
+
+
+def test_an_installed_plugin_can_be_left_out(installed: Path) -> None:
+    code = "from w2s_bench.registry import Registry; print([p.status for p in Registry.load().plugins])"
+    assert run(code, installed, W2S_BENCH_PLUGINS="").strip() == "['ok', 'ok', 'left out']"
+
+
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.syspath_prepend(str(PACKAGE))
+    import w2s_bench_example
+
+    return w2s_bench_example
+
+
+@pytest.mark.parametrize("check", trust_function_checks(), ids=str)
+@pytest.mark.parametrize("unit", ["characters", "words"])
+def test_the_example_keeps_the_contract(example: object, check, unit: str) -> None:  # type: ignore[no-untyped-def]
+    check(lambda: example.Brevity(unit))  # type: ignore[attr-defined]
+
+
+def test_the_example_domain_keeps_the_contract(example: object) -> None:
+    domain = example.longest()  # type: ignore[attr-defined]
+    assert isinstance(domain, TaskDomain)
+    check_domain(domain)
+
+
+def test_the_example_is_not_installed_for_everybody() -> None:
+    assert not [name for name in Registry.load([]).trust_functions if name.startswith("w2s-bench-example/")]

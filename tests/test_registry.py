@@ -1,0 +1,375 @@
+"""Plugins are loaded one by one under guard, names resolve as documented, and what factories build is checked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, distributions
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
+from w2s_bench.plugin_loading import RESERVED_ARMS, RESERVED_PREFIXES
+from w2s_bench.registry import Registry, parse_spec
+from w2s_bench.types import Need
+
+SOUND = """
+    from w2s_bench import Need, hookimpl
+    class Sound:
+        '''Scores nothing in particular.
+
+        More.'''
+        supervision, needs, scope = "none", (), "row"
+        def __init__(self, depth=1): self.depth = depth
+        def score(self, evidence, *, rng): ...
+    @hookimpl
+    def w2s_trust_functions(): return {"sound": Sound}
+"""
+
+Install = Callable[..., None]
+_number = count()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A folder on sys.path that distributions are put into; `load` sees those and no other."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delenv("W2S_BENCH_PLUGINS", raising=False)
+
+    def install(
+        distribution: str, source: str, *, entry_points: tuple[str, ...] = ("main",), version: str = "1.0"
+    ) -> str:
+        module = f"made_up_plugin_{next(_number)}"  # of its own: imported modules stay
+        (tmp_path / f"{module}.py").write_text(textwrap.dedent(source))
+        info = tmp_path / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        lines = [name if "=" in name else f"{name} = {module}" for name in entry_points]
+        (info / "entry_points.txt").write_text("[w2s_bench]\n" + "\n".join(lines) + "\n")
+        return module
+
+    def entry_points() -> list[EntryPoint]:
+        return [e for d in distributions(path=[str(tmp_path)]) for e in d.entry_points]
+
+    def load(restrict: list[str] | None = None) -> Registry:
+        return Registry.load(restrict, entry_points=entry_points())
+
+    return SimpleNamespace(install=install, load=load, path=tmp_path)
+
+
+def only_problem(registry: Registry) -> str:
+    assert len(registry.problems) == 1, registry.problems
+    return str(registry.problems[0])
+
+
+def test_built_ins_are_there_and_resolve_by_bare_name() -> None:
+    registry = Registry.load([])
+    assert not registry.problems
+    assert {"w2s-bench/confidence", "w2s-bench/probe", "w2s-bench/student_probe", "w2s-bench/verifier"} <= set(
+        registry.trust_functions
+    )
+    assert set(registry.domains) >= {"w2s-bench/knowledge", "w2s-bench/math", "w2s-bench/chess"}
+    assert registry.resolve("trust_function", "probe").name == "w2s-bench/probe"
+    assert registry.trust_function("confidence").supervision == "none"
+    assert registry.domain("math").kind == "generate"
+
+
+def test_loading_and_building_import_nothing_heavy() -> None:
+    code = """
+        import sys
+        from w2s_bench.registry import Registry
+        registry = Registry.load([])
+        for name in registry.trust_functions: registry.trust_function(name)
+        for name in registry.domains: registry.domain(name)
+        for one in registry.models: registry.model(one)
+        print(*sorted({"torch", "transformers", "datasets", "lm_eval", "chess", "peft"} & set(sys.modules)))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_sound_plugin(site: SimpleNamespace) -> None:
+    site.install("Sound_Plugin", SOUND, version="2.5")
+    registry = site.load()
+    assert [p.status for p in registry.plugins] == ["ok"]
+    one = registry.trust_functions["sound-plugin/sound"]
+    assert (one.distribution, one.version, one.entry_point) == ("sound-plugin", "2.5", "main")
+    assert one.summary == "Scores nothing in particular."
+    for name in ("sound", "sound-plugin/sound", "Sound_Plugin/sound"):
+        assert registry.resolve("trust_function", name) is one
+    assert registry.trust_function("sound", depth=3).depth == 3  # type: ignore[attr-defined]
+
+
+BROKEN = {
+    "import": ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+    "exit": ("raise SystemExit('bye')", "SystemExit: bye"),
+    "syntax": ("def", "SyntaxError"),
+    "raises": ("w2s_trust_functions = hookimpl(lambda: 1 / 0, specname='w2s_trust_functions')", "ZeroDivisionError"),
+    "list": ("@hookimpl\ndef w2s_domains(): return ['a']", "returned a list; return a mapping"),
+    "none": ("@hookimpl\ndef w2s_domains(): pass", "returned a NoneType; return a mapping"),
+    "number": ("@hookimpl\ndef w2s_domains(): return {1: dict}", "1 is no name"),
+    "slash": ("@hookimpl\ndef w2s_domains(): return {'a/b': dict}", "'a/b' is no name"),
+    "markup": ("@hookimpl\ndef w2s_models(): return {'<b>': dict}", "'<b>' is no name"),
+    "instance": ("@hookimpl\ndef w2s_domains(): return {'a': object()}", "'a' maps to a object, which"),
+    "misspelt": ("@hookimpl\ndef w2s_trust_function(): return {}", "did you mean w2s_trust_functions?"),
+    "undecorated": ("def w2s_domains(): return {}", "w2s_domains lacks its decorator"),
+    "hookless": ("x = 1", "implements none of w2s_trust_functions"),
+    "arguments": ("@hookimpl\ndef w2s_domains(config): return {}", "config"),
+    "wrapper": ("@hookimpl(wrapper=True)\ndef w2s_domains():\n    return (yield)", "returned a generator"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_plugin_is_one_problem_and_the_rest_loads(site: SimpleNamespace, case: str) -> None:
+    source, cause = BROKEN[case]
+    site.install("zz-sound", SOUND)
+    site.install("broken-one", f"from w2s_bench import hookimpl\n{source}", entry_points=("bad",), version="0.7")
+    registry = site.load()
+    problem = only_problem(registry)
+    assert "'bad'" in problem and "broken-one 0.7" in problem and cause in problem
+    assert list(registry.trust_functions) == ["zz-sound/sound"]
+    assert {p.distribution: p.status for p in registry.plugins} == {"broken-one": "broken", "zz-sound": "ok"}
+
+
+def test_a_missing_attribute_of_the_entry_point(site: SimpleNamespace) -> None:
+    site.install("broken-one", "", entry_points=("bad = json:nothing",))
+    assert "AttributeError" in only_problem(site.load())
+
+
+def test_several_faults_are_one_problem_and_sound_names_stay(site: SimpleNamespace) -> None:
+    more = "\n    @hookimpl\n    def w2s_domains(): return {'a b': dict, 'c': 3}\n"
+    site.install("half", SOUND + more)
+    registry = site.load()
+    problem = only_problem(registry)
+    assert "'a b' is no name" in problem and "'c' maps to a int" in problem
+    assert list(registry.trust_functions) == ["half/sound"]
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED_ARMS))
+def test_arms_of_the_harness_are_reserved(site: SimpleNamespace, name: str) -> None:
+    site.install("greedy", SOUND.replace('"sound"', repr(name)))
+    assert f"{name!r} is reserved" in only_problem(site.load())
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED_PREFIXES))
+def test_prefixes_are_reserved(site: SimpleNamespace, name: str) -> None:
+    site.install(name, SOUND)
+    registry = site.load()
+    assert f"{name!r} is reserved" in only_problem(registry) and not registry.trust_functions
+
+
+def test_a_full_name_given_twice_names_both_and_stands_for_neither(site: SimpleNamespace) -> None:
+    other = site.install("elsewhere", SOUND.replace('"sound"', '"other"'))
+    mine = site.install("twice", SOUND, entry_points=("one", "two = copy_of_it"))
+    (site.path / "copy_of_it.py").write_text(textwrap.dedent(SOUND))
+    registry = site.load()
+    assert len(registry.problems) == 2 and other
+    for problem in registry.problems:
+        assert "'twice/sound' is given more than once" in str(problem)
+        assert f"'one' ({mine}) of twice 1.0 and 'two' (copy_of_it) of twice 1.0" in str(problem)
+    assert list(registry.trust_functions) == ["elsewhere/other"]
+
+
+def test_bare_names_ambiguous_and_unknown(site: SimpleNamespace) -> None:
+    site.install("aa", SOUND)
+    site.install("bb", SOUND)
+    site.install("cc", "import nowhere_at_all")
+    registry = site.load()
+    with pytest.raises(UnknownNameError, match=r"aa/sound.*bb/sound.*write one in full"):
+        registry.resolve("trust_function", "sound")
+    with pytest.raises(UnknownNameError, match="did you mean aa/sound"):
+        registry.resolve("trust_function", "aa/sond")
+    with pytest.raises(UnknownNameError, match="Did not load whole: entry point 'main' of cc"):
+        registry.resolve("trust_function", "cc/sound")
+
+
+def test_the_built_in_distribution_wins_a_bare_name(site: SimpleNamespace) -> None:
+    site.install("aa", SOUND)
+    site.install("w2s-bench", SOUND)
+    registry = site.load()
+    assert registry.resolve("trust_function", "sound").name == "w2s-bench/sound"
+    assert [p.distribution for p in registry.plugins] == ["w2s-bench", "aa"]
+
+
+def test_built_in_models_are_called_tiny(site: SimpleNamespace) -> None:
+    source = "from w2s_bench import hookimpl\n@hookimpl\ndef w2s_models(): return {'m': dict}"
+    site.install("w2s-bench", source)
+    site.install("aa", source)
+    registry = site.load()
+    assert set(registry.models) == {"tiny/m", "aa/m"}
+    assert registry.resolve("model", "m").name == "tiny/m"
+
+
+@pytest.mark.parametrize("by", ["distribution", "entry point", "environment"])
+def test_restriction(site: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    site.install("w2s-bench", SOUND, entry_points=("builtin",))
+    site.install("good-one", SOUND, entry_points=("good",))
+    site.install("broken-one", "1 / 0", entry_points=("bad",))
+    if by == "environment":
+        monkeypatch.setenv("W2S_BENCH_PLUGINS", " Good_One ,")
+    registry = site.load({"distribution": ["good-one"], "entry point": ["good"], "environment": None}[by])
+    assert {p.distribution: p.status for p in registry.plugins} == {
+        "w2s-bench": "ok",
+        "good-one": "ok",
+        "broken-one": "left out",
+    }
+    assert not registry.problems
+    with pytest.raises(UnknownNameError, match="Left out by W2S_BENCH_PLUGINS: broken-one"):
+        registry.resolve("trust_function", "broken-one/x")
+    with pytest.raises(UnknownNameError, match="did you mean good-one"):
+        site.load(["good-on"])
+
+
+def test_an_empty_restriction_keeps_the_built_ins(site: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.install("w2s-bench", SOUND)
+    site.install("aa", SOUND)
+    monkeypatch.setenv("W2S_BENCH_PLUGINS", "")
+    assert set(site.load().trust_functions) == {"w2s-bench/sound"}
+
+
+WRONG = {
+    "supervision": ('"none", (), "row"', '"gold", (), "row"', "supervision must be one of 'none'"),
+    "scope": ('"none", (), "row"', '"none", (), "rows"', "scope must be one of 'row', 'pool'"),
+    "needs": ('"none", (), "row"', '"none", ["x"], "row"', "needs must be a tuple"),
+    "need": ("(),", '(Need("oracle", "choice_probs"),),', "names no evidence"),
+    "layer": ("(),", '(Need("teacher", "hidden_states", "top"),),', "must be an integer or 'all'"),
+    "verifier": ("(),", '(Need("verifier", "choice_probs"),),', "trained on the trust set's gold"),
+    "fit": ('"none",', '"trust_set",', "without attribute 'fit'"),
+    "score": ("def score(self, evidence, *, rng)", "def score(self, evidence)", r"cannot be called as score\(evidence"),
+    "missing": ("scope =", "ranges =", "without attribute 'scope'"),
+    "raises": ("self.depth = depth", "1 / 0", "could not be built .* ZeroDivisionError"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_a_factory_builds_is_checked(site: SimpleNamespace, case: str) -> None:
+    old, new, message = WRONG[case]
+    assert old in SOUND
+    site.install("wrong-one", SOUND.replace(old, new), entry_points=("bad",), version="3.1")
+    registry = site.load()
+    with pytest.raises(PluginError, match=message) as caught:
+        registry.trust_function("sound")
+    assert "wrong-one/sound" in str(caught.value) and "wrong-one 3.1" in str(caught.value)
+
+
+def test_parameters_are_checked(site: SimpleNamespace) -> None:
+    site.install("aa", SOUND.replace("depth=1", "depth, *, width=2"))
+    registry = site.load()
+    with pytest.raises(UnknownNameError, match="'dept'; did you mean depth"):
+        registry.trust_function("sound", dept=2)
+    with pytest.raises(PluginError, match="needs a value for depth; write aa/sound:depth=…"):
+        registry.trust_function("sound")
+    assert registry.trust_function("sound", depth=0)
+
+
+def test_a_domain_and_a_model_are_checked(site: SimpleNamespace) -> None:
+    source = """
+        from functools import partial
+        from types import SimpleNamespace
+        from w2s_bench import hookimpl
+        METHODS = {"task": print, "fields": print, "fingerprint": print}
+        made = partial(SimpleNamespace, name="d", version="1", max_new_tokens=None, **METHODS)
+        @hookimpl
+        def w2s_domains(): return {k: partial(made, kind=v) for k, v in KINDS.items()}
+        @hookimpl
+        def w2s_models(): return {"bad": lambda: SimpleNamespace(name="", fingerprint=print, load=3)}
+        KINDS = {"good": "choice", "bad": "generate", "odd": "essay"}
+    """
+    site.install("aa", source)
+    registry = site.load()
+    assert registry.domain("good").kind == "choice"
+    with pytest.raises(PluginError, match="max_new_tokens of a generate domain"):
+        registry.domain("bad")
+    with pytest.raises(PluginError, match="kind must be one of 'choice', 'generate', got 'essay'"):
+        registry.domain("odd")
+    with pytest.raises(PluginError, match="name must be a non-empty string"):
+        registry.model("bad")
+
+
+def test_the_source_digest_follows_the_code(site: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = site.path / "digested_package" / "inner"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").write_text(textwrap.dedent(SOUND))
+    (package / "code.py").write_text("x = 1\n")
+    (package / "notes.txt").write_text("not code\n")
+    site.install("aa", "", entry_points=("main = digested_package",))
+
+    def digest() -> str:
+        from w2s_bench import registry as module
+
+        module._package_digest.cache_clear()
+        registry = site.load()
+        return registry.source_digest(registry.resolve("trust_function", "sound"))
+
+    first = digest()
+    assert len(first) == 64 and digest() == first
+    (package / "notes.txt").write_text("still not code\n")
+    assert digest() == first
+    (package / "code.py").write_text("x = 2\n")
+    assert digest() != first
+
+
+def test_the_source_digest_of_a_single_module(site: SimpleNamespace) -> None:
+    site.install("aa", SOUND)
+    site.install("bb", SOUND + "    # other\n")
+    registry = site.load()
+    digests = {registry.source_digest(one) for one in registry.trust_functions.values()}
+    assert len(digests) == 2
+
+
+def test_models_from_elsewhere(tmp_path: Path) -> None:
+    registry = Registry.load([])
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    model = registry.model(f"local/{tmp_path}")
+    assert model.name == f"local/{tmp_path}" and model.fingerprint()
+    assert registry.resolve("model", str(tmp_path)).name == f"local/{tmp_path}"
+    hub = registry.model(f"hf/someone/something@{'a' * 40}")
+    assert hub.name == f"hf/someone/something@{'a' * 40}"
+    with pytest.raises(ModelError, match="write hf/<owner>/<name>@<commit>"):
+        registry.model("hf/someone/something")
+    with pytest.raises(ModelError, match="there is no folder"):
+        registry.model("local/no/such/folder")
+    with pytest.raises(UnknownNameError, match="unknown model 'no-such-model'"):
+        registry.model("no-such-model")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("probe", ("probe", {})),
+        ("probe:", None),
+        ("a/b:x=1", ("a/b", {"x": 1})),
+        ("p:x=1.5,y=abc,z=true,w=null", ("p", {"x": 1.5, "y": "abc", "z": True, "w": None})),
+        ("p:l2=1e-3", ("p", {"l2": 0.001})),
+        ("p:l2=-2.5E+2", ("p", {"l2": -250.0})),
+        ("p:layers=[1,2], folds=3", ("p", {"layers": [1, 2], "folds": 3})),
+        ("p:text='a,b', other=\"1\"", ("p", {"text": "a,b", "other": "1"})),
+        ("p:x=", ("p", {"x": None})),
+        ("p:x=a:b", ("p", {"x": "a:b"})),
+        ("", None),
+        (":x=1", None),
+        ("p:x", None),
+        ("p:1x=2", None),
+        ("p:x=1,x=2", None),
+        ("p:x=[1", None),
+        ("p:x=2020-01-01", None),
+    ],
+)
+def test_parse_spec(text: str, expected: tuple[str, dict[str, object]] | None) -> None:
+    if expected is None:
+        with pytest.raises(W2SBenchError, match=r"name|quotes|key=value|twice"):
+            parse_spec(text)
+    else:
+        assert parse_spec(text) == expected
+
+
+def test_needs_follow_parameters() -> None:
+    registry = Registry.load([])
+    assert registry.trust_function("probe").needs == (Need("teacher", "hidden_states", "all"),)
+    assert registry.trust_function("student_probe", layer=1).needs == (Need("student", "hidden_states", 1),)
