@@ -45,11 +45,13 @@ def big(context: StageContext) -> None:
 
 def draw(context: StageContext) -> None:
     """What the global generators, the environment and the working directory are as a stage meets them."""
-    import torch
+    drawn, settings = [random.random(), float(np.random.random())], []
+    if context.params["torch"]:
+        import torch
 
-    drawn = [random.random(), float(np.random.random()), float(torch.rand(()))]
-    settings = [torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.get_default_dtype()]
-    surroundings = [os.environ.get("STAGE_WAS_HERE"), Path.cwd(), hash("a string")]
+        drawn.append(float(torch.rand(())))
+        settings = [torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.get_default_dtype()]
+    surroundings = [os.environ.get("STAGE_WAS_HERE"), str(Path.cwd()), hash("a string")]
     (context.out / "text").write_text(repr([drawn, settings, surroundings]))
 
 

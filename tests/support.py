@@ -26,7 +26,9 @@ def toy_model(folder: Path, *, width: int = 32, layers: int = 2, seed: int = 0) 
     vocabulary = {word: i for i, word in enumerate(["<pad>", "<eos>", "<unk>", *WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    model = new_model(vocab_size=len(vocabulary), width=width, layers=layers, max_length=32, seed=seed, eos_id=1, pad_id=0)
+    model = new_model(
+        vocab_size=len(vocabulary), width=width, layers=layers, max_length=32, seed=seed, eos_id=1, pad_id=0
+    )
     model.save_pretrained(folder)
     wrap_tokenizer(tokenizer, max_length=32).save_pretrained(folder)
     return folder
@@ -90,5 +92,3 @@ def run_inline(targets: Sequence[Stage], store: Store, registry: Registry) -> Ma
                 continue
         outcomes[stage.node] = Done(result)
     return outcomes
-
-

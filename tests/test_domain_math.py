@@ -18,7 +18,7 @@ from w2s_bench_tasks.math.lexicon import KNOWN, LARGEST, MEANING, NEW, NEW_VERBS
 from w2s_bench_tasks.math.solver import solve
 
 FOLDER = Path(str(files("w2s_bench_tasks"))) / "math"
-SIZES = {"s": 130_000, "m": 260_000, "l": 440_000}
+SIZES = {"s": 125_000, "m": 190_000, "l": 255_000}
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -67,7 +67,7 @@ def text_of(outcomes: Mapping[str, Outcome], one: Stage) -> str:
     return (result_of(outcomes, one).path / "text").read_text()
 
 
-def diamond(**params: str) -> dict[str, Stage]:
+def diamond(**params: Any) -> dict[str, Stage]:
     top = stage("write", text="top", **params)
     left, right = stage("write", {"a": top}, text="left", **params), stage("write", {"a": top}, text="right", **params)
     return {
@@ -86,7 +86,7 @@ def test_a_diamond_runs_the_shared_stage_once_and_then_nothing(tmp_path: Path) -
     assert sorted((tmp_path / "tally").read_text().split()) == ["end", "left", "right", "top"]
     assert told[0] == Planned(total=4, workers=2)
     assert len(told.of(Started)) == len(told.of(Finished)) == 4
-    assert told.of(Stored) == told.of(GaveUp) == told.of(Damaged) == []
+    assert not told.of(Stored) + told.of(GaveUp) + told.of(Damaged)
 
     again, told = run([graph["end"]], tmp_path / "store")
     assert again == outcomes
@@ -118,8 +118,8 @@ def test_equal_inputs_make_equal_keys_and_run_once(tmp_path: Path) -> None:
 def test_results_do_not_depend_on_the_number_of_workers_or_the_hash_seed(tmp_path: Path) -> None:
     graph = [
         *diamond().values(),
-        *[stage("meddle", torch=number == 0, number=number) for number in range(2)],
-        *[stage("draw", number=number) for number in range(3)],
+        *[stage("meddle", torch=False, number=number) for number in range(2)],
+        *[stage("draw", torch=False, number=number) for number in range(3)],
         stage("fail"),
     ]
     one, _ = run(graph, tmp_path / "one", workers=1)
@@ -132,15 +132,14 @@ def test_results_do_not_depend_on_the_number_of_workers_or_the_hash_seed(tmp_pat
 
 
 def test_a_stage_meets_nothing_of_what_ran_before_it(tmp_path: Path) -> None:
-    fresh = stage("draw", number=1)
+    fresh = stage("draw", torch=True, number=1)
     alone, _ = run([fresh], tmp_path / "alone")
-    before = [stage("meddle", torch=True), stage("draw", number=2)]
+    before = [stage("meddle", torch=True), stage("draw", torch=True, number=2)]
     after, told = run([*before, fresh], tmp_path / "after", workers=1)
     assert [event.stage.name for event in told.of(Started)] == ["meddle", "draw", "draw"]
     assert text_of(after, fresh) == text_of(alone, fresh)
     assert text_of(after, before[1]) != text_of(after, fresh)
-    drawn = text_of(alone, fresh)
-    assert f"[1, True, torch.float32], [None, {str(Path.cwd())!r}" in drawn.replace("PosixPath(", "").replace(")", "")
+    assert f"[1, True, torch.float32], [None, {str(Path.cwd())!r}, " in text_of(alone, fresh)
 
 
 def test_a_failing_stage_fails_what_depends_on_it_and_nothing_else(tmp_path: Path) -> None:
@@ -206,7 +205,7 @@ def test_a_function_that_is_not_there_fails_its_stage(tmp_path: Path) -> None:
     ],
     ids=["SIGKILL", "SIGSEGV", "_exit", "child keeps the pipe"],
 )
-def test_a_worker_that_dies_is_replaced(tmp_path: Path, name: str, params: dict[str, str | int], expected: str) -> None:
+def test_a_worker_that_dies_is_replaced(tmp_path: Path, name: str, params: dict[str, Any], expected: str) -> None:
     deadly, sound = stage(name, **params), stage("write", text="sound")
     outcomes, _ = run([deadly, sound], tmp_path, workers=1)
     failed = failure_of(outcomes, deadly)
@@ -268,11 +267,9 @@ def test_what_waits_longest_goes_first(tmp_path: Path) -> None:
     chain = stage("write", text="chain1")
     for number in (2, 3):
         chain = stage("write", {"a": chain}, text=f"chain{number}")
-    # The first lookup may come back alone, so one stage may start before the order is known; the rest is in order.
     _, told = run([*short, chain], tmp_path)
     started = [event.stage.label.split()[1] for event in told.of(Started)]
-    assert started.index("chain1") <= 1
-    assert started.index("chain2") <= 2
+    assert started == ["chain1", "chain2", "short0", "short1", "short2", "chain3"]
 
 
 def test_stages_see_the_plugins_they_are_restricted_to(tmp_path: Path) -> None:
@@ -334,7 +331,7 @@ def processes_of(root: Path) -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            links = [os.readlink(link) for link in (folder / "fd").iterdir()]
+            links = [str(link.readlink()) for link in (folder / "fd").iterdir()]
         except (FileNotFoundError, PermissionError, ProcessLookupError):
             continue
         found += [folder.name for link in links if link.startswith(str(root))]
@@ -353,7 +350,7 @@ def test_an_interrupted_run_stops_at_once_and_the_next_goes_on(tmp_path: Path, n
     assert rest.endswith("interrupted\n")
     assert not list((tmp_path / ".partial").iterdir())
     quick = stage("write", text="quick")
-    outcomes, told = run([stage("write", {"a": quick}, text="end")], tmp_path)
+    _, told = run([stage("write", {"a": quick}, text="end")], tmp_path)
     assert told.labels(Stored) == ["write quick"]
     assert told.labels(Finished) == ["write end"]
 

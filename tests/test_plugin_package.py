@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,29 @@ def test_the_example_domain_keeps_the_contract(example: object) -> None:
 
 def test_the_example_is_not_installed_for_everybody() -> None:
     assert not [name for name in Registry.load([]).trust_functions if name.startswith("w2s-bench-example/")]
+
+
+def test_the_documented_plugin_works_as_it_stands(tmp_path: Path) -> None:
+    """The two files and the test of docs/plugins.md, copied out of it."""
+    text = (PACKAGE.parents[1] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(toml|python)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    project = tomllib.loads(next(code for kind, code in blocks if kind == "toml"))
+    module = next(code for kind, code in blocks if kind == "python")
+    test = next(code for kind, code in blocks if "trust_function_checks" in code)
+    assert len(module.splitlines()) <= 25
+    (tmp_path / "margin_trust.py").write_text(module)
+    (tmp_path / "test_margin.py").write_text(test)
+    info = tmp_path / "margin_trust-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['project']['name']}\nVersion: 0.1.0\n")
+    lines = "\n".join(f"{k} = {v}" for k, v in project["project"]["entry-points"]["w2s_bench"].items())
+    (info / "entry_points.txt").write_text(f"[w2s_bench]\n{lines}\n")
+    code = """
+        from w2s_bench.registry import Registry
+        registry = Registry.load()
+        assert not registry.problems, registry.problems
+        print(registry.resolve("trust_function", "margin").name, registry.trust_function("margin").needs[0])
+    """
+    assert run(code, tmp_path).split() == ["margin-trust/margin", "teacher.choice_probs"]
+    tests = f"import sys, pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', {str(tmp_path)!r}]))"
+    assert " passed" in run(tests, tmp_path)

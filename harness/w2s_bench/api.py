@@ -44,7 +44,11 @@ def default_store() -> Path:
     """The user's cache folder, or what `W2S_BENCH_STORE` names."""
     from platformdirs import user_cache_path
 
-    return Path(os.environ["W2S_BENCH_STORE"]) if "W2S_BENCH_STORE" in os.environ else user_cache_path("w2s-bench") / "store"
+    return (
+        Path(os.environ["W2S_BENCH_STORE"])
+        if "W2S_BENCH_STORE" in os.environ
+        else user_cache_path("w2s-bench") / "store"
+    )
 
 
 def default_workers() -> int:
@@ -52,7 +56,9 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def make_plan(suite: str | Path | Suite, *, domains: Sequence[str] = (), trust: Sequence[str] = (), seeds: int | None = None) -> Plan:
+def make_plan(
+    suite: str | Path | Suite, *, domains: Sequence[str] = (), trust: Sequence[str] = (), seeds: int | None = None
+) -> Plan:
     """What a run would do: every cell with its stages. Raises on any unknown name."""
     from w2s_bench.pipeline import plan
     from w2s_bench.registry import Registry
@@ -82,10 +88,14 @@ def run(
     in the store already is not computed again; a run that was stopped anywhere goes on from there.
     """
     planned = make_plan(suite, domains=domains, trust=trust, seeds=seeds)
-    return execute(planned, out=Path(out), store=Path(store) if store else default_store(), workers=workers, events=events)
+    return execute(
+        planned, out=Path(out), store=Path(store) if store else default_store(), workers=workers, events=events
+    )
 
 
-def execute(planned: Plan, *, out: Path, store: Path, workers: int | None, events: Callable[[Event], None]) -> RunReport:
+def execute(
+    planned: Plan, *, out: Path, store: Path, workers: int | None, events: Callable[[Event], None]
+) -> RunReport:
     """Run a plan and write its results."""
     from w2s_bench.leaderboard import write_leaderboard
     from w2s_bench.record import write_atomically

@@ -62,7 +62,9 @@ def controls(coverage: float) -> list[Arm]:
 
     def random_rows(graph: SeedGraph) -> Stage:
         labels = graph.weak_labels("transfer")
-        return selection.random(labels, coverage=coverage, seed=graph.stream("random"), label=graph.label("random rows"))
+        return selection.random(
+            labels, coverage=coverage, seed=graph.stream("random"), label=graph.label("random rows")
+        )
 
     def naive(graph: SeedGraph) -> ArmStages:
         return _on_weak_labels(graph, None, "naive")
@@ -72,7 +74,9 @@ def controls(coverage: float) -> list[Arm]:
 
     def oracle(graph: SeedGraph) -> ArmStages:
         grades = graph.label_grades("transfer")
-        kept = selection.oracle(grades, coverage=coverage, seed=graph.stream("oracle"), label=graph.label("oracle's rows"))
+        kept = selection.oracle(
+            grades, coverage=coverage, seed=graph.stream("oracle"), label=graph.label("oracle's rows")
+        )
         return _on_weak_labels(graph, kept, "oracle")
 
     def gold_trust_set(graph: SeedGraph) -> ArmStages:
@@ -80,10 +84,14 @@ def controls(coverage: float) -> list[Arm]:
 
     def gold_random(graph: SeedGraph) -> ArmStages:
         kept = random_rows(graph)
-        rows = training.gold_rows(graph.subset("transfer"), graph.gold("transfer"), kept, graph.label("gold of random rows"))
+        rows = training.gold_rows(
+            graph.subset("transfer"), graph.gold("transfer"), kept, graph.label("gold of random rows")
+        )
         return ArmStages(graph.student(rows, "gold_random"), rows, kept)
 
-    def control(name: str, build: Callable[[SeedGraph], ArmStages], supervision: Any, share: float | None, gold: bool = False) -> Arm:
+    def control(
+        name: str, build: Callable[[SeedGraph], ArmStages], supervision: Any, share: float | None, gold: bool = False
+    ) -> Arm:
         return Arm(ArmRef(name=name, kind="control", supervision=supervision, coverage=share), build, gold=gold)
 
     return [
@@ -95,7 +103,9 @@ def controls(coverage: float) -> list[Arm]:
     ]
 
 
-def trust_arm(name: str, parameters: Mapping[str, Any], function: TrustFunction, plugin: PluginRef, coverage: float) -> Arm:
+def trust_arm(
+    name: str, parameters: Mapping[str, Any], function: TrustFunction, plugin: PluginRef, coverage: float
+) -> Arm:
     """The arm of one trust function: score the pool, keep the top `coverage`."""
     needs: tuple[Need, ...] = tuple(function.needs)
     supervision = function.supervision
@@ -125,7 +135,11 @@ def trust_arm(name: str, parameters: Mapping[str, Any], function: TrustFunction,
             label=graph.label(f"scores of {short}"),
         )
         kept = selection.top(
-            graph.weak_labels("transfer"), scores, coverage=coverage, seed=graph.stream("ties"), label=graph.label(f"rows kept by {short}")
+            graph.weak_labels("transfer"),
+            scores,
+            coverage=coverage,
+            seed=graph.stream("ties"),
+            label=graph.label(f"rows kept by {short}"),
         )
         stages = _on_weak_labels(graph, kept, short)
         return ArmStages(stages.student, stages.rows, kept, scores)
@@ -143,5 +157,7 @@ def trust_arm(name: str, parameters: Mapping[str, Any], function: TrustFunction,
 
 
 def _on_weak_labels(graph: SeedGraph, kept: Stage | None, name: str) -> ArmStages:
-    rows = training.weak_rows(graph.subset("transfer"), graph.weak_labels("transfer"), kept, graph.label(f"rows of {name}"))
+    rows = training.weak_rows(
+        graph.subset("transfer"), graph.weak_labels("transfer"), kept, graph.label(f"rows of {name}")
+    )
     return ArmStages(graph.student(rows, name), rows, kept)

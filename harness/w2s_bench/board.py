@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -41,7 +42,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """One arm across the suite's domains. `track` is none, trust_set, privileged or control; `rank` is within a track."""
+    """One arm across the suite's domains. `track`: none, trust_set, privileged, control; `rank` is within a track."""
 
     arm: str
     track: str
@@ -62,7 +63,7 @@ class Row:
 class Check:
     """A figure that a suite must show, and whether it does (None: it cannot be told)."""
 
-    figure: Ratio | float | None
+    figure: Ratio | float | int | None
     shown: bool | None
 
 
@@ -125,3 +126,8 @@ class Leaderboard:
 def short(name: str) -> str:
     """A name without the built-in distribution's prefix."""
     return name.removeprefix("w2s-bench/")
+
+
+def one_line(text: str) -> str:
+    """Text from outside without control, format and line-break characters, each run of white space one space."""
+    return " ".join("".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text).split())

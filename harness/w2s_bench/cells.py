@@ -154,7 +154,9 @@ def read_cell(path: Path) -> Cell:
     except (OSError, ValueError, ValidationError) as error:
         raise CellError(f"{path} is no cell of schema {SCHEMA}: {error}") from error
     if digest_of(content["body"]) != cell.digest:
-        raise CellError(f"{path} was altered after it was written: its body does not give its digest {cell.digest[:12]}; run the row again")
+        raise CellError(
+            f"{path} was altered after it was written: its body does not give its digest {cell.digest[:12]}; run the row again"
+        )
     return cell
 
 
@@ -166,7 +168,9 @@ def read_cells(results: Path) -> list[Cell]:
     cells = [read_cell(path) for path in paths]
     suites = sorted({canonical_json(c.body.suite.model_dump()) for c in cells})
     if len(suites) > 1:
-        raise CellError(f"{results} mixes cells of {len(suites)} suites: {'; '.join(suites)}; keep each suite in a folder of its own")
+        raise CellError(
+            f"{results} mixes cells of {len(suites)} suites: {'; '.join(suites)}; keep each suite in a folder of its own"
+        )
     return cells
 
 

@@ -72,7 +72,9 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     facts, seeds = cell.facts, []
     items: list[str] = []
     for graph, own in zip(cell.graphs, cell.stages, strict=True):
-        failed = next((f for stage in cell.targets() if _belongs(stage, graph, own) and (f := results.failure(stage))), None)
+        failed = next(
+            (f for stage in cell.targets() if _belongs(stage, graph, own) and (f := results.failure(stage))), None
+        )
         if failed:
             seeds.append(SeedResult(seed=graph.seed, error=f"{failed.stage} failed: {failed.reason}"))
             continue
@@ -81,7 +83,9 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     body = CellBody(
         suite=SuiteRef(name=suite.name, version=suite.version, digest=suite.digest, evaluate_on=suite.evaluate_on),
         protocol=suite.protocol,
-        domain=DomainRef(name=facts.domain["name"], version=facts.domain["version"], fingerprint=facts.domain["fingerprint"]),
+        domain=DomainRef(
+            name=facts.domain["name"], version=facts.domain["version"], fingerprint=facts.domain["fingerprint"]
+        ),
         teacher=ModelRef(name=facts.teacher["name"], fingerprint=facts.teacher["fingerprint"]),
         student=ModelRef(name=facts.student["name"], fingerprint=facts.student["fingerprint"]),
         arm=cell.arm.ref,
@@ -94,7 +98,12 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
 
 
 def _belongs(stage: Stage, graph: SeedGraph, own: ArmStages) -> bool:
-    mine = {own.student.grades.node, graph.subset(graph.suite.evaluate_on).node, graph.subset("transfer").node, graph.label_grades("transfer").node}
+    mine = {
+        own.student.grades.node,
+        graph.subset(graph.suite.evaluate_on).node,
+        graph.subset("transfer").node,
+        graph.label_grades("transfer").node,
+    }
     return stage.node in mine
 
 
@@ -129,9 +138,16 @@ def _seed_result(cell: PlannedCell, graph: SeedGraph, own: ArmStages, results: R
     if own.scores is not None:
         scores = read_json(results.folder(own.scores) / SCORES)
         right = results.grades(graph.label_grades("transfer"))
-        diagnostics["auroc"] = auroc(np.array([scores[i] for i in right]), np.array(list(right.values()), dtype=np.bool_))
+        diagnostics["auroc"] = auroc(
+            np.array([scores[i] for i in right]), np.array(list(right.values()), dtype=np.bool_)
+        )
     return SeedResult(
-        seed=graph.seed, accuracy=float(correct.mean()), correct=pack_bits(correct), diagnostics=diagnostics, digests=digests, **facts
+        seed=graph.seed,
+        accuracy=float(correct.mean()),
+        correct=pack_bits(correct),
+        diagnostics=diagnostics,
+        digests=digests,
+        **facts,
     )
 
 
@@ -142,8 +158,14 @@ def _share_by_stratum(items: list[Item], true: Mapping[str, bool]) -> dict[str, 
 
 def _cost(cell: PlannedCell, results: Results) -> dict[str, Any]:
     """What the arm's stages took when they ran, shared ones included: wall and processor seconds."""
-    done = [outcome.result for stage in walk(cell.targets()) if isinstance(outcome := results.outcomes[stage.node], Done)]
-    return {"seconds": round(sum(r.seconds for r in done), 2), "cpu_seconds": round(sum(r.cpu_seconds for r in done), 2), "stages": len(done)}
+    done = [
+        outcome.result for stage in walk(cell.targets()) if isinstance(outcome := results.outcomes[stage.node], Done)
+    ]
+    return {
+        "seconds": round(sum(r.seconds for r in done), 2),
+        "cpu_seconds": round(sum(r.cpu_seconds for r in done), 2),
+        "stages": len(done),
+    }
 
 
 @cache
@@ -172,8 +194,12 @@ def _git_state() -> dict[str, Any] | None:
     if not (root / ".git").exists():
         return None
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-        status = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=True).stdout
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        status = subprocess.run(
+            ["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=True
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return None  # no git, or no commit yet: provenance says so by its absence
     return {"commit": commit, "dirty": bool(status.strip())}

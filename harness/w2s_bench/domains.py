@@ -66,12 +66,16 @@ class TaskDomain:
                 f"name another field, or give a function: TaskDomain(..., {name}=lambda document: ...)"
             )
         if not isinstance(value, str) or not value:
-            raise PluginError(f"domain {self.name!r}: the {name} of a document must be a non-empty string, got {value!r}")
+            raise PluginError(
+                f"domain {self.name!r}: the {name} of a document must be a non-empty string, got {value!r}"
+            )
         return value
 
     def fingerprint(self) -> str:
         """SHA-256 over the files that an item can come from: code, data, templates."""
-        digest = hashlib.sha256(f"{self.name} {self.version} {self.kind} {self.task_name} {self.max_new_tokens}".encode())
+        digest = hashlib.sha256(
+            f"{self.name} {self.version} {self.kind} {self.task_name} {self.max_new_tokens}".encode()
+        )
         for path in self._sources():
             digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
@@ -82,5 +86,7 @@ class TaskDomain:
             return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in _SOURCES)
         missing = [name for name in self.files if not (folder / name).is_file()]
         if missing:
-            raise PluginError(f"domain {self.name!r}: no {', '.join(missing)} in {folder}; name files that lie beside {self.yaml.name}")
+            raise PluginError(
+                f"domain {self.name!r}: no {', '.join(missing)} in {folder}; name files that lie beside {self.yaml.name}"
+            )
         return [folder / name for name in sorted({*self.files, self.yaml.name})]

@@ -22,7 +22,12 @@ GRADES = "grades.json"
 
 def domain_params(name: str, domain: Domain, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """A domain as stage parameters carry it: enough to build it, and a fingerprint that makes a changed one another."""
-    return {"name": name, "version": domain.version, "fingerprint": domain.fingerprint(), "parameters": dict(parameters)}
+    return {
+        "name": name,
+        "version": domain.version,
+        "fingerprint": domain.fingerprint(),
+        "parameters": dict(parameters),
+    }
 
 
 def grade(domain: Mapping[str, Any], predictions: Stage, gold: Stage, label: str = "") -> Stage:
@@ -68,13 +73,21 @@ def _generated_are_right(task: Any, predictions: list[Prediction], gold: list[An
     chosen.apply(instances)
     metric = str(next(iter(task._metric_fn_list)))
     return [
-        _right_or_wrong(task.process_results(instance.doc, [instance.filtered_resps[chosen.name]]), metric, prediction.id)
+        _right_or_wrong(
+            task.process_results(instance.doc, [instance.filtered_resps[chosen.name]]), metric, prediction.id
+        )
         for instance, prediction in zip(instances, predictions, strict=True)
     ]
 
 
 def _right_or_wrong(metrics: Mapping[str, Any], metric: str, item: str) -> bool:
+    if metric not in metrics:
+        raise PluginError(
+            f"item {item}: the task reports {', '.join(metrics) or 'nothing'}, not {metric!r}; name that metric in its metric_list"
+        )
     value = float(metrics[metric])
     if value not in (0.0, 1.0):
-        raise PluginError(f"item {item}: metric {metric!r} gave {value}; the protocol needs right (1) or wrong (0), as acc and exact_match give")
+        raise PluginError(
+            f"item {item}: metric {metric!r} gave {value}; the protocol needs right (1) or wrong (0), as acc and exact_match give"
+        )
     return value == 1.0

@@ -39,7 +39,9 @@ def needs_stage(need: Need, kind: Kind) -> bool:
     return True
 
 
-def readings(needs: Iterable[Need], readers: Readers, *, kind: Kind, labels: Stage, subset: Stage, fitting: bool, label: str) -> dict[Need, Stage]:
+def readings(
+    needs: Iterable[Need], readers: Readers, *, kind: Kind, labels: Stage, subset: Stage, fitting: bool, label: str
+) -> dict[Need, Stage]:
     """The stages behind `needs` on one split. While fitting the verifier is left out: those rows are what it was trained on."""
     wanted = [n for n in sorted(needs, key=str) if needs_stage(n, kind) and not (fitting and n.of == "verifier")]
     return {need: readers.stage(need, labels, subset, label) for need in wanted}
@@ -107,9 +109,14 @@ class EvidenceView:
         need = Need(of, "choice_probs")
         self._check(need)
         if self._permutations is None:
-            raise EvidenceError(f"{need}: this domain's answers are generated, there are no options (`choices` is None); read label_logprobs")
+            raise EvidenceError(
+                f"{need}: this domain's answers are generated, there are no options (`choices` is None); read label_logprobs"
+            )
         rows: Sequence[Sequence[float] | FloatArray] = self._scores if of == "teacher" else self._ragged_rows(need)
-        probs = [_softmax(np.asarray(row, dtype=np.float64))[order] for row, order in zip(rows, self._permutations, strict=True)]
+        probs = [
+            _softmax(np.asarray(row, dtype=np.float64))[order]
+            for row, order in zip(rows, self._permutations, strict=True)
+        ]
         return _frozen(Ragged.from_rows(probs))
 
     def label_logprobs(self, of: Reader = "teacher") -> Ragged:
@@ -134,7 +141,9 @@ class EvidenceView:
             declared = ", ".join(sorted(map(str, self._declared))) or "nothing"
             raise EvidenceError(f"read {need}, which it did not declare (declared: {declared}); add it to `needs`")
         if self._fitting and need.of == "verifier":
-            raise EvidenceError(f"read {need} in fit: the verifier was trained on the trust set, its reading of these rows is in-sample; read it in score")
+            raise EvidenceError(
+                f"read {need} in fit: the verifier was trained on the trust set, its reading of these rows is in-sample; read it in score"
+            )
 
 
 def item_ids(view: EvidenceView) -> tuple[str, ...]:

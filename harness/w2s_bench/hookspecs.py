@@ -35,7 +35,9 @@ class Evidence(Protocol):
     def __len__(self) -> int: ...
     def choice_probs(self, of: Reader = "teacher") -> Ragged: ...  # probabilities over a row's options, sum 1
     def label_logprobs(self, of: Reader = "teacher") -> Ragged: ...  # natural log, one a token of the label
-    def hidden_states(self, of: Reader = "teacher", layer: int | str = -1) -> FloatArray: ...  # (n, d), or (n, layers, d)
+    def hidden_states(
+        self, of: Reader = "teacher", layer: int | str = -1
+    ) -> FloatArray: ...  # (n, d), or (n, layers, d)
 
 
 @runtime_checkable

@@ -124,7 +124,7 @@ class _Field:
         """Correctness (seeds, items) of each arm on the seeds that all have."""
         missing = [arm for arm in arms if arm not in self.cells]
         if missing:
-            return Unresolved(f"no cell of {', '.join(missing)}", "—")
+            return Unresolved(f"no cell of {', '.join(missing)}", "–")
         seeds = self.common(*arms)
         if not seeds:
             return Unresolved(f"no seed that {', '.join(dict.fromkeys(arms))} all have", "no seeds")
@@ -216,7 +216,7 @@ def _row(arm: str, cell: Cell, fields: Mapping[str, _Field], resolved: list[str]
     plugins = {field.cells[arm].body.plugin for field in fields.values() if arm in field.cells}
 
     def mean(figures: Mapping[str, Ratio]) -> Ratio:
-        return statistics.mean_over_domains({d: figures.get(d, Unresolved("no cell", "—")) for d in resolved})
+        return statistics.mean_over_domains({d: figures.get(d, Unresolved("no cell", "–")) for d in resolved})
 
     return Row(
         arm=arm,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
-from w2s_bench.board import DomainSummary, Entry, Leaderboard, Row
+from w2s_bench.board import DomainSummary, Entry, Leaderboard, one_line
 from w2s_bench.statistics import Estimate, Ratio, Unresolved
 
 TRACK_WORDS = {"none": "none", "trust_set": "trust set", "privileged": "privileged", "control": "control"}
@@ -27,6 +26,17 @@ CONTROL_WORDS = {
     "gold_random": "gold labels on the rows of `random`",
 }
 
+_INTRODUCTION = (
+    "Each row is one way of choosing which of a weak teacher's labels a strong student trains on. **PGR** is the share of "
+    "the gap between the teacher (0) and the same student trained on ground truth (1) that this closes: "
+    "(student − weak) / (ceiling − weak) of mean accuracies. Brackets are 95 % intervals over seeds and test items. Trust "
+    "functions are ranked within a track (what they may learn from: nothing, the small gold trust set, or more); the "
+    "harness's controls stand below them as yardsticks."
+)
+_COLUMNS = (
+    "Recovery: (student − base) / (ceiling − base). Short of: rows an arm was asked to keep and could not find. AUROC: of "
+    "the trust scores against the correctness of the weak labels; it need not predict PGR."
+)
 _MEAN_NOTE = (
     "Paired differences to controls in PGR units, means over the domains whose gap is resolved; bold where the 95 % "
     "interval excludes 0. No correction for the number of comparisons is made."
@@ -38,14 +48,10 @@ def render(board: Leaderboard, plot: str) -> str:
     suite = board.suite
     blocks = [
         f"# {escape(suite.name)}: how much trust recovers",
-        f"Suite `{suite.name}` version {escape(suite.version)} (digest `{suite.digest[:12]}`), protocol "
+        f"Suite {_code(suite.name)} version {escape(suite.version)} (digest {_code(suite.digest[:12])}), protocol "
         f"{escape(board.protocol)}, {_count(len(board.seeds), 'seed')}, evaluated on `{suite.evaluate_on}`.",
         *_warnings(board),
-        "Each row is one way of choosing which of a weak teacher's labels a strong student trains on. **PGR** is the share "
-        "of the gap between the teacher (0) and the same student trained on ground truth (1) that this closes: (student − "
-        "weak) / (ceiling − weak) of mean accuracies. Brackets are 95 % intervals over seeds and test items; trust "
-        "functions are ranked within a track (what they may learn from: nothing, the small gold trust set, or more), and "
-        "the harness's controls stand below them as yardsticks.",
+        _INTRODUCTION,
         f"![PGR of every arm in every domain, with 95 % intervals]({plot})",
         "## Leaderboard",
         _headline(board),
@@ -54,7 +60,7 @@ def render(board: Leaderboard, plot: str) -> str:
         + ".",
         *_differences("## What trust functions add", {row.arm: row.mean_minus for row in board.rows}, _MEAN_NOTE),
         "## What the suite must show",
-        "✓: the interval lies above 0 (the figure is as stated); ✗: it does not; –: it cannot be told.",
+        "✓: it does, with an interval above 0 where there is one; ✗: it does not, or not clearly; –: it cannot be told.",
         _checks(board),
     ]
     for domain in board.domains:
@@ -68,11 +74,15 @@ def render(board: Leaderboard, plot: str) -> str:
 
 def escape(text: str) -> str:
     """Text from outside as inert inline markdown: one line, no markup, no HTML, no table bars, no mentions or links."""
-    line = " ".join("".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text).split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
+    line = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
     line = line.replace("://", "&#58;//").replace("www.", "www&#46;")
     line = re.sub(r"([\\`*\[\]|~$!#])", r"\\\1", line)
     return re.sub(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])", r"\\_", line)
+
+
+def _code(text: str) -> str:
+    """A name or digest as code; what could end the code span is left out."""
+    return "`" + re.sub(r"[^0-9A-Za-z._-]", "", text) + "`"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -120,14 +130,17 @@ def difference(ratio: Ratio | None) -> str:
 
 def _headline(board: Leaderboard) -> str:
     means = board.mean_domains
-    mean = "mean PGR" if len(means) == len(board.domains) else f"mean PGR ({len(means)} of {len(board.domains)} domains)"
+    mean = "mean PGR"
+    if len(means) < len(board.domains):
+        mean += f" ({len(means)} of {len(board.domains)} domains)"
     header = ["arm", "#", "track", *(f"PGR {escape(d.name)}" for d in board.domains), mean, "purity", "coverage"]
     rows = []
     for row in board.rows:
         best = f"**{figure(row.mean_pgr)}**" if row.rank == 1 else figure(row.mean_pgr)
         pgrs = [_pgr(row.entries.get(d.name), board) for d in board.domains]
         rank = str(row.rank) if row.rank else "" if row.is_control else "–"
-        rows.append([_arm(row.arm), rank, TRACK_WORDS[row.track], *pgrs, best, number(row.purity), number(row.coverage)])
+        shares = [number(row.purity), number(row.coverage)]
+        rows.append([escape(row.arm), rank, TRACK_WORDS[row.track], *pgrs, best, *shares])
     return table(header, rows)
 
 
@@ -136,10 +149,6 @@ def _pgr(entry: Entry | None, board: Leaderboard) -> str:
         return "–"
     partial = 0 < len(entry.seeds) < len(board.seeds)
     return figure(entry.pgr) + (f" ({len(entry.seeds)} of {len(board.seeds)} seeds)" if partial else "")
-
-
-def _arm(name: str) -> str:
-    return escape(name)
 
 
 def _differences(title: str, minus: Mapping[str, Mapping[str, Ratio]], note: str) -> list[str]:
@@ -170,7 +179,7 @@ def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
     header = ["arm", "accuracy", "Recovery", "rows kept", "short of", "purity", "AUROC", "seeds"]
     rows = [
         [
-            _arm(arm),
+            escape(arm),
             figure(entry.accuracy, 3),
             "–" if arm in domain.references else figure(entry.recovery),
             _range(entry.kept),
@@ -181,19 +190,23 @@ def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
         ]
         for arm, entry in arms.items()
     ]
-    labels = f" The weak labels of the transfer pool are right in {number(domain.label_accuracy, 3)} of cases."
+    facts = (
+        f"Version {escape(domain.version)}, {domain.items} items of `{board.suite.evaluate_on}`, teacher "
+        f"{escape(domain.teacher)}, student {escape(domain.student)}."
+    )
+    if domain.label_accuracy is not None:
+        facts += f" Of the weak labels of the transfer pool, {number(domain.label_accuracy, 3)} are right."
     blocks = [
         f"## Domain {escape(domain.name)}",
-        f"Version {escape(domain.version)}, {domain.items} items of `{board.suite.evaluate_on}`, teacher "
-        f"{escape(domain.teacher)}, student {escape(domain.student)}." + (labels if domain.label_accuracy is not None else ""),
+        facts,
         table(header, rows),
-        "Recovery: (student − base) / (ceiling − base). Short of: rows an arm was asked to keep and could not find. AUROC: "
-        "of the trust scores against the correctness of the weak labels; it need not predict PGR.",
+        _COLUMNS,
     ]
     strata = sorted({s for entry in arms.values() for s in (*entry.by_stratum, *entry.kept_by_stratum)})
     if len(strata) > 1:
         header = ["accuracy (share kept)", *(escape(s) for s in strata)]
-        blocks.append(table(header, [[_arm(arm), *(_stratum(entry, s) for s in strata)] for arm, entry in arms.items()]))
+        rows = [[escape(arm), *(_stratum(entry, s) for s in strata)] for arm, entry in arms.items()]
+        blocks.append(table(header, rows))
     minus = {row.arm: row.entries[domain.name].minus for row in board.rows if domain.name in row.entries}
     return blocks + _differences(f"### Differences to controls in {escape(domain.name)}", minus, "PGR units, paired.")
 
@@ -249,7 +262,7 @@ def _warnings(board: Leaderboard) -> list[str]:
             lines.append(f"**Row {escape(row.arm)} mixes versions of its plugin:** {mixed}.")
     if board.failures:
         failed = sum(len(f.rows) for f in board.failures)
-        lines.append(f"**{_count(failed, 'seed')} of a row failed**; see [Failed seeds](#failed-seeds).")
+        lines.append(f"**Seeds failed** ({failed} over all rows); see [Failed seeds](#failed-seeds).")
     return ["\n>\n".join(f"> {line}" for line in lines)] if lines else []
 
 
@@ -260,7 +273,7 @@ def _failures(board: Leaderboard) -> str:
 
 def _models(board: Leaderboard) -> list[str]:
     rows = [
-        [escape(d.name), escape(d.version), f"`{d.fingerprint[:12]}`", escape(d.teacher), escape(d.student)]
+        [escape(d.name), escape(d.version), _code(d.fingerprint[:12]), escape(d.teacher), escape(d.student)]
         for d in board.domains
     ]
     blocks = ["## Models and versions", table(["domain", "version", "fingerprint", "teacher", "student"], rows)]
@@ -280,9 +293,10 @@ def _reproduce(board: Leaderboard) -> list[str]:
         "## Run it again",
         "In the folder of this file, which also holds `suite.yaml` and the cells under `results/`:",
         "```sh\n"
-        "w2s-bench run suite.yaml                  # the whole suite\n"
-        f"w2s-bench verify . --row {example}   # one row, computed anew and compared\n"
-        "w2s-bench leaderboard .                   # this page from the cell files: the same bytes\n"
+        "# the whole suite, one row computed anew and compared, this page from the cell files (the same bytes)\n"
+        "w2s-bench run suite.yaml\n"
+        f"w2s-bench verify . --row {example}\n"
+        "w2s-bench leaderboard .\n"
         "```",
         "Made by `w2s-bench` from the cell files alone; do not edit it by hand.",
     ]

@@ -97,7 +97,9 @@ def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
             "install the one the suite names, or make a new suite"
         )
     if domain.kind == "generate" and "probe" in (spec.teacher.recipe, spec.student.recipe):
-        raise SuiteError(f"recipe 'probe' chooses among options; domain {spec.name!r} generates its answers: take 'full' or 'lora'")
+        raise SuiteError(
+            f"recipe 'probe' chooses among options; domain {spec.name!r} generates its answers: take 'full' or 'lora'"
+        )
     return DomainFacts(
         spec=spec,
         kind=domain.kind,

@@ -21,14 +21,18 @@ PREDICTIONS, READING = "predictions.jsonl", "reading.safetensors"
 ENGINE = ("torch", "transformers", "tokenizers")
 
 
-def predict(model: Mapping[str, Any], subset: Stage, *, weights: Stage | None, max_new_tokens: int | None, label: str = "") -> Stage:
+def predict(
+    model: Mapping[str, Any], subset: Stage, *, weights: Stage | None, max_new_tokens: int | None, label: str = ""
+) -> Stage:
     """Stage: the model's answer to every item of a subset. `model` is `training.model_params`."""
     inputs = {"subset": subset} | ({"weights": weights} if weights else {})
     params = {"model": model, "max_new_tokens": max_new_tokens}
     return Stage("predict", 1, "w2s_bench.prediction:run_predict", params, inputs, ENGINE, label)
 
 
-def read(model: Mapping[str, Any], need: Need, labels: Stage, subset: Stage, *, weights: Stage | None, label: str = "") -> Stage:
+def read(
+    model: Mapping[str, Any], need: Need, labels: Stage, subset: Stage, *, weights: Stage | None, label: str = ""
+) -> Stage:
     """Stage: what a model says of weak labels that a teacher made (one of `types.Reading`)."""
     inputs = {"subset": subset, "labels": labels} | ({"weights": weights} if weights else {})
     params = {"model": model, "read": need.read, "layer": need.layer}
@@ -56,7 +60,8 @@ def run_predict(context: StageContext) -> None:
     else:
         generated = reader.generate(items, max_new_tokens=context.params["max_new_tokens"], until=form["until"])
         predictions = [
-            Prediction(item.id, g.text, _as_completion(g.text, form["delimiter"]), g.ended) for item, g in zip(items, generated, strict=True)
+            Prediction(item.id, g.text, _as_completion(g.text, form["delimiter"]), g.ended)
+            for item, g in zip(items, generated, strict=True)
         ]
     write_records(context.out / PREDICTIONS, predictions)
 
@@ -65,7 +70,9 @@ def choose(item: Item, scores: np.ndarray[Any, np.dtype[np.float64]]) -> Predict
     """The option of highest score; options of equal score are ranked by a hash of item and option, never by position."""
     assert item.choices is not None
     if not np.isfinite(scores).all():
-        raise ModelError(f"item {item.id}: scores {scores.tolist()} are not all finite; the model's training diverged (lower its learning rate)")
+        raise ModelError(
+            f"item {item.id}: scores {scores.tolist()} are not all finite; the model's training diverged (lower its learning rate)"
+        )
     best = np.flatnonzero(scores == scores.max()).tolist()
     index = min(best, key=lambda i: hash_rank("tie", item.id, item.choices[i] if item.choices else ""))
     text = item.choices[index]
@@ -87,6 +94,7 @@ def run_read(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
     reader, what = load(context), context.params["read"]
+    arrays: dict[str, np.ndarray[Any, Any]]
     if what == "hidden_states":
         arrays = {"states": reader.hidden_states(rows, context.params["layer"])}
     elif what == "label_logprobs":

@@ -25,7 +25,9 @@ def preview(stages: Sequence[Stage], root: Path) -> Preview:
     stored, to_run = [], []
     for stage in stages:
         known = all(one.node in contents for one in stage.inputs.values())
-        result = store.find(stage, key_of(stage, {n: contents[s.node] for n, s in stage.inputs.items()})) if known else None
+        result = (
+            store.find(stage, key_of(stage, {n: contents[s.node] for n, s in stage.inputs.items()})) if known else None
+        )
         if result is None:
             to_run.append(stage)
         else:

@@ -14,9 +14,9 @@ from w2s_bench import evaluation, evidence, prediction, splits, training
 from w2s_bench.evidence import Readers
 from w2s_bench.randomness import derived_seed
 from w2s_bench.stages import Stage
+from w2s_bench.suite import DomainSpec, Suite
 from w2s_bench.trust import Labelled
 from w2s_bench.types import Kind, Need, Split
-from w2s_bench.suite import DomainSpec, Suite
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,14 @@ class SeedGraph:
     @cached_property
     def splits(self) -> Stage:
         spec = self.facts.spec
-        return splits.splits(self.items, spec.sizes, domain=spec.name, seed=self.seed, suite_seed=self.suite.seed, label=self.label("splits"))
+        return splits.splits(
+            self.items,
+            spec.sizes,
+            domain=spec.name,
+            seed=self.seed,
+            suite_seed=self.suite.seed,
+            label=self.label("splits"),
+        )
 
     def subset(self, split: Split) -> Stage:
         return splits.subset(self.items, self.splits, split, self.label(f"{split} items"))
@@ -80,8 +87,12 @@ class SeedGraph:
 
     @cached_property
     def teacher_weights(self) -> Stage:
-        rows = training.gold_rows(self.subset("weak_train"), self.gold("weak_train"), None, self.label("teacher's rows"))
-        return training.train(self.facts.teacher, self.facts.spec.teacher, rows, seed=self.stream("teacher"), label=self.label("teacher"))
+        rows = training.gold_rows(
+            self.subset("weak_train"), self.gold("weak_train"), None, self.label("teacher's rows")
+        )
+        return training.train(
+            self.facts.teacher, self.facts.spec.teacher, rows, seed=self.stream("teacher"), label=self.label("teacher")
+        )
 
     def weak_labels(self, split: Split) -> Stage:
         return prediction.predict(
@@ -94,14 +105,20 @@ class SeedGraph:
 
     def label_grades(self, split: Split) -> Stage:
         """Whether each weak label is right: for the trust set, for controls and diagnostics; for the pool never a plugin's to see."""
-        return evaluation.grade(self.facts.domain, self.weak_labels(split), self.gold(split), self.label(f"grades of {split} labels"))
+        return evaluation.grade(
+            self.facts.domain, self.weak_labels(split), self.gold(split), self.label(f"grades of {split} labels")
+        )
 
     def student(self, rows: Stage | None, name: str) -> Student:
         """The student trained on `rows` and evaluated; untuned (the base) where `rows` is None."""
         weights = None
         if rows is not None:
             weights = training.train(
-                self.facts.student, self.facts.spec.student, rows, seed=self.stream("student"), label=self.label(f"student of {name}")
+                self.facts.student,
+                self.facts.spec.student,
+                rows,
+                seed=self.stream("student"),
+                label=self.label(f"student of {name}"),
             )
         split = self.suite.evaluate_on
         predictions = prediction.predict(
@@ -111,7 +128,11 @@ class SeedGraph:
             max_new_tokens=self.facts.max_new_tokens,
             label=self.label(f"answers of {name}"),
         )
-        return Student(weights, predictions, evaluation.grade(self.facts.domain, predictions, self.gold(split), self.label(f"grades of {name}")))
+        return Student(
+            weights,
+            predictions,
+            evaluation.grade(self.facts.domain, predictions, self.gold(split), self.label(f"grades of {name}")),
+        )
 
     @cached_property
     def trust_gold_rows(self) -> Stage:
@@ -128,7 +149,13 @@ class SeedGraph:
         """What a trust function's evidence on `trust` or `transfer` is made of. `with_gold` for the privileged alone."""
         labels, subset = self.weak_labels(split), self.subset(split)
         readings = evidence.readings(
-            needs, self.readers, kind=self.facts.kind, labels=labels, subset=subset, fitting=split == "trust", label=self.label(split)
+            needs,
+            self.readers,
+            kind=self.facts.kind,
+            labels=labels,
+            subset=subset,
+            fitting=split == "trust",
+            label=self.label(split),
         )
         grades = self.label_grades(split) if with_grades else None
         return Labelled(subset, labels, readings, grades, self.gold(split) if with_gold else None)

@@ -23,12 +23,26 @@ def top(labels: Stage, scores: Stage, *, coverage: float, seed: int, label: str 
 
 def random(labels: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
     """Stage: k rows by a seeded hash of the id; gold-blind."""
-    return Stage("random", 1, "w2s_bench.selection:run_random", {"coverage": coverage, "seed": seed}, {"labels": labels}, label=label)
+    return Stage(
+        "random",
+        1,
+        "w2s_bench.selection:run_random",
+        {"coverage": coverage, "seed": seed},
+        {"labels": labels},
+        label=label,
+    )
 
 
 def oracle(grades: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
     """Stage: min(k, number correct) rows drawn uniformly from the correct ones; a shortfall is recorded, never filled."""
-    return Stage("oracle", 1, "w2s_bench.selection:run_oracle", {"coverage": coverage, "seed": seed}, {"grades": grades}, label=label)
+    return Stage(
+        "oracle",
+        1,
+        "w2s_bench.selection:run_oracle",
+        {"coverage": coverage, "seed": seed},
+        {"grades": grades},
+        label=label,
+    )
 
 
 def count_to_keep(coverage: float, count: int) -> int:

@@ -40,18 +40,26 @@ def splits(items: Stage, sizes: Sizes, *, domain: str, seed: int, suite_seed: in
 
 def subset(items: Stage, splits: Stage, split: Split, label: str = "") -> Stage:
     """Stage: the items of one split."""
-    return Stage("subset", 1, "w2s_bench.splits:take_subset", {"split": split}, {"items": items, "splits": splits}, label=label)
+    return Stage(
+        "subset", 1, "w2s_bench.splits:take_subset", {"split": split}, {"items": items, "splits": splits}, label=label
+    )
 
 
 def gold(answers: Stage, subset: Stage, split: Split, label: str = "") -> Stage:
     """Stage: the answers of one split. Whoever may read gold has this stage among its inputs, and nobody else has."""
-    return Stage("gold", 1, "w2s_bench.splits:take_gold", {"split": split}, {"answers": answers, "subset": subset}, label=label)
+    return Stage(
+        "gold", 1, "w2s_bench.splits:take_gold", {"split": split}, {"answers": answers, "subset": subset}, label=label
+    )
 
 
 def build_items(context: StageContext) -> None:
     """Render every document once, with lm-eval's own requests: prompts and options are exactly the strings it scores."""
     domain = context.registry.domain(context.params["domain"]["name"], **context.params["domain"]["parameters"])
     task = domain.task()
+    if task.config.num_fewshot:
+        raise PluginError(
+            f"domain {domain.name!r}: its task asks for {task.config.num_fewshot} shots, the protocol is zero-shot; set num_fewshot: 0"
+        )
     built = [_item(domain, task, document) for document in _documents(task)]
     check_unique(built, domain.name)
     until = (task.config.generation_kwargs or {}).get("until", []) if domain.kind == "generate" else []
@@ -70,7 +78,10 @@ def build_answers(context: StageContext) -> None:
 def cut(context: StageContext) -> None:
     everything = read_records(context.inputs["items"] / ITEMS, Item)
     p = context.params
-    write_json(context.out / SPLIT_IDS, split_ids(everything, p["sizes"], p["domain"], seed=p["seed"], suite_seed=p["suite_seed"]))
+    write_json(
+        context.out / SPLIT_IDS,
+        split_ids(everything, p["sizes"], p["domain"], seed=p["seed"], suite_seed=p["suite_seed"]),
+    )
 
 
 def take_subset(context: StageContext) -> None:
@@ -86,7 +97,9 @@ def take_gold(context: StageContext) -> None:
     write_records(context.out / ANSWERS, [by_id[item.id] for item in subset])
 
 
-def split_ids(items: Sequence[Item], sizes: Mapping[str, int], domain: str, *, seed: int, suite_seed: int = 0) -> dict[str, list[str]]:
+def split_ids(
+    items: Sequence[Item], sizes: Mapping[str, int], domain: str, *, seed: int, suite_seed: int = 0
+) -> dict[str, list[str]]:
     """Ids of each split, sorted; exact sizes; no group and no key in two splits.
 
     Groups are ranked by a hash, of (domain, group) for `dev` and `test` and of (suite seed, seed, group) for the other
@@ -120,11 +133,11 @@ def _deal(
         ids: list[str] = []
         while len(ids) < sizes[split]:
             if place == len(order):
-                have = sum(len(members) for members in groups.values())
+                asked = ", ".join(f"{name} {sizes[name]}" for name in SPLITS)
                 raise SuiteError(
-                    f"domain {domain!r} has {have} items in {len(groups)} groups, too few for sizes "
-                    f"{', '.join(f'{s} {sizes[s]}' for s in SPLITS)} (sum {sum(sizes[s] for s in SPLITS)}); {split} was filled to {len(ids)}. "
-                    "Make the splits smaller; a group that straddles two splits is cut, so leave some room."
+                    f"domain {domain!r} has {sum(map(len, groups.values()))} items in {len(groups)} groups, too few for sizes {asked} "
+                    f"(sum {sum(sizes[name] for name in SPLITS)}); {split} was filled to {len(ids)}. Make the splits smaller; a group "
+                    "that straddles two splits is cut, so leave some room."
                 )
             ids += [item.id for item in groups[order[place]]][: sizes[split] - len(ids)]
             place += 1
@@ -154,7 +167,9 @@ def check_unique(items: Sequence[Item], domain: str) -> None:
             raise PluginError(f"domain {domain!r}: two items have the id {item.id!r}; ids must be unique")
         seen.add(item.id)
         if item.choices is not None and (len(item.choices) < 2 or len(set(item.choices)) < len(item.choices)):
-            raise PluginError(f"domain {domain!r}: item {item.id!r} needs two or more distinct options, got {item.choices!r}")
+            raise PluginError(
+                f"domain {domain!r}: item {item.id!r} needs two or more distinct options, got {item.choices!r}"
+            )
 
 
 def _documents(task: Any) -> list[dict[str, Any]]:
@@ -162,9 +177,11 @@ def _documents(task: Any) -> list[dict[str, Any]]:
 
 
 def _item(domain: Any, task: Any, document: dict[str, Any]) -> Item:
-    context = task.fewshot_context(document, 0)
+    context = task.fewshot_context(document, 0, gen_prefix=task.doc_to_prefix(document))
     if not isinstance(context, str):
-        raise PluginError(f"domain {domain.name!r}: its options stand in the prompt (several contexts an item); one context an item is needed")
+        raise PluginError(
+            f"domain {domain.name!r}: its options stand in the prompt (several contexts an item); one context an item is needed"
+        )
     choices = None
     if domain.kind == "choice":
         choices = tuple(str(request.args[1]) for request in task.construct_requests(document, context))
@@ -176,10 +193,16 @@ def _answer(domain: Any, task: Any, document: dict[str, Any]) -> Answer:
     index = None
     if domain.kind == "choice":
         choices = task.doc_to_choice(document)
-        index = choices.index(target) if isinstance(target, str) else target
+        index = target
+        if isinstance(target, str):
+            index = choices.index(target) if target in choices else None
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(choices):
-            raise PluginError(f"domain {domain.name!r}: gold {target!r} is none of the options {choices!r} of item {domain.fields(document)['id']}")
+            raise PluginError(
+                f"domain {domain.name!r}: gold {target!r} is none of the options {choices!r} of item {domain.fields(document)['id']}"
+            )
         target = choices[index]
+    elif task.config.doc_to_choice is not None:
+        target = task.doc_to_choice(document)[target]  # lm-eval grades such an answer against the option's text
     elif isinstance(target, list):
         target = target[0]
     return Answer(domain.fields(document)["id"], document, f"{delimiter}{target}", index)

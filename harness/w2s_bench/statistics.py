@@ -104,7 +104,7 @@ def mean_over_domains(ratios: Mapping[str, Ratio]) -> Ratio:
     unresolved = [name for name, ratio in ratios.items() if isinstance(ratio, Unresolved)]
     estimates = [ratio for ratio in ratios.values() if isinstance(ratio, Estimate)]
     if unresolved or not estimates:
-        return Unresolved(f"no figure in {', '.join(unresolved)}" if unresolved else "no domain", "—")
+        return Unresolved(f"no figure in {', '.join(unresolved)}" if unresolved else "no domain", "–")
     count = len(estimates)
     value = math.fsum(e.value for e in estimates) / count
     error_low, df_low = _combine([(e.value - e.low, e.df) for e in estimates])

@@ -46,6 +46,12 @@ class Store:
             raise ValueError(f"stage name {stage.name!r} names a folder: give letters, digits, '_', '.' and '-'")
         return self.root / stage.name / key
 
+    def holds(self, stage: Stage, key: str) -> bool:
+        """Whether anything is stored under this key; only `find` says that it is sound."""
+        folder = self.folder(stage, key)
+        with _explained(folder):
+            return folder.exists()
+
     def find(self, stage: Stage, key: str) -> Result | None:
         """The stored result, all of it checked; None if there is none, or if it was damaged (see `damages`)."""
         folder = self.folder(stage, key)

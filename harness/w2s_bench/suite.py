@@ -90,7 +90,9 @@ class Suite(_Strict):
     def _keeps_something(self) -> Suite:
         for d in self.domains:
             if int(self.coverage * d.sizes.transfer) < 1:
-                raise ValueError(f"coverage {self.coverage} of {d.sizes.transfer} transfer items keeps none; raise either")
+                raise ValueError(
+                    f"coverage {self.coverage} of {d.sizes.transfer} transfer items keeps none; raise either"
+                )
         return self
 
     def domain(self, name: str) -> DomainSpec:
@@ -98,7 +100,9 @@ class Suite(_Strict):
         for spec in self.domains:
             if name in (spec.name, spec.name.rsplit("/", 1)[-1]):
                 return spec
-        raise UnknownNameError("domain", name, [d.name for d in self.domains], f"These are the domains of suite {self.name!r}.")
+        raise UnknownNameError(
+            "domain", name, [d.name for d in self.domains], f"These are the domains of suite {self.name!r}."
+        )
 
     def canonical(self) -> dict[str, JSON]:
         """What the digest is over: everything but the description."""
@@ -129,14 +133,18 @@ def load_suite(name_or_path: str | Path) -> Suite:
     elif not path.is_file():
         looks_like_path = path.suffix in {".yaml", ".yml"} or len(path.parts) > 1
         if looks_like_path:
-            raise SuiteError(f"no suite file {str(path)!r}; give the path of a YAML file, or one of {', '.join(shipped)}")
+            raise SuiteError(
+                f"no suite file {str(path)!r}; give the path of a YAML file, or one of {', '.join(shipped)}"
+            )
         raise UnknownNameError("suite", str(name_or_path), shipped, "Or give the path of a suite file.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise SuiteError(f"cannot read suite file {path}: {error}") from error
     if not isinstance(content, dict):
-        raise SuiteError(f"suite file {path} holds {type(content).__name__}, expected a mapping with name, version, domains …")
+        raise SuiteError(
+            f"suite file {path} holds {type(content).__name__}, expected a mapping with name, version, domains …"
+        )
     try:
         return Suite.model_validate(content)
     except ValidationError as error:
@@ -156,7 +164,9 @@ def _explain(error: ValidationError) -> str:
             parents = [part for part in found["loc"][:-1] if isinstance(part, str)]
             known = list((models[parents[-1]] if parents else Suite).model_fields)
             near = difflib.get_close_matches(str(found["loc"][-1]), known, n=1)
-            line = f"  {where}: unknown key" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
+            line = f"  {where}: unknown key" + (
+                f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+            )
         elif found["type"] != "missing":
             line += f" (got {found['input']!r})" if not isinstance(found["input"], dict) else ""
         lines.append(line)

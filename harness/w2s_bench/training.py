@@ -20,7 +20,12 @@ ROWS, KEPT, LOSSES = "rows.jsonl", "kept.json", "losses.json"
 
 def model_params(training: Training, source: LanguageModel) -> dict[str, Any]:
     """A model as stage parameters carry it: enough to load it, and a fingerprint that makes a changed one another."""
-    return {"name": training.model, "fingerprint": source.fingerprint(), "recipe": training.recipe, "lora_rank": training.lora_rank}
+    return {
+        "name": training.model,
+        "fingerprint": source.fingerprint(),
+        "recipe": training.recipe,
+        "lora_rank": training.lora_rank,
+    }
 
 
 def weak_rows(subset: Stage, labels: Stage, kept: Stage | None, label: str = "") -> Stage:

@@ -34,18 +34,33 @@ class Labelled:
     gold: Stage | None = None
 
     def inputs(self, split: str) -> dict[str, Stage]:
-        named: dict[str, Stage | None] = {"items": self.subset, "labels": self.labels, "grades": self.grades, "gold": self.gold}
+        named: dict[str, Stage | None] = {
+            "items": self.subset,
+            "labels": self.labels,
+            "grades": self.grades,
+            "gold": self.gold,
+        }
         named |= {str(need): stage for need, stage in self.readings.items()}
         return {f"{split}:{name}": stage for name, stage in named.items() if stage is not None}
 
 
-def score(function: Mapping[str, Any], pool: Labelled, trust: Labelled | None, *, salt: str, seed: int, label: str = "") -> Stage:
+def score(
+    function: Mapping[str, Any], pool: Labelled, trust: Labelled | None, *, salt: str, seed: int, label: str = ""
+) -> Stage:
     """Stage: a trust score for every row of the pool. `function` is its name, parameters, supervision and plugin.
 
     `trust` is None exactly for supervision `none`: such a function has no path to the trust set's gold.
     """
     inputs = pool.inputs("pool") | (trust.inputs("trust") if trust else {})
-    return Stage("score", 1, "w2s_bench.trust:run_score", {"function": function, "salt": salt, "seed": seed}, inputs, ("numpy", "scipy"), label)
+    return Stage(
+        "score",
+        1,
+        "w2s_bench.trust:run_score",
+        {"function": function, "salt": salt, "seed": seed},
+        inputs,
+        ("numpy", "scipy"),
+        label,
+    )
 
 
 def run_score(context: StageContext) -> None:
@@ -88,10 +103,11 @@ def guarded(name: str, what: str, call: Callable[[], T]) -> T:
         raise
     except EvidenceError as error:
         raise EvidenceError(f"trust function {name!r} {error}") from error
-    except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, SystemExit too; it fails its own cell alone
+    except BaseException as error:  # a plugin may raise anything, SystemExit too; it fails its own cell alone
         frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
         raise TrustFunctionError(
-            f"trust function {name!r} raised {type(error).__name__} in {what}: {error} ({Path(frame.filename).name}:{frame.lineno} in {frame.name})"
+            f"trust function {name!r} raised {type(error).__name__} in {what}: {error} ({where})"
         ) from error
 
 
@@ -106,7 +122,8 @@ def validated(name: str, scores: Any, count: int) -> FloatArray:
         raise TrustFunctionError(f"trust function {name!r} returned shape {scores.shape}; {expected}")
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
-        raise TrustFunctionError(f"trust function {name!r} returned {len(bad)} scores that are not finite, the first {scores[bad[0]]} in row {bad[0]}; {expected}")
+        first = f"the first {scores[bad[0]]} in row {bad[0]}"
+        raise TrustFunctionError(
+            f"trust function {name!r} returned {len(bad)} scores that are not finite, {first}; {expected}"
+        )
     return scores.astype(np.float64)
-
-

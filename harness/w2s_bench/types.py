@@ -42,7 +42,9 @@ class Need:
 
     def __post_init__(self) -> None:
         if (self.layer is not None) != (self.read == "hidden_states"):
-            raise ValueError(f"{self!r}: a layer belongs to hidden_states, and to nothing else; give layer=-1 or layer='all'")
+            raise ValueError(
+                f"{self!r}: a layer belongs to hidden_states, and to nothing else; give layer=-1 or layer='all'"
+            )
 
     def __str__(self) -> str:
         return f"{self.of}.{self.read}" + (f"[{self.layer}]" if self.layer is not None else "")
@@ -57,7 +59,9 @@ class Ragged:
 
     def __post_init__(self) -> None:
         if self.offsets.ndim != 1 or len(self.offsets) == 0 or int(self.offsets[-1]) != len(self.values):
-            raise ValueError(f"offsets must rise from 0 to {len(self.values)}, the number of values; got {self.offsets!r}")
+            raise ValueError(
+                f"offsets must rise from 0 to {len(self.values)}, the number of values; got {self.offsets!r}"
+            )
 
     @classmethod
     def from_rows(cls, rows: Sequence[Sequence[float] | FloatArray]) -> Ragged:

@@ -28,7 +28,11 @@ class Verified:
 
 
 def verify(
-    results: Path, rows: Sequence[str] = (), *, workers: int | None = None, events: Callable[[Event], None] = lambda event: None
+    results: Path,
+    rows: Sequence[str] = (),
+    *,
+    workers: int | None = None,
+    events: Callable[[Event], None] = lambda event: None,
 ) -> list[Verified]:
     """Compute `rows` (default: all) of a results folder anew, with nothing but the suite and the installed plugins."""
     from w2s_bench.api import compute
@@ -38,11 +42,15 @@ def verify(
     committed = {cell.row: cell for cell in read_cells(results)}
     for row in rows:
         if row not in committed:
-            raise UnknownNameError("row", row, committed, "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json.")
+            raise UnknownNameError(
+                "row", row, committed, "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json."
+            )
     chosen = [committed[row] for row in (rows or committed)]
     suite = load_suite(results / "suite.yaml")
     if any(cell.body.suite.digest != suite.digest for cell in chosen):
-        raise CellError(f"{results}/suite.yaml is not the suite its cells were made with; restore it, or run the suite again")
+        raise CellError(
+            f"{results}/suite.yaml is not the suite its cells were made with; restore it, or run the suite again"
+        )
     arms = {cell.body.arm.name for cell in chosen if cell.body.arm.kind == "trust_function"}
     domains = list(dict.fromkeys(cell.body.domain.name for cell in chosen))
     registry = Registry.load()
@@ -61,13 +69,19 @@ def compare(committed: Cell, computed: Cell, tolerance: float) -> Verified:
         old.accuracy is not None and new.accuracy is not None and abs(old.accuracy - new.accuracy) <= tolerance
         for old, new in zip(committed.body.seeds, computed.body.seeds, strict=False)
     )
-    same = _identity(committed.body) == _identity(computed.body) and len(committed.body.seeds) == len(computed.body.seeds)
+    same = _identity(committed.body) == _identity(computed.body) and len(committed.body.seeds) == len(
+        computed.body.seeds
+    )
     return Verified(committed.row, "within tolerance" if close and same else "DIFFERS", why)
 
 
 def differences(old: CellBody, new: CellBody) -> str:
     """What differs, in words: identity first, then accuracies, then digests alone."""
-    found = [f"{name} was {a}, is {b}" for (name, a), (_, b) in zip(_identity(old).items(), _identity(new).items(), strict=True) if a != b]
+    found = [
+        f"{name} was {a}, is {b}"
+        for (name, a), (_, b) in zip(_identity(old).items(), _identity(new).items(), strict=True)
+        if a != b
+    ]
     for a, b in zip(old.seeds, new.seeds, strict=False):
         if a.error != b.error:
             found.append(f"seed {a.seed}: {a.error or 'no error'} before, {b.error or 'no error'} now")
@@ -88,5 +102,7 @@ def _identity(body: CellBody) -> dict[str, str]:
         "teacher": f"{body.teacher.name} {body.teacher.fingerprint[:12]}",
         "student": f"{body.student.name} {body.student.fingerprint[:12]}",
         "items": body.items_digest[:12],
-        "plugin": f"{body.plugin.distribution} {body.plugin.version} {body.plugin.source[:12]}" if body.plugin else "none",
+        "plugin": f"{body.plugin.distribution} {body.plugin.version} {body.plugin.source[:12]}"
+        if body.plugin
+        else "none",
     }

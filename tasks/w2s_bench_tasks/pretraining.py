@@ -83,7 +83,10 @@ def pretrain(
     muon_ids = {id(p) for p in in_blocks} if muon_learning_rate is not None else set()
     rest = [p for p in model.parameters() if id(p) not in muon_ids]
     optimizers: list[tuple[torch.optim.Optimizer, float]] = [
-        (torch.optim.AdamW(rest, lr=learning_rate, weight_decay=weight_decay, betas=(0.9, 0.98), fused=True), learning_rate)
+        (
+            torch.optim.AdamW(rest, lr=learning_rate, weight_decay=weight_decay, betas=(0.9, 0.98), fused=True),
+            learning_rate,
+        )
     ]
     if muon_learning_rate is not None:
         muon = torch.optim.Muon(in_blocks, lr=muon_learning_rate, weight_decay=0.02, momentum=0.95)
@@ -113,11 +116,15 @@ def pretrain(
                 with torch.no_grad():
                     note = "  " + evaluate(model)
                 model.train()
-            print(f"step {step + 1}/{steps}  loss {running:.4f}  {time.perf_counter() - started:.0f}s{note}", flush=True)
+            print(
+                f"step {step + 1}/{steps}  loss {running:.4f}  {time.perf_counter() - started:.0f}s{note}", flush=True
+            )
     model.eval()
 
 
-def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, *, card: str, facts: dict[str, Any]) -> None:
+def save(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, *, card: str, facts: dict[str, Any]
+) -> None:
     """Write `config.json`, `model.safetensors` (float16: the shipped numbers are the model), tokenizer, card and facts.
 
     Loading casts to float32. `facts` (sizes, steps, seeds, what the model scored) becomes `training.json`.

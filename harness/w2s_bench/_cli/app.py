@@ -26,7 +26,12 @@ EPILOG = """
 """
 
 app = typer.Typer(
-    name="w2s-bench", help=HELP, epilog=EPILOG, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False
+    name="w2s-bench",
+    help=HELP,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
 )
 
 
@@ -40,7 +45,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback(help=HELP, epilog=EPILOG)
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     return  # each option acts by its own callback
 

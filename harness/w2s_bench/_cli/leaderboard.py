@@ -9,7 +9,9 @@ import typer
 
 
 def leaderboard(
-    results: Annotated[Path, typer.Argument(help="A suite's results folder: suite.yaml and results/DOMAIN/ARM.json.", metavar="DIR")],
+    results: Annotated[
+        Path, typer.Argument(help="A suite's results folder: suite.yaml and results/DOMAIN/ARM.json.", metavar="DIR")
+    ],
     json_output: Annotated[bool, typer.Option("--json", help="Print the rows as JSON on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:

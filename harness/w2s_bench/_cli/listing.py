@@ -17,7 +17,9 @@ class Topic(StrEnum):
 
 
 def list_(
-    topic: Annotated[Topic | None, typer.Argument(help="What to list (default: everything).", show_choices=True)] = None,
+    topic: Annotated[
+        Topic | None, typer.Argument(help="What to list (default: everything).", show_choices=True)
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """What is installed: suites, domains, trust functions, models, and the plugins they come from."""
@@ -44,7 +46,12 @@ def _rows(topic: Topic, registry: Any) -> list[dict[str, str]]:
 
         suites = [load_suite(name) for name in built_in_suites()]
         return [
-            {"name": s.name, "version": s.version, "domains": ", ".join(d.name.rsplit("/", 1)[-1] for d in s.domains), "summary": s.description}
+            {
+                "name": s.name,
+                "version": s.version,
+                "domains": ", ".join(d.name.rsplit("/", 1)[-1] for d in s.domains),
+                "summary": s.description,
+            }
             for s in suites
         ]
     if topic is Topic.plugins:
@@ -58,11 +65,21 @@ def _rows(topic: Topic, registry: Any) -> list[dict[str, str]]:
             }
             for plugin in registry.plugins
         ]
-    table = {Topic.domains: registry.domains, Topic.trust: registry.trust_functions, Topic.models: registry.models}[topic]
+    table = {Topic.domains: registry.domains, Topic.trust: registry.trust_functions, Topic.models: registry.models}[
+        topic
+    ]
     rows = [{"name": r.name, "from": f"{r.distribution} {r.version}", "summary": r.summary} for r in table.values()]
     if topic is Topic.models:
-        rows.append({"name": "hf/REPO@REVISION", "from": "a model hub", "summary": "Any causal language model of the Hugging Face hub, at a pinned commit."})
-        rows.append({"name": "local/FOLDER", "from": "your disk", "summary": "Any causal language model saved by transformers."})
+        rows.append(
+            {
+                "name": "hf/REPO@REVISION",
+                "from": "a model hub",
+                "summary": "Any causal language model of the Hugging Face hub, at a pinned commit.",
+            }
+        )
+        rows.append(
+            {"name": "local/FOLDER", "from": "your disk", "summary": "Any causal language model saved by transformers."}
+        )
     return rows
 
 
@@ -75,7 +92,9 @@ def _print(tables: dict[str, list[dict[str, str]]]) -> None:
     for name, rows in tables.items():
         table = Table(title=name, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for column in rows[0] if rows else ("none installed",):
-            table.add_column(column, overflow="fold", style="cyan" if column == "name" else None, no_wrap=column == "name")
+            table.add_column(
+                column, overflow="fold", style="cyan" if column == "name" else None, no_wrap=column == "name"
+            )
         for row in rows:
             table.add_row(*row.values())
         console.print(table)

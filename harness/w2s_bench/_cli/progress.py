@@ -51,7 +51,11 @@ class _Lines:
             self.stored += isinstance(event, Stored)
             if time.monotonic() - self.last > _EVERY or self.done == self.total:
                 self.last = time.monotonic()
-                print(f"{self.title}: {self.done} of {self.total} stages, {self.stored} of them stored before", file=sys.stderr, flush=True)
+                print(
+                    f"{self.title}: {self.done} of {self.total} stages, {self.stored} of them stored before",
+                    file=sys.stderr,
+                    flush=True,
+                )
 
 
 @contextmanager
@@ -102,4 +106,6 @@ class _Display:
         from rich.markup import escape
 
         now = "\n".join(f"  [dim]{escape(label)}[/dim]" for label in self.running.values())
-        self.progress.update(self.bar, total=self.total, completed=self.done, count=f"{self.done} of {self.total} stages", now=now)
+        self.progress.update(
+            self.bar, total=self.total, completed=self.done, count=f"{self.done} of {self.total} stages", now=now
+        )

@@ -28,7 +28,14 @@ def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
     """The leaderboard, what failed, and where the results are."""
     if as_json:
         failures = [{"row": row, "seed": seed, "reason": reason} for row, seed, reason in report.failures]
-        _json({"folder": str(report.folder), "leaderboard": report.leaderboard.as_json(), "failures": failures, "problems": report.problems})
+        _json(
+            {
+                "folder": str(report.folder),
+                "leaderboard": report.leaderboard.as_json(),
+                "failures": failures,
+                "problems": report.problems,
+            }
+        )
         return
     if not quiet:
         print_leaderboard(report.leaderboard, as_json=False)
@@ -62,10 +69,19 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
             table.add_section()
         was_control = row.is_control
         cells = [_ratio(row.entries[d.name].pgr) if d.name in row.entries else "–" for d in board.domains]
-        table.add_row(row.arm, row.track, *cells, _ratio(row.mean_pgr), _share(row.purity), _share(row.coverage), style=_TRACK_STYLE[row.track])
+        table.add_row(
+            row.arm,
+            row.track,
+            *cells,
+            _ratio(row.mean_pgr),
+            _share(row.purity),
+            _share(row.coverage),
+            style=_TRACK_STYLE[row.track],
+        )
     Console().print(table)
     references = [
-        f"{d.name.rsplit('/', 1)[-1]}: " + ", ".join(f"{name} {e.accuracy.value:.3f}" for name, e in d.references.items() if e.accuracy)
+        f"{d.name.rsplit('/', 1)[-1]}: "
+        + ", ".join(f"{name} {e.accuracy.value:.3f}" for name, e in d.references.items() if e.accuracy)
         for d in board.domains
     ]
     print("accuracy  " + " · ".join(references))
@@ -79,7 +95,14 @@ def print_dry_run(planned: Plan, store: Path, *, as_json: bool) -> None:
     found = preview(planned.stages(), store)
     stored, to_run = Counter(s.name for s in found.stored), Counter(s.name for s in found.to_run)
     if as_json:
-        _json({"cells": [cell.row for cell in planned.cells], "stored": dict(stored), "to_run": dict(to_run), "store": str(store)})
+        _json(
+            {
+                "cells": [cell.row for cell in planned.cells],
+                "stored": dict(stored),
+                "to_run": dict(to_run),
+                "store": str(store),
+            }
+        )
         return
     suite = planned.suite
     print(f"{suite.name} {suite.version}: {len(planned.cells)} cells, {suite.seeds} seeds; store {store}")

@@ -25,21 +25,44 @@ Exit codes: 0 done, 1 a cell failed, 2 a mistake in the call or the suite.
 
 
 def run(
-    suite: Annotated[str, typer.Argument(help="A suite's name (see `w2s-bench list suites`) or the path of a suite file.")] = "tiny",
-    domain: Annotated[list[str] | None, typer.Option("--domain", "-d", help="Run this domain only; repeat for more.", metavar="D")] = None,
+    suite: Annotated[
+        str, typer.Argument(help="A suite's name (see `w2s-bench list suites`) or the path of a suite file.")
+    ] = "tiny",
+    domain: Annotated[
+        list[str] | None, typer.Option("--domain", "-d", help="Run this domain only; repeat for more.", metavar="D")
+    ] = None,
     trust: Annotated[
         list[str] | None,
-        typer.Option("--trust", "-t", help="Run this trust function only, as NAME or NAME:key=value,…; repeat for more.", metavar="T"),
+        typer.Option(
+            "--trust",
+            "-t",
+            help="Run this trust function only, as NAME or NAME:key=value,…; repeat for more.",
+            metavar="T",
+        ),
     ] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", help="Seeds to run (default: the suite's).", metavar="N", min=1)] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Parent of the results folder.", metavar="DIR")] = Path("w2s-results"),
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", help="Seeds to run (default: the suite's).", metavar="N", min=1)
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Parent of the results folder.", metavar="DIR")] = Path(
+        "w2s-results"
+    ),
     store: Annotated[
-        Path | None, typer.Option("--store", help="Where computed stages are kept (default: your cache folder, or $W2S_BENCH_STORE).", metavar="DIR")
+        Path | None,
+        typer.Option(
+            "--store",
+            help="Where computed stages are kept (default: your cache folder, or $W2S_BENCH_STORE).",
+            metavar="DIR",
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", "-w", help="Processes, one thread each (default: one a processor).", metavar="N", min=1)
+        int | None,
+        typer.Option(
+            "--workers", "-w", help="Processes, one thread each (default: one a processor).", metavar="N", min=1
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and what is stored; compute nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run and what is stored; compute nothing.")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table; errors only.")] = False,
 ) -> None:

@@ -20,10 +20,18 @@ beforehand: another machine or library), or it `DIFFERS`; then the exit code is 
 
 
 def verify(
-    results: Annotated[Path, typer.Argument(help="A suite's results folder: suite.yaml and results/DOMAIN/ARM.json.", metavar="DIR")],
-    row: Annotated[list[str] | None, typer.Option("--row", "-r", help="A row to verify; repeat for more (default: all).", metavar="DOMAIN/ARM")] = None,
+    results: Annotated[
+        Path, typer.Argument(help="A suite's results folder: suite.yaml and results/DOMAIN/ARM.json.", metavar="DIR")
+    ],
+    row: Annotated[
+        list[str] | None,
+        typer.Option("--row", "-r", help="A row to verify; repeat for more (default: all).", metavar="DOMAIN/ARM"),
+    ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", "-w", help="Processes, one thread each (default: one a processor).", metavar="N", min=1)
+        int | None,
+        typer.Option(
+            "--workers", "-w", help="Processes, one thread each (default: one a processor).", metavar="N", min=1
+        ),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print verdicts as JSON on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; verdicts only.")] = False,

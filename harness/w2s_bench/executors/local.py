@@ -126,9 +126,9 @@ class _Run:
             for node in [node for node, missing in self.missing.items() if not missing]:
                 self.want(node)
             while len(self.outcomes) < len(self.stages):
+                self.hand_out()
                 self.next_call()()
                 self.tell_damages()
-                self.hand_out()
         except BaseException:
             self.stop(WorkerProcess.kill)
             if any(seat.process for seat in self.seats):
@@ -173,8 +173,11 @@ class _Run:
         work = self.works.get((stage.name, key))
         if work is None:
             work = self.works[stage.name, key] = _Work(stage, key, inputs, [node])
-            future = self.checkers.submit(self.store.find, stage, key)
-            future.add_done_callback(lambda done: self.inbox.put(partial(self.looked_up, work, done)))
+            if self.store.holds(stage, key):
+                future = self.checkers.submit(self.store.find, stage, key)
+                future.add_done_callback(lambda done: self.inbox.put(partial(self.looked_up, work, done)))
+            else:
+                self.queue_up(work)
         elif work.outcome is None:
             work.nodes.append(node)
         else:
@@ -184,8 +187,11 @@ class _Run:
         if (result := found.result()) is not None:
             self.settle(work, Done(result))
         else:
-            node = work.nodes[0]
-            heapq.heappush(self.ready, (-self.urgency[node], self.order[node], work))
+            self.queue_up(work)
+
+    def queue_up(self, work: _Work) -> None:
+        node = work.nodes[0]
+        heapq.heappush(self.ready, (-self.urgency[node], self.order[node], work))
 
     def hand_out(self) -> None:
         """Give waiting work to idle workers, starting those that are not there yet."""

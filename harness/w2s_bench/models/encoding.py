@@ -22,17 +22,29 @@ class Pair:
 
 def encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     """Ids with the tokenizer's own special tokens, but no second BOS before a text that starts with one."""
-    if not texts:
-        return []
-    bos = getattr(tokenizer, "bos_token", None)
-    starts_with_bos = bool(bos) and texts[0].startswith(bos)
-    ids: list[list[int]] = tokenizer(list(texts), **({"add_special_tokens": False} if starts_with_bos else {}))["input_ids"]
-    return ids
+    bos = str(tokenizer.bos_token or tokenizer.eos_token or "")
+    out: list[list[int]] = [[]] * len(texts)
+    for has_bos in (False, True):
+        rows = [row for row, text in enumerate(texts) if (bool(bos) and text.startswith(bos)) == has_bos]
+        if rows:
+            special = {"add_special_tokens": False} if has_bos else {}
+            ids = tokenizer([texts[row] for row in rows], **special)["input_ids"]
+            for row, tokens in zip(rows, ids, strict=True):
+                out[row] = tokens
+    return out
 
 
-def encode_pairs(tokenizer: Any, texts: Sequence[tuple[str, str]], *, max_length: int, ended: Sequence[bool] | None = None) -> list[Pair]:
+def encode_pairs(
+    tokenizer: Any,
+    texts: Sequence[tuple[str, str]],
+    *,
+    max_length: int,
+    ended: Sequence[bool] | None = None,
+    may_be_empty: bool = False,
+) -> list[Pair]:
     """(prompt, completion) texts → ids. Trailing spaces of a prompt go to the completion; the joined text is tokenized
-    and cut at the prompt's own length. `ended` appends the end-of-sequence token where true.
+    and cut at the prompt's own length. `ended` appends the end-of-sequence token where true; `may_be_empty`
+    lets a completion have no tokens.
 
     A pair longer than `max_length`, which lm-eval would cut on the left with a warning, is an error.
     """
@@ -46,8 +58,10 @@ def encode_pairs(tokenizer: Any, texts: Sequence[tuple[str, str]], *, max_length
         after = whole[len(before) :]
         if ended is not None and ended[number]:
             after = [*after, _eos(tokenizer)]
-        if not before or not after:
-            raise ModelError(f"prompt {prompt!r} with completion {completion!r} has no tokens on one side; neither may be empty")
+        if not before or not (after or may_be_empty):
+            raise ModelError(
+                f"prompt {prompt!r} with completion {completion!r} has no tokens on one side; neither may be empty"
+            )
         if len(before) + len(after) > max_length:
             raise ModelError(
                 f"prompt and completion take {len(before) + len(after)} tokens, the model reads {max_length}: {prompt[:80]!r}…; "
@@ -64,14 +78,17 @@ def _move_spaces(prompt: str, completion: str) -> tuple[str, str]:
 
 def _eos(tokenizer: Any) -> int:
     if tokenizer.eos_token_id is None:
-        raise ModelError("the tokenizer has no end-of-sequence token, which ends a generated answer; set eos_token and save it again")
+        raise ModelError(
+            "the tokenizer has no end-of-sequence token, which ends a generated answer; set eos_token and save it again"
+        )
     return int(tokenizer.eos_token_id)
 
 
 def max_length_of(model: Any) -> int:
     """Positions the model reads at most."""
+    config = model.config.get_text_config()
     for name in ("max_position_embeddings", "n_positions", "n_ctx"):
-        length = getattr(model.config, name, None)
+        length = getattr(config, name, None)
         if length:
             return int(length)
     return 1 << 30

@@ -43,7 +43,9 @@ def learning_rate_factor(step: int, steps: int) -> float:
     return (step + 1) / warm if step < warm else max(0.02, (steps - step) / (steps - warm))
 
 
-def finetune(model: Any, pairs: Sequence[Pair], *, steps: int, batch_size: int, learning_rate: float, seed: int) -> list[float]:
+def finetune(
+    model: Any, pairs: Sequence[Pair], *, steps: int, batch_size: int, learning_rate: float, seed: int
+) -> list[float]:
     """Train `model`'s trainable parameters in place on the completions' tokens; returns the loss of every step.
 
     AdamW (betas .9 and .98, no weight decay), gradient norm clipped to 1, last step kept. Nothing is chosen here.
@@ -73,12 +75,21 @@ def add_lora(model: Any, *, rank: int, seed: int) -> Any:
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
+    config = LoraConfig(
+        r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
     return get_peft_model(model, config)
 
 
 def train_head(
-    states: NDArray[np.float32], offsets: NDArray[np.int64], label: NDArray[np.int64], *, steps: int, batch_size: int, learning_rate: float, seed: int
+    states: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    label: NDArray[np.int64],
+    *,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
 ) -> tuple[dict[str, NDArray[np.float32]], list[float]]:
     """A scalar head on frozen states, softmax over an item's options; returns its arrays and the loss of every step.
 
@@ -103,5 +114,9 @@ def train_head(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())
-    head = {"head.weight": weight.detach().numpy(), "head.mean": mean.astype(np.float32), "head.scale": scale.astype(np.float32)}
+    head = {
+        "head.weight": weight.detach().numpy(),
+        "head.mean": mean.astype(np.float32),
+        "head.scale": scale.astype(np.float32),
+    }
     return head, losses

@@ -24,13 +24,19 @@ class LocalModel:
 
     def __post_init__(self) -> None:
         if not (self.path / "config.json").is_file():
-            raise ModelError(f"model {self.name!r}: no config.json in {self.path}; give a folder written by save_pretrained")
+            raise ModelError(
+                f"model {self.name!r}: no config.json in {self.path}; give a folder written by save_pretrained"
+            )
         if not list(self.path.glob("*.safetensors")):
-            raise ModelError(f"model {self.name!r}: no .safetensors in {self.path}; save it with save_pretrained (pickled weights are refused)")
+            raise ModelError(
+                f"model {self.name!r}: no .safetensors in {self.path}; save it with save_pretrained (pickled weights are refused)"
+            )
 
     def fingerprint(self) -> str:
         """SHA-256 over the names and contents of the files that loading reads."""
-        return _folder_digest(self.path, tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in _files(self.path)))
+        return _folder_digest(
+            self.path, tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in _files(self.path))
+        )
 
     def load(self) -> tuple[Any, Any]:
         """(model in float32 and evaluation mode, tokenizer)."""
@@ -51,7 +57,9 @@ class HubModel:
     def fingerprint(self) -> str:
         """A full commit hash already names the content; anything else (a branch, a tag) is refused, for it can move."""
         if len(self.revision) != 40 or set(self.revision) - set("0123456789abcdef"):
-            raise ModelError(f"model {self.name!r}: revision {self.revision!r} can move; give the 40 hexadecimal digits of a commit")
+            raise ModelError(
+                f"model {self.name!r}: revision {self.revision!r} can move; give the 40 hexadecimal digits of a commit"
+            )
         return hashlib.sha256(self.name.encode()).hexdigest()
 
     def load(self) -> tuple[Any, Any]:
@@ -60,9 +68,13 @@ class HubModel:
         from huggingface_hub import snapshot_download
 
         try:
-            folder = snapshot_download(self.repo, revision=self.revision, allow_patterns=[f"*{suffix}" for suffix in _READ])
-        except Exception as error:  # noqa: BLE001  # the hub client raises many kinds; all mean the same to the user
-            raise ModelError(f"model {self.name!r} cannot be fetched: {error}; check repo and revision, or give a local folder") from error
+            folder = snapshot_download(
+                self.repo, revision=self.revision, allow_patterns=[f"*{suffix}" for suffix in _READ]
+            )
+        except Exception as error:  # the hub client raises many kinds; all mean the same to the user
+            raise ModelError(
+                f"model {self.name!r} cannot be fetched: {error}; check repo and revision, or give a local folder"
+            ) from error
         return _load(folder, self.name)
 
 
@@ -73,7 +85,9 @@ def _files(folder: Path) -> list[Path]:
 @cache
 def _folder_digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
     # Cached by names, times and sizes: a suite asks for the same fingerprint many times.
-    return hashlib.sha256("".join(f"{name} {file_digest(folder / name)}\n" for name, _, _ in stamp).encode()).hexdigest()
+    return hashlib.sha256(
+        "".join(f"{name} {file_digest(folder / name)}\n" for name, _, _ in stamp).encode()
+    ).hexdigest()
 
 
 def _load(folder: str, name: str) -> tuple[Any, Any]:
@@ -84,7 +98,17 @@ def _load(folder: str, name: str) -> tuple[Any, Any]:
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(f"model {name!r} cannot be loaded from {folder}: {error}") from error
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+    except Exception as error:  # tokenizers and safetensors raise kinds of their own; all mean the same
+        raise ModelError(
+            f"model {name!r} cannot be loaded from {folder}: {error}; save model and tokenizer again"
+        ) from error
+    model, report = loaded
+    if missing := sorted(report["missing_keys"]):
+        # transformers fills them with random numbers and only warns.
+        raise ModelError(
+            f"model {name!r}: the weights in {folder} lack {len(missing)} tensors, {missing[0]} among them; save the model again"
+        )
     return model.eval(), tokenizer

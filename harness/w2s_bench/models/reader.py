@@ -20,6 +20,7 @@ from w2s_bench.record import read_arrays, write_arrays
 from w2s_bench.types import Item, TrainingRow
 
 WEIGHTS = "weights.safetensors"
+_HEAD = ("head.mean", "head.scale", "head.weight")
 Recipe = Literal["full", "lora", "probe"]
 
 
@@ -40,7 +41,9 @@ class Reader:
             flat = np.array([logprobs.sum() for logprobs in scoring.token_logprobs(self.model, pairs)])
         else:
             states = scoring.hidden_states(self.model, pairs, -1)
-            flat = ((states - self.head["head.mean"]) / self.head["head.scale"] @ self.head["head.weight"]).astype(np.float64)
+            flat = ((states - self.head["head.mean"]) / self.head["head.scale"] @ self.head["head.weight"]).astype(
+                np.float64
+            )
         return np.split(flat, cuts)
 
     def generate(self, items: Sequence[Item], *, max_new_tokens: int, until: Sequence[str]) -> list[Generated]:
@@ -55,14 +58,29 @@ class Reader:
         return scoring.token_logprobs(self.model, self._row_pairs(rows))
 
     def hidden_states(self, rows: Sequence[TrainingRow], layer: int | Literal["all"]) -> NDArray[np.float32]:
-        """State of the last token of prompt + completion (the end token left out): (n, d), or (n, layers + 1, d)."""
+        """State of the last token of prompt + completion (the end token left out): (n, d), or (n, layers + 1, d).
+
+        A completion without tokens (an answer that ended at once) leaves the prompt's last token.
+        """
         count = getattr(self.model.config, "num_hidden_layers", None)
         if isinstance(layer, int) and count is not None and not -count - 1 <= layer <= count:
-            raise ModelError(f"layer {layer} of a model with layers 0 (embedding) to {count}; give one of these, -1, or 'all'")
-        return scoring.hidden_states(self.model, self._pairs([(row.prompt, row.completion) for row in rows]), layer)
+            raise ModelError(
+                f"layer {layer} of a model with layers 0 (embedding) to {count}; give one of these, -1, or 'all'"
+            )
+        texts = [(row.prompt, row.completion) for row in rows]
+        pairs = encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model), may_be_empty=True)
+        return scoring.hidden_states(self.model, pairs, layer)
 
     def train(
-        self, rows: Sequence[TrainingRow], *, recipe: Recipe, steps: int, batch_size: int, learning_rate: float, lora_rank: int, seed: int
+        self,
+        rows: Sequence[TrainingRow],
+        *,
+        recipe: Recipe,
+        steps: int,
+        batch_size: int,
+        learning_rate: float,
+        lora_rank: int,
+        seed: int,
     ) -> list[float]:
         """Train on `rows` in place; returns the loss of every step."""
         if not rows:
@@ -72,11 +90,15 @@ class Reader:
         pairs = self._row_pairs(rows)
         if recipe == "lora":
             self.model = finetuning.add_lora(self.model, rank=lora_rank, seed=seed)
-        return finetuning.finetune(self.model, pairs, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
+        return finetuning.finetune(
+            self.model, pairs, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed
+        )
 
     def _train_head(self, rows: Sequence[TrainingRow], **settings: Any) -> list[float]:
         if any(row.choices is None or row.index is None for row in rows):
-            raise ModelError("recipe 'probe' chooses among options; this domain generates its answers: take 'full' or 'lora'")
+            raise ModelError(
+                "recipe 'probe' chooses among options; this domain generates its answers: take 'full' or 'lora'"
+            )
         pairs = self._pairs([(row.prompt, choice) for row in rows for choice in row.choices or ()])
         states = scoring.hidden_states(self.model, pairs, -1)
         offsets = np.concatenate([[0], np.cumsum([len(row.choices or ()) for row in rows])]).astype(np.int64)
@@ -97,23 +119,31 @@ class Reader:
 
             state = get_peft_model_state_dict(self.model)
         else:
-            tied = set(getattr(self.model, "_tied_weights_keys", None) or ()) if self.model.config.tie_word_embeddings else set()
+            tied = _tied(self.model)
             state = {name: tensor for name, tensor in self.model.state_dict().items() if name not in tied}
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(state.items())}, folder / WEIGHTS)
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(state.items())}, folder / WEIGHTS
+        )
 
     def _row_pairs(self, rows: Sequence[TrainingRow]) -> list[Pair]:
         texts = [(row.prompt, row.completion) for row in rows]
-        return encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model), ended=[row.ended for row in rows])
+        return encode_pairs(
+            self.tokenizer, texts, max_length=max_length_of(self.model), ended=[row.ended for row in rows]
+        )
 
     def _pairs(self, texts: Sequence[tuple[str, str]]) -> list[Pair]:
         return encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model))
 
     def _refuse_head(self, what: str) -> None:
         if self.head is not None:
-            raise ModelError(f"a model tuned by 'probe' has a head over options and cannot {what}; take 'full' or 'lora'")
+            raise ModelError(
+                f"a model tuned by 'probe' has a head over options and cannot {what}; take 'full' or 'lora'"
+            )
 
 
-def load_reader(source: LanguageModel, weights: Path | None = None, *, recipe: Recipe = "full", lora_rank: int = 8) -> Reader:
+def load_reader(
+    source: LanguageModel, weights: Path | None = None, *, recipe: Recipe = "full", lora_rank: int = 8
+) -> Reader:
     """The model as its source gives it, or with the weights that `save_weights` left in the folder `weights`."""
     model, tokenizer = source.load()
     if torch.cuda.is_available():
@@ -122,21 +152,41 @@ def load_reader(source: LanguageModel, weights: Path | None = None, *, recipe: R
         return Reader(model, tokenizer)
     if recipe == "probe":
         head = {name: array.astype(np.float32) for name, array in read_arrays(weights / WEIGHTS).items()}
+        width = model.config.get_text_config().hidden_size
+        if {name: array.shape for name, array in head.items()} != dict.fromkeys(_HEAD, (width,)):
+            raise _other_weights(weights, source, f"a head of {', '.join(_HEAD)}, each ({width},), is expected")
         return Reader(model, tokenizer, head)
     from safetensors.torch import load_file
 
     state = load_file(weights / WEIGHTS)
-    if recipe == "lora":
-        from peft import set_peft_model_state_dict
+    try:
+        if recipe == "lora":
+            from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
-        model = finetuning.add_lora(model, rank=lora_rank, seed=0)
-        set_peft_model_state_dict(model, state)
-    else:
-        missing, unexpected = model.load_state_dict(state, strict=False)
-        tied = set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
-        if unexpected or set(missing) - tied:
-            raise ModelError(f"weights in {weights} are not those of model {source.name!r}: {unexpected or missing}")
+            model = finetuning.add_lora(model, rank=lora_rank, seed=0)
+            missing = set(get_peft_model_state_dict(model)) - set(state)
+            result: Any = set_peft_model_state_dict(model, state)
+            unexpected = set(result.unexpected_keys)
+        else:
+            loaded = model.load_state_dict(state, strict=False)
+            missing, unexpected = set(loaded.missing_keys) - _tied(model), set(loaded.unexpected_keys)
+    except RuntimeError as error:  # torch's word for a tensor of another shape
+        raise _other_weights(weights, source, str(error)) from error
+    if missing or unexpected:
+        detail = f"missing {sorted(missing) or 'none'}, unexpected {sorted(unexpected) or 'none'}"
+        raise _other_weights(weights, source, detail)
     return Reader(model.eval(), tokenizer)
+
+
+def _tied(model: Any) -> set[str]:
+    """Names of tensors that are another tensor's memory."""
+    return set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
+
+
+def _other_weights(weights: Path, source: LanguageModel, detail: str) -> ModelError:
+    return ModelError(
+        f"weights in {weights} are not those of model {source.name!r} with this recipe: {detail}; train it again"
+    )
 
 
 def _choices(item: Item) -> tuple[str, ...]:

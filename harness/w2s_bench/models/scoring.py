@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from w2s_bench.models.encoding import Pair, length_batches
 
 _MAX_TOKENS = 16_384
+_MAX_LOGITS = 1 << 28  # numbers in one batch of logits: 1 GiB
 
 
 def padded(pairs: Sequence[Pair], *, drop_last: bool) -> torch.Tensor:
@@ -41,7 +42,9 @@ def completion_logits(model: Any, pairs: Sequence[Pair]) -> tuple[torch.Tensor, 
         logits = model(input_ids=ids, use_cache=False, logits_to_keep=span).logits
     else:
         logits = model(input_ids=ids, use_cache=False).logits[:, first:]
-    rows, columns, targets = [], [], []
+    rows: list[int] = []
+    columns: list[int] = []
+    targets: list[int] = []
     for row, pair in enumerate(pairs):
         rows += [row] * len(pair.completion)
         columns += range(len(pair.prompt) - 1 - first, len(pair) - 1 - first)
@@ -60,7 +63,8 @@ def _keeps_logits(model: Any) -> bool:
 def token_logprobs(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float64]]:
     """For each pair one natural log-probability a token of its completion."""
     out: list[NDArray[np.float64]] = [np.zeros(0)] * len(pairs)
-    for batch in length_batches([len(pair) for pair in pairs], max_tokens=_MAX_TOKENS):
+    most = min(_MAX_TOKENS, _MAX_LOGITS // model.config.get_text_config().vocab_size)
+    for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
         chosen = [pairs[i] for i in batch]
         logits, targets, _ = completion_logits(model, chosen)
         logprobs = -F.cross_entropy(logits.float(), targets, reduction="none").cpu().numpy().astype(np.float64)

@@ -1,0 +1,30 @@
+# The project's tasks; `make` alone lists them. They use the virtual environment that is active.
+.DEFAULT_GOAL := help
+.PHONY: help install lint types test slow wheel leaderboard hooks
+
+help:        ## List the tasks
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: +##/\t/' | expand -t 14
+
+install:     ## Install everything for development, at the pinned versions
+	pip install -c constraints.txt -e '.[dev]'
+
+lint:        ## ruff and the import layers
+	ruff check . && ruff format --check . && lint-imports
+
+types:       ## mypy, strict
+	mypy
+
+test:        ## The fast tests
+	pytest -m 'not slow'
+
+slow:        ## The slow tests
+	pytest -m slow
+
+wheel:       ## Build the distribution
+	python -m build
+
+leaderboard: ## Compute the committed leaderboard anew
+	w2s-bench run tiny --out leaderboards
+
+hooks:       ## Run lint and types before every commit
+	pre-commit install

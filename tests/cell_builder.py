@@ -1,0 +1,133 @@
+"""Made-up cells for tests of what is made from cells: seeded correctness with item, seed and arm effects. No models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from w2s_bench.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef
+from w2s_bench.record import digest_of, pack_bits
+
+REFERENCES: dict[str, float] = {"weak": 0.50, "base": 0.25, "ceiling": 0.90}
+CONTROLS: dict[str, float] = {"naive": 0.62, "random": 0.60, "oracle": 0.86, "gold_trust_set": 0.72, "gold_random": 0.84}
+#: Trust functions: accuracy of their students, track, AUROC.
+TRUST: dict[str, tuple[float, str, float]] = {
+    "w2s-bench/confidence": (0.65, "none", 0.71),
+    "acme/margin": (0.63, "none", 0.68),
+    "w2s-bench/probe": (0.78, "trust_set", 0.90),
+    "acme/verifier:layer=-1": (0.81, "trust_set", 0.93),
+    "acme/engine": (0.85, "privileged", 0.99),
+}
+CEILING_KINDS = {"ceiling", "oracle", "gold_random"}
+POOL = 400
+
+
+def make_cells(
+    domain: str = "w2s-bench/math",
+    *,
+    seeds: int = 3,
+    items: int = 300,
+    shift: float = 0.0,
+    arms: Iterable[str] | None = None,
+    accuracies: Mapping[str, float] | None = None,
+    failed: Mapping[tuple[str, int], str] | None = None,
+    evaluate_on: str = "test",
+    diagnostics: bool = True,
+    label_accuracy: float = 0.55,
+) -> dict[str, Cell]:
+    """Arm → cell of one domain. `accuracies` overrides levels, `failed` names (arm, seed) → reason."""
+    rng = np.random.default_rng(int.from_bytes(domain.encode()[-6:], "big"))
+    levels = REFERENCES | CONTROLS | {name: level for name, (level, _, _) in TRUST.items()} | dict(accuracies or {})
+    hard = rng.normal(size=items)
+    cells = {}
+    for arm, level in levels.items():
+        noise = rng.normal(size=(seeds, items))
+        drift = rng.normal(scale=0.05, size=(seeds, 1))
+        if arms is not None and arm not in arms:
+            continue
+        latent = 0.8 * hard + 0.6 * noise + drift  # variance about 1
+        correct = latent < _normal_quantile(min(max(level - shift, 0.001), 0.999))
+        cells[arm] = _cell(domain, arm, correct, dict(failed or {}), evaluate_on, diagnostics, label_accuracy)
+    return cells
+
+
+def write_cells(results: Path, *domains: Mapping[str, Cell]) -> Path:
+    for cells in domains:
+        for cell in cells.values():
+            cell.write(results)
+    return results
+
+
+def change(cell: Cell, **fields: Any) -> Cell:
+    """The cell with fields of its body replaced and its digest made anew."""
+    return Cell.of(cell.body.model_copy(update=fields), cell.provenance)
+
+
+def _normal_quantile(p: float) -> float:
+    from scipy.stats import norm
+
+    return float(norm.ppf(p))
+
+
+def _cell(
+    domain: str,
+    arm: str,
+    correct: np.ndarray[Any, np.dtype[np.bool_]],
+    failed: dict[tuple[str, int], str],
+    evaluate_on: str,
+    diagnostics: bool,
+    label_accuracy: float,
+) -> Cell:
+    items = correct.shape[1]
+    half = items // 2
+    results = []
+    for seed, row in enumerate(correct):
+        if (arm, seed) in failed:
+            results.append(SeedResult(seed=seed, error=failed[arm, seed]))
+            continue
+        told: dict[str, Any] = {}
+        if diagnostics and arm == "weak":
+            told = {"label_accuracy": label_accuracy, "confidence_auroc": 0.70 + seed / 100}
+        if diagnostics and arm in TRUST:
+            told = {"auroc": TRUST[arm][2], "kept_by_stratum": {"easy": 0.625, "hard": 0.375}}
+        kept = {"naive": POOL, "ceiling": POOL, "gold_trust_set": 60}.get(arm, POOL // 2)
+        right = 1.0 if arm in CEILING_KINDS | {"gold_trust_set"} else label_accuracy
+        if arm in TRUST:
+            right = min(1.0, label_accuracy + (TRUST[arm][2] - 0.5) / 2)
+        shortfall = max(0, kept - int(label_accuracy * POOL)) if arm == "oracle" else 0
+        trains = arm not in {"weak", "base"}
+        results.append(
+            SeedResult(
+                seed=seed,
+                accuracy=float(row.mean()),
+                correct=pack_bits(row),
+                kept=kept - shortfall if trains else None,
+                purity=right if trains else None,
+                coverage=(kept - shortfall) / POOL if trains and arm != "gold_trust_set" else None,
+                shortfall=shortfall,
+                by_stratum={"easy": float(row[:half].mean()), "hard": float(row[half:].mean())},
+                diagnostics=told,
+                digests={"weak_labels": digest_of([domain, seed])} if arm != "base" else {},
+            )
+        )
+    survived = any(result.correct for result in results)
+    kind = "reference" if arm in REFERENCES else "control" if arm in CONTROLS else "trust_function"
+    supervision = TRUST[arm][1] if arm in TRUST else "none"
+    body = CellBody(
+        suite=SuiteRef(name="toy", version="1", digest=digest_of("toy"), evaluate_on=evaluate_on),  # type: ignore[arg-type]
+        protocol="w2s-1",
+        domain=DomainRef(name=domain, version="1", fingerprint=digest_of(domain)),
+        teacher=ModelRef(name="w2s-bench/small", fingerprint=digest_of("small")),
+        student=ModelRef(name="w2s-bench/large", fingerprint=digest_of("large")),
+        arm=ArmRef(name=arm, kind=kind, supervision=supervision, coverage=0.5),  # type: ignore[arg-type]
+        plugin=PluginRef(distribution=arm.split("/")[0], version="1.2", source=digest_of(arm.split("/")[0]))
+        if arm in TRUST
+        else None,
+        items=items if survived else 0,
+        items_digest=digest_of([f"{domain}/{i}" for i in range(items)] if survived else []),
+        seeds=tuple(results),
+    )
+    return Cell.of(body, {"packages": {"torch": "2.13.0", "w2s-bench": "0.1.0"}, "cost": {"seconds": 1.0}})

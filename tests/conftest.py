@@ -1,0 +1,114 @@
+"""Fixtures that several test files share: small random models on disk, each with a tokenizer of its own kind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+TEXT = [
+    "The capital of France is Paris , of Peru Lima , of Chile Santiago .",
+    "Question: how much is 12 + 30 ? Answer: 42",
+    "größe naïve façade 東京 δ → ≤ ½",
+    "one two three four five six seven eight nine ten",
+]
+
+
+def word_tokenizer() -> Any:
+    """One token a word; id 0 is a real word."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["zero", *sorted({word for line in TEXT for word in line.split()} | set(LETTERS))]
+    vocabulary = {word: i for i, word in enumerate([*words, "<unk>", "<pad>", "<eos>"])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<pad>", unk_token="<unk>")
+
+
+def bpe_tokenizer(*, bos: bool = False) -> Any:
+    """Byte-level BPE; with `bos` every text gets a beginning-of-sequence token, as Llama's and Gemma's do."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=340,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<s>", "</s>", "<turn>"],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXT, trainer)
+    if bos:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>" if bos else None, eos_token="</s>", pad_token="</s>"
+    )
+
+
+def random_model(tokenizer: Any, *, kind: str = "llama", tied: bool = True, seed: int = 0, width: int = 32) -> Any:
+    """An untrained model of two layers whose answers depend on every token: weights large enough to spread the logits."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    size, eos = len(tokenizer), tokenizer.eos_token_id
+    shared = {"vocab_size": size, "eos_token_id": eos, "bos_token_id": None, "pad_token_id": None, "initializer_range": 0.2}
+    if kind == "gpt2":
+        config = GPT2Config(n_positions=64, n_embd=width, n_layer=2, n_head=2, tie_word_embeddings=tied, **shared)
+        return GPT2LMHeadModel(config).eval()
+    return LlamaForCausalLM(
+        LlamaConfig(
+            hidden_size=width,
+            intermediate_size=2 * width,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            max_position_embeddings=64,
+            tie_word_embeddings=tied,
+            **shared,
+        )
+    ).eval()
+
+
+TOKENIZERS = {"words": word_tokenizer, "bpe": bpe_tokenizer, "bos": lambda: bpe_tokenizer(bos=True)}
+
+
+@pytest.fixture(scope="session")
+def tokenizers() -> dict[str, Any]:
+    return {name: make() for name, make in TOKENIZERS.items()}
+
+
+@pytest.fixture(scope="session")
+def model_folders(tokenizers: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Saved models by name: `words` and `bpe` and `bos` (tied Llamas), `untied`, `gpt2` (learned positions)."""
+    made = {
+        "words": (tokenizers["words"], {}),
+        "bpe": (tokenizers["bpe"], {"seed": 1}),
+        "bos": (tokenizers["bos"], {"seed": 2}),
+        "untied": (tokenizers["words"], {"seed": 3, "tied": False}),
+        "gpt2": (tokenizers["bpe"], {"seed": 4, "kind": "gpt2"}),
+    }
+    root = tmp_path_factory.mktemp("models")
+    for name, (tokenizer, settings) in made.items():
+        random_model(tokenizer, **settings).save_pretrained(root / name)
+        tokenizer.save_pretrained(root / name)
+    return {name: root / name for name in made}
+
+
+@pytest.fixture
+def sources(model_folders: dict[str, Path]) -> dict[str, Any]:
+    """The same as language models of the harness; each `load` gives fresh weights."""
+    from w2s_bench.models.loading import LocalModel
+
+    return {name: LocalModel(name, folder) for name, folder in model_folders.items()}
