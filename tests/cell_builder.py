@@ -12,7 +12,13 @@ from w2s_bench.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginR
 from w2s_bench.record import digest_of, pack_bits
 
 REFERENCES: dict[str, float] = {"weak": 0.50, "base": 0.25, "ceiling": 0.90}
-CONTROLS: dict[str, float] = {"naive": 0.62, "random": 0.60, "oracle": 0.86, "gold_trust_set": 0.72, "gold_random": 0.84}
+CONTROLS: dict[str, float] = {
+    "naive": 0.62,
+    "random": 0.60,
+    "oracle": 0.86,
+    "gold_trust_set": 0.72,
+    "gold_random": 0.84,
+}
 #: Trust functions: accuracy of their students, track, AUROC.
 TRUST: dict[str, tuple[float, str, float]] = {
     "w2s-bench/confidence": (0.65, "none", 0.71),

@@ -85,9 +85,9 @@ def _right_or_wrong(metrics: Mapping[str, Any], metric: str, item: str) -> bool:
         raise PluginError(
             f"item {item}: the task reports {', '.join(metrics) or 'nothing'}, not {metric!r}; name that metric in its metric_list"
         )
-    value = float(metrics[metric])
-    if value not in (0.0, 1.0):
+    value = metrics[metric]
+    if value not in (0, 1):
         raise PluginError(
-            f"item {item}: metric {metric!r} gave {value}; the protocol needs right (1) or wrong (0), as acc and exact_match give"
+            f"item {item}: metric {metric!r} gave {value!r}; the protocol needs right (1) or wrong (0), as acc and exact_match give"
         )
-    return value == 1.0
+    return bool(value == 1)

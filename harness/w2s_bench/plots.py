@@ -77,7 +77,7 @@ def compose(board: Leaderboard) -> Figure:
     )
     for place, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
         _panel(axes, panels[name], board.rows, heights, limits)
-        axes.set_title(one_line(name), fontsize=10, fontweight="bold", pad=17)
+        axes.set_title(one_line(name)[:24], fontsize=10, fontweight="bold", pad=17)
         labels = [_cut(row.arm, left) for row in board.rows] if place % columns == 0 else []
         axes.set_yticks(list(heights.values()) if labels else [], labels)
         for row, label in zip(board.rows, axes.get_yticklabels(), strict=False):
@@ -133,7 +133,16 @@ def _panel(
         )
     shown = {arm: f for arm, f in figures.items() if isinstance(f, Estimate)}
     if figures and not shown:
-        axes.text(0.5, top / 2, "gap unresolved", ha="center", va="center", color="#777777", fontsize=9)
+        axes.text(
+            0.5,
+            top / 2,
+            "gap unresolved",
+            ha="center",
+            va="center",
+            color="#777777",
+            fontsize=9,
+            backgroundcolor="white",
+        )
     for row in rows:
         axes.axhline(heights[row.arm], color="#F0F0F0", linewidth=0.8, zorder=0)  # leads the eye to the name
         found = shown.get(row.arm)

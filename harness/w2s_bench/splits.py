@@ -184,7 +184,13 @@ def _item(domain: Any, task: Any, document: dict[str, Any]) -> Item:
         )
     choices = None
     if domain.kind == "choice":
-        choices = tuple(str(request.args[1]) for request in task.construct_requests(document, context))
+        pairs = [request.args for request in task.construct_requests(document, context)]
+        if any(prompt != context for prompt, _ in pairs):
+            raise PluginError(
+                f"domain {domain.name!r}: a metric of its task scores the options without the prompt too (acc_mutual_info); "
+                "the protocol takes acc: leave the other out of metric_list"
+            )
+        choices = tuple(str(option) for _, option in pairs)
     return Item(prompt=context, choices=choices, **domain.fields(document))
 
 

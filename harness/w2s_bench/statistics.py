@@ -193,6 +193,7 @@ class _Table:
         squares = seed**2 / between_seeds + item**2 / between_items + rest**2 / (between_seeds * between_items)
         df = np.full(len(total), float(between_seeds * between_items))
         np.divide(total**2, squares, out=df, where=squares > 0)
+        df = np.maximum(df, between_seeds)  # what the scarcest mean square alone would have
         return np.sqrt(total / (self.seeds * self.items)), df
 
     def half_width(self, numerator: float, denominator: float) -> tuple[float, float]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Hashable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -15,7 +16,7 @@ from w2s_bench.types import JSON, SPLITS, Split
 
 PROTOCOL = "w2s-1"
 
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, strict=True)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -48,7 +49,7 @@ class Training(_Strict):
     recipe: Literal["full", "lora", "probe"] = "full"
     steps: Positive
     batch_size: Positive = 32
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     lora_rank: Positive = 8
 
 
@@ -62,6 +63,15 @@ class DomainSpec(_Strict):
     teacher: Training
     student: Training
 
+    @field_validator("parameters")
+    @classmethod
+    def _are_json(cls, parameters: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        try:
+            json.dumps(parameters, sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"parameters must be JSON values ({error}); write dates and the like in quotes") from error
+        return parameters
+
 
 class Suite(_Strict):
     """A frozen benchmark. It lists no trust functions: a run takes every installed one, or those named."""
@@ -70,7 +80,7 @@ class Suite(_Strict):
     version: str
     description: str = ""
     protocol: Literal["w2s-1"] = PROTOCOL
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, strict=True)] = 0
     seeds: Positive = 3
     evaluate_on: Literal["test", "dev"] = "test"
     coverage: Share = 0.5
@@ -80,7 +90,7 @@ class Suite(_Strict):
     @field_validator("domains")
     @classmethod
     def _distinct(cls, domains: tuple[DomainSpec, ...]) -> tuple[DomainSpec, ...]:
-        names = [d.name for d in domains]
+        names = [d.name.removeprefix("w2s-bench/") for d in domains]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"a domain may stand once in a suite; twice here: {', '.join(twice)}")
@@ -89,7 +99,7 @@ class Suite(_Strict):
     @model_validator(mode="after")
     def _keeps_something(self) -> Suite:
         for d in self.domains:
-            if int(self.coverage * d.sizes.transfer) < 1:
+            if int(self.coverage * d.sizes.transfer + 1e-9) < 1:  # rounds as selection.count_to_keep does
                 raise ValueError(
                     f"coverage {self.coverage} of {d.sizes.transfer} transfer items keeps none; raise either"
                 )
@@ -138,7 +148,7 @@ def load_suite(name_or_path: str | Path) -> Suite:
             )
         raise UnknownNameError("suite", str(name_or_path), shipped, "Or give the path of a suite file.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise SuiteError(f"cannot read suite file {path}: {error}") from error
     if not isinstance(content, dict):
@@ -151,6 +161,20 @@ def load_suite(name_or_path: str | Path) -> Suite:
         raise SuiteError(f"suite file {path}:\n{_explain(error)}") from error
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping, where YAML loaders silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen and key.value != "<<":
+                raise yaml.constructor.ConstructorError(
+                    "while reading a mapping", node.start_mark, f"found key {key.value!r} twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def _explain(error: ValidationError) -> str:
     """pydantic's findings, one line each, with the nearest known key where one is misspelt."""
     import difflib
@@ -159,7 +183,7 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for found in error.errors():
         where = ".".join(str(part) for part in found["loc"]) or "suite"
-        line = f"  {where}: {found['msg']}"
+        line = f"  {where}: {found['msg'].removeprefix('Value error, ')}"
         if found["type"] == "extra_forbidden":
             parents = [part for part in found["loc"][:-1] if isinstance(part, str)]
             known = list((models[parents[-1]] if parents else Suite).model_fields)
@@ -167,7 +191,7 @@ def _explain(error: ValidationError) -> str:
             line = f"  {where}: unknown key" + (
                 f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
             )
-        elif found["type"] != "missing":
-            line += f" (got {found['input']!r})" if not isinstance(found["input"], dict) else ""
+        elif found["type"] != "missing" and isinstance(found["input"], str | int | float | None):
+            line += f" (got {found['input']!r})"
         lines.append(line)
     return "\n".join(lines)

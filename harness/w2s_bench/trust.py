@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -114,16 +114,18 @@ def guarded(name: str, what: str, call: Callable[[], T]) -> T:
 def validated(name: str, scores: Any, count: int) -> FloatArray:
     """`scores` if it is one finite number a row, else an error that says what it is instead."""
     expected = f"expected a numpy array of shape ({count},) of finite floats, higher = more trusted"
-    if not isinstance(scores, np.ndarray):
+    if not isinstance(scores, np.ndarray) or isinstance(scores, np.ma.MaskedArray):  # a mask would hide missing scores
         raise TrustFunctionError(f"trust function {name!r} returned {type(scores).__name__}; {expected}")
     if scores.dtype.kind not in "fiu":
         raise TrustFunctionError(f"trust function {name!r} returned an array of {scores.dtype}; {expected}")
     if scores.shape != (count,):
         raise TrustFunctionError(f"trust function {name!r} returned shape {scores.shape}; {expected}")
+    with np.errstate(over="ignore"):  # what float64 cannot hold becomes infinite, and is then said to be
+        scores = scores.astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
         first = f"the first {scores[bad[0]]} in row {bad[0]}"
         raise TrustFunctionError(
             f"trust function {name!r} returned {len(bad)} scores that are not finite, {first}; {expected}"
         )
-    return scores.astype(np.float64)
+    return cast(FloatArray, scores)

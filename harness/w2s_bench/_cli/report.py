@@ -39,12 +39,21 @@ def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
         return
     if not quiet:
         print_leaderboard(report.leaderboard, as_json=False)
-    for row, seed, reason in report.failures:
-        print(f"failed: {row} seed {seed}: {reason}", file=sys.stderr)
+    _print_failures(report)
     for problem in report.problems:
         print(f"left out: {problem}", file=sys.stderr)
     if not quiet:
         print(f"Wrote {report.folder / 'README.md'}, {len(report.cells)} cells under {report.folder / 'results'}")
+
+
+def _print_failures(report: RunReport) -> None:
+    """One line a reason: a stage that many rows need fails them all."""
+    by_reason: dict[str, list[str]] = {}
+    for row, seed, reason in report.failures:
+        by_reason.setdefault(reason, []).append(f"{row} seed {seed}")
+    for reason, rows in by_reason.items():
+        shown = ", ".join(rows[:4]) + (f" and {len(rows) - 4} more" if len(rows) > 4 else "")
+        print(f"failed: {shown}: {reason}", file=sys.stderr)
 
 
 def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:

@@ -57,7 +57,8 @@ def watch_for_torch() -> None:
 
 def _set_up_torch(torch: Any, seed: int) -> None:
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    # What `use_deterministic_algorithms(True)` sets, without the seconds that its import of the compiler takes.
+    torch.set_deterministic_debug_mode("error")
     torch.set_default_dtype(torch.float32)
     torch.set_grad_enabled(True)
     torch.manual_seed(seed)

@@ -1,0 +1,173 @@
+"""The command line: help that teaches, mistakes that are explained, and nothing heavy where nothing heavy is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support import TOY, toy_environment, toy_suite
+from typer.testing import CliRunner
+from w2s_bench import __version__
+from w2s_bench._cli.app import app
+from w2s_bench.suite import Suite
+
+runner = CliRunner()
+HEAVY = ("torch", "transformers", "datasets", "lm_eval", "matplotlib", "peft")
+
+
+@pytest.fixture
+def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    if str(TOY) not in sys.path:
+        monkeypatch.syspath_prepend(str(TOY))
+    monkeypatch.setenv("W2S_BENCH_STORE", str(tmp_path / "store"))
+    path = tmp_path / "toy.yaml"
+    path.write_text(toy_suite(tmp_path / "models").to_yaml())
+    return path
+
+
+def changed(path: Path, **changes: object) -> Path:
+    """The suite file with some top-level keys changed."""
+    content = yaml.safe_load(path.read_text()) | changes
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def mistake(*arguments: object) -> str:
+    """The message of a call that must end as the user's mistake."""
+    result = runner.invoke(app, [str(a) for a in arguments])
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    return " ".join(result.output.split())
+
+
+def test_version() -> None:
+    assert runner.invoke(app, ["--version"]).output.strip() == f"w2s-bench {__version__}"
+
+
+@pytest.mark.parametrize("verb", [[], ["run"], ["list"], ["leaderboard"], ["verify"]])
+def test_help_teaches(verb: list[str]) -> None:
+    result = runner.invoke(app, [*verb, "--help"])
+    assert result.exit_code == 0
+    if verb in ([], ["run"], ["verify"]):
+        assert "w2s-bench run" in result.output or "w2s-bench verify" in result.output, "examples to copy"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "models", "--json"], ["run", "--help"]])
+def test_help_and_list_import_nothing_heavy(arguments: list[str]) -> None:
+    code = f"""
+import sys
+from w2s_bench._cli.app import app
+try:
+    app({arguments!r})
+except SystemExit as done:
+    assert not done.code, done.code
+heavy = [name for name in {HEAVY!r} if name in sys.modules]
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=toy_environment())
+    assert done.returncode == 0, done.stderr
+
+
+def test_list_names_what_is_installed() -> None:
+    tables = json.loads(runner.invoke(app, ["list", "--json"]).stdout)
+    names = {topic: {row["name"] for row in rows} for topic, rows in tables.items()}
+    assert {"w2s-bench/knowledge", "w2s-bench/math", "w2s-bench/chess"} <= names["domains"]
+    assert {"w2s-bench/confidence", "w2s-bench/probe", "w2s-bench/student_probe", "w2s-bench/verifier"} <= names["trust"]
+    assert {f"tiny/{d}-{size}" for d in ("knowledge", "math", "chess") for size in "sml"} <= names["models"]
+    assert "tiny" in names["suites"]
+    only = json.loads(runner.invoke(app, ["list", "suites", "--json"]).stdout)
+    assert only == tables["suites"]
+
+
+def test_unknown_names_come_with_the_nearest_known(suite: Path) -> None:
+    assert "did you mean tiny" in mistake("run", "tinny")
+    assert "did you mean w2s-bench-toy/largest" in mistake("run", suite, "--domain", "largst")
+    assert "did you mean w2s-bench/confidence" in mistake("run", suite, "--trust", "confidense")
+    assert "unknown parameter" in mistake("run", suite, "--trust", "confidence:temprature=2")
+    assert "no suite file" in mistake("run", "nowhere/suite.yaml")
+
+
+def test_unknown_model_is_named(suite: Path) -> None:
+    content = yaml.safe_load(suite.read_text())
+    content["domains"][0]["teacher"]["model"] = "tiny/knowlege-s"
+    suite.write_text(yaml.safe_dump(content))
+    assert "did you mean tiny/knowledge-s" in mistake("run", suite)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"covrage": 0.5}, "did you mean 'coverage'"),
+        ({"coverage": 1.5}, "less than 1"),
+        ({"seeds": 0}, "greater than 0"),
+        ({"protocol": "w2s-9"}, "w2s-1"),
+        ({"domains": []}, "at least 1"),
+    ],
+)
+def test_a_bad_suite_file_is_explained(suite: Path, changes: dict[str, object], said: str) -> None:
+    assert said in mistake("run", changed(suite, **changes))
+
+
+def test_sizes_a_domain_cannot_fill_are_said_before_anything_is_trained(suite: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(suite.read_text())
+    content["domains"] = content["domains"][:1]
+    content["domains"][0]["sizes"]["transfer"] = 5000
+    suite.write_text(yaml.safe_dump(content))
+    command = [sys.executable, "-m", "w2s_bench", "run", str(suite), "--out", str(tmp_path), "--workers", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, env=toy_environment(), timeout=300)
+    assert done.returncode == 1
+    assert "too few for sizes" in done.stderr
+    assert "400 items" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "store").glob("train/*"))
+
+
+def test_a_domain_of_another_version_is_refused(suite: Path) -> None:
+    content = yaml.safe_load(suite.read_text())
+    content["domains"][0]["version"] = "7"
+    suite.write_text(yaml.safe_dump(content))
+    assert "version '7'" in mistake("run", suite)
+
+
+def test_a_folder_with_another_suites_results_is_refused_before_computing(suite: Path, tmp_path: Path) -> None:
+    other = Suite.model_validate({**yaml.safe_load(suite.read_text()), "coverage": 0.25})
+    (tmp_path / "out" / "toy").mkdir(parents=True)
+    (tmp_path / "out" / "toy" / "suite.yaml").write_text(other.to_yaml())
+    assert "another suite" in mistake("run", suite, "--out", tmp_path / "out")
+
+
+def test_dry_run_computes_and_writes_nothing(suite: Path, tmp_path: Path) -> None:
+    result = runner.invoke(app, ["run", str(suite), "--dry-run", "--json", "--domain", "largest", "--trust", "probe"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["stored"] == {}
+    assert found["to_run"]["items"] == 1, "seeds share a domain's items"
+    assert found["to_run"]["score"] == 2, "one for each of two seeds"
+    assert "largest/probe" in found["cells"]
+    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "w2s-results").exists()
+
+
+def test_results_that_are_none_are_explained(tmp_path: Path) -> None:
+    assert "no cell files" in mistake("leaderboard", tmp_path)
+    assert "no cell files" in mistake("verify", tmp_path)
+
+
+def test_a_broken_plugin_is_said_and_the_rest_works(tmp_path: Path) -> None:
+    info = tmp_path / "w2s_broken-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: w2s-broken\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[w2s_bench]\nbad = w2s_broken_module\n")
+    (tmp_path / "w2s_broken_module.py").write_text("raise RuntimeError('bad day')\n")
+    env = toy_environment()
+    env["PYTHONPATH"] = f"{tmp_path}:{env['PYTHONPATH']}"
+    done = subprocess.run([sys.executable, "-m", "w2s_bench", "list", "trust"], capture_output=True, text=True, env=env)
+    assert done.returncode == 0
+    assert "w2s-bench/confidence" in done.stdout
+    assert "w2s-broken" in done.stderr
+    assert "bad day" in done.stderr
+    assert "Traceback" not in done.stderr
