@@ -23,19 +23,20 @@ TEXT = [
 def word_tokenizer() -> Any:
     """One token a word; id 0 is a real word."""
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
+    import transformers
 
     words = ["zero", *sorted({word for line in TEXT for word in line.split()} | set(LETTERS))]
     vocabulary = {word: i for i, word in enumerate([*words, "<unk>", "<pad>", "<eos>"])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<pad>", unk_token="<unk>")
+    wrap: Any = transformers.PreTrainedTokenizerFast
+    return wrap(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<pad>", unk_token="<unk>")
 
 
 def bpe_tokenizer(*, bos: bool = False) -> Any:
     """Byte-level BPE; with `bos` every text gets a beginning-of-sequence token, as Llama's and Gemma's do."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
+    import transformers
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -51,7 +52,8 @@ def bpe_tokenizer(*, bos: bool = False) -> Any:
         tokenizer.post_processor = processors.TemplateProcessing(
             single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
         )
-    return PreTrainedTokenizerFast(
+    wrap: Any = transformers.PreTrainedTokenizerFast
+    return wrap(
         tokenizer_object=tokenizer, bos_token="<s>" if bos else None, eos_token="</s>", pad_token="</s>"
     )
 
@@ -63,7 +65,13 @@ def random_model(tokenizer: Any, *, kind: str = "llama", tied: bool = True, seed
 
     torch.manual_seed(seed)
     size, eos = len(tokenizer), tokenizer.eos_token_id
-    shared = {"vocab_size": size, "eos_token_id": eos, "bos_token_id": None, "pad_token_id": None, "initializer_range": 0.2}
+    shared = {
+        "vocab_size": size,
+        "eos_token_id": eos,
+        "bos_token_id": None,
+        "pad_token_id": None,
+        "initializer_range": 0.2,
+    }
     if kind == "gpt2":
         config = GPT2Config(n_positions=64, n_embd=width, n_layer=2, n_head=2, tie_word_embeddings=tied, **shared)
         return GPT2LMHeadModel(config).eval()
@@ -92,7 +100,7 @@ def tokenizers() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def model_folders(tokenizers: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Saved models by name: `words` and `bpe` and `bos` (tied Llamas), `untied`, `gpt2` (learned positions)."""
-    made = {
+    made: dict[str, tuple[Any, dict[str, Any]]] = {
         "words": (tokenizers["words"], {}),
         "bpe": (tokenizers["bpe"], {"seed": 1}),
         "bos": (tokenizers["bos"], {"seed": 2}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -110,8 +111,8 @@ def die_leaving_a_child(context: StageContext) -> None:
 
 
 def fill_the_disk(context: StageContext) -> None:
-    with Path("/dev/full").open("w") as file:
-        file.write("x")
+    (context.out / "half").write_text("a result in the making")
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def link(context: StageContext) -> None:

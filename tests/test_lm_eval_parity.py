@@ -16,15 +16,16 @@ from w2s_bench.prediction import PREDICTIONS, run_predict
 from w2s_bench.record import read_json, read_records
 from w2s_bench.splits import ANSWERS, ITEMS, build_answers, build_items
 from w2s_bench.stages import StageContext
-from w2s_bench.types import Answer, Item, Prediction
+from w2s_bench.types import Answer, Item, Kind, Prediction
 
 LOADER = """
 import datasets
 
+# No prompt is another one followed by part of an option: HFLM's logits cache (0.4.13) takes the wrong position there.
 CHOICES = [
     ("The capital of France is", ["Paris", "Lima", "Santiago of Chile"], 0),
     ("The capital of Peru is ", ["Paris", "Lima , of Peru", "Santiago"], 1),
-    ("größe naïve façade", ["東京 δ", "→ ≤ ½", "seven", "größe"], 3),
+    ("größe naïve façade", ["δ 東京", "→ ≤ ½", "seven", "größe"], 3),
     ("one two three  ", ["four five six seven", "ten", "42", "is", "nine"], 2),
     ("Question: how much", ["is 12 + 30 ?", "a b c d e f g h"], 1),
     ("zero zero", ["zero", "zero zero zero"], 0),
@@ -35,13 +36,13 @@ QUESTIONS = ["one two three", "Question: how much is 12 + 30 ?", "größe naïve
 def choices(**kwargs):
     rows = [
         {"question": q + extra, "options": options, "gold": gold, "answer": options[gold]}
-        for extra in ("", " of", " 東京 ") for q, options, gold in CHOICES
+        for extra in ("", " 東京 ") for q, options, gold in CHOICES
     ]
     return _documents(rows)
 
 
 def questions(**kwargs):
-    return _documents([{"question": extra + q, "answer": "n n"} for extra in ("", "ten ", "nine of ") for q in QUESTIONS])
+    return _documents([{"question": extra + q, "answer": "n n"} for extra in ("", "nine of ") for q in QUESTIONS])
 
 
 def _documents(rows):
@@ -74,7 +75,10 @@ TASKS = {
     "by_number": (CHOICE, "doc_to_target: gold\ndescription: 'of Chile '\n"),
     "by_text": (CHOICE, "doc_to_target: answer\ntarget_delimiter: ' , '\ngen_prefix: 'Answer:'\n"),
     "to_limit": (GENERATE, "generation_kwargs: {until: [], do_sample: false, max_gen_toks: 9}\n"),
-    "until_text": (GENERATE, "generation_kwargs: {until: [' w', 'of', 'three', '\\x7f', 'ti'], do_sample: false, max_gen_toks: 12}\n"),
+    "until_text": (
+        GENERATE,
+        "generation_kwargs: {until: [' w', 'of', 'three', '\\x7f', 'ti'], do_sample: false, max_gen_toks: 12}\n",
+    ),
 }
 LIMITS = {"to_limit": 9, "until_text": 12}
 
@@ -89,16 +93,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def domain_of(folder: Path, name: str) -> TaskDomain:
-    kind = "generate" if name in LIMITS else "choice"
+    kind: Kind = "generate" if name in LIMITS else "choice"
     return TaskDomain(name, "1", kind, folder / f"{name}.yaml", name, max_new_tokens=LIMITS.get(name))
-
-
-def write_task(folder: Path, text: str, loader: str) -> TaskDomain:
-    """A task of its own, for what only one test needs."""
-    (folder / "loader.py").write_text(textwrap.dedent(loader), encoding="utf-8")
-    (folder / "one.yaml").write_text(text.format(name="one"), encoding="utf-8")
-    kind = "generate" if "generate_until" in text else "choice"
-    return TaskDomain("one", "1", kind, folder / "one.yaml", "one", max_new_tokens=4)
 
 
 class Protocol:
@@ -106,7 +102,7 @@ class Protocol:
 
     def __init__(self, domain: TaskDomain, out: Path, source: Any = None) -> None:
         self.out = out
-        self.registry = SimpleNamespace(domain=lambda name, **_: domain, model=lambda name: source)
+        self.registry: Any = SimpleNamespace(domain=lambda name, **_: domain, model=lambda name: source)
         self.domain = domain_params("d", domain, {})
         self.stage("items", build_items, {"domain": self.domain})
         self.stage("answers", build_answers, {"domain": self.domain})
@@ -164,12 +160,10 @@ def test_scores_answers_and_grades_are_those_of_lm_eval(model: str, sources: Any
             sample = samples[label.id]
             assert ours.grades[label.id] == bool(sample[metric])
             if name in LIMITS:
-                assert item.prompt == sample["arguments"]["gen_args_0"]["arg_0"]
+                assert item.prompt == sample["arguments"][0][0]
                 assert label.answer == sample["resps"][0][0]
             else:
-                requests = [sample["arguments"][f"gen_args_{i}"] for i in range(len(sample["arguments"]))]
-                assert {request["arg_0"] for request in requests} == {item.prompt}
-                assert tuple(request["arg_1"] for request in requests) == item.choices
+                assert [(item.prompt, choice) for choice in item.choices or ()] == sample["arguments"]
                 assert label.choice_scores == pytest.approx([resp[0][0] for resp in sample["resps"]], abs=1e-4)
         accuracy = sum(ours.grades.values()) / len(ours.grades)
         assert accuracy == theirs["results"][name][f"{metric},none"]
@@ -212,57 +206,67 @@ def test_gold_is_found_whether_number_or_text(folder: Path, tmp_path: Path) -> N
         for item, answer in zip(ours.items, ours.answers, strict=True):
             assert item.id == answer.id
             assert answer.index == answer.document["gold"]
-            assert item.choices is not None
+            assert item.choices is not None and answer.index is not None
             assert answer.completion == item.choices[answer.index]
 
 
-ONE_DOCUMENT = """
+DOCUMENTS = """
     import datasets
 
     def documents(**kwargs):
-        row = {{"id": "a", "group": "a", "key": "a", "stratum": "a", "question": "one two", **{row}}}
-        return {{"test": datasets.Dataset.from_list([row])}}
+        rows = [{{"id": str(i), "group": str(i), "key": str(i), "stratum": "all", **row}} for i, row in enumerate({rows})]
+        return {{"test": datasets.Dataset.from_list(rows)}}
 """
 
 
-def one_document(folder: Path, text: str, row: dict[str, Any]) -> TaskDomain:
+def task_over(folder: Path, text: str, *rows: dict[str, Any]) -> TaskDomain:
+    """A task over these documents alone."""
     text = text.replace("loader.choices", "loader.documents").replace("loader.questions", "loader.documents")
-    return write_task(folder, text, ONE_DOCUMENT.format(row=row))
+    (folder / "loader.py").write_text(textwrap.dedent(DOCUMENTS.format(rows=rows)), encoding="utf-8")
+    (folder / "one.yaml").write_text(text.format(name="one"), encoding="utf-8")
+    kind: Kind = "generate" if "generate_until" in text else "choice"
+    return TaskDomain("one", "1", kind, folder / "one.yaml", "one", max_new_tokens=4)
 
 
 @pytest.mark.parametrize("gold", ["B", "Lim", 2, -1])
 def test_gold_that_is_no_option_is_refused(gold: Any, tmp_path: Path) -> None:
-    """A letter where the options are texts, a number past the end."""
-    domain = one_document(tmp_path, CHOICE + "doc_to_target: gold\n", {"options": ["Paris", "Lima"], "gold": gold})
+    """A letter where the options are texts, a number past the end. (The first document, lm-eval itself looks at.)"""
+    sound = "Lima" if isinstance(gold, str) else 1
+    rows = [{"question": "one", "options": ["Paris", "Lima"], "gold": answer} for answer in (sound, gold)]
+    domain = task_over(tmp_path, CHOICE + "doc_to_target: gold\n", *rows)
     with pytest.raises(PluginError, match="is none of the options"):
         Protocol(domain, tmp_path)
 
 
 def test_digits_as_options_are_read_as_lm_eval_reads_them(tmp_path: Path) -> None:
     """A template that renders to digits is an index to lm-eval; a field that holds a text is that text."""
-    row = {"options": ["2", "0", "1"], "gold": "1"}
+    row = {"question": "one two", "options": ["2", "0", "1"], "gold": "1"}
     (tmp_path / "field").mkdir()
     (tmp_path / "template").mkdir()
-    field = Protocol(one_document(tmp_path, CHOICE + "doc_to_target: gold\n", row), tmp_path / "field")
-    template = Protocol(one_document(tmp_path, CHOICE + "doc_to_target: '{{{{gold}}}}'\n", row), tmp_path / "template")
+    field = Protocol(task_over(tmp_path, CHOICE + "doc_to_target: gold\n", row), tmp_path / "field")
+    template = Protocol(task_over(tmp_path, CHOICE + "doc_to_target: '{{{{gold}}}}'\n", row), tmp_path / "template")
     assert [answer.index for answer in field.answers] == [2]
     assert [answer.index for answer in template.answers] == [1]
 
 
 def test_a_generated_answer_named_by_its_option_trains_on_the_option(tmp_path: Path) -> None:
     text = GENERATE.replace("doc_to_target: answer", "doc_to_target: gold\ndoc_to_choice: options")
-    domain = one_document(tmp_path, text, {"options": ["Paris", "Lima"], "gold": 1})
+    domain = task_over(tmp_path, text, {"question": "one two", "options": ["Paris", "Lima"], "gold": 1})
     assert [answer.completion for answer in Protocol(domain, tmp_path).answers] == [" Lima"]
 
 
 def test_a_task_with_shots_is_refused(tmp_path: Path) -> None:
-    domain = one_document(tmp_path, CHOICE + "doc_to_target: gold\nnum_fewshot: 2\n", {"options": ["a", "b"], "gold": 1})
+    domain = task_over(
+        tmp_path,
+        CHOICE + "doc_to_target: gold\nnum_fewshot: 2\n",
+        {"question": "one two", "options": ["a", "b"], "gold": 1},
+    )
     with pytest.raises(PluginError, match="2 shots, the protocol is zero-shot"):
         Protocol(domain, tmp_path)
 
 
 def test_a_task_without_the_metric_is_refused(sources: Any, tmp_path: Path) -> None:
     text = CHOICE.replace("metric: acc", "metric: acc_norm") + "doc_to_target: gold\n"
-    domain = one_document(tmp_path, text, {"options": ["a", "b"], "gold": 1})
+    domain = task_over(tmp_path, text, {"question": "one two", "options": ["a", "b"], "gold": 1})
     with pytest.raises(PluginError, match="reports acc_norm, not 'acc'"):
         Protocol(domain, tmp_path, sources["words"])

@@ -230,8 +230,7 @@ def test_a_full_disk_is_the_users_error_with_a_next_step(store: Store, wrapped: 
         (out / "half").write_text("half")
         if wrapped:
             raise RuntimeError("write failed: No space left on device (os error 28)")
-        with Path("/dev/full").open("w") as file:
-            file.write("x")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(StoreError, match=r"No space left on device\. Free space .* --store DIR"):
         store.put(stage("other"), {}, fill)

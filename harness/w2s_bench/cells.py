@@ -6,18 +6,19 @@ The `body` is digested and is the same for every run on one machine; `provenance
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from w2s_bench.errors import CellError
-from w2s_bench.record import canonical_json, digest_of, unpack_bits, write_atomically
+from w2s_bench.record import canonical_json, digest_of, pack_bits, unpack_bits, write_atomically
 from w2s_bench.types import JSON, BoolArray
 
-SCHEMA = "w2s-bench/cell/1"
+SCHEMA: Final = "w2s-bench/cell/1"
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 
@@ -68,8 +69,8 @@ class ArmRef(_Strict):
 
     @property
     def slug(self) -> str:
-        """The arm's file name without suffix: the built-in distribution's prefix dropped, `/` written as `.`."""
-        return self.name.removeprefix("w2s-bench/").replace("/", ".").replace(":", "@")
+        """The arm's file name without suffix, and its name in rows: `distribution.name@parameter=value,…`."""
+        return _file_name(self.name)
 
 
 class SeedResult(_Strict):
@@ -101,9 +102,25 @@ class CellBody(_Strict):
     student: ModelRef
     arm: ArmRef
     plugin: PluginRef | None = None
-    items: int
+    items: Annotated[int, Field(ge=0)]
     items_digest: str
     seeds: tuple[SeedResult, ...]
+
+    @model_validator(mode="after")
+    def _seeds_agree(self) -> CellBody:
+        """Accuracy and bits must tell the same story: leaderboards are computed from the bits alone."""
+        if len({s.seed for s in self.seeds}) < len(self.seeds):
+            raise ValueError(f"a seed stands once in a cell; got {[s.seed for s in self.seeds]}")
+        for s in self.seeds:
+            if len({s.error is None, s.accuracy is not None, s.correct is not None}) > 1:
+                raise ValueError(f"seed {s.seed} must have accuracy and correct, or else an error")
+            if s.correct is not None and s.accuracy is not None:
+                bits = unpack_bits(s.correct, self.items)
+                if pack_bits(bits) != s.correct or abs(s.accuracy * self.items - bits.sum()) > 1e-6:
+                    raise ValueError(
+                        f"seed {s.seed}: accuracy {s.accuracy} and the bits of correct ({bits.sum()} of {self.items} items) disagree"
+                    )
+        return self
 
     @property
     def failed(self) -> tuple[SeedResult, ...]:
@@ -119,14 +136,14 @@ class Cell(_Strict):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    schema_: Literal["w2s-bench/cell/1"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["w2s-bench/cell/1"] = Field(alias="schema")
     body: CellBody
     digest: str
     provenance: Mapping[str, JSON] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, body: CellBody, provenance: Mapping[str, JSON]) -> Cell:
-        return cls(body=body, digest=digest_of(body.model_dump(mode="json")), provenance=provenance)
+        return cls(schema=SCHEMA, body=body, digest=digest_of(body.model_dump(mode="json")), provenance=provenance)
 
     @property
     def row(self) -> str:
@@ -135,8 +152,7 @@ class Cell(_Strict):
 
     def path(self, results: Path) -> Path:
         """Where the cell lies under a suite's results folder."""
-        domain = self.body.domain.name.removeprefix("w2s-bench/").replace("/", ".")
-        return results / "results" / domain / f"{self.body.arm.slug}.json"
+        return results / "results" / _file_name(self.body.domain.name) / f"{self.body.arm.slug}.json"
 
     def write(self, results: Path) -> Path:
         path = self.path(results)
@@ -146,18 +162,41 @@ class Cell(_Strict):
         return path
 
 
+def _file_name(name: str) -> str:
+    """`distribution/name:parameters` as the name of one file or folder, the built-in distribution's prefix dropped.
+
+    What a file name should not hold, or too many characters, cost readability: then a digest keeps two names apart.
+    """
+    head, colon, parameters = name.removeprefix("w2s-bench/").partition(":")
+    plain = head.replace("/", ".", 1) + ("@" if colon else "") + parameters
+    safe = re.sub(r"[^A-Za-z0-9._@=,+-]", "_", plain)[:120].lstrip(".")
+    return safe if safe == plain else f"{safe}~{digest_of(name)[:12]}"
+
+
+def schema_json() -> str:
+    """The published JSON schema of cell files, as `docs/cell.schema.json` holds it."""
+    return json.dumps(Cell.model_json_schema(by_alias=True), indent=1, sort_keys=True) + "\n"
+
+
 def read_cell(path: Path) -> Cell:
     """One cell file, checked: the schema, every field, and that the digest is the body's."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         cell = Cell.model_validate(content)
-    except (OSError, ValueError, ValidationError) as error:
-        raise CellError(f"{path} is no cell of schema {SCHEMA}: {error}") from error
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors()[:3])
+        raise CellError(f"{path} is no cell of schema {SCHEMA}: {found}") from error
+    except (OSError, ValueError) as error:
+        raise CellError(f"{path} cannot be read as a cell of schema {SCHEMA}: {error}") from error
     if digest_of(content["body"]) != cell.digest:
         raise CellError(
             f"{path} was altered after it was written: its body does not give its digest {cell.digest[:12]}; run the row again"
         )
     return cell
+
+
+def _refuse_constant(name: str) -> JSON:
+    raise ValueError(f"{name} is no JSON")
 
 
 def read_cells(results: Path) -> list[Cell]:

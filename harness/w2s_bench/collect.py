@@ -115,7 +115,7 @@ def _seed_result(cell: PlannedCell, graph: SeedGraph, own: ArmStages, results: R
     facts: dict[str, Any] = {"by_stratum": _share_by_stratum(evaluated, grades)}
     digests: dict[str, str] = {}
     diagnostics: dict[str, Any] = {}
-    if arm.ref.name != "base":
+    if arm.ref.name != "base" and not arm.gold:
         digests["weak_labels"] = results.content(graph.weak_labels("transfer"))
     if own.student.weights is not None:
         digests["student" if arm.ref.name != "weak" else "teacher"] = results.content(own.student.weights)

@@ -59,11 +59,14 @@ class TrustFunction(Protocol):
 class Domain(Protocol):
     """An lm-eval task with a group, a canonical key and a stratum an item."""
 
-    name: str
-    version: str
-    kind: Kind
-    max_new_tokens: int | None  # for "generate"
-
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def max_new_tokens(self) -> int | None: ...  # for "generate"
     def task(self) -> Any: ...  # an lm_eval.api.task.Task
     def fields(self, document: Mapping[str, Any]) -> dict[str, str]: ...  # id, group, key, stratum
     def fingerprint(self) -> str: ...  # changes whenever an item could
@@ -73,8 +76,8 @@ class Domain(Protocol):
 class LanguageModel(Protocol):
     """A causal language model: where its weights are, how to load them, and a digest that changes when they do."""
 
-    name: str
-
+    @property
+    def name(self) -> str: ...
     def fingerprint(self) -> str: ...
     def load(self) -> tuple[Any, Any]: ...  # (transformers PreTrainedModel in float32, its tokenizer)
 

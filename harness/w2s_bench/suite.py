@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.types import JSON, SPLITS, Split
 
-PROTOCOL = "w2s-1"
+PROTOCOL: Final = "w2s-1"
 
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -179,7 +179,7 @@ def _explain(error: ValidationError) -> str:
     """pydantic's findings, one line each, with the nearest known key where one is misspelt."""
     import difflib
 
-    models = {"domains": DomainSpec, "sizes": Sizes, "teacher": Training, "student": Training}
+    models: dict[str, type[BaseModel]] = {"domains": DomainSpec, "sizes": Sizes, "teacher": Training, "student": Training}
     lines = []
     for found in error.errors():
         where = ".".join(str(part) for part in found["loc"]) or "suite"

@@ -54,11 +54,9 @@ def run_stage(
 
 def reason_of(error: BaseException, stage: Stage) -> str:
     """One paragraph for people: our own errors speak for themselves, of others it is said where they arose."""
-    if isinstance(error, W2SBenchError):
-        reason = str(error)
-    else:
-        reason = "".join(traceback.format_exception_only(error)) + _place_of(error, stage)
-    reason = " ".join(reason.split())
+    ours = isinstance(error, W2SBenchError)
+    told = [str(error)] if ours else [*traceback.format_exception_only(error), _place_of(error, stage)]
+    reason = " ".join("".join(told).split())
     return reason if len(reason) <= _LONGEST_REASON else reason[:_LONGEST_REASON] + "…"
 
 
