@@ -13,16 +13,16 @@ from w2s_bench.record import digest_of, pack_bits
 
 REFERENCES: dict[str, float] = {"weak": 0.50, "base": 0.25, "ceiling": 0.90}
 CONTROLS: dict[str, float] = {
-    "naive": 0.62,
-    "random": 0.60,
+    "naive": 0.66,
+    "random": 0.62,
     "oracle": 0.86,
     "gold_trust_set": 0.72,
     "gold_random": 0.84,
 }
 #: Trust functions: accuracy of their students, track, AUROC.
 TRUST: dict[str, tuple[float, str, float]] = {
-    "w2s-bench/confidence": (0.65, "none", 0.71),
-    "acme/margin": (0.63, "none", 0.68),
+    "w2s-bench/confidence": (0.69, "none", 0.71),
+    "acme/margin": (0.60, "none", 0.68),
     "w2s-bench/probe": (0.78, "trust_set", 0.90),
     "acme/verifier:layer=-1": (0.81, "trust_set", 0.93),
     "acme/engine": (0.85, "privileged", 0.99),
@@ -51,7 +51,7 @@ def make_cells(
     cells = {}
     for arm, level in levels.items():
         noise = rng.normal(size=(seeds, items))
-        drift = rng.normal(scale=0.05, size=(seeds, 1))
+        drift = rng.normal(scale=0.03, size=(seeds, 1))
         if arms is not None and arm not in arms:
             continue
         latent = 0.8 * hard + 0.6 * noise + drift  # variance about 1

@@ -22,8 +22,8 @@ TEXT = [
 
 def word_tokenizer() -> Any:
     """One token a word; id 0 is a real word."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
     import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
 
     words = ["zero", *sorted({word for line in TEXT for word in line.split()} | set(LETTERS))]
     vocabulary = {word: i for i, word in enumerate([*words, "<unk>", "<pad>", "<eos>"])}
@@ -35,8 +35,8 @@ def word_tokenizer() -> Any:
 
 def bpe_tokenizer(*, bos: bool = False) -> Any:
     """Byte-level BPE; with `bos` every text gets a beginning-of-sequence token, as Llama's and Gemma's do."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -53,40 +53,39 @@ def bpe_tokenizer(*, bos: bool = False) -> Any:
             single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
         )
     wrap: Any = transformers.PreTrainedTokenizerFast
-    return wrap(
-        tokenizer_object=tokenizer, bos_token="<s>" if bos else None, eos_token="</s>", pad_token="</s>"
-    )
+    return wrap(tokenizer_object=tokenizer, bos_token="<s>" if bos else None, eos_token="</s>", pad_token="</s>")
 
 
 def random_model(tokenizer: Any, *, kind: str = "llama", tied: bool = True, seed: int = 0, width: int = 32) -> Any:
     """An untrained model of two layers whose answers depend on every token: weights large enough to spread the logits."""
     import torch
-    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+    import transformers
 
-    torch.manual_seed(seed)
-    size, eos = len(tokenizer), tokenizer.eos_token_id
-    shared = {
-        "vocab_size": size,
-        "eos_token_id": eos,
+    shared: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "eos_token_id": tokenizer.eos_token_id,
         "bos_token_id": None,
         "pad_token_id": None,
         "initializer_range": 0.2,
+        "tie_word_embeddings": tied,
     }
+    model: Any
+    torch.manual_seed(seed)
     if kind == "gpt2":
-        config = GPT2Config(n_positions=64, n_embd=width, n_layer=2, n_head=2, tie_word_embeddings=tied, **shared)
-        return GPT2LMHeadModel(config).eval()
-    return LlamaForCausalLM(
-        LlamaConfig(
+        config = transformers.GPT2Config(n_positions=64, n_embd=width, n_layer=2, n_head=2, **shared)
+        model = transformers.GPT2LMHeadModel(config)
+    else:
+        llama = transformers.LlamaConfig(
             hidden_size=width,
             intermediate_size=2 * width,
             num_hidden_layers=2,
             num_attention_heads=2,
             num_key_value_heads=1,
             max_position_embeddings=64,
-            tie_word_embeddings=tied,
             **shared,
         )
-    ).eval()
+        model = transformers.LlamaForCausalLM(llama)
+    return model.eval()
 
 
 TOKENIZERS = {"words": word_tokenizer, "bpe": bpe_tokenizer, "bos": lambda: bpe_tokenizer(bos=True)}

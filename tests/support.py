@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +92,17 @@ def run_inline(targets: Sequence[Stage], store: Store, registry: Registry) -> Ma
                 continue
         outcomes[stage.node] = Done(result)
     return outcomes
+
+
+def run_stage(
+    function: Callable[[StageContext], None],
+    out: Path,
+    params: Mapping[str, Any],
+    *,
+    registry: Registry | None = None,
+    **inputs: Path,
+) -> Path:
+    """Run one stage function on folders made by hand; returns the folder that it wrote."""
+    out.mkdir(parents=True, exist_ok=True)
+    function(StageContext(params, inputs, out, registry))  # type: ignore[arg-type]  # few functions ask the registry
+    return out

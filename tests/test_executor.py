@@ -207,7 +207,9 @@ def test_a_function_that_is_not_there_fails_its_stage(tmp_path: Path) -> None:
 )
 def test_a_worker_that_dies_is_replaced(tmp_path: Path, name: str, params: dict[str, Any], expected: str) -> None:
     deadly, sound = stage(name, **params), stage("write", text="sound")
+    began = time.monotonic()
     outcomes, _ = run([deadly, sound], tmp_path, workers=1)
+    assert time.monotonic() - began < 45  # the child that keeps the pipe open would do so for a minute
     failed = failure_of(outcomes, deadly)
     assert failed.reason.startswith("worker died (")
     assert expected in failed.reason

@@ -10,10 +10,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from cell_builder import CONTROLS, REFERENCES, TRUST, change, make_cells, write_cells
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cell_builder import CONTROLS, REFERENCES, TRUST, change, make_cells, write_cells
 from w2s_bench import leaderboard
 from w2s_bench.board import Leaderboard
 from w2s_bench.cells import ArmRef, Cell
@@ -242,7 +242,7 @@ def test_two_files_of_one_row_are_an_error(tmp_path: Path) -> None:
     write_cells(tmp_path, make_cells())
     folder = tmp_path / "results" / "math"
     (folder / "copy.json").write_bytes((folder / "oracle.json").read_bytes())
-    with pytest.raises(CellError, match="two cell files .* are of row math/oracle"):
+    with pytest.raises(CellError, match=r"two cell files .* are of row math/oracle"):
         write_leaderboard(tmp_path)
 
 
@@ -267,12 +267,13 @@ def test_hostile_names_stay_text() -> None:
     for bad in ("<img", "# big\n", "[x](", " **b**", "@all", "https://", "$x$", " __i"):
         assert bad not in page
     tables = [line for line in page.splitlines() if line.startswith("|")]
-    headline = [line for line in tables[: len(TRUST) + len(CONTROLS) + 2]]
+    headline = tables[: len(TRUST) + len(CONTROLS) + 2]
     assert len({line.replace("\\|", "").count("|") for line in headline}) == 1
     assert "verify . --row math/confidence" in page
     ElementTree.fromstring(draw(board))
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(max_size=80))
 def test_escaped_text_is_one_line_that_opens_nothing(text: str) -> None:
     found = escape(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -203,6 +204,12 @@ def test_built_in_models_are_called_tiny(site: SimpleNamespace) -> None:
     registry = site.load()
     assert set(registry.models) == {"tiny/m", "aa/m"}
     assert registry.resolve("model", "m").name == "tiny/m"
+
+
+def test_bundled_models_are_named_after_their_domain() -> None:
+    registry = Registry.load([])
+    assert not [name for name in registry.models if not re.fullmatch(r"tiny/(knowledge|math|chess)-[sml]", name)]
+    assert all(registry.model(name).name == name for name in registry.models)
 
 
 @pytest.mark.parametrize("by", ["distribution", "entry point", "environment"])

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, get_args
 
 from w2s_bench.errors import PluginError, UnknownNameError
 from w2s_bench.types import JSON, Kind, Need, Reader, Reading, Scope, Supervision
-
-
-def unwrap(factory: Callable[..., Any]) -> Callable[..., Any]:
-    """The function or class inside any number of `functools.partial`s."""
-    while isinstance(factory, partial):
-        factory = factory.func
-    return factory
 
 
 def check_parameters(who: str, name: str, factory: Callable[..., Any], parameters: Mapping[str, JSON]) -> None:

@@ -8,13 +8,13 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from typing import Any, Literal
 
 import pluggy
 
 from w2s_bench import hookspecs
-from w2s_bench.contract import unwrap
 from w2s_bench.errors import UnknownNameError
 
 BUILT_IN = "w2s-bench"
@@ -81,6 +81,13 @@ class Plugin:
     status: Literal["ok", "broken", "left out"]
     provides: tuple[Registered, ...] = ()
     problem: Problem | None = None
+
+
+def unwrap(factory: Callable[..., Any]) -> Callable[..., Any]:
+    """The function or class inside any number of `functools.partial`s."""
+    while isinstance(factory, partial):
+        factory = factory.func
+    return factory
 
 
 def words(kind: EntryKind) -> str:

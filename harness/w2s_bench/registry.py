@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import yaml
 
-from w2s_bench import __version__, contract
+from w2s_bench import contract
 from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
 from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
 from w2s_bench.plugin_loading import (
@@ -32,6 +32,7 @@ from w2s_bench.plugin_loading import (
     full_name,
     load_plugins,
     normalized,
+    unwrap,
     words,
 )
 from w2s_bench.types import JSON
@@ -133,7 +134,7 @@ class Registry:
 
         Changed plugin code makes another arm. What the plugin imports from elsewhere is told by versions alone.
         """
-        factory = contract.unwrap(registered.factory)
+        factory = unwrap(registered.factory)
         modules = {registered.module, getattr(factory, "__module__", type(factory).__module__)}
         digest = hashlib.sha256()
         for root in sorted({module.partition(".")[0] for module in modules if module}):
@@ -192,7 +193,7 @@ def _model(full: str, kind: str, **arguments: Any) -> Registered:
     module = "w2s_bench.models.loading"
     # By name: the models' layer lies above this one, and importing it may be slow.
     factory = partial(_call_by_name, f"{module}:{kind}", **arguments)
-    return Registered(full, "model", factory, BUILT_IN, __version__, "registry", module)
+    return Registered(full, "model", factory, BUILT_IN, metadata.version(BUILT_IN), "registry", module)
 
 
 def _call_by_name(target: str, /, **arguments: Any) -> object:

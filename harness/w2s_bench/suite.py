@@ -6,7 +6,7 @@ import json
 from collections.abc import Hashable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -186,7 +186,8 @@ def _explain(error: ValidationError) -> str:
         line = f"  {where}: {found['msg'].removeprefix('Value error, ')}"
         if found["type"] == "extra_forbidden":
             parents = [part for part in found["loc"][:-1] if isinstance(part, str)]
-            known = list((models[parents[-1]] if parents else Suite).model_fields)
+            model: type[BaseModel] = models[parents[-1]] if parents else Suite
+            known = list(model.model_fields)
             near = difflib.get_close_matches(str(found["loc"][-1]), known, n=1)
             line = f"  {where}: unknown key" + (
                 f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"

@@ -24,15 +24,19 @@ def w2s_domains() -> Mapping[str, Callable[..., Domain]]:
 
 @hookimpl
 def w2s_models() -> Mapping[str, Callable[..., LanguageModel]]:
-    """Every folder of weights under a domain's `models`: knowledge/models/knowledge-s is `tiny/knowledge-s`."""
-    folders = [Path(str(files("w2s_bench_tasks"))) / domain / "models" for domain in DOMAINS]
-    found = sorted(path for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_dir())
-    return {path.name: partial(_tiny, path) for path in found if (path / "config.json").is_file()}
+    """Every folder of weights in a domain's `models`: `knowledge/models/s` (or `knowledge-s`) is `tiny/knowledge-s`."""
+    models: dict[str, Callable[..., LanguageModel]] = {}
+    for domain in DOMAINS:
+        folder = Path(str(files("w2s_bench_tasks"))) / domain / "models"
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if (path / "config.json").is_file():
+                name = f"{domain}-{path.name.removeprefix(f'{domain}-')}"
+                models[name] = partial(_tiny, name, path)
+    return models
 
 
-def _tiny(path: Path) -> LanguageModel:
+def _tiny(name: str, path: Path) -> LanguageModel:
     """A small model that comes with the package."""
     from w2s_bench.models.loading import LocalModel
 
-    model: LanguageModel = LocalModel(name=f"tiny/{path.name}", path=path)
-    return model
+    return LocalModel(name=f"tiny/{name}", path=path)

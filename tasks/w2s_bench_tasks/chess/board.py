@@ -1,6 +1,6 @@
-"""Six-piece endings as arrays, and what is true after a white move: exact, vectorised, numpy only.
+"""Six-piece endings as arrays: exact, vectorised, numpy only.
 
-A position is K + two different pieces of Q, R, B, N against k + two of r, b, n, p, White to move, nobody in check, no castling.
+A position is K + two different pieces of Q, R, B, N against k + two of r, b, n, p; nobody is in check, nobody can castle.
 White stands in slots 0–2 and Black in slots 3–5; the kings are slots 0 and 3. Squares are 0–63, a1 = 0, h1 = 7, a8 = 56.
 """
 
@@ -19,7 +19,6 @@ Bools = NDArray[np.bool_]
 PIECES = "KQRBNkrbnp"
 WHITE_SLOTS, BLACK_SLOTS = (0, 1, 2), (3, 4, 5)
 WHITE_KING, BLACK_KING = 0, 3
-EMPTY = -1
 
 #: Cheaper pieces have smaller numbers within a colour: pawn, knight, bishop, rook, queen, king.
 _RANKING = dict(zip("pnbrqk", range(6), strict=True))
@@ -59,12 +58,12 @@ def _tables() -> tuple[Bools, NDArray[np.uint64]]:
 
 
 REACH, BETWEEN = _tables()
-_BIT = np.uint64(1) << np.arange(64, dtype=np.uint64)
+BIT = np.uint64(1) << np.arange(64, dtype=np.uint64)
 
 
 @dataclass(frozen=True)
 class Boards:
-    """n positions: piece codes and squares, both (n, 6); a taken piece has the square `EMPTY`."""
+    """n positions: piece codes and squares, both (n, 6)."""
 
     codes: Ints
     squares: Ints
@@ -77,22 +76,20 @@ class Boards:
 
     def occupied(self) -> NDArray[np.uint64]:
         """(n,) the occupied squares as bits."""
-        bits = np.where(self.squares >= 0, _BIT[self.squares], np.uint64(0))
-        return np.asarray(np.bitwise_or.reduce(bits, axis=1), dtype=np.uint64)
+        return np.asarray(np.bitwise_or.reduce(BIT[self.squares], axis=1), dtype=np.uint64)
 
 
 def attacks(codes: Ints, start: Ints, to: Ints, occupied: NDArray[np.uint64]) -> Bools:
-    """Whether a piece on `start` attacks `to`: pins do not matter. A missing piece (`EMPTY`) neither attacks nor is attacked."""
+    """Whether a piece on `start` attacks `to`: pins do not matter. """
     clear = (BETWEEN[start, to] & occupied) == 0
-    return np.asarray(REACH[codes, start, to] & clear & (start >= 0) & (to >= 0))
+    return np.asarray(REACH[codes, start, to] & clear)
 
 
-def attacked_by(boards: Boards, slots: tuple[int, ...], to: Ints, occupied: NDArray[np.uint64], without: int = -1) -> Bools:
-    """Whether any piece in `slots` (but `without`) attacks the squares `to`."""
+def attacked_by(boards: Boards, slots: tuple[int, ...], to: Ints, occupied: NDArray[np.uint64]) -> Bools:
+    """Whether any piece in `slots` attacks the squares `to`."""
     hit = np.zeros(len(boards), dtype=bool)
     for slot in slots:
-        if slot != without:
-            hit |= attacks(boards.codes[:, slot], boards.squares[:, slot], to, occupied)
+        hit |= attacks(boards.codes[:, slot], boards.squares[:, slot], to, occupied)
     return hit
 
 
@@ -119,33 +116,3 @@ def is_playable(boards: Boards) -> Bools:
     white_checked = attacked_by(boards, BLACK_SLOTS, boards.squares[:, WHITE_KING], occupied)
     black_checked = attacked_by(boards, WHITE_SLOTS, boards.squares[:, BLACK_KING], occupied)
     return np.asarray(pawns_fine & ~white_checked & ~black_checked)
-
-
-def white_moves(boards: Boards) -> Bools:
-    """(n, 3, 64) where each white piece may go, but for leaving its king in check (see `play`)."""
-    occupied = boards.occupied()
-    own = np.zeros((len(boards), 64), dtype=bool)
-    rows = np.arange(len(boards))
-    for slot in (*WHITE_SLOTS, BLACK_KING):  # the black king is never in check here: forbidding it only says so
-        own[rows, boards.squares[:, slot]] = True
-    moves = np.zeros((len(boards), 3, 64), dtype=bool)
-    for slot in WHITE_SLOTS:
-        start = boards.squares[:, slot]
-        clear = (BETWEEN[start] & occupied[:, None]) == 0
-        moves[:, slot] = REACH[boards.codes[:, slot], start] & clear & ~own
-    return moves
-
-
-def play(boards: Boards, slot: Ints, to: Ints) -> tuple[Boards, Ints, Bools]:
-    """The positions after White's moves, the code of what was taken (or `EMPTY`), and whether the move was legal."""
-    rows = np.arange(len(boards))
-    squares = boards.squares.copy()
-    taken = np.full(len(boards), EMPTY, dtype=np.int64)
-    for victim in BLACK_SLOTS:
-        hit = squares[:, victim] == to
-        taken[hit] = boards.codes[hit, victim]
-        squares[hit, victim] = EMPTY
-    squares[rows, slot] = to
-    after = Boards(boards.codes, squares)
-    legal = ~attacked_by(after, BLACK_SLOTS, squares[:, WHITE_KING], after.occupied())
-    return after, taken, legal

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from w2s_bench_tasks.chess.board import EMPTY, PIECES, Boards, play, random_boards, white_moves
-from w2s_bench_tasks.chess.facts import QUESTIONS, answers
+from w2s_bench_tasks.chess.board import PIECES, random_boards
+from w2s_bench_tasks.chess.facts import FIRST, SECOND, facts
+from w2s_bench_tasks.chess.questions import UNASKED, verdicts
 from w2s_bench_tasks.chess.symmetry import canonical
 from w2s_bench_tasks.chess.words import SQUARES, VERBS, VERDICTS
 
 SEED = 20261123
-PER_VERDICT = 225  # items a question and verdict: 8 questions x 4 verdicts x 225 = 7,200
+PER_VERDICT = 400  # items a question and verdict: 4 questions × 4 verdicts × 400 = 6,400
 CHUNK = 6000  # draws at a time
 
 Item = dict[str, Any]
@@ -39,46 +40,36 @@ def fen(codes: list[int], squares: list[int]) -> str:
     return "/".join(ranks) + " w - - 0 1"
 
 
-def draw_moves(rng: np.random.Generator) -> tuple[Boards, Boards, Any, Any]:
-    """Positions, what they are after one legal move each, the mover's slot and its target."""
-    boards = random_boards(rng, CHUNK)
-    moves = white_moves(boards).reshape(len(boards), -1)
-    drawn = np.argmax(np.where(moves, rng.random(moves.shape), -1.0), axis=1)
-    slot, to = drawn // 64, drawn % 64
-    after, _, legal = play(boards, slot, to)
-    legal &= moves.any(axis=1)
-    return boards[legal], after[legal], slot[legal], to[legal]
-
-
 def make() -> list[Item]:
     """All items, sorted by id: equally many of every question and verdict, one question a position."""
     rng = np.random.default_rng(SEED)
-    missing = {(question, verdict): PER_VERDICT for question in QUESTIONS for verdict in VERDICTS[question].values()}
+    missing = {(question, verdict): PER_VERDICT for question, four in VERDICTS.items() for verdict in range(len(four))}
     seen: set[str] = set()
     items: list[Item] = []
     while any(missing.values()):
-        boards, after, slots, targets = draw_moves(rng)
-        found = answers(after, slots)
-        asked = rng.integers(len(QUESTIONS), size=len(boards))
+        boards = random_boards(rng, CHUNK)
+        answers = verdicts(boards, facts(boards))
         for row in range(len(boards)):
-            question = QUESTIONS[asked[row]]
-            answer = int(found[question][row])
-            verdict = VERDICTS[question]["" if answer == EMPTY else PIECES[after.codes[row, answer]]]
+            # the rarest question and verdict that this position has and that is still wanted
+            question, verdict = max(
+                ((q, v) for q in VERDICTS for v in set(answers[q][row].tolist()) - {UNASKED}), key=lambda cell: missing[cell]
+            )
             if not missing[question, verdict]:
                 continue
             codes, squares = boards.codes[row].tolist(), boards.squares[row].tolist()
-            slot, to = int(slots[row]), int(targets[row])
-            group, key = canonical(codes, squares, codes[slot], to)
+            pair = rng.choice(np.flatnonzero(answers[question][row] == verdict))
+            a, b = int(FIRST[pair]), int(SECOND[pair])
+            group, key = canonical(codes, squares, a, b)
             if group in seen:
                 continue
             seen.add(group)
             missing[question, verdict] -= 1
             count = missing[question, verdict]
-            options = sorted(set(VERDICTS[question].values()))
+            gold = VERDICTS[question][verdict]
+            options = [option for option in VERDICTS[question] if option != gold]
             options = [options[place] for place in rng.permutation(len(options))]
-            # the gold option stands at every place equally often
-            options.remove(verdict)
-            options.insert(count % 4, verdict)
+            options.insert(count % 4, gold)  # the gold option stands at every place equally often
+            placed = [PIECES[code] + SQUARES[square] for code, square in zip(codes, squares, strict=True)]
             items.append(
                 {
                     "id": "chess-" + hashlib.sha256(f"{key} {question}".encode()).hexdigest()[:12],
@@ -86,11 +77,11 @@ def make() -> list[Item]:
                     "key": f"{key} {question}",
                     "stratum": question,
                     "fen": fen(codes, squares),
-                    "position": " ".join(PIECES[c] + SQUARES[s] for c, s in zip(codes, squares, strict=True)),
-                    "move": f"{PIECES[codes[slot]]}-{SQUARES[to]}",
+                    "position": " ".join(placed),
+                    "pair": f"{placed[a]} {placed[b]}",
                     "verb": VERBS[question][count // 4 % 4],
                     "options": options,
-                    "answer": options.index(verdict),
+                    "answer": options.index(gold),
                 }
             )
     return sorted(items, key=lambda item: str(item["id"]))

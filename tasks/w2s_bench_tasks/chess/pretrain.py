@@ -2,65 +2,178 @@
 
     python -m w2s_bench_tasks.chess.pretrain [s|m|l …] --out DIR
 
-The text is endless and made while training: positions, white moves, and remarks that name a piece on its square
-(`Ke1 Qd4 Nf3 ke8 ra8 pd5 : Q-d8 x= Qd8 by= ra8 ; …`). It holds what the task asks in another form: neither the task's verbs nor
-its verdicts occur in it, nor any of its positions.
+See `text.py` for what they read. All three share one tokenizer.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from w2s_bench_tasks.chess.board import EMPTY, PIECES, Boards, Ints, play, random_boards, white_moves
-from w2s_bench_tasks.chess.facts import QUESTIONS, answers
-from w2s_bench_tasks.chess.words import BEGIN, FIRST_MOVE, FIRST_PLACED, NEXT, NONE, REMARKS, TOKEN, VOCABULARY
+from w2s_bench_tasks.chess.board import PIECES
+from w2s_bench_tasks.chess.text import IGNORED, text_batch
+from w2s_bench_tasks.chess.words import FIRST_PLACED, IN, MAX_LENGTH, THEN, TOKEN, VIA, VOCABULARY, tokenizer
 
 if TYPE_CHECKING:
+    import torch
     from transformers import LlamaForCausalLM
 
     from w2s_bench_tasks.pretraining import Batch
 
-MOVES, REMARKS_A_MOVE = 3, 4
-IGNORED = -100
+
+@dataclass(frozen=True)
+class Size:
+    """How large a model is and how long it reads; `rows` positions a step, none of them read twice."""
+
+    width: int
+    layers: int
+    steps: int
+    rows: int
+    seed: int
+    learning_rate: float = 5e-3
+    muon_learning_rate: float = 0.02
 
 
-def text_batch(rng: np.random.Generator, rows: int) -> tuple[Ints, Ints]:
-    """Token ids (rows, length) of fresh text, and the targets: the remarks' answers."""
-    boards = random_boards(rng, rows * 3)
-    while len(boards) < rows:
-        more = random_boards(rng, rows * 3)
-        boards = Boards(np.concatenate([boards.codes, more.codes]), np.concatenate([boards.squares, more.squares]))
-    boards = boards[:rows]
-    moves = white_moves(boards).reshape(rows, -1)
-    drawn = np.argsort(np.where(moves, rng.random(moves.shape), 2.0), axis=1)[:, :MOVES]
-    columns = [FIRST_PLACED + boards.codes * 64 + boards.squares]
-    wanted = [np.zeros((rows, 6), dtype=bool)]
+SIZES = {
+    "s": Size(width=64, layers=2, steps=500, rows=64, seed=1, learning_rate=8e-3),
+    "m": Size(width=96, layers=2, steps=1200, rows=64, seed=2),
+    "l": Size(width=128, layers=3, steps=1200, rows=96, seed=3),
+}
+EVALUATION_SEED, EVALUATION_ROWS = 99, 1000
 
-    def add(ids: Ints, is_answer: bool = False) -> None:
-        columns.append(ids[:, None])
-        wanted.append(np.full((rows, 1), is_answer))
 
-    for k in range(MOVES):
-        slot, to = drawn[:, k] // 64, drawn[:, k] % 64
-        after, _, _ = play(boards, slot, to)
-        add(np.full(rows, TOKEN[NEXT if k else BEGIN]))
-        add(FIRST_MOVE + boards.codes[np.arange(rows), slot] * 64 + to)
-        named = answers(after, slot)
-        found = np.stack([named[question] for question in QUESTIONS], axis=1)
-        # remarks that name a piece come first more often: "no piece" would be most of the text
-        order = np.argsort(rng.random(found.shape) + 0.5 * (found == EMPTY), axis=1)[:, :REMARKS_A_MOVE]
-        signs = np.array([TOKEN[REMARKS[question]] for question in QUESTIONS])
-        for j in range(REMARKS_A_MOVE):
-            which = order[:, j]
-            piece = found[np.arange(rows), which]
-            placed = FIRST_PLACED + after.codes[np.arange(rows), piece] * 64 + after.squares[np.arange(rows), piece]
-            add(signs[which])
-            add(np.where(piece == EMPTY, TOKEN[NONE], placed), is_answer=True)
-    ids = np.concatenate(columns, axis=1)
-    return ids, np.where(np.concatenate(wanted, axis=1), ids, IGNORED)
+def initialise(model: LlamaForCausalLM, seed: int) -> None:
+    """Start each placed piece as a sum of vectors of its piece, kind, colour, square, file, rank and two diagonals.
+
+    So a line between two squares is a dot product from the first step on. Started from independent vectors the models had
+    not learned to capture after twice the time.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    table = model.get_input_embeddings().weight.data  # type: ignore[union-attr]
+
+    def vectors(n: int) -> torch.Tensor:
+        return torch.randn(n, table.shape[1], generator=generator) * 0.08
+
+    table.copy_(vectors(len(table)))
+    codes, squares = torch.arange(len(PIECES) * 64) // 64, torch.arange(len(PIECES) * 64) % 64
+    files, ranks = squares % 8, squares // 8
+    kinds = torch.tensor(["kqrbnp".index(piece.lower()) for piece in PIECES])[codes]
+    colours = torch.tensor([int(piece.islower()) for piece in PIECES])[codes]
+    table[FIRST_PLACED:] = 0.5 * (
+        vectors(len(PIECES))[codes]
+        + vectors(6)[kinds]
+        + vectors(2)[colours]
+        + vectors(64)[squares]
+        + vectors(8)[files]
+        + vectors(8)[ranks]
+        + vectors(15)[files + ranks]
+        + vectors(15)[files - ranks + 7]
+    )
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 2 and "embed" not in name:
+            parameter.data *= 2
+
+
+def batches(seed: int, rows: int) -> Iterator[Batch]:
+    """Endless fresh text."""
+    import torch
+
+    rng = np.random.default_rng(seed)
+    while True:
+        ids, targets = text_batch(rng, rows)
+        yield torch.from_numpy(ids), torch.from_numpy(targets)
+
+
+def accuracies(model: LlamaForCausalLM) -> dict[str, float]:
+    """Share of answers right on text that was not trained on, in all and a sign."""
+    import torch
+
+    ids, targets = next(batches(EVALUATION_SEED, EVALUATION_ROWS))
+    with torch.no_grad():
+        guesses = model(input_ids=ids[:, :-1]).logits.argmax(-1)
+    wanted = targets[:, 1:] != IGNORED
+    right, signs = (guesses == targets[:, 1:])[wanted].float(), ids[:, :-1][wanted]
+    result = {"all": right.mean().item()}
+    for sign in (VIA, THEN, IN):
+        result[sign] = right[signs == TOKEN[sign]].mean().item()
+    return {name: round(value, 4) for name, value in result.items()}
+
+
+CARD = """# {name}: bundled model of the domain `chess`
+
+A Llama of {parameters:,} parameters (width {width}, {layers} layers), made by `python -m w2s_bench_tasks.chess.pretrain {name}`. Apache-2.0.
+
+**Read:** {positions:,} random positions, none twice, with 7 remarks each, in {steps:,} steps of {rows}; seed {seed}. A remark names two pieces
+and a fact about them: what stands on the line between them (`Qd4 ra8 via Nf3`), who takes back (`Qd4 pd5 then ke6`), how many moves one
+needs to the other's square on an empty board (`Nf3 pd5 in 3`). Loss is taken on the last word of each remark.
+
+**Did not read:** any of the task's verbs or verdicts, hence no prompt of the task; what is asked must be put together from the facts
+(`costly`: an open line, and somebody who takes back; `both`: two remarks, one each way). The text's positions are drawn at random from
+another seed than the items'; whether an item's position occurs among them was not filtered: there are about 10^11 positions.
+The gold answers are known to the model only as those facts.
+
+**Share of remarks right** on fresh text: {accuracies}.
+
+Stored in float16; load as float32. It knows nothing else: no other pieces, no rules of the game, no language.
+"""
+
+
+def make(name: str, out: Path) -> None:
+    """Pretrain one size and save it as `out/<name>`."""
+    from w2s_bench_tasks.pretraining import new_model, pretrain, save
+
+    size = SIZES[name]
+    wrapped = tokenizer()
+    model = new_model(
+        vocab_size=len(VOCABULARY),
+        width=size.width,
+        layers=size.layers,
+        max_length=MAX_LENGTH,
+        seed=size.seed,
+        eos_id=TOKEN["<eos>"],
+        pad_id=TOKEN["<pad>"],
+    )
+    initialise(model, size.seed)
+    pretrain(
+        model,
+        batches(size.seed, size.rows),
+        steps=size.steps,
+        learning_rate=size.learning_rate,
+        muon_learning_rate=size.muon_learning_rate,
+        evaluate=lambda trained: str(accuracies(trained)),
+    )
+    scores = accuracies(model)
+    described: dict[str, Any] = {**asdict(size), "positions": size.steps * size.rows}
+    card = CARD.format(
+        name=name,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        accuracies=", ".join(f"{sign} {share:.3f}" for sign, share in scores.items()),
+        **described,
+    )
+    save(model, wrapped, out / name, card=card, facts={**described, "right": scores})
+
+
+def main() -> None:
+    import torch
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sizes", nargs="*", metavar="s|m|l", default=list(SIZES))
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("models"))
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.sizes) - set(SIZES))
+    if unknown:
+        parser.error(f"unknown size {', '.join(unknown)}: choose from {', '.join(SIZES)}")
+    torch.set_num_threads(1)
+    for name in arguments.sizes:
+        make(name, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,8 @@ from w2s_bench_tasks.chess.board import PIECES
 from w2s_bench_tasks.chess.words import SQUARES
 
 
-def _image(square: int, *, mirror: bool, flip: bool, transpose: bool) -> int:
+def image(square: int, mirror: bool, flip: bool, transpose: bool) -> int:
+    """Where a square goes when left and right, top and bottom, and files and ranks are exchanged, in this order."""
     file, rank = square % 8, square // 8
     if mirror:
         file = 7 - file
@@ -17,24 +18,22 @@ def _image(square: int, *, mirror: bool, flip: bool, transpose: bool) -> int:
     return rank * 8 + file
 
 
-def canonical(codes: list[int], squares: list[int], mover: int, to: int) -> tuple[str, str]:
-    """(group, key): the least image of the position, and of the position with the move.
+def symmetries(codes: list[int]) -> list[tuple[bool, bool, bool]]:
+    """The exchanges that keep every answer: left and right (nobody castles); without pawns, which have a direction, all eight."""
+    other = (False, True) if "p" not in {PIECES[code] for code in codes} else (False,)
+    return [(mirror, flip, transpose) for mirror in (False, True) for flip in other for transpose in other]
 
-    Left and right may always be exchanged (nobody castles). Without pawns all eight symmetries of the board keep every
-    answer; a pawn fixes up and down. The order in which two equal pieces are listed means nothing.
+
+def canonical(codes: list[int], squares: list[int], a: int, b: int) -> tuple[str, str]:
+    """(group, key): the least image of the position, and of the position with the pieces in slots `a` and `b` named.
+
+    The order in which two equal pieces are listed means nothing.
     """
-    free = "p" not in {PIECES[code] for code in codes}
-    positions: list[str] = []
-    moves: list[str] = []
-    for mirror in (False, True):
-        for flip in (False, True) if free else (False,):
-            for transpose in (False, True) if free else (False,):
-
-                def image(square: int, m: bool = mirror, f: bool = flip, t: bool = transpose) -> int:
-                    return _image(square, mirror=m, flip=f, transpose=t)
-
-                placed = sorted((code, image(square)) for code, square in zip(codes, squares, strict=True))
-                position = " ".join(PIECES[code] + SQUARES[square] for code, square in placed)
-                positions.append(position)
-                moves.append(f"{position} {PIECES[mover]}-{SQUARES[image(to)]}")
-    return min(positions), min(moves)
+    positions, pairs = [], []
+    for exchange in symmetries(codes):
+        placed = [(code, image(square, *exchange)) for code, square in zip(codes, squares, strict=True)]
+        named = [PIECES[code] + SQUARES[square] for code, square in placed]
+        position = " ".join(PIECES[code] + SQUARES[square] for code, square in sorted(placed))
+        positions.append(position)
+        pairs.append(f"{position} : {named[a]} {named[b]}")
+    return min(positions), min(pairs)

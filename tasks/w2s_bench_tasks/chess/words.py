@@ -1,4 +1,4 @@
-"""The words of the domain: one token a piece on a square, one a move, and the two vocabularies of answers."""
+"""The words of the domain: one token a piece on its square, the signs of the pretraining text, the verbs and verdicts of the task."""
 
 from __future__ import annotations
 
@@ -10,63 +10,39 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SQUARES = tuple(file + rank for rank in "12345678" for file in "abcdefgh")
-WHITE, BLACK = PIECES[:5], PIECES[5:]
+BEGIN = ":"
 
-#: In the pretraining text a remark's sign stands between the move and the piece, on its square, that answers it.
-REMARKS = {
-    "risk": "x=",
-    "drop": "x!",
-    "taker": "by=",
-    "guard": "own=",
-    "threat": "att=",
-    "prey": "att!",
-    "target": "to=",
-    "loose": "un!",
-}
-NONE = "--"  # the pretraining text's "no piece"
-BEGIN, NEXT = ":", ";"
+#: The pretraining text's remarks on two pieces, `Qd4 ra8 via Nf3`, and their answers: a piece on its square or one of these.
+VIA, THEN, IN = "via", "then", "in"
+NO_LINE, OPEN, SAFE, UNREACHABLE = "-", "+", "=", "x"
+COUNTS = tuple("1234567")
 
-#: In the task each question is asked with one of four verbs, none of which is in the pretraining text.
+#: The task asks each question with one of four verbs; neither these nor the verdicts are in the pretraining text.
 VERBS = {
-    "risk": ("exposes", "endangers", "risks", "offers"),
-    "drop": ("drops", "loses", "hangs", "blunders"),
-    "taker": ("falls-to", "allows", "invites", "permits"),
-    "guard": ("relies-on", "trusts", "leans-on", "needs"),
-    "threat": ("threatens", "menaces", "harasses", "pressures"),
-    "prey": ("wins", "hunts", "catches", "nets"),
-    "target": ("hits", "strikes", "eyes", "pokes"),
-    "loose": ("leaves", "finds", "spots", "forsakes"),
+    "strike": ("takes", "captures", "seizes", "grabs"),
+    "screen": ("sees", "eyes", "views", "watches"),
+    "duel": ("faces", "meets", "confronts", "duels"),
+    "pace": ("reaches", "visits", "walks-to", "travels-to"),
 }
-ASK = "?"
-
-_MATERIAL = {"": "nothing", "p": "pawn", "n": "minor", "b": "minor", "r": "rook"}
-_WHITE_MATERIAL = {"": "nothing", "N": "minor", "B": "minor", "R": "rook", "Q": "queen"}
-#: question → (piece, "" for none) → verdict. Four verdicts a question; these words are not in the pretraining text either.
 VERDICTS = {
-    "risk": _WHITE_MATERIAL,
-    "drop": _WHITE_MATERIAL,
-    "taker": {"": "nobody", "p": "footman", "n": "officer", "b": "officer", "r": "officer", "k": "monarch"},
-    "guard": {"": "nobody", "N": "minor", "B": "minor", "R": "major", "Q": "major", "K": "monarch"},
-    "threat": _MATERIAL,
-    "prey": _MATERIAL,
-    "target": {"": "nothing", "p": "footman", "n": "officer", "b": "officer", "r": "officer", "k": "monarch"},
-    "loose": _MATERIAL,
+    "strike": ("idle", "stopped", "costly", "free"),
+    "screen": ("blind", "clear", "friend", "foe"),
+    "duel": ("neither", "former", "latter", "both"),
+    "pace": ("never", "once", "twice", "long"),
 }
 
 
 def _vocabulary() -> list[str]:
-    verdicts = sorted({verdict for options in VERDICTS.values() for verdict in options.values()})
-    plain = ["<pad>", "<eos>", "<unk>", BEGIN, NEXT, NONE, *REMARKS.values(), ASK]
-    plain += [verb for verbs in VERBS.values() for verb in verbs] + verdicts
-    placed = [piece + square for piece in PIECES for square in SQUARES]
-    moves = [f"{piece}-{square}" for piece in WHITE for square in SQUARES]
-    return plain + placed + moves
+    plain = ["<pad>", "<eos>", "<unk>", BEGIN, VIA, THEN, IN, NO_LINE, OPEN, SAFE, UNREACHABLE, *COUNTS]
+    plain += [verb for verbs in VERBS.values() for verb in verbs]
+    plain += [verdict for verdicts in VERDICTS.values() for verdict in verdicts]
+    return plain + [piece + square for piece in PIECES for square in SQUARES]
 
 
 VOCABULARY = _vocabulary()
 TOKEN = {word: token for token, word in enumerate(VOCABULARY)}
-#: Ids of `Ka1` and `K-a1`: a piece's or move's id is the first one's plus 64 × piece code plus square.
-FIRST_PLACED, FIRST_MOVE = TOKEN["Ka1"], TOKEN["K-a1"]
+#: The id of a piece on a square is this plus 64 × the piece's code plus the square.
+FIRST_PLACED = TOKEN["Ka1"]
 MAX_LENGTH = 64
 
 

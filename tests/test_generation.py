@@ -1,0 +1,137 @@
+"""Greedy answers are transformers' own, token for token; stops and limits are told apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from w2s_bench.errors import ModelError
+from w2s_bench.models import generation
+from w2s_bench.models.encoding import encode
+from w2s_bench.models.generation import generate
+
+PROMPTS = [
+    "one two three",
+    "Question: how much is 12 + 30 ?",
+    "zero",
+    "a b c d e f",
+    "zero zero",
+    "The capital",
+    "x y z",
+    "größe naïve",
+]
+
+
+def with_common_end(model: Any, tokenizer: Any) -> int:
+    """Makes a token that these models often produce the end of sequence, so that rows end at different places."""
+    answers = [generation._decode(model, tokenizer, encode(tokenizer, [p]), 10, set(), [])[0] for p in PROMPTS]
+    tokens = [token for answer in answers for token in answer[2:]]
+    end = max(sorted(set(tokens)), key=tokens.count)
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
+    model.generation_config.eos_token_id = model.config.eos_token_id = end
+    return int(end)
+
+
+def transformers_answer(model: Any, tokenizer: Any, prompt: str, limit: int) -> list[int]:
+    import torch
+
+    ids = torch.tensor(encode(tokenizer, [prompt]))
+    mask = torch.ones_like(ids)
+    out = model.generate(
+        ids, attention_mask=mask, do_sample=False, max_new_tokens=limit, pad_token_id=tokenizer.pad_token_id
+    )
+    return [int(token) for token in out[0, ids.shape[1] :]]
+
+
+@pytest.mark.parametrize("name", ["words", "bpe", "bos", "gpt2"])
+def test_answers_are_those_of_transformers(sources: Any, name: str) -> None:
+    model, tokenizer = sources[name].load()
+    end = with_common_end(model, tokenizer)
+    answers = generate(model, tokenizer, PROMPTS * 2, max_new_tokens=12, until=[])
+    assert answers[: len(PROMPTS)] == answers[len(PROMPTS) :]
+    assert len({answer.ended for answer in answers}) == 2, "some end, some run into the limit"
+    for prompt, answer in zip(PROMPTS, answers, strict=False):
+        tokens = transformers_answer(model, tokenizer, prompt, 12)
+        assert answer.ended == (end in tokens)
+        assert answer.text == tokenizer.decode([t for t in tokens if t != end], skip_special_tokens=True)
+
+
+def test_tokens_are_those_of_transformers(sources: Any) -> None:
+    """Texts hide tokens that decode to nothing; ids do not."""
+    model, tokenizer = sources["words"].load()
+    end = with_common_end(model, tokenizer)
+    for prompt in PROMPTS:
+        ids = encode(tokenizer, [prompt] * 3)
+        ours = generation._decode(model, tokenizer, ids, 12, {end}, [])
+        assert ours == [transformers_answer(model, tokenizer, prompt, 12)] * 3
+
+
+def test_every_end_token_of_the_model_ends_an_answer(sources: Any) -> None:
+    """Chat models name several in their generation settings; lm-eval stops at each."""
+    model, tokenizer = sources["words"].load()
+    (plain,) = generate(model, tokenizer, ["one two three"], max_new_tokens=12, until=[])
+    second = plain.text.split()[3]
+    place = plain.text.split().index(second)
+    model.generation_config.eos_token_id = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(second)]
+    (answer,) = generate(model, tokenizer, ["one two three"], max_new_tokens=12, until=[])
+    tokens = transformers_answer(model, tokenizer, "one two three", 12)
+    assert answer.ended and not plain.ended
+    assert answer.text == tokenizer.decode(tokens) and len(answer.text.split()) == place + 1
+
+
+def test_a_stop_text_ends_and_is_cut_off(sources: Any) -> None:
+    model, tokenizer = sources["bpe"].load()
+    plain = generate(model, tokenizer, PROMPTS, max_new_tokens=12, until=[])
+    stop = plain[0].text[4:6]
+    stopped = generate(model, tokenizer, PROMPTS, max_new_tokens=12, until=["", tokenizer.eos_token, stop])
+    for before, after in zip(plain, stopped, strict=True):
+        assert after.text == before.text.partition(stop)[0]
+        assert after.ended == (stop in before.text)
+    assert stopped[0].ended and stopped[0].text
+
+
+def test_a_stop_text_ends_the_work_too(sources: Any) -> None:
+    model, tokenizer = sources["words"].load()
+    (ids,) = encode(tokenizer, ["one two three"])
+    (whole,) = generation._decode(model, tokenizer, [ids], 12, set(), [])
+    stop = tokenizer.decode(whole[3])
+    (cut,) = generation._decode(model, tokenizer, [ids], 12, set(), [stop])
+    assert cut == whole[: len(cut)] and len(cut) <= 4
+
+
+def test_the_limit_does_not_count_as_an_end(sources: Any) -> None:
+    model, tokenizer = sources["words"].load()
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    (one,) = generate(model, tokenizer, ["one two three"], max_new_tokens=1, until=[])
+    assert len(one.text.split()) == 1 and not one.ended
+
+
+def test_an_answer_without_text_counts_as_ended(sources: Any) -> None:
+    """A student could learn nothing else from it: there are no tokens to train on."""
+    model, tokenizer = sources["words"].load()
+    (plain,) = generate(model, tokenizer, ["one two three"], max_new_tokens=1, until=[])
+    (empty,) = generate(model, tokenizer, ["one two three"], max_new_tokens=4, until=[plain.text])
+    assert (empty.text, empty.ended) == ("", True)
+    tokenizer.add_special_tokens({"additional_special_tokens": [plain.text]})
+    (hidden,) = generate(model, tokenizer, ["one two three"], max_new_tokens=1, until=[])
+    assert (hidden.text, hidden.ended) == ("", True)
+
+
+def test_a_tokenizer_without_an_end_runs_to_the_limit(sources: Any, tokenizers: Any) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    make: Any = PreTrainedTokenizerFast
+    model, _ = sources["words"].load()
+    model.generation_config.eos_token_id = None
+    bare = make(tokenizer_object=tokenizers["words"].backend_tokenizer)
+    (answer,) = generate(model, bare, ["one two three"], max_new_tokens=5, until=["never said"])
+    assert len(answer.text.split()) == 5 and not answer.ended
+
+
+def test_no_room_for_an_answer_is_an_error(sources: Any) -> None:
+    model, tokenizer = sources["words"].load()
+    long = " ".join(["one"] * 60)
+    assert len(generate(model, tokenizer, [long], max_new_tokens=4, until=[])) == 1
+    with pytest.raises(ModelError, match="a prompt of 60 tokens leaves no room for 5 new ones in a context of 64"):
+        generate(model, tokenizer, [long], max_new_tokens=5, until=[])

@@ -1,0 +1,151 @@
+"""Where models come from: what cannot be loaded is named, and a fingerprint follows the files that loading reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from w2s_bench.errors import ModelError
+from w2s_bench.models.loading import HubModel, LocalModel
+
+
+@pytest.fixture
+def folder(model_folders: dict[str, Path], tmp_path: Path) -> Path:
+    """A model that a test may damage."""
+    return Path(shutil.copytree(model_folders["words"], tmp_path / "model"))
+
+
+def test_a_model_loads_in_float32_ready_to_evaluate(folder: Path) -> None:
+    import torch
+
+    model, tokenizer = LocalModel("m", folder).load()
+    assert not model.training and {p.dtype for p in model.parameters()} == {torch.float32}
+    assert tokenizer("one")["input_ids"]
+    model.to(torch.float16).save_pretrained(folder)
+    again, _ = LocalModel("m", folder).load()
+    assert {p.dtype for p in again.parameters()} == {torch.float32}
+
+
+def test_what_is_no_model_is_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"model 'm': no config.json in .*nowhere; give a folder written by save_pretrained"
+    ):
+        LocalModel("m", tmp_path / "nowhere")
+    weights = folder / "model.safetensors"
+    weights.rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"no .safetensors in .*pickled weights are refused"):
+        LocalModel("m", folder)
+    (folder / "pytorch_model.bin").rename(weights)
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"no config.json"):
+        LocalModel("m", folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", "no weights at all"),
+        ("config.json", "{"),
+        ("config.json", '{"model_type": "made-up"}'),
+        ("tokenizer.json", "{}"),
+        ("tokenizer.json", None),
+    ],
+)
+def test_a_damaged_file_is_one_clear_error(folder: Path, file: str, content: str | None) -> None:
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_text(content, encoding="utf-8")
+    with pytest.raises(ModelError, match="model 'm' cannot be loaded from"):
+        LocalModel("m", folder).load()
+
+
+def test_missing_weights_are_not_made_up(folder: Path) -> None:
+    """transformers fills them with random numbers and warns."""
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(folder / "model.safetensors")
+    name = "model.layers.1.mlp.up_proj.weight"
+    del state[name]
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=f"lack 1 tensors, {name} among them"):
+        LocalModel("m", folder).load()
+
+
+def test_weights_of_another_shape_are_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 48}))
+    with pytest.raises(ModelError, match="model 'm'"):
+        LocalModel("m", folder).load()
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
+def test_a_fingerprint_changes_with_any_file_that_loading_reads(folder: Path, file: str) -> None:
+    source = LocalModel("m", folder)
+    before = source.fingerprint()
+    assert LocalModel("other name", folder).fingerprint() == before
+    path = folder / file
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"?")  # the same length
+    assert source.fingerprint() != before
+    path.write_bytes(content)
+    assert source.fingerprint() == before
+    path.rename(folder / f"renamed-{file}")
+    assert source.fingerprint() != before
+
+
+def test_a_fingerprint_is_that_of_the_content(folder: Path, tmp_path: Path) -> None:
+    """A copy elsewhere and later has the same one; notes about the model are no part of it; a new file is."""
+    before = LocalModel("m", folder).fingerprint()
+    copied = tmp_path / "copy"
+    shutil.copytree(folder, copied)
+    for path in copied.iterdir():
+        os.utime(path, (1, 1))
+    (copied / "README.md").write_text("about")
+    (copied / "training.json").write_text("{}")
+    assert LocalModel("m", copied).fingerprint() == before
+    (copied / "chat_template.jinja").write_text("{{ messages }}")
+    assert LocalModel("m", copied).fingerprint() != before
+
+
+@pytest.mark.parametrize("revision", ["main", "v1.0", "abc1234", "A" * 40, "z" * 40, ""])
+def test_a_revision_that_can_move_is_refused(revision: str) -> None:
+    model = HubModel("somebody/model", revision)
+    for use in (model.fingerprint, model.load):
+        with pytest.raises(
+            ModelError, match=f"revision {revision!r} can move; give the 40 hexadecimal digits of a commit"
+        ):
+            use()
+
+
+def test_a_pinned_revision_has_a_fingerprint_without_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = HubModel("a/b", "0" * 40), HubModel("a/b", "1" * 40)
+    assert one.fingerprint() == HubModel("a/b", "0" * 40).fingerprint() != other.fingerprint()
+    assert one.name == f"hf/a/b@{'0' * 40}"
+
+    def fails(*args: Any, **kwargs: Any) -> str:
+        raise OSError("no network today")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fails)
+    with pytest.raises(
+        ModelError, match="cannot be fetched: no network today; check repo and revision, or give a local folder"
+    ):
+        one.load()
+
+
+def test_a_fetched_model_is_loaded_from_its_snapshot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {}
+
+    def snapshot(repo: str, *, revision: str, allow_patterns: list[str]) -> str:
+        asked.update(repo=repo, revision=revision, patterns=allow_patterns)
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    model, _ = HubModel("a/b", "0" * 40).load()
+    assert (asked["repo"], asked["revision"]) == ("a/b", "0" * 40)
+    assert "*.safetensors" in asked["patterns"] and not any("bin" in p or "py" in p for p in asked["patterns"])
+    assert model.config.vocab_size

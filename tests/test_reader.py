@@ -1,0 +1,218 @@
+"""Recipes through a reader: what is saved loads back to the same scores, and misuse is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from w2s_bench.errors import ModelError
+from w2s_bench.models.reader import WEIGHTS, Reader, Recipe, load_reader
+from w2s_bench.prediction import choose
+from w2s_bench.types import Item, TrainingRow
+
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+SETTINGS: dict[str, Any] = {"steps": 12, "batch_size": 4, "learning_rate": 5e-3, "lora_rank": 2, "seed": 1}
+
+
+def item(number: int, choices: tuple[str, ...] | None = (" Paris", " Lima", " Santiago of Chile")) -> Item:
+    return Item(f"i{number}", str(number), str(number), "all", f"The capital of {WORDS[number]} is", choices)
+
+
+def row(number: int, index: int = 1, *, ended: bool = False) -> TrainingRow:
+    asked = item(number)
+    assert asked.choices is not None
+    return TrainingRow(asked.id, asked.prompt, asked.choices[index], ended, asked.choices, index)
+
+
+ITEMS = [item(i) for i in range(8)]
+ROWS = [row(i) for i in range(8)]
+
+
+def scores_of(reader: Reader) -> Any:
+    return np.stack(reader.choice_scores(ITEMS))
+
+
+@pytest.mark.parametrize("recipe", ["full", "lora", "probe"])
+@pytest.mark.parametrize("name", ["words", "untied", "gpt2"])
+def test_saved_weights_load_back_to_the_same_scores(sources: Any, name: str, recipe: Recipe, tmp_path: Path) -> None:
+    reader = load_reader(sources[name])
+    before = scores_of(reader)
+    losses = reader.train(ROWS, recipe=recipe, **SETTINGS)
+    assert len(losses) == SETTINGS["steps"] and losses[-1] < losses[0]
+    reader.save_weights(tmp_path, recipe=recipe)
+    assert [path.name for path in tmp_path.iterdir()] == [WEIGHTS]
+    again = load_reader(sources[name], tmp_path, recipe=recipe, lora_rank=SETTINGS["lora_rank"])
+    assert np.array_equal(scores_of(again), scores_of(reader))
+    assert not np.array_equal(scores_of(reader), before)
+    assert np.array_equal(scores_of(load_reader(sources[name])), before), "the base model is as it was"
+    states = [r.hidden_states(ROWS, "all") for r in (reader, again)]
+    assert np.array_equal(*states)
+
+
+def test_an_adapter_and_a_head_are_small_and_tied_weights_are_stored_once(sources: Any, tmp_path: Path) -> None:
+    size = {}
+    for name, recipe in (("words", "full"), ("untied", "full"), ("words", "lora"), ("words", "probe")):
+        reader = load_reader(sources[name])
+        folder = tmp_path / f"{name}-{recipe}"
+        folder.mkdir()
+        reader.train(ROWS, recipe=recipe, **SETTINGS)  # type: ignore[arg-type]
+        reader.save_weights(folder, recipe=recipe)  # type: ignore[arg-type]
+        size[name, recipe] = (folder / WEIGHTS).stat().st_size
+    model = load_reader(sources["untied"]).model
+    assert size["untied", "full"] - size["words", "full"] >= model.lm_head.weight.numel() * 4
+    assert size["words", "lora"] < size["words", "full"] / 3
+    assert size["words", "probe"] < 1000
+
+
+@pytest.mark.parametrize("recipe", ["full", "lora", "probe"])
+def test_the_same_seed_gives_the_same_scores(sources: Any, recipe: Recipe) -> None:
+    import torch
+
+    tuned = []
+    for seed in (1, 1, 2):
+        torch.rand(seed)
+        reader = load_reader(sources["words"])
+        reader.train(ROWS, recipe=recipe, **{**SETTINGS, "seed": seed})
+        tuned.append(scores_of(reader))
+    assert np.array_equal(tuned[0], tuned[1])
+    assert not np.array_equal(tuned[0], tuned[2])
+
+
+def test_a_probe_learns_over_frozen_states(sources: Any) -> None:
+    """The option towards which rows point wins on other items; position says nothing; the base is untouched."""
+    rng = np.random.default_rng(0)
+    names = (" Paris", " Lima", " ten")
+
+    def shuffled(number: int) -> tuple[tuple[str, ...], int]:
+        options = tuple(names[i] for i in rng.permutation(3))
+        return options, options.index(" Lima")
+
+    reader = load_reader(sources["words"])
+    before = {name: tensor.clone() for name, tensor in reader.model.state_dict().items()}
+    rows, asked = [], []
+    for number in range(10):
+        options, index = shuffled(number)
+        rows.append(
+            TrainingRow(str(number), f"The capital of {WORDS[number]} is", options[index], False, options, index)
+        )
+        options, _ = shuffled(number)
+        asked.append(item(number, options))
+    reader.train(rows, recipe="probe", **{**SETTINGS, "steps": 60, "learning_rate": 0.05})
+    answers = [choose(i, scores) for i, scores in zip(asked, reader.choice_scores(asked), strict=True)]
+    assert [answer.answer for answer in answers] == [" Lima"] * len(asked)
+    assert len({answer.index for answer in answers}) > 1
+    assert all(bool((tensor == before[name]).all()) for name, tensor in reader.model.state_dict().items())
+
+
+def test_a_probe_refuses_what_it_cannot_do(sources: Any) -> None:
+    reader = load_reader(sources["words"])
+    bare = TrainingRow("a", "one", " two", True, None, None)
+    with pytest.raises(ModelError, match="this domain generates its answers: take 'full' or 'lora'"):
+        reader.train([bare], recipe="probe", **SETTINGS)
+    reader.train(ROWS, recipe="probe", **SETTINGS)
+    with pytest.raises(ModelError, match="cannot generate answers"):
+        reader.generate(ITEMS, max_new_tokens=3, until=[])
+    with pytest.raises(ModelError, match="cannot give token log-probabilities"):
+        reader.label_logprobs(ROWS)
+
+
+@pytest.mark.parametrize("recipe", ["full", "lora"])
+def test_a_tuned_model_generates_what_it_was_taught(sources: Any, recipe: Recipe, tmp_path: Path) -> None:
+    for name in ("words", "gpt2"):
+        reader = load_reader(sources[name])
+        rows = [row(i, ended=True) for i in range(6)]
+        reader.train(rows, recipe=recipe, **{**SETTINGS, "steps": 60, "lora_rank": 8, "learning_rate": 1e-2})
+        folder = tmp_path / name
+        folder.mkdir()
+        reader.save_weights(folder, recipe=recipe)
+        for r in (reader, load_reader(sources[name], folder, recipe=recipe, lora_rank=8)):
+            answers = r.generate([item(i, None) for i in range(6)], max_new_tokens=6, until=[])
+            assert {(answer.text.strip(), answer.ended) for answer in answers} == {("Lima", True)}
+
+
+def test_weights_of_another_model_or_recipe_are_refused(sources: Any, tmp_path: Path, tokenizers: Any) -> None:
+    from conftest import random_model
+    from w2s_bench.models.loading import LocalModel
+
+    random_model(tokenizers["words"], width=48).save_pretrained(tmp_path / "wide")
+    tokenizers["words"].save_pretrained(tmp_path / "wide")
+    saved = {}
+    for recipe in ("full", "lora", "probe"):
+        reader = load_reader(sources["words"])
+        reader.train(ROWS, recipe=recipe, **SETTINGS)  # type: ignore[arg-type]
+        saved[recipe] = tmp_path / recipe
+        saved[recipe].mkdir()
+        reader.save_weights(saved[recipe], recipe=recipe)  # type: ignore[arg-type]
+    others = [LocalModel("wide", tmp_path / "wide"), sources["gpt2"]]
+    wrong: list[tuple[Any, str, str, int]] = [
+        *(
+            (other, recipe, recipe, 2)
+            for other in others
+            for recipe in saved
+            if (other.name, recipe) != ("gpt2", "probe")
+        ),
+        (sources["untied"], "full", "full", 2),
+        (sources["words"], "lora", "lora", 3),
+        *((sources["words"], a, b, 2) for a in saved for b in saved if a != b),
+    ]
+    for source, made_by, recipe, rank in wrong:
+        with pytest.raises(ModelError, match="are not those of model"):
+            load_reader(source, saved[made_by], recipe=recipe, lora_rank=rank)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["words", "bpe", "gpt2"])
+def test_log_probabilities_of_a_label_sum_to_its_score(sources: Any, name: str) -> None:
+    reader = load_reader(sources[name])
+    scores = scores_of(reader)
+    rows = [row(i, i % 3) for i in range(8)]
+    ended = [row(i, i % 3, ended=True) for i in range(8)]
+    for i, (logprobs, longer) in enumerate(zip(reader.label_logprobs(rows), reader.label_logprobs(ended), strict=True)):
+        assert logprobs.sum() == pytest.approx(scores[i, i % 3], abs=1e-4)
+        assert len(longer) == len(logprobs) + 1
+        np.testing.assert_allclose(longer[:-1], logprobs, atol=1e-5)
+
+
+def test_hidden_states_leave_the_end_out_and_know_the_layers(sources: Any) -> None:
+    reader = load_reader(sources["words"])
+    cut, ended = ([row(i, ended=e) for i in range(8)] for e in (False, True))
+    np.testing.assert_array_equal(reader.hidden_states(cut, -1), reader.hidden_states(ended, -1))
+    assert reader.hidden_states(cut, "all").shape == (8, 3, 32)
+    for layer in (3, -4):
+        with pytest.raises(ModelError, match=r"layers 0 \(embedding\) to 2"):
+            reader.hidden_states(cut, layer)
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_a_label_without_tokens_is_read_and_trained_on(sources: Any, text: str) -> None:
+    """A teacher may end at once; that label is the end alone, its state the prompt's last."""
+    reader = load_reader(sources["words"])
+    empty = TrainingRow("a", "one two three", text, True, None, None)
+    (logprobs,) = reader.label_logprobs([empty])
+    assert len(logprobs) == 1
+    whole = TrainingRow("b", "one two", " three", True, None, None)
+    np.testing.assert_allclose(reader.hidden_states([empty], -1), reader.hidden_states([whole], -1), atol=1e-6)
+    losses = reader.train([empty], recipe="full", **{**SETTINGS, "steps": 30})
+    assert losses[-1] < 0.1
+
+
+def test_misuse_is_named(sources: Any) -> None:
+    reader = load_reader(sources["words"])
+    with pytest.raises(ModelError, match="item i0 has no options to score"):
+        reader.choice_scores([item(0, None)])
+    with pytest.raises(ModelError, match="no rows to train on"):
+        reader.train([], recipe="full", **SETTINGS)
+    long = Item("a", "a", "a", "all", " ".join(["one"] * 64), (" a", " b"))
+    with pytest.raises(ModelError, match="take 65 tokens, the model reads 64"):
+        reader.choice_scores([long])
+    with pytest.raises(ModelError, match="not all finite; the model's training diverged"):
+        choose(ITEMS[0], np.array([0.0, np.nan, 1.0]))
+
+
+def test_equal_scores_are_not_decided_by_position() -> None:
+    tied = [item(i, options) for i in range(10) for options in ((" a", " b"), (" b", " a"))]
+    chosen = [choose(i, np.zeros(2)) for i in tied]
+    assert [one.answer for one in chosen[::2]] == [other.answer for other in chosen[1::2]]
+    assert {one.index for one in chosen[::2]} == {0, 1}

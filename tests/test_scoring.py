@@ -1,0 +1,97 @@
+"""Log-probabilities and hidden states of a row are the model's own, whatever the row is batched with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from w2s_bench.models import scoring
+from w2s_bench.models.encoding import Pair
+from w2s_bench.models.scoring import hidden_states, token_logprobs
+
+MODELS = ["words", "bpe", "bos", "untied", "gpt2"]
+
+
+def some_pairs(size: int, count: int = 24) -> list[Pair]:
+    """Pairs of all lengths; every third one begins, ends or is full of token 0."""
+    rng = np.random.default_rng(0)
+    pairs = []
+    for i in range(count):
+        prompt, completion = (tuple(rng.integers(0, size, rng.integers(1, 9)).tolist()) for _ in range(2))
+        if i % 3 == 0:
+            prompt, completion = (0, *prompt), (*completion, 0, 0)
+        pairs.append(Pair(prompt, completion))
+    return [*pairs, Pair((0,), (0,)), Pair((0, 0, 0), (0, 0))]
+
+
+def forward(model: Any, pair: Pair) -> Any:
+    """One unpadded row through the model as transformers documents it."""
+    import torch
+
+    ids = torch.tensor([[*pair.prompt, *pair.completion]])
+    with torch.no_grad():
+        return model(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_log_probabilities_are_those_of_the_single_row(sources: Any, name: str) -> None:
+    model, _ = sources[name].load()
+    pairs = some_pairs(model.config.vocab_size)
+    for pair, logprobs in zip(pairs, token_logprobs(model, pairs), strict=True):
+        whole = forward(model, pair).logits[0].log_softmax(-1).numpy()
+        span = range(len(pair.prompt) - 1, len(pair) - 1)
+        expected = [whole[place, token] for place, token in zip(span, pair.completion, strict=True)]
+        np.testing.assert_allclose(logprobs, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_hidden_states_are_those_of_the_single_row(sources: Any, name: str) -> None:
+    model, _ = sources[name].load()
+    pairs = some_pairs(model.config.vocab_size)
+    every = hidden_states(model, pairs, "all")
+    assert every.shape == (len(pairs), 3, 32)
+    for pair, states in zip(pairs, every, strict=True):
+        expected = [layer[0, -1].numpy() for layer in forward(model, pair).hidden_states]
+        np.testing.assert_allclose(states, expected, atol=1e-5)
+    for layer in (0, 1, 2, -1, -3):
+        np.testing.assert_allclose(hidden_states(model, pairs, layer), every[:, layer], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_batching_makes_no_difference(sources: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = sources[name].load()
+    pairs = some_pairs(model.config.vocab_size)
+    together, states = token_logprobs(model, pairs), hidden_states(model, pairs, -1)
+    monkeypatch.setattr(scoring, "_MAX_TOKENS", 1)  # every row alone
+    for one, other in zip(token_logprobs(model, pairs), together, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    np.testing.assert_allclose(hidden_states(model, pairs, -1), states, atol=1e-5)
+
+
+def test_the_order_of_rows_makes_no_difference(sources: Any) -> None:
+    model, _ = sources["words"].load()
+    pairs = some_pairs(model.config.vocab_size)
+    order = np.random.default_rng(1).permutation(len(pairs)).tolist()
+    straight, shuffled = token_logprobs(model, pairs), token_logprobs(model, [pairs[i] for i in order])
+    for place, i in enumerate(order):
+        np.testing.assert_allclose(shuffled[place], straight[i], atol=1e-6)
+
+
+def test_a_large_vocabulary_makes_small_batches(sources: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logits take memory in proportion to the vocabulary; a batch of them is bounded."""
+    model, _ = sources["words"].load()
+    pairs = some_pairs(model.config.vocab_size)
+    together, seen = token_logprobs(model, pairs), []
+    completion_logits = scoring.completion_logits
+
+    def spy(model: Any, pairs: Any) -> Any:
+        seen.append(len(pairs) * max(len(pair) for pair in pairs))
+        return completion_logits(model, pairs)
+
+    monkeypatch.setattr(scoring, "completion_logits", spy)
+    monkeypatch.setattr(scoring, "_MAX_LOGITS", 40 * model.config.vocab_size)
+    for one, other in zip(token_logprobs(model, pairs), together, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert len(seen) > 5 and max(seen) <= 40
