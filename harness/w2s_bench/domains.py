@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ class TaskDomain:
         """The lm-eval task. The default task index is left out: reading it takes longer than a small run."""
         from lm_eval.tasks import TaskManager
 
+        # It tells of `--metadata`, an option of its own command line, at every load.
+        logging.getLogger("lm_eval").setLevel(logging.ERROR)
         loaded = TaskManager(include_path=str(self.yaml.parent), include_defaults=False).load(self.task_name)
         return loaded["tasks"][self.task_name]
 

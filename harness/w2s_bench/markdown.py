@@ -182,7 +182,7 @@ def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
             escape(arm),
             figure(entry.accuracy, 3),
             "–" if arm in domain.references else figure(entry.recovery),
-            _range(entry.kept),
+            "–".join(map(str, dict.fromkeys(entry.kept))) if entry.kept else "–",
             str(entry.shortfall) if entry.kept else "–",
             number(entry.purity, 3),
             number(entry.auroc),
@@ -214,12 +214,6 @@ def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
 def _stratum(entry: Entry, stratum: str) -> str:
     kept = entry.kept_by_stratum.get(stratum)
     return number(entry.by_stratum.get(stratum)) + (f" ({number(kept)})" if kept is not None else "")
-
-
-def _range(kept: tuple[int, int] | None) -> str:
-    if kept is None:
-        return "–"
-    return str(kept[0]) if kept[0] == kept[1] else f"{kept[0]}–{kept[1]}"
 
 
 def _count(number_of: int, noun: str) -> str:

@@ -56,7 +56,7 @@ def initialise(model: LlamaForCausalLM, seed: int) -> None:
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    table = model.get_input_embeddings().weight.data  # type: ignore[union-attr]
+    table: torch.Tensor = model.model.embed_tokens.weight.data
 
     def vectors(n: int) -> torch.Tensor:
         return torch.randn(n, table.shape[1], generator=generator) * 0.08

@@ -195,6 +195,7 @@ def build(name: str, out: Path) -> None:
     with torch.no_grad():
         figures = evaluate(model)
     facts: dict[str, Any] = {**asdict(size), "rows": ROWS, "length": MAX_LENGTH, "figures": figures}
+    tokenizer.backend_tokenizer.no_padding()  # `ranked_first` left its padding switched on; the file should not say so
     text = card(name, size, parameters, len(known), len(everything), figures)
     save(model, tokenizer, out / f"knowledge-{name}", card=text, facts=facts)
 
