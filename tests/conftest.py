@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,11 @@ def random_model(tokenizer: Any, *, kind: str = "llama", tied: bool = True, seed
     return model.eval()
 
 
-TOKENIZERS = {"words": word_tokenizer, "bpe": bpe_tokenizer, "bos": lambda: bpe_tokenizer(bos=True)}
+TOKENIZERS: dict[str, Callable[[], Any]] = {
+    "words": word_tokenizer,
+    "bpe": bpe_tokenizer,
+    "bos": lambda: bpe_tokenizer(bos=True),
+}
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +118,7 @@ def model_folders(tokenizers: dict[str, Any], tmp_path_factory: pytest.TempPathF
     return {name: root / name for name in made}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sources(model_folders: dict[str, Path]) -> dict[str, Any]:
     """The same as language models of the harness; each `load` gives fresh weights."""
     from w2s_bench.models.loading import LocalModel

@@ -96,7 +96,7 @@ def test_known_verdicts() -> None:
     assert asked(position, "pe6 Nf4") == {"strike": "idle", "screen": "blind", "duel": "latter"}
     assert asked(position, "Ka1 rd8") == {"strike": "idle", "screen": "blind", "pace": "long"}
     # the king guards the rook; the pawn stands in the way; a piece of the other side does
-    assert asked("Ka1 Qd4 Nf3 ke8 rd8 pb2", "Qd4 rd8")["strike"] == "costly"
+    assert asked("Ka1 Qd4 Nf3 ke8 rd8 ph5", "Qd4 rd8")["strike"] == "costly"
     assert asked("Ka1 Qd4 Nd6 kg8 rd8 ph5", "Qd4 rd8") == {
         "strike": "stopped",
         "screen": "friend",
@@ -109,13 +109,126 @@ def test_known_verdicts() -> None:
 
 
 def test_legality_counts() -> None:
-    # the knight is pinned to its king: the question is not asked
-    assert "strike" not in asked("Ka1 Ra4 Nc4 kh8 ra8 pd6", "Ra4 ra8") or True
+    # the knight is pinned to its king: whether it takes is not asked
     assert "strike" not in asked("Kc1 Qh1 Nc4 kh8 rc8 pd6", "Nc4 pd6")
     # a pinned pawn does not take back, a free one does
-    assert asked("Ka1 Re1 Nb4 ke8 pc6 pe7", "Nb4 pc6")["strike"] == "free"
-    assert asked("Ka1 Re1 Nb4 kh8 pc6 pb7", "Nb4 pc6")["strike"] == "costly"
-    # the king may not take back on a guarded square
-    assert asked("Ka1 Rd1 Bb4 ke8 nh5 pd8", "Rd1 pd8") if False else True
+    assert asked("Ka1 Re1 Ne4 ke8 nd6 pe7", "Ne4 nd6")["strike"] == "free"
+    assert asked("Ka1 Re1 Ne4 kh8 nd6 pe7", "Ne4 nd6")["strike"] == "costly"
+    # a king does not take back on a guarded square
+    assert asked("Ka1 Rd1 Bb5 ke8 nd7 ph5", "Rd1 nd7")["strike"] == "free"
+    assert asked("Ka1 Rd1 Nb5 ke8 nd7 ph5", "Rd1 nd7")["strike"] == "costly"
 
 
+def test_items_agree_with_python_chess() -> None:
+    pytest.importorskip("chess")
+    for item in documents()[::16]:
+        verdict = by_python_chess(item["fen"], item["pair"], item["stratum"])
+        assert item["options"][item["answer"]] == verdict, item
+        assert asked(item["position"], item["pair"])[item["stratum"]] == verdict, item
+        assert fen(*parse(item["position"])) == item["fen"]
+
+
+def test_remarks_name_the_recapture() -> None:
+    chess = pytest.importorskip("chess")
+    boards = random_boards(np.random.default_rng(5), 2400)
+    found = facts(boards)
+    for row, column in list(zip(*np.nonzero(found.legal), strict=True))[::6]:
+        board = chess.Board(fen(boards.codes[row].tolist(), boards.squares[row].tolist()))
+        a, b = int(boards.squares[row, FIRST[column]]), int(boards.squares[row, SECOND[column]])
+        board.turn = board.color_at(a)
+        board.push(next(move for move in board.legal_moves if (move.from_square, move.to_square) == (a, b)))
+        back = {board.piece_at(move.from_square).symbol().lower() for move in board.legal_moves if move.to_square == b}
+        named = "" if found.retaker[row, column] == NOBODY else PIECES[boards.codes[row, found.retaker[row, column]]]
+        assert named.lower() == min(back, key="pnbrqk".index, default="")
+
+
+def test_items_are_well_formed() -> None:
+    items = documents()
+    assert len(items) == 6400
+    for field in ("id", "key", "group"):
+        assert len({item[field] for item in items}) == len(items), field
+    cells = Counter((item["stratum"], item["options"][item["answer"]]) for item in items)
+    assert set(cells.values()) == {400} and len(cells) == 16
+    assert set(Counter(item["answer"] for item in items).values()) == {1600}
+    for item in items:
+        assert sorted(item["options"]) == sorted(words.VERDICTS[item["stratum"]])
+        assert item["verb"] in words.VERBS[item["stratum"]]
+        codes, squares = parse(item["position"])
+        a, b = (item["position"].split().index(piece) for piece in item["pair"].split())
+        group, key = canonical(codes, squares, a, b)
+        assert (item["group"], item["key"]) == (group, f"{key} {item['stratum']}")
+
+
+def test_mirror_images_are_one_question_with_one_answer() -> None:
+    for item in documents()[::60]:
+        codes, squares = parse(item["position"])
+        a, b = (item["position"].split().index(piece) for piece in item["pair"].split())
+        for exchange in symmetries(codes):
+            moved = [image(square, *exchange) for square in squares]
+            assert canonical(codes, moved, a, b) == canonical(codes, squares, a, b)
+            placed = [PIECES[code] + words.SQUARES[square] for code, square in zip(codes, moved, strict=True)]
+            verdict = asked(" ".join(placed), f"{placed[a]} {placed[b]}")[item["stratum"]]
+            assert verdict == item["options"][item["answer"]]
+
+
+def test_lm_eval_grades() -> None:
+    from lm_eval.tasks import TaskManager
+
+    task = TaskManager(include_path=str(FOLDER), include_defaults=False).load("w2s_chess")["tasks"]["w2s_chess"]
+    for item in list(task.test_docs())[:4]:
+        prompt = f"{item['position']} : {item['pair']} {item['verb']}"
+        assert task.doc_to_text(item) == prompt
+        requests = task.construct_requests(item, task.fewshot_context(item, 0))
+        pairs = [request.args for request in requests][: len(item["options"])]
+        assert pairs == [(prompt, f" {option}") for option in item["options"]]
+        for preferred, expected in ((item["answer"], 1.0), ((item["answer"] + 1) % 4, 0.0)):
+            scores = [(-1.0 if place == preferred else -5.0, False) for place in range(4)]
+            assert task.process_results(item, scores)["acc"] == expected
+
+
+def test_every_word_is_one_token_and_no_option_a_prefix() -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(FOLDER / "models" / "s")
+    unknown = tokenizer.convert_tokens_to_ids("<unk>")
+    for item in documents()[::40]:
+        prompt = f"{item['position']} : {item['pair']} {item['verb']}"
+        for option in item["options"]:
+            ids = tokenizer(f"{prompt} {option}", add_special_tokens=False)["input_ids"]
+            assert len(ids) == 11 and unknown not in ids
+            assert ids[:-1] == tokenizer(prompt, add_special_tokens=False)["input_ids"]
+
+
+def test_pretraining_text_holds_no_prompt_and_no_verdict() -> None:
+    ids, targets = text_batch(np.random.default_rng(11), 2000)
+    forbidden = {word for group in (words.VERBS, words.VERDICTS) for four in group.values() for word in four}
+    seen = {words.VOCABULARY[token] for token in np.unique(ids)}
+    assert not seen & forbidden
+    assert {words.BEGIN, words.VIA, words.THEN, words.IN} <= seen
+    assert (ids[targets != IGNORED] == targets[targets != IGNORED]).all()
+    groups = {item["group"] for item in documents()}
+    for row in ids[:300]:
+        position = " ".join(words.VOCABULARY[token] for token in row[:6])
+        assert canonical(*parse(position), 1, 4)[0] not in groups
+
+
+def test_bundled_models() -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    vocabularies = set()
+    for name, size in SIZES.items():
+        folder = FOLDER / "models" / name
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        assert (model.config.hidden_size, model.config.num_hidden_layers) == (size.width, size.layers)
+        assert model.config.vocab_size == len(words.VOCABULARY)
+        assert parameters == json.loads((folder / "training.json").read_text(encoding="utf-8"))["parameters"]
+        assert f"{parameters:,}" in (folder / "README.md").read_text(encoding="utf-8")
+        assert (folder / "model.safetensors").stat().st_size < 2_000_000
+        vocabularies.add((folder / "tokenizer.json").read_bytes())
+    assert len(vocabularies) == 1
+
+
+def test_make_rebuilds_the_items_byte_for_byte() -> None:
+    assert dump(make()) == (FOLDER / "items.jsonl").read_text(encoding="utf-8")

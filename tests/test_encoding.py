@@ -18,16 +18,9 @@ def lm_eval_pair(tokenizer: Any, prompt: str, completion: str) -> tuple[list[int
     """What `HFLM` makes of a request, without building a model around the tokenizer."""
     from lm_eval.models.huggingface import HFLM
 
-    class Encoder(HFLM):
-        def __init__(self) -> None:
-            self.tokenizer, self.add_bos_token, self.custom_prefix_token_id, self.backend = (
-                tokenizer,
-                None,
-                None,
-                "causal",
-            )
-
-    before, after = Encoder()._encode_pair(prompt, completion)
+    lm = HFLM.__new__(HFLM)
+    lm.tokenizer, lm.add_bos_token, lm.custom_prefix_token_id, lm.backend = tokenizer, None, None, "causal"
+    before, after = lm._encode_pair(prompt, completion)
     return before, after
 
 

@@ -21,7 +21,7 @@ TEXTS = [
     ("a b c d", " e f"),
     ("The capital of France is", " Paris"),
     ("of Peru", " Lima"),
-    ("zero", " zero one"),
+    ("zero", " one zero"),
     ("x", " y z"),
 ]
 
@@ -97,13 +97,14 @@ def test_the_same_seed_gives_the_same_weights(sources: Any, name: str) -> None:
 def test_it_takes_exactly_the_steps_asked_for(sources: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    taken = []
+    taken: list[float] = []
     step = torch.optim.AdamW.step
-    monkeypatch.setattr(
-        torch.optim.AdamW,
-        "step",
-        lambda self, *a, **k: (taken.append(self.param_groups[0]["lr"]), step(self, *a, **k))[1],
-    )
+
+    def spy(self: Any, *args: Any, **kwargs: Any) -> Any:
+        taken.append(self.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
     model, tokenizer = sources["words"].load()
     finetune(model, some_pairs(tokenizer)[:3], **{**SETTINGS, "steps": 11})
     assert taken == [pytest.approx(SETTINGS["learning_rate"] * learning_rate_factor(i, 11)) for i in range(11)]
@@ -119,17 +120,19 @@ def test_the_loss_is_that_of_labels_on_the_completion_alone(sources: Any, name: 
     model, tokenizer = sources[name].load()
     pairs = some_pairs(tokenizer, ended=ended)
     logits, targets, rows = completion_logits(model, pairs)
-    F.cross_entropy(logits, targets).backward()
+    loss: Any = F.cross_entropy(logits, targets)
+    loss.backward()
     ours = {n: p.grad.clone() for n, p in model.named_parameters()}
     model.zero_grad()
-    total, count = torch.zeros(()), sum(len(pair.completion) for pair in pairs)
+    total: Any = torch.zeros(())
+    count = sum(len(pair.completion) for pair in pairs)
     for row, pair in enumerate(pairs):
         ids = torch.tensor([[*pair.prompt, *pair.completion]])
         labels = torch.tensor([[-100] * len(pair.prompt) + list(pair.completion)])
         total = total + model(input_ids=ids, labels=labels).loss * len(pair.completion) / count
         assert int((rows == row).sum()) == len(pair.completion)
     total.backward()
-    assert F.cross_entropy(logits, targets).item() == pytest.approx(total.item(), abs=1e-5)
+    assert loss.item() == pytest.approx(total.item(), abs=1e-5)
     for n, p in model.named_parameters():
         torch.testing.assert_close(ours[n], p.grad, atol=1e-5, rtol=1e-4)
 

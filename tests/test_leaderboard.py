@@ -290,4 +290,4 @@ def test_numbers_and_tables() -> None:
     assert number(None) == "–"
     assert figure(Estimate(1.234, -0.5, 2.0, 3, 3, 10)) == "1.23 [−0.50, 2.00]"
     assert figure(Unresolved("why")) == "gap unresolved"
-    assert table(["a", "b"], [["x", "long"]]) == "| a   | b    |\n| :-- | :--: |\n| x   | long |"
+    assert table(["a", "b"], [["x", "long"]]) == "| a   |  b   |\n|:----|:----:|\n| x   | long |"

@@ -101,18 +101,24 @@ class Protocol:
     """The stages from a domain's items to grades, run one after another without a store."""
 
     def __init__(self, domain: TaskDomain, out: Path, source: Any = None) -> None:
-        self.out = out
-        self.registry: Any = SimpleNamespace(domain=lambda name, **_: domain, model=lambda name: source)
+        self.out, self.kind, self.limit = out, domain.kind, domain.max_new_tokens
+        self.registry: Any = SimpleNamespace(domain=lambda name, **_: domain)
         self.domain = domain_params("d", domain, {})
         self.stage("items", build_items, {"domain": self.domain})
         self.stage("answers", build_answers, {"domain": self.domain})
         if source:
-            model = {"name": source.name, "fingerprint": source.fingerprint(), "recipe": "full", "lora_rank": 8}
-            self.stage("labels", run_predict, {"model": model, "max_new_tokens": domain.max_new_tokens}, subset="items")
-            self.stage("grades", run_grade, {"domain": self.domain}, predictions="labels", gold="answers")
+            self.ask(source)
+
+    def ask(self, source: Any) -> Protocol:
+        """Replaces the labels and grades by those of this model."""
+        self.registry.model = lambda name: source
+        model = {"name": source.name, "fingerprint": source.fingerprint(), "recipe": "full", "lora_rank": 8}
+        self.stage("labels", run_predict, {"model": model, "max_new_tokens": self.limit}, subset="items")
+        self.stage("grades", run_grade, {"domain": self.domain}, predictions="labels", gold="answers")
+        return self
 
     def stage(self, name: str, function: Any, params: dict[str, Any], **inputs: str) -> None:
-        (self.out / name).mkdir()
+        (self.out / name).mkdir(parents=True, exist_ok=True)
         folders = {key: self.out / value for key, value in inputs.items()}
         function(StageContext(params, folders, self.out / name, self.registry))
 
@@ -147,12 +153,17 @@ def evaluate_with_lm_eval(folder: Path, source: Any, names: list[str], *, batch_
     return result
 
 
+@pytest.fixture(scope="module")
+def protocols(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Protocol]:
+    """The four tasks with their items built; rendering them takes longest."""
+    return {name: Protocol(domain_of(folder, name), tmp_path_factory.mktemp(name)) for name in TASKS}
+
+
 @pytest.mark.parametrize("model", ["words", "bpe", "bos", "gpt2"])
-def test_scores_answers_and_grades_are_those_of_lm_eval(model: str, sources: Any, folder: Path, tmp_path: Path) -> None:
+def test_scores_answers_and_grades_are_those_of_lm_eval(model: str, sources: Any, folder: Path, protocols: Any) -> None:
     theirs = evaluate_with_lm_eval(folder, sources[model], list(TASKS))
     for name in TASKS:
-        (tmp_path / name).mkdir()
-        ours = Protocol(domain_of(folder, name), tmp_path / name, sources[model])
+        ours = protocols[name].ask(sources[model])
         samples = {sample["doc"]["id"]: sample for sample in theirs["samples"][name]}
         assert [label.id for label in ours.labels] == list(samples) == list(ours.grades)
         metric = "exact_match" if name in LIMITS else "acc"
@@ -169,12 +180,11 @@ def test_scores_answers_and_grades_are_those_of_lm_eval(model: str, sources: Any
         assert accuracy == theirs["results"][name][f"{metric},none"]
 
 
-def test_the_cases_compared_are_not_all_alike(sources: Any, folder: Path, tmp_path: Path) -> None:
+def test_the_cases_compared_are_not_all_alike(sources: Any, protocols: Any) -> None:
     """Guards the test above: answers that stop early and late, labels that are right and wrong."""
     ended, right = set(), set()
     for name in TASKS:
-        (tmp_path / name).mkdir()
-        ours = Protocol(domain_of(folder, name), tmp_path / name, sources["words"])
+        ours = protocols[name].ask(sources["words"])
         right |= {(name in LIMITS, grade) for grade in ours.grades.values()}
         ended |= {label.ended for label in ours.labels if name in LIMITS}
     assert ended == {True, False}
@@ -190,7 +200,6 @@ def test_a_stop_text_that_is_a_special_token_stops(sources: Any, tmp_path: Path)
     (tmp_path / "loader.py").write_text(LOADER, encoding="utf-8")
     text = GENERATE.format(name="chat") + "generation_kwargs: {until: [w], do_sample: false, max_gen_toks: 12}\n"
     (tmp_path / "chat.yaml").write_text(text, encoding="utf-8")
-    (tmp_path / "out").mkdir()
     domain = TaskDomain("chat", "1", "generate", tmp_path / "chat.yaml", "chat", max_new_tokens=12)
     ours = Protocol(domain, tmp_path / "out", special)
     theirs = evaluate_with_lm_eval(tmp_path, special, ["chat"], batch_size=1)  # its batches go on until all rows stop
@@ -198,10 +207,9 @@ def test_a_stop_text_that_is_a_special_token_stops(sources: Any, tmp_path: Path)
     assert any(label.ended and label.answer for label in ours.labels)
 
 
-def test_gold_is_found_whether_number_or_text(folder: Path, tmp_path: Path) -> None:
+def test_gold_is_found_whether_number_or_text(protocols: Any) -> None:
     for name in ("by_number", "by_text"):
-        (tmp_path / name).mkdir()
-        ours = Protocol(domain_of(folder, name), tmp_path / name)
+        ours = protocols[name]
         assert len({answer.index for answer in ours.answers}) > 2, "gold is tied to no position"
         for item, answer in zip(ours.items, ours.answers, strict=True):
             assert item.id == answer.id
@@ -241,8 +249,6 @@ def test_gold_that_is_no_option_is_refused(gold: Any, tmp_path: Path) -> None:
 def test_digits_as_options_are_read_as_lm_eval_reads_them(tmp_path: Path) -> None:
     """A template that renders to digits is an index to lm-eval; a field that holds a text is that text."""
     row = {"question": "one two", "options": ["2", "0", "1"], "gold": "1"}
-    (tmp_path / "field").mkdir()
-    (tmp_path / "template").mkdir()
     field = Protocol(task_over(tmp_path, CHOICE + "doc_to_target: gold\n", row), tmp_path / "field")
     template = Protocol(task_over(tmp_path, CHOICE + "doc_to_target: '{{{{gold}}}}'\n", row), tmp_path / "template")
     assert [answer.index for answer in field.answers] == [2]

@@ -138,7 +138,7 @@ def test_a_pinned_revision_has_a_fingerprint_without_a_download(monkeypatch: pyt
 
 
 def test_a_fetched_model_is_loaded_from_its_snapshot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = {}
+    asked: dict[str, Any] = {}
 
     def snapshot(repo: str, *, revision: str, allow_patterns: list[str]) -> str:
         asked.update(repo=repo, revision=revision, patterns=allow_patterns)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models.loading import LocalModel
 from w2s_bench.models.reader import WEIGHTS, Reader, Recipe, load_reader
 from w2s_bench.prediction import choose
 from w2s_bench.types import Item, TrainingRow
@@ -48,18 +49,18 @@ def test_saved_weights_load_back_to_the_same_scores(sources: Any, name: str, rec
     assert np.array_equal(scores_of(again), scores_of(reader))
     assert not np.array_equal(scores_of(reader), before)
     assert np.array_equal(scores_of(load_reader(sources[name])), before), "the base model is as it was"
-    states = [r.hidden_states(ROWS, "all") for r in (reader, again)]
-    assert np.array_equal(*states)
+    assert np.array_equal(again.hidden_states(ROWS, "all"), reader.hidden_states(ROWS, "all"))
 
 
 def test_an_adapter_and_a_head_are_small_and_tied_weights_are_stored_once(sources: Any, tmp_path: Path) -> None:
     size = {}
-    for name, recipe in (("words", "full"), ("untied", "full"), ("words", "lora"), ("words", "probe")):
+    made: list[tuple[str, Recipe]] = [("words", "full"), ("untied", "full"), ("words", "lora"), ("words", "probe")]
+    for name, recipe in made:
         reader = load_reader(sources[name])
         folder = tmp_path / f"{name}-{recipe}"
         folder.mkdir()
-        reader.train(ROWS, recipe=recipe, **SETTINGS)  # type: ignore[arg-type]
-        reader.save_weights(folder, recipe=recipe)  # type: ignore[arg-type]
+        reader.train(ROWS, recipe=recipe, **SETTINGS)
+        reader.save_weights(folder, recipe=recipe)
         size[name, recipe] = (folder / WEIGHTS).stat().st_size
     model = load_reader(sources["untied"]).model
     assert size["untied", "full"] - size["words", "full"] >= model.lm_head.weight.numel() * 4
@@ -135,19 +136,19 @@ def test_a_tuned_model_generates_what_it_was_taught(sources: Any, recipe: Recipe
 
 def test_weights_of_another_model_or_recipe_are_refused(sources: Any, tmp_path: Path, tokenizers: Any) -> None:
     from conftest import random_model
-    from w2s_bench.models.loading import LocalModel
 
     random_model(tokenizers["words"], width=48).save_pretrained(tmp_path / "wide")
     tokenizers["words"].save_pretrained(tmp_path / "wide")
-    saved = {}
-    for recipe in ("full", "lora", "probe"):
+    saved: dict[Recipe, Path] = {}
+    recipes: tuple[Recipe, ...] = ("full", "lora", "probe")
+    for recipe in recipes:
         reader = load_reader(sources["words"])
-        reader.train(ROWS, recipe=recipe, **SETTINGS)  # type: ignore[arg-type]
+        reader.train(ROWS, recipe=recipe, **SETTINGS)
         saved[recipe] = tmp_path / recipe
         saved[recipe].mkdir()
-        reader.save_weights(saved[recipe], recipe=recipe)  # type: ignore[arg-type]
+        reader.save_weights(saved[recipe], recipe=recipe)
     others = [LocalModel("wide", tmp_path / "wide"), sources["gpt2"]]
-    wrong: list[tuple[Any, str, str, int]] = [
+    wrong: list[tuple[Any, Recipe, Recipe, int]] = [
         *(
             (other, recipe, recipe, 2)
             for other in others
@@ -160,7 +161,7 @@ def test_weights_of_another_model_or_recipe_are_refused(sources: Any, tmp_path: 
     ]
     for source, made_by, recipe, rank in wrong:
         with pytest.raises(ModelError, match="are not those of model"):
-            load_reader(source, saved[made_by], recipe=recipe, lora_rank=rank)  # type: ignore[arg-type]
+            load_reader(source, saved[made_by], recipe=recipe, lora_rank=rank)
 
 
 @pytest.mark.parametrize("name", ["words", "bpe", "gpt2"])

@@ -53,6 +53,8 @@ class ModelError(W2SBenchError):
 class StoreError(W2SBenchError):
     """The store cannot be read or written (permissions, a full disk)."""
 
+    exit_code = 1
+
 
 class CellError(W2SBenchError):
     """A cell file that is missing, malformed, of another schema, or altered after it was written."""

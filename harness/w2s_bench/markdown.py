@@ -87,14 +87,13 @@ def _code(text: str) -> str:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A pipe table, padded so that the raw text reads well too; the first column left, the others centred."""
-    lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(header))]
-    rule = [":" + "-" * (widths[0] - 1), *(":" + "-" * (w - 2) + ":" for w in widths[1:])]
+    import tabulate
 
-    def written(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
-
-    return "\n".join([written(lines[0]), written(rule), *(written(line) for line in lines[1:])])
+    # Widths are counted in characters whether or not wcwidth is installed: the same bytes everywhere.
+    tabulate.WIDE_CHARS_MODE = False
+    align = ("left", *["center"] * (len(header) - 1))
+    lines = [list(row) for row in rows]
+    return tabulate.tabulate(lines, list(header), tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from w2s_bench.manifest import Damage, check, key_of
 from w2s_bench.stages import Stage
-from w2s_bench.store import Store, key_of
+from w2s_bench.store import Store
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,17 @@ class Preview:
 
 
 def preview(stages: Sequence[Stage], root: Path) -> Preview:
-    """Look up `stages`, inputs before what uses them."""
+    """Look up `stages`, inputs before what uses them; what is damaged counts as to run, and is left as it is."""
     store = Store(root)
     contents: dict[str, str] = {}
     stored, to_run = [], []
     for stage in stages:
         known = all(one.node in contents for one in stage.inputs.values())
-        result = (
-            store.find(stage, key_of(stage, {n: contents[s.node] for n, s in stage.inputs.items()})) if known else None
-        )
-        if result is None:
+        result = None
+        if known:
+            inputs = {name: contents[one.node] for name, one in stage.inputs.items()}
+            result = check(store.folder(stage, key_of(stage, inputs)))
+        if result is None or isinstance(result, Damage):
             to_run.append(stage)
         else:
             contents[stage.node] = result.content

@@ -60,52 +60,49 @@ class _Lines:
 
 @contextmanager
 def _display(title: str) -> Iterator[Callable[[Event], None]]:
-    from rich.console import Console
-    from rich.markup import escape
+    from rich.console import Console, RenderableType
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.text import Text
 
-    console = Console(stderr=True)
+    running: dict[str, str] = {}
+
+    class Bar(Progress):
+        """One bar over all stages; below it, a line for each stage that runs now."""
+
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            yield Text("\n".join(f"  {label}" for label in running.values()), style="dim", no_wrap=True)
+
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=30),
-        TextColumn("{task.fields[count]}"),
+        TextColumn("{task.completed} of {task.total} stages"),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        TextColumn("· left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
-        display = _Display(progress, escape(title))
-        yield display
+    with Bar(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield _Display(progress, title, running)
 
 
 class _Display:
-    """One bar over all work, and beside it what each worker does now."""
+    """Turns events into what the bar shows."""
 
-    def __init__(self, progress: Progress, title: str) -> None:
-        self.progress, self.title = progress, title
-        self.bar = progress.add_task(title, total=None, count="", now="")
-        self.running: dict[str, str] = {}
-        self.total = self.done = 0
-        self.work = 0.0  # of the stages that are not stored; known only once they are looked up
+    def __init__(self, progress: Progress, title: str, running: dict[str, str]) -> None:
+        from rich.markup import escape
+
+        self.progress, self.running = progress, running
+        self.bar = progress.add_task(escape(title), total=None)
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Planned):
-            self.total = event.total
+            self.progress.update(self.bar, total=event.total)
         elif isinstance(event, Started):
             self.running[event.stage.node] = label_of(event.stage)
         elif isinstance(event, Stored | Finished | GaveUp):
             self.running.pop(event.stage.node, None)
-            self.done += 1
+            self.progress.advance(self.bar)
         elif isinstance(event, Damaged):
             self.progress.console.print(f"warning: {event.damage}", style="yellow", markup=False)
         if isinstance(event, GaveUp) and event.failed.cause_node == event.stage.node:
             self.progress.console.print(f"failed: {event.failed}", style="red", markup=False)
-        self._show()
-
-    def _show(self) -> None:
-        from rich.markup import escape
-
-        now = "\n".join(f"  [dim]{escape(label)}[/dim]" for label in self.running.values())
-        self.progress.update(
-            self.bar, total=self.total, completed=self.done, count=f"{self.done} of {self.total} stages", now=now
-        )

@@ -113,11 +113,12 @@ def country_questions(facts: dict[str, Any]) -> list[Question]:
             used[relation, value] += 1
             excluded = frozenset(country["all_languages"]) if relation == "country_language" else frozenset({value})
             found.append(Question(relation, country["name"], f"country:{code}", value, excluded, country["continent"]))
-        beside = [c for c in country["neighbours"] if c in countries]
+        # Right: both sources say so from both sides. Not offered as wrong: either source says so from either side.
+        beside = [c for c in country["neighbours"] if c in countries and code in countries[c]["neighbours"]]
         if beside:
             value = countries[min(beside, key=lambda c: seeded("neighbour", code, c).random())]["name"]
-            excluded = frozenset(countries[c]["name"] for c in country["all_neighbours"] if c in countries)
-            excluded |= {country["name"]}
+            said = [c for c in countries if c in country["all_neighbours"] or code in countries[c]["all_neighbours"]]
+            excluded = frozenset(countries[c]["name"] for c in [code, *said])
             found.append(
                 Question("country_neighbour", country["name"], f"country:{code}", value, excluded, country["continent"])
             )

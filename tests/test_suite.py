@@ -1,0 +1,251 @@
+"""A suite file is checked to the last key, says plainly what is wrong, and its digest covers all that a result rests on."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from w2s_bench.errors import SuiteError, UnknownNameError
+from w2s_bench.suite import Suite, built_in_suites, load_suite
+
+TRAINING = {"model": "w2s-bench/small", "steps": 30, "learning_rate": 0.001}
+SUITE: dict[str, Any] = {
+    "name": "mine",
+    "version": "1",
+    "description": "Größe & more",
+    "domains": [
+        {
+            "name": "w2s-bench/math",
+            "version": "1",
+            "parameters": {"level": 2, "ops": ["+", "-"]},
+            "sizes": {"dev": 4, "test": 5, "weak_train": 6, "trust": 7, "transfer": 100},
+            "teacher": TRAINING,
+            "student": {**TRAINING, "model": "w2s-bench/large", "recipe": "lora"},
+        }
+    ],
+}
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+def changed(change: Change) -> dict[str, Any]:
+    content = copy.deepcopy(SUITE)
+    change(content)
+    return content
+
+
+def put(*path: str | int, value: Any) -> Change:
+    """Set one value deep in the suite."""
+
+    def change(content: Any) -> None:
+        for part in path[:-1]:
+            content = content[part]
+        content[path[-1]] = value
+
+    return change
+
+
+def load(tmp_path: Path, text: str) -> Suite:
+    path = tmp_path / "suite.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_suite(path)
+
+
+def refused(tmp_path: Path, content: Any) -> str:
+    """What is said about a suite with this content."""
+    with pytest.raises(SuiteError) as caught:
+        load(tmp_path, content if isinstance(content, str) else yaml.safe_dump(content))
+    message = str(caught.value)
+    assert "suite.yaml" in message
+    assert caught.value.exit_code == 2
+    # For people: no traceback, no class names of the validation library, no addresses of its manual.
+    for noise in ("Traceback", "pydantic", "http", "ValidationError", "Value error"):
+        assert noise not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (("coverige",), "coverige: unknown key; did you mean 'coverage'?"),
+        (("domains", 0, "teachr"), "domains.0.teachr: unknown key; did you mean 'teacher'?"),
+        (("domains", 0, "sizes", "weak_trian"), "domains.0.sizes.weak_trian: unknown key; did you mean 'weak_train'?"),
+        (("domains", 0, "student", "step"), "domains.0.student.step: unknown key; did you mean 'steps'?"),
+        (("domains", 0, "teacher", "zzz"), "domains.0.teacher.zzz: unknown key; known: model, recipe, steps"),
+        (("trust_functions",), "trust_functions: unknown key; known: name, version"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_one(tmp_path: Path, path: tuple[Any, ...], said: str) -> None:
+    assert said in refused(tmp_path, changed(put(*path, value=1)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (put("coverage", value=0), "coverage: Input should be greater than 0 (got 0)"),
+        (put("coverage", value=1.0), "coverage: Input should be less than 1 (got 1.0)"),
+        (put("coverage", value="half"), "coverage: Input should be a valid number"),
+        (put("coverage", value=float("nan")), "coverage: "),
+        (put("coverage", value=0.009), "coverage 0.009 of 100 transfer items keeps none; raise either"),
+        (put("seeds", value=0), "seeds: Input should be greater than 0 (got 0)"),
+        (put("seeds", value=True), "seeds: Input should be a valid integer (got True)"),
+        (put("seed", value=-1), "seed: Input should be greater than or equal to 0 (got -1)"),
+        (put("tolerance", value=1), "tolerance: Input should be less than 1"),
+        (put("version", value=1), "version: Input should be a valid string (got 1)"),
+        (put("name", value="../elsewhere"), "name: String should match pattern"),
+        (put("name", value="My Suite"), "name: String should match pattern"),
+        (put("protocol", value="w2s-2"), "protocol: Input should be 'w2s-1' (got 'w2s-2')"),
+        (put("evaluate_on", value="transfer"), "evaluate_on: Input should be 'test' or 'dev'"),
+        (put("domains", value=[]), "domains: "),
+        (put("domains", value="math"), "domains: "),
+        (put("domains", 0, "sizes", "dev", value=-3), "domains.0.sizes.dev: Input should be greater than 0 (got -3)"),
+        (put("domains", 0, "sizes", "dev", value=2.5), "domains.0.sizes.dev: Input should be a valid integer (got 2.5)"),
+        (put("domains", 0, "teacher", "learning_rate", value=float("inf")), "domains.0.teacher.learning_rate: "),
+        (put("domains", 0, "teacher", "learning_rate", value=-0.1), "greater than 0 (got -0.1)"),
+        (put("domains", 0, "student", "recipe", value="qlora"), "domains.0.student.recipe: Input should be 'full', "),
+        (put("domains", 0, "parameters", value={"level": float("nan")}), "parameters must be JSON values"),
+        (lambda c: c["domains"][0]["sizes"].pop("trust"), "domains.0.sizes.trust: Field required"),
+        (lambda c: c.pop("name"), "name: Field required"),
+        (lambda c: c["domains"].append(c["domains"][0]), "may stand once in a suite; twice here: math"),
+        (lambda c: c["domains"].append({**c["domains"][0], "name": "math"}), "twice here: math"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_is_refused_where_it_stands(tmp_path: Path, change: Change, said: str) -> None:
+    assert said in refused(tmp_path, changed(change))
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    content = changed(put("coverage", value=2))
+    content["domains"][0]["sizes"]["dev"] = 0
+    message = refused(tmp_path, content)
+    assert "coverage: " in message and "domains.0.sizes.dev: " in message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds NoneType, expected a mapping with name, version, domains"),
+        ("- a\n- b\n", "holds list, expected a mapping"),
+        ("tiny", "holds str, expected a mapping"),
+        ("name: [", "cannot read suite file"),
+        ("name: a\nname: b\n", "found key 'name' twice"),
+        ("name: !!python/object/apply:os.system ['true']\n", "cannot read suite file"),
+        ("name: a\n1: b\n", "1: "),
+        ("name: &x [*x]\n", "name: "),
+    ],
+    ids=["empty", "list", "text", "broken", "key twice", "code", "number as key", "endless"],
+)
+def test_a_file_that_is_no_suite_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    assert said in refused(tmp_path, text)
+
+
+def test_a_date_among_parameters_is_refused(tmp_path: Path) -> None:
+    text = yaml.safe_dump(changed(put("domains", 0, "parameters", value={"since": "THEN"})))
+    assert "write dates and the like in quotes" in refused(tmp_path, text.replace("THEN", "2020-01-01"))
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "suite.yaml"
+    path.write_bytes(b"name: \xff\xfe")
+    with pytest.raises(SuiteError, match="cannot read suite file"):
+        load_suite(path)
+
+
+@pytest.mark.parametrize("name", ["nowhere.yaml", "some/folder/suite", "x.yml"])
+def test_a_missing_file_is_named(name: str) -> None:
+    with pytest.raises(SuiteError, match=f"no suite file '{name}'; give the path of a YAML file"):
+        load_suite(name)
+
+
+def test_an_unknown_suite_gets_the_names_that_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shipped = {"tiny": tmp_path / "tiny.yaml", "main": tmp_path / "main.yaml"}
+    monkeypatch.setattr("w2s_bench.suite.built_in_suites", lambda: shipped)
+    with pytest.raises(UnknownNameError, match=r"unknown suite 'tinny'; did you mean tiny\? Known: main, tiny\. Or give") as e:
+        load_suite("tinny")
+    assert e.value.exit_code == 2
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(SUITE), encoding="utf-8")
+    assert load_suite("tiny").name == "mine"
+
+
+def test_every_built_in_suite_loads_under_its_own_name() -> None:
+    for name, path in built_in_suites().items():
+        suite = load_suite(name)
+        assert suite.name == path.stem
+        assert load_suite(path).digest == suite.digest
+
+
+def test_a_domain_is_found_by_its_full_and_its_bare_name() -> None:
+    suite = Suite.model_validate(SUITE)
+    assert suite.domain("math") is suite.domain("w2s-bench/math") is suite.domains[0]
+    with pytest.raises(UnknownNameError, match=r"unknown domain 'maths'; did you mean w2s-bench/math\?.* suite 'mine'"):
+        suite.domain("maths")
+
+
+def shuffled(value: Any, rng: random.Random) -> Any:
+    """The same mapping with its keys in another order, at every depth."""
+    if isinstance(value, dict):
+        return {key: shuffled(value[key], rng) for key in rng.sample(list(value), len(value))}
+    return [shuffled(each, rng) for each in value] if isinstance(value, list) else value
+
+
+def test_the_digest_ignores_the_description_the_order_of_keys_and_defaults_written_out() -> None:
+    suite = Suite.model_validate(SUITE)
+    for same in (
+        shuffled(SUITE, random.Random(1)),
+        changed(put("description", value="other")),
+        changed(lambda c: c.pop("description")),
+        suite.model_dump(),
+        suite.model_dump(mode="json"),
+    ):
+        assert Suite.model_validate(same).digest == suite.digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("name", value="other"), put("version", value="2"), put("seed", value=1), put("seeds", value=4),
+        put("evaluate_on", value="dev"), put("coverage", value=0.25), put("tolerance", value=0.01),
+        put("domains", 0, "name", value="acme/math"), put("domains", 0, "version", value="2"),
+        put("domains", 0, "parameters", "level", value=3), put("domains", 0, "parameters", "ops", value=["-", "+"]),
+        put("domains", 0, "parameters", "level", value="2"),
+        *[put("domains", 0, "sizes", split, value=50) for split in SUITE["domains"][0]["sizes"]],
+        *[
+            put("domains", 0, who, what, value=value)
+            for who in ("teacher", "student")
+            for what, value in [("model", "x"), ("recipe", "probe"), ("steps", 9), ("batch_size", 9),
+                                ("learning_rate", 0.1), ("lora_rank", 9)]
+        ],
+        lambda c: c["domains"].append({**c["domains"][0], "name": "acme/math"}),
+    ],
+)  # fmt: skip
+def test_everything_else_changes_the_digest(change: Change) -> None:
+    assert Suite.model_validate(changed(change)).digest != Suite.model_validate(SUITE).digest
+
+
+def test_a_suite_written_as_yaml_is_the_same_suite(tmp_path: Path) -> None:
+    suite = Suite.model_validate(SUITE)
+    again = load(tmp_path, suite.to_yaml())
+    assert again == suite and again.digest == suite.digest
+    assert again.to_yaml() == suite.to_yaml()
+    assert "Größe" in suite.to_yaml()
+
+
+def test_numbers_that_yaml_takes_for_text_are_numbers(tmp_path: Path) -> None:
+    text = yaml.safe_dump(SUITE).replace("learning_rate: 0.001", "learning_rate: 1e-3")
+    assert "1e-3" in text
+    assert load(tmp_path, text).digest == Suite.model_validate(SUITE).digest
+    tiny = Suite.model_validate(changed(put("domains", 0, "teacher", "learning_rate", value=1e-5)))
+    assert load(tmp_path, tiny.to_yaml()) == tiny
+
+
+def test_a_coverage_that_keeps_one_row_by_a_rounding_error_is_taken() -> None:
+    content = changed(put("coverage", value=1 / 49))
+    content["domains"][0]["sizes"]["transfer"] = 49
+    assert 1 / 49 * 49 < 1
+    assert Suite.model_validate(content).domains[0].sizes.total == 71
