@@ -57,7 +57,7 @@ def bpe_tokenizer(*, bos: bool = False) -> Any:
     return wrap(tokenizer_object=tokenizer, bos_token="<s>" if bos else None, eos_token="</s>", pad_token="</s>")
 
 
-def random_model(tokenizer: Any, *, kind: str = "llama", tied: bool = True, seed: int = 0, width: int = 32) -> Any:
+def random_model(tokenizer: Any, *, kind: str = "llama", tied: bool = True, seed: int = 0) -> Any:
     """An untrained model of two layers whose answers depend on every token: weights large enough to spread the logits."""
     import torch
     import transformers
@@ -73,12 +73,12 @@ def random_model(tokenizer: Any, *, kind: str = "llama", tied: bool = True, seed
     model: Any
     torch.manual_seed(seed)
     if kind == "gpt2":
-        config = transformers.GPT2Config(n_positions=64, n_embd=width, n_layer=2, n_head=2, **shared)
+        config = transformers.GPT2Config(n_positions=64, n_embd=32, n_layer=2, n_head=2, **shared)
         model = transformers.GPT2LMHeadModel(config)
     else:
         llama = transformers.LlamaConfig(
-            hidden_size=width,
-            intermediate_size=2 * width,
+            hidden_size=32,
+            intermediate_size=64,
             num_hidden_layers=2,
             num_attention_heads=2,
             num_key_value_heads=1,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cell_builder import change, write_cells
+from cell_builder import change, make_cells, write_cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ SCHEMA_FILE = Path(__file__).parents[1] / "docs" / "cell.schema.json"
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_cells(tmp_path_factory.mktemp("cells"))
+    return write_cells(tmp_path_factory.mktemp("cells"), make_cells())
 
 
 @pytest.fixture(scope="module")

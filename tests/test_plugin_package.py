@@ -134,3 +134,27 @@ def test_the_documented_plugin_works_as_it_stands(tmp_path: Path) -> None:
     assert run(code, tmp_path).split() == ["margin-trust/margin", "teacher.choice_probs"]
     tests = f"import sys, pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', {str(tmp_path)!r}]))"
     assert " passed" in run(tests, tmp_path)
+
+
+def test_the_installed_plugin_goes_through_the_protocol(installed: Path, tmp_path: Path) -> None:
+    """Its domain with its trust function, beside the built-in ones and the controls, from the command line."""
+    training = {"model": "tiny/knowledge-s", "steps": 3, "batch_size": 8, "learning_rate": 1e-3}
+    domain = {
+        "name": "w2s-bench-example/longest",
+        "version": "1",
+        "sizes": {"dev": 20, "test": 40, "weak_train": 40, "trust": 20, "transfer": 60},
+        "teacher": training,
+        "student": training,
+    }
+    suite = tmp_path / "example.yaml"
+    suite.write_text(json.dumps({"name": "example", "version": "1", "seeds": 1, "domains": [domain]}))
+    command = [sys.executable, "-m", "w2s_bench", "run", str(suite), "--out", str(tmp_path), "--workers", "1"]
+    command += ["--store", str(tmp_path / "store"), "--trust", "brevity:unit=words", "--trust", "confidence", "--json"]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(installed)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    arms = {row["arm"]: row for row in json.loads(done.stdout)["leaderboard"]["rows"]}
+    assert {"w2s-bench-example/brevity:unit=words", "confidence", "naive", "oracle"} <= set(arms)
+    cell = json.loads((tmp_path / "example/results/w2s-bench-example.longest/w2s-bench-example.brevity@unit=words.json").read_text())
+    assert cell["body"]["plugin"]["distribution"] == "w2s-bench-example"
+    assert cell["body"]["plugin"]["version"] == "1.2.0"
+    assert cell["body"]["seeds"][0]["kept"] == 30

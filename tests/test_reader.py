@@ -135,9 +135,10 @@ def test_a_tuned_model_generates_what_it_was_taught(sources: Any, recipe: Recipe
 
 
 def test_weights_of_another_model_or_recipe_are_refused(sources: Any, tmp_path: Path, tokenizers: Any) -> None:
-    from conftest import random_model
+    from transformers import LlamaConfig, LlamaForCausalLM
 
-    random_model(tokenizers["words"], width=48).save_pretrained(tmp_path / "wide")
+    config = LlamaConfig.from_pretrained(sources["words"].path, hidden_size=48, head_dim=24)
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "wide")
     tokenizers["words"].save_pretrained(tmp_path / "wide")
     saved: dict[Recipe, Path] = {}
     recipes: tuple[Recipe, ...] = ("full", "lora", "probe")

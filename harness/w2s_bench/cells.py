@@ -170,7 +170,7 @@ def _file_name(name: str) -> str:
     head, colon, parameters = name.removeprefix("w2s-bench/").partition(":")
     plain = head.replace("/", ".", 1) + ("@" if colon else "") + parameters
     safe = re.sub(r"[^A-Za-z0-9._@=,+-]", "_", plain)[:120].lstrip(".")
-    return safe if safe == plain else f"{safe}~{digest_of(name)[:12]}"
+    return safe if safe and safe == plain else f"{safe}~{digest_of(name)[:12]}"
 
 
 def schema_json() -> str:

@@ -70,7 +70,7 @@ def text_batch(rng: np.random.Generator, rows: int) -> tuple[Ints, Ints]:
     drawn = rng.permuted(drawn, axis=1)
     pair = drawn % len(FIRST)
     a, b = placed[everyone, FIRST[pair]], placed[everyone, SECOND[pair]]
-    remarks = np.stack([a, b, signs[drawn], answers[everyone, drawn]], axis=2).reshape(rows, -1)
+    remarks = np.stack([signs[drawn], a, b, answers[everyone, drawn]], axis=2).reshape(rows, -1)
     ids = np.concatenate([placed, np.full((rows, 1), TOKEN[BEGIN]), remarks], axis=1)
     targets = np.full_like(ids, IGNORED)
     targets[:, 10::4] = ids[:, 10::4]

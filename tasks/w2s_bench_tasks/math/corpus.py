@@ -49,7 +49,7 @@ ENDINGS = ("", ". total {amount}", ". {amount} {things} in the end")
 STORY_EVENTS = (1, 1, 2, 2, 3)
 FILLER_SHARES = (0.0, 0.15, 0.35)
 #: Share of bare chains that end with `#### N`, which teaches that the number after the mark is the last result.
-MARKED_SHARE = 0.6
+MARKED_CHAINS = 0.6
 
 Meaning = Mapping[str, str]
 #: A text in two parts: what is only read, and what the loss is taken on.
@@ -68,13 +68,16 @@ def equations(draw: Draw, count: int) -> Text:
                 break
         parts.append(f"{amount} {operator} {number} = {after}")
         amount = after
-    mark = f" #### {amount}" if draw.random() < MARKED_SHARE else ""
+    mark = f" #### {amount}" if draw.random() < MARKED_CHAINS else ""
     read, rest = (" ; ".join(parts) + mark).split(" = ", 1)
     return read + " =", rest
 
 
-def story(draw: Draw, meaning: Meaning, *, ending: bool = True) -> Text:
-    """A story told with the verbs of `meaning`, solved with the operations that `meaning` gives them."""
+def story(draw: Draw, meaning: Meaning, *, ending: bool = True, marked_share: float = 0.0) -> Text:
+    """A story told with the verbs of `meaning`, solved with the operations that `meaning` gives them.
+
+    `marked_share` of the stories end in `#### N`, which is how the task's solutions end.
+    """
     name = draw.choice(NAMES)
     other = draw.choice([n for n in NAMES if n != name])
     things = draw.choice(OBJECTS)
@@ -107,15 +110,17 @@ def story(draw: Draw, meaning: Meaning, *, ending: bool = True) -> Text:
     if draw.random() < filler_share + 0.1:
         sentences.append(filler())
     end = draw.choice(ENDINGS).format(amount=amount, things=things) if ending else ""
+    if marked_share and draw.random() < marked_share:
+        end = f" #### {amount}"
     return " ".join(sentences) + " " + draw.choice(CUES), " ; ".join(parts) + end
 
 
-def texts(seed: int, meaning: Meaning, *, story_share: float) -> Iterator[Text]:
+def texts(seed: int, meaning: Meaning, *, story_share: float, marked_share: float = 0.0) -> Iterator[Text]:
     """The endless corpus of one model."""
     draw = Draw(seed)
     while True:
         if draw.random() < story_share:
-            yield story(draw, meaning)
+            yield story(draw, meaning, marked_share=marked_share)
         else:
             yield equations(draw, draw.between(1, 3))
 
