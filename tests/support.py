@@ -21,6 +21,7 @@ WORDS = [*map(str, range(45)), "+", "=", "####", "largest", "of", "is"]
 def toy_model(folder: Path, *, width: int = 32, layers: int = 2, seed: int = 0) -> Path:
     """A small random Llama with a word-level tokenizer over the toy domains' words, saved to `folder`."""
     from tokenizers import Tokenizer, models, pre_tokenizers
+
     from w2s_bench_tasks.pretraining import new_model, wrap_tokenizer
 
     vocabulary = {word: i for i, word in enumerate(["<pad>", "<eos>", "<unk>", *WORDS])}
@@ -69,7 +70,10 @@ def toy_registry(monkeypatch: Any) -> Registry:
 
 
 def run_inline(targets: Sequence[Stage], store: Store, registry: Registry) -> Mapping[str, Outcome]:
-    """Outcomes of all stages, run one after another in this process."""
+    """Outcomes of all stages, run one after another in this process, on one thread as workers do."""
+    import torch
+
+    torch.set_num_threads(1)
     outcomes: dict[str, Outcome] = {}
     for stage in walk(targets):
         failed = next((f for s in stage.inputs.values() if isinstance(f := outcomes[s.node], Failed)), None)

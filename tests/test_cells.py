@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cell_builder import change, make_cells, write_cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cell_builder import change, make_cells, write_cells
 from w2s_bench.cells import ArmRef, Cell, CellBody, read_cell, read_cells, schema_json, stack_correctness
 from w2s_bench.errors import CellError
 from w2s_bench.record import digest_of, pack_bits

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import TOY, toy_environment, toy_suite
 from typer.testing import CliRunner
+
+from support import TOY, toy_environment, toy_suite
 from w2s_bench import __version__
 from w2s_bench._cli.app import app
 from w2s_bench.suite import Suite

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import run_inline, toy_registry, toy_suite
 
+from support import run_inline, toy_registry, toy_suite
 from w2s_bench.arms import ArmStages
 from w2s_bench.cells import Cell
 from w2s_bench.collect import Results, cell_of, environment
@@ -36,10 +36,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Most arms on one toy domain, two seeds, run in this process."""
     with pytest.MonkeyPatch.context() as patch:
         registry = toy_registry(patch)
-        suite = toy_suite(tmp_path_factory.mktemp("models"), coverage=0.4)
+        # Shared with other files of this test run: whoever comes first makes models, items and labels.
+        shared = tmp_path_factory.getbasetemp()
+        suite = toy_suite(shared / "toy-models", coverage=0.4)
         trust = ["w2s-bench-toy/prompt_hash", "w2s-bench-toy/privileged"]
         planned = plan(suite, registry, domains=["largest"], trust=trust, rows=ROWS)
-        store = Store(tmp_path_factory.mktemp("store"))
+        store = Store(shared / "toy-store")
         outcomes = run_inline(planned.targets(), store, registry)
         assert not [o for o in outcomes.values() if isinstance(o, Failed)]
         yield SimpleNamespace(suite=suite, registry=registry, plan=planned, store=store, outcomes=outcomes)
@@ -206,7 +208,9 @@ def test_a_failed_seed_is_shown_and_the_others_stay(ran: Any, cells: dict[str, C
     after = collect(ran, with_failure(ran, own.scores, "no scores today"))
     ok, failed = after["prompt_hash"].body.seeds
     assert ok == cells["prompt_hash"].body.seeds[0]
-    assert failed.error == "w2s-bench-toy/largest · seed 1 · scores of w2s-bench-toy/prompt_hash failed: no scores today"
+    assert (
+        failed.error == "w2s-bench-toy/largest · seed 1 · scores of w2s-bench-toy/prompt_hash failed: no scores today"
+    )
     assert (failed.accuracy, failed.correct, failed.kept, failed.digests) == (None, None, None, {})
     assert after["prompt_hash"].body.items == 40
     assert after["prompt_hash"].body.failed == (failed,)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from w2s_bench_tasks.chess import words
 from w2s_bench_tasks.chess.board import PIECES, Boards, random_boards
 from w2s_bench_tasks.chess.facts import FIRST, NOBODY, SECOND, facts

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import run_stage, toy_registry
 
+from support import run_stage, toy_registry
 from w2s_bench import evaluation, splits
 from w2s_bench.errors import PluginError
 from w2s_bench.evaluation import domain_params, read_grades

@@ -21,7 +21,9 @@ LAST, EVERY = Need("teacher", "hidden_states", -1), Need("teacher", "hidden_stat
 NEEDS = (PROBS, STUDENT_PROBS, LOGPROBS, VERIFIED, LAST, EVERY)
 
 
-def made(n: int, *, options: int = 4, seed: int = 0) -> tuple[list[Item], list[Prediction], dict[str, np.ndarray[Any, Any]]]:
+def made(
+    n: int, *, options: int = 4, seed: int = 0
+) -> tuple[list[Item], list[Prediction], dict[str, np.ndarray[Any, Any]]]:
     """n items with weak labels, and by item id a number that every reading below is made from."""
     rng = np.random.default_rng(seed)
     items, labels, scores = [], [], {}
@@ -136,7 +138,9 @@ def test_scores_far_from_zero_still_give_probabilities() -> None:
 def test_the_place_of_the_label_says_nothing() -> None:
     items, labels, _ = made(2000)
     # Every label stands first in its document, as gold stands last in SciQ's.
-    labels = [replace(label, index=0, completion=(item.choices or ())[0]) for item, label in zip(items, labels, strict=True)]
+    labels = [
+        replace(label, index=0, completion=(item.choices or ())[0]) for item, label in zip(items, labels, strict=True)
+    ]
     evidence = EvidenceView(items, labels, salt="s", declared=(), arrays={}, fitting=False)
     counts = np.bincount(np.asarray(evidence.label_index), minlength=4)
     # 500 each expected, standard deviation 19.4; five of them.
@@ -203,9 +207,7 @@ def test_a_domain_that_generates_has_no_options() -> None:
     items, labels, scores = made(30)
     items = [replace(item, choices=None) for item in items]
     labels = [replace(label, index=None, choice_scores=None) for label in labels]
-    evidence = EvidenceView(
-        items, labels, salt="s", declared=NEEDS, arrays=arrays_for(labels, scores), fitting=False
-    )
+    evidence = EvidenceView(items, labels, salt="s", declared=NEEDS, arrays=arrays_for(labels, scores), fitting=False)
     assert evidence.choices is None and evidence.label_index is None
     with pytest.raises(EvidenceError, match="there are no options"):
         evidence.choice_probs()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from support import run_inline, toy_registry, toy_suite
 from w2s_bench.executors import Done
 from w2s_bench.pipeline import Plan, PlannedCell, plan

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from support import toy_environment, toy_suite
 
 pytestmark = pytest.mark.slow

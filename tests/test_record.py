@@ -20,9 +20,7 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False,
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4), max_leaves=12
 )
-ITEMS = st.builds(
-    Item, *[st.text()] * 5, choices=st.none() | st.lists(st.text(), min_size=2, max_size=4).map(tuple)
-)
+ITEMS = st.builds(Item, *[st.text()] * 5, choices=st.none() | st.lists(st.text(), min_size=2, max_size=4).map(tuple))
 LOGPROBS = st.floats(-1e6, 0) | st.floats(-1e-300, 0)
 PREDICTIONS = st.builds(
     Prediction,

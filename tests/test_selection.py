@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import run_stage
 
+from support import run_stage
 from w2s_bench import selection
 from w2s_bench.evaluation import GRADES
 from w2s_bench.prediction import PREDICTIONS
@@ -22,7 +22,9 @@ from w2s_bench.training import KEPT
 from w2s_bench.types import Prediction
 
 IDS = [f"item-{i:03d}" for i in range(60)]
-LEVELS = st.lists(st.integers(-3, 3), min_size=60, max_size=60).map(lambda s: dict(zip(IDS, map(float, s), strict=True)))
+LEVELS = st.lists(st.integers(-3, 3), min_size=60, max_size=60).map(
+    lambda s: dict(zip(IDS, map(float, s), strict=True))
+)
 
 
 @given(st.integers(1, 99), st.integers(1, 5000))
@@ -115,7 +117,9 @@ def test_random_rows_depend_on_ids_and_seed_alone(folders: dict[str, Path], tmp_
     assert set(selection.top(labels, labels, coverage=0.3, seed=0).inputs) == {"labels", "scores"}
 
 
-def test_the_oracle_keeps_correct_rows_alone_and_records_what_is_missing(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_the_oracle_keeps_correct_rows_alone_and_records_what_is_missing(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
     right = {i for n, i in enumerate(IDS) if n % 4 == 0}
     few = kept_by(selection.run_oracle, tmp_path / "few", 0.1, grades=folders["grades"])
     assert (len(few["ids"]), few["wanted"], few["shortfall"]) == (6, 6, 0)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import run_stage, toy_registry
 
+from support import run_stage, toy_registry
 from w2s_bench import splits
 from w2s_bench.domains import TaskDomain
 from w2s_bench.errors import LeakError, PluginError, SuiteError
@@ -113,7 +113,9 @@ def test_a_group_that_overfills_a_split_is_cut_and_what_is_cut_off_is_used_nowhe
 
 def test_too_small_a_domain_is_refused_with_its_numbers() -> None:
     items = make_items(12, largest=1)
-    with pytest.raises(SuiteError, match=r"'toy' has 12 items in 12 groups.* dev 7, test 13, .*sum 65.*test was filled to 5"):
+    with pytest.raises(
+        SuiteError, match=r"'toy' has 12 items in 12 groups.* dev 7, test 13, .*sum 65.*test was filled to 5"
+    ):
         split_ids(items, SIZES, "toy", seed=0)
     with pytest.raises(SuiteError, match=r"weak_train was filled to 0"):
         split_ids(make_items(20, largest=1), SIZES, "toy", seed=0)
@@ -127,7 +129,9 @@ def test_the_same_question_in_two_groups_is_a_leak_where_it_straddles_splits() -
     ids = split_ids([replace(i, key=i.id) for i in items], sizes, "toy", seed=0)
     split_of = {i: split for split, members in ids.items() for i in members}
     assert split_of["i3"] != split_of["i7"]
-    with pytest.raises(LeakError, match=r"items i3 \(\w+\) and i7 \(\w+\) are the same question \(key 'same'\)") as caught:
+    with pytest.raises(
+        LeakError, match=r"items i3 \(\w+\) and i7 \(\w+\) are the same question \(key 'same'\)"
+    ) as caught:
         split_ids(items, sizes, "toy", seed=0)
     assert f"i3 ({split_of['i3']})" in str(caught.value)
     together = [replace(i, group="g3") if i.id == "i7" else i for i in items]
@@ -163,7 +167,9 @@ def made(**kwargs):
 """
 
 
-def made_domain(folder: Path, rows: list[dict[str, Any]], *, gold: str = "gold", more: str = "", kind: Any = "choice") -> Any:
+def made_domain(
+    folder: Path, rows: list[dict[str, Any]], *, gold: str = "gold", more: str = "", kind: Any = "choice"
+) -> Any:
     """A registry whose only domain is an lm-eval task over `rows`, written to `folder`."""
     folder.mkdir(exist_ok=True)
     rows = [{"id": str(n), "group": str(n), "key": str(n), "stratum": "all", **row} for n, row in enumerate(rows)]
@@ -234,7 +240,9 @@ def registry() -> Any:
 
 
 @pytest.mark.parametrize("name", ["largest", "sums"])
-def test_items_are_the_strings_that_lm_eval_scores_and_hold_no_gold(name: str, registry: Registry, tmp_path: Path) -> None:
+def test_items_are_the_strings_that_lm_eval_scores_and_hold_no_gold(
+    name: str, registry: Registry, tmp_path: Path
+) -> None:
     domain = registry.domain(f"w2s-bench-toy/{name}")
     params = {"domain": domain_params(f"w2s-bench-toy/{name}", domain, {})}
     run_stage(splits.build_items, tmp_path / "items", params, registry=registry)
@@ -273,14 +281,18 @@ def test_a_subset_and_its_gold_are_joined_by_id_in_the_order_of_ids(tmp_path: Pa
             write_records(tmp_path / name / ITEMS, order)
             (tmp_path / name / FORMAT).write_text('{"kind": "generate"}')
         else:
-            write_records(tmp_path / name / ANSWERS, [Answer(i.id, {"of": i.id}, f"gold of {i.id}", None) for i in order])
+            write_records(
+                tmp_path / name / ANSWERS, [Answer(i.id, {"of": i.id}, f"gold of {i.id}", None) for i in order]
+            )
     params = {"sizes": SIZES, "domain": "toy", "seed": 1, "suite_seed": 0}
     cut = run_stage(splits.cut, tmp_path / "cut", params, items=tmp_path / "items")
     wanted = split_ids(items, SIZES, "toy", seed=1)["trust"]
     subset = run_stage(
         splits.take_subset, tmp_path / "subset", {"split": "trust"}, items=tmp_path / "items", splits=cut
     )
-    gold = run_stage(splits.take_gold, tmp_path / "gold", {"split": "trust"}, answers=tmp_path / "answers", subset=subset)
+    gold = run_stage(
+        splits.take_gold, tmp_path / "gold", {"split": "trust"}, answers=tmp_path / "answers", subset=subset
+    )
     assert [item.id for item in read_records(subset / ITEMS, Item)] == wanted
     answers = read_records(gold / ANSWERS, Answer)
     assert [(a.id, a.completion) for a in answers] == [(i, f"gold of {i}") for i in wanted]

@@ -166,7 +166,9 @@ def test_a_missing_file_is_named(name: str) -> None:
 def test_an_unknown_suite_gets_the_names_that_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shipped = {"tiny": tmp_path / "tiny.yaml", "main": tmp_path / "main.yaml"}
     monkeypatch.setattr("w2s_bench.suite.built_in_suites", lambda: shipped)
-    with pytest.raises(UnknownNameError, match=r"unknown suite 'tinny'; did you mean tiny\? Known: main, tiny\. Or give") as e:
+    with pytest.raises(
+        UnknownNameError, match=r"unknown suite 'tinny'; did you mean tiny\? Known: main, tiny\. Or give"
+    ) as e:
         load_suite("tinny")
     assert e.value.exit_code == 2
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(SUITE), encoding="utf-8")

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import run_stage, toy_registry, toy_suite
 
+from support import run_stage, toy_registry, toy_suite
 from w2s_bench import trust
 from w2s_bench.errors import EvidenceError, TrustFunctionError
 from w2s_bench.evaluation import GRADES
@@ -226,7 +226,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Registr
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("W2S_TOY_BROKEN", ",".join(BROKEN))
         registry = toy_registry(patch)
-        yield toy_suite(tmp_path_factory.mktemp("models")), registry
+        yield toy_suite(tmp_path_factory.getbasetemp() / "toy-models"), registry
 
 
 def planned_cells(toy: tuple[Any, Registry], names: Sequence[str]) -> dict[str, Any]:
@@ -253,15 +253,16 @@ def test_a_track_decides_which_gold_reaches_a_trust_function(toy: tuple[Any, Reg
     assert "trust" not in {s.params["split"] for s in walk([scores["prompt_hash"]]) if s.name == "gold"}
 
 
-def test_broken_trust_functions_fail_alone_and_say_what_is_wrong(toy: tuple[Any, Registry], tmp_path: Path) -> None:
+def test_broken_trust_functions_fail_alone_and_say_what_is_wrong(
+    toy: tuple[Any, Registry], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     from support import run_inline
-
     from w2s_bench.executors import Done, Failed
     from w2s_bench.store import Store
 
     cells = planned_cells(toy, [*BROKEN, "prompt_hash", "privileged"])
     scores = {name: cell.stages[0].scores for name, cell in cells.items()}
-    outcomes = run_inline(list(scores.values()), Store(tmp_path), toy[1])
+    outcomes = run_inline(list(scores.values()), Store(tmp_path_factory.getbasetemp() / "toy-store"), toy[1])
     for name, said in BROKEN.items():
         failed = outcomes[scores[name].node]
         assert isinstance(failed, Failed)

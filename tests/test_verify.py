@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from w2s_bench.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef
 from w2s_bench.record import pack_bits
 from w2s_bench.verify import compare
