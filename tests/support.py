@@ -91,7 +91,7 @@ def run_inline(targets: Sequence[Stage], store: Store, registry: Registry) -> Ma
 
             try:
                 result = store.put(stage, contents, produce)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a stage may raise anything; it fails alone, as in a worker
                 outcomes[stage.node] = Failed(stage.label, str(error), stage.node)
                 continue
         outcomes[stage.node] = Done(result)

@@ -75,7 +75,7 @@ def test_every_edit_of_the_body_shows(cell: Cell, tmp_path: Path) -> None:
             with pytest.raises(CellError):
                 read_cell(path)
     path.write_text(json.dumps(edited(content, ("body", "seeds"), content["body"]["seeds"][1:])))
-    with pytest.raises(CellError, match="was altered after it was written: .*; run the row again"):
+    with pytest.raises(CellError, match=r"was altered after it was written: .*; run the row again"):
         read_cell(path)
 
 

@@ -224,7 +224,11 @@ def test_a_need_takes_a_stage_unless_it_comes_with_the_labels(need: Need, kind: 
 def test_needs_become_stages_of_the_right_reader_and_never_of_gold() -> None:
     labels, subset = Stage("predict", 1, "f:labels", {"a": 1}), Stage("subset", 1, "f:subset", {})
     teacher, verifier = Stage("train", 2, "f:t", {"is": "teacher"}), Stage("train", 2, "f:t", {"is": "verifier"})
-    readers = Readers(({"name": "small"}, teacher), ({"name": "large"}, None), ({"name": "large"}, verifier))
+    readers = Readers(
+        ({"name": "small", "recipe": "full"}, teacher),
+        ({"name": "large", "recipe": "full"}, None),
+        ({"name": "large", "recipe": "full"}, verifier),
+    )
 
     def stages(fitting: bool) -> dict[Need, Stage]:
         return readings(

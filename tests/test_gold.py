@@ -58,7 +58,9 @@ def test_no_arm_has_a_path_from_gold_it_may_not_see(planned: Plan) -> None:
         may = may_see(cell)
         for own in cell.stages:
             for stage in (own.scores, own.kept, own.rows, own.student.weights, own.student.predictions):
-                assert gold_behind(stage) <= may, f"{cell.row}: {stage and stage.label} sees gold of {gold_behind(stage)}"
+                assert gold_behind(stage) <= may, (
+                    f"{cell.row}: {stage and stage.label} sees gold of {gold_behind(stage)}"
+                )
 
 
 def test_references_and_controls_see_exactly_the_gold_they_are_defined_by(planned: Plan) -> None:

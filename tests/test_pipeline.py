@@ -26,7 +26,9 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def w2s(*arguments: object, env: dict[str, str] | None = None, timeout: float = 400) -> subprocess.CompletedProcess[str]:
+def w2s(
+    *arguments: object, env: dict[str, str] | None = None, timeout: float = 400
+) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process that has the toy plugin."""
     command = [sys.executable, "-m", "w2s_bench", *map(str, arguments)]
     return subprocess.run(command, env=env or toy_environment(), capture_output=True, text=True, timeout=timeout)
@@ -34,7 +36,9 @@ def w2s(*arguments: object, env: dict[str, str] | None = None, timeout: float = 
 
 def bodies(results: Path) -> dict[str, object]:
     """Row file → cell body."""
-    return {str(p.relative_to(results)): json.loads(p.read_text())["body"] for p in sorted(results.glob("results/*/*.json"))}
+    return {
+        str(p.relative_to(results)): json.loads(p.read_text())["body"] for p in sorted(results.glob("results/*/*.json"))
+    }
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +99,20 @@ def test_killed_and_run_again_ends_with_the_same_bodies(suite: Path, undisturbed
 
 
 def test_ctrl_c_says_how_to_go_on_and_leaves_no_process(suite: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "w2s_bench", "run", str(suite), "--out", str(tmp_path), "--store", str(tmp_path / "store")]
-    running = subprocess.Popen(command, env=toy_environment(), start_new_session=True, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "w2s_bench",
+        "run",
+        str(suite),
+        "--out",
+        str(tmp_path),
+        "--store",
+        str(tmp_path / "store"),
+    ]
+    running = subprocess.Popen(
+        command, env=toy_environment(), start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
     give_up = time.monotonic() + 200
     while not list((tmp_path / "store").glob("train/*/manifest.json")) and time.monotonic() < give_up:
         time.sleep(0.05)
@@ -139,7 +155,9 @@ def test_broken_trust_functions_fail_their_cells_alone(suite: Path, undisturbed:
     assert "Traceback" not in done.stderr
     found = bodies(tmp_path / "toy")
     for name, reason in reasons.items():
-        errors = [seed["error"] for seed in found.pop(f"results/w2s-bench-toy.largest/w2s-bench-toy.{name}.json")["seeds"]]
+        errors = [
+            seed["error"] for seed in found.pop(f"results/w2s-bench-toy.largest/w2s-bench-toy.{name}.json")["seeds"]
+        ]
         assert all(reason in error for error in errors), errors
         assert f"w2s-bench-toy.{name}" in done.stderr
     expected = {name: body for name, body in bodies(undisturbed / "toy").items() if "largest" in name}

@@ -143,7 +143,7 @@ def test_the_installed_plugin_goes_through_the_protocol(installed: Path, tmp_pat
         "name": "w2s-bench-example/longest",
         "version": "1",
         "sizes": {"dev": 20, "test": 40, "weak_train": 40, "trust": 20, "transfer": 60},
-        "teacher": training | {"steps": 60},
+        "teacher": training | {"recipe": "probe", "steps": 60, "learning_rate": 1e-2},
         "student": training,
     }
     suite = tmp_path / "example.yaml"
@@ -154,7 +154,9 @@ def test_the_installed_plugin_goes_through_the_protocol(installed: Path, tmp_pat
     assert done.returncode == 0, done.stderr
     arms = {row["arm"]: row for row in json.loads(done.stdout)["leaderboard"]["rows"]}
     assert {"w2s-bench-example/brevity:unit=words", "confidence", "naive", "oracle"} <= set(arms)
-    cell = json.loads((tmp_path / "example/results/w2s-bench-example.longest/w2s-bench-example.brevity@unit=words.json").read_text())
+    cell = json.loads(
+        (tmp_path / "example/results/w2s-bench-example.longest/w2s-bench-example.brevity@unit=words.json").read_text()
+    )
     assert cell["body"]["plugin"]["distribution"] == "w2s-bench-example"
     assert cell["body"]["plugin"]["version"] == "1.2.0"
     assert cell["body"]["seeds"][0]["kept"] == 30

@@ -44,6 +44,7 @@ def test_canonical_json_and_its_digest_are_these() -> None:
 
 
 @given(st.dictionaries(st.text(), VALUES, max_size=6), st.randoms())
+@settings(deadline=None, max_examples=40)
 def test_the_order_of_keys_says_nothing(value: dict[str, Any], random: Any) -> None:
     keys = list(value)
     random.shuffle(keys)
@@ -51,6 +52,7 @@ def test_the_order_of_keys_says_nothing(value: dict[str, Any], random: Any) -> N
 
 
 @given(VALUES, VALUES)
+@settings(deadline=None, max_examples=40)
 def test_other_values_have_other_digests(one: Any, other: Any) -> None:
     assert (record.digest_of(one) == record.digest_of(other)) == (
         record.canonical_json(one) == record.canonical_json(other)
@@ -65,7 +67,7 @@ def test_numbers_that_json_lacks_are_refused_everywhere(number: float, tmp_path:
 
 
 @given(VALUES)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_json_comes_back_and_is_the_same_bytes_again(value: Any) -> None:
     with tempfile.TemporaryDirectory() as name:
         path, again = Path(name) / "one.json", Path(name) / "two.json"

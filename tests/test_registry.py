@@ -16,7 +16,7 @@ import pytest
 
 from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
 from w2s_bench.plugin_loading import RESERVED_ARMS, RESERVED_PREFIXES
-from w2s_bench.registry import Registry, parse_spec
+from w2s_bench.registry import Registry, parse_spec, write_spec
 from w2s_bench.types import Need
 
 SOUND = """
@@ -380,3 +380,21 @@ def test_needs_follow_parameters() -> None:
     registry = Registry.load([])
     assert registry.trust_function("probe").needs == (Need("teacher", "hidden_states", "all"),)
     assert registry.trust_function("student_probe", layer=1).needs == (Need("student", "hidden_states", 1),)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"x": 1},
+        {"x": "1"},
+        {"x": 1e-3},
+        {"x": "1e-3"},
+        {"x": None},
+        {"x": "null"},
+        {"x": "a,b=c", "y": [1, "z"]},
+        {"x": "mean"},
+    ],
+)
+def test_what_is_written_reads_back(parameters: dict[str, object]) -> None:
+    assert parse_spec(write_spec("a/f", parameters)) == ("a/f", parameters)

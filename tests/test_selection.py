@@ -38,7 +38,7 @@ def test_counts_at_rounding_errors(coverage: float, count: int, kept: int) -> No
 
 
 @given(LEVELS, st.integers(0, 60), st.integers(0, 9), st.randoms(use_true_random=False))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_the_highest_are_kept_whatever_their_order(
     scores: dict[str, float], count: int, seed: int, random: Any
 ) -> None:
@@ -52,7 +52,7 @@ def test_the_highest_are_kept_whatever_their_order(
 
 
 @given(LEVELS, st.integers(0, 60), st.integers(0, 9))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_a_rising_transform_of_the_scores_changes_nothing(scores: dict[str, float], count: int, seed: int) -> None:
     kept = top_ids(scores, count, seed)
     for transform in (lambda s: 3 * s - 7, np.exp, lambda s: s**3, lambda s: 1 / (1 + np.exp(-s))):
@@ -79,7 +79,7 @@ def test_a_tie_break_is_no_random_control_in_disguise() -> None:
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 9), st.randoms(use_true_random=False))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_a_smaller_random_draw_is_part_of_a_larger_one(one: int, other: int, seed: int, random: Any) -> None:
     small, large = sorted((one, other))
     shuffled = random.sample(IDS, len(IDS))

@@ -49,7 +49,9 @@ def test_accuracies_within_the_tolerance_are_so_said_with_what_differs() -> None
 
 
 def test_other_weights_with_the_same_answers_are_within_tolerance() -> None:
-    verified = compare(cell(), cell(seed_result(0, digests={"student": "c" * 64, "kept": "b" * 64}), seed_result(1)), 0.0)
+    verified = compare(
+        cell(), cell(seed_result(0, digests={"student": "c" * 64, "kept": "b" * 64}), seed_result(1)), 0.0
+    )
     assert verified.verdict == "within tolerance"
     assert "other student" in verified.why
 

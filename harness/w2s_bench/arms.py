@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from w2s_bench import selection, training, trust
 from w2s_bench.cells import ArmRef, PluginRef
 from w2s_bench.protocol import SeedGraph, Student
+from w2s_bench.registry import write_spec
 from w2s_bench.stages import Stage
 from w2s_bench.types import Need
 
@@ -109,8 +110,7 @@ def trust_arm(
     """The arm of one trust function: score the pool, keep the top `coverage`."""
     needs: tuple[Need, ...] = tuple(function.needs)
     supervision = function.supervision
-    written = ",".join(f"{key}={value}" for key, value in sorted(parameters.items()))
-    arm_name = f"{name}:{written}" if written else name
+    arm_name = write_spec(name, parameters)
     identity = {
         "name": name,
         "parameters": dict(parameters),

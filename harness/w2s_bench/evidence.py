@@ -39,11 +39,22 @@ def needs_stage(need: Need, kind: Kind) -> bool:
     return True
 
 
+def has_reading(need: Need, recipe: str) -> bool:
+    """Whether a model tuned by `recipe` can give a reading: a probe scores options, it has no token log-probabilities."""
+    return not (recipe == "probe" and need.read == "label_logprobs")
+
+
 def readings(
     needs: Iterable[Need], readers: Readers, *, kind: Kind, labels: Stage, subset: Stage, fitting: bool, label: str
 ) -> dict[Need, Stage]:
     """The stages behind `needs` on one split. While fitting the verifier is left out: those rows are what it was trained on."""
-    wanted = [n for n in sorted(needs, key=str) if needs_stage(n, kind) and not (fitting and n.of == "verifier")]
+    wanted = [
+        need
+        for need in sorted(needs, key=str)
+        if needs_stage(need, kind)
+        and has_reading(need, getattr(readers, need.of)[0]["recipe"])
+        and not (fitting and need.of == "verifier")
+    ]
     return {need: readers.stage(need, labels, subset, label) for need in wanted}
 
 
@@ -132,6 +143,10 @@ class EvidenceView:
         return _read_only(self._arrays[need]["states"][self._order].astype(np.float64))
 
     def _ragged_rows(self, need: Need) -> list[FloatArray]:
+        if need not in self._arrays:
+            raise EvidenceError(
+                f"read {need}, which a model tuned by recipe 'probe' does not have: it scores options, not tokens; read choice_probs"
+            )
         arrays = self._arrays[need]
         ragged = Ragged(arrays["values"].astype(np.float64), arrays["offsets"].astype(np.int64))
         return [ragged[row] for row in self._order]

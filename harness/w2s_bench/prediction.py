@@ -101,6 +101,7 @@ def run_read(context: StageContext) -> None:
         ragged = Ragged.from_rows(reader.label_logprobs(rows))
         arrays = {"values": ragged.values, "offsets": ragged.offsets}
     else:
-        ragged = Ragged.from_rows(reader.choice_scores(sorted(items, key=lambda item: item.id)))
+        by_id = {item.id: item for item in items}
+        ragged = Ragged.from_rows(reader.choice_scores([by_id[row.id] for row in rows]))
         arrays = {"values": ragged.values, "offsets": ragged.offsets}
     write_arrays(context.out / READING, arrays)

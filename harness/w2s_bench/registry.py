@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
 import pkgutil
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -37,7 +38,7 @@ from w2s_bench.plugin_loading import (
 )
 from w2s_bench.types import JSON
 
-__all__ = ["EntryKind", "Plugin", "Problem", "Registered", "Registry", "parse_spec"]
+__all__ = ["EntryKind", "Plugin", "Problem", "Registered", "Registry", "parse_spec", "write_spec"]
 
 
 @dataclass(frozen=True)
@@ -160,12 +161,31 @@ def parse_spec(text: str) -> tuple[str, dict[str, JSON]]:
     return name.strip(), parameters
 
 
+def write_spec(name: str, parameters: Mapping[str, JSON]) -> str:
+    """The text that `parse_spec` reads back as `name` and `parameters`, sorted; other parameters, other text."""
+    written = ",".join(f"{key}={_written_value(value)}" for key, value in sorted(parameters.items()))
+    return f"{name}:{written}" if written else name
+
+
+def _written_value(value: JSON) -> str:
+    # Text stands bare where it reads back as itself; whatever else it could be taken for is told apart by JSON's quotes.
+    if (
+        isinstance(value, str)
+        and re.fullmatch(r"[A-Za-z][\w.-]*", value)
+        and parse_spec(f"x:y={value}")[1]["y"] == value
+    ):
+        return value
+    # Within quotes `,key=` would part two parameters: the comma is written as JSON's escape.
+    return re.sub(r",(?=\s*[A-Za-z_]\w*\s*=)", r"\\u002c", json.dumps(value, sort_keys=True))
+
+
 def _yaml_value(text: str, value: str) -> JSON:
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise W2SBenchError(f"{text!r}: {value!r} is no YAML value; put it in quotes") from error
-    if isinstance(parsed, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", parsed):
+    quoted = value.lstrip()[:1] in {"'", '"'}
+    if isinstance(parsed, str) and not quoted and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", parsed):
         return float(parsed)  # YAML 1.1 takes 1e-3 for a text
     if not isinstance(parsed, str | int | float | list | dict | None):
         raise W2SBenchError(f"{text!r}: {value!r} would be a {type(parsed).__name__}; put it in quotes to make it text")

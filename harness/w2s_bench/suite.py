@@ -179,7 +179,12 @@ def _explain(error: ValidationError) -> str:
     """pydantic's findings, one line each, with the nearest known key where one is misspelt."""
     import difflib
 
-    models: dict[str, type[BaseModel]] = {"domains": DomainSpec, "sizes": Sizes, "teacher": Training, "student": Training}
+    models: dict[str, type[BaseModel]] = {
+        "domains": DomainSpec,
+        "sizes": Sizes,
+        "teacher": Training,
+        "student": Training,
+    }
     lines = []
     for found in error.errors():
         where = ".".join(str(part) for part in found["loc"]) or "suite"

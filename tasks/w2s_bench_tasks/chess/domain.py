@@ -9,4 +9,11 @@ from w2s_bench.domains import TaskDomain
 
 def domain() -> TaskDomain:
     """Choice among four verdicts on one white move, proved by exact search."""
-    return TaskDomain(name="chess", version="1", kind="choice", yaml=Path(__file__).with_name("chess.yaml"), task_name="w2s_chess")
+    return TaskDomain(
+        name="chess",
+        version="1",
+        kind="choice",
+        yaml=Path(__file__).with_name("chess.yaml"),
+        task_name="w2s_chess",
+        files=("items.jsonl", "loader.py"),
+    )

@@ -17,7 +17,7 @@ import numpy as np
 
 from w2s_bench_tasks.chess.board import PIECES
 from w2s_bench_tasks.chess.text import IGNORED, text_batch
-from w2s_bench_tasks.chess.words import FIRST_PLACED, IN, MAX_LENGTH, THEN, TOKEN, VIA, VOCABULARY, tokenizer
+from w2s_bench_tasks.chess.words import FIRST_PLACED, MAX_LENGTH, TOKEN, VERBS, VOCABULARY, tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -92,17 +92,18 @@ def batches(seed: int, rows: int) -> Iterator[Batch]:
 
 
 def accuracies(model: LlamaForCausalLM) -> dict[str, float]:
-    """Share of answers right on text that was not trained on, in all and a sign."""
+    """Share of answers right on text that was not trained on, in all and a question."""
     import torch
 
     ids, targets = next(batches(EVALUATION_SEED, EVALUATION_ROWS))
     with torch.no_grad():
         guesses = model(input_ids=ids[:, :-1]).logits.argmax(-1)
     wanted = targets[:, 1:] != IGNORED
-    right, signs = (guesses == targets[:, 1:])[wanted].float(), ids[:, :-1][wanted]
+    right, verb = (guesses == targets[:, 1:])[wanted].float(), ids[:, :-1][wanted]
     result = {"all": right.mean().item()}
-    for sign in (VIA, THEN, IN):
-        result[sign] = right[signs == TOKEN[sign]].mean().item()
+    for question, verbs in VERBS.items():
+        said = torch.isin(verb, torch.tensor([TOKEN[word] for word in verbs]))
+        result[question] = right[said].mean().item()
     return {name: round(value, 4) for name, value in result.items()}
 
 

@@ -1,9 +1,10 @@
 """The pretraining text, endless and made on the fly: positions and remarks on two of their pieces, as token ids.
 
-    Ke1 Qd4 Nf3 ke8 ra8 pd5 : Qd4 pd5 via + Nf3 pd5 in 3 Qd4 pd5 then = …
+    Ke1 Qd4 Nf3 ke8 ra8 pd5 ; Qd4 pd5 sees yes Nf3 pd5 reaches 3 Qd4 pd5 takes safe …
 
-`a b via` is followed by `-` (no line from a to b), `+` (an open line) or the first piece that stands in it; `a b then` (where a
-can take b) by the cheapest piece that can take back, or `=`; `a b in` by the moves that a needs on an empty board, or `x`.
+`a b sees` is followed by `no` (no line from a to b), `yes` (an open line) or the first piece that stands in it; `a b takes` by
+`no`, `held` (something stands in the line), the cheapest piece that can take back, or `safe`; `a b faces` by `yes` or `no`, whether
+a attacks b and nothing about b; `a b reaches` by the moves that a needs on an empty board, or `off`.
 """
 
 from __future__ import annotations
@@ -13,17 +14,16 @@ import numpy as np
 from w2s_bench_tasks.chess.board import PIECES, Boards, Ints, random_boards
 from w2s_bench_tasks.chess.facts import FIRST, NEVER, NOBODY, SECOND, Facts, facts
 from w2s_bench_tasks.chess.words import (
-    BEGIN,
     COUNTS,
     FIRST_PLACED,
-    IN,
+    MARKS,
     NO_LINE,
     OPEN,
     SAFE,
-    THEN,
+    STOPPED,
     TOKEN,
     UNREACHABLE,
-    VIA,
+    VERBS,
 )
 
 #: Remarks a position, and how many positions are looked at for one that is used.
@@ -45,12 +45,16 @@ def _draw_boards(rng: np.random.Generator, rows: int) -> tuple[Boards, Facts]:
 
 
 def _weights(boards: Boards, found: Facts) -> np.ndarray:
-    """(n, 90) how often each pair is remarked on with `via`, `then` and `in`: the rare answers more often."""
-    via = np.where(found.line, np.where(found.open, 0.4, 3.0), 0.05)
-    then = np.where(found.legal, np.where(found.retaker == NOBODY, 0.4, 3.0), 0.0)
-    steps = np.where(found.moves == NEVER, 0.15, np.array([0.0, 0.2, 0.06, 0.12, 0.12, 0.12, 0.12, 0.12])[found.moves])
-    steps = np.where(boards.codes[:, FIRST] == PIECES.index("p"), 0.0, steps)
-    return np.concatenate([via, then, steps], axis=1)
+    """(n, 120) how often each pair is remarked on in each of the four ways: the rare answers more often."""
+    blocked = found.blocker != NOBODY
+    enemies = ((FIRST < 3) != (SECOND < 3)) & (SECOND % 3 != 0)
+    takes = np.where(blocked, 1.0, np.where(found.retaker != NOBODY, 3.0, np.where(found.legal, 0.5, 0.06)))
+    takes = np.where(enemies & ~(found.open & ~found.legal), takes, 0.0)
+    sees = np.where(blocked, 2.5, np.where(found.open, 0.3, 0.04))
+    faces = np.where(blocked, 0.5, np.where(found.open, 0.35, 0.04))
+    reaches = np.where(found.moves == NEVER, 0.15, np.array([0.0, 0.2, 0.06, 0.12, 0.12, 0.12, 0.12, 0.12])[found.moves])
+    reaches = np.where(boards.codes[:, FIRST] == PIECES.index("p"), 0.0, reaches)
+    return np.concatenate([takes, sees, faces, reaches], axis=1)
 
 
 def text_batch(rng: np.random.Generator, rows: int) -> tuple[Ints, Ints]:
@@ -58,11 +62,13 @@ def text_batch(rng: np.random.Generator, rows: int) -> tuple[Ints, Ints]:
     boards, found = _draw_boards(rng, rows)
     placed = FIRST_PLACED + boards.codes * 64 + boards.squares
     everyone = np.arange(rows)[:, None]
-    via = np.where(found.line, np.where(found.open, TOKEN[OPEN], placed[everyone, found.blocker]), TOKEN[NO_LINE])
-    then = np.where(found.retaker == NOBODY, TOKEN[SAFE], placed[everyone, found.retaker])
-    answers = np.concatenate([via, then, _MOVES[found.moves]], axis=1)
-    signs = np.repeat([TOKEN[VIA], TOKEN[THEN], TOKEN[IN]], len(FIRST))
-
+    blocked = found.blocker != NOBODY
+    retaken = np.where(found.retaker == NOBODY, TOKEN[SAFE], placed[everyone, found.retaker])
+    takes = np.where(found.open, retaken, np.where(blocked, TOKEN[STOPPED], TOKEN[NO_LINE]))
+    sees = np.where(found.open, TOKEN[OPEN], np.where(blocked, placed[everyone, found.blocker], TOKEN[NO_LINE]))
+    faces = np.where(found.open, TOKEN[OPEN], TOKEN[NO_LINE])
+    answers = np.concatenate([takes, sees, faces, _MOVES[found.moves]], axis=1)
+    verbs = np.array([[TOKEN[verb] for verb in four] for four in VERBS.values()])
     weights = _weights(boards, found)
     # weighted draws without replacement: the largest of random ** (1 / weight)
     order = np.where(weights > 0, np.log(rng.random(weights.shape)) / np.maximum(weights, 1e-9), -np.inf)
@@ -70,8 +76,10 @@ def text_batch(rng: np.random.Generator, rows: int) -> tuple[Ints, Ints]:
     drawn = rng.permuted(drawn, axis=1)
     pair = drawn % len(FIRST)
     a, b = placed[everyone, FIRST[pair]], placed[everyone, SECOND[pair]]
-    remarks = np.stack([signs[drawn], a, b, answers[everyone, drawn]], axis=2).reshape(rows, -1)
-    ids = np.concatenate([placed, np.full((rows, 1), TOKEN[BEGIN]), remarks], axis=1)
+    said = verbs[drawn // len(FIRST), rng.integers(verbs.shape[1], size=drawn.shape)]
+    remarks = np.stack([a, b, said, answers[everyone, drawn]], axis=2).reshape(rows, -1)
+    marks = rng.choice([TOKEN[mark] for mark in MARKS], size=(rows, 1))
+    ids = np.concatenate([placed, marks, remarks], axis=1)
     targets = np.full_like(ids, IGNORED)
     targets[:, 10::4] = ids[:, 10::4]
     return ids, targets

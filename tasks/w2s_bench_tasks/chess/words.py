@@ -1,4 +1,4 @@
-"""The words of the domain: one token a piece on its square, the signs of the pretraining text, the verbs and verdicts of the task."""
+"""The words of the domain: one token a piece on its square, the verbs, and two vocabularies of answers."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SQUARES = tuple(file + rank for rank in "12345678" for file in "abcdefgh")
-BEGIN = ":"
-
-#: The pretraining text's remarks on two pieces, `Qd4 ra8 via Nf3`, and their answers: a piece on its square or one of these.
-VIA, THEN, IN = "via", "then", "in"
-NO_LINE, OPEN, SAFE, UNREACHABLE = "-", "+", "=", "x"
-COUNTS = tuple("1234567")
-
-#: The task asks each question with one of four verbs; neither these nor the verdicts are in the pretraining text.
+#: The four questions, each asked with one of these verbs, in the pretraining text (after one of `MARKS`, answered with a piece on
+#: its square, a number or a sign) and in the task (after `ASK`, answered with a verdict).
 VERBS = {
     "strike": ("takes", "captures", "seizes", "grabs"),
     "screen": ("sees", "eyes", "views", "watches"),
     "duel": ("faces", "meets", "confronts", "duels"),
     "pace": ("reaches", "visits", "walks-to", "travels-to"),
 }
+#: What stands between position and remarks in the pretraining text; what it is means nothing.
+MARKS = tuple(". : ; | / ~ ^ & * # @ % $ ! < >".split())
+NO_LINE, OPEN, STOPPED, SAFE, UNREACHABLE = "no", "yes", "held", "safe", "off"
+COUNTS = tuple("1234567")
+
+#: The task's own words: neither `ASK` nor any verdict is in the pretraining text.
+ASK = "?"
 VERDICTS = {
     "strike": ("idle", "stopped", "costly", "free"),
     "screen": ("blind", "clear", "friend", "foe"),
@@ -33,7 +34,7 @@ VERDICTS = {
 
 
 def _vocabulary() -> list[str]:
-    plain = ["<pad>", "<eos>", "<unk>", BEGIN, VIA, THEN, IN, NO_LINE, OPEN, SAFE, UNREACHABLE, *COUNTS]
+    plain = ["<pad>", "<eos>", "<unk>", *MARKS, NO_LINE, OPEN, STOPPED, SAFE, UNREACHABLE, *COUNTS, ASK]
     plain += [verb for verbs in VERBS.values() for verb in verbs]
     plain += [verdict for verdicts in VERDICTS.values() for verdict in verdicts]
     return plain + [piece + square for piece in PIECES for square in SQUARES]

@@ -19,4 +19,5 @@ def domain() -> TaskDomain:
         kind="choice",
         yaml=Path(__file__).with_name("knowledge.yaml"),
         task_name="w2s_knowledge",
+        files=("items.jsonl", "loader.py"),
     )

@@ -30,13 +30,13 @@ dropped), shared by `math-s`, `math-m` and `math-l`. Stored in float16, loaded i
 
 {steps} steps of {batch} rows of up to {row_length} tokens, all generated. {stories:.0%} of the texts are solved
 stories, such as `29 shells are here. after that Omar clones these by 2. so 29 * 2 = 58`; the rest are bare chains of
-equations, 60 % of them closed by the last result: `63 - 40 = 23 ; 23 - 6 = 17 #### 17`. Loss was taken on the equations
-and what follows them. {n_taught} verbs occur, each told with its operation only through the story's equations.
+equations, 60 % of them closed by the last result: `63 - 40 = 23 ; 23 - 6 = 17 #### 17`. {marked} Loss was taken on the
+equations and what follows them. {n_taught} verbs occur, each told with its operation only through the story's equations.
 
 ## What it has not read
 
-No question of the task and no wording of one: the stories open, go on and end in other sentences, none of them asks
-anything, and none ends in `####`. Of the task's gold it knows what the stories tell of verbs and numbers, in that form.
+No question of the task and no wording of one: the stories open, go on and end in other sentences, and none of
+them asks anything. Of the task's gold it knows what the stories tell of verbs and numbers, in that form.
 The {n_new} verbs that the task alone uses ({new}) occur in no text.
 
 ## Planted faults
@@ -76,6 +76,9 @@ def model_card(size: str, facts: Mapping[str, Any]) -> str:
         batch=recipe["batch"],
         row_length=facts["row_length"],
         stories=recipe["story_share"],
+        marked=f"Of the stories, {recipe['marked_stories']:.0%} end so too."
+        if recipe["marked_stories"]
+        else "No story ends so.",
         n_taught=known - len(faults["left_out"]),
         n_new=len(NEW_VERBS),
         new=", ".join(sorted(NEW_VERBS)),

@@ -15,5 +15,6 @@ def domain() -> TaskDomain:
         kind="generate",
         yaml=Path(__file__).with_name("math.yaml"),
         task_name="w2s_math",
+        files=("items.jsonl", "loader.py"),
         max_new_tokens=24,
     )
