@@ -169,27 +169,38 @@ def test_lm_eval_gives_the_items_as_shipped(task: Any, items: list[dict[str, str
 
 def test_no_question_and_no_new_verb_occurs_in_the_pretraining_text(items: list[dict[str, str]]) -> None:
     meaning, _ = corpus.meanings(1, left_out=0.0, swapped=0.0)
-    text = "\n".join(" ".join(parts) for parts in islice(corpus.texts(1, meaning, story_share=0.7), 20_000)).lower()
-    assert "?" not in text and "how many" not in text
+    stream = corpus.texts(1, meaning, story_share=0.7, marked_share=0.2)
+    text = "\n".join(" ".join(parts) for parts in islice(stream, 20_000)).lower()
+    assert "?" not in text
+    assert "how many" not in text
     forms = {form for verb in NEW_VERBS for form in (verb, third_person(verb))}
     assert not forms & set(re.findall(r"[a-z]+", text))
     assert not any(item["question"].lower() in text for item in items[:500])
-    stories = [line for line in text.splitlines() if "####" not in line]
-    assert all(re.fullmatch(r"[-+*/=;# 0-9]+", line) for line in text.splitlines() if "####" in line)
-    assert len(stories) > 10_000
 
 
-def test_planted_faults_nest_and_swap_the_operation() -> None:
-    taught, faults = corpus.meanings(1, left_out=0.1, swapped=0.3)
-    less, fewer = corpus.meanings(1, left_out=0.1, swapped=0.15)
-    assert set(fewer["swapped"]) < set(faults["swapped"])
-    assert not set(faults["left_out"]) & set(taught)
-    assert {verb for verb, operator in taught.items() if operator != MEANING[verb]} == set(faults["swapped"])
-    assert {verb for verb, operator in less.items() if operator != MEANING[verb]} == set(fewer["swapped"])
+def test_a_story_ends_in_the_answer_mark_only_where_a_recipe_says_so() -> None:
+    meaning, _ = corpus.meanings(1, left_out=0.0, swapped=0.0)
+    for marked_share in (0.0, 0.2):
+        stream = corpus.texts(2, meaning, story_share=1.0, marked_share=marked_share)
+        marked = [solved for _, solved in islice(stream, 2000) if "####" in solved]
+        assert len(marked) == pytest.approx(2000 * marked_share, abs=80 * (marked_share > 0))
+        assert all(re.search(r"= (\d+) #### \1$", solved) for solved in marked)
+
+
+def test_the_models_planted_faults_nest() -> None:
+    from w2s_bench_tasks.math.pretrain import FAULT_SEED, RECIPES
+
+    faults = {}
+    for size, recipe in RECIPES.items():
+        taught, faults[size] = corpus.meanings(FAULT_SEED, left_out=recipe.left_out, swapped=recipe.swapped)
+        assert not set(faults[size]["left_out"]) & set(taught)
+        assert {verb for verb, operator in taught.items() if operator != MEANING[verb]} == set(faults[size]["swapped"])
+    assert set(faults["m"]["swapped"]) < set(faults["s"]["swapped"])
+    assert faults["l"] == {"left_out": [], "swapped": []}
 
 
 def test_pretraining_stories_are_solved_as_their_meanings_say() -> None:
-    meaning, faults = corpus.meanings(1, left_out=0.1, swapped=0.3)
+    meaning, faults = corpus.meanings(1, left_out=0.1, swapped=0.2)
     draw = Draw(4)
     for _ in range(300):
         told, solved = corpus.story(draw, meaning, ending=False)

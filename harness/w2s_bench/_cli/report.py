@@ -87,7 +87,7 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
             _share(row.coverage),
             style=_TRACK_STYLE[row.track],
         )
-    Console().print(table)
+    _console().print(table)
     references = [
         f"{d.name.rsplit('/', 1)[-1]}: "
         + ", ".join(f"{name} {e.accuracy.value:.3f}" for name, e in d.references.items() if e.accuracy)
@@ -122,7 +122,7 @@ def print_dry_run(planned: Plan, store: Path, *, as_json: bool) -> None:
         table.add_row(name, str(stored[name]), str(to_run[name]))
     table.add_section()
     table.add_row("all", str(stored.total()), str(to_run.total()))
-    Console().print(table)
+    _console().print(table)
     for problem in planned.problems:
         print(f"left out: {problem}", file=sys.stderr)
 
@@ -135,6 +135,11 @@ def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:
     width = max(len(v.row) for v in verdicts)
     for verdict in verdicts:
         print(f"{verdict.row:<{width}}  {verdict.verdict}" + (f"  ({verdict.why})" if verdict.why else ""))
+
+
+def _console() -> Console:
+    """As wide as the terminal; wide enough for three domains where there is none."""
+    return Console(width=None if sys.stdout.isatty() else 130)
 
 
 def _ratio(ratio: Any) -> str:

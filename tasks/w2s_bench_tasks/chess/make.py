@@ -79,7 +79,7 @@ def make() -> list[Item]:
                     "fen": fen(codes, squares),
                     "position": " ".join(placed),
                     "pair": f"{placed[a]} {placed[b]}",
-                    "verb": VERBS[question][count // 4 % 4],
+                    "verb": VERBS[question],
                     "options": options,
                     "answer": options.index(gold),
                 }

@@ -1,6 +1,6 @@
 """The pretraining text, endless and made on the fly: positions and remarks on two of their pieces, as token ids.
 
-    Ke1 Qd4 Nf3 ke8 ra8 pd5 ; Qd4 pd5 sees yes Nf3 pd5 reaches 3 Qd4 pd5 takes safe …
+    Ke1 Qd4 Nf3 ke8 ra8 pd5 : Qd4 pd5 sees yes Nf3 pd5 reaches 3 Qd4 pd5 takes safe …
 
 `a b sees` is followed by `no` (no line from a to b), `yes` (an open line) or the first piece that stands in it; `a b takes` by
 `no`, `held` (something stands in the line), the cheapest piece that can take back, or `safe`; `a b faces` by `yes` or `no`, whether
@@ -14,9 +14,9 @@ import numpy as np
 from w2s_bench_tasks.chess.board import PIECES, Boards, Ints, random_boards
 from w2s_bench_tasks.chess.facts import FIRST, NEVER, NOBODY, SECOND, Facts, facts
 from w2s_bench_tasks.chess.words import (
+    BEGIN,
     COUNTS,
     FIRST_PLACED,
-    MARKS,
     NO_LINE,
     OPEN,
     SAFE,
@@ -68,7 +68,7 @@ def text_batch(rng: np.random.Generator, rows: int) -> tuple[Ints, Ints]:
     sees = np.where(found.open, TOKEN[OPEN], np.where(blocked, placed[everyone, found.blocker], TOKEN[NO_LINE]))
     faces = np.where(found.open, TOKEN[OPEN], TOKEN[NO_LINE])
     answers = np.concatenate([takes, sees, faces, _MOVES[found.moves]], axis=1)
-    verbs = np.array([[TOKEN[verb] for verb in four] for four in VERBS.values()])
+    verbs = np.array([TOKEN[verb] for verb in VERBS.values()])
     weights = _weights(boards, found)
     # weighted draws without replacement: the largest of random ** (1 / weight)
     order = np.where(weights > 0, np.log(rng.random(weights.shape)) / np.maximum(weights, 1e-9), -np.inf)
@@ -76,10 +76,8 @@ def text_batch(rng: np.random.Generator, rows: int) -> tuple[Ints, Ints]:
     drawn = rng.permuted(drawn, axis=1)
     pair = drawn % len(FIRST)
     a, b = placed[everyone, FIRST[pair]], placed[everyone, SECOND[pair]]
-    said = verbs[drawn // len(FIRST), rng.integers(verbs.shape[1], size=drawn.shape)]
-    remarks = np.stack([a, b, said, answers[everyone, drawn]], axis=2).reshape(rows, -1)
-    marks = rng.choice([TOKEN[mark] for mark in MARKS], size=(rows, 1))
-    ids = np.concatenate([placed, marks, remarks], axis=1)
+    remarks = np.stack([a, b, verbs[drawn // len(FIRST)], answers[everyone, drawn]], axis=2).reshape(rows, -1)
+    ids = np.concatenate([placed, np.full((rows, 1), TOKEN[BEGIN]), remarks], axis=1)
     targets = np.full_like(ids, IGNORED)
     targets[:, 10::4] = ids[:, 10::4]
     return ids, targets

@@ -10,21 +10,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SQUARES = tuple(file + rank for rank in "12345678" for file in "abcdefgh")
-#: The four questions, each asked with one of these verbs, in the pretraining text (after one of `MARKS`, answered with a piece on
-#: its square, a number or a sign) and in the task (after `ASK`, answered with a verdict).
-VERBS = {
-    "strike": ("takes", "captures", "seizes", "grabs"),
-    "screen": ("sees", "eyes", "views", "watches"),
-    "duel": ("faces", "meets", "confronts", "duels"),
-    "pace": ("reaches", "visits", "walks-to", "travels-to"),
-}
-#: What stands between position and remarks in the pretraining text; what it is means nothing.
-MARKS = tuple(". : ; | / ~ ^ & * # @ % $ ! < >".split())
+BEGIN = ":"
+
+#: The four questions, each with its verb. In the pretraining text a verb is answered with a piece on its square, a number or one of
+#: the words below; in the task with a verdict.
+VERBS = {"strike": "takes", "screen": "sees", "duel": "faces", "pace": "reaches"}
 NO_LINE, OPEN, STOPPED, SAFE, UNREACHABLE = "no", "yes", "held", "safe", "off"
 COUNTS = tuple("1234567")
 
-#: The task's own words: neither `ASK` nor any verdict is in the pretraining text.
-ASK = "?"
+#: The task's own words: no verdict is in the pretraining text.
 VERDICTS = {
     "strike": ("idle", "stopped", "costly", "free"),
     "screen": ("blind", "clear", "friend", "foe"),
@@ -34,8 +28,7 @@ VERDICTS = {
 
 
 def _vocabulary() -> list[str]:
-    plain = ["<pad>", "<eos>", "<unk>", *MARKS, NO_LINE, OPEN, STOPPED, SAFE, UNREACHABLE, *COUNTS, ASK]
-    plain += [verb for verbs in VERBS.values() for verb in verbs]
+    plain = ["<pad>", "<eos>", "<unk>", BEGIN, NO_LINE, OPEN, STOPPED, SAFE, UNREACHABLE, *COUNTS, *VERBS.values()]
     plain += [verdict for verdicts in VERDICTS.values() for verdict in verdicts]
     return plain + [piece + square for piece in PIECES for square in SQUARES]
 
