@@ -19,7 +19,7 @@ from w2s_bench.pipeline import Plan, plan
 from w2s_bench.protocol import SeedGraph
 from w2s_bench.record import digest_of, read_json, read_records, read_rows, unpack_bits
 from w2s_bench.selection import SCORES
-from w2s_bench.splits import ANSWERS, ITEMS
+from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.stages import Stage, walk
 from w2s_bench.store import Store
 from w2s_bench.types import Answer, Item, Prediction

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from support import run_stage, toy_registry
-from w2s_bench import evaluation, splits
+from w2s_bench import evaluation, items
 from w2s_bench.errors import PluginError
 from w2s_bench.evaluation import domain_params, read_grades
 from w2s_bench.prediction import PREDICTIONS, choose
 from w2s_bench.record import read_records, write_records
 from w2s_bench.registry import Registry
-from w2s_bench.splits import ANSWERS, ITEMS
+from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.types import Answer, Item, Prediction
 
 
@@ -35,8 +35,8 @@ def domains(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> dic
         folder = tmp_path_factory.mktemp(name)
         domain = registry.domain(f"w2s-bench-toy/{name}")
         params = {"domain": domain_params(f"w2s-bench-toy/{name}", domain, {})}
-        run_stage(splits.build_items, folder / "items", params, registry=registry)
-        run_stage(splits.build_answers, folder / "gold", params, registry=registry)
+        run_stage(items.build_items, folder / "items", params, registry=registry)
+        run_stage(items.build_answers, folder / "gold", params, registry=registry)
         answers = read_records(folder / "gold" / ANSWERS, Answer)
         write_records(folder / "gold" / ANSWERS, answers[::-1])
         made[name] = SimpleNamespace(
@@ -177,7 +177,7 @@ def test_a_metric_that_is_not_right_or_wrong_is_refused(
 ) -> None:
     made = SimpleNamespace(params={"domain": {"name": "made", "parameters": {}}}, gold=tmp_path / "gold")
     made.gold.mkdir()
-    write_records(made.gold / ANSWERS, [Answer("1", {}, " a", 0)])
+    write_records(made.gold / ANSWERS, [Answer("1", {}, " a", 0, "")])
     prediction = Prediction("1", " a", " a", False, 0, (0.0, -1.0))
     with pytest.raises(PluginError, match=said):
         grades(made, [prediction], tmp_path, fake(kind, metrics, listed))
@@ -187,6 +187,6 @@ def test_a_metric_that_is_not_right_or_wrong_is_refused(
 def test_one_is_right_in_every_type_that_tasks_give(value: Any, tmp_path: Path) -> None:
     made = SimpleNamespace(params={"domain": {"name": "made", "parameters": {}}}, gold=tmp_path / "gold")
     made.gold.mkdir()
-    write_records(made.gold / ANSWERS, [Answer("1", {}, " a", 0)])
+    write_records(made.gold / ANSWERS, [Answer("1", {}, " a", 0, "")])
     prediction = Prediction("1", " a", " a", False, 0, (0.0, -1.0))
     assert grades(made, [prediction], tmp_path, fake("choice", {"acc": value}, {})) == {"1": True}

@@ -14,7 +14,7 @@ from w2s_bench.errors import PluginError
 from w2s_bench.evaluation import GRADES, domain_params, run_grade
 from w2s_bench.prediction import PREDICTIONS, run_predict
 from w2s_bench.record import read_json, read_records
-from w2s_bench.splits import ANSWERS, ITEMS, build_answers, build_items
+from w2s_bench.items import ANSWERS, ITEMS, build_answers, build_items
 from w2s_bench.stages import StageContext
 from w2s_bench.types import Answer, Item, Kind, Prediction
 
@@ -112,7 +112,7 @@ class Protocol:
     def ask(self, source: Any) -> Protocol:
         """Replaces the labels and grades by those of this model."""
         self.registry.model = lambda name: source
-        model = {"name": source.name, "fingerprint": source.fingerprint(), "recipe": "full", "lora_rank": 8}
+        model = {"name": source.name, "fingerprint": source.fingerprint(), "recipe": "full", "lora_rank": 8, "device": "cpu"}
         self.stage("labels", run_predict, {"model": model, "max_new_tokens": self.limit}, subset="items")
         self.stage("grades", run_grade, {"domain": self.domain}, predictions="labels", gold="answers")
         return self
@@ -257,6 +257,7 @@ def test_digits_as_options_are_read_as_lm_eval_reads_them(tmp_path: Path) -> Non
 
 def test_a_generated_answer_named_by_its_option_trains_on_the_option(tmp_path: Path) -> None:
     text = GENERATE.replace("doc_to_target: answer", "doc_to_target: gold\ndoc_to_choice: options")
+    text += "generation_kwargs: {until: [], do_sample: false, max_gen_toks: 4}\n"
     domain = task_over(tmp_path, text, {"question": "one two", "options": ["Paris", "Lima"], "gold": 1})
     assert [answer.completion for answer in Protocol(domain, tmp_path).answers] == [" Lima"]
 

@@ -98,7 +98,7 @@ def test_line_separators_inside_text_do_not_part_rows(folder: Path) -> None:
 
 
 def test_a_document_keeps_its_lists(folder: Path) -> None:
-    answer = Answer("1", {"choices": ["a", "b"], "gold": 1, "nested": {"x": [1.5]}}, " b", 1)
+    answer = Answer("1", {"choices": ["a", "b"], "gold": 1, "nested": {"x": [1.5]}}, " b", 1, "0")
     record.write_records(folder / "answers.jsonl", [answer])
     assert record.read_records(folder / "answers.jsonl", Answer) == [answer]
 

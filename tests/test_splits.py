@@ -15,13 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support import run_stage, toy_registry
+from w2s_bench import items as rendered
 from w2s_bench import splits
 from w2s_bench.domains import TaskDomain
 from w2s_bench.errors import LeakError, PluginError, SuiteError
 from w2s_bench.evaluation import domain_params
 from w2s_bench.record import read_json, read_records, write_records
 from w2s_bench.registry import Registry
-from w2s_bench.splits import ANSWERS, FORMAT, ITEMS, split_ids
+from w2s_bench.items import ANSWERS, FORMAT, ITEMS, item_digest
+from w2s_bench.splits import split_ids
 from w2s_bench.types import SPLITS, Answer, Item
 
 SIZES = {"dev": 7, "test": 13, "weak_train": 17, "trust": 5, "transfer": 23}
@@ -114,7 +116,7 @@ def test_a_group_that_overfills_a_split_is_cut_and_what_is_cut_off_is_used_nowhe
 def test_too_small_a_domain_is_refused_with_its_numbers() -> None:
     items = make_items(12, largest=1)
     with pytest.raises(
-        SuiteError, match=r"'toy' has 12 items in 12 groups.* dev 7, test 13, .*sum 65.*test was filled to 5"
+        SuiteError, match=r"'toy' has 12 items in 12 groups.* dev 7, test 13, .*sum 65.*test was filled to 12"
     ):
         split_ids(items, SIZES, "toy", seed=0)
     with pytest.raises(SuiteError, match=r"weak_train was filled to 0"):
@@ -140,12 +142,12 @@ def test_the_same_question_in_two_groups_is_a_leak_where_it_straddles_splits() -
 
 def test_ids_and_options_must_be_distinct() -> None:
     item = Item("1", "g", "k", "s", "p", (" a", " b"))
-    splits.check_unique([item, replace(item, id="2")], "toy")
+    rendered.check_items([item, replace(item, id="2")], "toy")
     with pytest.raises(PluginError, match="two items have the id '1'"):
-        splits.check_unique([item, item], "toy")
+        rendered.check_items([item, item], "toy")
     for options in ((" a", " a"), (" a",), ()):
         with pytest.raises(PluginError, match="item '1' needs two or more distinct options"):
-            splits.check_unique([replace(item, choices=options)], "toy")
+            rendered.check_items([replace(item, choices=options)], "toy")
 
 
 # --- from an lm-eval task -------------------------------------------------------------------------------------------
@@ -184,8 +186,8 @@ PARAMS = {"domain": {"name": "made", "parameters": {}}}
 
 
 def built(folder: Path, registry: Any) -> tuple[list[Item], list[Answer]]:
-    run_stage(splits.build_items, folder / "items", PARAMS, registry=registry)
-    run_stage(splits.build_answers, folder / "answers", PARAMS, registry=registry)
+    run_stage(rendered.build_items, folder / "items", PARAMS, registry=registry)
+    run_stage(rendered.build_answers, folder / "answers", PARAMS, registry=registry)
     return read_records(folder / "items" / ITEMS, Item), read_records(folder / "answers" / ANSWERS, Answer)
 
 
@@ -245,8 +247,8 @@ def test_items_are_the_strings_that_lm_eval_scores_and_hold_no_gold(
 ) -> None:
     domain = registry.domain(f"w2s-bench-toy/{name}")
     params = {"domain": domain_params(f"w2s-bench-toy/{name}", domain, {})}
-    run_stage(splits.build_items, tmp_path / "items", params, registry=registry)
-    run_stage(splits.build_answers, tmp_path / "answers", params, registry=registry)
+    run_stage(rendered.build_items, tmp_path / "items", params, registry=registry)
+    run_stage(rendered.build_answers, tmp_path / "answers", params, registry=registry)
     items = read_records(tmp_path / "items" / ITEMS, Item)
     answers = {a.id: a for a in read_records(tmp_path / "answers" / ANSWERS, Answer)}
     assert len(items) == len(answers) == 400
@@ -282,7 +284,7 @@ def test_a_subset_and_its_gold_are_joined_by_id_in_the_order_of_ids(tmp_path: Pa
             (tmp_path / name / FORMAT).write_text('{"kind": "generate"}')
         else:
             write_records(
-                tmp_path / name / ANSWERS, [Answer(i.id, {"of": i.id}, f"gold of {i.id}", None) for i in order]
+                tmp_path / name / ANSWERS, [Answer(i.id, {"of": i.id}, f"gold of {i.id}", None, item_digest(i)) for i in order]
             )
     params = {"sizes": SIZES, "domain": "toy", "seed": 1, "suite_seed": 0}
     cut = run_stage(splits.cut, tmp_path / "cut", params, items=tmp_path / "items")

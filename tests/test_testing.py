@@ -194,6 +194,7 @@ output_type: generate_until
 doc_to_text: "{{question}}"
 doc_to_target: "#### {{answer}}"
 num_fewshot: 0
+generation_kwargs: {until: ["\\n"], do_sample: false, max_gen_toks: 4}
 filter_list:
   - name: number
     filter:
@@ -231,7 +232,7 @@ def test_a_sound_domain_passes(tmp_path: Path) -> None:
 DOMAIN_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "id": ({"id": "1"}, "two items have the id '1'"),
     "options": ({"choices": ["a", "a"]}, "distinct options"),
-    "key": ({"key": "1"}, "key '1' is in groups"),
+    "key": ({"key": "1"}, "same question .key '1'. in two groups"),
     "gold": ({"answer": 5}, "is none of the options"),
     "stratum": ({"stratum": ""}, "stratum of a document must be a non-empty string"),
 }

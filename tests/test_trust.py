@@ -19,7 +19,7 @@ from w2s_bench.prediction import PREDICTIONS
 from w2s_bench.record import read_json, write_json, write_records
 from w2s_bench.registry import Registry
 from w2s_bench.selection import SCORES
-from w2s_bench.splits import ANSWERS, ITEMS
+from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.trust import guarded, validated
 from w2s_bench.types import Answer, Item, Prediction
 
@@ -131,7 +131,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
         labels = [Prediction(i, f"{int(i[-2:])}", f" {int(i[-2:])}", True) for i in ids[::-1]]
         write_records(inputs[f"{split}:labels"] / PREDICTIONS, labels)
         write_json(inputs[f"{split}:grades"] / GRADES, {i: int(i[-2:]) % 3 == 0 for i in ids})
-        gold = [Answer(i, {}, f" gold {int(i[-2:])}", None) for i in ids[::2] + ids[1::2]]
+        gold = [Answer(i, {}, f" gold {int(i[-2:])}", None, "") for i in ids[::2] + ids[1::2]]
         write_records(inputs[f"{split}:gold"] / ANSWERS, gold)
     return inputs
 

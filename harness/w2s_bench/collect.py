@@ -21,7 +21,7 @@ from w2s_bench.pipeline import PlannedCell
 from w2s_bench.protocol import SeedGraph
 from w2s_bench.record import digest_of, pack_bits, read_json, read_records, read_rows
 from w2s_bench.selection import SCORES
-from w2s_bench.splits import ITEMS
+from w2s_bench.items import ITEMS
 from w2s_bench.stages import Stage, walk
 from w2s_bench.statistics import auroc
 from w2s_bench.training import KEPT, ROWS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -79,6 +80,8 @@ class TaskDomain:
         digest = hashlib.sha256(
             f"{self.name} {self.version} {self.kind} {self.task_name} {self.max_new_tokens}".encode()
         )
+        for name in ("id", "group", "key", "stratum"):
+            digest.update(f"\0{name} {_written(getattr(self, name))}".encode())
         for path in self._sources():
             digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
@@ -93,3 +96,15 @@ class TaskDomain:
                 f"domain {self.name!r}: no {', '.join(missing)} in {folder}; name files that lie beside {self.yaml.name}"
             )
         return [folder / name for name in sorted({*self.files, self.yaml.name})]
+
+
+def _written(field: Field) -> str:
+    """A field for the fingerprint: its name, or a digest of the source of the module that its function is in."""
+    if isinstance(field, str):
+        return field
+    source = inspect.getsourcefile(field)
+    if source is None:
+        raise PluginError(
+            f"{field!r} has no source file to fingerprint; write it as a function in a module of your package"
+        )
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from w2s_bench.errors import ModelError
+from w2s_bench.items import FORMAT, ITEMS
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import read_json, read_records, write_arrays, write_records
-from w2s_bench.splits import FORMAT, ITEMS
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.types import Item, Need, Prediction, Ragged, TrainingRow
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from w2s_bench.models.reader import Reader
 
 PREDICTIONS, READING = "predictions.jsonl", "reading.safetensors"
-ENGINE = ("torch", "transformers", "tokenizers")
+ENGINE = ("torch", "transformers", "tokenizers", "numpy")
 
 
 def predict(
@@ -27,7 +27,7 @@ def predict(
     """Stage: the model's answer to every item of a subset. `model` is `training.model_params`."""
     inputs = {"subset": subset} | ({"weights": weights} if weights else {})
     params = {"model": model, "max_new_tokens": max_new_tokens}
-    return Stage("predict", 1, "w2s_bench.prediction:run_predict", params, inputs, ENGINE, label)
+    return Stage("predict", 1, "w2s_bench.prediction:run_predict", params, inputs, engine_of(model), label)
 
 
 def read(
@@ -36,7 +36,12 @@ def read(
     """Stage: what a model says of weak labels that a teacher made (one of `types.Reading`)."""
     inputs = {"subset": subset, "labels": labels} | ({"weights": weights} if weights else {})
     params = {"model": model, "read": need.read, "layer": need.layer}
-    return Stage("read", 1, "w2s_bench.prediction:run_read", params, inputs, ENGINE, label)
+    return Stage("read", 1, "w2s_bench.prediction:run_read", params, inputs, engine_of(model), label)
+
+
+def engine_of(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """The libraries that what a model computes depends on."""
+    return (*ENGINE, "peft") if model["recipe"] == "lora" else ENGINE
 
 
 def load(context: StageContext) -> Reader:
@@ -47,7 +52,13 @@ def load(context: StageContext) -> Reader:
     source = context.registry.model(model["name"])
     if source.fingerprint() != model["fingerprint"]:
         raise ModelError(f"model {model['name']!r} changed on disk since the run began; run again")
-    return load_reader(source, context.inputs.get("weights"), recipe=model["recipe"], lora_rank=model["lora_rank"])
+    return load_reader(
+        source,
+        context.inputs.get("weights"),
+        recipe=model["recipe"],
+        lora_rank=model["lora_rank"],
+        device=model["device"],
+    )
 
 
 def run_predict(context: StageContext) -> None:
@@ -81,7 +92,7 @@ def choose(item: Item, scores: np.ndarray[Any, np.dtype[np.float64]]) -> Predict
 
 def _as_completion(text: str, delimiter: str) -> str:
     """What follows the prompt: tokenizers drop the space before the first word when they decode; it is put back."""
-    return text if text[:1].isspace() else delimiter + text
+    return text if text[:1].isspace() or text.startswith(delimiter) else delimiter + text
 
 
 def label_rows(items: list[Item], labels: list[Prediction]) -> list[TrainingRow]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from w2s_bench import evaluation, evidence, prediction, splits, training
+from w2s_bench import evaluation, evidence, items, prediction, splits, training
 from w2s_bench.evidence import Readers
 from w2s_bench.randomness import derived_seed
 from w2s_bench.stages import Stage
@@ -32,7 +32,7 @@ class DomainFacts:
 
     @property
     def short_name(self) -> str:
-        return self.spec.name.removeprefix("w2s-bench/")
+        return str(self.domain["name"]).removeprefix("w2s-bench/")
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,26 @@ class SeedGraph:
     facts: DomainFacts
     seed: int
 
+    @property
+    def name(self) -> str:
+        """The domain's full name, however the suite wrote it: splits and randomness hang on it."""
+        name: str = self.facts.domain["name"]
+        return name
+
     def stream(self, role: str) -> int:
         """The seed of one role; roles never name an arm, so that differences between arms are paired."""
-        return derived_seed(self.suite.seed, self.facts.spec.name, self.seed, role)
+        return derived_seed(self.suite.seed, self.name, self.seed, role)
 
     def label(self, what: str) -> str:
         return f"{self.facts.short_name} · seed {self.seed} · {what}"
 
     @cached_property
     def items(self) -> Stage:
-        return splits.items(self.facts.domain, f"{self.facts.short_name} · items")
+        return items.items(self.facts.domain, f"{self.facts.short_name} · items")
 
     @cached_property
     def answers(self) -> Stage:
-        return splits.answers(self.facts.domain, f"{self.facts.short_name} · answers")
+        return items.answers(self.facts.domain, f"{self.facts.short_name} · answers")
 
     @cached_property
     def splits(self) -> Stage:
@@ -73,7 +79,7 @@ class SeedGraph:
         return splits.splits(
             self.items,
             spec.sizes,
-            domain=spec.name,
+            domain=self.name,
             seed=self.seed,
             suite_seed=self.suite.seed,
             label=self.label("splits"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from w2s_bench.prediction import ENGINE, PREDICTIONS, label_rows, load
+from w2s_bench.items import ANSWERS, FORMAT, ITEMS
+from w2s_bench.prediction import PREDICTIONS, engine_of, label_rows, load
 from w2s_bench.record import read_json, read_records, write_json, write_records
-from w2s_bench.splits import ANSWERS, FORMAT, ITEMS
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.types import Answer, Item, Prediction, TrainingRow
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from w2s_bench.hookspecs import LanguageModel
     from w2s_bench.suite import Training
 
+#: Where models run: "cpu" (the default: the same bytes again) or any device torch knows. It is part of every key.
+DEVICE_VARIABLE = "W2S_BENCH_DEVICE"
 ROWS, KEPT, LOSSES = "rows.jsonl", "kept.json", "losses.json"
 
 
@@ -25,6 +28,7 @@ def model_params(training: Training, source: LanguageModel) -> dict[str, Any]:
         "fingerprint": source.fingerprint(),
         "recipe": training.recipe,
         "lora_rank": training.lora_rank,
+        "device": os.environ.get(DEVICE_VARIABLE, "cpu"),
     }
 
 
@@ -44,8 +48,7 @@ def train(model: Mapping[str, Any], training: Training, rows: Stage, *, seed: in
     """Stage: a model trained on `rows`. `seed` names the role, never the arm: equal rows give one and the same student."""
     settings = training.model_dump(include={"steps", "batch_size", "learning_rate"})
     params = {"model": model, **settings, "seed": seed}
-    libraries = (*ENGINE, "peft") if training.recipe == "lora" else ENGINE
-    return Stage("train", 2, "w2s_bench.training:run_train", params, {"rows": rows}, libraries, label)
+    return Stage("train", 2, "w2s_bench.training:run_train", params, {"rows": rows}, engine_of(model), label)
 
 
 def make_weak_rows(context: StageContext) -> None:

@@ -16,7 +16,7 @@ from w2s_bench.evidence import EvidenceView, item_ids
 from w2s_bench.prediction import PREDICTIONS, READING
 from w2s_bench.record import read_arrays, read_records, write_json
 from w2s_bench.selection import SCORES
-from w2s_bench.splits import ANSWERS, ITEMS
+from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.types import Answer, FloatArray, Item, Need, Prediction
 

@@ -98,13 +98,14 @@ class Answer:
     """The gold of one item: the document that lm-eval grades with, and the text a student is trained on.
 
     `index` is the gold option of a choice item, None where the answer is generated (and then ended by the end-of-sequence
-    token).
+    token). `item` is the digest of the item it answers.
     """
 
     id: str
     document: Mapping[str, JSON]
     completion: str
     index: int | None
+    item: str
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.encoding import encode, max_length_of
+from w2s_bench.models.scoring import keeps_logits
 
 _MAX_ROWS = 512
 
@@ -65,8 +66,9 @@ def _decode(
     new: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
     inputs, cache = torch.tensor(prompts, device=model.device), None
+    last_logits = {"logits_to_keep": 1} if keeps_logits(model) else {}
     for step in range(max_new_tokens):
-        output = model(input_ids=inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        output = model(input_ids=inputs, past_key_values=cache, use_cache=True, **last_logits)
         cache = output.past_key_values
         chosen = output.logits[:, -1].argmax(-1)
         going = []

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from w2s_bench.errors import ModelError
@@ -142,12 +141,21 @@ class Reader:
 
 
 def load_reader(
-    source: LanguageModel, weights: Path | None = None, *, recipe: Recipe = "full", lora_rank: int = 8
+    source: LanguageModel,
+    weights: Path | None = None,
+    *,
+    recipe: Recipe = "full",
+    lora_rank: int = 8,
+    device: str = "cpu",
 ) -> Reader:
     """The model as its source gives it, or with the weights that `save_weights` left in the folder `weights`."""
     model, tokenizer = source.load()
-    if torch.cuda.is_available():
-        model = model.to("cuda")
+    try:
+        model = model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(
+            f"device {device!r} cannot be used: {error}; set W2S_BENCH_DEVICE to one that torch has here"
+        ) from error
     if weights is None:
         return Reader(model, tokenizer)
     if recipe == "probe":

@@ -37,7 +37,7 @@ def completion_logits(model: Any, pairs: Sequence[Pair]) -> tuple[torch.Tensor, 
     """
     ids = padded(pairs, drop_last=True).to(model.device)
     first = min(len(pair.prompt) for pair in pairs) - 1
-    if _keeps_logits(model):
+    if keeps_logits(model):
         span = torch.arange(first, ids.shape[1], device=ids.device)
         logits = model(input_ids=ids, use_cache=False, logits_to_keep=span).logits
     else:
@@ -54,7 +54,8 @@ def completion_logits(model: Any, pairs: Sequence[Pair]) -> tuple[torch.Tensor, 
     return picked, torch.tensor(targets, device=ids.device), row_index
 
 
-def _keeps_logits(model: Any) -> bool:
+def keeps_logits(model: Any) -> bool:
+    """Whether the model can be asked for the logits of some positions only."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     return "logits_to_keep" in inspect.signature(base.forward).parameters
 
@@ -82,7 +83,7 @@ def hidden_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]
         chosen = [pairs[i] for i in batch]
         ids = padded(chosen, drop_last=False).to(model.device)
         # One position's logits are the least the model can be asked for; the states are what is wanted.
-        keep = {"logits_to_keep": 1} if _keeps_logits(model) else {}
+        keep = {"logits_to_keep": 1} if keeps_logits(model) else {}
         states = model(input_ids=ids, use_cache=False, output_hidden_states=True, **keep).hidden_states
         last = torch.tensor([len(pair) - 1 for pair in chosen], device=ids.device)
         rows = torch.arange(len(chosen), device=ids.device)

@@ -2,8 +2,8 @@
 
     Ke1 Qd4 Nf3 ke8 ra8 pd5 : Qd4 pd5 sees yes Nf3 pd5 reaches 3 Qd4 pd5 takes safe …
 
-`a b sees` is followed by `no` (no line from a to b), `yes` (an open line) or the first piece that stands in it; `a b takes` by
-`no`, `held` (something stands in the line), the cheapest piece that can take back, or `safe`; `a b faces` by `yes` or `no`, whether
+`a b sees` is followed by `no` (no line from a to b), `yes` (an open line) or the letter of the first piece in it; `a b takes` by
+`no`, `held` (something stands in the line), the letter of the cheapest piece that can take back, or `safe`; `a b faces` by `yes` or `no`, whether
 a attacks b and nothing about b; `a b reaches` by the moves that a needs on an empty board, or `off`.
 """
 
@@ -16,6 +16,7 @@ from w2s_bench_tasks.chess.facts import FIRST, NEVER, NOBODY, SECOND, Facts, fac
 from w2s_bench_tasks.chess.words import (
     BEGIN,
     COUNTS,
+    FIRST_LETTER,
     FIRST_PLACED,
     NO_LINE,
     OPEN,
@@ -48,7 +49,7 @@ def _weights(boards: Boards, found: Facts) -> np.ndarray:
     """(n, 120) how often each pair is remarked on in each of the four ways: the rare answers more often."""
     blocked = found.blocker != NOBODY
     enemies = ((FIRST < 3) != (SECOND < 3)) & (SECOND % 3 != 0)
-    takes = np.where(blocked, 1.0, np.where(found.retaker != NOBODY, 3.0, np.where(found.legal, 0.5, 0.06)))
+    takes = np.where(blocked, 1.0, np.where(found.retaker != NOBODY, 4.0, np.where(found.legal, 0.8, 0.06)))
     takes = np.where(enemies & ~(found.open & ~found.legal), takes, 0.0)
     sees = np.where(blocked, 2.5, np.where(found.open, 0.3, 0.04))
     faces = np.where(blocked, 0.5, np.where(found.open, 0.35, 0.04))
@@ -61,11 +62,12 @@ def text_batch(rng: np.random.Generator, rows: int) -> tuple[Ints, Ints]:
     """Token ids (rows, 7 + 4 × REMARKS) of fresh text, and the targets: the answers, elsewhere `IGNORED`."""
     boards, found = _draw_boards(rng, rows)
     placed = FIRST_PLACED + boards.codes * 64 + boards.squares
+    letters = FIRST_LETTER + boards.codes
     everyone = np.arange(rows)[:, None]
     blocked = found.blocker != NOBODY
-    retaken = np.where(found.retaker == NOBODY, TOKEN[SAFE], placed[everyone, found.retaker])
+    retaken = np.where(found.retaker == NOBODY, TOKEN[SAFE], letters[everyone, found.retaker])
     takes = np.where(found.open, retaken, np.where(blocked, TOKEN[STOPPED], TOKEN[NO_LINE]))
-    sees = np.where(found.open, TOKEN[OPEN], np.where(blocked, placed[everyone, found.blocker], TOKEN[NO_LINE]))
+    sees = np.where(found.open, TOKEN[OPEN], np.where(blocked, letters[everyone, found.blocker], TOKEN[NO_LINE]))
     faces = np.where(found.open, TOKEN[OPEN], TOKEN[NO_LINE])
     answers = np.concatenate([takes, sees, faces, _MOVES[found.moves]], axis=1)
     verbs = np.array([TOKEN[verb] for verb in VERBS.values()])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 SQUARES = tuple(file + rank for rank in "12345678" for file in "abcdefgh")
 BEGIN = ":"
 
-#: The four questions, each with its verb. In the pretraining text a verb is answered with a piece on its square, a number or one of
+#: The four questions, each with its verb. In the pretraining text a verb is answered with a piece (its letter), a number or one of
 #: the words below; in the task with a verdict.
 VERBS = {"strike": "takes", "screen": "sees", "duel": "faces", "pace": "reaches"}
 NO_LINE, OPEN, STOPPED, SAFE, UNREACHABLE = "no", "yes", "held", "safe", "off"
@@ -28,14 +28,16 @@ VERDICTS = {
 
 
 def _vocabulary() -> list[str]:
-    plain = ["<pad>", "<eos>", "<unk>", BEGIN, NO_LINE, OPEN, STOPPED, SAFE, UNREACHABLE, *COUNTS, *VERBS.values()]
+    plain = ["<pad>", "<eos>", "<unk>", BEGIN, NO_LINE, OPEN, STOPPED, SAFE, UNREACHABLE, *COUNTS, *VERBS.values(), *PIECES]
     plain += [verdict for verdicts in VERDICTS.values() for verdict in verdicts]
     return plain + [piece + square for piece in PIECES for square in SQUARES]
 
 
 VOCABULARY = _vocabulary()
 TOKEN = {word: token for token, word in enumerate(VOCABULARY)}
-#: The id of a piece on a square is this plus 64 × the piece's code plus the square.
+#: The id of a piece's letter is this plus the piece's code,
+FIRST_LETTER = TOKEN[PIECES[0]]
+#: and that of a piece on a square is this plus 64 × the piece's code plus the square.
 FIRST_PLACED = TOKEN["Ka1"]
 MAX_LENGTH = 64
 
