@@ -190,7 +190,7 @@ def test_lm_eval_grades() -> None:
 def test_every_word_is_one_token_and_no_option_a_prefix() -> None:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(FOLDER / "models" / "s")
+    tokenizer = AutoTokenizer.from_pretrained(FOLDER / "models" / "chess-s")
     unknown = tokenizer.convert_tokens_to_ids("<unk>")
     for item in documents()[::40]:
         prompt = f"{item['position']} : {item['pair']} {item['verb']}"
@@ -242,7 +242,7 @@ def test_bundled_models() -> None:
 
     vocabularies = set()
     for name, size in SIZES.items():
-        folder = FOLDER / "models" / name
+        folder = FOLDER / "models" / f"chess-{name}"
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         assert (model.config.hidden_size, model.config.num_hidden_layers) == (size.width, size.layers)

@@ -257,7 +257,7 @@ def test_digits_as_options_are_read_as_lm_eval_reads_them(tmp_path: Path) -> Non
 
 def test_a_generated_answer_named_by_its_option_trains_on_the_option(tmp_path: Path) -> None:
     text = GENERATE.replace("doc_to_target: answer", "doc_to_target: gold\ndoc_to_choice: options")
-    text += "generation_kwargs: {until: [], do_sample: false, max_gen_toks: 4}\n"
+    text += "generation_kwargs: {{until: [], do_sample: false, max_gen_toks: 4}}\n"
     domain = task_over(tmp_path, text, {"question": "one two", "options": ["Paris", "Lima"], "gold": 1})
     assert [answer.completion for answer in Protocol(domain, tmp_path).answers] == [" Lima"]
 

@@ -10,8 +10,6 @@ from w2s_bench.cells import SuiteRef
 from w2s_bench.statistics import Estimate, Ratio
 from w2s_bench.types import JSON
 
-REFERENCES = ("weak", "base", "ceiling")
-CONTROLS = ("naive", "random", "oracle", "gold_trust_set", "gold_random")
 TRACKS = ("none", "trust_set", "privileged")
 #: What each trust function is compared with: keeping all, keeping as much by chance, the trust set's gold by itself.
 RIVALS = ("naive", "random", "gold_trust_set")
@@ -117,15 +115,10 @@ class Leaderboard:
         return tuple(d.name for d in self.domains if d.resolved)
 
     def as_json(self) -> dict[str, JSON]:
-        """The whole board as JSON values; an unresolved ratio is `{"reason": …}`."""
+        """The whole board as JSON values; an unresolved ratio is `{"reason": …, "brief": …}`, a missing figure null."""
         content = asdict(self)
         content["suite"] = self.suite.model_dump(mode="json")
         return content
-
-
-def short(name: str) -> str:
-    """A name without the built-in distribution's prefix."""
-    return name.removeprefix("w2s-bench/")
 
 
 def one_line(text: str) -> str:

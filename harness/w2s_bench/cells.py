@@ -6,7 +6,6 @@ The `body` is digested and is the same for every run on one machine; `provenance
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -15,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from w2s_bench.errors import CellError
+from w2s_bench.names import file_name, row_name
 from w2s_bench.record import canonical_json, digest_of, pack_bits, unpack_bits, write_atomically
 from w2s_bench.types import JSON, BoolArray
 
@@ -70,7 +70,7 @@ class ArmRef(_Strict):
     @property
     def slug(self) -> str:
         """The arm's file name without suffix, and its name in rows: `distribution.name@parameter=value,…`."""
-        return _file_name(self.name)
+        return file_name(self.name)
 
 
 class SeedResult(_Strict):
@@ -147,12 +147,12 @@ class Cell(_Strict):
 
     @property
     def row(self) -> str:
-        """`DOMAIN/ARM` as the command line names it."""
-        return f"{self.body.domain.name.rsplit('/', 1)[-1]}/{self.body.arm.slug}"
+        """`DOMAIN/ARM` as the command line names it: the cell's path under `results/`, without the suffix."""
+        return row_name(self.body.domain.name, self.body.arm.name)
 
     def path(self, results: Path) -> Path:
         """Where the cell lies under a suite's results folder."""
-        return results / "results" / _file_name(self.body.domain.name) / f"{self.body.arm.slug}.json"
+        return cell_path(results, self.row)
 
     def write(self, results: Path) -> Path:
         path = self.path(results)
@@ -162,15 +162,14 @@ class Cell(_Strict):
         return path
 
 
-def _file_name(name: str) -> str:
-    """`distribution/name:parameters` as the name of one file or folder, the built-in distribution's prefix dropped.
+def cell_path(results: Path, row: str) -> Path:
+    """Where the cell of a row lies under a suite's results folder."""
+    return results / "results" / f"{row}.json"
 
-    What a file name should not hold, or too many characters, cost readability: then a digest keeps two names apart.
-    """
-    head, colon, parameters = name.removeprefix("w2s-bench/").partition(":")
-    plain = head.replace("/", ".", 1) + ("@" if colon else "") + parameters
-    safe = re.sub(r"[^A-Za-z0-9._@=,+-]", "_", plain)[:120].lstrip(".")
-    return safe if safe and safe == plain else f"{safe}~{digest_of(name)[:12]}"
+
+def cell_paths(results: Path) -> list[Path]:
+    """Every cell file under a suite's results folder."""
+    return sorted((results / "results").glob("*/*.json"))
 
 
 def schema_json() -> str:
@@ -200,11 +199,14 @@ def _refuse_constant(name: str) -> JSON:
 
 
 def read_cells(results: Path) -> list[Cell]:
-    """All cells under a suite's results folder, sorted by domain and arm; at least one, all of one suite."""
-    paths = sorted((results / "results").glob("*/*.json"))
+    """All cells under a suite's results folder, sorted by domain and arm; at least one, all of one suite, each in its place."""
+    paths = cell_paths(results)
     if not paths:
         raise CellError(f"no cell files in {results / 'results'}; give the folder that holds suite.yaml and results/")
     cells = [read_cell(path) for path in paths]
+    for path, cell in zip(paths, cells, strict=True):
+        if path != (own := cell.path(results)):
+            raise CellError(f"{path} holds the cell of row {cell.row}, which belongs in {own}; move it there, or remove it")
     suites = sorted({canonical_json(c.body.suite.model_dump()) for c in cells})
     if len(suites) > 1:
         raise CellError(

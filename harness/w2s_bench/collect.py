@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from w2s_bench.arms import ArmStages
-from w2s_bench.cells import Cell, CellBody, DomainRef, ModelRef, SeedResult, SuiteRef
+from w2s_bench.cells import Cell, CellBody, SeedResult, SuiteRef
 from w2s_bench.evaluation import read_grades
 from w2s_bench.executors import Done, Failed, Outcome
 from w2s_bench.pipeline import PlannedCell
@@ -69,25 +70,21 @@ class Results:
 def cell_of(cell: PlannedCell, results: Results) -> Cell:
     """The cell file of a planned cell, failed seeds with their reasons."""
     suite = cell.graphs[0].suite
-    facts, seeds = cell.facts, []
+    seeds: list[SeedResult] = []
     items: list[str] = []
-    for graph, own in zip(cell.graphs, cell.stages, strict=True):
-        failed = next(
-            (f for stage in cell.targets() if _belongs(stage, graph, own) and (f := results.failure(stage))), None
-        )
+    for place, (graph, own) in enumerate(zip(cell.graphs, cell.stages, strict=True)):
+        failed = next((f for stage in cell.targets_of(place) if (f := results.failure(stage))), None)
         if failed:
-            seeds.append(SeedResult(seed=graph.seed, error=f"{failed.stage} failed: {failed.reason}"))
+            seeds.append(SeedResult(seed=graph.seed, error=f"{failed.stage} failed: {scrubbed(failed.reason)}"))
             continue
         items = [item.id for item in results.items(graph.subset(suite.evaluate_on))]
         seeds.append(_seed_result(cell, graph, own, results))
     body = CellBody(
         suite=SuiteRef(name=suite.name, version=suite.version, digest=suite.digest, evaluate_on=suite.evaluate_on),
         protocol=suite.protocol,
-        domain=DomainRef(
-            name=facts.domain["name"], version=facts.domain["version"], fingerprint=facts.domain["fingerprint"]
-        ),
-        teacher=ModelRef(name=facts.teacher["name"], fingerprint=facts.teacher["fingerprint"]),
-        student=ModelRef(name=facts.student["name"], fingerprint=facts.student["fingerprint"]),
+        domain=cell.domain,
+        teacher=cell.teacher,
+        student=cell.student,
         arm=cell.arm.ref,
         plugin=cell.arm.plugin,
         items=len(items),
@@ -97,14 +94,10 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     return Cell.of(body, {**environment(), "cost": _cost(cell, results)})
 
 
-def _belongs(stage: Stage, graph: SeedGraph, own: ArmStages) -> bool:
-    mine = {
-        own.student.grades.node,
-        graph.subset(graph.suite.evaluate_on).node,
-        graph.subset("transfer").node,
-        graph.label_grades("transfer").node,
-    }
-    return stage.node in mine
+def scrubbed(reason: str) -> str:
+    """A reason without what no rerun would repeat: addresses of objects, and the folders of absolute paths."""
+    reason = re.sub(r"\b0x[0-9a-fA-F]{4,}", "0x…", reason)
+    return re.sub(r"(?<![\w.:/~])(?:/[^\s/'\"<>|:;,()\[\]]+)+/(?=[^\s/])", "…/", reason)
 
 
 def _seed_result(cell: PlannedCell, graph: SeedGraph, own: ArmStages, results: Results) -> SeedResult:

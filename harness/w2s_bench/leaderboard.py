@@ -14,21 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from w2s_bench import statistics
-from w2s_bench.board import (
-    CONTROLS,
-    REFERENCES,
-    RIVALS,
-    TRACKS,
-    Check,
-    DomainSummary,
-    Entry,
-    Failure,
-    Leaderboard,
-    Row,
-    short,
-)
+from w2s_bench.board import RIVALS, TRACKS, Check, DomainSummary, Entry, Failure, Leaderboard, Row
 from w2s_bench.cells import Cell, read_cells, stack_correctness
 from w2s_bench.errors import CellError
+from w2s_bench.names import CONTROLS, REFERENCES, short
 from w2s_bench.record import write_atomically
 from w2s_bench.statistics import Estimate, Ratio, Unresolved
 from w2s_bench.types import BoolArray
@@ -50,14 +39,11 @@ def write_leaderboard(results: Path) -> Leaderboard:
 
 
 def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
-    """The leaderboard of cells of one suite; `results` is their folder, named in errors."""
+    """The leaderboard of cells of one suite, each of another row; `results` is their folder, named in errors."""
     ordered = sorted(cells, key=lambda cell: (cell.body.domain.name, cell.body.arm.name))
     by_domain: dict[str, dict[str, Cell]] = defaultdict(dict)
     for cell in ordered:
-        arms = by_domain[short(cell.body.domain.name)]
-        if short(cell.body.arm.name) in arms:
-            raise CellError(f"two cell files in {results / 'results'} are of row {cell.row}; keep one of them")
-        arms[short(cell.body.arm.name)] = cell
+        by_domain[short(cell.body.domain.name)][short(cell.body.arm.name)] = cell
     for arms in by_domain.values():
         _refuse_mixture(list(arms.values()), results)
     fields = {name: _Field(arms) for name, arms in by_domain.items()}
@@ -164,7 +150,7 @@ class _Field:
             coverage=_mean([s.coverage for s in used]),
             auroc=_mean([s.diagnostics.get("auroc") for s in used]),
             by_stratum=_mean_by_name([s.by_stratum for s in used]),
-            kept_by_stratum=_mean_by_name([s.diagnostics.get("kept_by_stratum") or {} for s in used]),
+            kept_by_stratum=_mean_by_name([s.diagnostics.get("kept_by_stratum", {}) for s in used]),
             minus={rival: self.difference(arm, rival) for rival in RIVALS} if body.arm.kind == "trust_function" else {},
         )
 
@@ -176,12 +162,7 @@ class _Field:
 def _summary(name: str, field: _Field) -> DomainSummary:
     body = next(iter(field.cells.values())).body
     gap = field.accuracy_difference("ceiling", "weak")
-    label_accuracy = field.diagnostic("weak", "label_accuracy")
-    if label_accuracy is None:  # naive keeps every weak label, so its purity is their accuracy
-        label_accuracy = _mean([s.purity for s in field.cells["naive"].body.seeds]) if "naive" in field.cells else None
-    confidence = field.diagnostic("weak", "confidence_auroc")
-    if confidence is None:
-        confidence = field.diagnostic("confidence", "auroc")
+    confidence = field.diagnostic("confidence", "auroc")
     oracle_cell = field.cells.get("oracle")
     shortfall = max((s.shortfall for s in oracle_cell.body.seeds), default=0) if oracle_cell else None
     checks = {
@@ -202,7 +183,7 @@ def _summary(name: str, field: _Field) -> DomainSummary:
         items=max(cell.body.items for cell in field.cells.values()),
         references={arm: field.entry(arm) for arm in REFERENCES if arm in field.cells},
         gap=gap,
-        label_accuracy=label_accuracy,
+        label_accuracy=field.diagnostic("weak", "label_accuracy"),
         checks=checks,
     )
 

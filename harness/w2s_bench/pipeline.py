@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from w2s_bench import arms
 from w2s_bench.arms import Arm, ArmStages
-from w2s_bench.cells import PluginRef
+from w2s_bench.cells import DomainRef, ModelRef, PluginRef
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.evaluation import domain_params
+from w2s_bench.names import row_name
+from w2s_bench.plugin_loading import normalized
 from w2s_bench.protocol import DomainFacts, SeedGraph
 from w2s_bench.registry import Registry, parse_spec
 from w2s_bench.stages import Stage, walk
@@ -18,6 +20,9 @@ from w2s_bench.training import model_params
 
 if TYPE_CHECKING:
     from w2s_bench.suite import DomainSpec, Suite
+
+
+ROW_HINT = "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json."
 
 
 @dataclass(frozen=True)
@@ -31,21 +36,37 @@ class PlannedCell:
 
     @property
     def row(self) -> str:
-        return f"{self.facts.spec.name.rsplit('/', 1)[-1]}/{self.arm.ref.slug}"
+        return row_name(self.facts.spec.name, self.arm.ref.name)
+
+    @property
+    def domain(self) -> DomainRef:
+        facts = self.facts.domain
+        return DomainRef(name=facts["name"], version=facts["version"], fingerprint=facts["fingerprint"])
+
+    @property
+    def teacher(self) -> ModelRef:
+        return ModelRef(name=self.facts.teacher["name"], fingerprint=self.facts.teacher["fingerprint"])
+
+    @property
+    def student(self) -> ModelRef:
+        return ModelRef(name=self.facts.student["name"], fingerprint=self.facts.student["fingerprint"])
+
+    def targets_of(self, place: int) -> list[Stage]:
+        """Every stage whose result the seed at this place of `graphs` is made of."""
+        graph, own = self.graphs[place], self.stages[place]
+        out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.subset("transfer")]
+        if not self.arm.gold and self.arm.ref.name != "base":
+            out.append(graph.label_grades("transfer"))
+        return out
 
     def targets(self) -> list[Stage]:
         """Every stage whose result the cell file is made of."""
-        out: list[Stage] = []
-        for graph, own in zip(self.graphs, self.stages, strict=True):
-            out += [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.subset("transfer")]
-            if not self.arm.gold and self.arm.ref.name != "base":
-                out.append(graph.label_grades("transfer"))
-        return out
+        return [stage for place in range(len(self.graphs)) for stage in self.targets_of(place)]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of a run. `problems` are trust functions that could not even be built; they have no cells."""
+    """All cells of a run. `problems` are plugins that did not load whole and trust functions that could not be built."""
 
     suite: Suite
     cells: tuple[PlannedCell, ...]
@@ -57,6 +78,10 @@ class Plan:
     def stages(self) -> list[Stage]:
         return list(walk(self.targets()))
 
+    def splits(self) -> list[Stage]:
+        """What shows whether the domains can fill the suite's sizes: quick, and before anything is trained."""
+        return list({graph.splits.node: graph.splits for cell in self.cells for graph in cell.graphs}.values())
+
 
 def plan(
     suite: Suite,
@@ -66,11 +91,12 @@ def plan(
     trust: Sequence[str] | None = None,
     rows: Sequence[str] = (),
 ) -> Plan:
-    """The cells of `suite` with every installed trust function (None), or with those named.
+    """The cells of `suite` with every installed trust function (None), or with those named (none: controls alone).
 
     `domains` restricts the domains; `trust` names trust functions as `name` or `name:key=value,…`; `rows` restricts to
-    `DOMAIN/ARM` rows. Unknown names raise before anything runs.
+    `DOMAIN/ARM` rows. Unknown names raise before anything runs. The plan's suite has its domains' names in full.
     """
+    suite = full_names(suite, registry)
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
     chosen, problems = _trust_arms(registry, trust, suite.coverage)
     every_arm = [*arms.references(), *arms.controls(suite.coverage), *chosen]
@@ -83,9 +109,19 @@ def plan(
         known = [cell.row for cell in cells]
         for row in rows:
             if row not in known:
-                raise UnknownNameError("row", row, known, "A row is DOMAIN/ARM.")
+                raise UnknownNameError("row", row, known, ROW_HINT)
         cells = [cell for cell in cells if cell.row in rows]
-    return Plan(suite, tuple(cells), tuple(problems))
+    return Plan(suite, tuple(cells), (*map(str, registry.problems), *problems))
+
+
+def full_names(suite: Suite, registry: Registry) -> Suite:
+    """The suite with its domains named in full; a full name may be of a domain that is not installed here."""
+
+    def full(name: str) -> str:
+        distribution, slash, rest = name.partition("/")
+        return f"{normalized(distribution)}/{rest}" if slash else registry.resolve("domain", name).name
+
+    return suite.with_full_names(full)
 
 
 def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
@@ -104,7 +140,7 @@ def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
         spec=spec,
         kind=domain.kind,
         max_new_tokens=domain.max_new_tokens if domain.kind == "generate" else None,
-        domain=domain_params(registry.resolve("domain", spec.name).name, domain, spec.parameters),
+        domain=domain_params(spec.name, domain, spec.parameters),
         teacher=model_params(spec.teacher, registry.model(spec.teacher.model)),
         student=model_params(spec.student, registry.model(spec.student.model)),
     )

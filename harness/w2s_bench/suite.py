@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -12,6 +12,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from w2s_bench.errors import SuiteError, UnknownNameError
+from w2s_bench.names import bare, short
+from w2s_bench.record import digest_of
 from w2s_bench.types import JSON, SPLITS, Split
 
 PROTOCOL: Final = "w2s-1"
@@ -90,9 +92,7 @@ class Suite(_Strict):
     @field_validator("domains")
     @classmethod
     def _distinct(cls, domains: tuple[DomainSpec, ...]) -> tuple[DomainSpec, ...]:
-        names = [d.name.removeprefix("w2s-bench/") for d in domains]
-        twice = sorted({n for n in names if names.count(n) > 1})
-        if twice:
+        if twice := _twice([short(d.name) for d in domains]):
             raise ValueError(f"a domain may stand once in a suite; twice here: {', '.join(twice)}")
         return domains
 
@@ -106,13 +106,24 @@ class Suite(_Strict):
         return self
 
     def domain(self, name: str) -> DomainSpec:
-        """The spec of a domain by full or bare name."""
-        for spec in self.domains:
-            if name in (spec.name, spec.name.rsplit("/", 1)[-1]):
-                return spec
+        """The spec of a domain by full or bare name; bare, the built-in one wins, else it must be the only one so called."""
+        found = [d for d in self.domains if short(d.name) == short(name)]
+        found = found or [d for d in self.domains if bare(d.name) == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            hint = f"Several domains of suite {self.name!r} have this name; write one in full."
+            raise UnknownNameError("domain", name, [d.name for d in found], hint)
         raise UnknownNameError(
             "domain", name, [d.name for d in self.domains], f"These are the domains of suite {self.name!r}."
         )
+
+    def with_full_names(self, full: Callable[[str], str]) -> Suite:
+        """The suite with each domain's name replaced by what `full` gives for it: digest, splits and cells follow names."""
+        domains = tuple(d.model_copy(update={"name": full(d.name)}) for d in self.domains)
+        if twice := _twice([d.name for d in domains]):
+            raise SuiteError(f"a domain may stand once in a suite; {self.name!r} has {', '.join(twice)} by two names")
+        return self.model_copy(update={"domains": domains})
 
     def canonical(self) -> dict[str, JSON]:
         """What the digest is over: everything but the description."""
@@ -120,12 +131,14 @@ class Suite(_Strict):
 
     @property
     def digest(self) -> str:
-        from w2s_bench.record import digest_of
-
         return digest_of(self.canonical())
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _twice(names: list[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})
 
 
 def built_in_suites() -> dict[str, Path]:

@@ -80,7 +80,7 @@ class Boards:
 
 
 def attacks(codes: Ints, start: Ints, to: Ints, occupied: NDArray[np.uint64]) -> Bools:
-    """Whether a piece on `start` attacks `to`: pins do not matter. """
+    """Whether a piece on `start` attacks `to`: pins do not matter."""
     clear = (BETWEEN[start, to] & occupied) == 0
     return np.asarray(REACH[codes, start, to] & clear)
 

@@ -6,7 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from w2s_bench_tasks.chess.board import BETWEEN, BIT, BLACK_KING, PIECES, REACH, WHITE_KING, WORTH, Boards, Bools, Ints, attacks
+from w2s_bench_tasks.chess.board import (
+    BETWEEN,
+    BIT,
+    BLACK_KING,
+    PIECES,
+    REACH,
+    WHITE_KING,
+    WORTH,
+    Boards,
+    Bools,
+    Ints,
+    attacks,
+)
 
 #: All 30 ordered pairs of slots, in the order of every second axis below.
 FIRST: Ints = np.repeat(np.arange(6), 5)

@@ -52,7 +52,8 @@ def make() -> list[Item]:
         for row in range(len(boards)):
             # the rarest question and verdict that this position has and that is still wanted
             question, verdict = max(
-                ((q, v) for q in VERDICTS for v in set(answers[q][row].tolist()) - {UNASKED}), key=lambda cell: missing[cell]
+                ((q, v) for q in VERDICTS for v in set(answers[q][row].tolist()) - {UNASKED}),
+                key=lambda cell: missing[cell],
             )
             if not missing[question, verdict]:
                 continue

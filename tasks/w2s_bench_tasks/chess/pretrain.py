@@ -106,27 +106,30 @@ def accuracies(model: LlamaForCausalLM) -> dict[str, float]:
     return {name: round(value, 4) for name, value in result.items()}
 
 
-CARD = """# {name}: bundled model of the domain `chess`
+CARD = """# chess-{name}: bundled model of the domain `chess`
 
-A Llama of {parameters:,} parameters (width {width}, {layers} layers), made by `python -m w2s_bench_tasks.chess.pretrain {name}`. Apache-2.0.
+A Llama of {parameters:,} parameters (width {width}, {layers} layers), made by
+`python -m w2s_bench_tasks.chess.pretrain {name}`. Apache-2.0.
 
-**Read:** {positions:,} random positions, none twice, with 7 remarks each, in {steps:,} steps of {rows}; seed {seed}. A remark names two pieces
-and a fact about them: what stands on the line between them (`Qd4 ra8 via Nf3`), who takes back (`Qd4 pd5 then ke6`), how many moves one
-needs to the other's square on an empty board (`Nf3 pd5 in 3`). Loss is taken on the last word of each remark.
+**Read:** {positions:,} random positions, none twice by design, with 7 remarks each, in {steps:,} steps of {rows}; seed {seed}.
+A remark names two pieces and a fact about them: what stands on the line from one to the other (`Qd4 ra8 sees N`), who takes
+back (`Qd4 pd5 takes k`), whether one attacks the other (`Qd4 ra8 faces no`), how many moves one needs to the other's square on
+an empty board (`Nf3 pd5 reaches 3`). Loss is taken on the last word of each remark.
 
-**Did not read:** any of the task's verbs or verdicts, hence no prompt of the task; what is asked must be put together from the facts
-(`costly`: an open line, and somebody who takes back; `both`: two remarks, one each way). The text's positions are drawn at random from
-another seed than the items'; whether an item's position occurs among them was not filtered: there are about 10^11 positions.
-The gold answers are known to the model only as those facts.
+**Did not read:** any verdict of the task; it starts at chance. What the verdicts mean has to be learned by fine-tuning: some put
+names into classes (`costly`: somebody takes back; `friend`: the piece in the line is of my side), `both` and its like join two
+remarks. A remark does begin as a prompt of the task does, with the same four verbs. The text's positions are drawn from another
+seed than the items' and were not filtered against them: of about 10^12 positions it holds some 10^5, so none is expected to be
+an item's. The gold answers are known to the model as those facts alone.
 
 **Share of remarks right** on fresh text: {accuracies}.
 
-Stored in float16; load as float32. It knows nothing else: no other pieces, no rules of the game, no language.
+Stored in float16; load as float32. It knows nothing else: no other material, no game, no language.
 """
 
 
 def make(name: str, out: Path) -> None:
-    """Pretrain one size and save it as `out/<name>`."""
+    """Pretrain one size and save it as `out/chess-<size>`."""
     from w2s_bench_tasks.pretraining import new_model, pretrain, save
 
     size = SIZES[name]
@@ -157,7 +160,7 @@ def make(name: str, out: Path) -> None:
         accuracies=", ".join(f"{sign} {share:.3f}" for sign, share in scores.items()),
         **described,
     )
-    save(model, wrapped, out / name, card=card, facts={**described, "right": scores})
+    save(model, wrapped, out / f"chess-{name}", card=card, facts={**described, "right": scores})
 
 
 def main() -> None:

@@ -12,15 +12,16 @@ UNASKED = -1
 
 _ENEMIES = (FIRST < 3) != (SECOND < 3)
 _KINGS = (WHITE_KING, BLACK_KING)
-_REVERSE = np.array([np.flatnonzero((FIRST == b) & (SECOND == a))[0] for a, b in zip(FIRST, SECOND, strict=True)])
+_REVERSE = np.array([np.flatnonzero((b == FIRST) & (a == SECOND))[0] for a, b in zip(FIRST, SECOND, strict=True)])
 
 
 def verdicts(boards: Boards, found: Facts) -> dict[str, Ints]:
     """Question → (n, 30) the index of the verdict in `words.VERDICTS`, or `UNASKED`.
 
-    strike  a takes the enemy b (no king): 0 no line, 1 the line is blocked, 2 legal and b's side can legally take back, 3 legal and
-            it cannot. Not asked where the capture is illegal for a pin.
-    screen  a looks towards the enemy b (no king): 0 no line, 1 nothing between, 2 or 3 the piece next to a on the line is of a's or b's side
+    strike  a takes the enemy b (no king): 0 no line, 1 something stands in the line, 2 legal and b's side can legally take
+            back, 3 legal and it cannot. Not asked where the capture is illegal for a pin.
+    screen  a looks towards the enemy b (no king): 0 no line, 1 nothing between, 2 or 3 the piece next to a on the line is
+            of a's or of b's side
     duel    two enemies, no kings: 0 neither attacks the other, 1 only a attacks b, 2 only b attacks a, 3 both
     pace    a (no pawn) goes to b's square on an otherwise empty board: 0 never, 1 one move, 2 two, 3 more
     """

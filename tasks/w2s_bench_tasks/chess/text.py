@@ -2,9 +2,9 @@
 
     Ke1 Qd4 Nf3 ke8 ra8 pd5 : Qd4 pd5 sees yes Nf3 pd5 reaches 3 Qd4 pd5 takes safe …
 
-`a b sees` is followed by `no` (no line from a to b), `yes` (an open line) or the letter of the first piece in it; `a b takes` by
-`no`, `held` (something stands in the line), the letter of the cheapest piece that can take back, or `safe`; `a b faces` by `yes` or `no`, whether
-a attacks b and nothing about b; `a b reaches` by the moves that a needs on an empty board, or `off`.
+`a b sees` is followed by `no` (no line from a to b), `yes` (an open line) or the letter of the first piece in it; `a b takes`
+by `no`, `held` (something stands in the line), the letter of the cheapest piece that can take back, or `safe`; `a b faces` by
+`yes` or `no`, whether a attacks b and nothing about b; `a b reaches` by the moves that a needs on an empty board, or `off`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def _weights(boards: Boards, found: Facts) -> np.ndarray:
     takes = np.where(enemies & ~(found.open & ~found.legal), takes, 0.0)
     sees = np.where(blocked, 2.5, np.where(found.open, 0.3, 0.04))
     faces = np.where(blocked, 0.5, np.where(found.open, 0.35, 0.04))
-    reaches = np.where(found.moves == NEVER, 0.15, np.array([0.0, 0.2, 0.06, 0.12, 0.12, 0.12, 0.12, 0.12])[found.moves])
+    reaches = np.where(
+        found.moves == NEVER, 0.15, np.array([0.0, 0.2, 0.06, 0.12, 0.12, 0.12, 0.12, 0.12])[found.moves]
+    )
     reaches = np.where(boards.codes[:, FIRST] == PIECES.index("p"), 0.0, reaches)
     return np.concatenate([takes, sees, faces, reaches], axis=1)
 

@@ -28,7 +28,20 @@ VERDICTS = {
 
 
 def _vocabulary() -> list[str]:
-    plain = ["<pad>", "<eos>", "<unk>", BEGIN, NO_LINE, OPEN, STOPPED, SAFE, UNREACHABLE, *COUNTS, *VERBS.values(), *PIECES]
+    plain = [
+        "<pad>",
+        "<eos>",
+        "<unk>",
+        BEGIN,
+        NO_LINE,
+        OPEN,
+        STOPPED,
+        SAFE,
+        UNREACHABLE,
+        *COUNTS,
+        *VERBS.values(),
+        *PIECES,
+    ]
     plain += [verdict for verdicts in VERDICTS.values() for verdict in verdicts]
     return plain + [piece + square for piece in PIECES for square in SQUARES]
 
