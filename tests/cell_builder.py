@@ -96,7 +96,7 @@ def _cell(
             continue
         told: dict[str, Any] = {}
         if diagnostics and arm == "weak":
-            told = {"label_accuracy": label_accuracy, "confidence_auroc": 0.70 + seed / 100}
+            told = {"label_accuracy": label_accuracy}
         if diagnostics and arm in TRUST:
             told = {"auroc": TRUST[arm][2], "kept_by_stratum": {"easy": 0.625, "hard": 0.375}}
         kept = {"naive": POOL, "ceiling": POOL, "gold_trust_set": 60}.get(arm, POOL // 2)

@@ -161,6 +161,19 @@ def test_a_folder_holds_one_suite(results: Path, tmp_path: Path) -> None:
         read_cells(tmp_path / "results")
 
 
+def test_a_cell_that_lies_elsewhere_than_its_row_says_is_refused(cell: Cell, tmp_path: Path) -> None:
+    path = cell.write(tmp_path)
+    copy = path.with_name("copy.json")
+    copy.write_bytes(path.read_bytes())
+    with pytest.raises(CellError) as caught:
+        read_cells(tmp_path)
+    assert str(copy) in str(caught.value) and str(path) in str(caught.value)
+    copy.unlink()
+    path.parent.rename(path.parent.with_name("acme.math"))
+    with pytest.raises(CellError, match=f"row {cell.row}, which belongs in"):
+        read_cells(tmp_path)
+
+
 @given(st.data())
 @settings(deadline=None, max_examples=40)
 def test_correctness_comes_back_bit_for_bit(data: st.DataObject) -> None:
@@ -208,7 +221,8 @@ def test_files_are_named_for_their_arm(arm: str, slug: str, tmp_path: Path) -> N
     assert named(arm).path(tmp_path) == tmp_path / "results" / "math" / f"{slug}.json"
     assert named(arm).row == f"math/{slug}"
     assert named(arm, "acme/chess").path(tmp_path).parent.name == "acme.chess"
-    assert named(arm, "acme/chess").row == f"chess/{slug}"
+    assert named(arm, "acme/chess").row == f"acme.chess/{slug}"
+    assert named(arm, "acme/chess").path(tmp_path) == tmp_path / "results" / f"{named(arm, 'acme/chess').row}.json"
 
 
 HOSTILE = [

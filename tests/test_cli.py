@@ -11,10 +11,19 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from support import TOY, toy_environment, toy_suite
+from cell_builder import change, make_cells
+from support import TOY, toy_environment, toy_registry, toy_suite
 from w2s_bench import __version__
 from w2s_bench._cli.app import app
-from w2s_bench.suite import Suite
+from w2s_bench._cli.listing import _print
+from w2s_bench._cli.progress import _display
+from w2s_bench._cli.report import print_leaderboard
+from w2s_bench.cells import SuiteRef
+from w2s_bench.executors import Failed, GaveUp, Planned, Started
+from w2s_bench.leaderboard import build
+from w2s_bench.pipeline import plan
+from w2s_bench.stages import Stage
+from w2s_bench.suite import Suite, load_suite
 
 runner = CliRunner()
 HEAVY = ("torch", "transformers", "datasets", "lm_eval", "matplotlib", "peft")
@@ -122,11 +131,12 @@ def test_sizes_a_domain_cannot_fill_are_said_before_anything_is_trained(suite: P
     suite.write_text(yaml.safe_dump(content))
     command = [sys.executable, "-m", "w2s_bench", "run", str(suite), "--out", str(tmp_path), "--workers", "1"]
     done = subprocess.run(command, capture_output=True, text=True, env=toy_environment(), timeout=300)
-    assert done.returncode == 1
-    assert "too few for sizes" in done.stderr
+    assert done.returncode == 2
+    assert done.stderr.count("too few for sizes") == 1, "said once, for all seeds"
     assert "400 items" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "store").glob("train/*"))
+    assert not list((tmp_path / "toy").iterdir())
 
 
 def test_a_domain_of_another_version_is_refused(suite: Path) -> None:
@@ -143,6 +153,29 @@ def test_a_folder_with_another_suites_results_is_refused_before_computing(suite:
     assert "another suite" in mistake("run", suite, "--out", tmp_path / "out")
 
 
+def test_a_results_folder_that_takes_no_files_is_refused_before_computing(suite: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "give another --out" in mistake("run", suite, "--out", tmp_path / "file")
+    assert not (tmp_path / "store").exists()
+
+
+def test_cells_of_other_models_are_refused_before_computing(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan(load_suite(suite), toy_registry(monkeypatch), trust=["probe"])
+    domain = planned.cells[0].domain
+    folder = tmp_path / "out" / "toy"
+    cells = make_cells(domain.name, arms=["acme/margin", "naive"])
+    ref = {"name": "toy", "version": "1", "digest": planned.suite.digest, "evaluate_on": "test"}
+    for cell in cells.values():
+        change(cell, suite=SuiteRef.model_validate(ref), domain=domain).write(folder)
+    said = mistake("run", suite, "--trust", "probe", "--out", tmp_path / "out")
+    assert "acme.margin.json: made with another version" in said
+    assert "remove these files" in said
+    assert "naive.json" not in said, "this run writes it anew"
+    assert not (tmp_path / "store").exists()
+
+
 def test_dry_run_computes_and_writes_nothing(suite: Path, tmp_path: Path) -> None:
     result = runner.invoke(app, ["run", str(suite), "--dry-run", "--json", "--domain", "largest", "--trust", "probe"])
     assert result.exit_code == 0, result.output
@@ -150,7 +183,7 @@ def test_dry_run_computes_and_writes_nothing(suite: Path, tmp_path: Path) -> Non
     assert found["stored"] == {}
     assert found["to_run"]["items"] == 1, "seeds share a domain's items"
     assert found["to_run"]["score"] == 2, "one for each of two seeds"
-    assert "largest/probe" in found["cells"]
+    assert "w2s-bench-toy.largest/probe" in found["cells"]
     assert not (tmp_path / "store").exists()
     assert not (tmp_path / "w2s-results").exists()
 
@@ -160,14 +193,47 @@ def test_results_that_are_none_are_explained(tmp_path: Path) -> None:
     assert "no cell files" in mistake("verify", tmp_path)
 
 
-def test_a_broken_plugin_is_said_and_the_rest_works(tmp_path: Path) -> None:
+def broken_plugin(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process with the toy plugin and one that cannot be imported."""
     info = tmp_path / "w2s_broken-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: w2s-broken\nVersion: 0.1\n")
     (info / "entry_points.txt").write_text("[w2s_bench]\nbad = w2s_broken_module\n")
     (tmp_path / "w2s_broken_module.py").write_text("raise RuntimeError('bad day')\n")
     env = toy_environment()
-    env["PYTHONPATH"] = f"{tmp_path}:{env['PYTHONPATH']}"
+    return env | {"PYTHONPATH": f"{tmp_path}:{env['PYTHONPATH']}"}
+
+
+def test_a_broken_plugin_is_left_out_of_a_run_and_said(suite: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "w2s_bench", "run", str(suite), "--dry-run"]
+    done = subprocess.run(command, capture_output=True, text=True, env=broken_plugin(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "left out: entry point 'bad' of w2s-broken 0.1" in done.stderr
+    assert "bad day" in done.stderr
+
+
+def test_brackets_in_a_plugins_text_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    _print({"trust": [{"name": "acme/x", "summary": "closes [/x] what [bold]nobody opened"}]})
+    assert "closes [/x] what [bold]nobody opened" in capsys.readouterr().out
+    cells = make_cells("acme/m[/x]") | make_cells("acme/m[/x]", arms=["acme/margin"])
+    cells["acme/margin"] = change(
+        cells["acme/margin"], arm=cells["acme/margin"].body.arm.model_copy(update={"name": "a/[/b]"})
+    )
+    print_leaderboard(build(cells.values(), Path("somewhere")), as_json=False)
+    shown = capsys.readouterr().out
+    assert "a/[/b]" in shown and "acme/m[/x]" in shown and "[bold]" not in shown
+
+
+def test_brackets_in_labels_do_not_break_the_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage("train", 1, "m:f", {}, label="student of acme/[/x]")
+    with _display("verify [/x]") as show:
+        for event in (Planned(2, 1), Started(stage, 0), GaveUp(stage, Failed(stage.label, "[/no]", stage.node))):
+            show(event)
+        show(Planned(1, 1))
+
+
+def test_a_broken_plugin_is_said_and_the_rest_works(tmp_path: Path) -> None:
+    env = broken_plugin(tmp_path)
     done = subprocess.run([sys.executable, "-m", "w2s_bench", "list", "trust"], capture_output=True, text=True, env=env)
     assert done.returncode == 0
     assert "w2s-bench/confidence" in done.stdout

@@ -13,21 +13,21 @@ import pytest
 from support import run_inline, toy_registry, toy_suite
 from w2s_bench.arms import ArmStages
 from w2s_bench.cells import Cell
-from w2s_bench.collect import Results, cell_of, environment
+from w2s_bench.collect import Results, cell_of, environment, scrubbed
 from w2s_bench.executors import Failed
+from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.pipeline import Plan, plan
 from w2s_bench.protocol import SeedGraph
 from w2s_bench.record import digest_of, read_json, read_records, read_rows, unpack_bits
 from w2s_bench.selection import SCORES
-from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.stages import Stage, walk
 from w2s_bench.store import Store
 from w2s_bench.types import Answer, Item, Prediction
 
 ROWS = [
-    *(f"largest/{arm}" for arm in ("weak", "base", "ceiling", "naive", "oracle", "gold_trust_set", "gold_random")),
-    "largest/w2s-bench-toy.prompt_hash",
-    "largest/w2s-bench-toy.privileged",
+    *(f"w2s-bench-toy.largest/{arm}" for arm in ("weak", "base", "ceiling", "naive", "oracle", "gold_trust_set", "gold_random")),
+    "w2s-bench-toy.largest/w2s-bench-toy.prompt_hash",
+    "w2s-bench-toy.largest/w2s-bench-toy.privileged",
 ]
 
 
@@ -236,6 +236,29 @@ def test_a_cell_whose_seeds_all_failed_is_still_a_cell(ran: Any, tmp_path: Path)
         assert len(cell.body.failed) == 2
         assert cell.body.items == 0
         assert cell.write(tmp_path).is_file()
+
+
+@pytest.mark.parametrize(
+    ("reason", "left"),
+    [
+        ("RuntimeError: <toy.Probe object at 0x7f3a2b1c>", "RuntimeError: <toy.Probe object at 0x…>"),
+        ("No such file or directory: '/tmp/run 1/w/labels.json'", "No such file or directory: '…/labels.json'"),
+        ("cannot open /var/tmp/tmpq1w2e3/ for writing", "cannot open … for writing"),
+        ("(/home/me/my_trust.py:12) bad", "(…/my_trust.py:12) bad"),
+        ("see https://example.org/a/b of w2s-bench/math, 1/2/3 and/or /x", None),
+    ],
+)
+def test_a_reason_holds_nothing_that_a_rerun_would_not_repeat(reason: str, left: str | None) -> None:
+    assert scrubbed(reason) == (left or reason)
+
+
+def test_failures_in_cells_are_scrubbed(ran: Any) -> None:
+    graph, _ = stages_of(ran.plan, "weak", 0)
+    bodies = [
+        collect(ran, with_failure(ran, graph.teacher_weights, f"<Model at {address}> in '/tmp/{address}/w.bin'"))
+        for address in ("0x7f01", "0x7f02")
+    ]
+    assert {arm: cell.digest for arm, cell in bodies[0].items()} == {arm: c.digest for arm, c in bodies[1].items()}
 
 
 def test_cost_and_environment_stand_outside_the_digest(ran: Any, cells: dict[str, Cell]) -> None:

@@ -48,7 +48,7 @@ def undisturbed(suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = w2s("run", suite, "--out", out, "--store", out / "store", "--workers", 2)
     # `sums` is beyond a teacher of 30 steps: its oracle finds no correct label, which is a failed cell, said plainly.
     assert done.returncode == 1, done.stderr
-    assert "sums/oracle" in done.stderr
+    assert "w2s-bench-toy.sums/oracle" in done.stderr
     assert "Traceback" not in done.stderr
     return out
 
@@ -164,22 +164,31 @@ def test_broken_trust_functions_fail_their_cells_alone(suite: Path, undisturbed:
     assert found == expected
 
 
+def test_verify_says_of_a_row_that_fails_again_that_it_failed(undisturbed: Path) -> None:
+    done = w2s("verify", undisturbed / "toy", "--row", "w2s-bench-toy.sums/oracle")
+    assert done.returncode == 1, done.stderr
+    assert "identical  (seed 0 failed both times: " in done.stdout
+
+
 def test_verify_says_identical_and_sees_what_was_altered(suite: Path, undisturbed: Path, tmp_path: Path) -> None:
     from w2s_bench.cells import Cell, read_cell
+    from w2s_bench.record import pack_bits, unpack_bits
 
     results = tmp_path / "toy"
     shutil.copytree(undisturbed / "toy", results)
-    rows = ["--row", "largest/confidence", "--row", "largest/naive"]
+    rows = ["--row", "w2s-bench-toy.largest/confidence", "--row", "w2s-bench-toy.largest/naive"]
     done = w2s("verify", results, *rows)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("identical") == 2
 
     path = next(results.glob("results/*largest/confidence.json"))
     cell = read_cell(path)
-    seeds = [cell.body.seeds[0].model_copy(update={"accuracy": 0.99}), *cell.body.seeds[1:]]
+    right = ~unpack_bits(cell.body.seeds[0].correct or "", cell.body.items)
+    altered = {"accuracy": float(right.mean()), "correct": pack_bits(right)}
+    seeds = [cell.body.seeds[0].model_copy(update=altered), *cell.body.seeds[1:]]
     Cell.of(cell.body.model_copy(update={"seeds": tuple(seeds)}), cell.provenance).write(results)
     done = w2s("verify", results, *rows)
     assert done.returncode == 1
     assert "DIFFERS" in done.stdout
-    assert "accuracy 0.99" in done.stdout
+    assert f"accuracy {right.mean():.4f} before" in done.stdout
     assert done.stdout.count("identical") == 1

@@ -189,6 +189,25 @@ def test_a_domain_is_found_by_its_full_and_its_bare_name() -> None:
         suite.domain("maths")
 
 
+def test_a_bare_name_is_the_built_in_ones_or_must_be_the_only_one() -> None:
+    def named(*names: str) -> Suite:
+        return Suite.model_validate({**SUITE, "domains": [{**SUITE["domains"][0], "name": name} for name in names]})
+
+    assert named("acme/math", "w2s-bench/math").domain("math").name == "w2s-bench/math"
+    assert named("math").domain("w2s-bench/math").name == "math"
+    with pytest.raises(UnknownNameError, match=r"acme/math.*other/math.*write one in full"):
+        named("acme/math", "other/math").domain("math")
+
+
+def test_full_names_make_one_suite_of_two_ways_of_writing_it() -> None:
+    written = Suite.model_validate({**SUITE, "domains": [{**SUITE["domains"][0], "name": "math"}]})
+    full = written.with_full_names(lambda name: f"w2s-bench/{name}")
+    assert full.digest == Suite.model_validate(SUITE).digest != written.digest
+    two = Suite.model_validate({**SUITE, "domains": [{**SUITE["domains"][0], "name": n} for n in ("a/x", "x")]})
+    with pytest.raises(SuiteError, match="'mine' has a/x by two names"):
+        two.with_full_names(lambda name: "a/x")
+
+
 def shuffled(value: Any, rng: random.Random) -> Any:
     """The same mapping with its keys in another order, at every depth."""
     if isinstance(value, dict):

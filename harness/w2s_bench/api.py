@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from w2s_bench.cells import Cell
-from w2s_bench.errors import SuiteError
+from w2s_bench.cells import Cell, cell_path, cell_paths, read_cell, read_placed
+from w2s_bench.errors import CellError, SuiteError, W2SBenchError
+from w2s_bench.names import RESULTS
 from w2s_bench.suite import Suite, load_suite
 
 if TYPE_CHECKING:
-    from w2s_bench.executors import Event
+    from w2s_bench.executors import Event, Outcome
     from w2s_bench.leaderboard import Leaderboard
     from w2s_bench.pipeline import Plan
-
-RESULTS = Path("w2s-results")
+    from w2s_bench.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,11 @@ def default_workers() -> int:
 
 
 def make_plan(
-    suite: str | Path | Suite, *, domains: Sequence[str] = (), trust: Sequence[str] = (), seeds: int | None = None
+    suite: str | Path | Suite,
+    *,
+    domains: Sequence[str] = (),
+    trust: Sequence[str] | None = None,
+    seeds: int | None = None,
 ) -> Plan:
     """What a run would do: every cell with its stages. Raises on any unknown name."""
     from w2s_bench.pipeline import plan
@@ -68,14 +73,14 @@ def make_plan(
         if seeds < 1:
             raise SuiteError(f"--seeds {seeds}: at least one seed is needed")
         chosen = Suite.model_validate({**chosen.model_dump(), "seeds": seeds})
-    return plan(chosen, Registry.load(), domains=domains, trust=trust or None)
+    return plan(chosen, Registry.load(), domains=domains, trust=trust)
 
 
 def run(
     suite: str | Path | Suite = "tiny",
     *,
     domains: Sequence[str] = (),
-    trust: Sequence[str] = (),
+    trust: Sequence[str] | None = None,
     seeds: int | None = None,
     out: Path | str = RESULTS,
     store: Path | str | None = None,
@@ -84,8 +89,9 @@ def run(
 ) -> RunReport:
     """Take a suite through the protocol and write cells, leaderboard and plot to `out/<suite>/`.
 
-    `domains` and `trust` restrict what runs (default: the suite's domains, every installed trust function). Whatever is
-    in the store already is not computed again; a run that was stopped anywhere goes on from there.
+    `domains` restricts what runs (default: the suite's domains), `trust` names the trust functions (None: every installed
+    one; `()`: the controls alone). Whatever is in the store already is not computed again; a run that was stopped
+    anywhere goes on from there.
     """
     planned = make_plan(suite, domains=domains, trust=trust, seeds=seeds)
     return execute(
@@ -96,14 +102,16 @@ def run(
 def execute(
     planned: Plan, *, out: Path, store: Path, workers: int | None, events: Callable[[Event], None]
 ) -> RunReport:
-    """Run a plan and write its results."""
+    """Run a plan and write its results; whatever the user must change first is said before anything is trained."""
     from w2s_bench.leaderboard import write_leaderboard
     from w2s_bench.record import write_atomically
 
     folder = out / planned.suite.name
     refuse_other_suite(folder, planned.suite)
+    refuse_stale_cells(folder, planned)
+    refuse_unwritable(folder)
+    refuse_unfilled_splits(planned, store=store, workers=workers, events=events)
     cells = compute(planned, store=store, workers=workers, events=events)
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "suite.yaml", planned.suite.to_yaml())
     for cell in cells:
         if not _is_written(cell, folder):
@@ -114,12 +122,18 @@ def execute(
 def compute(planned: Plan, *, store: Path, workers: int | None, events: Callable[[Event], None]) -> tuple[Cell, ...]:
     """The cells of a plan, from what is stored and what has to run."""
     from w2s_bench.collect import Results, cell_of
+
+    results = Results(_outcomes(planned.targets(), store, workers, events))
+    return tuple(cell_of(cell, results) for cell in planned.cells)
+
+
+def _outcomes(
+    targets: Sequence[Stage], store: Path, workers: int | None, events: Callable[[Event], None]
+) -> Mapping[str, Outcome]:
     from w2s_bench.executors.local import LocalExecutor
     from w2s_bench.store import Store
 
-    executor = LocalExecutor(workers if workers is not None else default_workers())
-    results = Results(executor.run(planned.targets(), Store(store), events))
-    return tuple(cell_of(cell, results) for cell in planned.cells)
+    return LocalExecutor(workers if workers is not None else default_workers()).run(targets, Store(store), events)
 
 
 def refuse_other_suite(folder: Path, suite: Suite) -> None:
@@ -132,11 +146,59 @@ def refuse_other_suite(folder: Path, suite: Suite) -> None:
         )
 
 
+def refuse_stale_cells(folder: Path, planned: Plan) -> None:
+    """Cells that stay beside the new ones must be sound, of this suite, and of the same domain and models."""
+    rewritten = {cell_path(folder, cell.row) for cell in planned.cells}
+    now = {one.domain.name: one for one in planned.cells}
+    stale = []
+    for path in cell_paths(folder):
+        if path in rewritten:
+            continue
+        body = read_placed(path, folder).body
+        new = now.get(body.domain.name)
+        other_suite = body.suite.digest != planned.suite.digest
+        if other_suite or (new and (body.domain, body.teacher, body.student) != (new.domain, new.teacher, new.student)):
+            stale.append(str(path))
+    if stale:
+        raise CellError(
+            f"{', '.join(stale)}: made with another version of the suite, the domain or its models, and not part of this "
+            "run; remove these files, or give another --out"
+        )
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """The results folder must take files; better known before the hours than after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise W2SBenchError(
+            f"cannot write results to {folder}: {error.strerror or error}; give another --out, or make it writable"
+        ) from error
+
+
+def refuse_unfilled_splits(planned: Plan, *, store: Path, workers: int | None, events: Callable[[Event], None]) -> None:
+    """Cut every domain's splits, and nothing else: sizes that a domain cannot fill, or a leak, end the run here.
+
+    A domain whose items cannot be made at all is no mistake in the suite: its own cells fail, and say so.
+    """
+    from w2s_bench.executors import Failed, GaveUp
+
+    def untroubled(event: Event) -> None:
+        if not isinstance(event, GaveUp):  # told once: below, or by the run itself, which comes to it again
+            events(event)
+
+    splits = planned.splits()
+    outcomes = _outcomes(splits, store, workers, untroubled)
+    failed = [(stage, outcomes[stage.node]) for stage in splits]
+    reasons = [one.reason for stage, one in failed if isinstance(one, Failed) and one.cause_node == stage.node]
+    if reasons:
+        raise SuiteError("; ".join(dict.fromkeys(reasons)))
+
+
 def _is_written(cell: Cell, folder: Path) -> bool:
     """Whether the same body lies there already; then its provenance, of the run that made it, stays."""
-    from w2s_bench.cells import read_cell
-    from w2s_bench.errors import CellError
-
     try:
         return read_cell(cell.path(folder)).digest == cell.digest
     except CellError:

@@ -194,6 +194,14 @@ def read_cell(path: Path) -> Cell:
     return cell
 
 
+def read_placed(path: Path, results: Path) -> Cell:
+    """One cell file of a results folder, which must lie where its row says: then no row has two files."""
+    cell = read_cell(path)
+    if path != (own := cell.path(results)):
+        raise CellError(f"{path} holds the cell of row {cell.row}, which belongs in {own}; move it there, or remove it")
+    return cell
+
+
 def _refuse_constant(name: str) -> JSON:
     raise ValueError(f"{name} is no JSON")
 
@@ -203,10 +211,7 @@ def read_cells(results: Path) -> list[Cell]:
     paths = cell_paths(results)
     if not paths:
         raise CellError(f"no cell files in {results / 'results'}; give the folder that holds suite.yaml and results/")
-    cells = [read_cell(path) for path in paths]
-    for path, cell in zip(paths, cells, strict=True):
-        if path != (own := cell.path(results)):
-            raise CellError(f"{path} holds the cell of row {cell.row}, which belongs in {own}; move it there, or remove it")
+    cells = [read_placed(path, results) for path in paths]
     suites = sorted({canonical_json(c.body.suite.model_dump()) for c in cells})
     if len(suites) > 1:
         raise CellError(

@@ -18,11 +18,11 @@ from w2s_bench.arms import ArmStages
 from w2s_bench.cells import Cell, CellBody, SeedResult, SuiteRef
 from w2s_bench.evaluation import read_grades
 from w2s_bench.executors import Done, Failed, Outcome
+from w2s_bench.items import ITEMS
 from w2s_bench.pipeline import PlannedCell
 from w2s_bench.protocol import SeedGraph
 from w2s_bench.record import digest_of, pack_bits, read_json, read_records, read_rows
 from w2s_bench.selection import SCORES
-from w2s_bench.items import ITEMS
 from w2s_bench.stages import Stage, walk
 from w2s_bench.statistics import auroc
 from w2s_bench.training import KEPT, ROWS
@@ -95,9 +95,14 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
 
 
 def scrubbed(reason: str) -> str:
-    """A reason without what no rerun would repeat: addresses of objects, and the folders of absolute paths."""
+    """A reason without what no rerun would repeat: addresses of objects, and absolute paths but for a file's name."""
     reason = re.sub(r"\b0x[0-9a-fA-F]{4,}", "0x…", reason)
-    return re.sub(r"(?<![\w.:/~])(?:/[^\s/'\"<>|:;,()\[\]]+)+/(?=[^\s/])", "…/", reason)
+    return re.sub(r"(?<=')/[^']*/[^']*(?=')|(?<![\w.:/~'])(?:/[^\s/'\"<>|:;,()\[\]]+){2,}/?", _without_folder, reason)
+
+
+def _without_folder(path: re.Match[str]) -> str:
+    name = path[0].rpartition("/")[2]
+    return f"…/{name}" if "." in name and not name.startswith(("tmp", ".")) else "…"
 
 
 def _seed_result(cell: PlannedCell, graph: SeedGraph, own: ArmStages, results: Results) -> SeedResult:

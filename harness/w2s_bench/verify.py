@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from w2s_bench.cells import Cell, CellBody, read_cells
-from w2s_bench.errors import CellError, UnknownNameError
+from w2s_bench.cells import Cell, CellBody, SeedResult, read_cells
+from w2s_bench.errors import CellError, UnknownNameError, W2SBenchError
+from w2s_bench.record import canonical_json, unpack_bits
 from w2s_bench.suite import load_suite
 
 if TYPE_CHECKING:
     from w2s_bench.executors import Event
+    from w2s_bench.pipeline import PlannedCell
+    from w2s_bench.registry import Registry
+    from w2s_bench.suite import Suite
 
 Verdict = Literal["identical", "within tolerance", "DIFFERS"]
+
+#: How many tolerances of the suite the finer figures may be apart: they rest on fewer items than an accuracy does, and
+#: answers that change in both directions leave it as it was.
+SLACK = 5
 
 
 @dataclass(frozen=True)
 class Verified:
-    """One row's verdict; `why` says what differs, empty where nothing does."""
+    """One row's verdict; `why` says what differs, or which seeds failed both times; empty where there is nothing to say.
+
+    `failed`: the row as published or as computed now has a failed seed. A row that fails again as it did is reproduced,
+    but it is no result.
+    """
 
     row: str
     verdict: Verdict
     why: str = ""
+    failed: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.verdict != "DIFFERS" and not self.failed
 
 
 def verify(
@@ -34,75 +51,160 @@ def verify(
     workers: int | None = None,
     events: Callable[[Event], None] = lambda event: None,
 ) -> list[Verified]:
-    """Compute `rows` (default: all) of a results folder anew, with nothing but the suite and the installed plugins."""
+    """Compute `rows` (default: all) of a results folder anew, with nothing but the suite and the installed plugins.
+
+    A row that cannot be computed here (its plugin is missing, its domain has another version) differs, and says why; the
+    others are computed all the same.
+    """
     from w2s_bench.api import compute
-    from w2s_bench.pipeline import plan
+    from w2s_bench.pipeline import ROW_HINT, Plan, full_names
     from w2s_bench.registry import Registry
 
     committed = {cell.row: cell for cell in read_cells(results)}
     for row in rows:
         if row not in committed:
-            raise UnknownNameError(
-                "row", row, committed, "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json."
-            )
-    chosen = [committed[row] for row in (rows or committed)]
-    suite = load_suite(results / "suite.yaml")
+            raise UnknownNameError("row", row, committed, ROW_HINT)
+    chosen = [committed[row] for row in dict.fromkeys(rows or committed)]
+    registry = Registry.load()
+    suite = full_names(load_suite(results / "suite.yaml"), registry)
     if any(cell.body.suite.digest != suite.digest for cell in chosen):
         raise CellError(
             f"{results}/suite.yaml is not the suite its cells were made with; restore it, or run the suite again"
         )
-    arms = {cell.body.arm.name for cell in chosen if cell.body.arm.kind == "trust_function"}
-    domains = list(dict.fromkeys(cell.body.domain.name for cell in chosen))
-    registry = Registry.load()
-    planned = plan(suite, registry, domains=domains, trust=sorted(arms), rows=[cell.row for cell in chosen])
+    planned = {cell.row: _planned(cell, suite, registry) for cell in chosen}
+    runnable = tuple(one for one in planned.values() if not isinstance(one, W2SBenchError))
     with tempfile.TemporaryDirectory(prefix="w2s-verify-") as fresh:
-        computed = {cell.row: cell for cell in compute(planned, store=Path(fresh), workers=workers, events=events)}
-    return [compare(cell, computed[cell.row], suite.tolerance) for cell in chosen]
+        made = compute(Plan(suite, runnable, ()), store=Path(fresh), workers=workers, events=events)
+    computed = {cell.row: cell for cell in made}
+    return [
+        compare(cell, computed[cell.row], suite.tolerance)
+        if cell.row in computed
+        else Verified(cell.row, "DIFFERS", f"cannot be run: {planned[cell.row]}")
+        for cell in chosen
+    ]
+
+
+def _planned(cell: Cell, suite: Suite, registry: Registry) -> PlannedCell | W2SBenchError:
+    """The row as it would be run here, or why it cannot be."""
+    from w2s_bench.pipeline import plan
+
+    arm = cell.body.arm
+    trust = [arm.name] if arm.kind == "trust_function" else []
+    try:
+        return plan(suite, registry, domains=[cell.body.domain.name], trust=trust, rows=[cell.row]).cells[0]
+    except W2SBenchError as error:
+        return error
 
 
 def compare(committed: Cell, computed: Cell, tolerance: float) -> Verified:
-    """`identical` bodies; or accuracies within `tolerance` seed by seed, of the same domain, models and plugin; or not."""
+    """`identical`: equal bodies. `within tolerance`: as on another machine or with another library, seed by seed
+
+    - the same suite, protocol, generation, domain, models, arm, items and plugin source;
+    - the same seeds, failed for the same reason or not at all; the same `kept`, `shortfall` and `coverage`;
+    - accuracies at most `tolerance` apart;
+    - at most `SLACK` · `tolerance` of the items answered right in one and wrong in the other;
+    - purity, accuracies by stratum and every figure among the diagnostics at most `SLACK` · `tolerance` apart.
+
+    Anything else `DIFFERS`. Digests of labels, rows and weights may differ, and it is said which do.
+    """
+    failed = bool(committed.body.failed or computed.body.failed)
     if committed.digest == computed.digest:
-        return Verified(committed.row, "identical")
-    why = differences(committed.body, computed.body)
-    close = all(
-        old.accuracy is not None and new.accuracy is not None and abs(old.accuracy - new.accuracy) <= tolerance
-        for old, new in zip(committed.body.seeds, computed.body.seeds, strict=False)
-    )
-    same = _identity(committed.body) == _identity(computed.body) and len(committed.body.seeds) == len(
-        computed.body.seeds
-    )
-    return Verified(committed.row, "within tolerance" if close and same else "DIFFERS", why)
+        again = "; ".join(f"seed {s.seed} failed both times: {s.error}" for s in committed.body.failed)
+        return Verified(committed.row, "identical", again, failed)
+    found = list(_differences(committed.body, computed.body, tolerance))
+    found = found or [_Difference("equal figures, written otherwise", True)]
+    verdict: Verdict = "within tolerance" if all(one.tolerable for one in found) else "DIFFERS"
+    return Verified(committed.row, verdict, "; ".join(one.text for one in found), failed)
 
 
-def differences(old: CellBody, new: CellBody) -> str:
-    """What differs, in words: identity first, then accuracies, then digests alone."""
-    found = [
-        f"{name} was {a}, is {b}"
-        for (name, a), (_, b) in zip(_identity(old).items(), _identity(new).items(), strict=True)
-        if a != b
-    ]
-    for a, b in zip(old.seeds, new.seeds, strict=False):
-        if a.error != b.error:
-            found.append(f"seed {a.seed}: {a.error or 'no error'} before, {b.error or 'no error'} now")
-        elif a.accuracy != b.accuracy:
-            found.append(f"seed {a.seed}: accuracy {a.accuracy:.4f} before, {b.accuracy:.4f} now")
-        elif a != b:
-            keys = [key for key in a.digests if a.digests[key] != b.digests.get(key)]
-            found.append(f"seed {a.seed}: same accuracy, other {', '.join(keys) or 'details'}")
-    return "; ".join(found)
+@dataclass(frozen=True)
+class _Difference:
+    text: str
+    tolerable: bool = False
+
+
+def _differences(old: CellBody, new: CellBody, tolerance: float) -> Iterator[_Difference]:
+    """What differs, identity first, then seed by seed; failures that came again are told too."""
+    was, now = _identity(old), _identity(new)
+    yield from (_Difference(f"{name} was {was[name]}, is {now[name]}") for name in was if was[name] != now[name])
+    before, after = {s.seed: s for s in old.seeds}, {s.seed: s for s in new.seeds}
+    if before.keys() != after.keys():
+        yield _Difference(f"seeds were {_listed(before)}, are {_listed(after)}")
+    same_items = was["items"] == now["items"]
+    for seed in sorted(before.keys() & after.keys()):
+        for one in _seed_differences(before[seed], after[seed], old.items if same_items else None, tolerance):
+            yield _Difference(f"seed {seed}: {one.text}", one.tolerable)
+
+
+def _seed_differences(a: SeedResult, b: SeedResult, items: int | None, tolerance: float) -> Iterator[_Difference]:
+    """`items`: how many the bits of both are of; None where they are of different ones."""
+    if a.error or b.error:
+        same = a.error == b.error
+        yield _Difference(
+            f"failed both times: {a.error}" if same else f"{a.error or 'no error'} before, {b.error or 'no error'} now",
+            same,
+        )
+        return
+    assert a.accuracy is not None and a.correct is not None  # as the schema has it where there is no error
+    assert b.accuracy is not None and b.correct is not None
+    yield from _apart("accuracy", a.accuracy, b.accuracy, tolerance)
+    if a.correct != b.correct and items is not None:
+        other = int((unpack_bits(a.correct, items) != unpack_bits(b.correct, items)).sum())
+        text = f"{other} of {items} items are answered right in one and wrong in the other"
+        yield _Difference(text, _within(other / items, 0.0, SLACK * tolerance))
+    for name in ("kept", "shortfall", "coverage"):
+        if getattr(a, name) != getattr(b, name):
+            yield _Difference(f"{name} {getattr(a, name)} before, {getattr(b, name)} now")
+    before, after = _finer_figures(a), _finer_figures(b)
+    for name in [*before, *(name for name in after if name not in before)]:
+        yield from _apart(name, before.get(name), after.get(name), SLACK * tolerance)
+    other_digests = [n for n in sorted({*a.digests, *b.digests}) if a.digests.get(n) != b.digests.get(n)]
+    if other_digests:
+        yield _Difference(f"other {', '.join(other_digests)}", a.digests.keys() == b.digests.keys())
+
+
+def _apart(name: str, old: Any, new: Any, bound: float) -> Iterator[_Difference]:
+    """Nothing where the two are equal; numbers may be `bound` apart, anything else must be equal."""
+    if old == new:
+        return
+    if all(isinstance(value, int | float) for value in (old, new)):
+        digits = 4 if f"{old:.4f}" != f"{new:.4f}" else 9
+        text = f"{name} {old:.{digits}f} before, {new:.{digits}f} now"
+        yield _Difference(text, _within(old, new, bound))
+    else:
+        yield _Difference(f"{name} {old} before, {new} now")
+
+
+def _within(old: float, new: float, bound: float) -> bool:
+    return abs(old - new) <= bound + 1e-9  # 0.62 - 0.60 is a little more than 0.02
+
+
+def _finer_figures(result: SeedResult) -> dict[str, Any]:
+    """Name → what is compared with the wider bound; mappings by stratum are taken apart."""
+    found: dict[str, Any] = {"purity": result.purity}
+    for name, value in {"by_stratum": result.by_stratum, **result.diagnostics}.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": inner for key, inner in value.items()}
+        else:
+            found[name] = value
+    return found
+
+
+def _listed(seeds: Mapping[int, SeedResult]) -> str:
+    return ", ".join(map(str, sorted(seeds))) or "none"
 
 
 def _identity(body: CellBody) -> dict[str, str]:
     """What two cells must share for their accuracies to be comparable."""
+    plugin = body.plugin
     return {
-        "suite": body.suite.digest[:12],
+        "suite": f"{body.suite.name} {body.suite.version} {body.suite.evaluate_on} {body.suite.digest[:12]}",
         "protocol": body.protocol,
+        "generation": str(body.generation),
         "domain": f"{body.domain.name} {body.domain.version} {body.domain.fingerprint[:12]}",
         "teacher": f"{body.teacher.name} {body.teacher.fingerprint[:12]}",
         "student": f"{body.student.name} {body.student.fingerprint[:12]}",
-        "items": body.items_digest[:12],
-        "plugin": f"{body.plugin.distribution} {body.plugin.version} {body.plugin.source[:12]}"
-        if body.plugin
-        else "none",
+        "arm": canonical_json(body.arm.model_dump(mode="json")),
+        "items": f"{body.items} {body.items_digest[:12]}",
+        "plugin": f"{plugin.distribution} {plugin.version} {plugin.source[:12]}" if plugin else "none",
     }

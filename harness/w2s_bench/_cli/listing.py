@@ -42,6 +42,7 @@ def list_(
 
 def _rows(topic: Topic, registry: Any) -> list[dict[str, str]]:
     if topic is Topic.suites:
+        from w2s_bench.names import short
         from w2s_bench.suite import built_in_suites, load_suite
 
         suites = [load_suite(name) for name in built_in_suites()]
@@ -49,7 +50,7 @@ def _rows(topic: Topic, registry: Any) -> list[dict[str, str]]:
             {
                 "name": s.name,
                 "version": s.version,
-                "domains": ", ".join(d.name.rsplit("/", 1)[-1] for d in s.domains),
+                "domains": ", ".join(short(d.name) for d in s.domains),
                 "summary": s.description,
             }
             for s in suites
@@ -87,6 +88,7 @@ def _print(tables: dict[str, list[dict[str, str]]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     for name, rows in tables.items():
@@ -96,5 +98,5 @@ def _print(tables: dict[str, list[dict[str, str]]]) -> None:
                 column, overflow="fold", style="cyan" if column == "name" else None, no_wrap=column == "name"
             )
         for row in rows:
-            table.add_row(*row.values())
+            table.add_row(*map(Text, row.values()))  # plugins' text: no brackets in it mean anything
         console.print(table)

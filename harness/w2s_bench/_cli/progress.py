@@ -44,8 +44,8 @@ class _Lines:
 
     def __call__(self, event: Event) -> None:
         _say_trouble(event)
-        if isinstance(event, Planned):
-            self.total = event.total
+        if isinstance(event, Planned):  # comes again where a run has several parts
+            self.total, self.done, self.stored = event.total, 0, 0
         elif isinstance(event, Stored | Finished | GaveUp):
             self.done += 1
             self.stored += isinstance(event, Stored)
@@ -96,7 +96,8 @@ class _Display:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Planned):
-            self.progress.update(self.bar, total=event.total)
+            self.running.clear()
+            self.progress.update(self.bar, total=event.total, completed=0)
         elif isinstance(event, Started):
             self.running[event.stage.node] = label_of(event.stage)
         elif isinstance(event, Stored | Finished | GaveUp):

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from w2s_bench.statistics import Estimate
+from w2s_bench.statistics import Estimate, Ratio
 
 if TYPE_CHECKING:
     from w2s_bench.api import RunReport
@@ -26,6 +27,7 @@ _TRACK_STYLE = {"none": "cyan", "trust_set": "green", "privileged": "magenta", "
 
 def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
     """The leaderboard, what failed, and where the results are."""
+    _print_problems(report.problems)
     if as_json:
         failures = [{"row": row, "seed": seed, "reason": reason} for row, seed, reason in report.failures]
         _json(
@@ -40,10 +42,13 @@ def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
     if not quiet:
         print_leaderboard(report.leaderboard, as_json=False)
     _print_failures(report)
-    for problem in report.problems:
-        print(f"left out: {problem}", file=sys.stderr)
     if not quiet:
         print(f"Wrote {report.folder / 'README.md'}, {len(report.cells)} cells under {report.folder / 'results'}")
+
+
+def _print_problems(problems: Sequence[str]) -> None:
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
 
 
 def _print_failures(report: RunReport) -> None:
@@ -64,11 +69,12 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
     seeds = len(board.seeds)
     title = f"{board.suite.name} {board.suite.version} · PGR [95 % interval] · {seeds} seed{'s' if seeds > 1 else ''}"
     title += " · on DEV items" if board.suite.evaluate_on == "dev" else ""
-    table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    # Names, versions and stand-ins for figures come from plugins and cells: `Text`, in which no brackets mean anything.
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("arm", no_wrap=True)
     table.add_column("track", no_wrap=True)
     for domain in board.domains:
-        table.add_column(domain.name.rsplit("/", 1)[-1], justify="right")
+        table.add_column(Text(domain.name), justify="right")
     table.add_column("mean", justify="right", style="bold")
     table.add_column("purity", justify="right")
     table.add_column("coverage", justify="right")
@@ -77,9 +83,9 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
         if row.is_control and not was_control:
             table.add_section()
         was_control = row.is_control
-        cells = [_ratio(row.entries[d.name].pgr) if d.name in row.entries else "–" for d in board.domains]
+        cells = [_ratio(row.entries[d.name].pgr) if d.name in row.entries else Text("–") for d in board.domains]
         table.add_row(
-            row.arm,
+            Text(row.arm),
             row.track,
             *cells,
             _ratio(row.mean_pgr),
@@ -89,8 +95,7 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
         )
     _console().print(table)
     references = [
-        f"{d.name.rsplit('/', 1)[-1]}: "
-        + ", ".join(f"{name} {e.accuracy.value:.3f}" for name, e in d.references.items() if e.accuracy)
+        f"{d.name}: " + ", ".join(f"{name} {e.accuracy.value:.3f}" for name, e in d.references.items() if e.accuracy)
         for d in board.domains
     ]
     print("accuracy  " + " · ".join(references))
@@ -101,6 +106,7 @@ def print_dry_run(planned: Plan, store: Path, *, as_json: bool) -> None:
     """What is stored and what would run, stage by stage name."""
     from w2s_bench.preview import preview
 
+    _print_problems(planned.problems)
     found = preview(planned.stages(), store)
     stored, to_run = Counter(s.name for s in found.stored), Counter(s.name for s in found.to_run)
     if as_json:
@@ -110,6 +116,7 @@ def print_dry_run(planned: Plan, store: Path, *, as_json: bool) -> None:
                 "stored": dict(stored),
                 "to_run": dict(to_run),
                 "store": str(store),
+                "problems": planned.problems,
             }
         )
         return
@@ -123,8 +130,6 @@ def print_dry_run(planned: Plan, store: Path, *, as_json: bool) -> None:
     table.add_section()
     table.add_row("all", str(stored.total()), str(to_run.total()))
     _console().print(table)
-    for problem in planned.problems:
-        print(f"left out: {problem}", file=sys.stderr)
 
 
 def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:
@@ -142,10 +147,10 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 130)
 
 
-def _ratio(ratio: Any) -> str:
+def _ratio(ratio: Ratio) -> Text:
     if not isinstance(ratio, Estimate):
-        return str(ratio.brief)
-    return f"{ratio.value:.2f} \\[{ratio.low:.2f}, {ratio.high:.2f}]"
+        return Text(ratio.brief)
+    return Text(f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]")
 
 
 def _share(share: float | None) -> str:

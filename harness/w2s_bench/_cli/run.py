@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from w2s_bench.names import RESULTS
+
 EPILOG = """
 **Examples**
 
@@ -43,9 +45,7 @@ def run(
     seeds: Annotated[
         int | None, typer.Option("--seeds", help="Seeds to run (default: the suite's).", metavar="N", min=1)
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Parent of the results folder.", metavar="DIR")] = Path(
-        "w2s-results"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Parent of the results folder.", metavar="DIR")] = RESULTS,
     store: Annotated[
         Path | None,
         typer.Option(
@@ -72,7 +72,7 @@ def run(
     with explained():
         from w2s_bench.api import default_store, execute, make_plan
 
-        planned = make_plan(suite, domains=domain or (), trust=trust or (), seeds=seeds)
+        planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds)
         place = store or default_store()
         if dry_run:
             from w2s_bench._cli.report import print_dry_run

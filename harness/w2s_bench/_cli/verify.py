@@ -14,8 +14,9 @@ EPILOG = """
 
 `w2s-bench verify leaderboards/tiny --row math/oracle --row chess/probe` — two rows
 
-A row is `identical` (the same bytes of every result), `within tolerance` (accuracies as close as the suite declared
-beforehand: another machine or library), or it `DIFFERS`; then the exit code is 1.
+A row is `identical` (the same bytes of every result), `within tolerance` (accuracies and answers as close as the suite
+declared beforehand: another machine or library), or it `DIFFERS`. Exit codes: 0 every row was reproduced; 1 a row differs,
+cannot be run here, or has a failed seed, be it the same failure again.
 """
 
 
@@ -47,4 +48,4 @@ def verify(
         with shown_progress(f"verify {results}", quiet=quiet or json_output) as events:
             verdicts = compute_again(results, row or (), workers=workers, events=events)
         print_verdicts(verdicts, as_json=json_output)
-        raise typer.Exit(1 if any(v.verdict == "DIFFERS" for v in verdicts) else 0)
+        raise typer.Exit(0 if all(v.ok for v in verdicts) else 1)

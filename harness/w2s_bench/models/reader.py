@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +38,11 @@ class Reader:
         cuts = np.cumsum([len(_choices(item)) for item in items])[:-1]
         pairs = self._pairs(texts)
         if self.head is None:
-            flat = np.array([logprobs.sum() for logprobs in scoring.token_logprobs(self.model, pairs)])
-        else:
-            states = scoring.hidden_states(self.model, pairs, -1)
-            flat = ((states - self.head["head.mean"]) / self.head["head.scale"] @ self.head["head.weight"]).astype(
-                np.float64
-            )
+            bounds = [0, *cuts.tolist(), len(pairs)]
+            return scoring.option_logprobs(self.model, [pairs[a:b] for a, b in itertools.pairwise(bounds)])
+        states = scoring.hidden_states(self.model, pairs, -1)
+        head = self.head
+        flat = ((states - head["head.mean"]) / head["head.scale"] @ head["head.weight"]).astype(np.float64)
         return np.split(flat, cuts)
 
     def generate(self, items: Sequence[Item], *, max_new_tokens: int, until: Sequence[str]) -> list[Generated]:

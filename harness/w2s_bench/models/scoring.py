@@ -76,6 +76,53 @@ def token_logprobs(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float64
 
 
 @torch.no_grad()
+def option_logprobs(model: Any, items: Sequence[Sequence[Pair]]) -> list[NDArray[np.float64]]:
+    """For each item the summed log-probability of each of its options (options,).
+
+    The options of an item share its prompt: it is read once, and every option continues from its key-value cache. Items
+    are batched by equal prompt length and number of options, so that no prompt is padded.
+    """
+    out: list[NDArray[np.float64]] = [np.zeros(0)] * len(items)
+    alike: dict[tuple[int, int], list[int]] = {}
+    for i, options in enumerate(items):
+        alike.setdefault((len(options[0].prompt), len(options)), []).append(i)
+    for (length, count), members in sorted(alike.items()):
+        # Tokenizers may part prompt and option otherwise for one option than for another; then nothing is shared.
+        shared = [i for i in members if length > 1 and len({pair.prompt for pair in items[i]}) == 1]
+        size = max(1, _MAX_TOKENS // (length + count * max(len(pair.completion) for i in members for pair in items[i])))
+        for start in range(0, len(shared), size):
+            batch = shared[start : start + size]
+            sums = _continued(model, [items[i] for i in batch])
+            for place, i in enumerate(batch):
+                out[i] = sums[place]
+        for i in sorted(set(members) - set(shared)):
+            out[i] = np.array([part.sum() for part in token_logprobs(model, items[i])])
+    return out
+
+
+def _continued(model: Any, items: Sequence[Sequence[Pair]]) -> NDArray[np.float64]:
+    """(items, options) summed log-probabilities; all prompts of one length, each its item's own, of two tokens or more."""
+    count, pairs = len(items[0]), [pair for options in items for pair in options]
+    prompts = torch.tensor([options[0].prompt[:-1] for options in items], device=model.device)
+    last_logits = {"logits_to_keep": 1} if keeps_logits(model) else {}
+    cache = model(input_ids=prompts, use_cache=True, **last_logits).past_key_values
+    if not hasattr(cache, "batch_repeat_interleave"):  # a recurrent state: nothing to continue from twice
+        return np.array([part.sum() for part in token_logprobs(model, pairs)]).reshape(-1, count)
+    cache.batch_repeat_interleave(count)
+    longest = max(len(pair.completion) for pair in pairs)
+    ids = np.zeros((len(pairs), longest), dtype=np.int64)
+    targets = np.full((len(pairs), longest), -100, dtype=np.int64)
+    for row, pair in enumerate(pairs):
+        ids[row, : len(pair.completion)] = (pair.prompt[-1], *pair.completion[:-1])
+        targets[row, : len(pair.completion)] = pair.completion
+    logits = model(input_ids=torch.from_numpy(ids).to(model.device), past_key_values=cache, use_cache=True).logits
+    wanted = torch.from_numpy(targets).to(model.device)
+    losses = F.cross_entropy(logits.float().flatten(0, 1), wanted.flatten(), reduction="none", ignore_index=-100)
+    summed: NDArray[np.float64] = losses.view(len(pairs), longest).double().sum(1).cpu().numpy()
+    return -summed.reshape(-1, count)
+
+
+@torch.no_grad()
 def hidden_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]) -> NDArray[np.float32]:
     """State of the last token of prompt + completion: (n, d), or (n, layers + 1, d) for `"all"`, the embedding first."""
     out: list[NDArray[np.float32] | None] = [None] * len(pairs)

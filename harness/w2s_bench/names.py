@@ -1,0 +1,44 @@
+"""Names that several layers share: the harness's own, and how others' are shortened for people and for file systems."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from w2s_bench.record import digest_of
+
+#: The distribution whose names need no prefix.
+BUILT_IN: Final = "w2s-bench"
+#: What every arm is measured against.
+REFERENCES: Final = ("weak", "base", "ceiling")
+#: The harness's own arms, in the order in which tables show them.
+CONTROLS: Final = ("naive", "random", "oracle", "gold_trust_set", "gold_random")
+#: Parent of results folders where the user names none.
+RESULTS: Final = Path("w2s-results")
+
+
+def short(name: str) -> str:
+    """A full name without the built-in distribution's prefix; others keep theirs, so two names never become one."""
+    return name.removeprefix(f"{BUILT_IN}/")
+
+
+def bare(name: str) -> str:
+    """A full name without its distribution, whichever that is."""
+    return name.partition("/")[2] or name
+
+
+def file_name(name: str) -> str:
+    """`distribution/name:parameters` as the name of one file or folder, the built-in distribution's prefix dropped.
+
+    What a file name should not hold, or too many characters, cost readability: then a digest keeps two names apart.
+    """
+    head, colon, parameters = short(name).partition(":")
+    plain = head.replace("/", ".", 1) + ("@" if colon else "") + parameters
+    safe = re.sub(r"[^A-Za-z0-9._@=,+-]", "_", plain)[:120].lstrip(".")
+    return safe if safe and safe == plain else f"{safe}~{digest_of(name)[:12]}"
+
+
+def row_name(domain: str, arm: str) -> str:
+    """`DOMAIN/ARM`: one arm on one domain, as the command line and a path under `results/` have it."""
+    return f"{file_name(domain)}/{file_name(arm)}"
