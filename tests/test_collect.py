@@ -25,7 +25,10 @@ from w2s_bench.store import Store
 from w2s_bench.types import Answer, Item, Prediction
 
 ROWS = [
-    *(f"w2s-bench-toy.largest/{arm}" for arm in ("weak", "base", "ceiling", "naive", "oracle", "gold_trust_set", "gold_random")),
+    *(
+        f"w2s-bench-toy.largest/{arm}"
+        for arm in ("weak", "base", "ceiling", "naive", "oracle", "gold_trust_set", "gold_random")
+    ),
     "w2s-bench-toy.largest/w2s-bench-toy.prompt_hash",
     "w2s-bench-toy.largest/w2s-bench-toy.privileged",
 ]

@@ -14,10 +14,10 @@ from support import run_stage, toy_registry
 from w2s_bench import evaluation, items
 from w2s_bench.errors import PluginError
 from w2s_bench.evaluation import domain_params, read_grades
+from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.prediction import PREDICTIONS, choose
 from w2s_bench.record import read_records, write_records
 from w2s_bench.registry import Registry
-from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.types import Answer, Item, Prediction
 
 

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cell_builder import CONTROLS, REFERENCES, TRUST, change, make_cells, write_cells
-from w2s_bench import leaderboard
+from w2s_bench import leaderboard, names
 from w2s_bench.board import Leaderboard
 from w2s_bench.cells import ArmRef, Cell
 from w2s_bench.errors import CellError
 from w2s_bench.leaderboard import write_leaderboard
-from w2s_bench.markdown import escape, figure, number, render, table
+from w2s_bench.markdown import CONTROL_WORDS, escape, figure, number, render, table
 from w2s_bench.plots import draw
 from w2s_bench.statistics import Estimate, Unresolved
 
@@ -280,6 +280,11 @@ def test_escaped_text_is_one_line_that_opens_nothing(text: str) -> None:
     for mark in "|`*<>[]$~":
         at = [i for i, c in enumerate(bare) if c == mark]
         assert all(i > 0 and bare[i - 1] == "\\" for i in at)
+
+
+def test_every_control_is_explained() -> None:
+    assert tuple(CONTROL_WORDS) == names.CONTROLS == tuple(CONTROLS)
+    assert set(REFERENCES) == set(names.REFERENCES)
 
 
 def test_numbers_and_tables() -> None:

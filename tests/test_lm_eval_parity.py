@@ -12,9 +12,9 @@ import pytest
 from w2s_bench.domains import TaskDomain
 from w2s_bench.errors import PluginError
 from w2s_bench.evaluation import GRADES, domain_params, run_grade
+from w2s_bench.items import ANSWERS, ITEMS, build_answers, build_items
 from w2s_bench.prediction import PREDICTIONS, run_predict
 from w2s_bench.record import read_json, read_records
-from w2s_bench.items import ANSWERS, ITEMS, build_answers, build_items
 from w2s_bench.stages import StageContext
 from w2s_bench.types import Answer, Item, Kind, Prediction
 
@@ -112,7 +112,13 @@ class Protocol:
     def ask(self, source: Any) -> Protocol:
         """Replaces the labels and grades by those of this model."""
         self.registry.model = lambda name: source
-        model = {"name": source.name, "fingerprint": source.fingerprint(), "recipe": "full", "lora_rank": 8, "device": "cpu"}
+        model = {
+            "name": source.name,
+            "fingerprint": source.fingerprint(),
+            "recipe": "full",
+            "lora_rank": 8,
+            "device": "cpu",
+        }
         self.stage("labels", run_predict, {"model": model, "max_new_tokens": self.limit}, subset="items")
         self.stage("grades", run_grade, {"domain": self.domain}, predictions="labels", gold="answers")
         return self

@@ -20,9 +20,9 @@ from w2s_bench import splits
 from w2s_bench.domains import TaskDomain
 from w2s_bench.errors import LeakError, PluginError, SuiteError
 from w2s_bench.evaluation import domain_params
+from w2s_bench.items import ANSWERS, FORMAT, ITEMS, item_digest
 from w2s_bench.record import read_json, read_records, write_records
 from w2s_bench.registry import Registry
-from w2s_bench.items import ANSWERS, FORMAT, ITEMS, item_digest
 from w2s_bench.splits import split_ids
 from w2s_bench.types import SPLITS, Answer, Item
 
@@ -284,7 +284,8 @@ def test_a_subset_and_its_gold_are_joined_by_id_in_the_order_of_ids(tmp_path: Pa
             (tmp_path / name / FORMAT).write_text('{"kind": "generate"}')
         else:
             write_records(
-                tmp_path / name / ANSWERS, [Answer(i.id, {"of": i.id}, f"gold of {i.id}", None, item_digest(i)) for i in order]
+                tmp_path / name / ANSWERS,
+                [Answer(i.id, {"of": i.id}, f"gold of {i.id}", None, item_digest(i)) for i in order],
             )
     params = {"sizes": SIZES, "domain": "toy", "seed": 1, "suite_seed": 0}
     cut = run_stage(splits.cut, tmp_path / "cut", params, items=tmp_path / "items")

@@ -15,11 +15,11 @@ from w2s_bench import trust
 from w2s_bench.errors import EvidenceError, TrustFunctionError
 from w2s_bench.evaluation import GRADES
 from w2s_bench.evidence import item_ids
+from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.prediction import PREDICTIONS
 from w2s_bench.record import read_json, write_json, write_records
 from w2s_bench.registry import Registry
 from w2s_bench.selection import SCORES
-from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.trust import guarded, validated
 from w2s_bench.types import Answer, Item, Prediction
 

@@ -191,10 +191,13 @@ def refuse_unfilled_splits(planned: Plan, *, store: Path, workers: int | None, e
 
     splits = planned.splits()
     outcomes = _outcomes(splits, store, workers, untroubled)
-    failed = [(stage, outcomes[stage.node]) for stage in splits]
-    reasons = [one.reason for stage, one in failed if isinstance(one, Failed) and one.cause_node == stage.node]
+    reasons: dict[str, str] = {}  # the first of each domain: its other seeds fail alike
+    for stage in splits:
+        outcome = outcomes[stage.node]
+        if isinstance(outcome, Failed) and outcome.cause_node == stage.node:
+            reasons.setdefault(stage.params["domain"], outcome.reason)
     if reasons:
-        raise SuiteError("; ".join(dict.fromkeys(reasons)))
+        raise SuiteError("\n".join(reasons.values()))
 
 
 def _is_written(cell: Cell, folder: Path) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.errors import PluginError
+from w2s_bench.items import ANSWERS
 from w2s_bench.prediction import PREDICTIONS
 from w2s_bench.record import read_json, read_records, write_json
-from w2s_bench.items import ANSWERS
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.types import Answer, Prediction
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from w2s_bench import evaluation, evidence, items, prediction, splits, training
 from w2s_bench.evidence import Readers
+from w2s_bench.names import short
 from w2s_bench.randomness import derived_seed
 from w2s_bench.stages import Stage
 from w2s_bench.suite import DomainSpec, Suite
@@ -32,7 +33,7 @@ class DomainFacts:
 
     @property
     def short_name(self) -> str:
-        return str(self.domain["name"]).removeprefix("w2s-bench/")
+        return short(self.domain["name"])
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import numpy as np
 from w2s_bench.errors import EvidenceError, TrustFunctionError
 from w2s_bench.evaluation import read_grades
 from w2s_bench.evidence import EvidenceView, item_ids
+from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.prediction import PREDICTIONS, READING
 from w2s_bench.record import read_arrays, read_records, write_json
 from w2s_bench.selection import SCORES
-from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.types import Answer, FloatArray, Item, Need, Prediction
 

@@ -22,7 +22,7 @@ EPILOG = """
 
 Results go to `OUT/SUITE/`: `README.md` (the leaderboard), a plot, `suite.yaml`, and one JSON file a cell. What was
 computed once is in the store: a run that was stopped goes on, and one more trust function costs its own students alone.
-Exit codes: 0 done, 1 a cell failed, 2 a mistake in the call or the suite.
+Exit codes: 0 done, 1 a cell failed or a plugin was left out, 2 a mistake in the call or the suite.
 """
 
 
