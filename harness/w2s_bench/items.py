@@ -66,7 +66,10 @@ def check_task(domain: Any, task: Any) -> None:
         if asked.get("do_sample"):
             fault = "its task samples answers, the protocol is greedy; set do_sample: false"
         elif limit != domain.max_new_tokens:
-            fault = f"its task allows {limit} new tokens, the domain {domain.max_new_tokens}; set max_gen_toks in generation_kwargs to the same"
+            fault = (
+                f"its task allows {limit} new tokens, the domain {domain.max_new_tokens}; "
+                "set max_gen_toks in generation_kwargs to the same"
+            )
     if fault:
         raise PluginError(f"domain {domain.name!r}: {fault}")
 
