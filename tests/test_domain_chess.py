@@ -109,6 +109,14 @@ def test_known_verdicts() -> None:
     assert asked("Ka1 Bc1 Nd6 kg8 rd8 ph5", "Bc1 ph5")["pace"] == "never"
 
 
+def test_the_examples_in_the_data_card_hold() -> None:
+    position = "Ke1 Qd4 Nb4 ke8 ra4 pd5"
+    assert asked(position, "Qd4 pd5")["strike"] == "free"
+    assert asked(position, "Qd4 ra4") == {"strike": "stopped", "screen": "friend", "duel": "neither", "pace": "once"}
+    assert asked(position, "ra4 Nb4")["strike"] == "costly"
+    assert asked(position, "Nb4 pd5")["pace"] == "once"
+
+
 def test_legality_counts() -> None:
     # the knight is pinned to its king: whether it takes is not asked
     assert "strike" not in asked("Kc1 Qh1 Nc4 kh8 rc8 pd6", "Nc4 pd6")

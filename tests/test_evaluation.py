@@ -158,7 +158,9 @@ def fake(kind: str, metrics: dict[str, Any], listed: dict[str, Any]) -> Any:
                 instance.filtered_resps["none"] = instance.resps[0]
 
     task = SimpleNamespace(process_results=lambda doc, results: metrics, _filters=[Filters()], _metric_fn_list=listed)
-    return SimpleNamespace(domain=lambda name, **parameters: SimpleNamespace(kind=kind, task=lambda: task))
+    return SimpleNamespace(
+        domain=lambda name, **parameters: SimpleNamespace(kind=kind, task=lambda: task, fingerprint=lambda: "0")
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,9 @@ def fake(kind: str, metrics: dict[str, Any], listed: dict[str, Any]) -> Any:
 def test_a_metric_that_is_not_right_or_wrong_is_refused(
     kind: str, metrics: dict[str, Any], listed: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
-    made = SimpleNamespace(params={"domain": {"name": "made", "parameters": {}}}, gold=tmp_path / "gold")
+    made = SimpleNamespace(
+        params={"domain": {"name": "made", "parameters": {}, "fingerprint": "0"}}, gold=tmp_path / "gold"
+    )
     made.gold.mkdir()
     write_records(made.gold / ANSWERS, [Answer("1", {}, " a", 0, "")])
     prediction = Prediction("1", " a", " a", False, 0, (0.0, -1.0))
@@ -185,7 +189,9 @@ def test_a_metric_that_is_not_right_or_wrong_is_refused(
 
 @pytest.mark.parametrize("value", [1, 1.0, True, np.float64(1.0), np.bool_(True)])
 def test_one_is_right_in_every_type_that_tasks_give(value: Any, tmp_path: Path) -> None:
-    made = SimpleNamespace(params={"domain": {"name": "made", "parameters": {}}}, gold=tmp_path / "gold")
+    made = SimpleNamespace(
+        params={"domain": {"name": "made", "parameters": {}, "fingerprint": "0"}}, gold=tmp_path / "gold"
+    )
     made.gold.mkdir()
     write_records(made.gold / ANSWERS, [Answer("1", {}, " a", 0, "")])
     prediction = Prediction("1", " a", " a", False, 0, (0.0, -1.0))

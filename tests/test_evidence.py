@@ -214,6 +214,31 @@ def test_a_domain_that_generates_has_no_options() -> None:
     assert len(evidence.label_logprobs()) == 30
 
 
+def test_a_need_of_one_kind_of_domain_is_read_there_alone() -> None:
+    needs = (replace(PROBS, when="choice"), replace(LOGPROBS, when="generate"))
+    evidence = view(declared=needs)
+    assert len(evidence.choice_probs()) == 30
+    said = r"read teacher.label_logprobs in a choice domain, but declared it for generate domains alone \(when='generate'\)"
+    with pytest.raises(EvidenceError, match=said):
+        evidence.label_logprobs()
+    with pytest.raises(EvidenceError, match=r"\(declared: teacher.choice_probs\)"):
+        evidence.hidden_states()
+    # The same reading, declared for each kind, is declared for both.
+    assert len(view(declared=(*needs, replace(LOGPROBS, when="choice"))).label_logprobs()) == 30
+
+
+def test_when_is_no_part_of_what_is_read() -> None:
+    assert replace(PROBS, when="choice") == PROBS and hash(replace(PROBS, when="choice")) == hash(PROBS)
+    assert str(replace(LOGPROBS, when="generate")) == "teacher.label_logprobs"
+
+
+@pytest.mark.parametrize("need", NEEDS, ids=str)
+def test_a_need_of_another_kind_takes_no_stage(need: Need) -> None:
+    assert not needs_stage(replace(need, when="generate"), "choice")
+    if need.read != "choice_probs":
+        assert needs_stage(replace(need, when="generate"), "generate")
+
+
 @pytest.mark.parametrize("need", NEEDS, ids=str)
 @pytest.mark.parametrize("kind", ["choice", "generate"])
 def test_a_need_takes_a_stage_unless_it_comes_with_the_labels(need: Need, kind: Any) -> None:

@@ -11,9 +11,11 @@ from importlib.metadata import EntryPoint, distributions
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from w2s_bench.contract import check_domain_unchanged
 from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
 from w2s_bench.plugin_loading import RESERVED_ARMS, RESERVED_PREFIXES
 from w2s_bench.registry import Registry, parse_spec, write_spec
@@ -250,6 +252,16 @@ WRONG = {
     "score": ("def score(self, evidence, *, rng)", "def score(self, evidence)", r"cannot be called as score\(evidence"),
     "missing": ("scope =", "ranges =", "without attribute 'scope'"),
     "raises": ("self.depth = depth", "1 / 0", "could not be built .* ZeroDivisionError"),
+    "exits": ("self.depth = depth", "raise SystemExit(3)", "could not be built .* SystemExit: 3"),
+    "kind": ('"none", (), "row"', '"none", (), "row"; kinds = ("essay",)', r"kinds must be a tuple of 'choice', 'gen"),
+    "no kind": ('"none", (), "row"', '"none", (), "row"; kinds = ()', r"write for example kinds = \('choice',\)"),
+    "when": ("(),", '(Need("teacher", "label_logprobs", when="essay"),),', "`when` of need .* must be one of 'choice'"),
+    "no options": ("(),", '(Need("teacher", "choice_probs", when="generate"),),', "write when='choice'"),
+    "needs raise": (
+        "def __init__",
+        "needs = property(lambda self: __import__('sys').exit())\n        def __init__",
+        r"needs raised SystemExit: .*py:\d+ in",
+    ),
 }
 
 
@@ -262,6 +274,58 @@ def test_what_a_factory_builds_is_checked(site: SimpleNamespace, case: str) -> N
     with pytest.raises(PluginError, match=message) as caught:
         registry.trust_function("sound")
     assert "wrong-one/sound" in str(caught.value) and "wrong-one 3.1" in str(caught.value)
+
+
+def test_an_interruption_while_building_passes(site: SimpleNamespace) -> None:
+    site.install("aa", SOUND.replace("self.depth = depth", "raise KeyboardInterrupt"))
+    with pytest.raises(KeyboardInterrupt):
+        site.load().trust_function("sound")
+
+
+def test_planning_names_the_plugin_whose_code_raises(site: SimpleNamespace) -> None:
+    site.install(
+        "aa", "from w2s_bench import hookimpl\n@hookimpl\ndef w2s_domains(): return {'d': dict}", version="4.2"
+    )
+    registry = site.load()
+
+    def fingerprint() -> str:
+        raise SystemExit("no")
+
+    said = (
+        r"domain 'aa/d' \(entry point 'main' of aa 4.2\): fingerprint\(\) raised SystemExit: no \(test_registry.py:\d+"
+    )
+    with pytest.raises(PluginError, match=said):
+        registry.guarded("domain", "aa/d", "fingerprint()", fingerprint)
+    assert registry.guarded("domain", "d", "version", lambda: "1") == "1"
+    with pytest.raises(ModelError, match="on purpose"):
+        registry.guarded("domain", "d", "task()", lambda: _raise(ModelError("on purpose")))
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def test_a_domain_that_changed_during_a_run_is_refused() -> None:
+    domain: Any = SimpleNamespace(fingerprint=lambda: "now")
+    check_domain_unchanged(domain, {"name": "aa/d", "fingerprint": "now"})
+    with pytest.raises(PluginError, match="domain 'aa/d' changed on disk since the run began; run again"):
+        check_domain_unchanged(domain, {"name": "aa/d", "fingerprint": "then"})
+
+
+def test_scores_depend_on_the_versions_of_what_the_plugin_requires(site: SimpleNamespace) -> None:
+    site.install("aa", SOUND)
+    requires = ["w2s-bench", "PyYAML>=6", "scikit_learn (>=1)", 'pluggy; python_version > "3"', "not-there-at-all"]
+    requires += ["rich; extra == 'show'", 'typer[all]>=0.1; extra=="show"', "safetensors[torch]~=0.5"]
+    metadata = site.path / "aa-1.0.dist-info" / "METADATA"
+    metadata.write_text(metadata.read_text() + "".join(f"Requires-Dist: {one}\n" for one in requires))
+    other = site.path / "scikit_learn-1.5.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: scikit-learn\nVersion: 1.5\n")
+    registry = site.load()
+    libraries = registry.libraries(registry.trust_functions["aa/sound"])
+    assert libraries == ("numpy", "pluggy", "pyyaml", "safetensors", "scikit-learn", "scipy")
+    built_in = Registry.load([])
+    assert built_in.libraries(built_in.trust_functions["w2s-bench/probe"]) == ("numpy", "scipy")
 
 
 def test_parameters_are_checked(site: SimpleNamespace) -> None:
@@ -298,7 +362,7 @@ def test_a_domain_and_a_model_are_checked(site: SimpleNamespace) -> None:
         registry.model("bad")
 
 
-def test_the_source_digest_follows_the_code(site: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_source_digest_follows_the_code(site: SimpleNamespace) -> None:
     package = site.path / "digested_package" / "inner"
     package.mkdir(parents=True)
     (package.parent / "__init__.py").write_text(textwrap.dedent(SOUND))
@@ -307,9 +371,6 @@ def test_the_source_digest_follows_the_code(site: SimpleNamespace, monkeypatch: 
     site.install("aa", "", entry_points=("main = digested_package",))
 
     def digest() -> str:
-        from w2s_bench import registry as module
-
-        module._package_digest.cache_clear()
         registry = site.load()
         return registry.source_digest(registry.resolve("trust_function", "sound"))
 
@@ -365,7 +426,23 @@ def test_models_from_elsewhere(tmp_path: Path) -> None:
         ("p:1x=2", None),
         ("p:x=1,x=2", None),
         ("p:x=[1", None),
+        ("p:x=[1e-3, .5e1, a]", ("p", {"x": [0.001, 5.0, "a"]})),
+        ("p:x={a: 1e3}", ("p", {"x": {"a": 1000.0}})),
+        ("p:x='2020-01-01'", ("p", {"x": "2020-01-01"})),
         ("p:x=2020-01-01", None),
+        ("p:x=[2020-01-01]", None),
+        ("p:x=2020-13-45", None),
+        ("p:x=.nan", None),
+        ("p:x=NaN", None),
+        ("p:x=[.inf]", None),
+        ("p:x=1e999", None),
+        ("p:x={1: a}", None),
+        ("p:x={true: a}", None),
+        ("p:x=!!binary aGk=", None),
+        ("p:x=!!set {a, b}", None),
+        ("p:x=&a [*a]", None),
+        ('p:x="\\ud800"', None),
+        pytest.param(f"p:x={'[' * 9999}", None, id="deep"),
     ],
 )
 def test_parse_spec(text: str, expected: tuple[str, dict[str, object]] | None) -> None:
@@ -394,6 +471,9 @@ def test_needs_follow_parameters() -> None:
         {"x": "null"},
         {"x": "a,b=c", "y": [1, "z"]},
         {"x": "mean"},
+        {"x": [1e-5, 1e22]},
+        {"x": "\x7f 😀 \n"},
+        {"x": {"a": [None, True, 1, 1.0]}},
     ],
 )
 def test_what_is_written_reads_back(parameters: dict[str, object]) -> None:

@@ -182,12 +182,10 @@ def made_domain(
     return SimpleNamespace(domain=lambda name, **parameters: domain)
 
 
-PARAMS = {"domain": {"name": "made", "parameters": {}}}
-
-
 def built(folder: Path, registry: Any) -> tuple[list[Item], list[Answer]]:
-    run_stage(rendered.build_items, folder / "items", PARAMS, registry=registry)
-    run_stage(rendered.build_answers, folder / "answers", PARAMS, registry=registry)
+    params = {"domain": domain_params("made", registry.domain("made"), {})}
+    run_stage(rendered.build_items, folder / "items", params, registry=registry)
+    run_stage(rendered.build_answers, folder / "answers", params, registry=registry)
     return read_records(folder / "items" / ITEMS, Item), read_records(folder / "answers" / ANSWERS, Answer)
 
 

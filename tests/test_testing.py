@@ -75,6 +75,8 @@ def needs_both(self: Any, evidence: Any, correct: Any, *, rng: Any) -> None:
 
 FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "supervision": (faulty(supervision="gold"), "supervision must be one of"),
+    "kinds": (faulty(kinds="choice"), "kinds must be a tuple"),
+    "needs raises": (faulty(needs=property(lambda self: 1 / 0)), "needs raised ZeroDivisionError"),
     "parameters": (lambda depth: Sound(), "needs a value for depth"),  # type: ignore[dict-item]
     "verifier": (faulty(supervision="none", needs=(VERIFIED,)), "trained on the trust set's gold"),
     "undeclared": (faulty(score=undeclared), "which it did not declare"),
@@ -130,6 +132,20 @@ def test_a_function_for_one_kind_of_domain() -> None:
     check_trust_function(choice_only, ("choice",))
     with pytest.raises(AssertionError, match="`choices` is None"):
         check_trust_function(choice_only)
+    said_so = faulty(kinds=("choice",), needs=choice_only().needs, score=choice_only().score.__func__)
+    check_trust_function(said_so)
+
+
+def test_a_need_of_one_kind_of_domain() -> None:
+    needs = (Need("teacher", "choice_probs", when="choice"), Need("teacher", "label_logprobs", when="generate"))
+
+    def score(self: Any, evidence: Any, *, rng: Any) -> Any:
+        rows = evidence.label_logprobs() if evidence.choices is None else evidence.choice_probs()
+        return np.array([row.max() for row in rows])
+
+    check_trust_function(faulty(needs=needs, score=score))
+    with pytest.raises(AssertionError, match="declared it for generate domains alone"):
+        check_trust_function(faulty(needs=needs), ("choice",))
 
 
 def test_checks_have_names_for_pytest() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from support import run_stage, toy_registry, toy_suite
 from w2s_bench import trust
-from w2s_bench.errors import EvidenceError, TrustFunctionError
+from w2s_bench.errors import EvidenceError, TrustFunctionError, W2SBenchError
 from w2s_bench.evaluation import GRADES
 from w2s_bench.evidence import item_ids
 from w2s_bench.items import ANSWERS, ITEMS
@@ -136,9 +136,15 @@ def folders(tmp_path: Path) -> dict[str, Path]:
     return inputs
 
 
-def scored_by(function: Any, out: Path, inputs: dict[str, Path], *, seed: int = 5) -> dict[str, float]:
-    params = {"function": {"name": NAME, "parameters": {}}, "salt": "toy 0", "seed": seed}
-    registry: Any = SimpleNamespace(trust_function=lambda name: function)
+def scored_by(
+    function: Any, out: Path, inputs: dict[str, Path], *, seed: int = 5, sources: Sequence[str] = ("planned",) * 2
+) -> dict[str, float]:
+    digests = iter(sources)
+    planned = {"name": NAME, "parameters": {}, "supervision": function.supervision, "plugin": {"source": "planned"}}
+    params = {"function": planned, "salt": "toy 0", "seed": seed}
+    registry: Any = SimpleNamespace(
+        trust_function=lambda name: function, resolve=lambda kind, name: name, source_digest=lambda one: next(digests)
+    )
     scores: dict[str, float] = read_json(run_stage(trust.run_score, out, params, registry=registry, **inputs) / SCORES)
     return scores
 
@@ -167,6 +173,15 @@ def test_a_function_without_supervision_is_never_fitted(folders: dict[str, Path]
     function.supervision = "none"
     scored_by(function, tmp_path / "out", visible(folders, *UNSUPERVISED))
     assert function.fitted == [] and len(function.scored) == 1
+
+
+@pytest.mark.parametrize("sources", [["edited"], ["planned", "edited"]], ids=["before", "meanwhile"])
+def test_scores_of_code_that_changed_during_the_run_are_refused(
+    folders: dict[str, Path], tmp_path: Path, sources: list[str]
+) -> None:
+    with pytest.raises(TrustFunctionError, match="changed on disk since the run began; run again"):
+        scored_by(Recording(), tmp_path / "out", visible(folders, *SUPERVISED), sources=sources)
+    assert not (tmp_path / "out" / SCORES).exists()
 
 
 def test_trust_set_and_pool_are_shown_under_unrelated_ids(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -251,6 +266,53 @@ def test_a_track_decides_which_gold_reaches_a_trust_function(toy: tuple[Any, Reg
         gold = {stage.params["split"] for stage in walk([scores[name]]) if stage.name == "gold"}
         assert "transfer" not in gold and "test" not in gold
     assert "trust" not in {s.params["split"] for s in walk([scores["prompt_hash"]]) if s.name == "gold"}
+
+
+def test_a_reading_is_staged_only_where_it_applies(toy: tuple[Any, Registry]) -> None:
+    from w2s_bench.pipeline import plan
+
+    suite, registry = toy
+    staged = {}
+    for cell in plan(suite, registry, trust=["confidence", "verifier"]).cells:
+        if cell.arm.ref.kind == "trust_function":
+            scores = cell.stages[0].scores
+            assert scores is not None
+            readings = {name.partition(":")[2] for name in scores.inputs if "." in name}
+            staged[cell.facts.short_name.rpartition("/")[2], cell.arm.ref.name.rpartition("/")[2]] = readings
+    assert staged == {
+        ("largest", "confidence"): set(),  # the teacher's option probabilities come with its labels
+        ("largest", "verifier"): {"verifier.choice_probs"},
+        ("sums", "confidence"): {"teacher.label_logprobs"},
+        ("sums", "verifier"): {"verifier.label_logprobs"},
+    }
+
+
+def test_a_trust_function_runs_on_its_own_kinds_of_domain(
+    toy: tuple[Any, Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from w2s_bench_toy import Scores
+
+    from w2s_bench.pipeline import plan
+
+    suite, registry = toy
+    monkeypatch.setattr(Scores, "kinds", ("choice",), raising=False)
+    one = "w2s-bench-toy/prompt_hash"
+
+    def rows(**chosen: Any) -> set[str]:
+        return {c.facts.domain["name"] for c in plan(suite, registry, **chosen).cells if c.arm.ref.name == one}
+
+    assert rows() == rows(trust=[one]) == {"w2s-bench-toy/largest"}
+    assert rows(domains=["w2s-bench-toy/sums"]) == set()
+    said = r"'w2s-bench-toy/prompt_hash' is for choice domains alone, .*chosen is one: w2s-bench-toy/sums \(generate\)"
+    with pytest.raises(W2SBenchError, match=said):
+        plan(suite, registry, domains=["w2s-bench-toy/sums"], trust=[one])
+
+
+def test_the_harness_owns_the_arms_that_its_table_of_names_lists() -> None:
+    from w2s_bench import arms, names
+
+    assert [arm.ref.name for arm in arms.references()] == list(names.REFERENCES)
+    assert [arm.ref.name for arm in arms.controls(0.5)] == list(names.CONTROLS)
 
 
 def test_broken_trust_functions_fail_alone_and_say_what_is_wrong(

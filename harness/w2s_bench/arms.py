@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from w2s_bench import selection, training, trust
 from w2s_bench.cells import ArmRef, PluginRef
+from w2s_bench.contract import Declared
+from w2s_bench.names import short
 from w2s_bench.protocol import SeedGraph, Student
 from w2s_bench.registry import write_spec
 from w2s_bench.stages import Stage
-from w2s_bench.types import Need
-
-if TYPE_CHECKING:
-    from w2s_bench.hookspecs import TrustFunction
+from w2s_bench.types import KINDS, Kind
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,16 @@ class ArmStages:
 
 @dataclass(frozen=True)
 class Arm:
-    """An arm's identity and how it hangs onto a seed's graph. `gold` says that it trains on gold, not on weak labels."""
+    """An arm's identity and how it hangs onto a seed's graph.
+
+    `gold` says that it trains on gold, not on weak labels; `kinds`, on which domains it exists.
+    """
 
     ref: ArmRef
     build: Callable[[SeedGraph], ArmStages]
     plugin: PluginRef | None = None
     gold: bool = False
+    kinds: tuple[Kind, ...] = KINDS
 
 
 def references() -> list[Arm]:
@@ -105,11 +108,15 @@ def controls(coverage: float) -> list[Arm]:
 
 
 def trust_arm(
-    name: str, parameters: Mapping[str, Any], function: TrustFunction, plugin: PluginRef, coverage: float
+    name: str,
+    parameters: Mapping[str, Any],
+    declared: Declared,
+    plugin: PluginRef,
+    coverage: float,
+    libraries: tuple[str, ...],
 ) -> Arm:
-    """The arm of one trust function: score the pool, keep the top `coverage`."""
-    needs: tuple[Need, ...] = tuple(function.needs)
-    supervision = function.supervision
+    """The arm of one trust function: score the pool, keep the top `coverage`. `libraries` as for `trust.score`."""
+    needs, supervision = declared.needs, declared.supervision
     arm_name = write_spec(name, parameters)
     identity = {
         "name": name,
@@ -125,23 +132,24 @@ def trust_arm(
         fitted = None
         if supervision != "none":
             fitted = graph.evidence(needs, "trust", with_grades=True, with_gold=privileged)
-        short = arm_name.removeprefix("w2s-bench/")
+        shown = short(arm_name)
         scores = trust.score(
             identity,
             pool,
             fitted,
             salt=f"{graph.facts.spec.name} {graph.seed}",
             seed=graph.stream(f"trust function {arm_name}"),
-            label=graph.label(f"scores of {short}"),
+            libraries=libraries,
+            label=graph.label(f"scores of {shown}"),
         )
         kept = selection.top(
             graph.weak_labels("transfer"),
             scores,
             coverage=coverage,
             seed=graph.stream("ties"),
-            label=graph.label(f"rows kept by {short}"),
+            label=graph.label(f"rows kept by {shown}"),
         )
-        stages = _on_weak_labels(graph, kept, short)
+        stages = _on_weak_labels(graph, kept, shown)
         return ArmStages(stages.student, stages.rows, kept, scores)
 
     ref = ArmRef(
@@ -153,7 +161,7 @@ def trust_arm(
         selection="top",
         coverage=coverage,
     )
-    return Arm(ref, build, plugin)
+    return Arm(ref, build, plugin, kinds=declared.kinds)
 
 
 def _on_weak_labels(graph: SeedGraph, kept: Stage | None, name: str) -> ArmStages:

@@ -3,11 +3,69 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, get_args
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_args
 
-from w2s_bench.errors import PluginError, UnknownNameError
-from w2s_bench.types import JSON, Kind, Need, Reader, Reading, Scope, Supervision
+from w2s_bench.errors import EvidenceError, PluginError, UnknownNameError, W2SBenchError
+from w2s_bench.hookspecs import Domain
+from w2s_bench.types import JSON, KINDS, Kind, Need, Reader, Reading, Scope, Supervision
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a trust function says of itself, read once and checked."""
+
+    supervision: Supervision
+    needs: tuple[Need, ...]
+    scope: Scope
+    kinds: tuple[Kind, ...]
+
+
+def guarded(who: str, what: str, call: Callable[[], T]) -> T:
+    """Run a plugin's own code while a run is planned; whatever it raises becomes a `PluginError` that names it and the line.
+
+    An error that the harness or the plugin raised on purpose stays what it is; an interruption passes.
+    """
+    try:
+        return call()
+    except (KeyboardInterrupt, W2SBenchError):
+        raise
+    except BaseException as error:  # a plugin may raise anything, SystemExit too
+        raise PluginError(f"{who}: {what} raised {type(error).__name__}: {error} ({raised_at(error)})") from error
+
+
+def raised_at(error: BaseException) -> str:
+    """The innermost line that an error came from."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+
+
+def check_domain_unchanged(domain: Domain, params: Mapping[str, JSON]) -> None:
+    """Refuse a domain that is no longer the one a stage was planned with (`params` is `evaluation.domain_params`)."""
+    name = params["name"]
+    fingerprint = guarded(f"domain {name!r}", "fingerprint()", domain.fingerprint)
+    if fingerprint != params["fingerprint"]:
+        raise PluginError(f"domain {name!r} changed on disk since the run began; run again")
+
+
+def check_reading(need: Need, needs: Sequence[Need], kind: Kind) -> None:
+    """Refuse the reading of evidence that a trust function's `needs` do not name for domains of this kind."""
+    declarations = [one for one in needs if one == need]
+    if any(one.applies(kind) for one in declarations):
+        return
+    if declarations:
+        when = declarations[0].when
+        raise EvidenceError(
+            f"read {need} in a {kind} domain, but declared it for {when} domains alone (when={when!r}); "
+            "ask `evidence.choices is None` first, or leave `when` out"
+        )
+    declared = ", ".join(sorted({str(one) for one in needs if one.applies(kind)})) or "nothing"
+    raise EvidenceError(f"read {need}, which it did not declare (declared: {declared}); add it to `needs`")
 
 
 def check_parameters(who: str, name: str, factory: Callable[..., Any], parameters: Mapping[str, JSON]) -> None:
@@ -27,10 +85,11 @@ def check_parameters(who: str, name: str, factory: Callable[..., Any], parameter
         raise PluginError(f"{who} needs a value for {', '.join(missing)}; write {name}:{example}")
 
 
-def check_trust_function(who: str, built: Any) -> None:
-    """`built` has a supervision, needs and a scope of the right types, and methods that take what they will get."""
+def check_trust_function(who: str, built: Any) -> Declared:
+    """`built` has a supervision, needs, a scope and kinds of the right types, and methods that take what they will get."""
     supervision = _one_of(who, built, "supervision", get_args(Supervision))
-    _one_of(who, built, "scope", get_args(Scope))
+    scope = _one_of(who, built, "scope", get_args(Scope))
+    kinds = kinds_of(built, who)
     needs = _attribute(who, built, "needs")
     if not isinstance(needs, tuple) or not all(isinstance(need, Need) for need in needs):
         raise PluginError(
@@ -45,6 +104,10 @@ def check_trust_function(who: str, built: Any) -> None:
             )
         if need.layer is not None and need.layer != "all" and type(need.layer) is not int:
             raise PluginError(f"{who}: the layer of need {need!r} must be an integer or 'all'")
+        if need.when is not None and need.when not in KINDS:
+            raise PluginError(f"{who}: `when` of need {need!r} must be one of {_listed(KINDS)}, or left out")
+        if need.read == "choice_probs" and need.when == "generate":
+            raise PluginError(f"{who}: need {need!r} asks for options where answers are generated; write when='choice'")
         if supervision == "none" and need.of == "verifier":
             raise PluginError(
                 f"{who}: it declares supervision 'none' and needs {need}, but the verifier is trained on the trust "
@@ -53,6 +116,18 @@ def check_trust_function(who: str, built: Any) -> None:
     if supervision != "none":
         _callable_as(who, built, "fit", 2)
     _callable_as(who, built, "score", 1)
+    return Declared(cast(Supervision, supervision), needs, cast(Scope, scope), kinds)
+
+
+def kinds_of(built: Any, who: str = "the trust function") -> tuple[Kind, ...]:
+    """The kinds of domain that a trust function is meant for: both, unless it has `kinds`."""
+    kinds = guarded(who, "kinds", lambda: getattr(built, "kinds", KINDS))
+    if not isinstance(kinds, tuple) or not kinds or not all(isinstance(kind, str) and kind in KINDS for kind in kinds):
+        raise PluginError(
+            f"{who}: kinds must be a tuple of {_listed(KINDS)}, got {kinds!r}; write for example kinds = ('choice',), "
+            "with the comma, or leave it out for both"
+        )
+    return kinds
 
 
 def check_domain(who: str, built: Any) -> None:
@@ -73,16 +148,20 @@ def check_model(who: str, built: Any) -> None:
 
 
 def _attribute(who: str, built: Any, name: str) -> Any:
-    if not hasattr(built, name):
+    if not guarded(who, name, lambda: hasattr(built, name)):
         raise PluginError(f"{who}: its factory returned a {type(built).__name__} without attribute {name!r}; add it")
-    return getattr(built, name)
+    return guarded(who, name, lambda: getattr(built, name))
 
 
 def _one_of(who: str, built: Any, name: str, allowed: tuple[str, ...]) -> str:
     value = _attribute(who, built, name)
     if not isinstance(value, str) or value not in allowed:
-        raise PluginError(f"{who}: {name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+        raise PluginError(f"{who}: {name} must be one of {_listed(allowed)}, got {value!r}")
     return value
+
+
+def _listed(allowed: Sequence[str]) -> str:
+    return ", ".join(map(repr, allowed))
 
 
 def _text(who: str, built: Any, name: str) -> None:
@@ -94,7 +173,7 @@ def _text(who: str, built: Any, name: str) -> None:
 def _methods(who: str, built: Any, *names: str) -> None:
     for name in names:
         if not callable(_attribute(who, built, name)):
-            raise PluginError(f"{who}: {name} must be a method, got {getattr(built, name)!r}")
+            raise PluginError(f"{who}: {name} must be a method, got {_attribute(who, built, name)!r}")
 
 
 def _callable_as(who: str, built: Any, name: str, positional: int) -> None:

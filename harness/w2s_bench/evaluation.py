@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.errors import PluginError
-from w2s_bench.items import ANSWERS
+from w2s_bench.items import ANSWERS, load_domain
 from w2s_bench.prediction import PREDICTIONS
 from w2s_bench.record import read_json, read_records, write_json
 from w2s_bench.stages import Stage, StageContext
@@ -37,7 +37,7 @@ def grade(domain: Mapping[str, Any], predictions: Stage, gold: Stage, label: str
 
 
 def run_grade(context: StageContext) -> None:
-    domain = context.registry.domain(context.params["domain"]["name"], **context.params["domain"]["parameters"])
+    domain = load_domain(context)
     gold = {a.id: a for a in read_records(context.inputs["gold"] / ANSWERS, Answer)}
     predictions = read_records(context.inputs["predictions"] / PREDICTIONS, Prediction)
     task = domain.task()

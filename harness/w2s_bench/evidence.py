@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_bench import prediction
+from w2s_bench import contract, prediction
 from w2s_bench.errors import EvidenceError
 from w2s_bench.randomness import hash_rank
 from w2s_bench.stages import Stage
@@ -33,7 +33,9 @@ class Readers:
 
 
 def needs_stage(need: Need, kind: Kind) -> bool:
-    """Whether a need takes work of its own: the teacher's option probabilities come with its labels."""
+    """Whether a need takes work of its own in a domain of this kind: the teacher's option probabilities come with its labels."""
+    if not need.applies(kind):
+        return False
     if need.read == "choice_probs":
         return kind == "choice" and need.of != "teacher"
     return True
@@ -80,7 +82,7 @@ class EvidenceView:
         # Readings have one row a label, in the order of the labels; what is shown is sorted by opaque id.
         opaque = [hash_rank("row", salt, label.id)[:20] for label in labels]
         self._order = np.array(sorted(range(len(labels)), key=lambda row: opaque[row]), dtype=np.int64)
-        self._declared, self._arrays, self._fitting = frozenset(declared), arrays, fitting
+        self._needs, self._arrays, self._fitting = tuple(declared), arrays, fitting
         shown = [labels[row] for row in self._order]
         self._item_ids = tuple(label.id for label in shown)
         self.ids = tuple(opaque[row] for row in self._order)
@@ -152,9 +154,7 @@ class EvidenceView:
         return [ragged[row] for row in self._order]
 
     def _check(self, need: Need) -> None:
-        if need not in self._declared:
-            declared = ", ".join(sorted(map(str, self._declared))) or "nothing"
-            raise EvidenceError(f"read {need}, which it did not declare (declared: {declared}); add it to `needs`")
+        contract.check_reading(need, self._needs, "generate" if self.choices is None else "choice")
         if self._fitting and need.of == "verifier":
             raise EvidenceError(
                 f"read {need} in fit: the verifier was trained on the trust set, its reading of these rows is in-sample; read it in score"

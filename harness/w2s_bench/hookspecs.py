@@ -42,7 +42,10 @@ class Evidence(Protocol):
 
 @runtime_checkable
 class TrustFunction(Protocol):
-    """Scores weak labels; built by its factory from parameters. Only its scores are stored, never a fitted one."""
+    """Scores weak labels; built by its factory from parameters. Only its scores are stored, never a fitted one.
+
+    It may have one attribute more, `kinds: tuple[Kind, ...]`: the kinds of domain it is meant for, where not both.
+    """
 
     supervision: Supervision  # what it learns from; ranking is within a track
     needs: tuple[Need, ...]  # the evidence it reads; may depend on its parameters

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from w2s_bench.contract import check_domain_unchanged
 from w2s_bench.errors import LeakError, PluginError
+from w2s_bench.hookspecs import Domain
 from w2s_bench.record import digest_of, write_json, write_records
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.types import Answer, Item
@@ -30,7 +32,7 @@ def answers(domain: Mapping[str, Any], label: str = "") -> Stage:
 
 def build_items(context: StageContext) -> None:
     """Prompts and options are exactly the strings that lm-eval scores."""
-    domain = context.registry.domain(context.params["domain"]["name"], **context.params["domain"]["parameters"])
+    domain = load_domain(context)
     task = domain.task()
     check_task(domain, task)
     built = [_item(domain, task, document) for document in _documents(task)]
@@ -43,9 +45,17 @@ def build_items(context: StageContext) -> None:
 
 def build_answers(context: StageContext) -> None:
     """Every item's gold: the document, the completion a student trains on, and the option's index."""
-    domain = context.registry.domain(context.params["domain"]["name"], **context.params["domain"]["parameters"])
+    domain = load_domain(context)
     task = domain.task()
     write_records(context.out / ANSWERS, (_answer(domain, task, document) for document in _documents(task)))
+
+
+def load_domain(context: StageContext) -> Domain:
+    """The domain a stage's parameters name, as it was when the run was planned."""
+    params = context.params["domain"]
+    domain = context.registry.domain(params["name"], **params["parameters"])
+    check_domain_unchanged(domain, params)
+    return domain
 
 
 def item_digest(item: Item) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from w2s_bench import arms
 from w2s_bench.arms import Arm, ArmStages
 from w2s_bench.cells import DomainRef, ModelRef, PluginRef
+from w2s_bench.contract import check_trust_function
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.evaluation import domain_params
 from w2s_bench.names import row_name
@@ -19,7 +20,7 @@ from w2s_bench.stages import Stage, walk
 from w2s_bench.training import model_params
 
 if TYPE_CHECKING:
-    from w2s_bench.suite import DomainSpec, Suite
+    from w2s_bench.suite import DomainSpec, Suite, Training
 
 
 ROW_HINT = "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json."
@@ -100,11 +101,17 @@ def plan(
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
     chosen, problems = _trust_arms(registry, trust, suite.coverage)
     every_arm = [*arms.references(), *arms.controls(suite.coverage), *chosen]
+    every_domain = [domain_facts(spec, registry) for spec in specs]
+    if trust is not None:
+        _refuse_idle(chosen, every_domain)
     cells = []
-    for spec in specs:
-        facts = domain_facts(spec, registry)
+    for facts in every_domain:
         graphs = tuple(SeedGraph(suite, facts, seed) for seed in range(suite.seeds))
-        cells += [PlannedCell(facts, arm, graphs, tuple(arm.build(graph) for graph in graphs)) for arm in every_arm]
+        cells += [
+            PlannedCell(facts, arm, graphs, tuple(arm.build(graph) for graph in graphs))
+            for arm in every_arm
+            if facts.kind in arm.kinds
+        ]
     if rows:
         known = [cell.row for cell in cells]
         for row in rows:
@@ -136,13 +143,20 @@ def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
         raise SuiteError(
             f"recipe 'probe' chooses among options; domain {spec.name!r} generates its answers: take 'full' or 'lora'"
         )
+
+    def model(training: Training) -> dict[str, Any]:
+        source = registry.model(training.model)
+        return registry.guarded("model", training.model, "fingerprint()", lambda: model_params(training, source))
+
     return DomainFacts(
         spec=spec,
         kind=domain.kind,
         max_new_tokens=domain.max_new_tokens if domain.kind == "generate" else None,
-        domain=domain_params(spec.name, domain, spec.parameters),
-        teacher=model_params(spec.teacher, registry.model(spec.teacher.model)),
-        student=model_params(spec.student, registry.model(spec.student.model)),
+        domain=registry.guarded(
+            "domain", spec.name, "fingerprint()", lambda: domain_params(spec.name, domain, spec.parameters)
+        ),
+        teacher=model(spec.teacher),
+        student=model(spec.student),
     )
 
 
@@ -155,6 +169,7 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
         registered = registry.resolve("trust_function", name)
         try:
             function = registry.trust_function(registered.name, **parameters)
+            declared = check_trust_function(str(registered), function)
             source = registry.source_digest(registered)
         except W2SBenchError as error:
             if trust is not None:
@@ -162,5 +177,17 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
             problems.append(str(error))
             continue
         plugin = PluginRef(distribution=registered.distribution, version=registered.version, source=source)
-        out.append(arms.trust_arm(registered.name, parameters, function, plugin, coverage))
+        libraries = registry.libraries(registered)
+        out.append(arms.trust_arm(registered.name, parameters, declared, plugin, coverage, libraries))
     return out, problems
+
+
+def _refuse_idle(named: Sequence[Arm], domains: Sequence[DomainFacts]) -> None:
+    """A trust function asked for by name must have a domain that it is meant for."""
+    for arm in named:
+        if not any(facts.kind in arm.kinds for facts in domains):
+            chosen = ", ".join(f"{facts.short_name} ({facts.kind})" for facts in domains)
+            raise W2SBenchError(
+                f"trust function {arm.ref.name!r} is for {' and '.join(arm.kinds)} domains alone, and none of those "
+                f"chosen is one: {chosen}; leave it out, or choose another domain"
+            )

@@ -16,14 +16,14 @@ import pluggy
 
 from w2s_bench import hookspecs
 from w2s_bench.errors import UnknownNameError
+from w2s_bench.names import BUILT_IN, CONTROLS, REFERENCES
 
-BUILT_IN = "w2s-bench"
 #: First part of the names of the models that the built-in distribution brings.
 BUILT_IN_MODELS = "tiny"
 #: First parts of names that mean something else than a distribution.
 RESERVED_PREFIXES = frozenset({"tiny", "hf", "gguf", "local", "lm-eval"})
 #: Arms that the harness owns; no trust function may take their names.
-RESERVED_ARMS = frozenset({"naive", "random", "oracle", "gold_trust_set", "gold_random", "base", "ceiling", "weak"})
+RESERVED_ARMS = frozenset((*REFERENCES, *CONTROLS))
 #: Environment variable with the distributions or entry points to load, comma-separated; unset: all of them.
 RESTRICT_VARIABLE = "W2S_BENCH_PLUGINS"
 

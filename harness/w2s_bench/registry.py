@@ -12,19 +12,19 @@ import pkgutil
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import yaml
 
 from w2s_bench import contract
 from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
 from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
+from w2s_bench.names import BUILT_IN
 from w2s_bench.plugin_loading import (
-    BUILT_IN,
     RESTRICT_VARIABLE,
     EntryKind,
     Plugin,
@@ -39,6 +39,8 @@ from w2s_bench.plugin_loading import (
 from w2s_bench.types import JSON
 
 __all__ = ["EntryKind", "Plugin", "Problem", "Registered", "Registry", "parse_spec", "write_spec"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -116,31 +118,46 @@ class Registry:
         return cast(LanguageModel, self._build("model", name, {}, contract.check_model))
 
     def _build(
-        self, kind: EntryKind, name: str, parameters: Mapping[str, JSON], check: Callable[[str, Any], None]
+        self, kind: EntryKind, name: str, parameters: Mapping[str, JSON], check: Callable[[str, Any], object]
     ) -> object:
         registered = self.resolve(kind, name)
         contract.check_parameters(str(registered), registered.name, registered.factory, parameters)
         try:
             built: object = registered.factory(**parameters)
-        except W2SBenchError:
+        except (W2SBenchError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:  # a plugin may raise anything, SystemExit too
             fault = f"could not be built with parameters {dict(parameters)!r}: {type(error).__name__}: {error}"
             raise PluginError(f"{registered} {fault}") from error
-        check(str(registered), built)
+        contract.guarded(str(registered), "checking what it gave", lambda: check(str(registered), built))
         return built
+
+    def guarded(self, kind: EntryKind, name: str, what: str, call: Callable[[], T]) -> T:
+        """Run code of what `name` stands for, such as its `fingerprint`; what it raises names entry point and distribution."""
+        return contract.guarded(str(self.resolve(kind, name)), what, call)
 
     def source_digest(self, registered: Registered) -> str:
         """SHA-256 over the Python files of the factory's and the entry point's top-level packages.
 
         Changed plugin code makes another arm. What the plugin imports from elsewhere is told by versions alone.
         """
+        # Read anew each time: a plugin that changed on disk during a run must be seen to have.
         factory = unwrap(registered.factory)
         modules = {registered.module, getattr(factory, "__module__", type(factory).__module__)}
         digest = hashlib.sha256()
         for root in sorted({module.partition(".")[0] for module in modules if module}):
             digest.update(f"{root}\0{_package_digest(root, str(registered))}\0".encode())
         return digest.hexdigest()
+
+    def libraries(self, registered: Registered) -> tuple[str, ...]:
+        """The installed distributions that a plugin's scores depend on: its own requirements, numpy and scipy.
+
+        Requirements of an extra are left out, and so is what these require in turn.
+        """
+        found = {"numpy", "scipy"}
+        if registered.distribution != BUILT_IN:
+            found |= set(_requirements(registered.distribution)) - {BUILT_IN}
+        return tuple(sorted(found))
 
 
 def parse_spec(text: str) -> tuple[str, dict[str, JSON]]:
@@ -157,7 +174,7 @@ def parse_spec(text: str) -> tuple[str, dict[str, JSON]]:
         if match is None or match[1] in parameters:
             fault = f"gives {match[1]!r} twice" if match else f"has {part!r} where key=value belongs"
             raise W2SBenchError(f"{text!r} {fault}; write name:key=value,key2=value2")
-        parameters[match[1]] = _yaml_value(text, match[2])
+        parameters[match[1]] = _value(text, match[1], match[2])
     return name.strip(), parameters
 
 
@@ -179,16 +196,36 @@ def _written_value(value: JSON) -> str:
     return re.sub(r",(?=\s*[A-Za-z_]\w*\s*=)", r"\\u002c", json.dumps(value, sort_keys=True))
 
 
-def _yaml_value(text: str, value: str) -> JSON:
+class _Yaml(yaml.SafeLoader):
+    """YAML in which `1e-3` is a number, wherever it stands; YAML 1.1 takes it for a text."""
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def _value(text: str, key: str, value: str) -> JSON:
+    """A parameter's value: JSON as `write_spec` writes it, else YAML that JSON can hold; arms are named and stored by it."""
+    unreadable = f"{text!r}: {value!r} for parameter {key!r} is no YAML value; put it in quotes"
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise W2SBenchError(f"{text!r}: {value!r} is no YAML value; put it in quotes") from error
-    quoted = value.lstrip()[:1] in {"'", '"'}
-    if isinstance(parsed, str) and not quoted and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", parsed):
-        return float(parsed)  # YAML 1.1 takes 1e-3 for a text
-    if not isinstance(parsed, str | int | float | list | dict | None):
-        raise W2SBenchError(f"{text!r}: {value!r} would be a {type(parsed).__name__}; put it in quotes to make it text")
+        parsed: JSON = json.loads(value)
+    except (ValueError, RecursionError):
+        try:
+            parsed = _Yaml(value).get_single_data()
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that no calendar has
+            raise W2SBenchError(unreadable) from error
+    try:
+        written = json.dumps(parsed, allow_nan=False, ensure_ascii=False)
+        # As text, since 1, 1.0 and True are equal without being the same; `encode` refuses half a character.
+        kept = repr(json.loads(written.encode())) == repr(parsed)
+    except (TypeError, ValueError):
+        kept = False
+    if not kept:
+        raise W2SBenchError(
+            f"{text!r}: {value!r} for parameter {key!r} would be a {type(parsed).__name__} that JSON cannot hold; give "
+            "text, finite numbers, true, false, null, or lists and mappings of them with text as keys; a date goes in quotes"
+        )
     return parsed
 
 
@@ -222,7 +259,25 @@ def _call_by_name(target: str, /, **arguments: Any) -> object:
     return built
 
 
-@cache
+def _requirements(distribution: str) -> tuple[str, ...]:
+    """What a distribution requires in every case, without versions and markers, as far as it is installed."""
+    try:
+        required = metadata.requires(distribution) or []
+    except metadata.PackageNotFoundError:  # an entry point made by hand belongs to none
+        return ()
+    always = [one for one in required if not re.search(r";.*\bextra\s*==", one)]
+    names = {normalized(re.split(r"[^\w.-]", one.strip(), maxsplit=1)[0]) for one in always}
+    return tuple(sorted(name for name in names if _is_installed(name)))
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def _package_digest(root: str, who: str) -> str:
     """SHA-256 over names and contents of the `.py` files of one top-level package, or of a single module."""
     module = importlib.import_module(root)

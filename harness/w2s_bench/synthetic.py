@@ -11,6 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from w2s_bench.contract import check_reading
 from w2s_bench.errors import EvidenceError
 from w2s_bench.types import BoolArray, FloatArray, IntArray, Kind, Need, Ragged, Reader
 
@@ -33,7 +34,7 @@ class MemoryEvidence:
     label_index: IntArray | None
     readings: Mapping[Need, Ragged | FloatArray]
     answers: tuple[str, ...]
-    declared: frozenset[Need] | None = None
+    declared: tuple[Need, ...] | None = None
     fitting: bool = False
     privileged: bool = False
 
@@ -70,7 +71,7 @@ class MemoryEvidence:
 
     def declaring(self, needs: Sequence[Need], *, fitting: bool = False, privileged: bool = False) -> MemoryEvidence:
         """The same rows for a trust function that declared `needs`."""
-        return replace(self, declared=frozenset(needs), fitting=fitting, privileged=privileged)
+        return replace(self, declared=tuple(needs), fitting=fitting, privileged=privileged)
 
     def take(self, rows: Sequence[int] | IntArray) -> MemoryEvidence:
         """Some rows, in the order given."""
@@ -119,9 +120,8 @@ class MemoryEvidence:
         return Ragged(_locked(values.values.copy()), _locked(values.offsets.copy()))
 
     def _check(self, need: Need) -> None:
-        if self.declared is not None and need not in self.declared:
-            declared = ", ".join(sorted(map(str, self.declared))) or "nothing"
-            raise EvidenceError(f"read {need}, which it did not declare (declared: {declared}); add it to `needs`")
+        if self.declared is not None:
+            check_reading(need, self.declared, "generate" if self.choices is None else "choice")
         if self.fitting and need.of == "verifier":
             raise EvidenceError(f"read {need} in fit: the verifier was trained on these very rows; read it in score")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from w2s_bench.contract import raised_at
 from w2s_bench.errors import EvidenceError, TrustFunctionError
 from w2s_bench.evaluation import read_grades
 from w2s_bench.evidence import EvidenceView, item_ids
@@ -45,11 +45,19 @@ class Labelled:
 
 
 def score(
-    function: Mapping[str, Any], pool: Labelled, trust: Labelled | None, *, salt: str, seed: int, label: str = ""
+    function: Mapping[str, Any],
+    pool: Labelled,
+    trust: Labelled | None,
+    *,
+    salt: str,
+    seed: int,
+    libraries: tuple[str, ...],
+    label: str = "",
 ) -> Stage:
     """Stage: a trust score for every row of the pool. `function` is its name, parameters, supervision and plugin.
 
-    `trust` is None exactly for supervision `none`: such a function has no path to the trust set's gold.
+    `trust` is None exactly for supervision `none`: such a function has no path to the trust set's gold. `libraries` are
+    those that the plugin computes with (`Registry.libraries`): a new version of one makes new scores.
     """
     inputs = pool.inputs("pool") | (trust.inputs("trust") if trust else {})
     return Stage(
@@ -58,7 +66,7 @@ def score(
         "w2s_bench.trust:run_score",
         {"function": function, "salt": salt, "seed": seed},
         inputs,
-        ("numpy", "scipy"),
+        libraries,
         label,
     )
 
@@ -66,17 +74,27 @@ def score(
 def run_score(context: StageContext) -> None:
     p = context.params
     name = p["function"]["name"]
+    check_plugin_unchanged(context)
     function = context.registry.trust_function(name, **p["function"]["parameters"])
     fit_rng, score_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(p["seed"]).spawn(2))
-    needs = tuple(function.needs)
-    if function.supervision != "none":
+    needs = guarded(name, "needs", lambda: tuple(function.needs))
+    if p["function"]["supervision"] != "none":
         trust = view(context, "trust", needs, fitting=True)
         grades = read_grades(context.inputs["trust:grades"])
         correct = np.array([grades[i] for i in item_ids(trust)], dtype=np.bool_)
         guarded(name, "fit", lambda: function.fit(trust, correct, rng=fit_rng))
     pool = view(context, "pool", needs, fitting=False)
     scores = validated(name, guarded(name, "score", lambda: function.score(pool, rng=score_rng)), len(pool))
+    check_plugin_unchanged(context)  # once more: what it imports inside its functions came from the disk only now
     write_json(context.out / SCORES, dict(zip(item_ids(pool), scores.tolist(), strict=True)))
+
+
+def check_plugin_unchanged(context: StageContext) -> None:
+    """The plugin's source on disk is what the stage is named by, so that no scores are stored as those of other code."""
+    planned = context.params["function"]
+    registered = context.registry.resolve("trust_function", planned["name"])
+    if context.registry.source_digest(registered) != planned["plugin"]["source"]:
+        raise TrustFunctionError(f"{registered} changed on disk since the run began; run again")
 
 
 def view(context: StageContext, split: str, needs: Sequence[Need], *, fitting: bool) -> EvidenceView:
@@ -104,10 +122,8 @@ def guarded(name: str, what: str, call: Callable[[], T]) -> T:
     except EvidenceError as error:
         raise EvidenceError(f"trust function {name!r} {error}") from error
     except BaseException as error:  # a plugin may raise anything, SystemExit too; it fails its own cell alone
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
         raise TrustFunctionError(
-            f"trust function {name!r} raised {type(error).__name__} in {what}: {error} ({where})"
+            f"trust function {name!r} raised {type(error).__name__} in {what}: {error} ({raised_at(error)})"
         ) from error
 
 

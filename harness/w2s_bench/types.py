@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ BoolArray = NDArray[np.bool_]
 JSON = Any
 
 Kind = Literal["choice", "generate"]
+KINDS: tuple[Kind, ...] = ("choice", "generate")
 Supervision = Literal["none", "trust_set", "privileged"]
 Scope = Literal["row", "pool"]
 Split = Literal["dev", "test", "weak_train", "trust", "transfer"]
@@ -33,18 +34,24 @@ class Need:
     """A piece of evidence that a trust function declares; the harness computes it once for all who need it.
 
     `layer` goes with `hidden_states` alone: an index into the reader's layers as transformers counts them (0 is the
-    embedding, -1 the last), or `"all"` for every layer stacked.
+    embedding, -1 the last), or `"all"` for every layer stacked. `when` says that it is read in domains of one kind alone,
+    so that no other kind computes it; it is no part of what is read, and equality leaves it out.
     """
 
     of: Reader
     read: Reading
     layer: int | Literal["all"] | None = None
+    when: Kind | None = field(default=None, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if (self.layer is not None) != (self.read == "hidden_states"):
             raise ValueError(
                 f"{self!r}: a layer belongs to hidden_states, and to nothing else; give layer=-1 or layer='all'"
             )
+
+    def applies(self, kind: Kind) -> bool:
+        """Whether it is read in domains of this kind."""
+        return self.when is None or self.when == kind
 
     def __str__(self) -> str:
         return f"{self.of}.{self.read}" + (f"[{self.layer}]" if self.layer is not None else "")

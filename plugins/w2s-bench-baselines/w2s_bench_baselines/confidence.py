@@ -18,7 +18,7 @@ class Confidence:
     """
 
     supervision: Supervision = "none"
-    needs = (Need("teacher", "choice_probs"), Need("teacher", "label_logprobs"))
+    needs = (Need("teacher", "choice_probs", when="choice"), Need("teacher", "label_logprobs", when="generate"))
     scope: Scope = "row"
 
     def fit(self, evidence: Evidence, correct: BoolArray, *, rng: Generator) -> None:

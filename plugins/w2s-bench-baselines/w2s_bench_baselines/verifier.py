@@ -19,7 +19,7 @@ class Verifier:
     """
 
     supervision: Supervision = "trust_set"
-    needs = (Need("verifier", "choice_probs"), Need("verifier", "label_logprobs"))
+    needs = (Need("verifier", "choice_probs", when="choice"), Need("verifier", "label_logprobs", when="generate"))
     scope: Scope = "row"
 
     def __init__(self, pooling: Pooling = "mean") -> None:

@@ -111,16 +111,16 @@ CARD = """# chess-{name}: bundled model of the domain `chess`
 A Llama of {parameters:,} parameters (width {width}, {layers} layers), made by
 `python -m w2s_bench_tasks.chess.pretrain {name}`. Apache-2.0.
 
-**Read:** {positions:,} random positions, none twice by design, with 7 remarks each, in {steps:,} steps of {rows}; seed {seed}.
-A remark names two pieces and a fact about them: what stands on the line from one to the other (`Qd4 ra8 sees N`), who takes
-back (`Qd4 pd5 takes k`), whether one attacks the other (`Qd4 ra8 faces no`), how many moves one needs to the other's square on
-an empty board (`Nf3 pd5 reaches 3`). Loss is taken on the last word of each remark.
+**Read:** {positions:,} random positions, all different, with 7 remarks each, in {steps:,} steps of {rows}; seed {seed}.
+A remark names two pieces and a fact about them: what stands on the line from one to the other (`Qd4 ra4 sees N`), who takes
+back (`ra4 Nb4 takes Q`), whether one attacks the other (`Qd4 ra4 faces no`), how many moves one needs to the other's square on
+an empty board (`Nb4 pd5 reaches 1`). Loss is taken on the last word of each remark.
 
-**Did not read:** any verdict of the task; it starts at chance. What the verdicts mean has to be learned by fine-tuning: some put
+**Did not read:** any verdict of the task; it starts near chance. What the verdicts mean has to be learned by fine-tuning: some put
 names into classes (`costly`: somebody takes back; `friend`: the piece in the line is of my side), `both` and its like join two
-remarks. A remark does begin as a prompt of the task does, with the same four verbs. The text's positions are drawn from another
-seed than the items' and were not filtered against them: of about 10^12 positions it holds some 10^5, so none is expected to be
-an item's. The gold answers are known to the model as those facts alone.
+remarks. A remark does begin as a prompt of the task does, with the same four verbs. No position of an
+item, nor a mirror image of one, is in the text (drawn from another seed and checked). The gold answers are known to the model as
+those facts alone.
 
 **Share of remarks right** on fresh text: {accuracies}.
 

@@ -1,6 +1,6 @@
 """The pretraining text, endless and made on the fly: positions and remarks on two of their pieces, as token ids.
 
-    Ke1 Qd4 Nf3 ke8 ra8 pd5 : Qd4 pd5 sees yes Nf3 pd5 reaches 3 Qd4 pd5 takes safe …
+    Ke1 Qd4 Nb4 ke8 ra4 pd5 : Qd4 ra4 sees N ra4 Nb4 takes Q Nb4 pd5 reaches 1 Qd4 ra4 faces no …
 
 `a b sees` is followed by `no` (no line from a to b), `yes` (an open line) or the letter of the first piece in it; `a b takes`
 by `no`, `held` (something stands in the line), the letter of the cheapest piece that can take back, or `safe`; `a b faces` by
