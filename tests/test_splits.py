@@ -116,7 +116,7 @@ def test_a_group_that_overfills_a_split_is_cut_and_what_is_cut_off_is_used_nowhe
 def test_too_small_a_domain_is_refused_with_its_numbers() -> None:
     items = make_items(12, largest=1)
     with pytest.raises(
-        SuiteError, match=r"'toy' has 12 items in 12 groups.* dev 7, test 13, .*sum 65.*test was filled to 12"
+        SuiteError, match=r"'toy' has 12 items in 12 groups.* dev 7, test 13, .*sum 65.*test was filled to 5"
     ):
         split_ids(items, SIZES, "toy", seed=0)
     with pytest.raises(SuiteError, match=r"weak_train was filled to 0"):

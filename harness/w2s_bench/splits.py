@@ -72,7 +72,7 @@ def split_ids(
 ) -> dict[str, list[str]]:
     """Ids of each split, sorted; exact sizes; no group and no key in two splits.
 
-    Groups are ranked by a hash of (domain, group); `test` is dealt from the front of that order and `dev` from its back,
+    Groups are ranked by a hash of (domain, group); `dev` is dealt from the front of that order and `test` from its back,
     so that each depends on its own size alone and what one suite calls dev is no other suite's test. The other three are
     dealt from the rest by a hash of (suite seed, seed, group). A group that overfills a split is cut; what is cut off is
     used nowhere.
@@ -84,8 +84,8 @@ def split_ids(
         members.sort(key=lambda item: hash_rank(domain, item.id))
     out: dict[str, list[str]] = {}
     rest = sorted(groups, key=lambda group: hash_rank("held out", domain, group))
-    rest = _deal(rest, groups, sizes, ("test",), out, domain)
-    rest = _deal(rest[::-1], groups, sizes, ("dev",), out, domain)
+    rest = _deal(rest, groups, sizes, ("dev",), out, domain)
+    rest = _deal(rest[::-1], groups, sizes, ("test",), out, domain)
     rest = sorted(rest, key=lambda group: hash_rank("drawn", suite_seed, domain, seed, group))
     _deal(rest, groups, sizes, ("weak_train", "trust", "transfer"), out, domain)
     _refuse_shared_keys(items, out, domain)

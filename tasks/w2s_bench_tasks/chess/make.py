@@ -16,7 +16,7 @@ from w2s_bench_tasks.chess.questions import UNASKED, verdicts
 from w2s_bench_tasks.chess.symmetry import canonical
 from w2s_bench_tasks.chess.words import SQUARES, VERBS, VERDICTS
 
-SEED = 20261123
+SEED = 1001  # drawn anew once settings were frozen: no item of the frozen suite was seen while choosing them
 PER_VERDICT = 400  # items a question and verdict: 4 questions × 4 verdicts × 400 = 6,400
 CHUNK = 6000  # draws at a time
 
