@@ -25,7 +25,7 @@ from w2s_bench.record import digest_of, pack_bits, read_json, read_records, read
 from w2s_bench.selection import SCORES
 from w2s_bench.stages import Stage, walk
 from w2s_bench.statistics import auroc
-from w2s_bench.training import KEPT, ROWS
+from w2s_bench.training import DEVICE_VARIABLE, KEPT, ROWS
 from w2s_bench.types import Item
 
 Outcomes = Mapping[str, Outcome]
@@ -163,6 +163,7 @@ def _cost(cell: PlannedCell, results: Results) -> dict[str, Any]:
         "seconds": round(sum(r.seconds for r in done), 2),
         "cpu_seconds": round(sum(r.cpu_seconds for r in done), 2),
         "stages": len(done),
+        "finished": max((r.created for r in done), default=None),  # when the last of them was computed, UTC
     }
 
 
@@ -181,6 +182,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "threads_per_worker": 1,
+        "device": os.environ.get(DEVICE_VARIABLE, "cpu"),
         "visible_cpus": os.cpu_count(),
         "git": _git_state(),
     }
