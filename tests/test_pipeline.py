@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from support import toy_environment, toy_suite
 
@@ -191,3 +192,20 @@ def test_verify_says_identical_and_sees_what_was_altered(suite: Path, undisturbe
     assert "DIFFERS" in done.stdout
     assert f"accuracy {right.mean():.4f} before" in done.stdout
     assert done.stdout.count("identical") == 1
+
+
+@pytest.mark.parametrize("recipe", ["lora", "probe"])
+def test_other_recipes_go_through_the_same_protocol(suite: Path, tmp_path: Path, recipe: str) -> None:
+    content = yaml.safe_load(suite.read_text()) | {"seeds": 1}
+    content["domains"] = content["domains"][:1]
+    content["domains"][0]["student"]["recipe"] = recipe
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump(content))
+    done = w2s("run", changed, "--out", tmp_path, "--store", tmp_path / "store")
+    assert done.returncode == 0, done.stderr
+    found = bodies(tmp_path / "toy")
+    assert all(seed["accuracy"] is not None for body in found.values() for seed in body["seeds"])
+    # What a student leaves behind is what its recipe trained: an adapter or a head, not another model.
+    whole = (suite.parent / "models/student/model.safetensors").stat().st_size
+    left = sorted(path.stat().st_size for path in (tmp_path / "store").glob("train/*/weights.safetensors"))
+    assert left[len(left) // 2] < whole
