@@ -120,10 +120,11 @@ def _seed_result(cell: PlannedCell, graph: SeedGraph, own: ArmStages, results: R
     if arm.ref.name == "weak":
         diagnostics["label_accuracy"] = float(np.mean(list(results.grades(graph.label_grades("transfer")).values())))
     if own.rows is not None:
-        rows = [row["id"] for row in read_rows(results.folder(own.rows) / ROWS)]
+        kept_file = read_json(results.folder(own.kept) / KEPT) if own.kept else None
+        rows = kept_file["ids"] if kept_file else [row["id"] for row in read_rows(results.folder(own.rows) / ROWS)]
         digests["kept"] = digest_of(rows)
         facts["kept"] = len(rows)
-        facts["shortfall"] = read_json(results.folder(own.kept) / KEPT)["shortfall"] if own.kept else 0
+        facts["shortfall"] = kept_file["shortfall"] if kept_file else 0
         facts["purity"] = 1.0
         if not arm.gold:
             right = results.grades(graph.label_grades("transfer"))
