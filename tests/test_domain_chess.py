@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from w2s_bench_tasks.chess import words
 from w2s_bench_tasks.chess.board import PIECES, Boards, random_boards
@@ -129,7 +128,6 @@ def test_legality_counts() -> None:
 
 
 def test_items_agree_with_python_chess() -> None:
-    pytest.importorskip("chess")
     for item in documents()[::16]:
         verdict = by_python_chess(item["fen"], item["pair"], item["stratum"])
         assert item["options"][item["answer"]] == verdict, item
@@ -138,7 +136,8 @@ def test_items_agree_with_python_chess() -> None:
 
 
 def test_remarks_name_the_recapture() -> None:
-    chess = pytest.importorskip("chess")
+    import chess
+
     boards = random_boards(np.random.default_rng(5), 2400)
     found = facts(boards)
     for row, column in list(zip(*np.nonzero(found.legal), strict=True))[::6]:
