@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 START, END = "<!-- results: written by tests/bench -->", "<!-- end of results -->"
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 def names() -> list[str]:
