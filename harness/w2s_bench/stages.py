@@ -35,7 +35,8 @@ class Stage:
 
     `function` is `module:name` of a `StageFunction`, so that any process can run it. Its result may depend on `params`,
     on the content of `inputs` and on `version` (raised by hand when the same parameters would give another result), and
-    on the versions of `libraries` (distribution names). `label` is for people and is no part of what it is.
+    on the versions of `libraries` (distribution names). `label` is for people, `seconds` the time that it may take where
+    the executor sets no other limit; neither is part of what it is.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Stage:
     inputs: Mapping[str, Stage] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
     label: str = ""
+    seconds: float | None = None
 
     @cached_property
     def node(self) -> str:

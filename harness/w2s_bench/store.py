@@ -41,6 +41,11 @@ class Store:
         #: Every damaged result met so far, oldest first.
         self.damages: list[Damage] = []
 
+    @property
+    def location(self) -> str:
+        """What `open_store` makes the same store of, in another process."""
+        return str(self.root)
+
     def folder(self, stage: Stage, key: str) -> Path:
         if not _SAFE_NAME.fullmatch(stage.name):
             raise ValueError(f"stage name {stage.name!r} names a folder: give letters, digits, '_', '.' and '-'")
@@ -149,6 +154,11 @@ class Store:
             yield
         finally:
             lock.release()
+
+
+def open_store(location: str | Path) -> Store:
+    """The store at a place."""
+    return Store(Path(location))
 
 
 def _remove(folder: Path) -> None:

@@ -11,6 +11,7 @@ from w2s_bench.stages import Stage
 from w2s_bench.store import Damage, Result, Store
 
 __all__ = [
+    "Ahead",
     "Damaged",
     "Done",
     "Event",
@@ -99,7 +100,14 @@ class Damaged:
     damage: Damage
 
 
-Event = Planned | Stored | Started | Finished | GaveUp | Damaged
+@dataclass(frozen=True)
+class Ahead:
+    """A guess of the seconds that are left, from what like stages took before."""
+
+    seconds: float
+
+
+Event = Ahead | Planned | Stored | Started | Finished | GaveUp | Damaged
 
 
 class Executor(Protocol):

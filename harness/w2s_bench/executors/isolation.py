@@ -50,6 +50,26 @@ def isolated(key: str) -> Iterator[None]:
         os.chdir(folder)
 
 
+@contextmanager
+def memory_bounded(limit: int | None) -> Iterator[None]:
+    """An allocation that would take the process's own memory above `limit` bytes fails, as an error that can be told.
+
+    Without it the system would kill some process when the machine's memory is gone, and not always the one at fault.
+    """
+    if limit is None or not sys.platform.startswith("linux"):  # elsewhere the limit does not count what is mapped
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    bound = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
 def watch_for_torch() -> None:
     """Make torch deterministic in the moment a stage first imports it; many workers never do, and it takes seconds."""
     sys.meta_path.insert(0, _TorchSetup())

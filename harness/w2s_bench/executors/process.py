@@ -6,13 +6,13 @@ import contextlib
 import fcntl
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 from w2s_bench.executors.isolation import WORKER_ENVIRONMENT
 from w2s_bench.types import JSON
@@ -24,16 +24,14 @@ _KEPT_OUTPUT = 1 << 20  # bytes of a stage's output that its log keeps
 _FAREWELL = 2.0  # seconds that an idle worker has to end by itself
 
 
-class WorkerProcess:
-    """Starts a worker; `on_reply` and `on_end` are called from a thread of their own as it answers and ends."""
+class EndedError(Exception):
+    """The worker is gone, or will not answer any more."""
 
-    def __init__(
-        self,
-        root: Path,
-        plugins: tuple[str, ...] | None,
-        on_reply: Callable[[Mapping[str, JSON]], None],
-        on_end: Callable[[], None],
-    ) -> None:
+
+class WorkerProcess:
+    """Starts a worker on the store at `location`, with the driver's own environment and `environment`."""
+
+    def __init__(self, location: str, plugins: tuple[str, ...] | None, environment: Mapping[str, str]) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
         fcntl.fcntl(self._output, fcntl.F_SETFL, os.O_APPEND)  # it is cut to nothing before every stage
         self._process = subprocess.Popen(
@@ -41,30 +39,63 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._output,
-            env={**os.environ, **WORKER_ENVIRONMENT},
+            env={**os.environ, **WORKER_ENVIRONMENT, **environment},
             start_new_session=True,
             encoding="utf-8",
         )
-        self._reader = threading.Thread(target=self._listen, args=(on_reply, on_end), daemon=True)
+        self._replies: queue.SimpleQueue[Mapping[str, JSON] | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._listen, daemon=True)
         self._reader.start()
-        self.send({"root": str(root), "plugins": plugins})
+        self.send({"location": location, "plugins": plugins})
 
     def send(self, message: Mapping[str, JSON]) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has just died, and `on_end` is on its way
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has just died, and `receive` will say so
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
 
+    def receive(self, seconds: float) -> Mapping[str, JSON] | None:
+        """The next answer; None if there was none within `seconds`. Raises `EndedError` when there will be none."""
+        try:
+            reply = self._replies.get(timeout=seconds)
+        except queue.Empty:
+            # A worker can die while a process that it forked keeps the pipe open; then end those, and the pipe, too.
+            if self._process.poll() is not None:
+                self._kill_group()
+            return None
+        if reply is None:
+            raise EndedError
+        return reply
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def memory(self) -> int:
+        """Bytes of memory that it holds, together with all that it started."""
+        import psutil
+
+        try:
+            worker = psutil.Process(self.pid)
+            everybody = [worker, *worker.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return 0
+        total = 0
+        for one in everybody:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += one.memory_info().rss
+        return total
+
+    @property
+    def printed(self) -> int:
+        """Bytes that the current stage has printed."""
+        return os.fstat(self._output.fileno()).st_size
+
     def output(self) -> str:
         """What the current stage printed, or its end if that is long."""
-        size = os.fstat(self._output.fileno()).st_size
+        size = self.printed
         start = max(0, size - _KEPT_OUTPUT)
         return os.pread(self._output.fileno(), size - start, start).decode("utf-8", errors="replace")
-
-    def check(self) -> None:
-        """A worker can die while a process that it forked keeps the pipe open; then end those, and the pipe, too."""
-        if self._process.poll() is not None:
-            self._kill_group()
 
     def end(self) -> int:
         """Let an idle worker end, or kill what does not; its exit code (of a signal: the negative number)."""
@@ -89,9 +120,9 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing is left of it
             os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _listen(self, on_reply: Callable[[Mapping[str, JSON]], None], on_end: Callable[[], None]) -> None:
+    def _listen(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as replies:
             for line in replies:
-                on_reply(json.loads(line))
-        on_end()
+                self._replies.put(json.loads(line))
+        self._replies.put(None)

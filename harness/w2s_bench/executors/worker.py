@@ -16,15 +16,15 @@ import sysconfig
 import threading
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from w2s_bench.errors import StoreError, W2SBenchError
-from w2s_bench.executors.isolation import isolated, watch_for_torch
+from w2s_bench.executors.isolation import isolated, memory_bounded, watch_for_torch
+from w2s_bench.executors.jobs import Broke, Input, Job, Lacked, Made, Refused, Reply, reply_to_json
 from w2s_bench.stages import Stage, StageContext
-from w2s_bench.store import Result, Store, key_of
-from w2s_bench.types import JSON
+from w2s_bench.store import Store, open_store
 
 if TYPE_CHECKING:
     from w2s_bench.registry import Registry
@@ -32,24 +32,53 @@ if TYPE_CHECKING:
 _LONGEST_REASON = 1500  # characters; some libraries print whole arrays
 
 
-def run_stage(
-    stage: Stage, contents: Mapping[str, str], inputs: Mapping[str, Path], store: Store, registry: Registry
-) -> tuple[Result, bool]:
-    """The stage's result, and whether it was made here (another process may have made it meanwhile).
+class Worker:
+    """Runs jobs on one store, each as if it were the first. `plugins` as for `Registry.load`."""
 
-    `contents` and `inputs` hold the content digest and the folder of each input's result.
-    """
-    key = key_of(stage, contents)
-    function = stage.resolve()
-    made_here = False
+    def __init__(self, store: Store, plugins: tuple[str, ...] | None = None) -> None:
+        self.store, self.plugins = store, plugins
+        self._registry: Registry | None = None
+        self._checked: dict[tuple[str, str], Path] = {}
 
-    def produce(out: Path) -> None:
-        nonlocal made_here
-        made_here = True
-        with isolated(key):
-            function(StageContext(params=stage.params, inputs=inputs, out=out, registry=registry))
+    def reply_to(self, job: Job, memory: int | None = None) -> Reply:
+        """Whatever a stage does short of ending the process is a reply. `memory` (bytes) bounds what the process takes."""
+        known = len(self.store.damages)
+        try:
+            folders = {name: self._folder_of(one) for name, one in job.inputs.items()}
+            lacking = tuple(name for name, folder in folders.items() if folder is None)
+            reply: Reply = Lacked(lacking) if lacking else self._run(job, folders, memory)  # type: ignore[arg-type]
+        except StoreError as error:
+            reply = Refused(str(error))
+        except BaseException as error:  # noqa: BLE001 - whatever a stage does, sys.exit too, is its own failure
+            reply = Broke(reason_of(error, job.stage), traceback.format_exc())
+        return replace(reply, damages=tuple(self.store.damages[known:]))
 
-    return store.put(stage, contents, produce), made_here
+    def _folder_of(self, one: Input) -> Path | None:
+        """Where an input lies, every byte of it checked once in this process; None where it is not what it was."""
+        place = (one.stage, one.key)
+        if (folder := self._checked.get(place)) is not None and folder.exists():
+            return folder
+        found = self.store.find(Stage(one.stage, 0, "", {}), one.key)
+        if found is None or found.content != one.content:
+            return None
+        self._checked[place] = found.path
+        return found.path
+
+    def _run(self, job: Job, folders: Mapping[str, Path], memory: int | None) -> Made:
+        if self._registry is None:
+            from w2s_bench.registry import Registry
+
+            self._registry = Registry.load(self.plugins)
+        function, registry, made_here = job.stage.resolve(), self._registry, False
+
+        def produce(out: Path) -> None:
+            nonlocal made_here
+            made_here = True
+            with isolated(job.key), memory_bounded(memory):
+                function(StageContext(params=job.stage.params, inputs=folders, out=out, registry=registry))
+
+        contents = {name: one.content for name, one in job.inputs.items()}
+        return Made(self.store.put(job.stage, contents, produce), made_here)
 
 
 def reason_of(error: BaseException, stage: Stage) -> str:
@@ -76,29 +105,6 @@ def _place_of(error: BaseException, stage: Stage) -> str:
     return place
 
 
-class _Worker:
-    def __init__(self, root: Path, plugins: list[str] | None) -> None:
-        self.store, self.plugins = Store(root), plugins
-        self.registry: Registry | None = None
-
-    def reply_to(self, job: Mapping[str, JSON]) -> dict[str, JSON]:
-        stage = Stage(**{**job["stage"], "libraries": tuple(job["stage"]["libraries"])})
-        inputs = {name: Path(path) for name, path in job["inputs"].items()}
-        known = len(self.store.damages)
-        try:
-            if self.registry is None:
-                from w2s_bench.registry import Registry
-
-                self.registry = Registry.load(self.plugins)
-            result, made_here = run_stage(stage, job["contents"], inputs, self.store, self.registry)
-        except StoreError as error:
-            return {"store_error": str(error)}
-        except BaseException as error:  # noqa: BLE001 - whatever a stage does, sys.exit too, is its own failure
-            return {"reason": reason_of(error, stage), "traceback": traceback.format_exc()}
-        damages = [asdict(damage) for damage in self.store.damages[known:]]
-        return {"result": asdict(result), "made_here": made_here, "damages": damages}
-
-
 def main() -> None:
     """Serve the driver at the other end of standard input and output."""
     faulthandler.enable()
@@ -108,14 +114,16 @@ def main() -> None:
     os.dup2(2, 1)
     watch_for_torch()
     setting = json.loads(jobs.readline())
-    worker = _Worker(Path(setting["root"]), setting["plugins"])
+    plugins = setting["plugins"]
+    worker = Worker(open_store(setting["location"]), None if plugins is None else tuple(plugins))
     pending: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     busy = threading.Event()
     threading.Thread(target=_listen, args=(jobs, pending, busy), daemon=True).start()
     while (line := pending.get()) is not None:
         busy.set()
         os.ftruncate(2, 0)  # one stage's output at a time
-        reply = worker.reply_to(json.loads(line))
+        message = json.loads(line)
+        reply = reply_to_json(worker.reply_to(Job.from_json(message["job"]), message["memory"]))
         sys.stdout.flush()
         sys.stderr.flush()
         busy.clear()

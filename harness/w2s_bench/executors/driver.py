@@ -1,0 +1,140 @@
+"""What every executor does that has a driver: look in the store, hand out what is not there, and tell how it goes."""
+
+from __future__ import annotations
+
+import queue
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from w2s_bench.errors import StoreError
+from w2s_bench.executors import Ahead, Damaged, Event, Failed, Outcome, Planned, Started, label_of
+from w2s_bench.executors.interruption import interruptible
+from w2s_bench.executors.jobs import Broke, Lacked, Made, Refused, Reply
+from w2s_bench.executors.schedule import Schedule, Work
+from w2s_bench.executors.timings import Timings
+from w2s_bench.stages import Stage
+from w2s_bench.store import Result, Store
+
+_CHECKERS = 4  # threads that read stored results; hashing releases the interpreter lock
+_HEARTBEAT = 1.0  # seconds; the interpreter must come by to notice a signal
+
+
+class Places(ABC):
+    """Where work runs: so many pieces at once, each answered once."""
+
+    count: int
+
+    @abstractmethod
+    def free(self, gpu: bool) -> bool:
+        """Whether a place is free for work that takes a GPU, or for work that takes none."""
+
+    @abstractmethod
+    def start(self, work: Work, answer: Callable[[Reply], None]) -> int:
+        """Start a piece of work in a free place; `answer` is called from any thread. Returns the place's number."""
+
+    @abstractmethod
+    def close(self, *, now: bool) -> None:
+        """Let everything end; `now`: whatever it does."""
+
+
+def drive(
+    places: Places, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]
+) -> Mapping[str, Outcome]:
+    """`Executor.run` on these places."""
+    with interruptible():
+        return _Drive(places, targets, store, events).outcomes()
+
+
+class _Drive:
+    """One run. Threads and places only submit calls to `inbox`; this thread makes them, one after another."""
+
+    def __init__(self, places: Places, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]) -> None:
+        self.places, self.store, self.events = places, store, events
+        self.timings = Timings(store.root / ".timings.json")
+        self.schedule = Schedule(targets, self.timings.of, events)
+        self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.checkers = ThreadPoolExecutor(_CHECKERS, thread_name_prefix="w2s-bench-check")
+        self.told = len(store.damages)
+        self.started = 0
+
+    def outcomes(self) -> Mapping[str, Outcome]:
+        now = True
+        try:
+            self.events(Planned(len(self.schedule.stages), self.places.count))
+            while not self.schedule.complete:
+                self.look_up()
+                self.hand_out()
+                if not self.schedule.complete:
+                    self.next_call()()
+                self.tell_damages()
+            now = False
+        finally:
+            self.checkers.shutdown(wait=False, cancel_futures=True)
+            self.places.close(now=now)
+            if now and self.started:
+                self.store.clean()
+        if self.started:
+            self.timings.save()
+        self.schedule.name_causes()
+        return self.schedule.outcomes
+
+    def submit(self, call: Callable[[Work, Any], None], work: Work, outcome: Any) -> None:
+        self.inbox.put(partial(call, work, outcome))
+
+    def next_call(self) -> Callable[[], None]:
+        while True:
+            try:
+                return self.inbox.get(timeout=_HEARTBEAT)
+            except queue.Empty:
+                continue
+
+    def look_up(self) -> None:
+        """Ask the store for every work that has become known; what it surely has not waits for a place at once."""
+        while self.schedule.fresh:
+            work = self.schedule.fresh.pop(0)
+            if self.store.holds(work.stage, work.key):
+                future = self.checkers.submit(self.store.find, work.stage, work.key)
+                future.add_done_callback(partial(self.submit, self.looked_up, work))
+            else:
+                self.schedule.found(work, None)
+
+    def looked_up(self, work: Work, found: Future[Result | None]) -> None:
+        self.schedule.found(work, found.result())
+
+    def hand_out(self) -> None:
+        """Give waiting work to free places: first what takes a GPU, so that no GPU stands idle."""
+        for gpu in (True, False):
+            while self.schedule.waiting(gpu) and self.places.free(gpu):
+                if not self.started:
+                    self.store.clean()
+                self.started += 1
+                work = self.schedule.pop(gpu)
+                place = self.places.start(work, partial(self.submit, self.answered, work))
+                self.events(Started(work.stage, place))
+
+    def answered(self, work: Work, reply: Reply) -> None:
+        self.store.damages += reply.damages
+        if isinstance(reply, Refused):
+            raise StoreError(reply.message)
+        if isinstance(reply, Lacked):
+            self.schedule.lacked(work, reply.inputs)
+        elif isinstance(reply, Broke):
+            head = f"{label_of(work.stage)}\n{work.stage.function}\n{reply.reason}\n\n"
+            path = self.store.write_log(f"{work.stage.name}-{work.key}", head + reply.log)
+            self.schedule.broke(work, Failed(label_of(work.stage), reply.reason, work.nodes[0], path))
+        else:
+            assert isinstance(reply, Made)
+            result = replace(reply.result, path=self.store.folder(work.stage, work.key))  # as this machine has it
+            if reply.here:
+                self.timings.learn(work.stage, result.seconds)
+            self.schedule.made(work, result, here=reply.here)
+        self.events(Ahead(self.schedule.seconds_left(self.places.count)))
+
+    def tell_damages(self) -> None:
+        while self.told < len(self.store.damages):
+            self.events(Damaged(self.store.damages[self.told]))
+            self.told += 1

@@ -1,0 +1,69 @@
+"""What a stage may take: time, memory, a GPU."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from w2s_bench.errors import W2SBenchError
+from w2s_bench.stages import Stage
+
+_KEPT_FREE = 0.1  # of the machine's memory: for the driver and everything else
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on every stage; None: the stage's own `seconds`, which most have not, and nine tenths of the machine's memory.
+
+    `memory` (bytes) is of a worker with all that it started, `output` (bytes) of what a stage prints.
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
+    output: int = 64 << 20
+
+    def __post_init__(self) -> None:
+        for name, value in (("seconds", self.seconds), ("memory", self.memory), ("output", self.output)):
+            if value is not None and value <= 0:
+                raise W2SBenchError(f"a stage's limit of {name} must be positive, got {value}")
+
+    def seconds_of(self, stage: Stage) -> float | None:
+        return self.seconds if self.seconds is not None else stage.seconds
+
+    @cached_property
+    def bytes(self) -> int:
+        return self.memory if self.memory is not None else int(machine_memory() * (1 - _KEPT_FREE))
+
+
+def machine_memory() -> int:
+    """Bytes of memory this process and its children may use together: the machine's, or its control group's where less."""
+    import psutil
+
+    total = int(psutil.virtual_memory().total)
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        path = Path(name)
+        text = path.read_text().strip() if path.is_file() else ""
+        if text.isdecimal():
+            total = min(total, int(text))
+    return total
+
+
+def device_of(stage: Stage) -> str:
+    """Where a stage's model runs, as torch names it; "cpu" for a stage without one."""
+    model = stage.params.get("model")
+    return str(model.get("device", "cpu")) if isinstance(model, dict) else "cpu"
+
+
+def needs_gpu(stage: Stage) -> bool:
+    """Whether a stage takes a GPU for itself. One that names its device by number (`cuda:1`) has chosen, and takes none."""
+    return device_of(stage) == "cuda"
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """The NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them; without importing torch."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return tuple(one for one in named.split(",") if one and one != "-1")
+    return tuple(str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*")))))

@@ -1,0 +1,193 @@
+"""The order of a run: which stages are wanted, which may start, and what the end of one means for the others.
+
+No process and no file is touched here, so the same schedule drives worker processes, a cluster and a simulation.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from w2s_bench.errors import W2SBenchError
+from w2s_bench.executors import Done, Event, Failed, Finished, GaveUp, Outcome, Stored, label_of
+from w2s_bench.executors.jobs import Job
+from w2s_bench.executors.resources import needs_gpu
+from w2s_bench.stages import Stage, walk
+from w2s_bench.store import Result, key_of
+
+_MOST_REPAIRS = 3  # of one piece of work's inputs
+
+
+@dataclass(eq=False)
+class Work:
+    """One key: a piece of work, wanted by one node of the graph or by several whose inputs came out equal."""
+
+    stage: Stage
+    key: str
+    inputs: Mapping[str, Result]
+    nodes: list[str]
+    outcome: Outcome | None = None
+    repairs: int = 0
+    parked: list[Work] = field(default_factory=list)  # works that wait until this one's lost result is made again
+
+    @property
+    def job(self) -> Job:
+        return Job.of(self.stage, self.key, self.inputs)
+
+
+class Schedule:
+    """The state of a run. `fresh` holds works whose key has just become known: look each up and say `found`.
+
+    `seconds_of` guesses what a stage will take; the longest way to the end goes first.
+    """
+
+    def __init__(
+        self, targets: Sequence[Stage], seconds_of: Callable[[Stage], float], events: Callable[[Event], None]
+    ) -> None:
+        self.events = events
+        self.stages = {stage.node: stage for stage in walk(targets)}
+        self.outcomes: dict[str, Outcome] = {}
+        self.fresh: list[Work] = []
+        self.seconds = {node: seconds_of(stage) for node, stage in self.stages.items()}
+        self.seconds_ahead = sum(self.seconds.values())
+        self._users: dict[str, list[str]] = {node: [] for node in self.stages}
+        self._missing: dict[str, int] = {}
+        for node, stage in self.stages.items():
+            inputs = {one.node for one in stage.inputs.values()}
+            self._missing[node] = len(inputs)
+            for one in inputs:
+                self._users[one].append(node)
+        # Seconds from a node's start to the end of the longest chain that waits for it. Users come after what they use in
+        # a walk, so backwards every user's own chain is known.
+        self.urgency: dict[str, float] = {}
+        for node in reversed(self.stages):
+            after = max((self.urgency[user] for user in self._users[node]), default=0.0)
+            self.urgency[node] = self.seconds[node] + after
+        self._order = {node: place for place, node in enumerate(self.stages)}
+        self._works: dict[tuple[str, str], Work] = {}
+        self._ready: dict[bool, list[tuple[float, int, Work]]] = {False: [], True: []}  # by whether they take a GPU
+        for node in [node for node, missing in self._missing.items() if not missing]:
+            self._want(node)
+
+    @property
+    def complete(self) -> bool:
+        return len(self.outcomes) == len(self.stages)
+
+    def waiting(self, gpu: bool) -> bool:
+        """Whether some work may start that takes a GPU, or none."""
+        return bool(self._ready[gpu])
+
+    def pop(self, gpu: bool) -> Work:
+        """The waiting work, of those that take a GPU or of the others, that the longest chain hangs on."""
+        return heapq.heappop(self._ready[gpu])[-1]
+
+    def seconds_left(self, places: int) -> float:
+        """A guess: all that is ahead shared among the places, or the longest chain where that takes longer."""
+        longest = max((-heap[0][0] for heap in self._ready.values() if heap), default=0.0)
+        return max(self.seconds_ahead / places, longest)
+
+    def found(self, work: Work, result: Result | None) -> None:
+        """What the store holds of a fresh work; without a result it waits for a place."""
+        if result is not None:
+            self._settle(work, Done(result))
+        else:
+            self._queue(work)
+
+    def made(self, work: Work, result: Result, *, here: bool) -> None:
+        """A work's result is stored; `here`: it was made for this run."""
+        if work.outcome is None:
+            self._settle(work, Done(result), result.seconds if here else None)
+            return
+        # It was lost and made again. Who waits for it has a key made of the content that it had.
+        waiting, work.parked = work.parked, []
+        known = work.outcome.result.content if isinstance(work.outcome, Done) else ""
+        for one in waiting:
+            if result.content == known:
+                self._queue(one)
+            else:
+                reason = f"its input {label_of(work.stage)} was lost from the store and came out otherwise when it was made again"
+                self.broke(one, Failed(label_of(one.stage), f"{reason}; run again", one.nodes[0]))
+
+    def broke(self, work: Work, failed: Failed) -> None:
+        """A work failed, and with it all that needs it."""
+        waiting, work.parked = work.parked, []
+        for one in waiting:
+            self.broke(one, replace(failed, cause_node=one.nodes[0]))
+        if work.outcome is None:
+            self._settle(work, failed)
+
+    def lacked(self, work: Work, inputs: Sequence[str]) -> None:
+        """Stored inputs of a work vanished or were damaged after they had been found: they are made again, then it is."""
+        work.repairs += 1
+        name = inputs[0]  # the next one is missed when it comes to it
+        lost = self._works[work.stage.inputs[name].name, work.inputs[name].key]
+        if work.repairs > _MOST_REPAIRS:
+            reason = (
+                f"its input {label_of(lost.stage)} vanished from the store {work.repairs} times while the run went on"
+            )
+            self.broke(work, Failed(label_of(work.stage), f"{reason}; does something else clean there?", work.nodes[0]))
+            return
+        lost.parked.append(work)
+        if len(lost.parked) == 1:
+            self._queue(lost)
+
+    def name_causes(self) -> None:
+        """Of two failed inputs, the first in the stage's own order is the cause, whichever failed first in time."""
+        for node, stage in self.stages.items():
+            outcomes = [self.outcomes[one.node] for one in stage.inputs.values()]
+            if (cause := next((one for one in outcomes if isinstance(one, Failed)), None)) is not None:
+                self.outcomes[node] = cause
+
+    def _want(self, node: str) -> None:
+        """All inputs of a node are there, so its key is known: look in the store, unless somebody already has."""
+        stage = self.stages[node]
+        inputs = {}
+        for name, one in stage.inputs.items():
+            outcome = self.outcomes[one.node]
+            assert isinstance(outcome, Done)
+            inputs[name] = outcome.result
+        try:
+            key = key_of(stage, {name: result.content for name, result in inputs.items()})
+        except W2SBenchError as error:
+            self._settle(Work(stage, "", inputs, [node]), Failed(label_of(stage), str(error), node))
+            return
+        work = self._works.get((stage.name, key))
+        if work is None:
+            work = self._works[stage.name, key] = Work(stage, key, inputs, [node])
+            self.fresh.append(work)
+        elif work.outcome is None:
+            work.nodes.append(node)
+        else:
+            self._settle(replace(work, nodes=[node]), work.outcome)
+
+    def _queue(self, work: Work) -> None:
+        node = work.nodes[0]
+        heapq.heappush(self._ready[needs_gpu(work.stage)], (-self.urgency[node], self._order[node], work))
+
+    def _settle(self, work: Work, outcome: Outcome, seconds: float | None = None) -> None:
+        """`seconds` it took if it was made here; the first node of a shared result tells that, the others find it."""
+        work.outcome = outcome
+        for node in work.nodes:
+            if isinstance(outcome, Failed):  # of several nodes with this key, each is its own cause
+                outcome = replace(outcome, stage=label_of(self.stages[node]), cause_node=node)
+            self._settle_node(node, outcome, seconds)
+            seconds = None
+
+    def _settle_node(self, node: str, outcome: Outcome, seconds: float | None) -> None:
+        """`outcome` is the node's own, or the failure of one that it needs."""
+        self.outcomes[node] = outcome
+        self.seconds_ahead -= self.seconds[node]
+        stage = self.stages[node]
+        if isinstance(outcome, Failed):
+            self.events(GaveUp(stage, outcome))
+            for user in self._users[node]:
+                if user not in self.outcomes:
+                    self._settle_node(user, outcome, None)
+            return
+        result = outcome.result
+        self.events(Stored(stage, result) if seconds is None else Finished(stage, result, seconds))
+        for user in self._users[node]:
+            self._missing[user] -= 1
+            if not self._missing[user] and user not in self.outcomes:
+                self._want(user)
