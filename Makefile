@@ -1,6 +1,6 @@
 # The project's tasks; `make` alone lists them. They use the virtual environment that is active.
 .DEFAULT_GOAL := help
-.PHONY: help install lint types test slow wheel leaderboard hooks
+.PHONY: help install lint types test slow bench wheel leaderboard hooks
 
 help:        ## List the tasks
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: +##/\t/' | expand -t 14
@@ -19,6 +19,9 @@ test:        ## The fast tests
 
 slow:        ## The slow tests
 	pytest -m slow
+
+bench:       ## Measure everything in docs/performance.md and write it there (half an hour on a quiet machine)
+	pip install -c constraints.txt -e '.[bench]' && python tests/bench --write docs/performance.md
 
 wheel:       ## Build the distribution
 	python -m build

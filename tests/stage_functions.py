@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -122,3 +124,42 @@ def link(context: StageContext) -> None:
 def registry(context: StageContext) -> None:
     loaded = {plugin.distribution for plugin in context.registry.plugins if plugin.status == "ok"}
     (context.out / "text").write_text(" ".join(sorted(loaded)))
+
+
+def hang(context: StageContext) -> None:
+    """Never ends, and leaves a child that does not either; the file `pids` says who they are."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    Path(context.params["pids"]).write_text(f"{os.getpid()} {child.pid}")
+    print("before the long night", flush=True)
+    time.sleep(600)
+
+
+def eat_memory(context: StageContext) -> None:
+    """Takes memory without end in the process itself, or more than is good in several children."""
+    if context.params["where"] == "children":
+        code = "import time; hoard = b'x' * (400 << 20); time.sleep(600)"
+        for child in [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]:
+            child.wait()
+    hoard = []
+    while True:
+        hoard.append(np.ones(2 << 20))
+
+
+def print_much(context: StageContext) -> None:
+    while True:
+        print("x" * (1 << 20))
+        time.sleep(0.005)
+
+
+def lose(context: StageContext) -> None:
+    """Removes a folder of the store, once."""
+    flag = Path(context.params["flag"])
+    if not flag.exists():
+        flag.touch()
+        shutil.rmtree(context.params["folder"])
+    (context.out / "text").write_text("done")
+
+
+def environment(context: StageContext) -> None:
+    (context.out / "text").write_text(os.environ.get(context.params["variable"], "not set"))
+    time.sleep(context.params.get("sleep", 0))

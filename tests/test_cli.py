@@ -16,7 +16,7 @@ from support import TOY, toy_environment, toy_registry, toy_suite
 from w2s_bench import __version__
 from w2s_bench._cli.app import app
 from w2s_bench._cli.listing import _print
-from w2s_bench._cli.progress import _display
+from w2s_bench._cli.progress import _display, duration
 from w2s_bench._cli.report import print_leaderboard
 from w2s_bench.cells import SuiteRef
 from w2s_bench.executors import Failed, GaveUp, Planned, Started
@@ -186,6 +186,34 @@ def test_dry_run_computes_and_writes_nothing(suite: Path, tmp_path: Path) -> Non
     assert "w2s-bench-toy.largest/probe" in found["cells"]
     assert not (tmp_path / "store").exists()
     assert not (tmp_path / "w2s-results").exists()
+
+
+def test_explain_says_of_every_stage_why_it_would_run(suite: Path, tmp_path: Path) -> None:
+    command = ["run", str(suite), "--explain", "--domain", "largest", "--trust", "probe"]
+    result = runner.invoke(app, [*command, "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    by_label = {one["label"]: one for one in found["stages"]}
+    assert by_label["w2s-bench-toy/largest · items"]["status"] == "to run"
+    assert by_label["w2s-bench-toy/largest · items"]["why"] == "never computed in this store"
+    assert by_label["w2s-bench-toy/largest · seed 1 · splits"]["why"] == "for w2s-bench-toy/largest · items"
+    assert found["counts"].keys() == {"to run", "waits"}
+    lines = runner.invoke(app, command).stdout.splitlines()
+    assert len(lines) == len(found["stages"]) + 1
+    assert lines[-1].startswith(f"toy 1: {len(found['stages'])} stages (")
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(("option", "value"), [("--stage-timeout", "0"), ("--stage-memory", "-1")])
+def test_limits_that_are_none_are_the_users_mistake(suite: Path, option: str, value: str) -> None:
+    assert "must be positive, got" in mistake("run", suite, option, value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(3.4, "3 s"), (89, "89 s"), (91, "2 min"), (5400, "2 h"), (86400 * 3, "3 days")]
+)
+def test_time_left_is_said_with_no_more_digits_than_it_is_worth(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
 
 
 def test_results_that_are_none_are_explained(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def cells(ran: Any) -> dict[str, Cell]:
-    results = Results(ran.outcomes)
+    results = Results(ran.outcomes, ran.store)
     return {cell.arm.ref.name.rpartition("/")[2]: cell_of(cell, results) for cell in ran.plan.cells}
 
 
@@ -186,7 +186,7 @@ def test_each_row_can_be_collected_from_a_run_of_nothing_else(ran: Any, cells: d
     alone = plan(ran.suite, ran.registry, domains=["largest"], trust=trust, rows=[row])
     needed = {stage.node: ran.outcomes[stage.node] for stage in alone.stages()}
     assert len(needed) < len(ran.outcomes)
-    (cell,) = (cell_of(planned, Results(needed)) for planned in alone.cells)
+    (cell,) = (cell_of(planned, Results(needed, ran.store)) for planned in alone.cells)
     assert cell.digest == cells[cell.body.arm.name.rpartition("/")[2]].digest
 
 
@@ -201,7 +201,7 @@ def with_failure(ran: Any, broken: Stage, reason: str) -> dict[str, Any]:
 
 
 def collect(ran: Any, outcomes: dict[str, Any]) -> dict[str, Cell]:
-    results = Results(outcomes)
+    results = Results(outcomes, ran.store)
     return {cell.arm.ref.name.rpartition("/")[2]: cell_of(cell, results) for cell in ran.plan.cells}
 
 

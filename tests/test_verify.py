@@ -277,12 +277,12 @@ def test_splits_that_cannot_be_filled_end_a_run_before_anything_is_written(
     asked: list[list[str]] = []
     causes = {stage.node: stage.inputs["items"].node for stage in splits}
 
-    def outcomes(targets: Any, *_: object) -> dict[str, Failed]:
-        asked.append([stage.name for stage in targets])
-        return {stage.node: Failed("items", "no loader", causes[stage.node]) for stage in targets}
+    class Fails:
+        def run(self, targets: Any, *_: object) -> dict[str, Failed]:
+            asked.append([stage.name for stage in targets])
+            return {stage.node: Failed("items", "no loader", causes[stage.node]) for stage in targets}
 
-    monkeypatch.setattr(api, "_outcomes", outcomes)
-    settings: Any = {"store": tmp_path / "store", "workers": 1, "events": lambda event: None}
+    settings: Any = {"store": tmp_path / "store", "executor": Fails(), "events": lambda event: None}
     api.refuse_unfilled_splits(planned, **settings)
     causes[splits[1].node] = splits[1].node
     with pytest.raises(SuiteError, match=r"^no loader$"):

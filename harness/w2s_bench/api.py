@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +15,10 @@ from w2s_bench.names import RESULTS
 from w2s_bench.suite import Suite, load_suite
 
 if TYPE_CHECKING:
-    from w2s_bench.executors import Event, Outcome
+    from w2s_bench.executors import Event, Executor
+    from w2s_bench.executors.resources import Limits
     from w2s_bench.leaderboard import Leaderboard
     from w2s_bench.pipeline import Plan
-    from w2s_bench.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,14 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def local_executor(workers: int | None = None, limits: Limits | None = None) -> Executor:
+    """Worker processes on this machine; one a processor where their number is not given."""
+    from w2s_bench.executors.local import LocalExecutor
+    from w2s_bench.executors.resources import Limits
+
+    return LocalExecutor(workers if workers is not None else default_workers(), limits=limits or Limits())
+
+
 def make_plan(
     suite: str | Path | Suite,
     *,
@@ -85,23 +93,26 @@ def run(
     out: Path | str = RESULTS,
     store: Path | str | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
     events: Callable[[Event], None] = lambda event: None,
 ) -> RunReport:
     """Take a suite through the protocol and write cells, leaderboard and plot to `out/<suite>/`.
 
     `domains` restricts what runs (default: the suite's domains), `trust` names the trust functions (None: every installed
     one; `()`: the controls alone). Whatever is in the store already is not computed again; a run that was stopped
-    anywhere goes on from there.
+    anywhere goes on from there. Stages run in `workers` local processes, or where `executor` runs them.
     """
     planned = make_plan(suite, domains=domains, trust=trust, seeds=seeds)
     return execute(
-        planned, out=Path(out), store=Path(store) if store else default_store(), workers=workers, events=events
+        planned,
+        out=Path(out),
+        store=Path(store) if store else default_store(),
+        executor=executor or local_executor(workers),
+        events=events,
     )
 
 
-def execute(
-    planned: Plan, *, out: Path, store: Path, workers: int | None, events: Callable[[Event], None]
-) -> RunReport:
+def execute(planned: Plan, *, out: Path, store: Path, executor: Executor, events: Callable[[Event], None]) -> RunReport:
     """Run a plan and write its results; whatever the user must change first is said before anything is trained."""
     from w2s_bench.leaderboard import write_leaderboard
     from w2s_bench.record import write_atomically
@@ -110,8 +121,8 @@ def execute(
     refuse_other_suite(folder, planned.suite)
     refuse_stale_cells(folder, planned)
     refuse_unwritable(folder)
-    refuse_unfilled_splits(planned, store=store, workers=workers, events=events)
-    cells = compute(planned, store=store, workers=workers, events=events)
+    refuse_unfilled_splits(planned, store=store, executor=executor, events=events)
+    cells = compute(planned, store=store, executor=executor, events=events)
     write_atomically(folder / "suite.yaml", planned.suite.to_yaml())
     for cell in cells:
         if not _is_written(cell, folder):
@@ -119,21 +130,14 @@ def execute(
     return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems)
 
 
-def compute(planned: Plan, *, store: Path, workers: int | None, events: Callable[[Event], None]) -> tuple[Cell, ...]:
+def compute(planned: Plan, *, store: Path, executor: Executor, events: Callable[[Event], None]) -> tuple[Cell, ...]:
     """The cells of a plan, from what is stored and what has to run."""
     from w2s_bench.collect import Results, cell_of
-
-    results = Results(_outcomes(planned.targets(), store, workers, events))
-    return tuple(cell_of(cell, results) for cell in planned.cells)
-
-
-def _outcomes(
-    targets: Sequence[Stage], store: Path, workers: int | None, events: Callable[[Event], None]
-) -> Mapping[str, Outcome]:
-    from w2s_bench.executors.local import LocalExecutor
     from w2s_bench.store import Store
 
-    return LocalExecutor(workers if workers is not None else default_workers()).run(targets, Store(store), events)
+    place = Store(store)
+    results = Results(executor.run(planned.targets(), place, events), place)
+    return tuple(cell_of(cell, results) for cell in planned.cells)
 
 
 def refuse_other_suite(folder: Path, suite: Suite) -> None:
@@ -178,19 +182,20 @@ def refuse_unwritable(folder: Path) -> None:
         ) from error
 
 
-def refuse_unfilled_splits(planned: Plan, *, store: Path, workers: int | None, events: Callable[[Event], None]) -> None:
+def refuse_unfilled_splits(planned: Plan, *, store: Path, executor: Executor, events: Callable[[Event], None]) -> None:
     """Cut every domain's splits, and nothing else: sizes that a domain cannot fill, or a leak, end the run here.
 
     A domain whose items cannot be made at all is no mistake in the suite: its own cells fail, and say so.
     """
     from w2s_bench.executors import Failed, GaveUp
+    from w2s_bench.store import Store
 
     def untroubled(event: Event) -> None:
         if not isinstance(event, GaveUp):  # told once: below, or by the run itself, which comes to it again
             events(event)
 
     splits = planned.splits()
-    outcomes = _outcomes(splits, store, workers, untroubled)
+    outcomes = executor.run(splits, Store(store), untroubled)
     reasons: dict[str, str] = {}  # the first of each domain: its other seeds fail alike
     for stage in splits:
         outcome = outcomes[stage.node]

@@ -16,6 +16,7 @@ import numpy as np
 
 from w2s_bench.arms import ArmStages
 from w2s_bench.cells import Cell, CellBody, SeedResult, SuiteRef
+from w2s_bench.errors import StoreError
 from w2s_bench.evaluation import read_grades
 from w2s_bench.executors import Done, Failed, Outcome
 from w2s_bench.items import ITEMS
@@ -25,6 +26,7 @@ from w2s_bench.record import digest_of, pack_bits, read_json, read_records, read
 from w2s_bench.selection import SCORES
 from w2s_bench.stages import Stage, walk
 from w2s_bench.statistics import auroc
+from w2s_bench.store import Store
 from w2s_bench.training import DEVICE_VARIABLE, KEPT, ROWS
 from w2s_bench.types import Item
 
@@ -33,10 +35,10 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "lm_eval", "datasets", "peft
 
 
 class Results:
-    """Outcomes of a run with the files behind them, each read once."""
+    """Outcomes of a run with the files behind them, each read once, fetched where they were made on another machine."""
 
-    def __init__(self, outcomes: Outcomes) -> None:
-        self.outcomes = outcomes
+    def __init__(self, outcomes: Outcomes, store: Store) -> None:
+        self.outcomes, self.store = outcomes, store
         self._items: dict[Path, list[Item]] = {}
         self._grades: dict[Path, dict[str, bool]] = {}
 
@@ -47,7 +49,10 @@ class Results:
     def folder(self, stage: Stage) -> Path:
         outcome = self.outcomes[stage.node]
         assert isinstance(outcome, Done), f"{stage.label} has no result"
-        return outcome.result.path
+        result = outcome.result
+        if not result.path.is_dir() and self.store.find(stage, result.key) is None:
+            raise StoreError(f"the result of {stage.label} has gone from the store {self.store.location}; run again")
+        return result.path
 
     def content(self, stage: Stage) -> str:
         outcome = self.outcomes[stage.node]

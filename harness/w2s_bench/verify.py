@@ -14,7 +14,7 @@ from w2s_bench.record import canonical_json, unpack_bits
 from w2s_bench.suite import load_suite
 
 if TYPE_CHECKING:
-    from w2s_bench.executors import Event
+    from w2s_bench.executors import Event, Executor
     from w2s_bench.pipeline import PlannedCell
     from w2s_bench.registry import Registry
     from w2s_bench.suite import Suite
@@ -49,14 +49,15 @@ def verify(
     rows: Sequence[str] = (),
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
     events: Callable[[Event], None] = lambda event: None,
 ) -> list[Verified]:
     """Compute `rows` (default: all) of a results folder anew, with nothing but the suite and the installed plugins.
 
     A row that cannot be computed here (its plugin is missing, its domain has another version) differs, and says why; the
-    others are computed all the same.
+    others are computed all the same. Stages run in `workers` local processes, or where `executor` runs them.
     """
-    from w2s_bench.api import compute
+    from w2s_bench.api import compute, local_executor
     from w2s_bench.pipeline import ROW_HINT, Plan, full_names
     from w2s_bench.registry import Registry
 
@@ -74,7 +75,8 @@ def verify(
     planned = {cell.row: _planned(cell, suite, registry) for cell in chosen}
     runnable = tuple(one for one in planned.values() if not isinstance(one, W2SBenchError))
     with tempfile.TemporaryDirectory(prefix="w2s-verify-") as fresh:
-        made = compute(Plan(suite, runnable, ()), store=Path(fresh), workers=workers, events=events)
+        where = executor or local_executor(workers)
+        made = compute(Plan(suite, runnable, ()), store=Path(fresh), executor=where, events=events)
     computed = {cell.row: cell for cell in made}
     return [
         compare(cell, computed[cell.row], suite.tolerance)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from w2s_bench.executors import Damaged, Event, Finished, GaveUp, Planned, Started, Stored, label_of
+from w2s_bench.executors import Ahead, Damaged, Event, Finished, GaveUp, Planned, Started, Stored, label_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -40,28 +40,38 @@ class _Lines:
 
     def __init__(self, title: str) -> None:
         self.title, self.done, self.total, self.stored = title, 0, 0, 0
-        self.last = time.monotonic()
+        self.last, self.left = time.monotonic(), ""
 
     def __call__(self, event: Event) -> None:
         _say_trouble(event)
         if isinstance(event, Planned):  # comes again where a run has several parts
-            self.total, self.done, self.stored = event.total, 0, 0
+            self.total, self.done, self.stored, self.left = event.total, 0, 0, ""
+        elif isinstance(event, Ahead):
+            self.left = f", about {duration(event.seconds)} left" if self.done < self.total else ""
         elif isinstance(event, Stored | Finished | GaveUp):
             self.done += 1
             self.stored += isinstance(event, Stored)
             if time.monotonic() - self.last > _EVERY or self.done == self.total:
                 self.last = time.monotonic()
                 print(
-                    f"{self.title}: {self.done} of {self.total} stages, {self.stored} of them stored before",
+                    f"{self.title}: {self.done} of {self.total} stages, {self.stored} of them stored before{self.left}",
                     file=sys.stderr,
                     flush=True,
                 )
 
 
+def duration(seconds: float) -> str:
+    """A guess in words: no more digits than it is worth."""
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 @contextmanager
 def _display(title: str) -> Iterator[Callable[[Event], None]]:
     from rich.console import Console, RenderableType
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
     running: dict[str, str] = {}
@@ -78,8 +88,7 @@ def _display(title: str) -> Iterator[Callable[[Event], None]]:
         BarColumn(bar_width=30),
         TextColumn("{task.completed} of {task.total} stages"),
         TimeElapsedColumn(),
-        TextColumn("· left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as progress:
         yield _Display(progress, title, running)
@@ -92,12 +101,14 @@ class _Display:
         from rich.markup import escape
 
         self.progress, self.running = progress, running
-        self.bar = progress.add_task(escape(title), total=None)
+        self.bar = progress.add_task(escape(title), total=None, left="")
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Planned):
             self.running.clear()
-            self.progress.update(self.bar, total=event.total, completed=0)
+            self.progress.update(self.bar, total=event.total, completed=0, left="")
+        elif isinstance(event, Ahead):
+            self.progress.update(self.bar, left=f"· about {duration(event.seconds)} left")
         elif isinstance(event, Started):
             self.running[event.stage.node] = label_of(event.stage)
         elif isinstance(event, Stored | Finished | GaveUp):

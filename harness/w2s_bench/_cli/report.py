@@ -132,6 +132,24 @@ def print_dry_run(planned: Plan, store: Path, *, as_json: bool) -> None:
     _console().print(table)
 
 
+def print_explanation(planned: Plan, store: Path, *, as_json: bool) -> None:
+    """A line for every stage: what it is, whether it is stored, and why it is not."""
+    from w2s_bench.preview import explain
+
+    _print_problems(planned.problems)
+    found = explain(planned.stages(), store)
+    counts = Counter(one.status for one in found)
+    if as_json:
+        rows = [{"stage": o.stage.name, "label": o.stage.label, "status": o.status, "why": o.why} for o in found]
+        _json({"stages": rows, "counts": dict(counts), "store": str(store), "problems": planned.problems})
+        return
+    width = max((len(one.stage.label) for one in found), default=0)
+    for one in found:
+        print(f"{one.status:<7}  {one.stage.name:<9}  {one.stage.label:<{width}}  {one.why}".rstrip())
+    shares = ", ".join(f"{count} {status}" for status, count in counts.items())
+    print(f"{planned.suite.name} {planned.suite.version}: {len(found)} stages ({shares}); store {store}")
+
+
 def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:
     """One line a row."""
     if as_json:

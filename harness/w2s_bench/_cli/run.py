@@ -18,7 +18,9 @@ EPILOG = """
 
 `w2s-bench run my-suite.yaml --out results --workers 8` — your own suite file
 
-`w2s-bench run tiny --dry-run` — what would run, what is stored, and nothing else
+`w2s-bench run tiny --dry-run` — how much would run, how much is stored, and nothing else
+
+`w2s-bench run tiny --explain` — stage by stage: stored, to run and why, or waiting for what
 
 Results go to `OUT/SUITE/`: `README.md` (the leaderboard), a plot, `suite.yaml`, and one JSON file a cell. What was
 computed once is in the store: a run that was stopped goes on, and one more trust function costs its own students alone.
@@ -60,8 +62,28 @@ def run(
             "--workers", "-w", help="Processes, one thread each (default: one a processor).", metavar="N", min=1
         ),
     ] = None,
+    stage_timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--stage-timeout",
+            help="Seconds a stage may take (default: an hour for a trust function, no limit for the harness's own).",
+            metavar="S",
+        ),
+    ] = None,
+    stage_memory: Annotated[
+        float | None,
+        typer.Option(
+            "--stage-memory", help="Gigabytes a stage may take (default: nine tenths of the machine's).", metavar="GB"
+        ),
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would run and what is stored; compute nothing.")
+        bool, typer.Option("--dry-run", help="Count what would run and what is stored; compute nothing.")
+    ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Say of every stage: stored, to run and what made it stale, waits; compute nothing."
+        ),
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table; errors only.")] = False,
@@ -70,7 +92,7 @@ def run(
     from w2s_bench._cli.errors import explained
 
     with explained():
-        from w2s_bench.api import default_store, execute, make_plan
+        from w2s_bench.api import default_store, execute, local_executor, make_plan
 
         planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds)
         place = store or default_store()
@@ -79,10 +101,18 @@ def run(
 
             print_dry_run(planned, place, as_json=json_output)
             raise typer.Exit
+        if explain:
+            from w2s_bench._cli.report import print_explanation
+
+            print_explanation(planned, place, as_json=json_output)
+            raise typer.Exit
         from w2s_bench._cli.progress import shown_progress
         from w2s_bench._cli.report import print_report
+        from w2s_bench.executors.resources import Limits
 
+        memory = None if stage_memory is None else int(stage_memory * 1e9)
+        executor = local_executor(workers, Limits(stage_timeout, memory))
         with shown_progress(planned.suite.name, quiet=quiet or json_output) as events:
-            report = execute(planned, out=out, store=place, workers=workers, events=events)
+            report = execute(planned, out=out, store=place, executor=executor, events=events)
         print_report(report, as_json=json_output, quiet=quiet)
         raise typer.Exit(0 if report.ok else 1)
