@@ -13,6 +13,7 @@ from stage_functions import stage
 from test_executor import result_of, run
 from w2s_bench.preview import explain, preview
 from w2s_bench.stages import Stage, walk
+from w2s_bench.store import Store
 
 
 def graph(**params: object) -> Stage:
@@ -20,7 +21,7 @@ def graph(**params: object) -> Stage:
 
 
 def said(target: Stage, root: Path) -> dict[str, tuple[str, str]]:
-    return {one.stage.label: (one.status, one.why) for one in explain(list(walk([target])), root)}
+    return {one.stage.label: (one.status, one.why) for one in explain(list(walk([target])), Store(root))}
 
 
 def test_of_an_empty_store_the_first_stage_runs_and_the_others_wait(tmp_path: Path) -> None:
@@ -50,8 +51,8 @@ def test_a_new_version_of_a_stage_is_named(tmp_path: Path) -> None:
 
 def test_a_new_version_of_a_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run([graph()], tmp_path)
-    was = manifest._installed_version("numpy")
-    monkeypatch.setattr(manifest, "_installed_version", lambda name: "99.0")
+    was = manifest.installed_version("numpy")
+    monkeypatch.setattr(manifest, "installed_version", lambda name: "99.0")
     status, why = said(graph(), tmp_path)["write top"]
     assert (status, why) == ("to run", f"other than the nearest stored: library numpy was {was}, is 99.0")
 
@@ -84,6 +85,6 @@ def test_a_stage_like_no_other_was_never_computed(tmp_path: Path) -> None:
 def test_a_preview_counts_what_an_explanation_tells(tmp_path: Path) -> None:
     outcomes, _ = run([graph()], tmp_path)
     shutil.rmtree(result_of(outcomes, graph()).path)
-    found = preview(list(walk([graph()])), tmp_path)
+    found = preview(list(walk([graph()])), Store(tmp_path))
     assert [one.label for one in found.stored] == ["write top"]
     assert [one.label for one in found.to_run] == ["write end"]

@@ -96,7 +96,7 @@ def test_a_key_names_everything_a_result_depends_on(changed: str, monkeypatch: p
     elif changed == "input":
         other = key_of(STAGE, {"rows": "abd"})
     else:
-        monkeypatch.setattr(manifest, "_installed_version", lambda distribution: "0.0.1")
+        monkeypatch.setattr(manifest, "installed_version", lambda distribution: "0.0.1")
         other = key_of(STAGE, {"rows": "abc"})
     assert other != key
 

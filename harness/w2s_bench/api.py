@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from w2s_bench.executors.resources import Limits
     from w2s_bench.leaderboard import Leaderboard
     from w2s_bench.pipeline import Plan
+    from w2s_bench.store import Store
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,11 @@ class RunReport:
         return not self.failures and not self.problems
 
 
-def default_store() -> Path:
-    """The user's cache folder, or what `W2S_BENCH_STORE` names."""
+def default_store() -> str:
+    """The user's cache folder, or what `W2S_BENCH_STORE` names: a folder or a URL."""
     from platformdirs import user_cache_path
 
-    return (
-        Path(os.environ["W2S_BENCH_STORE"])
-        if "W2S_BENCH_STORE" in os.environ
-        else user_cache_path("w2s-bench") / "store"
-    )
+    return os.environ.get("W2S_BENCH_STORE") or str(user_cache_path("w2s-bench") / "store")
 
 
 def default_workers() -> int:
@@ -100,29 +97,34 @@ def run(
 
     `domains` restricts what runs (default: the suite's domains), `trust` names the trust functions (None: every installed
     one; `()`: the controls alone). Whatever is in the store already is not computed again; a run that was stopped
-    anywhere goes on from there. Stages run in `workers` local processes, or where `executor` runs them.
+    anywhere goes on from there. Stages run in `workers` local processes, or where `executor` runs them. `store` is a
+    folder or a URL.
     """
     planned = make_plan(suite, domains=domains, trust=trust, seeds=seeds)
     return execute(
         planned,
         out=Path(out),
-        store=Path(store) if store else default_store(),
+        store=store or default_store(),
         executor=executor or local_executor(workers),
         events=events,
     )
 
 
-def execute(planned: Plan, *, out: Path, store: Path, executor: Executor, events: Callable[[Event], None]) -> RunReport:
+def execute(
+    planned: Plan, *, out: Path, store: Path | str, executor: Executor, events: Callable[[Event], None]
+) -> RunReport:
     """Run a plan and write its results; whatever the user must change first is said before anything is trained."""
     from w2s_bench.leaderboard import write_leaderboard
     from w2s_bench.record import write_atomically
+    from w2s_bench.store import open_store
 
     folder = out / planned.suite.name
     refuse_other_suite(folder, planned.suite)
     refuse_stale_cells(folder, planned)
     refuse_unwritable(folder)
-    refuse_unfilled_splits(planned, store=store, executor=executor, events=events)
-    cells = compute(planned, store=store, executor=executor, events=events)
+    place = open_store(store)
+    refuse_unfilled_splits(planned, store=place, executor=executor, events=events)
+    cells = compute(planned, store=place, executor=executor, events=events)
     write_atomically(folder / "suite.yaml", planned.suite.to_yaml())
     for cell in cells:
         if not _is_written(cell, folder):
@@ -130,13 +132,11 @@ def execute(planned: Plan, *, out: Path, store: Path, executor: Executor, events
     return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems)
 
 
-def compute(planned: Plan, *, store: Path, executor: Executor, events: Callable[[Event], None]) -> tuple[Cell, ...]:
+def compute(planned: Plan, *, store: Store, executor: Executor, events: Callable[[Event], None]) -> tuple[Cell, ...]:
     """The cells of a plan, from what is stored and what has to run."""
     from w2s_bench.collect import Results, cell_of
-    from w2s_bench.store import Store
 
-    place = Store(store)
-    results = Results(executor.run(planned.targets(), place, events), place)
+    results = Results(executor.run(planned.targets(), store, events), store)
     return tuple(cell_of(cell, results) for cell in planned.cells)
 
 
@@ -182,20 +182,19 @@ def refuse_unwritable(folder: Path) -> None:
         ) from error
 
 
-def refuse_unfilled_splits(planned: Plan, *, store: Path, executor: Executor, events: Callable[[Event], None]) -> None:
+def refuse_unfilled_splits(planned: Plan, *, store: Store, executor: Executor, events: Callable[[Event], None]) -> None:
     """Cut every domain's splits, and nothing else: sizes that a domain cannot fill, or a leak, end the run here.
 
     A domain whose items cannot be made at all is no mistake in the suite: its own cells fail, and say so.
     """
     from w2s_bench.executors import Failed, GaveUp
-    from w2s_bench.store import Store
 
     def untroubled(event: Event) -> None:
         if not isinstance(event, GaveUp):  # told once: below, or by the run itself, which comes to it again
             events(event)
 
     splits = planned.splits()
-    outcomes = executor.run(splits, Store(store), untroubled)
+    outcomes = executor.run(splits, store, untroubled)
     reasons: dict[str, str] = {}  # the first of each domain: its other seeds fail alike
     for stage in splits:
         outcome = outcomes[stage.node]

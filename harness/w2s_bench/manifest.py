@@ -46,7 +46,8 @@ class Damage:
 
 
 @functools.cache
-def _installed_version(distribution: str) -> str:
+def installed_version(distribution: str) -> str:
+    """The version of a library that results depend on."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -61,7 +62,7 @@ def identity(stage: Stage, input_contents: Mapping[str, str]) -> dict[str, JSON]
         "stage": stage.name,
         "version": stage.version,
         "params": stage.params,
-        "libraries": {name: _installed_version(name) for name in stage.libraries},
+        "libraries": {name: installed_version(name) for name in stage.libraries},
         "inputs": dict(input_contents),
     }
 

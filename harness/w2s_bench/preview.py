@@ -37,16 +37,15 @@ class Explained:
     why: str
 
 
-def preview(stages: Sequence[Stage], root: Path) -> Preview:
+def preview(stages: Sequence[Stage], store: Store) -> Preview:
     """Look up `stages`, inputs before what uses them; what is damaged counts as to run, and is left as it is."""
-    found = explain(stages, root, reasons=False)
+    found = explain(stages, store, reasons=False)
     stored = tuple(one.stage for one in found if one.status == "stored")
     return Preview(stored, tuple(one.stage for one in found if one.status != "stored"))
 
 
-def explain(stages: Sequence[Stage], root: Path, *, reasons: bool = True) -> list[Explained]:
+def explain(stages: Sequence[Stage], store: Store, *, reasons: bool = True) -> list[Explained]:
     """Every stage with its status. `reasons`: look for what made a missing one stale."""
-    store = Store(root)
     contents: dict[str, str] = {}
     out = []
     kept = cache(lambda name: _kept(store.root / name))

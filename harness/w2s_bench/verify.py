@@ -60,6 +60,7 @@ def verify(
     from w2s_bench.api import compute, local_executor
     from w2s_bench.pipeline import ROW_HINT, Plan, full_names
     from w2s_bench.registry import Registry
+    from w2s_bench.store import open_store
 
     committed = {cell.row: cell for cell in read_cells(results)}
     for row in rows:
@@ -76,7 +77,7 @@ def verify(
     runnable = tuple(one for one in planned.values() if not isinstance(one, W2SBenchError))
     with tempfile.TemporaryDirectory(prefix="w2s-verify-") as fresh:
         where = executor or local_executor(workers)
-        made = compute(Plan(suite, runnable, ()), store=Path(fresh), executor=where, events=events)
+        made = compute(Plan(suite, runnable, ()), store=open_store(fresh), executor=where, events=events)
     computed = {cell.row: cell for cell in made}
     return [
         compare(cell, computed[cell.row], suite.tolerance)

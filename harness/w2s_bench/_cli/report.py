@@ -6,7 +6,6 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -102,12 +101,13 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
     print("0 = the weak teacher, 1 = the student trained on ground truth")
 
 
-def print_dry_run(planned: Plan, store: Path, *, as_json: bool) -> None:
+def print_dry_run(planned: Plan, store: str, *, as_json: bool) -> None:
     """What is stored and what would run, stage by stage name."""
     from w2s_bench.preview import preview
+    from w2s_bench.store import open_store
 
     _print_problems(planned.problems)
-    found = preview(planned.stages(), store)
+    found = preview(planned.stages(), open_store(store))
     stored, to_run = Counter(s.name for s in found.stored), Counter(s.name for s in found.to_run)
     if as_json:
         _json(
@@ -115,7 +115,7 @@ def print_dry_run(planned: Plan, store: Path, *, as_json: bool) -> None:
                 "cells": [cell.row for cell in planned.cells],
                 "stored": dict(stored),
                 "to_run": dict(to_run),
-                "store": str(store),
+                "store": store,
                 "problems": planned.problems,
             }
         )
@@ -132,16 +132,17 @@ def print_dry_run(planned: Plan, store: Path, *, as_json: bool) -> None:
     _console().print(table)
 
 
-def print_explanation(planned: Plan, store: Path, *, as_json: bool) -> None:
+def print_explanation(planned: Plan, store: str, *, as_json: bool) -> None:
     """A line for every stage: what it is, whether it is stored, and why it is not."""
     from w2s_bench.preview import explain
+    from w2s_bench.store import open_store
 
     _print_problems(planned.problems)
-    found = explain(planned.stages(), store)
+    found = explain(planned.stages(), open_store(store))
     counts = Counter(one.status for one in found)
     if as_json:
         rows = [{"stage": o.stage.name, "label": o.stage.label, "status": o.status, "why": o.why} for o in found]
-        _json({"stages": rows, "counts": dict(counts), "store": str(store), "problems": planned.problems})
+        _json({"stages": rows, "counts": dict(counts), "store": store, "problems": planned.problems})
         return
     width = max((len(one.stage.label) for one in found), default=0)
     for one in found:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from w2s_bench._cli.executors import CLUSTERS, ExecutorName, chosen
 from w2s_bench.names import RESULTS
 
 EPILOG = """
@@ -17,6 +18,8 @@ EPILOG = """
 `w2s-bench run tiny --domain chess --trust confidence --trust probe` — one domain, two trust functions, all controls
 
 `w2s-bench run my-suite.yaml --out results --workers 8` — your own suite file
+
+`w2s-bench run my-suite.yaml --executor ray --address HOST:6379 --store /shared/store` — the same file on a Ray cluster
 
 `w2s-bench run tiny --dry-run` — how much would run, how much is stored, and nothing else
 
@@ -49,17 +52,33 @@ def run(
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Parent of the results folder.", metavar="DIR")] = RESULTS,
     store: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--store",
             help="Where computed stages are kept (default: your cache folder, or $W2S_BENCH_STORE).",
-            metavar="DIR",
+            metavar="DIR|URL",
         ),
     ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", "-w", help="Processes, one thread each (default: one a processor).", metavar="N", min=1
+            "--workers",
+            "-w",
+            help="Stages at once, one thread each (default: one a processor, of this machine or the cluster).",
+            metavar="N",
+            min=1,
+        ),
+    ] = None,
+    executor: Annotated[
+        ExecutorName, typer.Option("--executor", "-x", help="Where stages run.", rich_help_panel=CLUSTERS)
+    ] = ExecutorName.LOCAL,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            help="The Ray cluster: HOST:PORT, `auto` (this machine's, or $RAY_ADDRESS; the default), or `local`.",
+            metavar="A",
+            rich_help_panel=CLUSTERS,
         ),
     ] = None,
     stage_timeout: Annotated[
@@ -92,7 +111,7 @@ def run(
     from w2s_bench._cli.errors import explained
 
     with explained():
-        from w2s_bench.api import default_store, execute, local_executor, make_plan
+        from w2s_bench.api import default_store, execute, make_plan
 
         planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds)
         place = store or default_store()
@@ -110,9 +129,9 @@ def run(
         from w2s_bench._cli.report import print_report
         from w2s_bench.executors.resources import Limits
 
-        memory = None if stage_memory is None else int(stage_memory * 1e9)
-        executor = local_executor(workers, Limits(stage_timeout, memory))
+        limits = Limits(stage_timeout, None if stage_memory is None else int(stage_memory * 1e9))
+        where = chosen(executor, workers=workers, limits=limits, address=address)
         with shown_progress(planned.suite.name, quiet=quiet or json_output) as events:
-            report = execute(planned, out=out, store=place, executor=executor, events=events)
+            report = execute(planned, out=out, store=place, executor=where, events=events)
         print_report(report, as_json=json_output, quiet=quiet)
         raise typer.Exit(0 if report.ok else 1)

@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from w2s_bench.errors import StoreError, W2SBenchError
+from w2s_bench.executors import label_of
 from w2s_bench.executors.isolation import isolated, memory_bounded, watch_for_torch
 from w2s_bench.executors.jobs import Broke, Input, Job, Lacked, Made, Refused, Reply, reply_to_json
+from w2s_bench.manifest import installed_version
 from w2s_bench.stages import Stage, StageContext
-from w2s_bench.store import Store, open_store
+from w2s_bench.store import Store, key_of, open_store
 
 if TYPE_CHECKING:
     from w2s_bench.registry import Registry
@@ -78,6 +80,12 @@ class Worker:
                 function(StageContext(params=job.stage.params, inputs=folders, out=out, registry=registry))
 
         contents = {name: one.content for name, one in job.inputs.items()}
+        if key_of(job.stage, contents) != job.key:
+            libraries = ", ".join(f"{name} {installed_version(name)}" for name in job.stage.libraries)
+            raise StoreError(
+                f"{label_of(job.stage)} would be another result here than where the run was planned: this worker has"
+                f" {libraries or 'another w2s-bench'}; install the same versions everywhere"
+            )
         return Made(self.store.put(job.stage, contents, produce), made_here)
 
 

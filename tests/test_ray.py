@@ -1,0 +1,151 @@
+"""The Ray executor on a real cluster of two nodes on this machine; one of them is killed while stages run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stage_functions import stage
+from support import TOY, toy_environment, toy_suite
+from w2s_bench import __version__
+from w2s_bench.errors import W2SBenchError
+from w2s_bench.executors.jobs import Broke, Job, Made, Refused, Reply, reply_from_json
+from w2s_bench.executors.ray import RayExecutor
+from w2s_bench.executors.ray_node import run_job
+from w2s_bench.store import Store, key_of
+
+
+def reply_to(store: Path, function: str, params: dict[str, int] | None = None, **setting: Any) -> Reply:
+    one = stage(function, text="a", **(params or {}))
+    job = Job.of(one, key_of(one, {}), {})
+    whole = {"location": str(store), "plugins": [], "limits": {"seconds": 5.0}, **setting}
+    return reply_from_json(json.loads(run_job(json.dumps({"setting": whole, "job": job.to_json()}))))
+
+
+def test_a_node_answers_as_a_local_worker_does(tmp_path: Path) -> None:
+    made = reply_to(tmp_path, "write")
+    assert isinstance(made, Made) and (made.result.path / "text").read_text() == "a"
+    again = reply_to(tmp_path, "write")
+    assert again == Made(made.result, here=False)
+    broke = reply_to(tmp_path, "die", params={"code": 3})
+    assert isinstance(broke, Broke) and "worker died" in broke.reason
+
+
+def test_a_node_without_the_store_or_with_another_version_ends_the_run_with_the_reason(tmp_path: Path) -> None:
+    refused = reply_to(tmp_path, "write", token=".ray/never-written")
+    assert isinstance(refused, Refused) and f"does not see the store {tmp_path}" in refused.message
+    refused = reply_to(tmp_path, "write", version="0.0.1")
+    assert isinstance(refused, Refused)
+    assert f"has w2s-bench {__version__}, the driver 0.0.1; install the same version" in refused.message
+
+
+def test_a_number_of_workers_below_one_is_refused() -> None:
+    with pytest.raises(W2SBenchError, match="0 workers cannot run anything"):
+        RayExecutor("local", workers=0)
+
+
+def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(W2SBenchError, match=r"pip install 'w2s-bench\[ray\]'"):
+        RayExecutor("local").run([stage("write", text="a")], Store(tmp_path), lambda event: None)
+
+
+@pytest.mark.slow
+def test_where_no_cluster_is_the_next_step_is_said(tmp_path: Path) -> None:
+    for address in ("127.0.0.1:1", "auto"):
+        with pytest.raises(W2SBenchError, match=f"no Ray cluster answers at --address {address}.*ray start --head"):
+            RayExecutor(address).run([stage("write", text="a")], Store(tmp_path), lambda event: None)
+
+
+def w2s(suite: Path, folder: Path, address: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "w2s_bench", "run", str(suite), "--out", str(folder), "--quiet"]
+    command += ["--store", str(folder / "store")]
+    if address == "here":
+        command += ["--workers", "2"]
+    else:
+        command += ["--executor", "ray", "--address", address, "--workers", "2"]
+    return subprocess.Popen(command, env=toy_environment(RAY_ENABLE_UV_RUN_RUNTIME_ENV="0"), stderr=-1, text=True)
+
+
+def bodies(folder: Path) -> dict[str, object]:
+    paths = sorted(folder.glob("toy/results/*/*.json"))
+    return {str(path.relative_to(folder)): json.loads(path.read_text())["body"] for path in paths}
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("suite")
+    small = toy_suite(folder / "models", seeds=1)
+    path = folder / "toy.yaml"
+    path.write_text(small.model_copy(update={"domains": small.domains[:1]}).to_yaml())
+    return path
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head that runs no stage, so that every stage runs on a node that can be lost."""
+    from ray.cluster_utils import Cluster
+
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = toy_environment()["PYTHONPATH"]  # nodes have the toy plugin installed
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 << 20})
+    yield made
+    made.shutdown()
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
+
+
+@pytest.mark.slow
+def test_two_nodes_one_killed_on_the_way_give_the_cells_of_one_machine(
+    suite: Path, cluster: Any, tmp_path: Path
+) -> None:
+    assert TOY.is_dir()
+    here = w2s(suite, tmp_path / "here", "here")
+    _, told = here.communicate(timeout=300)
+    assert here.returncode == 0, told
+    kept = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
+    lost = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
+    there = w2s(suite, tmp_path / "there", cluster.address)
+    trained = tmp_path / "there" / "store" / "train"
+    wait_until(lambda: len(list(trained.glob("*"))) >= 2, 120)  # in the middle of it
+    cluster.remove_node(lost, allow_graceful=False)
+    _, told = there.communicate(timeout=300)
+    assert there.returncode == 0, told
+    assert bodies(tmp_path / "there") == bodies(tmp_path / "here")
+    assert not list((tmp_path / "there" / "store" / ".ray").iterdir())
+    cluster.remove_node(kept)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_tasks_and_driver_within_five_seconds(
+    suite: Path, cluster: Any, tmp_path: Path, number: signal.Signals
+) -> None:
+    node = cluster.add_node(num_cpus=2, object_store_memory=80 << 20)
+    process = w2s(suite, tmp_path, cluster.address)
+    wait_until(lambda: len(list((tmp_path / "store" / "train").glob("*"))) >= 1, 120)
+    process.send_signal(number)
+    begun = time.monotonic()
+    _, told = process.communicate(timeout=60)
+    assert time.monotonic() - begun < 5
+    assert process.returncode == 130, told
+    assert "run the same command again" in told
+    cluster.remove_node(node)
+
+
+def wait_until(true: Any, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
