@@ -30,7 +30,7 @@ def submit_suite(
     planned: Plan,
     *,
     out: Path,
-    store: Path,
+    store: Path | str,
     settings: SlurmSettings | None = None,
     limits: Limits | None = None,
     workers: int | None = None,
@@ -44,8 +44,9 @@ def submit_suite(
     processes, which `events` tells of. `progress` and `cluster` as for `executors.slurm.submit`.
     """
     from w2s_bench.executors import Damaged
-    from w2s_bench.executors.slurm import Collect, refuse_missing_slurm, submit
-    from w2s_bench.store import Store
+    from w2s_bench.executors.clusters import refuse_missing_slurm
+    from w2s_bench.executors.slurm import Collect, submit
+    from w2s_bench.store import open_store
 
     folder = out.absolute() / planned.suite.name
     refuse_other_suite(folder, planned.suite)
@@ -53,8 +54,8 @@ def submit_suite(
     refuse_unwritable(folder)
     if cluster == "slurm":
         refuse_missing_slurm()
-    refuse_unfilled_splits(planned, store=store, executor=local_executor(workers, limits), events=events)
-    place = Store(store)
+    place = open_store(store)
+    refuse_unfilled_splits(planned, store=place, executor=local_executor(workers, limits), events=events)
     submitted = submit(
         planned.targets(),
         place,
@@ -90,7 +91,7 @@ def collected(folder: Path, request: Mapping[str, JSON]) -> RunReport:
     return execute(
         _planned(request),
         out=Path(request["out"]),
-        store=Path(setup.store),
+        store=setup.store,
         executor=RecordedExecutor(folder),
         events=lambda event: None,
     )
