@@ -166,7 +166,7 @@ def test_times_as_slurm_writes_them(text: str, minutes: int) -> None:
         (["nodes=2"], W2SBenchError, "a stage is one task on one node"),
         (["partition"], W2SBenchError, r"'partition' is not KEY=VALUE; write for example partition=long"),
         (["time=soon"], W2SBenchError, r"time='soon' is no time of Slurm's; write minutes, hh:mm:ss"),
-        (["time=0"], W2SBenchError, "leaves a job no time"),
+        (["time=0"], W2SBenchError, r"time=0 leaves a stage no time before its job ends; give at least 5 minutes"),
         (["account=a\n#SBATCH --uid=0"], W2SBenchError, "has a line break"),
     ],
 )
@@ -285,12 +285,11 @@ def test_limits_hold_on_the_node(fake: FakeSlurm, tmp_path: Path, monkeypatch: p
     outcomes, _ = recorded(submitted, [slow], tmp_path)
     assert failure_of(outcomes, slow).reason.startswith("took longer than 0.5 seconds, the limit of this stage")
 
-    monkeypatch.setattr(node_job, "_MARGIN", 59.5)
-    monkeypatch.setattr(node_job, "_SHARE_OF_TIME", 0.0)
-    submitted = handed_in([slow], tmp_path, settings=SlurmSettings({"time": "1"}))
+    monkeypatch.setattr(node_job, "_MARGIN", 299.5)
+    submitted = handed_in([slow], tmp_path, settings=SlurmSettings({"time": "5"}))
     run_here(submitted)
     outcomes, _ = recorded(submitted, [slow], tmp_path)
-    reason = "took all the time of its job, 1 minutes, and was stopped; give more with --slurm time=MINUTES"
+    reason = "took all the time of its job, 5 minutes, and was stopped; give more with --slurm time=MINUTES"
     assert failure_of(outcomes, slow).reason == reason
 
 

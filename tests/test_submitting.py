@@ -16,7 +16,7 @@ from w2s_bench.api import execute, make_plan
 from w2s_bench.errors import SuiteError
 from w2s_bench.executors.local import LocalExecutor
 from w2s_bench.pipeline import Plan, plan
-from w2s_bench.submitting import submit_suite
+from w2s_bench.submitting import collected, submit_suite
 
 
 @pytest.fixture
@@ -50,6 +50,7 @@ def test_cells_of_a_submission_are_those_of_a_local_run(toy: Plan, tmp_path: Pat
     again = submit_suite(toy, out=tmp_path / "again", store=here / "store", cluster="local")
     assert (again.jobs, again.last, again.end) == ({}, None, (0, ""))
     assert bodies(tmp_path / "again") == bodies(here)
+    assert collected(again.folder).cells[0].body == report.cells[0].body
 
 
 def test_a_suite_that_cannot_be_filled_is_refused_before_anything_is_submitted(

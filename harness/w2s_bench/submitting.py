@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -73,25 +74,30 @@ def submit_suite(
 
 def collect_submission(folder: Path, request: Mapping[str, JSON]) -> int:
     """What the last job does: cells and leaderboard from the outcomes recorded in `folder`. The exit code of a run."""
-    report = collected(folder, request)
+    report = _collected(folder, request)
     for row, seed, reason in report.failures:
-        print(f"{row}, seed {seed}: {reason}")
+        print(f"{row}, seed {seed}: {reason}", file=sys.stderr)
     for problem in report.problems:
-        print(problem)
-    print(f"results: {report.folder}")
+        print(problem, file=sys.stderr)
+    print(f"results: {report.folder}", file=sys.stderr)
     return 0 if report.ok else 1
 
 
-def collected(folder: Path, request: Mapping[str, JSON]) -> RunReport:
-    """Write the results of a submission whose jobs have all ended."""
+def collected(folder: Path) -> RunReport:
+    """What the submission in `folder` came to, once all its jobs have ended: results are written, if they are not yet."""
+    from w2s_bench.executors.submission import Submission
+
+    return _collected(folder, Submission(folder).setup.collect.request)
+
+
+def _collected(folder: Path, request: Mapping[str, JSON]) -> RunReport:
     from w2s_bench.executors.recorded import RecordedExecutor
     from w2s_bench.executors.submission import Submission
 
-    setup = Submission(folder).setup
     return execute(
         _planned(request),
         out=Path(request["out"]),
-        store=setup.store,
+        store=Submission(folder).setup.store,
         executor=RecordedExecutor(folder),
         events=lambda event: None,
     )

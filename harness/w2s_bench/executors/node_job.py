@@ -22,8 +22,9 @@ from w2s_bench.stages import Stage
 from w2s_bench.store import Store, key_of, open_store
 
 _SHARE_OF_MEMORY = 0.9  # of what the job has; the rest is for this process
-_MARGIN = 60.0  # seconds before the cluster ends a job, in which its stage is stopped and that recorded
-_SHARE_OF_TIME = 0.9  # of a job's time, where it is so short that this leaves more
+#: Seconds before the cluster ends a job, in which its stage is stopped and that recorded. Slurm's signal, which submitit
+#: takes for the end, comes 30 to 90 seconds before it; the rest is for what the job does before its stage begins.
+_MARGIN = 150.0
 _GRACE = 10.0  # seconds after SIGTERM in which a preempted job is told so, and is handed in again
 
 
@@ -75,7 +76,7 @@ def _record_of(stage: Stage, submission: Submission, store: Store) -> Record:
 
 def _run(job: Job, setup: Setup, store: Store) -> Reply:
     minutes = setup.minutes[needs_gpu(job.stage)]
-    allowed = max(minutes * 60 * _SHARE_OF_TIME, minutes * 60 - _MARGIN)
+    allowed = minutes * 60 - _MARGIN
     own = setup.limits.seconds_of(job.stage)
     memory = setup.limits.memory or memory_of_job()
     limits = Limits(min(allowed, own or allowed), memory, setup.limits.output)

@@ -47,6 +47,7 @@ _GPU_OPTIONS = ("gpus_per_node", "gpus_per_task", "gpus", "gres")
 _FLAGS = {"true": True, "yes": True}
 #: Minutes; what cannot be done in them is the user's to know, and no cluster lets a job run without a limit.
 _TIME = 60
+_LEAST_TIME = 5  # the last two and a half are for the end of a job (`node_job`)
 _MOST_JOBS = 5000  # Slurm's own default for a whole cluster is 10000
 
 
@@ -87,7 +88,11 @@ class SlurmSettings:
         if any(name in asked for name in ("cpus_per_gpu", "core_spec")):
             del out["cpus_per_task"]
         out |= {name: _FLAGS.get(value, value) for name, value in asked.items() if name in _SUBMITITS}
-        out |= {"time": minutes_of(str(out["time"]))}
+        out["time"] = minutes_of(str(out["time"]))
+        if out["time"] < _LEAST_TIME:
+            raise W2SBenchError(
+                f"time={asked['time']} leaves a stage no time before its job ends; give at least {_LEAST_TIME} minutes"
+            )
         if "setup" in asked:
             out["setup"] = [asked["setup"]]
         others = {name: _FLAGS.get(value, value) for name, value in asked.items() if name in _SBATCHS}
@@ -110,8 +115,6 @@ def minutes_of(text: str) -> int:
         seconds = first * 3600 + (second or 0) * 60 + third
     else:
         seconds = first * 60 + (second or 0)
-    if not seconds:
-        raise W2SBenchError(f"time={text!r} leaves a job no time; give at least a minute")
     return math.ceil(seconds / 60)
 
 
