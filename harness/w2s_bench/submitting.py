@@ -1,0 +1,120 @@
+"""A suite as jobs of a cluster: submitted here, and its cells made by the last of the jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from w2s_bench.api import (
+    RunReport,
+    execute,
+    local_executor,
+    refuse_other_suite,
+    refuse_stale_cells,
+    refuse_unfilled_splits,
+    refuse_unwritable,
+)
+from w2s_bench.types import JSON
+
+if TYPE_CHECKING:
+    from w2s_bench.executors import Event
+    from w2s_bench.executors.resources import Limits
+    from w2s_bench.executors.slurm import SlurmSettings, Submitted
+    from w2s_bench.pipeline import Plan
+
+SUBMISSIONS = ".slurm"  # beside the results, which every node has to reach
+
+
+def submit_suite(
+    planned: Plan,
+    *,
+    out: Path,
+    store: Path | str,
+    settings: SlurmSettings | None = None,
+    limits: Limits | None = None,
+    workers: int | None = None,
+    events: Callable[[Event], None] = lambda event: None,
+    progress: Callable[[int, int], None] = lambda submitted, total: None,
+    cluster: Literal["slurm", "local"] = "slurm",
+) -> Submitted:
+    """Submit what a plan needs; the last job writes to `out/<suite>/` what `execute` would have written.
+
+    Whatever the user must change first is said before anything is submitted: the splits are cut here, in `workers` local
+    processes, which `events` tells of. `progress` and `cluster` as for `executors.slurm.submit`.
+    """
+    from w2s_bench.executors import Damaged
+    from w2s_bench.executors.clusters import refuse_missing_slurm
+    from w2s_bench.executors.slurm import Collect, submit
+    from w2s_bench.store import open_store
+
+    folder = out.absolute() / planned.suite.name
+    refuse_other_suite(folder, planned.suite)
+    refuse_stale_cells(folder, planned)
+    refuse_unwritable(folder)
+    if cluster == "slurm":
+        refuse_missing_slurm()
+    place = open_store(store)
+    refuse_unfilled_splits(planned, store=place, executor=local_executor(workers, limits), events=events)
+    submitted = submit(
+        planned.targets(),
+        place,
+        folder / SUBMISSIONS,
+        Collect("w2s_bench.submitting:collect_submission", _request(planned, out)),
+        settings=settings,
+        limits=limits,
+        progress=progress,
+        cluster=cluster,
+    )
+    for damage in place.damages:
+        events(Damaged(damage))
+    return submitted
+
+
+def collect_submission(folder: Path, request: Mapping[str, JSON]) -> int:
+    """What the last job does: cells and leaderboard from the outcomes recorded in `folder`. The exit code of a run."""
+    report = collected(folder, request)
+    for row, seed, reason in report.failures:
+        print(f"{row}, seed {seed}: {reason}")
+    for problem in report.problems:
+        print(problem)
+    print(f"results: {report.folder}")
+    return 0 if report.ok else 1
+
+
+def collected(folder: Path, request: Mapping[str, JSON]) -> RunReport:
+    """Write the results of a submission whose jobs have all ended."""
+    from w2s_bench.executors.recorded import RecordedExecutor
+    from w2s_bench.executors.submission import Submission
+
+    setup = Submission(folder).setup
+    return execute(
+        _planned(request),
+        out=Path(request["out"]),
+        store=setup.store,
+        executor=RecordedExecutor(folder),
+        events=lambda event: None,
+    )
+
+
+def _request(planned: Plan, out: Path) -> dict[str, JSON]:
+    """All that makes the same plan again in another process."""
+    arms = [cell.arm.ref for cell in planned.cells]
+    return {
+        "out": str(out.absolute()),
+        "suite": planned.suite.model_dump(mode="json"),
+        "domains": list(dict.fromkeys(cell.domain.name for cell in planned.cells)),
+        "trust": list(dict.fromkeys(arm.name for arm in arms if arm.kind == "trust_function")),
+        "rows": [cell.row for cell in planned.cells],
+        "problems": list(planned.problems),
+    }
+
+
+def _planned(request: Mapping[str, JSON]) -> Plan:
+    from w2s_bench.pipeline import Plan, plan
+    from w2s_bench.registry import Registry
+    from w2s_bench.suite import Suite
+
+    suite = Suite.model_validate(request["suite"])
+    made = plan(suite, Registry.load(), domains=request["domains"], trust=request["trust"], rows=request["rows"])
+    return Plan(made.suite, made.cells, tuple(request["problems"]))
