@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from w2s_bench.manifest import MANIFEST, Damage, check, identity
 from w2s_bench.record import digest_of
 from w2s_bench.stages import Stage
 from w2s_bench.store import Store
+from w2s_bench.store.manifest import MANIFEST, Damage, check, identity
 from w2s_bench.types import JSON
 
 _MOST_COMPARED = 400  # results of one stage name, the newest, that a missing one is compared with
