@@ -11,8 +11,8 @@ from typing import Literal
 
 from w2s_bench.record import digest_of
 from w2s_bench.stages import Stage
-from w2s_bench.store import Store
-from w2s_bench.store.manifest import MANIFEST, Damage, check, identity
+from w2s_bench.store import Damage, open_store
+from w2s_bench.store.manifest import MANIFEST, identity
 from w2s_bench.types import JSON
 
 _MOST_COMPARED = 400  # results of one stage name, the newest, that a missing one is compared with
@@ -37,26 +37,26 @@ class Explained:
     why: str
 
 
-def preview(stages: Sequence[Stage], root: Path) -> Preview:
+def preview(stages: Sequence[Stage], store: str | Path) -> Preview:
     """Look up `stages`, inputs before what uses them; what is damaged counts as to run, and is left as it is."""
-    found = explain(stages, root, reasons=False)
+    found = explain(stages, store, reasons=False)
     stored = tuple(one.stage for one in found if one.status == "stored")
     return Preview(stored, tuple(one.stage for one in found if one.status != "stored"))
 
 
-def explain(stages: Sequence[Stage], root: Path, *, reasons: bool = True) -> list[Explained]:
+def explain(stages: Sequence[Stage], store: str | Path, *, reasons: bool = True) -> list[Explained]:
     """Every stage with its status. `reasons`: look for what made a missing one stale."""
-    store = Store(root)
+    place = open_store(store)
     contents: dict[str, str] = {}
     out = []
-    kept = cache(lambda name: _kept(store.root / name))
+    kept = cache(lambda name: _kept(place.root / name))
     for stage in stages:
         awaited = next((one for one in stage.inputs.values() if one.node not in contents), None)
         if awaited is not None:
             out.append(Explained(stage, "waits", f"for {awaited.label or awaited.name}"))
             continue
         what = identity(stage, {name: contents[one.node] for name, one in stage.inputs.items()})
-        result = check(store.folder(stage, digest_of(what)))
+        result = place.look(stage, digest_of(what))
         if result is None:
             out.append(Explained(stage, "to run", _staleness(what, kept(stage.name)) if reasons else ""))
         elif isinstance(result, Damage):
