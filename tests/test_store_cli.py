@@ -40,8 +40,9 @@ def fill(store: Store, name: str, count: int, size: int = 1000) -> list[Result]:
 
 def age(result: Result, days: float) -> None:
     """As if the result had been used so long ago."""
-    then = (result.path / "manifest.json").stat().st_mtime - days * DAY
-    os.utime(result.path / "manifest.json", (then, then))
+    then = result.path.stat().st_mtime - days * DAY
+    for path in (result.path / "manifest.json", result.path):
+        os.utime(path, (then, then))
 
 
 @pytest.fixture

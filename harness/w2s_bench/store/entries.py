@@ -54,10 +54,12 @@ def entries_below(root: Path) -> Iterator[Entry]:
 
 def _entry_at(folder: Path) -> Entry:
     manifest = folder / MANIFEST
+    came = folder.stat().st_mtime  # files that were copied here may say when they were used elsewhere
     try:
-        found = entry_of(folder.parent.name, folder.name, manifest.read_bytes(), manifest.stat().st_mtime)
+        used = max(came, manifest.stat().st_mtime)
+        found = entry_of(folder.parent.name, folder.name, manifest.read_bytes(), used)
     except FileNotFoundError:
-        found = Entry(folder.parent.name, folder.name, 0, folder.stat().st_mtime, None)
+        found = Entry(folder.parent.name, folder.name, 0, came, None)
     if found.facts is not None:
         return found
     size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())

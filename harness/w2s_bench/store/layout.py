@@ -51,6 +51,17 @@ class Layout:
         finally:
             lock.release()
 
+    def announce(self, folder: Path) -> Path:
+        """Say that a result is about to be removed, if nobody uses it; called with its lock held."""
+        scratch = self.scratch(folder)
+        remove(scratch)
+        scratch.mkdir(parents=True)
+        return scratch
+
+    def is_leaving(self, folder: Path) -> bool:
+        """Whether somebody is about to remove a result that is there: whoever holds its lock knows how it ended."""
+        return self.scratch(folder).exists() and os.access(self.partial, os.W_OK)  # else nobody here can wait for it
+
     def hide(self, folder: Path) -> Path:
         """Take a result out of sight at once, so that a removal cut short leaves nothing that looks like one."""
         scratch = self.scratch(folder)

@@ -83,8 +83,8 @@ class Store:
                 return None
             self._uses.add(place_of(folder))
             found = check(folder)
-        if isinstance(found, Damage):
-            # Without the lock, a result that another process is just replacing looks damaged too: look again.
+        if isinstance(found, Damage) or self.layout.is_leaving(folder):
+            # Without the lock, a result that another process is just replacing or removing is neither sound nor damaged.
             with self.layout.lock(folder):
                 found = self._check_or_remove(folder)
         if found is not None:
@@ -180,10 +180,11 @@ class Store:
             with self.layout.lock(folder, timeout=0), explained(folder):
                 if not folder.exists():
                     return False  # somebody else was faster
-                scratch = self.layout.hide(folder)
+                scratch = self.layout.announce(folder)
                 if place_of(folder) in living.look_again():
-                    scratch.rename(folder)
+                    scratch.rmdir()
                     return False
+                folder.rename(scratch / "gone")
                 remove(scratch)
         except Timeout:  # somebody makes it, or looks at it
             return False

@@ -98,7 +98,7 @@ def write_archive(
             with tarfile.open(beside, "w", format=tarfile.PAX_FORMAT) as archive:
                 for entry in entries:
                     if (result := store.find(entry.stage, entry.key)) is not None:
-                        _add(archive, result.path, entry.place)
+                        _add(archive, result.path, entry)
                         done.copied += 1
                         done.bytes += entry.bytes
                     advance()
@@ -108,14 +108,14 @@ def write_archive(
     return done
 
 
-def _add(archive: tarfile.TarFile, folder: Path, name: str) -> None:
+def _add(archive: tarfile.TarFile, folder: Path, entry: Entry) -> None:
     for path in sorted(folder.rglob("*")):
-        if path.is_dir():
-            continue
-        info = tarfile.TarInfo(f"{name}/{path.relative_to(folder).as_posix()}")
-        info.size, info.mode = path.stat().st_size, 0o644
-        with path.open("rb") as file:
-            archive.addfile(info, file)
+        if path.is_file():
+            info = tarfile.TarInfo(f"{entry.place}/{path.relative_to(folder).as_posix()}")
+            info.size, info.mode = path.stat().st_size, 0o644
+            info.mtime = entry.created.timestamp() if entry.created else 0
+            with path.open("rb") as file:
+                archive.addfile(info, file)
 
 
 def existing(store: Store, stages: Sequence[str] = ()) -> list[Entry]:

@@ -3,8 +3,8 @@
     .uses/<process>.lock   held by the process as long as it lives, however it ends
     .uses/<process>.keys   what it has looked up or made, one `stage/key` a line
 
-A process writes a line before it looks, and a remover takes a result out of sight before it reads the lines for the last
-time: of the two, one sees the other. A store that cannot be written has no uses, which costs a recomputation at worst.
+A process writes a line before it looks, and a remover says what it is about to remove before it reads the lines for the
+last time: of the two, one sees the other. A store that cannot be written has no uses, which costs a recomputation at worst.
 """
 
 from __future__ import annotations
