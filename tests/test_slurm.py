@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from stage_functions import stage
 from w2s_bench.errors import StoreError, UnknownNameError, W2SBenchError
 from w2s_bench.executors import Done, Event, Failed, Finished, GaveUp, Outcome, Stored, clusters, node_job, slurm
 from w2s_bench.executors.clusters import Cluster
-from w2s_bench.executors.jobs import Job, Reply
+from w2s_bench.executors.jobs import Broke, Job, Reply
 from w2s_bench.executors.local import LocalExecutor
 from w2s_bench.executors.node_job import memory_of_job, run_collect, run_stage
 from w2s_bench.executors.recorded import RecordedExecutor
@@ -291,6 +292,28 @@ def test_limits_hold_on_the_node(fake: FakeSlurm, tmp_path: Path, monkeypatch: p
     outcomes, _ = recorded(submitted, [slow], tmp_path)
     reason = "took all the time of its job, 1 minutes, and was stopped; give more with --slurm time=MINUTES"
     assert failure_of(outcomes, slow).reason == reason
+
+
+def test_a_job_that_slurm_ends_blames_no_stage(
+    fake: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(InlineSeat):
+        """Cancelled: the worker gets the signal that this process gets."""
+
+        def run(self, job: Job) -> Reply:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return Broke("worker died (exit code -15), by SIGTERM")
+
+    monkeypatch.setattr(node_job, "Seat", Ended)
+    monkeypatch.setattr(node_job, "_GRACE", 0.0)
+    cancelled = stage("write", text="cancelled")
+    submitted = handed_in([cancelled], tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match="ended by SIGTERM; nothing is recorded"):
+        run_stage(str(submitted.folder), cancelled.node)
+    assert signal.getsignal(signal.SIGTERM) is before
+    outcomes, _ = recorded(submitted, [cancelled], tmp_path)
+    assert "left no result (killed or cancelled by Slurm?" in failure_of(outcomes, cancelled).reason
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from w2s_bench.store import Store, key_of, open_store
 _SHARE_OF_MEMORY = 0.9  # of what the job has; the rest is for this process
 _MARGIN = 60.0  # seconds before the cluster ends a job, in which its stage is stopped and that recorded
 _SHARE_OF_TIME = 0.9  # of a job's time, where it is so short that this leaves more
+_GRACE = 10.0  # seconds after SIGTERM in which a preempted job is told so, and is handed in again
 
 
 def run_stage(folder: str, node: str) -> None:
@@ -76,17 +80,33 @@ def _run(job: Job, setup: Setup, store: Store) -> Reply:
     memory = setup.limits.memory or memory_of_job()
     limits = Limits(min(allowed, own or allowed), memory, setup.limits.output)
     seat, begun = Seat(store, setup.plugins, limits), time.monotonic()
-    try:
-        reply = seat.run(job)
-        seat.close()
-    finally:
-        seat.kill()  # a job that is preempted leaves by an exception
+    with _terminated() as signals:
+        try:
+            reply = seat.run(job)
+            seat.close()
+        finally:
+            seat.kill()  # a job that is preempted leaves by an exception
+        if signals and isinstance(reply, Broke):
+            # The cluster ends this job, and the worker heard it first: nothing that the stage did.
+            time.sleep(_GRACE)
+            sys.exit(f"ended by {signal.Signals(signals[0]).name}; nothing is recorded")
     if isinstance(reply, Broke) and time.monotonic() - begun > allowed:
         reason = (
             f"took all the time of its job, {minutes} minutes, and was stopped; give more with --slurm time=MINUTES"
         )
         return replace(reply, reason=reason)
     return reply
+
+
+@contextmanager
+def _terminated() -> Iterator[list[int]]:
+    """SIGTERM as it comes; it does not end this process, as submitit may still hand the job in again."""
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _judged(reply: Reply, stage: Stage, key: str, store: Store) -> Record:
