@@ -268,3 +268,28 @@ def test_a_broken_plugin_is_said_and_the_rest_works(tmp_path: Path) -> None:
     assert "w2s-broken" in done.stderr
     assert "bad day" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--address", "head:6379"], "--address head:6379 is of a Ray cluster: give --executor ray too"),
+        (["--slurm", "partition=long"], "--slurm partition=long is for jobs of Slurm: give --executor slurm too"),
+        (["-x", "ray", "--slurm-gpu", "gres=gpu:1"], "--slurm-gpu gres=gpu:1 is for jobs of Slurm"),
+        (
+            ["-x", "slurm", "--slurm", "partitoin=long"],
+            "unknown option of Slurm 'partitoin'; did you mean partition or",
+        ),
+        (["-x", "slurm", "--slurm", "array=1-9"], "every stage is a job of its own"),
+        (["-x", "ray", "--address", "127.0.0.1:1"], "no Ray cluster answers at --address 127.0.0.1:1"),
+    ],
+)
+def test_options_of_clusters_are_checked_before_anything_runs(suite: Path, arguments: list[str], said: str) -> None:
+    assert said in mistake("run", suite, "--out", suite.parent / "out", *arguments)
+    assert not list((suite.parent / "store").rglob("manifest.json"))
+
+
+def test_without_slurm_the_next_step_is_said(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(suite.parent))
+    said = mistake("run", suite, "--out", suite.parent / "out", "--executor", "slurm")
+    assert "there is no sbatch here" in said and "--executor local" in said

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import w2s_bench.manifest as manifest
 from stage_functions import stage
 from test_executor import result_of, run
 from w2s_bench.preview import explain, preview
 from w2s_bench.stages import Stage, walk
-from w2s_bench.store import Store
+from w2s_bench.store import Store, manifest
 
 
 def graph(**params: object) -> Stage:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from w2s_bench.executors import Done, Event, Failed, Finished, GaveUp, Stored
 from w2s_bench.executors.schedule import Schedule, Work
-from w2s_bench.manifest import Result
 from w2s_bench.record import digest_of
 from w2s_bench.stages import Stage, walk
+from w2s_bench.store.manifest import Result
 
 
 def stage(name: str, *inputs: Stage, **params: Any) -> Stage:

@@ -17,9 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stage_functions import stage
-from w2s_bench import manifest
 from w2s_bench.errors import StoreError, W2SBenchError
-from w2s_bench.store import Damage, Result, Store, key_of
+from w2s_bench.store import Damage, Result, Store, key_of, manifest
 
 STAGE = stage("write", text="hello")
 

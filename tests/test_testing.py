@@ -54,6 +54,11 @@ def counts_calls(self: Any, evidence: Any, *, rng: Any) -> Any:
     return np.full(len(evidence), float(self.calls))
 
 
+def reseeds(self: Any, evidence: Any, *, rng: Any) -> Any:
+    np.random.seed(0)
+    return Sound.score(self, evidence, rng=rng)
+
+
 def writes(self: Any, evidence: Any, *, rng: Any) -> Any:
     values = evidence.label_logprobs().values
     values *= 2
@@ -89,6 +94,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "nan": (faulty(score=lambda s, e, *, rng: np.full(len(e), np.nan)), "80 scores that are not finite"),
     "text": (faulty(score=lambda s, e, *, rng: np.array(e.labels)), "array of <U"),
     "global rng": (faulty(score=lambda s, e, *, rng: np.random.random(len(e))), "take all randomness from `rng`"),
+    "reseeds": (faulty(score=reseeds), "in fit or score it changed numpy's global generator"),
     "pool scope": (faulty(score=ranks), 'declare scope = "pool"'),
     "row order": (faulty(score=lambda s, e, *, rng: rng.random(len(e))), 'declare scope = "pool"'),
     "ids": (faulty(score=lambda s, e, *, rng: np.array([float(int(i[:6], 16)) for i in e.ids])), "rows' ids"),

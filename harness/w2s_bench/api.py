@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a run left behind: cells (written to `folder`), the leaderboard made of them, and what went wrong."""
+    """What a run left behind: cells (written to `folder`), the leaderboard made of them, what went wrong, what to know."""
 
     suite: Suite
     folder: Path
     cells: tuple[Cell, ...]
     leaderboard: Leaderboard
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def failures(self) -> tuple[tuple[str, int, str], ...]:
@@ -40,13 +41,6 @@ class RunReport:
     @property
     def ok(self) -> bool:
         return not self.failures and not self.problems
-
-
-def default_store() -> str:
-    """The user's cache folder, or what `W2S_BENCH_STORE` names: a folder or a URL."""
-    from platformdirs import user_cache_path
-
-    return os.environ.get("W2S_BENCH_STORE") or str(user_cache_path("w2s-bench") / "store")
 
 
 def default_workers() -> int:
@@ -100,11 +94,13 @@ def run(
     anywhere goes on from there. Stages run in `workers` local processes, or where `executor` runs them. `store` is a
     folder or a URL.
     """
+    from w2s_bench.store import default_location
+
     planned = make_plan(suite, domains=domains, trust=trust, seeds=seeds)
     return execute(
         planned,
         out=Path(out),
-        store=store or default_store(),
+        store=store or default_location(),
         executor=executor or local_executor(workers),
         events=events,
     )
@@ -129,7 +125,8 @@ def execute(
     for cell in cells:
         if not _is_written(cell, folder):
             cell.write(folder)
-    return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems)
+    notes = tuple(note for note in [place.excess()] if note)
+    return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems, notes)
 
 
 def compute(planned: Plan, *, store: Store, executor: Executor, events: Callable[[Event], None]) -> tuple[Cell, ...]:

@@ -96,6 +96,7 @@ class EvidenceView:
             self._show_choices(by_id, shown)
         if gold is not None:
             self.gold = tuple(gold[label.id] for label in shown)
+        self._complete = True
 
     def _show_choices(self, by_id: Mapping[str, Item], shown: Sequence[Prediction]) -> None:
         self._permutations, choices, indices = [], [], []
@@ -107,10 +108,17 @@ class EvidenceView:
             indices.append(permutation.index(cast(int, label.index)))
             self._scores.append(cast(tuple[float, ...], label.choice_scores))
         self.choices = tuple(choices)
-        self.label_index = _read_only(np.array(indices, dtype=np.int64))
+        self.label_index = read_only(np.array(indices, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if "_complete" in vars(self):
+            raise EvidenceError(
+                f"set {name!r} of the evidence, which is read-only; keep what you need in the function itself"
+            )
+        object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
         if name == "gold":
@@ -142,7 +150,7 @@ class EvidenceView:
         """State of the last token of prompt + label: (n, d), or (n, layers + 1, d) for layer `"all"`."""
         need = Need(of, "hidden_states", layer)  # type: ignore[arg-type]  # any other string is no declared need
         self._check(need)
-        return _read_only(self._arrays[need]["states"][self._order].astype(np.float64))
+        return read_only(self._arrays[need]["states"][self._order].astype(np.float64))
 
     def _ragged_rows(self, need: Need) -> list[FloatArray]:
         if need not in self._arrays:
@@ -171,12 +179,11 @@ def _softmax(scores: FloatArray) -> FloatArray:
     return cast(FloatArray, weights / weights.sum())
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A view that cannot be made writeable again, as the array that owns the numbers could."""
     array.flags.writeable = False
-    return array
+    return array.view()
 
 
 def _frozen(ragged: Ragged) -> Ragged:
-    _read_only(ragged.values)
-    _read_only(ragged.offsets)
-    return ragged
+    return Ragged(read_only(ragged.values), read_only(ragged.offsets))

@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from w2s_bench.manifest import MANIFEST, Damage, check, identity
 from w2s_bench.record import digest_of
 from w2s_bench.stages import Stage
-from w2s_bench.store import Store
+from w2s_bench.store import Damage, Store
+from w2s_bench.store.manifest import MANIFEST, identity
 from w2s_bench.types import JSON
 
 _MOST_COMPARED = 400  # results of one stage name, the newest, that a missing one is compared with
@@ -55,7 +55,7 @@ def explain(stages: Sequence[Stage], store: Store, *, reasons: bool = True) -> l
             out.append(Explained(stage, "waits", f"for {awaited.label or awaited.name}"))
             continue
         what = identity(stage, {name: contents[one.node] for name, one in stage.inputs.items()})
-        result = check(store.folder(stage, digest_of(what)))
+        result = store.look(stage, digest_of(what))
         if result is None:
             out.append(Explained(stage, "to run", _staleness(what, kept(stage.name)) if reasons else ""))
         elif isinstance(result, Damage):

@@ -9,7 +9,6 @@ They run on made-up evidence in well under a second and say nothing of how good 
 
 from __future__ import annotations
 
-import random
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from w2s_bench import contract
-from w2s_bench.errors import W2SBenchError
+from w2s_bench.custody import left_as_found
+from w2s_bench.errors import TrustFunctionError, W2SBenchError
+from w2s_bench.executors.isolation import generators_kept
 from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
 from w2s_bench.synthetic import MemoryEvidence, synthetic_evidence
 from w2s_bench.types import BoolArray, FloatArray, Kind
@@ -82,19 +83,23 @@ def _scores_are_finite(factory: Factory, kind: Kind) -> None:
 
 
 def _same_every_time(factory: Factory, kind: Kind) -> None:
-    """Equal generators give equal scores, whatever the state of the global ones, and leave those alone."""
-    python, numpy = random.getstate(), np.random.get_state()
-    try:
-        scores = []
-        for seed in (1, 2):
-            random.seed(seed)
-            np.random.seed(seed)
+    """Equal generators give equal scores, whatever the state of the global ones."""
+    scores = []
+    for seed in (1, 2):
+        with generators_kept(seed):
             scores.append(_score(factory, kind))
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
     same = np.array_equal(scores[0], scores[1])
     _expect(same, "two runs with the same rng differ; take all randomness from `rng`, none from a global generator")
+
+
+def _process_left_as_found(factory: Factory, kind: Kind) -> None:
+    """Global generators, environment, working directory and processes are what they were before."""
+    try:
+        # A seed that nobody sets, so that whoever seeds is seen to.
+        with generators_kept(20_240_601), left_as_found(type(factory()).__name__, "fit or score"):
+            _score(factory, kind)
+    except TrustFunctionError as error:
+        raise AssertionError(str(error)) from error
 
 
 def _rows_are_scored_alone(factory: Factory, kind: Kind) -> None:
@@ -149,6 +154,7 @@ _CHECKS: tuple[Callable[[Factory, Kind], None], ...] = (
     _contract,
     _scores_are_finite,
     _same_every_time,
+    _process_left_as_found,
     _rows_are_scored_alone,
     _ids_and_option_order_mean_nothing,
     _score_twice,

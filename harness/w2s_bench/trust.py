@@ -10,9 +10,10 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from w2s_bench.contract import raised_at
+from w2s_bench.custody import left_as_found, unchanged
 from w2s_bench.errors import EvidenceError, TrustFunctionError
 from w2s_bench.evaluation import read_grades
-from w2s_bench.evidence import EvidenceView, item_ids
+from w2s_bench.evidence import EvidenceView, item_ids, read_only
 from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.prediction import PREDICTIONS, READING
 from w2s_bench.record import read_arrays, read_records, write_json
@@ -21,6 +22,9 @@ from w2s_bench.stages import Stage, StageContext
 from w2s_bench.types import Answer, FloatArray, Item, Need, Prediction
 
 T = TypeVar("T")
+
+#: What a trust function may take, where a run sets no other limit: one that hangs must not hold everything up.
+MOST_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,13 @@ def score(
         inputs,
         libraries,
         label,
+        seconds=MOST_SECONDS,
     )
 
 
 def run_score(context: StageContext) -> None:
     p = context.params
-    name = p["function"]["name"]
+    name, inputs = p["function"]["name"], tuple(context.inputs.values())
     check_plugin_unchanged(context)
     function = context.registry.trust_function(name, **p["function"]["parameters"])
     fit_rng, score_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(p["seed"]).spawn(2))
@@ -81,10 +86,13 @@ def run_score(context: StageContext) -> None:
     if p["function"]["supervision"] != "none":
         trust = view(context, "trust", needs, fitting=True)
         grades = read_grades(context.inputs["trust:grades"])
-        correct = np.array([grades[i] for i in item_ids(trust)], dtype=np.bool_)
-        guarded(name, "fit", lambda: function.fit(trust, correct, rng=fit_rng))
+        correct = read_only(np.array([grades[i] for i in item_ids(trust)], dtype=np.bool_))
+        with left_as_found(name, "fit", inputs), unchanged(name, "fit", label_index=trust.label_index, correct=correct):
+            guarded(name, "fit", lambda: function.fit(trust, correct, rng=fit_rng))
     pool = view(context, "pool", needs, fitting=False)
-    scores = validated(name, guarded(name, "score", lambda: function.score(pool, rng=score_rng)), len(pool))
+    with left_as_found(name, "score", inputs), unchanged(name, "score", label_index=pool.label_index):
+        given = guarded(name, "score", lambda: function.score(pool, rng=score_rng))
+    scores = validated(name, given, len(pool))
     check_plugin_unchanged(context)  # once more: what it imports inside its functions came from the disk only now
     write_json(context.out / SCORES, dict(zip(item_ids(pool), scores.tolist(), strict=True)))
 
@@ -119,8 +127,8 @@ def guarded(name: str, what: str, call: Callable[[], T]) -> T:
         return call()
     except KeyboardInterrupt:
         raise
-    except EvidenceError as error:
-        raise EvidenceError(f"trust function {name!r} {error}") from error
+    except (EvidenceError, TrustFunctionError) as error:  # ours: what it read, or tried to do
+        raise type(error)(f"trust function {name!r} {error}") from error
     except BaseException as error:  # a plugin may raise anything, SystemExit too; it fails its own cell alone
         raise TrustFunctionError(
             f"trust function {name!r} raised {type(error).__name__} in {what}: {error} ({raised_at(error)})"

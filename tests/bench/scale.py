@@ -14,8 +14,8 @@ from typing import Any
 
 from w2s_bench.executors import Done, Event
 from w2s_bench.executors.schedule import Schedule
-from w2s_bench.manifest import Result
 from w2s_bench.stages import Stage, walk
+from w2s_bench.store.manifest import Result
 
 TITLE = "Scale: 100 trust functions × 10 domains × 10 seeds"
 TARGET = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -10,21 +11,30 @@ from w2s_bench.errors import W2SBenchError
 if TYPE_CHECKING:
     from w2s_bench.executors import Executor
     from w2s_bench.executors.resources import Limits
+    from w2s_bench.executors.slurm_options import SlurmSettings
 
 CLUSTERS = "Clusters (see docs/clusters.md)"
 
 
 class ExecutorName(StrEnum):
-    """Where stages run; the clusters need an extra: `w2s-bench[ray]`."""
+    """Where stages run; the clusters need an extra: `w2s-bench[ray]`, `w2s-bench[slurm]`."""
 
     LOCAL = "local"
     RAY = "ray"
+    SLURM = "slurm"
+
+
+def refuse_others_options(name: ExecutorName, address: str | None, slurm: Sequence[str], gpu: Sequence[str]) -> None:
+    """An option of another executor is a mistake, not ignored."""
+    if address is not None and name is not ExecutorName.RAY:
+        raise W2SBenchError(f"--address {address} is of a Ray cluster: give --executor ray too")
+    for option, texts in (("--slurm", slurm), ("--slurm-gpu", gpu)):
+        if texts and name is not ExecutorName.SLURM:
+            raise W2SBenchError(f"{option} {texts[0]} is for jobs of Slurm: give --executor slurm too")
 
 
 def chosen(name: ExecutorName, *, workers: int | None, limits: Limits, address: str | None) -> Executor:
-    """The executor; an option of another one is a mistake, not ignored."""
-    if address is not None and name is not ExecutorName.RAY:
-        raise W2SBenchError(f"--address {address} is of a Ray cluster: give --executor ray too")
+    """The executor of a run that this command sees to the end; jobs of Slurm are submitted instead."""
     if name is ExecutorName.RAY:
         from w2s_bench.executors.ray import RayExecutor
 
@@ -32,3 +42,10 @@ def chosen(name: ExecutorName, *, workers: int | None, limits: Limits, address: 
     from w2s_bench.api import local_executor
 
     return local_executor(workers, limits)
+
+
+def slurm_settings(texts: Sequence[str], gpu_texts: Sequence[str]) -> SlurmSettings:
+    """What jobs ask for; a misspelt or reserved option is said before anything runs."""
+    from w2s_bench.executors.slurm_options import SlurmSettings
+
+    return SlurmSettings.parse(texts, gpu_texts)

@@ -18,6 +18,7 @@ from w2s_bench.statistics import Estimate, Ratio
 if TYPE_CHECKING:
     from w2s_bench.api import RunReport
     from w2s_bench.board import Leaderboard
+    from w2s_bench.executors.slurm import Submitted
     from w2s_bench.pipeline import Plan
     from w2s_bench.verify import Verified
 
@@ -35,12 +36,15 @@ def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
                 "leaderboard": report.leaderboard.as_json(),
                 "failures": failures,
                 "problems": report.problems,
+                "notes": report.notes,
             }
         )
         return
     if not quiet:
         print_leaderboard(report.leaderboard, as_json=False)
     _print_failures(report)
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
     if not quiet:
         print(f"Wrote {report.folder / 'README.md'}, {len(report.cells)} cells under {report.folder / 'results'}")
 
@@ -99,6 +103,22 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
     ]
     print("accuracy  " + " · ".join(references))
     print("0 = the weak teacher, 1 = the student trained on ground truth")
+
+
+def print_submitted(submitted: Submitted, planned: Plan, *, as_json: bool, quiet: bool) -> None:
+    """What was handed to Slurm, and where its end will show."""
+    _print_problems(planned.problems)
+    if as_json:
+        jobs = {"jobs": len(submitted.jobs), "stored": submitted.stored, "last_job": submitted.last}
+        _json({"submission": str(submitted.folder), **jobs, "problems": planned.problems})
+    elif submitted.last is None:
+        print(f"All {submitted.stored} stages were stored; results are written. Submission: {submitted.folder}")
+    elif not quiet:
+        print(
+            f"Submitted {len(submitted.jobs)} stages, a job each ({submitted.stored} are stored), and job {submitted.last},"
+            f" which writes the results when they have ended.\n`squeue --me` shows them, {submitted.folder} what each printed"
+            " and how it ended."
+        )
 
 
 def print_dry_run(planned: Plan, store: str, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from w2s_bench._cli.executors import CLUSTERS, ExecutorName, chosen
+from w2s_bench._cli.executors import CLUSTERS, ExecutorName, chosen, refuse_others_options, slurm_settings
 from w2s_bench.names import RESULTS
 
 EPILOG = """
@@ -20,6 +20,8 @@ EPILOG = """
 `w2s-bench run my-suite.yaml --out results --workers 8` — your own suite file
 
 `w2s-bench run my-suite.yaml --executor ray --address HOST:6379 --store /shared/store` — the same file on a Ray cluster
+
+`w2s-bench run my-suite.yaml --executor slurm --slurm partition=long --store /shared/store` — as jobs of Slurm; returns at once
 
 `w2s-bench run tiny --dry-run` — how much would run, how much is stored, and nothing else
 
@@ -95,6 +97,24 @@ def run(
             "--stage-memory", help="Gigabytes a stage may take (default: nine tenths of the machine's).", metavar="GB"
         ),
     ] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slurm",
+            help="What every job asks Slurm for, as sbatch names it: partition=long, time=30, …; repeat for more.",
+            metavar="KEY=VALUE",
+            rich_help_panel=CLUSTERS,
+        ),
+    ] = None,
+    slurm_gpu: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slurm-gpu",
+            help="On top of it, what the job of a stage asks for that takes a GPU (default: one GPU).",
+            metavar="KEY=VALUE",
+            rich_help_panel=CLUSTERS,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count what would run and what is stored; compute nothing.")
     ] = False,
@@ -111,10 +131,12 @@ def run(
     from w2s_bench._cli.errors import explained
 
     with explained():
-        from w2s_bench.api import default_store, execute, make_plan
+        from w2s_bench.api import execute, make_plan
+        from w2s_bench.store import default_location
 
+        refuse_others_options(executor, address, slurm or (), slurm_gpu or ())
         planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds)
-        place = store or default_store()
+        place = store or default_location()
         if dry_run:
             from w2s_bench._cli.report import print_dry_run
 
@@ -126,12 +148,23 @@ def run(
             print_explanation(planned, place, as_json=json_output)
             raise typer.Exit
         from w2s_bench._cli.progress import shown_progress
-        from w2s_bench._cli.report import print_report
+        from w2s_bench._cli.report import print_report, print_submitted
         from w2s_bench.executors.resources import Limits
 
         limits = Limits(stage_timeout, None if stage_memory is None else int(stage_memory * 1e9))
+        progress = shown_progress(planned.suite.name, quiet=quiet or json_output)
+        if executor is ExecutorName.SLURM:
+            from w2s_bench.submitting import submit_suite
+
+            settings = slurm_settings(slurm or (), slurm_gpu or ())
+            with progress as events:
+                handed_in = submit_suite(
+                    planned, out=out, store=place, settings=settings, limits=limits, workers=workers, events=events
+                )
+            print_submitted(handed_in, planned, as_json=json_output, quiet=quiet)
+            raise typer.Exit
         where = chosen(executor, workers=workers, limits=limits, address=address)
-        with shown_progress(planned.suite.name, quiet=quiet or json_output) as events:
+        with progress as events:
             report = execute(planned, out=out, store=place, executor=where, events=events)
         print_report(report, as_json=json_output, quiet=quiet)
         raise typer.Exit(0 if report.ok else 1)

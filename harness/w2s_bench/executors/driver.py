@@ -131,6 +131,7 @@ class _Drive:
             result = replace(reply.result, path=self.store.folder(work.stage, work.key))  # as this machine has it
             if reply.here:
                 self.timings.learn(work.stage, result.seconds)
+            self.store.use(work.stage, work.key)
             self.schedule.made(work, result, here=reply.here)
         self.events(Ahead(self.schedule.seconds_left(self.places.count)))
 

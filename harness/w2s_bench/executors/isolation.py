@@ -39,6 +39,7 @@ def isolated(key: str) -> Iterator[None]:
     random.seed(seed)
     np.random.seed(seed)
     _TorchSetup.seed = seed
+    _TorchSetup.state = None
     if (torch := sys.modules.get("torch")) is not None:
         _set_up_torch(torch, seed)
     try:
@@ -75,6 +76,11 @@ def watch_for_torch() -> None:
     sys.meta_path.insert(0, _TorchSetup())
 
 
+def torch_state_when_loaded() -> Any:
+    """The state of torch's generator in the moment the current stage loaded it; None where it was loaded otherwise."""
+    return _TorchSetup.state
+
+
 def _set_up_torch(torch: Any, seed: int) -> None:
     torch.set_num_threads(1)
     # What `use_deterministic_algorithms(True)` sets, without the seconds that its import of the compiler takes.
@@ -91,6 +97,7 @@ class _TorchSetup(importlib.abc.MetaPathFinder):
     """
 
     seed = 0
+    state: Any = None
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -105,6 +112,83 @@ class _TorchSetup(importlib.abc.MetaPathFinder):
             def load_and_set_up(module: ModuleType) -> None:
                 load(module)
                 _set_up_torch(module, _TorchSetup.seed)
+                _TorchSetup.state = module.get_rng_state()
 
             spec.loader.exec_module = load_and_set_up  # type: ignore[method-assign]
+        return spec
+
+
+@contextmanager
+def generators_kept(seed: int | None = None) -> Iterator[None]:
+    """The global generators are afterwards what they were before; meanwhile seeded, where a seed is given."""
+    import numpy as np
+
+    torch: Any = sys.modules.get("torch")
+    loaded = hasattr(torch, "get_rng_state")  # not while it is being imported
+    python, numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state() if loaded else None
+    if seed is not None:
+        random.seed(seed)
+        np.random.seed(seed)
+        if loaded:
+            torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        if of_torch is not None:
+            torch.set_rng_state(of_torch)
+
+
+@contextmanager
+def quiet_imports() -> Iterator[set[str]]:
+    """Modules loaded meanwhile leave the global generators as they were; yields names of the variables that they set.
+
+    Some libraries draw or set variables when they are first imported, in whichever stage of a worker that is.
+    """
+    finder = _QuietFinder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield finder.variables
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _QuietFinder(importlib.abc.MetaPathFinder):
+    """Finds modules as Python would, and gives back what the loading of one, with all that it imports, draws."""
+
+    def __init__(self) -> None:
+        self.variables: set[str] = set()
+        self._busy = False
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if self._busy:  # part of a load that is watched already
+            return None
+        self._busy = True
+        try:
+            others = [finder for finder in sys.meta_path if finder is not self]
+            found = (finder.find_spec(fullname, path, target) for finder in others if hasattr(finder, "find_spec"))
+            spec = next((one for one in found if one is not None), None)
+        finally:
+            self._busy = False
+        loader: Any = spec.loader if spec is not None else None
+        if loader is None or isinstance(loader, type) or not hasattr(loader, "exec_module"):  # built into Python
+            return spec
+        load = loader.exec_module
+
+        def load_quietly(module: ModuleType) -> None:
+            vars(loader).pop("exec_module", None)  # a loader may serve many modules
+            environment = dict(os.environ)
+            self._busy = True
+            try:
+                with generators_kept():
+                    load(module)
+            finally:
+                self._busy = False
+                after = dict(os.environ)
+                self.variables |= {n for n in environment.keys() | after.keys() if environment.get(n) != after.get(n)}
+
+        loader.exec_module = load_quietly
         return spec

@@ -11,8 +11,8 @@ from pathlib import Path
 from w2s_bench.executors.jobs import Job, Refused, Reply, reply_to_json
 from w2s_bench.executors.resources import Limits
 from w2s_bench.executors.seat import Seat
-from w2s_bench.manifest import installed_version
 from w2s_bench.store import open_store
+from w2s_bench.store.manifest import installed_version
 from w2s_bench.types import JSON
 
 

@@ -24,9 +24,9 @@ from w2s_bench.errors import StoreError, W2SBenchError
 from w2s_bench.executors import label_of
 from w2s_bench.executors.isolation import isolated, memory_bounded, watch_for_torch
 from w2s_bench.executors.jobs import Broke, Input, Job, Lacked, Made, Refused, Reply, reply_to_json
-from w2s_bench.manifest import installed_version
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.store import Store, key_of, open_store
+from w2s_bench.store.manifest import installed_version
 
 if TYPE_CHECKING:
     from w2s_bench.registry import Registry
@@ -60,7 +60,7 @@ class Worker:
         place = (one.stage, one.key)
         if (folder := self._checked.get(place)) is not None and folder.exists():
             return folder
-        found = self.store.find(Stage(one.stage, 0, "", {}), one.key)
+        found = self.store.find(one.stage, one.key)
         if found is None or found.content != one.content:
             return None
         self._checked[place] = found.path

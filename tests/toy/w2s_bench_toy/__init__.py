@@ -10,6 +10,7 @@ import numpy as np
 
 from w2s_bench import Need, hookimpl
 from w2s_bench.domains import TaskDomain
+from w2s_bench_toy.faults import FAULTS
 
 TASKS = Path(__file__).with_name("tasks")
 
@@ -105,6 +106,7 @@ BROKEN = {
     "wants_gold": WantsGold,
     "exits": Exits,
     "reads_verifier_in_fit": ReadsVerifierInFit,
+    **FAULTS,
 }
 
 

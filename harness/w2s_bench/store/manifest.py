@@ -75,36 +75,52 @@ def key_of(stage: Stage, input_contents: Mapping[str, str]) -> str:
     return digest_of(identity(stage, input_contents))
 
 
-def check(folder: Path) -> Result | Damage | None:
-    """Read every byte of a result and compare it with the manifest; None if there is no such folder."""
+def parse(text: bytes, key: str) -> dict[str, JSON] | None:
+    """The facts that a manifest states; None where it is not what was written for `key`, byte for byte."""
+    try:
+        manifest = json.loads(text)
+        facts = {name: value for name, value in manifest.items() if name != "manifest"}
+        intact = text == _render(facts) and digest_of(facts["identity"]) == key
+    except (ValueError, AttributeError, KeyError, RecursionError):
+        return None
+    return facts if intact else None
+
+
+def check(folder: Path, key: str | None = None) -> Result | Damage | None:
+    """Read every byte of a result and compare it with the manifest; None if there is no such folder.
+
+    `key` is the result's, where its folder is named otherwise.
+    """
     try:
         text = (folder / MANIFEST).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return Damage(folder, f"{MANIFEST} is missing") if folder.is_symlink() or folder.exists() else None
-    try:
-        manifest = json.loads(text)
-        facts = {name: value for name, value in manifest.items() if name != "manifest"}
-        intact = text == _render(facts) and digest_of(facts["identity"]) == folder.name
-    except (ValueError, AttributeError, KeyError, RecursionError):
-        intact = False
-    if not intact:
+    key = key or folder.name
+    facts = parse(text, key)
+    if facts is None:
         return Damage(folder, f"{MANIFEST} is not what was written ({len(text)} bytes)")
-    expected: dict[str, dict[str, JSON]] = facts["files"]
     try:
-        present = _files(folder)
+        wrong = _difference(folder, facts["files"])
     except _NotPlainError as error:
-        return Damage(folder, str(error))
-    present.discard(MANIFEST)
+        wrong = str(error)
+    except FileNotFoundError as error:
+        wrong = f"{error.filename} vanished while it was read"
+    return result_of(folder, key, facts) if wrong is None else Damage(folder, wrong)
+
+
+def _difference(folder: Path, expected: Mapping[str, Mapping[str, JSON]]) -> str | None:
+    """What is other than the manifest says, if anything."""
+    present = _files(folder) - {MANIFEST}
     if present != expected.keys():
         name = min(present ^ expected.keys())
-        return Damage(folder, f"{name} is missing" if name in expected else f"{name} was added")
-    for name, facts_of_file in expected.items():
+        return f"{name} is missing" if name in expected else f"{name} was added"
+    for name, facts in expected.items():
         path = folder / name
-        if (size := path.stat().st_size) != facts_of_file["bytes"]:
-            return Damage(folder, f"{name} has {size} bytes, not {facts_of_file['bytes']}")
-        if (digest := file_digest(path)) != facts_of_file["sha256"]:
-            return Damage(folder, f"{name} has SHA-256 {digest[:12]}…, not {facts_of_file['sha256'][:12]}…")
-    return result_of(folder, facts)
+        if (size := path.stat().st_size) != facts["bytes"]:
+            return f"{name} has {size} bytes, not {facts['bytes']}"
+        if (digest := file_digest(path)) != facts["sha256"]:
+            return f"{name} has SHA-256 {digest[:12]}…, not {facts['sha256'][:12]}…"
+    return None
 
 
 def seal(folder: Path, what: Mapping[str, JSON], seconds: float, cpu_seconds: float) -> dict[str, JSON]:
@@ -138,10 +154,10 @@ def _render(facts: Mapping[str, JSON]) -> bytes:
     return (json.dumps(closed, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
 
 
-def result_of(folder: Path, facts: Mapping[str, JSON]) -> Result:
+def result_of(folder: Path, key: str, facts: Mapping[str, JSON]) -> Result:
     return Result(
         path=folder,
-        key=folder.name,
+        key=key,
         content=facts["content"],
         files={name: entry["sha256"] for name, entry in facts["files"].items()},
         seconds=facts["seconds"],

@@ -1,0 +1,131 @@
+"""Which results living processes read, so that nobody removes them meanwhile.
+
+    .uses/<process>.lock   held by the process as long as it lives, however it ends
+    .uses/<process>.keys   what it has looked up or made, one `stage/key` a line
+
+A process writes a line before it looks, and a remover says what it is about to remove before it reads the lines for the
+last time: of the two, one sees the other. A store that cannot be written has no uses, which costs a recomputation at worst.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import threading
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+
+@dataclass
+class _Held:
+    """What one use has open; apart from it, so that it can be closed when the use itself is gone."""
+
+    lock: BaseFileLock
+    path: Path
+    file: int
+    process: int = field(default_factory=os.getpid)
+
+    def close(self) -> None:
+        if os.getpid() != self.process:
+            return  # a fork's copy: the use is its parent's
+        os.close(self.file)
+        with contextlib.suppress(OSError):  # whoever cleans next removes them
+            self.path.unlink(missing_ok=True)
+            self.path.with_suffix(".lock").unlink(missing_ok=True)
+        self.lock.release()
+
+
+class Uses:
+    """The results that this process reads or makes, from now on until `close`, or until nobody has this object."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: set[str] = set()
+        self._changing = threading.Lock()
+        self._held: _Held | None = None
+        self._end: weakref.finalize[[], Uses] | None = None
+
+    def add(self, place: str) -> None:
+        """Say that `place` (`stage/key`) is in use; call it before looking there."""
+        with self._changing:
+            if place in self._known:
+                return
+            try:
+                if self._held is None:
+                    self._held = _hold(self.folder)
+                    self._end = weakref.finalize(self, self._held.close)
+                os.write(self._held.file, f"\n{place}".encode())  # a line cut short spoils no other
+            except OSError:
+                return  # read-only or full: tried again with the next one
+            self._known.add(place)
+
+    def close(self) -> None:
+        with self._changing:
+            if self._end is not None:
+                self._end()
+            self._held = self._end = None
+            self._known.clear()
+
+
+def _hold(folder: Path) -> _Held:
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        path = folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.keys"
+        lock = FileLock(path.with_suffix(".lock"), thread_local=False)  # may be released by another thread
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0)
+            # Whoever buries the dead may have taken the lock between its making and its locking, and removed it.
+            if path.with_suffix(".lock").exists():
+                break
+            lock.release()
+    try:
+        return _Held(lock, path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666))
+    except OSError:
+        lock.release()
+        raise
+
+
+class Living:
+    """What is in use by anybody, kept up with cheaply: files of keys only grow."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.places: set[str] = set()
+        self._read: dict[Path, int] = {}  # bytes of each file that are in `places`
+        bury(folder)
+        self.look_again()
+
+    def look_again(self) -> set[str]:
+        for path in self.folder.glob("*.keys"):
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # its process just ended
+                file.seek(self._read.get(path, 0))
+                text = file.read()
+                whole = text.rpartition(b"\n")[0]  # the last line may grow yet: read it now, and then again
+                self.places.update(text.decode(errors="replace").split())
+                self._read[path] = self._read.get(path, 0) + len(whole)
+        return self.places
+
+
+def bury(folder: Path) -> None:
+    """Remove what dead processes left: nobody holds their locks."""
+    from filelock import FileLock, Timeout
+
+    for path in folder.glob("*.lock"):
+        lock = FileLock(path)
+        with contextlib.suppress(Timeout, FileNotFoundError):
+            lock.acquire(timeout=0)
+            path.with_suffix(".keys").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            lock.release()
+    for path in folder.glob("*.keys"):
+        if not path.with_suffix(".lock").exists():
+            path.unlink(missing_ok=True)
