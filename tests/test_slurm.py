@@ -346,6 +346,20 @@ def test_variables_travel_but_no_secrets(fake: FakeSlurm, tmp_path: Path, monkey
     assert not any(b"hf_secret" in path.read_bytes() for path in submitted.folder.rglob("*") if path.is_file())
 
 
+def test_no_job_makes_room_in_the_store_of_the_others(
+    fake: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a job made is in use by nobody until the next one begins."""
+    monkeypatch.setenv("W2S_BENCH_STORE_LIMIT", "1 kB")
+    top = stage("big", number=1, bytes=2000)
+    end = stage("write", {"a": stage("write", {}, text="x"), "b": stage("big", number=2, bytes=2000)}, text="end")
+    submitted = handed_in([top, end], tmp_path)
+    for node in submitted.jobs:
+        if node != end.node:
+            run_stage(str(submitted.folder), node)
+    assert len(list((tmp_path / "store" / "big").iterdir())) == 2
+
+
 def test_the_last_job_exits_as_a_run_does(fake: FakeSlurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for request, code, message in (
         ({"said": "well", "code": 1}, 1, ""),

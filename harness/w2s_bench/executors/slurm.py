@@ -115,7 +115,7 @@ def _look_up(stages: Sequence[Stage], store: Store) -> dict[str, Record]:
         except W2SBenchError as error:
             known[stage.node] = Record(Failed(label_of(stage), str(error), stage.node))
             continue
-        if (found := store.find(stage, key)) is not None:
+        if store.holds(stage, key) and (found := store.find(stage, key)) is not None:
             known[stage.node] = Record(Done(found))
     return known
 

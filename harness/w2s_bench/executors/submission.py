@@ -27,6 +27,7 @@ from w2s_bench.executors.resources import Limits
 from w2s_bench.record import read_json, write_atomically
 from w2s_bench.stages import Stage
 from w2s_bench.store import Damage, Result
+from w2s_bench.store.limit import LIMIT_VARIABLE
 from w2s_bench.types import JSON
 
 _LAYOUT = 1
@@ -76,6 +77,9 @@ class Setup:
         """Make a job's process find the modules, and be told the variables, of the one that submitted it."""
         sys.path[:] = self.path
         os.environ.update(self.environment)
+        if "://" not in self.store:
+            # Between two jobs no process lives that could say what the later one needs: no job makes room in their store.
+            os.environ.pop(LIMIT_VARIABLE, None)
 
     @classmethod
     def from_json(cls, value: Mapping[str, JSON]) -> Setup:
