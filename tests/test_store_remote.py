@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 from stage_functions import stage
 from w2s_bench._cli.app import app
 from w2s_bench.errors import StoreError, W2SBenchError
+from w2s_bench.executors import Done
+from w2s_bench.executors.local import LocalExecutor
 from w2s_bench.preview import explain
 from w2s_bench.store import Store, key_of, open_store
 from w2s_bench.store.bucket import Bucket
@@ -322,6 +324,22 @@ def test_a_folder_behind_a_file_system_is_a_store_too(tmp_path: Path, monkeypatc
     assert other.find("nothing", key_of(stage("nothing"), {})) is not None
     assert isinstance(open_store(f"file://{tmp_path}/there"), Store)
     assert open_store(f"file://{tmp_path}/a%20b").location == str(tmp_path / "a b")
+
+
+def test_a_run_on_one_machine_is_found_by_a_run_on_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real workers, which open the store anew by its location."""
+    first = stage("write", text="1", tally=str(tmp_path / "tally"))
+    targets = [stage("write", {"a": first}, text=str(n), tally=str(tmp_path / "tally")) for n in (2, 3, 4)]
+    texts = []
+    for name in ("one", "other"):
+        monkeypatch.setenv("W2S_BENCH_CACHE", str(tmp_path / name))
+        store = open_store(f"local://{tmp_path}/there")
+        outcomes = LocalExecutor(2).run(targets, store, lambda event: None)
+        results = [outcomes[target.node] for target in targets]
+        assert all(isinstance(one, Done) for one in results), results
+        texts.append([(one.result.path / "text").read_text() for one in results])  # type: ignore[union-attr]
+    assert texts == [["12", "13", "14"]] * 2
+    assert sorted((tmp_path / "tally").read_text().split()) == ["1", "2", "3", "4"]
 
 
 def test_refused_access_is_said(machine: Callable[[str], RemoteStore], monkeypatch: pytest.MonkeyPatch) -> None:

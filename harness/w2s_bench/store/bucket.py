@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from w2s_bench.errors import StoreError, W2SBenchError
-from w2s_bench.store.faults import machine_fault, store_error
+from w2s_bench.store.faults import explained, machine_fault, store_error
 from w2s_bench.store.manifest import MANIFEST, Damage, Result, check, parse
 from w2s_bench.types import JSON
 
@@ -64,7 +64,8 @@ class Bucket:
 
     def publish(self, place: str, folder: Path) -> bool:
         """Upload a sealed result; False if there is one by now, whose files this leaves alone."""
-        text = (folder / MANIFEST).read_bytes()
+        with explained(folder):
+            text = (folder / MANIFEST).read_bytes()
         facts = parse(text, place.rpartition("/")[2])
         assert facts is not None, "what is published was just sealed or checked"
         with self._reached(place):
