@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -195,6 +196,31 @@ def test_a_race_for_the_last_moment_has_one_winner(
     monkeypatch.setattr(Bucket, "_create", slower)
     told = other.put(STAGE, {}, writing("of the second"))
     assert (told.path / "text").read_text() == "of the first"
+
+
+@pytest.mark.parametrize("refusal", [TypeError("mode"), NotImplementedError(), OSError(errno.ENOSYS, "no such step")])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_file_system_that_cannot_write_once_is_asked_first(
+    machine: Callable[[str], RemoteStore], monkeypatch: pytest.MonkeyPatch, refusal: Exception, late: bool
+) -> None:
+    one, other = machine("one"), machine("other")
+    pipe_file, create = other.bucket.fs.pipe_file, Bucket._create
+
+    def unable(path: str, data: bytes, mode: str = "overwrite") -> None:
+        if mode == "create":
+            raise refusal
+        pipe_file(path, data)
+
+    def slower(self: Bucket, path: str, data: bytes) -> bool:
+        if late and self is other.bucket:
+            one.put(STAGE, {}, writing("of the first"))
+        return create(self, path, data)
+
+    monkeypatch.setattr(other.bucket.fs, "pipe_file", unable)
+    monkeypatch.setattr(Bucket, "_create", slower)
+    told = other.put(STAGE, {}, writing("of the second"))
+    assert (told.path / "text").read_text() == ("of the first" if late else "of the second")
+    assert one.find(STAGE, KEY).content == told.content  # type: ignore[union-attr]
 
 
 def changed(content: bytes) -> bytes:

@@ -9,6 +9,7 @@ first manifest wins, and the others go on from what it describes.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -129,10 +130,12 @@ class Bucket:
         """Write a file that must not be there yet, in one step where the file system can do that."""
         try:
             self.fs.pipe_file(path, data, mode="create")
-        except FileExistsError:
-            return False
-        except (NotImplementedError, TypeError):
-            self.fs.pipe_file(path, data)
+        except (OSError, NotImplementedError, TypeError) as error:
+            if self.fs.exists(path):  # another machine's, or one's own, whose answer was lost on the way
+                return False
+            if isinstance(error, OSError) and error.errno != errno.ENOSYS:
+                raise
+            self.fs.pipe_file(path, data)  # this file system knows no such step
         return True
 
     @contextmanager
