@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -54,6 +56,23 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 @pytest.mark.parametrize("verb", [[], ["ls"], ["verify"], ["gc"], ["export"]])
 def test_help_teaches(verb: list[str]) -> None:
     assert "Usage" in w2s(*verb, "--help")
+
+
+def test_the_verbs_import_nothing_heavy(store: Store, tmp_path: Path) -> None:
+    fill(store, "train", 1)
+    code = """
+import sys
+from w2s_bench._cli.app import app
+for verb in (["--help"], ["ls"], ["verify"], ["gc"], ["export", sys.argv[1]]):
+    try:
+        app(["store", *verb])
+    except SystemExit as done:
+        assert not done.code, verb
+    heavy = {"torch", "transformers", "datasets", "lm_eval", "matplotlib", "scipy", "fsspec"} & set(sys.modules)
+    assert not heavy, (verb, heavy)
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "copy"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("verb", [["ls"], ["verify"], ["gc"], ["export", "there"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from typer.testing import CliRunner
 from stage_functions import stage
 from w2s_bench._cli.app import app
 from w2s_bench.errors import StoreError, W2SBenchError
+from w2s_bench.executors import Done
+from w2s_bench.executors.local import LocalExecutor
 from w2s_bench.preview import explain
 from w2s_bench.store import Store, key_of, open_store
 from w2s_bench.store.bucket import Bucket
@@ -195,6 +198,31 @@ def test_a_race_for_the_last_moment_has_one_winner(
     assert (told.path / "text").read_text() == "of the first"
 
 
+@pytest.mark.parametrize("refusal", [TypeError("mode"), NotImplementedError(), OSError(errno.ENOSYS, "no such step")])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_file_system_that_cannot_write_once_is_asked_first(
+    machine: Callable[[str], RemoteStore], monkeypatch: pytest.MonkeyPatch, refusal: Exception, late: bool
+) -> None:
+    one, other = machine("one"), machine("other")
+    pipe_file, create = other.bucket.fs.pipe_file, Bucket._create
+
+    def unable(path: str, data: bytes, mode: str = "overwrite") -> None:
+        if mode == "create":
+            raise refusal
+        pipe_file(path, data)
+
+    def slower(self: Bucket, path: str, data: bytes) -> bool:
+        if late and self is other.bucket:
+            one.put(STAGE, {}, writing("of the first"))
+        return create(self, path, data)
+
+    monkeypatch.setattr(other.bucket.fs, "pipe_file", unable)
+    monkeypatch.setattr(Bucket, "_create", slower)
+    told = other.put(STAGE, {}, writing("of the second"))
+    assert (told.path / "text").read_text() == ("of the first" if late else "of the second")
+    assert one.find(STAGE, KEY).content == told.content  # type: ignore[union-attr]
+
+
 def changed(content: bytes) -> bytes:
     return content[:-1] + bytes([content[-1] ^ 1]) if content else b"x"
 
@@ -322,6 +350,22 @@ def test_a_folder_behind_a_file_system_is_a_store_too(tmp_path: Path, monkeypatc
     assert other.find("nothing", key_of(stage("nothing"), {})) is not None
     assert isinstance(open_store(f"file://{tmp_path}/there"), Store)
     assert open_store(f"file://{tmp_path}/a%20b").location == str(tmp_path / "a b")
+
+
+def test_a_run_on_one_machine_is_found_by_a_run_on_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real workers, which open the store anew by its location."""
+    first = stage("write", text="1", tally=str(tmp_path / "tally"))
+    targets = [stage("write", {"a": first}, text=str(n), tally=str(tmp_path / "tally")) for n in (2, 3, 4)]
+    texts = []
+    for name in ("one", "other"):
+        monkeypatch.setenv("W2S_BENCH_CACHE", str(tmp_path / name))
+        store = open_store(f"local://{tmp_path}/there")
+        outcomes = LocalExecutor(2).run(targets, store, lambda event: None)
+        results = [outcomes[target.node] for target in targets]
+        assert all(isinstance(one, Done) for one in results), results
+        texts.append([(one.result.path / "text").read_text() for one in results])  # type: ignore[union-attr]
+    assert texts == [["12", "13", "14"]] * 2
+    assert sorted((tmp_path / "tally").read_text().split()) == ["1", "2", "3", "4"]
 
 
 def test_refused_access_is_said(machine: Callable[[str], RemoteStore], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ def print_stages(entries: Sequence[Entry], *, as_json: bool) -> None:
     if as_json:
         _json([{"stage": stage, **_sums(some)} for stage, some in by_stage.items()])
         return
-    table = _table("stage", "results", "size", "computed in", "newest", "last used")
+    table = _table("stage", "results", "size", "computed in", "newest, UTC", "last used, UTC")
     for stage, some in by_stage.items():
         table.add_row(stage, *_cells(some))
     table.add_section()
@@ -39,7 +39,7 @@ def print_results(entries: Sequence[Entry], *, as_json: bool) -> None:
     if as_json:
         _json([{"stage": entry.stage, "key": entry.key, **_sums([entry])} for entry in entries])
         return
-    table = _table("stage", "key", "size", "computed in", "made", "last used")
+    table = _table("stage", "key", "size", "computed in", "made, UTC", "last used, UTC")
     for entry in entries:
         size, seconds, made, used = _cells([entry])[1:]
         table.add_row(entry.stage, entry.key[:16], size, seconds, made, used)

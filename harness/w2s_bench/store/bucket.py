@@ -9,13 +9,14 @@ first manifest wins, and the others go on from what it describes.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from w2s_bench.errors import StoreError, W2SBenchError
-from w2s_bench.store.faults import machine_fault, store_error
+from w2s_bench.store.faults import explained, machine_fault, store_error
 from w2s_bench.store.manifest import MANIFEST, Damage, Result, check, parse
 from w2s_bench.types import JSON
 
@@ -64,7 +65,8 @@ class Bucket:
 
     def publish(self, place: str, folder: Path) -> bool:
         """Upload a sealed result; False if there is one by now, whose files this leaves alone."""
-        text = (folder / MANIFEST).read_bytes()
+        with explained(folder):
+            text = (folder / MANIFEST).read_bytes()
         facts = parse(text, place.rpartition("/")[2])
         assert facts is not None, "what is published was just sealed or checked"
         with self._reached(place):
@@ -128,10 +130,12 @@ class Bucket:
         """Write a file that must not be there yet, in one step where the file system can do that."""
         try:
             self.fs.pipe_file(path, data, mode="create")
-        except FileExistsError:
-            return False
-        except (NotImplementedError, TypeError):
-            self.fs.pipe_file(path, data)
+        except (OSError, NotImplementedError, TypeError) as error:
+            if self.fs.exists(path):  # another machine's, or one's own, whose answer was lost on the way
+                return False
+            if isinstance(error, OSError) and error.errno != errno.ENOSYS:
+                raise
+            self.fs.pipe_file(path, data)  # this file system knows no such step
         return True
 
     @contextmanager

@@ -60,7 +60,10 @@ class Layout:
 
     def is_leaving(self, folder: Path) -> bool:
         """Whether somebody is about to remove a result that is there: whoever holds its lock knows how it ended."""
-        return self.scratch(folder).exists() and os.access(self.partial, os.W_OK)  # else nobody here can wait for it
+        # A string, since this is asked for every result that is read; without write permission nobody can wait for a lock.
+        return os.path.lexists(f"{self.partial}/{folder.parent.name}-{folder.name}") and os.access(
+            self.partial, os.W_OK
+        )
 
     def hide(self, folder: Path) -> Path:
         """Take a result out of sight at once, so that a removal cut short leaves nothing that looks like one."""
@@ -78,7 +81,7 @@ def place_of(folder: Path) -> str:
 def touch(folder: Path) -> None:
     """Record that a result is used now, where that can be written."""
     with contextlib.suppress(OSError):
-        os.utime(folder / MANIFEST)
+        os.utime(f"{folder}/{MANIFEST}")
 
 
 def remove(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -79,7 +80,7 @@ class Store:
         """The stored result, all of it checked; None if there is none, or if it was damaged (see `damages`)."""
         folder = self.folder(stage, key)
         with explained(folder):
-            if not folder.is_symlink() and not folder.exists():
+            if not os.path.lexists(folder):
                 return None
             self._uses.add(place_of(folder))
             found = check(folder)

@@ -130,8 +130,6 @@ class RemoteStore(Store):
         while not self.bucket.publish(place_of(folder), kept):
             # Another machine was first; if its result has other bytes, everybody goes on from those.
             if (theirs := self._fetched(folder)) is not None:
-                with explained(kept):
-                    remove(kept)
                 return theirs
         return super()._move_in(kept, folder, result)
 
@@ -148,6 +146,8 @@ class RemoteStore(Store):
                 found = self._download(folder, scratch)
             if isinstance(found, Result):
                 found = super()._move_in(scratch, folder, found)
+                with explained(self._unpublished):
+                    remove(self._unpublished / scratch.name)  # one's own, if it came too late
                 self._grown(found)
                 return found
         finally:
