@@ -6,7 +6,9 @@ Rows are padded on the right: in a causal model no real token sees the padding, 
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,9 +16,12 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from w2s_bench.models.anatomy import Anatomy, anatomy_of, tree_mask
 from w2s_bench.models.encoding import Pair, length_batches
 
 _MAX_TOKENS = 16_384
+_TREE_TOKENS = 2_048
+_LOGIT_ROWS = 1_024  # that pass through the output layer at once: their logits stay in the processor's cache
 _MAX_LOGITS = 1 << 28  # numbers in one batch of logits: 1 GiB
 
 
@@ -79,47 +84,85 @@ def token_logprobs(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float64
 def option_logprobs(model: Any, items: Sequence[Sequence[Pair]]) -> list[NDArray[np.float64]]:
     """For each item the summed log-probability of each of its options (options,).
 
-    The options of an item share its prompt: it is read once, and every option continues from its key-value cache. Items
-    are batched by equal prompt length and number of options, so that no prompt is padded.
+    The options of an item share its prompt: it is read once, and all of them continue it, side by side in one row. Where
+    the model or the tokenizer does not allow that, every option is read with its prompt.
     """
     out: list[NDArray[np.float64]] = [np.zeros(0)] * len(items)
-    alike: dict[tuple[int, int], list[int]] = {}
-    for i, options in enumerate(items):
-        alike.setdefault((len(options[0].prompt), len(options)), []).append(i)
-    for (length, count), members in sorted(alike.items()):
-        # Tokenizers may part prompt and option otherwise for one option than for another; then nothing is shared.
-        shared = [i for i in members if length > 1 and len({pair.prompt for pair in items[i]}) == 1]
-        size = max(1, _MAX_TOKENS // (length + count * max(len(pair.completion) for i in members for pair in items[i])))
-        for start in range(0, len(shared), size):
-            batch = shared[start : start + size]
-            sums = _continued(model, [items[i] for i in batch])
-            for place, i in enumerate(batch):
-                out[i] = sums[place]
-        for i in sorted(set(members) - set(shared)):
-            out[i] = np.array([part.sum() for part in token_logprobs(model, items[i])])
+    anatomy = anatomy_of(model)
+    # Tokenizers may part prompt and option otherwise for one option than for another; then nothing is shared.
+    shared = [i for i, options in enumerate(items) if len({pair.prompt for pair in options}) == 1]
+    if anatomy is None or not anatomy.trees:
+        shared = []
+    trees = [Tree.of(items[i]) for i in shared]
+    for batch in length_batches([len(tree.tokens) for tree in trees], max_tokens=_TREE_TOKENS):
+        assert anatomy is not None
+        for place, sums in zip(batch, _tree_sums(anatomy, [trees[k] for k in batch], model.device), strict=True):
+            out[shared[place]] = sums
+    alone = sorted(set(range(len(items))) - set(shared))
+    parts = iter(token_logprobs(model, [pair for i in alone for pair in items[i]]))
+    for i in alone:
+        out[i] = np.array([part.sum() for part in itertools.islice(parts, len(items[i]))])
     return out
 
 
-def _continued(model: Any, items: Sequence[Sequence[Pair]]) -> NDArray[np.float64]:
-    """(items, options) summed log-probabilities; all prompts of one length, each its item's own, of two tokens or more."""
-    count, pairs = len(items[0]), [pair for options in items for pair in options]
-    prompts = torch.tensor([options[0].prompt[:-1] for options in items], device=model.device)
-    last_logits = {"logits_to_keep": 1} if keeps_logits(model) else {}
-    cache = model(input_ids=prompts, use_cache=True, **last_logits).past_key_values
-    if not hasattr(cache, "batch_repeat_interleave"):  # a recurrent state: nothing to continue from twice
-        return np.array([part.sum() for part in token_logprobs(model, pairs)]).reshape(-1, count)
-    cache.batch_repeat_interleave(count)
-    longest = max(len(pair.completion) for pair in pairs)
-    ids = np.zeros((len(pairs), longest), dtype=np.int64)
-    targets = np.full((len(pairs), longest), -100, dtype=np.int64)
-    for row, pair in enumerate(pairs):
-        ids[row, : len(pair.completion)] = (pair.prompt[-1], *pair.completion[:-1])
-        targets[row, : len(pair.completion)] = pair.completion
-    logits = model(input_ids=torch.from_numpy(ids).to(model.device), past_key_values=cache, use_cache=True).logits
-    wanted = torch.from_numpy(targets).to(model.device)
-    losses = F.cross_entropy(logits.float().flatten(0, 1), wanted.flatten(), reduction="none", ignore_index=-100)
-    summed: NDArray[np.float64] = losses.view(len(pairs), longest).double().sum(1).cpu().numpy()
-    return -summed.reshape(-1, count)
+@dataclass(frozen=True)
+class Tree:
+    """A prompt and its options in one row. `sources` and `targets`: which place predicts which token; `counts` an option.
+
+    An option's last token is predicted and never read; its first is predicted by the prompt's last.
+    """
+
+    tokens: list[int]
+    branches: list[int]
+    places: list[int]
+    sources: list[int]
+    targets: list[int]
+    counts: list[int]
+
+    @classmethod
+    def of(cls, options: Sequence[Pair]) -> Tree:
+        prompt = options[0].prompt
+        tokens, branches, places = list(prompt), [0] * len(prompt), list(range(len(prompt)))
+        sources: list[int] = []
+        targets: list[int] = []
+        for number, pair in enumerate(options, start=1):
+            start, read = len(tokens), pair.completion[:-1]
+            tokens += read
+            branches += [number] * len(read)
+            places += range(len(prompt), len(prompt) + len(read))
+            sources += [len(prompt) - 1, *range(start, start + len(read))]
+            targets += pair.completion
+        return cls(tokens, branches, places, sources, targets, [len(pair.completion) for pair in options])
+
+
+def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], device: torch.device) -> list[NDArray[np.float64]]:
+    """(options,) a tree: summed log-probabilities."""
+    longest = max(len(tree.tokens) for tree in trees)
+    ids, branches, places = (np.full((len(trees), longest), fill, dtype=np.int64) for fill in (0, -1, 0))
+    for row, tree in enumerate(trees):
+        length = len(tree.tokens)
+        ids[row, :length], branches[row, :length], places[row, :length] = tree.tokens, tree.branches, tree.places
+    states = anatomy.states(
+        torch.from_numpy(ids).to(device),
+        attention_mask=tree_mask(branches).to(device),
+        position_ids=torch.from_numpy(places).to(device),
+    )
+    sources = np.concatenate([row * longest + np.array(tree.sources) for row, tree in enumerate(trees)])
+    needed, which = np.unique(sources, return_inverse=True)  # a prompt's last place predicts for every option
+    picked = states.flatten(0, 1)[torch.from_numpy(needed).to(device)]
+    targets = np.concatenate([tree.targets for tree in trees])
+    logprobs = np.empty(len(targets))
+    order, begun = np.argsort(which, kind="stable"), 0
+    for start in range(0, len(needed), _LOGIT_ROWS):
+        ended = int(np.searchsorted(which[order], start + _LOGIT_ROWS))
+        own = order[begun:ended]
+        table = F.log_softmax(anatomy.head(picked[start : start + _LOGIT_ROWS]).float(), dim=-1)
+        rows, columns = torch.from_numpy(which[own] - start), torch.from_numpy(targets[own])
+        logprobs[own] = table[rows.to(device), columns.to(device)].cpu().numpy()
+        begun = ended
+    counts = [count for tree in trees for count in tree.counts]
+    summed = np.add.reduceat(logprobs, np.concatenate([[0], np.cumsum(counts)[:-1]]))
+    return np.split(summed, np.cumsum([len(tree.counts) for tree in trees])[:-1])
 
 
 @torch.no_grad()
