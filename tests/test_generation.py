@@ -8,8 +8,9 @@ import pytest
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models import generation
+from w2s_bench.models.anatomy import anatomy_of
 from w2s_bench.models.encoding import encode
-from w2s_bench.models.generation import generate
+from w2s_bench.models.generation import Stops, generate
 
 PROMPTS = [
     "one two three",
@@ -25,7 +26,8 @@ PROMPTS = [
 
 def with_common_end(model: Any, tokenizer: Any) -> int:
     """Makes a token that these models often produce the end of sequence, so that rows end at different places."""
-    answers = [generation._decode(model, tokenizer, encode(tokenizer, [p]), 10, set(), [])[0] for p in PROMPTS]
+    stops = Stops([], tokenizer)
+    answers = [generation._decode(model, encode(tokenizer, [p]), 10, set(), stops)[0] for p in PROMPTS]
     tokens = [token for answer in answers for token in answer[2:]]
     end = max(sorted(set(tokens)), key=tokens.count)
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
@@ -63,8 +65,9 @@ def test_tokens_are_those_of_transformers(sources: Any) -> None:
     end = with_common_end(model, tokenizer)
     for prompt in PROMPTS:
         ids = encode(tokenizer, [prompt] * 3)
-        ours = generation._decode(model, tokenizer, ids, 12, {end}, [])
-        assert ours == [transformers_answer(model, tokenizer, prompt, 12)] * 3
+        expected = [transformers_answer(model, tokenizer, prompt, 12)] * 3
+        assert generation._decode(model, ids, 12, {end}, Stops([], tokenizer)) == expected
+        assert generation._decode_padded(anatomy_of(model), model, ids, 12, {end}, Stops([], tokenizer)) == expected
 
 
 def test_every_end_token_of_the_model_ends_an_answer(sources: Any) -> None:
@@ -94,9 +97,9 @@ def test_a_stop_text_ends_and_is_cut_off(sources: Any) -> None:
 def test_a_stop_text_ends_the_work_too(sources: Any) -> None:
     model, tokenizer = sources["words"].load()
     (ids,) = encode(tokenizer, ["one two three"])
-    (whole,) = generation._decode(model, tokenizer, [ids], 12, set(), [])
+    (whole,) = generation._decode(model, [ids], 12, set(), Stops([], tokenizer))
     stop = tokenizer.decode(whole[3])
-    (cut,) = generation._decode(model, tokenizer, [ids], 12, set(), [stop])
+    (cut,) = generation._decode(model, [ids], 12, set(), Stops([stop], tokenizer))
     assert cut == whole[: len(cut)] and len(cut) <= 4
 
 

@@ -1,18 +1,23 @@
-"""Greedy generation with a key-value cache, prompts of one length at a time so that nothing is padded."""
+"""Greedy generation with a key-value cache, prompts of like length at a time so that little is padded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models.anatomy import Anatomy, anatomy_of, tree_mask
+from w2s_bench.models.caching import roomy_cache
 from w2s_bench.models.encoding import encode, max_length_of
 from w2s_bench.models.scoring import keeps_logits
 
-_MAX_ROWS = 512
+_MAX_ROWS = 256
+_COMPACT = 0.75  # share of rows still going at which the others are taken out; before that a copy costs more
 
 
 @dataclass(frozen=True)
@@ -31,25 +36,60 @@ def generate(
     model: Any, tokenizer: Any, prompts: Sequence[str], *, max_new_tokens: int, until: Sequence[str]
 ) -> list[Generated]:
     """The most probable next token until end of sequence, a text of `until`, or `max_new_tokens`."""
-    stops = [stop for stop in until if stop and stop != tokenizer.eos_token]
+    stops = Stops([stop for stop in until if stop and stop != tokenizer.eos_token], tokenizer)
     ends = _end_tokens(model, tokenizer)
-    by_length: dict[int, list[int]] = {}
     encoded = encode(tokenizer, prompts)
     limit = max_length_of(model)
-    for i, ids in enumerate(encoded):
+    for prompt, ids in zip(prompts, encoded, strict=True):
         if len(ids) + max_new_tokens > limit:
             raise ModelError(
-                f"a prompt of {len(ids)} tokens leaves no room for {max_new_tokens} new ones in a context of {limit}: {prompts[i][:80]!r}…"
+                f"a prompt of {len(ids)} tokens leaves no room for {max_new_tokens} new ones in a context of {limit}: {prompt[:80]!r}…"
             )
-        by_length.setdefault(len(ids), []).append(i)
+    anatomy = anatomy_of(model)
+    decode = _decode if anatomy is None or not anatomy.trees else partial(_decode_padded, anatomy)
     out: list[Generated | None] = [None] * len(prompts)
-    for _, rows in sorted(by_length.items()):
-        for start in range(0, len(rows), _MAX_ROWS):
-            batch = rows[start : start + _MAX_ROWS]
-            tokens = _decode(model, tokenizer, [encoded[i] for i in batch], max_new_tokens, ends, stops)
-            for i, new in zip(batch, tokens, strict=True):
-                out[i] = _finish(tokenizer, new, ends, stops)
+    for batch in _batches([len(ids) for ids in encoded], alike=decode is _decode):
+        tokens = decode(model, [encoded[i] for i in batch], max_new_tokens, ends, stops)
+        for i, new in zip(batch, tokens, strict=True):
+            out[i] = _finish(tokenizer, new, ends, stops)
     return [generated for generated in out if generated is not None]
+
+
+def _batches(lengths: Sequence[int], *, alike: bool) -> Iterator[list[int]]:
+    """Indices in batches of like length; of equal length where `alike`."""
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        if batch and (len(batch) == _MAX_ROWS or (alike and lengths[batch[0]] != lengths[i])):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+class Stops:
+    """Texts that end an answer. Most new tokens cannot complete one, which is known without decoding the answer."""
+
+    def __init__(self, texts: Sequence[str], tokenizer: Any) -> None:
+        self.texts, self.tokenizer = tuple(texts), tokenizer
+        self._may_complete: dict[int, bool] = {}
+
+    def in_tail(self, tokens: list[int]) -> bool:
+        """Whether a stop text stands at the end of what was generated so far, or just before."""
+        if not self.texts or not self._may(tokens[-1]):
+            return False
+        # A stop text is a few tokens long; decoding the tail is enough to see it. It may be a special token's text.
+        tail = self.tokenizer.decode(tokens[-16:], skip_special_tokens=False)
+        return any(stop in tail for stop in self.texts)
+
+    def _may(self, token: int) -> bool:
+        known = self._may_complete.get(token)
+        if known is None:
+            text = self.tokenizer.decode([token], skip_special_tokens=False)
+            # Half a character, nothing, or a space between two tokens show only in the whole.
+            unclear = not text.strip() or "\ufffd" in text or any(stop[-1].isspace() for stop in self.texts)
+            known = self._may_complete[token] = unclear or any(stop[-1] in text for stop in self.texts)
+        return known
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
@@ -60,9 +100,9 @@ def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
 
 
 def _decode(
-    model: Any, tokenizer: Any, prompts: list[list[int]], max_new_tokens: int, ends: set[int], stops: list[str]
+    model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set[int], stops: Stops
 ) -> list[list[int]]:
-    """New token ids a row; a finished row leaves the batch."""
+    """New token ids a row, all prompts of one length: for a model that knows no masks; a finished row leaves the batch."""
     new: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
     inputs, cache = torch.tensor(prompts, device=model.device), None
@@ -71,12 +111,7 @@ def _decode(
         output = model(input_ids=inputs, past_key_values=cache, use_cache=True, **last_logits)
         cache = output.past_key_values
         chosen = output.logits[:, -1].argmax(-1)
-        going = []
-        for place, token in enumerate(chosen.tolist()):
-            row = active[place]
-            new[row].append(token)
-            if token not in ends and not (stops and _has_stop(tokenizer, new[row], stops)):
-                going.append(place)
+        going = _append(new, active, chosen.tolist(), ends, stops)
         if not going or step + 1 == max_new_tokens:
             break
         inputs = chosen[:, None]
@@ -87,16 +122,71 @@ def _decode(
     return new
 
 
-def _has_stop(tokenizer: Any, tokens: list[int], stops: list[str]) -> bool:
-    # A stop text is a few tokens long; decoding the tail is enough to see it end here. It may be a special token's text.
-    tail = tokenizer.decode(tokens[-16:], skip_special_tokens=False)
-    return any(stop in tail for stop in stops)
+def _decode_padded(
+    anatomy: Anatomy, model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set[int], stops: Stops
+) -> list[list[int]]:
+    """New token ids a row, prompts of like length, padded on the left; finished rows leave when a quarter has finished."""
+    longest, device = max(len(ids) for ids in prompts), model.device
+    places = longest + max_new_tokens - 1  # the last token chosen is never read
+    ids = np.zeros((len(prompts), longest), dtype=np.int64)
+    branches = np.full((len(prompts), longest), -1, dtype=np.int64)
+    for row, prompt in enumerate(prompts):
+        ids[row, longest - len(prompt) :], branches[row, longest - len(prompt) :] = prompt, 0
+    inputs = torch.from_numpy(ids).to(device)
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+    positions = (torch.arange(longest, device=device) - (longest - lengths)[:, None]).clamp(min=0)
+    mask = tree_mask(branches).to(device)
+    unseen = torch.zeros((len(prompts), 1, 1, places), device=device)  # what every later token sees: all but the padding
+    unseen[..., :longest] = mask[:, :, -1:]
+    cache = roomy_cache(model.config.get_text_config().num_hidden_layers, places)
+    new: list[list[int]] = [[] for _ in prompts]
+    active = list(range(len(prompts)))
+    finished: set[int] = set()
+    padded = bool((branches < 0).any())
+    for step in range(max_new_tokens):
+        own = {"attention_mask": mask} if padded else {}
+        states = anatomy.body(
+            input_ids=inputs, position_ids=positions, past_key_values=cache, use_cache=True, **own
+        ).last_hidden_state
+        chosen = anatomy.head(states[:, -1]).argmax(-1)
+        going = set(_append(new, active, chosen.tolist(), ends, stops, finished))
+        if not going or step + 1 == max_new_tokens:
+            break
+        finished.update(row for place, row in enumerate(active) if place not in going)
+        inputs, positions = chosen[:, None], positions[:, -1:] + 1
+        if len(going) <= _COMPACT * len(active):
+            keep = torch.tensor(sorted(going), device=device)
+            cache.batch_select_indices(keep)
+            inputs, positions, unseen = inputs[keep], positions[keep], unseen[keep]
+            active, finished = [active[place] for place in sorted(going)], set()
+        mask = unseen[..., : longest + step + 1]
+    return new
 
 
-def _finish(tokenizer: Any, tokens: list[int], ends: set[int], stops: list[str]) -> Generated:
-    ended = tokens[-1] in ends or _has_stop(tokenizer, tokens, stops)
+def _append(
+    new: list[list[int]],
+    active: list[int],
+    chosen: list[int],
+    ends: set[int],
+    stops: Stops,
+    finished: Set[int] = frozenset(),
+) -> list[int]:
+    """Add each row's token; the places in the batch of those rows that go on."""
+    going = []
+    for place, token in enumerate(chosen):
+        row = active[place]
+        if row in finished:
+            continue
+        new[row].append(token)
+        if token not in ends and not stops.in_tail(new[row]):
+            going.append(place)
+    return going
+
+
+def _finish(tokenizer: Any, tokens: list[int], ends: set[int], stops: Stops) -> Generated:
+    ended = tokens[-1] in ends or stops.in_tail(tokens)
     text = tokenizer.decode(tokens[:-1] if tokens[-1] == tokenizer.eos_token_id else tokens, skip_special_tokens=True)
-    for stop in stops:
+    for stop in stops.texts:
         before, found, _ = text.partition(stop)
         text, ended = before, ended or bool(found)
     return Generated(text, ended or not text.strip())
