@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +16,13 @@ from w2s_bench import trust
 from w2s_bench.errors import EvidenceError, TrustFunctionError, W2SBenchError
 from w2s_bench.evaluation import GRADES
 from w2s_bench.evidence import item_ids
+from w2s_bench.executors.isolation import generators_kept
 from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.prediction import PREDICTIONS
 from w2s_bench.record import write_json, write_records
 from w2s_bench.registry import Registry
 from w2s_bench.scores import SCORES, Scores
+from w2s_bench.stages import Stage
 from w2s_bench.trust import guarded, validated
 from w2s_bench.types import Answer, Item, Prediction
 
@@ -251,6 +254,44 @@ def test_randomness_comes_from_the_seed_alone_and_differs_between_fit_and_score(
     unfitted.supervision = "none"
     scored_by(unfitted, tmp_path / "none", visible(folders, *UNSUPERVISED))
     assert unfitted.drawn == [drawn[0][1]]
+
+
+def reseeds(evidence: Any, correct: Any) -> None:
+    np.random.seed(0)
+
+
+def sets_labels(evidence: Any, correct: Any) -> None:
+    evidence.labels = ("1",) * len(evidence)
+
+
+def forces_correct(evidence: Any, correct: Any) -> None:
+    correct.base.flags.writeable = True
+    correct.base[:] = True
+
+
+@pytest.mark.parametrize(
+    ("mischief", "error", "said"),
+    [
+        (reseeds, TrustFunctionError, "'acme/liar' did not leave .*: in fit it changed numpy's global generator"),
+        (sets_labels, EvidenceError, "'acme/liar' set 'labels' of the evidence, which is read-only"),
+        (lambda evidence, correct: correct.fill(True), TrustFunctionError, "raised ValueError in fit: .*read-only"),
+        (forces_correct, TrustFunctionError, "'acme/liar' changed correct in fit, the first row . from False to True"),
+        (lambda evidence, correct: os.fork(), TrustFunctionError, "'acme/liar' tried to fork its process"),
+    ],
+)
+def test_what_a_function_may_not_change_fails_its_stage(
+    folders: dict[str, Path], tmp_path: Path, mischief: Callable[[Any, Any], None], error: type[Exception], said: str
+) -> None:
+    function = Recording()
+    function.fit = lambda evidence, correct, *, rng: mischief(evidence, correct)  # type: ignore[method-assign]
+    with generators_kept(20_240_601), pytest.raises(error, match=said):
+        scored_by(function, tmp_path / "out", visible(folders, *SUPERVISED))
+    assert function.scored == []
+
+
+def test_scoring_has_a_time_limit_of_its_own() -> None:
+    labelled = trust.Labelled(Stage("subset", 1, "f:f", {}), Stage("predict", 1, "f:f", {}), {})
+    assert trust.score({}, labelled, None, salt="", seed=0, libraries=()).seconds == 3600
 
 
 # --- inputs of the stage, and broken functions of a real plugin -----------------------------------------------------
