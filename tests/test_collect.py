@@ -18,8 +18,8 @@ from w2s_bench.executors import Failed
 from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.pipeline import Plan, plan
 from w2s_bench.protocol import SeedGraph
-from w2s_bench.record import digest_of, read_json, read_records, read_rows, unpack_bits
-from w2s_bench.selection import SCORES
+from w2s_bench.record import digest_of, read_records, read_rows, unpack_bits
+from w2s_bench.scores import Scores
 from w2s_bench.stages import Stage, walk
 from w2s_bench.store import Store
 from w2s_bench.types import Answer, Item, Prediction
@@ -150,7 +150,7 @@ def test_auroc_is_the_share_of_pairs_that_the_scores_order_right(ran: Any, cells
         right = right_labels(ran, seed)
         _, own = stages_of(ran.plan, "prompt_hash", seed)
         assert own.scores is not None
-        scores = read_json(folder(ran, own.scores) / SCORES)
+        scores = dict(Scores.read(folder(ran, own.scores)).items())
         pairs = [
             (scores[a] > scores[b]) + 0.5 * (scores[a] == scores[b])
             for a in right for b in right if right[a] and not right[b]

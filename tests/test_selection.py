@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from support import run_stage
 from w2s_bench import selection
 from w2s_bench.evaluation import GRADES
 from w2s_bench.prediction import PREDICTIONS
+from w2s_bench.randomness import hash_rank
 from w2s_bench.record import read_json, write_json, write_records
-from w2s_bench.selection import SCORES, count_to_keep, random_ids, top_ids
+from w2s_bench.scores import Scores
+from w2s_bench.selection import count_to_keep, random_ids
 from w2s_bench.stages import Stage
 from w2s_bench.training import KEPT
 from w2s_bench.types import Prediction
@@ -25,6 +28,10 @@ IDS = [f"item-{i:03d}" for i in range(60)]
 LEVELS = st.lists(st.integers(-3, 3), min_size=60, max_size=60).map(
     lambda s: dict(zip(IDS, map(float, s), strict=True))
 )
+
+
+def top_ids(scores: Mapping[str, float], count: int, seed: int) -> list[str]:
+    return selection.top_ids(Scores.of(list(scores), np.array(list(scores.values()))), count, seed)
 
 
 @given(st.integers(1, 99), st.integers(1, 5000))
@@ -57,6 +64,13 @@ def test_a_rising_transform_of_the_scores_changes_nothing(scores: dict[str, floa
     kept = top_ids(scores, count, seed)
     for transform in (lambda s: 3 * s - 7, np.exp, lambda s: s**3, lambda s: 1 / (1 + np.exp(-s))):
         assert top_ids({i: float(transform(s)) for i, s in scores.items()}, count, seed) == kept
+
+
+@given(LEVELS, st.integers(0, 60), st.integers(0, 9))
+@settings(deadline=None, max_examples=40)
+def test_partition_and_sort_keep_the_same(scores: dict[str, float], count: int, seed: int) -> None:
+    by_sorting = sorted(scores, key=lambda i: (-scores[i], hash_rank("tie", seed, i)))[:count]
+    assert top_ids(scores, count, seed) == sorted(by_sorting)
 
 
 def test_negative_zero_ties_with_zero() -> None:
@@ -93,7 +107,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
     for name in ("labels", "scores", "grades"):
         (tmp_path / name).mkdir()
     write_records(tmp_path / "labels" / PREDICTIONS, [Prediction(i, "a", " a", False) for i in IDS[::-1]])
-    write_json(tmp_path / "scores" / SCORES, {i: float(n * 37 % 60) for n, i in enumerate(IDS)})
+    Scores.of(IDS, np.arange(60.0) * 37 % 60).write(tmp_path / "scores")
     write_json(tmp_path / "grades" / GRADES, {i: n % 4 == 0 for n, i in enumerate(IDS)})
     return {name: tmp_path / name for name in ("labels", "scores", "grades")}
 
@@ -103,8 +117,8 @@ def kept_by(function: Any, out: Path, coverage: float, seed: int = 0, **inputs: 
     return kept
 
 
-def test_scores_and_labels_are_joined_by_id(folders: dict[str, Path], tmp_path: Path) -> None:
-    kept = kept_by(selection.run_top, tmp_path / "out", 0.25, labels=folders["labels"], scores=folders["scores"])
+def test_a_score_belongs_to_its_id(folders: dict[str, Path], tmp_path: Path) -> None:
+    kept = kept_by(selection.run_top, tmp_path / "out", 0.25, scores=folders["scores"])
     best = sorted(i for n, i in enumerate(IDS) if n * 37 % 60 >= 45)
     assert kept == {"ids": best, "wanted": 15, "shortfall": 0}
 
@@ -114,7 +128,7 @@ def test_random_rows_depend_on_ids_and_seed_alone(folders: dict[str, Path], tmp_
     assert kept == {"ids": random_ids(IDS, 17, 3), "wanted": 17, "shortfall": 0}
     labels = Stage("predict", 1, "f:f", {})
     assert set(selection.random(labels, coverage=0.3, seed=0).inputs) == {"labels"}
-    assert set(selection.top(labels, labels, coverage=0.3, seed=0).inputs) == {"labels", "scores"}
+    assert set(selection.top(labels, coverage=0.3, seed=0).inputs) == {"scores"}
 
 
 def test_the_oracle_keeps_correct_rows_alone_and_records_what_is_missing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +16,13 @@ from w2s_bench import trust
 from w2s_bench.errors import EvidenceError, TrustFunctionError, W2SBenchError
 from w2s_bench.evaluation import GRADES
 from w2s_bench.evidence import item_ids
+from w2s_bench.executors.isolation import generators_kept
 from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.prediction import PREDICTIONS
-from w2s_bench.record import read_json, write_json, write_records
+from w2s_bench.record import write_json, write_records
 from w2s_bench.registry import Registry
-from w2s_bench.selection import SCORES
+from w2s_bench.scores import SCORES, Scores
+from w2s_bench.stages import Stage
 from w2s_bench.trust import guarded, validated
 from w2s_bench.types import Answer, Item, Prediction
 
@@ -98,7 +101,7 @@ class Recording:
 
     supervision: Any = "trust_set"
     needs: tuple[Any, ...] = ()
-    scope = "row"
+    scope: Any = "row"
 
     def __init__(self) -> None:
         self.fitted: list[tuple[Any, Any]] = []
@@ -145,8 +148,7 @@ def scored_by(
     registry: Any = SimpleNamespace(
         trust_function=lambda name: function, resolve=lambda kind, name: name, source_digest=lambda one: next(digests)
     )
-    scores: dict[str, float] = read_json(run_stage(trust.run_score, out, params, registry=registry, **inputs) / SCORES)
-    return scores
+    return dict(Scores.read(run_stage(trust.run_score, out, params, registry=registry, **inputs)).items())
 
 
 def visible(inputs: dict[str, Path], *names: str) -> dict[str, Path]:
@@ -173,6 +175,39 @@ def test_a_function_without_supervision_is_never_fitted(folders: dict[str, Path]
     function.supervision = "none"
     scored_by(function, tmp_path / "out", visible(folders, *UNSUPERVISED))
     assert function.fitted == [] and len(function.scored) == 1
+
+
+@pytest.mark.parametrize("rows", [1, 7, 19, 20, 21])
+def test_rows_that_are_scored_alone_may_come_in_any_number_of_calls(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(trust, "ROWS_AT_ONCE", rows)
+    function = Recording()
+    scores = scored_by(function, tmp_path / "out", visible(folders, *SUPERVISED))
+    assert scores == {f"pool-{i:02d}": float(i) for i in range(20)}
+    assert [len(evidence) for evidence in function.scored] == [rows] * (20 // rows) + [20 % rows] * bool(20 % rows)
+    assert [len(evidence) for evidence, _ in function.fitted] == [30], "the trust set is seen whole"
+    assert len(set(function.drawn)) == 1 + len(function.scored), "one generator goes on from call to call"
+    again = Recording()
+    scored_by(again, tmp_path / "again", visible(folders, *SUPERVISED))
+    assert again.drawn == function.drawn
+
+
+def test_a_function_of_scope_pool_sees_the_pool_whole(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "ROWS_AT_ONCE", 7)
+    function = Recording()
+    function.scope = "pool"
+    scored_by(function, tmp_path / "out", visible(folders, *SUPERVISED))
+    assert [len(evidence) for evidence in function.scored] == [20]
+
+
+def test_current_suites_fit_into_one_call() -> None:
+    """So that their published scores do not depend on where a pool is cut."""
+    from w2s_bench.suite import load_suite
+
+    assert max(domain.sizes.transfer for domain in load_suite("tiny").domains) <= trust.ROWS_AT_ONCE
 
 
 @pytest.mark.parametrize("sources", [["edited"], ["planned", "edited"]], ids=["before", "meanwhile"])
@@ -219,6 +254,44 @@ def test_randomness_comes_from_the_seed_alone_and_differs_between_fit_and_score(
     unfitted.supervision = "none"
     scored_by(unfitted, tmp_path / "none", visible(folders, *UNSUPERVISED))
     assert unfitted.drawn == [drawn[0][1]]
+
+
+def reseeds(evidence: Any, correct: Any) -> None:
+    np.random.seed(0)
+
+
+def sets_labels(evidence: Any, correct: Any) -> None:
+    evidence.labels = ("1",) * len(evidence)
+
+
+def forces_correct(evidence: Any, correct: Any) -> None:
+    correct.base.flags.writeable = True
+    correct.base[:] = True
+
+
+@pytest.mark.parametrize(
+    ("mischief", "error", "said"),
+    [
+        (reseeds, TrustFunctionError, "'acme/liar' did not leave .*: in fit it changed numpy's global generator"),
+        (sets_labels, EvidenceError, "'acme/liar' set 'labels' of the evidence, which is read-only"),
+        (lambda evidence, correct: correct.fill(True), TrustFunctionError, "raised ValueError in fit: .*read-only"),
+        (forces_correct, TrustFunctionError, "'acme/liar' changed correct in fit, the first row . from False to True"),
+        (lambda evidence, correct: os.fork(), TrustFunctionError, "'acme/liar' tried to fork its process"),
+    ],
+)
+def test_what_a_function_may_not_change_fails_its_stage(
+    folders: dict[str, Path], tmp_path: Path, mischief: Callable[[Any, Any], None], error: type[Exception], said: str
+) -> None:
+    function = Recording()
+    function.fit = lambda evidence, correct, *, rng: mischief(evidence, correct)  # type: ignore[method-assign]
+    with generators_kept(20_240_601), pytest.raises(error, match=said):
+        scored_by(function, tmp_path / "out", visible(folders, *SUPERVISED))
+    assert function.scored == []
+
+
+def test_scoring_has_a_time_limit_of_its_own() -> None:
+    labelled = trust.Labelled(Stage("subset", 1, "f:f", {}), Stage("predict", 1, "f:f", {}), {})
+    assert trust.score({}, labelled, None, salt="", seed=0, libraries=()).seconds == 3600
 
 
 # --- inputs of the stage, and broken functions of a real plugin -----------------------------------------------------

@@ -143,7 +143,6 @@ def trust_arm(
             label=graph.label(f"scores of {shown}"),
         )
         kept = selection.top(
-            graph.weak_labels("transfer"),
             scores,
             coverage=coverage,
             seed=graph.stream("ties"),

@@ -23,7 +23,7 @@ from w2s_bench.items import ITEMS
 from w2s_bench.pipeline import PlannedCell
 from w2s_bench.protocol import SeedGraph
 from w2s_bench.record import digest_of, pack_bits, read_json, read_records, read_rows
-from w2s_bench.selection import SCORES
+from w2s_bench.scores import Scores
 from w2s_bench.stages import Stage, walk
 from w2s_bench.statistics import auroc
 from w2s_bench.store import Store
@@ -140,7 +140,7 @@ def _seed_result(cell: PlannedCell, graph: SeedGraph, own: ArmStages, results: R
             kept = set(rows)
             diagnostics["kept_by_stratum"] = _share_by_stratum(pool, {item.id: item.id in kept for item in pool})
     if own.scores is not None:
-        scores = read_json(results.folder(own.scores) / SCORES)
+        scores = dict(Scores.read(results.folder(own.scores)).items())
         right = results.grades(graph.label_grades("transfer"))
         diagnostics["auroc"] = auroc(
             np.array([scores[i] for i in right]), np.array(list(right.values()), dtype=np.bool_)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,9 +45,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: JSON) -> None:
-    path.write_text(
-        json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    with path.open("w", encoding="utf-8") as file:  # piece by piece: the text of a long list is never whole in memory
+        json.dump(value, file, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
 
 
 def read_json(path: Path) -> JSON:
@@ -60,9 +60,15 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, JSON]]) -> None:
         file.writelines(canonical_json(row) + "\n" for row in rows)
 
 
-def read_rows(path: Path) -> list[dict[str, JSON]]:
+def iter_rows(path: Path) -> Iterator[dict[str, JSON]]:
+    """What `write_rows` wrote, a line at a time: as much memory for a million rows as for one."""
     with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+        for line in file:
+            yield json.loads(line)
+
+
+def read_rows(path: Path) -> list[dict[str, JSON]]:
+    return list(iter_rows(path))
 
 
 def write_records(path: Path, records: Iterable[Any]) -> None:
@@ -70,10 +76,15 @@ def write_records(path: Path, records: Iterable[Any]) -> None:
     write_rows(path, (asdict(record) for record in records))
 
 
-def read_records(path: Path, kind: type[T]) -> list[T]:
+def iter_records(path: Path, kind: type[T]) -> Iterator[T]:
     """What `write_records` wrote, as instances of `kind`; JSON lists become tuples, as the records hold them."""
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # T is a dataclass
-    return [kind(**{n: tuple(v) if isinstance(v := row[n], list) else v for n in names}) for row in read_rows(path)]
+    for row in iter_rows(path):
+        yield kind(**{n: tuple(v) if isinstance(v := row[n], list) else v for n in names})
+
+
+def read_records(path: Path, kind: type[T]) -> list[T]:
+    return list(iter_records(path, kind))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:

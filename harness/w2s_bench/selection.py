@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import numpy as np
 
 from w2s_bench.evaluation import read_grades
 from w2s_bench.prediction import PREDICTIONS
 from w2s_bench.randomness import hash_rank
-from w2s_bench.record import read_json, read_records, write_json
+from w2s_bench.record import iter_rows, write_json
+from w2s_bench.scores import Scores
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.training import KEPT
-from w2s_bench.types import Prediction
-
-SCORES = "scores.json"
 
 
-def top(labels: Stage, scores: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
+def top(scores: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
     """Stage: the k = ⌊coverage · n⌋ rows of highest trust score; equal scores are ranked by a seeded hash of the id."""
     params = {"coverage": coverage, "seed": seed}
-    return Stage("top", 1, "w2s_bench.selection:run_top", params, {"labels": labels, "scores": scores}, label=label)
+    return Stage("top", 2, "w2s_bench.selection:run_top", params, {"scores": scores}, label=label)
 
 
 def random(labels: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
@@ -50,9 +48,16 @@ def count_to_keep(coverage: float, count: int) -> int:
     return int(coverage * count + 1e-9)
 
 
-def top_ids(scores: Mapping[str, float], count: int, seed: int) -> list[str]:
+def top_ids(scores: Scores, count: int, seed: int) -> list[str]:
     """The `count` ids of highest score, sorted by id."""
-    return sorted(sorted(scores, key=lambda i: (-scores[i], hash_rank("tie", seed, i)))[:count])
+    if count == 0:
+        return []
+    lowest = np.partition(scores.values, -count)[-count]  # of those that are kept
+    above, tied = np.flatnonzero(scores.values > lowest), np.flatnonzero(scores.values == lowest)
+    # 128 bits of the hash, packed: all rows may have one score, and there may be millions.
+    ranks = (hash_rank("tie", seed, scores.id(int(row)))[:32].encode() for row in tied)
+    drawn = tied[np.argsort(np.fromiter(ranks, dtype="S32", count=len(tied)))][: count - len(above)]
+    return sorted(scores.id(row) for row in np.concatenate([above, drawn]).tolist())
 
 
 def random_ids(ids: list[str], count: int, seed: int) -> list[str]:
@@ -61,14 +66,13 @@ def random_ids(ids: list[str], count: int, seed: int) -> list[str]:
 
 
 def run_top(context: StageContext) -> None:
-    scores = read_json(context.inputs["scores"] / SCORES)
-    ids = [label.id for label in read_records(context.inputs["labels"] / PREDICTIONS, Prediction)]
-    wanted = count_to_keep(context.params["coverage"], len(ids))
-    _write(context, top_ids({i: scores[i] for i in ids}, wanted, context.params["seed"]), wanted)
+    scores = Scores.read(context.inputs["scores"])
+    wanted = count_to_keep(context.params["coverage"], len(scores))
+    _write(context, top_ids(scores, wanted, context.params["seed"]), wanted)
 
 
 def run_random(context: StageContext) -> None:
-    ids = [label.id for label in read_records(context.inputs["labels"] / PREDICTIONS, Prediction)]
+    ids = [row["id"] for row in iter_rows(context.inputs["labels"] / PREDICTIONS)]
     wanted = count_to_keep(context.params["coverage"], len(ids))
     _write(context, random_ids(ids, wanted, context.params["seed"]), wanted)
 

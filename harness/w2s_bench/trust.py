@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -13,18 +13,19 @@ from w2s_bench.contract import raised_at
 from w2s_bench.custody import left_as_found, unchanged
 from w2s_bench.errors import EvidenceError, TrustFunctionError
 from w2s_bench.evaluation import read_grades
-from w2s_bench.evidence import EvidenceView, item_ids, read_only
-from w2s_bench.items import ANSWERS, ITEMS
-from w2s_bench.prediction import PREDICTIONS, READING
-from w2s_bench.record import read_arrays, read_records, write_json
-from w2s_bench.selection import SCORES
+from w2s_bench.evidence import item_ids, read_only
+from w2s_bench.scores import Scores
 from w2s_bench.stages import Stage, StageContext
-from w2s_bench.types import Answer, FloatArray, Item, Need, Prediction
+from w2s_bench.types import FloatArray, Need
+from w2s_bench.views import view, views
 
 T = TypeVar("T")
 
 #: What a trust function may take, where a run sets no other limit: one that hangs must not hold everything up.
 MOST_SECONDS = 3600.0
+#: Rows that a function of scope "row" scores in one call, so that any pool fits into memory. Part of the stage's version:
+#: another number may change the last bits of a sum.
+ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def score(
     inputs = pool.inputs("pool") | (trust.inputs("trust") if trust else {})
     return Stage(
         "score",
-        1,
+        2,
         "w2s_bench.trust:run_score",
         {"function": function, "salt": salt, "seed": seed},
         inputs,
@@ -84,17 +85,20 @@ def run_score(context: StageContext) -> None:
     fit_rng, score_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(p["seed"]).spawn(2))
     needs = guarded(name, "needs", lambda: tuple(function.needs))
     if p["function"]["supervision"] != "none":
-        trust = view(context, "trust", needs, fitting=True)
+        trust = view(context.inputs, "trust", needs, salt=p["salt"], fitting=True)
         grades = read_grades(context.inputs["trust:grades"])
         correct = read_only(np.array([grades[i] for i in item_ids(trust)], dtype=np.bool_))
         with left_as_found(name, "fit", inputs), unchanged(name, "fit", label_index=trust.label_index, correct=correct):
             guarded(name, "fit", lambda: function.fit(trust, correct, rng=fit_rng))
-    pool = view(context, "pool", needs, fitting=False)
-    with left_as_found(name, "score", inputs), unchanged(name, "score", label_index=pool.label_index):
-        given = guarded(name, "score", lambda: function.score(pool, rng=score_rng))
-    scores = validated(name, given, len(pool))
+    rows = ROWS_AT_ONCE if guarded(name, "scope", lambda: function.scope) == "row" else None
+    parts = []
+    with left_as_found(name, "score", inputs):
+        for pool in views(context.inputs, "pool", needs, salt=p["salt"], fitting=False, rows=rows):
+            with unchanged(name, "score", label_index=pool.label_index):
+                given = guarded(name, "score", partial(function.score, pool, rng=score_rng))
+            parts.append(Scores.of(item_ids(pool), validated(name, given, len(pool))))
     check_plugin_unchanged(context)  # once more: what it imports inside its functions came from the disk only now
-    write_json(context.out / SCORES, dict(zip(item_ids(pool), scores.tolist(), strict=True)))
+    Scores.joined(parts).write(context.out)
 
 
 def check_plugin_unchanged(context: StageContext) -> None:
@@ -103,22 +107,6 @@ def check_plugin_unchanged(context: StageContext) -> None:
     registered = context.registry.resolve("trust_function", planned["name"])
     if context.registry.source_digest(registered) != planned["plugin"]["source"]:
         raise TrustFunctionError(f"{registered} changed on disk since the run began; run again")
-
-
-def view(context: StageContext, split: str, needs: Sequence[Need], *, fitting: bool) -> EvidenceView:
-    """The evidence on one split, from the stage's inputs."""
-    arrays = {need: read_arrays(path / READING) for need in needs if (path := context.inputs.get(f"{split}:{need}"))}
-    gold_path: Path | None = context.inputs.get(f"{split}:gold")
-    gold = {a.id: a.completion for a in read_records(gold_path / ANSWERS, Answer)} if gold_path else None
-    return EvidenceView(
-        read_records(context.inputs[f"{split}:items"] / ITEMS, Item),
-        read_records(context.inputs[f"{split}:labels"] / PREDICTIONS, Prediction),
-        salt=f"{context.params['salt']} {split}",
-        declared=needs,
-        arrays=arrays,
-        fitting=fitting,
-        gold=gold,
-    )
 
 
 def guarded(name: str, what: str, call: Callable[[], T]) -> T:

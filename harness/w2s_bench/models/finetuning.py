@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from w2s_bench.models.anatomy import anatomy_of
 from w2s_bench.models.encoding import Pair
 from w2s_bench.models.scoring import completion_logits
 
@@ -54,10 +55,11 @@ def finetune(
     torch.manual_seed(seed)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    anatomy = anatomy_of(model)
     model.train()
     losses = []
     for step, rows in enumerate(batches([len(p) for p in pairs], steps=steps, batch_size=batch_size, rng=rng)):
-        logits, targets, _ = completion_logits(model, [pairs[i] for i in rows])
+        logits, targets, _ = completion_logits(model, [pairs[i] for i in rows], anatomy)
         loss = F.cross_entropy(logits.float(), targets)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -99,9 +99,7 @@ def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
     return {int(end) for end in ends if end is not None}
 
 
-def _decode(
-    model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set[int], stops: Stops
-) -> list[list[int]]:
+def _decode(model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set[int], stops: Stops) -> list[list[int]]:
     """New token ids a row, all prompts of one length: for a model that knows no masks; a finished row leaves the batch."""
     new: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
@@ -136,7 +134,9 @@ def _decode_padded(
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
     positions = (torch.arange(longest, device=device) - (longest - lengths)[:, None]).clamp(min=0)
     mask = tree_mask(branches).to(device)
-    unseen = torch.zeros((len(prompts), 1, 1, places), device=device)  # what every later token sees: all but the padding
+    unseen = torch.zeros(
+        (len(prompts), 1, 1, places), device=device
+    )  # what every later token sees: all but the padding
     unseen[..., :longest] = mask[:, :, -1:]
     cache = roomy_cache(model.config.get_text_config().num_hidden_layers, places)
     new: list[list[int]] = [[] for _ in prompts]

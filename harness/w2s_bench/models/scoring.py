@@ -35,28 +35,28 @@ def padded(pairs: Sequence[Pair], *, drop_last: bool) -> torch.Tensor:
     return torch.from_numpy(ids)
 
 
-def completion_logits(model: Any, pairs: Sequence[Pair]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def completion_logits(
+    model: Any, pairs: Sequence[Pair], anatomy: Anatomy | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Logits that predict the completions' tokens: (tokens, vocabulary), the tokens (tokens,), and each one's row (tokens,).
 
-    Only the span of positions that some row's completion needs passes through the output layer.
+    Only the positions that predict pass through the output layer; where the model's `anatomy` is not known to allow that,
+    the span of positions that some row's completion needs.
     """
     ids = padded(pairs, drop_last=True).to(model.device)
     first = min(len(pair.prompt) for pair in pairs) - 1
+    rows = np.repeat(np.arange(len(pairs)), [len(pair.completion) for pair in pairs])
+    columns = np.concatenate([np.arange(len(pair.prompt) - 1, len(pair) - 1) for pair in pairs])
+    targets = np.concatenate([pair.completion for pair in pairs])
+    row_index, column_index, target = (torch.from_numpy(a).to(ids.device) for a in (rows, columns, targets))
+    if anatomy is not None:
+        return anatomy.head(anatomy.states(ids)[row_index, column_index]), target, row_index
     if keeps_logits(model):
         span = torch.arange(first, ids.shape[1], device=ids.device)
         logits = model(input_ids=ids, use_cache=False, logits_to_keep=span).logits
     else:
         logits = model(input_ids=ids, use_cache=False).logits[:, first:]
-    rows: list[int] = []
-    columns: list[int] = []
-    targets: list[int] = []
-    for row, pair in enumerate(pairs):
-        rows += [row] * len(pair.completion)
-        columns += range(len(pair.prompt) - 1 - first, len(pair) - 1 - first)
-        targets += pair.completion
-    row_index = torch.tensor(rows, device=ids.device)
-    picked = logits[row_index, torch.tensor(columns, device=ids.device)]
-    return picked, torch.tensor(targets, device=ids.device), row_index
+    return logits[row_index, column_index - first], target, row_index
 
 
 def keeps_logits(model: Any) -> bool:
@@ -69,10 +69,13 @@ def keeps_logits(model: Any) -> bool:
 def token_logprobs(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float64]]:
     """For each pair one natural log-probability a token of its completion."""
     out: list[NDArray[np.float64]] = [np.zeros(0)] * len(pairs)
+    if not pairs:
+        return out
+    anatomy = anatomy_of(model)
     most = min(_MAX_TOKENS, _MAX_LOGITS // model.config.get_text_config().vocab_size)
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
         chosen = [pairs[i] for i in batch]
-        logits, targets, _ = completion_logits(model, chosen)
+        logits, targets, _ = completion_logits(model, chosen, anatomy)
         logprobs = -F.cross_entropy(logits.float(), targets, reduction="none").cpu().numpy().astype(np.float64)
         cuts = np.cumsum([len(pair.completion) for pair in chosen])[:-1]
         for i, part in zip(batch, np.split(logprobs, cuts), strict=True):
