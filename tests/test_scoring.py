@@ -86,9 +86,9 @@ def test_a_large_vocabulary_makes_small_batches(sources: Any, monkeypatch: pytes
     together, seen = token_logprobs(model, pairs), []
     completion_logits = scoring.completion_logits
 
-    def spy(model: Any, pairs: Any) -> Any:
+    def spy(model: Any, pairs: Any, anatomy: Any) -> Any:
         seen.append(len(pairs) * max(len(pair) for pair in pairs))
-        return completion_logits(model, pairs)
+        return completion_logits(model, pairs, anatomy)
 
     monkeypatch.setattr(scoring, "completion_logits", spy)
     monkeypatch.setattr(scoring, "_MAX_LOGITS", 40 * model.config.vocab_size)

@@ -27,8 +27,7 @@ class RoomyLayer(DynamicLayer):
         after = before + key_states.shape[-2]
         for room, new in zip(self._rooms, (key_states, value_states), strict=True):
             room[:, :, before:after] = new
-        self._show(after)
-        return self.keys, self.values
+        return self._show(after)
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         """Keep these rows."""
@@ -41,9 +40,11 @@ class RoomyLayer(DynamicLayer):
         rows, heads, _, width = states.shape
         return states.new_empty((rows, heads, self.places, width))
 
-    def _show(self, length: int) -> None:
+    def _show(self, length: int) -> tuple[torch.Tensor, torch.Tensor]:
         assert self._rooms is not None
-        self.keys, self.values = (room[:, :, :length] for room in self._rooms)
+        keys, values = (room[:, :, :length] for room in self._rooms)
+        self.keys, self.values = keys, values
+        return keys, values
 
 
 def roomy_cache(layers: int, places: int) -> Any:
