@@ -282,8 +282,11 @@ def forces_correct(evidence: Any, correct: Any) -> None:
 def test_what_a_function_may_not_change_fails_its_stage(
     folders: dict[str, Path], tmp_path: Path, mischief: Callable[[Any, Any], None], error: type[Exception], said: str
 ) -> None:
-    function = Recording()
-    function.fit = lambda evidence, correct, *, rng: mischief(evidence, correct)  # type: ignore[method-assign]
+    class Mischievous(Recording):
+        def fit(self, evidence: Any, correct: Any, *, rng: Any) -> None:
+            mischief(evidence, correct)
+
+    function = Mischievous()
     with generators_kept(20_240_601), pytest.raises(error, match=said):
         scored_by(function, tmp_path / "out", visible(folders, *SUPERVISED))
     assert function.scored == []
