@@ -11,12 +11,16 @@ from typing import Any
 from w2s_bench.contract import check_domain_unchanged
 from w2s_bench.errors import LeakError, PluginError
 from w2s_bench.hookspecs import Domain
-from w2s_bench.record import digest_of, write_json, write_records
+from w2s_bench.record import canonical_json, digest_of, write_json, write_records
+from w2s_bench.registry import Registry
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.types import Answer, Item
 
 ITEMS, ANSWERS, FORMAT = "items.jsonl", "answers.jsonl", "format.json"
 _LM_EVAL = ("lm_eval", "datasets")
+_MOST_TASKS = 4  # kept loaded, each with all its documents
+#: Parameters of a domain → the plugins that built it, and its task; the one used last comes last.
+_TASKS: dict[str, tuple[Registry, Any]] = {}
 _OUTPUT_TYPES = {"choice": "multiple_choice", "generate": "generate_until"}
 
 
@@ -56,6 +60,21 @@ def load_domain(context: StageContext) -> Domain:
     domain = context.registry.domain(params["name"], **params["parameters"])
     check_domain_unchanged(domain, params)
     return domain
+
+
+def loaded_task(context: StageContext) -> Any:
+    """The task of the domain that a stage's parameters name, loaded once in a process: for grading, which leaves it as it is.
+
+    `items` and `answers` each load their own, so that one that comes out otherwise every time is found out.
+    """
+    domain, registry = load_domain(context), context.registry
+    key = canonical_json(context.params["domain"])
+    known = _TASKS.pop(key, None)
+    task = known[1] if known and known[0] is registry else domain.task()
+    _TASKS[key] = (registry, task)
+    while len(_TASKS) > _MOST_TASKS:
+        del _TASKS[next(iter(_TASKS))]
+    return task
 
 
 def item_digest(item: Item) -> str:
