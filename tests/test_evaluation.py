@@ -297,3 +297,27 @@ def test_few_tasks_are_kept_loaded_those_used_last() -> None:
     assert registry.loads == 10
     asked(registry, n=1)
     assert registry.loads == 11, "it was long unused"
+
+
+def test_a_template_is_compiled_once_and_renders_what_lm_eval_renders(
+    domains: dict[str, Any], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jinja2 import Environment
+    from lm_eval import utils
+
+    compiled: list[str] = []
+    compile_one = Environment.compile
+
+    def spy(self: Any, source: Any, *args: Any, **kwargs: Any) -> Any:
+        compiled.append(str(source))
+        return compile_one(self, source, *args, **kwargs)
+
+    monkeypatch.setattr(Environment, "compile", spy)
+    monkeypatch.setattr(utils.env, "from_string", Environment.from_string.__get__(utils.env))
+    made = domains["largest"]
+    expected = [made.task.fewshot_context(made.documents[item.id], 0) for item in made.items]
+    assert len(compiled) >= len(made.items), "lm-eval's own way, which this test compares with"
+    compiled.clear()
+    run_stage(items.build_items, tmp_path, made.params, registry=registry)
+    assert [item.prompt for item in read_records(tmp_path / ITEMS, Item)] == expected
+    assert 1 <= len(compiled) < 10 and len(set(compiled)) < 10
