@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +18,9 @@ from w2s_bench.errors import PluginError
 from w2s_bench.evaluation import domain_params, read_grades
 from w2s_bench.items import ANSWERS, ITEMS
 from w2s_bench.prediction import PREDICTIONS, choose
-from w2s_bench.record import read_records, write_records
+from w2s_bench.record import read_json, read_records, write_json, write_records
 from w2s_bench.registry import Registry
+from w2s_bench.stages import StageContext
 from w2s_bench.types import Answer, Item, Prediction
 
 
@@ -50,17 +53,28 @@ def domains(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 def grades(made: Any, predictions: list[Prediction], folder: Path, registry: Registry) -> dict[str, bool]:
+    """Grades as the protocol makes them: choices through the marks of their split."""
     (folder / "predictions").mkdir()
     write_records(folder / "predictions" / PREDICTIONS, predictions)
+    key = {"gold": made.gold}
+    if predictions[0].index is not None:
+        key = {"marks": marks(made, folder, registry)}
     out = run_stage(
         evaluation.run_grade,
         folder / "grades",
         made.params,
         registry=registry,
         predictions=folder / "predictions",
-        gold=made.gold,
+        **key,
     )
     return read_grades(out)
+
+
+def marks(made: Any, folder: Path, registry: Registry) -> Path:
+    (folder / "subset").mkdir()
+    write_records(folder / "subset" / ITEMS, made.items)
+    inputs = {"gold": made.gold, "subset": folder / "subset"}
+    return run_stage(evaluation.run_marks, folder / "marks", made.params, registry=registry, **inputs)
 
 
 def test_choices_are_graded_as_lm_eval_grades_their_scores(
@@ -163,6 +177,20 @@ def fake(kind: str, metrics: dict[str, Any], listed: dict[str, Any]) -> Any:
     )
 
 
+def one_item(kind: str, folder: Path) -> Any:
+    """A domain with one item, its gold on disk."""
+    choices = (" a", " b") if kind == "choice" else None
+    made = SimpleNamespace(
+        params={"domain": {"name": "made", "parameters": {}, "fingerprint": "0"}},
+        items=[Item("1", "g", "k", "s", "one", choices)],
+        gold=folder / "gold",
+        prediction=Prediction("1", " a", " a", False, *((0, (0.0, -1.0)) if choices else ())),
+    )
+    made.gold.mkdir()
+    write_records(made.gold / ANSWERS, [Answer("1", {}, " a", 0 if choices else None, "")])
+    return made
+
+
 @pytest.mark.parametrize(
     ("kind", "metrics", "listed", "said"),
     [
@@ -177,22 +205,119 @@ def fake(kind: str, metrics: dict[str, Any], listed: dict[str, Any]) -> Any:
 def test_a_metric_that_is_not_right_or_wrong_is_refused(
     kind: str, metrics: dict[str, Any], listed: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
-    made = SimpleNamespace(
-        params={"domain": {"name": "made", "parameters": {}, "fingerprint": "0"}}, gold=tmp_path / "gold"
-    )
-    made.gold.mkdir()
-    write_records(made.gold / ANSWERS, [Answer("1", {}, " a", 0, "")])
-    prediction = Prediction("1", " a", " a", False, 0, (0.0, -1.0))
+    made = one_item(kind, tmp_path)
     with pytest.raises(PluginError, match=said):
-        grades(made, [prediction], tmp_path, fake(kind, metrics, listed))
+        grades(made, [made.prediction], tmp_path, fake(kind, metrics, listed))
 
 
 @pytest.mark.parametrize("value", [1, 1.0, True, np.float64(1.0), np.bool_(True)])
 def test_one_is_right_in_every_type_that_tasks_give(value: Any, tmp_path: Path) -> None:
-    made = SimpleNamespace(
-        params={"domain": {"name": "made", "parameters": {}, "fingerprint": "0"}}, gold=tmp_path / "gold"
-    )
-    made.gold.mkdir()
-    write_records(made.gold / ANSWERS, [Answer("1", {}, " a", 0, "")])
-    prediction = Prediction("1", " a", " a", False, 0, (0.0, -1.0))
-    assert grades(made, [prediction], tmp_path, fake("choice", {"acc": value}, {})) == {"1": True}
+    made = one_item("choice", tmp_path)
+    assert grades(made, [made.prediction], tmp_path, fake("choice", {"acc": value}, {})) == {"1": True}
+
+
+def test_marks_say_of_every_option_what_the_task_says_of_it(
+    domains: dict[str, Any], registry: Registry, tmp_path: Path
+) -> None:
+    made = domains["largest"]
+    right = read_json(marks(made, tmp_path, registry) / evaluation.MARKS)
+    assert list(right) == sorted(item.id for item in made.items)
+    for item in made.items:
+        gold = made.documents[item.id]["gold"]
+        assert right[item.id] == [option == gold for option in range(4)]
+
+
+def test_several_options_may_be_right(tmp_path: Path) -> None:
+    """What lm-eval's process_results says goes, not the index of the gold answer: some tasks count two options right."""
+    made = one_item("choice", tmp_path)
+    made.items = [Item("1", "g", "k", "s", "one", (" a", " b", " c"))]
+    registry = fake("choice", {}, {})
+    registry.domain("made").task().process_results = lambda doc, results: {
+        "acc": float(results.index(max(results)) != 1)
+    }
+    assert read_json(marks(made, tmp_path, registry) / evaluation.MARKS) == {"1": [True, False, True]}
+
+
+def test_choices_are_graded_without_task_or_lm_eval(tmp_path: Path) -> None:
+    """In a process of its own; whatever the model, a grade is a look-up."""
+    for name in ("predictions", "marks", "out"):
+        (tmp_path / name).mkdir()
+    write_records(tmp_path / "predictions" / PREDICTIONS, [Prediction("1", " b", " b", False, 1, (-1.0, 0.0))])
+    write_json(tmp_path / "marks" / evaluation.MARKS, {"1": [True, False]})
+    code = """
+import sys
+from pathlib import Path
+from w2s_bench.evaluation import read_grades, run_grade
+from w2s_bench.stages import StageContext
+folder = Path(sys.argv[1])
+run_grade(StageContext({}, {name: folder / name for name in ("predictions", "marks")}, folder / "out", None))
+print(read_grades(folder / "out"), sorted({"torch", "transformers", "lm_eval", "datasets"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "{'1': False} []"
+
+
+def loading(fingerprint: str = "0") -> Any:
+    """A registry whose domains count how often their task was loaded."""
+    registry = SimpleNamespace(loads=0)
+
+    def task() -> object:
+        registry.loads += 1
+        return object()
+
+    registry.domain = lambda name, **parameters: SimpleNamespace(task=task, fingerprint=lambda: fingerprint)
+    return registry
+
+
+def asked(registry: Any, name: str = "made", fingerprint: str = "0", **parameters: int) -> Any:
+    domain = {"name": name, "parameters": parameters, "fingerprint": fingerprint}
+    return items.loaded_task(StageContext({"domain": domain}, {}, Path(), registry))
+
+
+def test_a_task_is_loaded_once_for_what_it_was_asked_for() -> None:
+    registry = loading()
+    first = asked(registry)
+    assert asked(registry) is first and registry.loads == 1
+    assert asked(registry, n=1) is not first and asked(registry, name="other") is not first
+    assert registry.loads == 3
+    assert asked(registry) is first
+    assert asked(loading()) is not first, "other plugins may mean another domain by that name"
+    with pytest.raises(PluginError, match="changed on disk since the run began"):
+        asked(registry, fingerprint="1")
+    assert asked(loading("1"), fingerprint="1") is not first
+
+
+def test_few_tasks_are_kept_loaded_those_used_last() -> None:
+    registry = loading()
+    first = asked(registry, n=0)
+    for number in range(1, 10):
+        asked(registry, n=number)
+        assert asked(registry, n=0) is first
+    assert len(items._TASKS) <= 4
+    assert registry.loads == 10
+    asked(registry, n=1)
+    assert registry.loads == 11, "it was long unused"
+
+
+def test_a_template_is_compiled_once_and_renders_what_lm_eval_renders(
+    domains: dict[str, Any], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jinja2 import Environment
+    from lm_eval import utils
+
+    compiled: list[str] = []
+    compile_one = Environment.compile
+
+    def spy(self: Any, source: Any, *args: Any, **kwargs: Any) -> Any:
+        compiled.append(str(source))
+        return compile_one(self, source, *args, **kwargs)
+
+    monkeypatch.setattr(Environment, "compile", spy)
+    monkeypatch.setattr(utils.env, "from_string", Environment.from_string.__get__(utils.env))
+    made = domains["largest"]
+    expected = [made.task.fewshot_context(made.documents[item.id], 0) for item in made.items]
+    assert len(compiled) >= len(made.items), "lm-eval's own way, which this test compares with"
+    compiled.clear()
+    run_stage(items.build_items, tmp_path, made.params, registry=registry)
+    assert [item.prompt for item in read_records(tmp_path / ITEMS, Item)] == expected
+    assert 1 <= len(compiled) < 10 and len(set(compiled)) < 10

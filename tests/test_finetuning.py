@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from w2s_bench.models.batching import batches, learning_rate_factor
 from w2s_bench.models.encoding import Pair, encode_pairs
-from w2s_bench.models.finetuning import add_lora, batches, finetune, learning_rate_factor, train_head
+from w2s_bench.models.finetuning import add_lora, finetune
 from w2s_bench.models.scoring import completion_logits, token_logprobs
 
 SETTINGS: dict[str, Any] = {"steps": 6, "batch_size": 4, "learning_rate": 1e-3, "seed": 7}
@@ -175,19 +176,3 @@ def test_lora_trains_the_adapter_alone(sources: Any) -> None:
         assert same(before, after)
         trained = [p for n, p in adapted.named_parameters() if "lora_B" in n]
         assert trained and all(float(p.detach().abs().max()) > 0 for p in trained)
-
-
-def test_a_head_learns_what_can_be_separated() -> None:
-    rng = np.random.default_rng(0)
-    widths = rng.integers(2, 5, 120)
-    offsets = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
-    labels = np.array([rng.integers(width) for width in widths], dtype=np.int64)
-    states = rng.normal(size=(offsets[-1], 6)).astype(np.float32) * 5 + 100
-    states[offsets[:-1] + labels, 2] += 40
-    head, losses = train_head(states, offsets, labels, steps=150, batch_size=16, learning_rate=0.05, seed=0)
-    scores = (states - head["head.mean"]) / head["head.scale"] @ head["head.weight"]
-    chosen = [int(np.argmax(scores[a:b])) for a, b in pairwise(offsets.tolist())]
-    assert np.mean(np.array(chosen) == labels) > 0.97
-    assert len(losses) == 150 and losses[-1] < 0.3 < losses[0]
-    again, _ = train_head(states, offsets, labels, steps=150, batch_size=16, learning_rate=0.05, seed=0)
-    assert same(head, again)

@@ -76,8 +76,15 @@ def test_gold_of_the_evaluated_split_is_read_by_grades_alone(planned: Plan) -> N
     for stage in planned.stages():
         for one in stage.inputs.values():
             if one.name == "gold" and one.params["split"] == evaluated:
-                assert stage.name == "grade"
+                assert stage.name in ("grade", "marks")
             assert not (one.name == "gold" and one.params["split"] == other), "the other held-out split is never read"
+
+
+def test_marks_are_gold_and_read_by_grades_alone(planned: Plan) -> None:
+    readers = {stage.name for stage in planned.stages() for one in stage.inputs.values() if one.name == "marks"}
+    assert readers == {"grade"}
+    marked = [stage for stage in planned.stages() if stage.name == "marks"]
+    assert marked and all(gold_behind(stage) == {stage.inputs["subset"].params["split"]} for stage in marked)
 
 
 def test_all_answers_are_read_by_gold_stages_alone(planned: Plan) -> None:

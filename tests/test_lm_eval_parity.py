@@ -11,7 +11,7 @@ import pytest
 
 from w2s_bench.domains import TaskDomain
 from w2s_bench.errors import PluginError
-from w2s_bench.evaluation import GRADES, domain_params, run_grade
+from w2s_bench.evaluation import GRADES, domain_params, run_grade, run_marks
 from w2s_bench.items import ANSWERS, ITEMS, build_answers, build_items
 from w2s_bench.prediction import PREDICTIONS, run_predict
 from w2s_bench.record import read_json, read_records
@@ -120,7 +120,11 @@ class Protocol:
             "device": "cpu",
         }
         self.stage("labels", run_predict, {"model": model, "max_new_tokens": self.limit}, subset="items")
-        self.stage("grades", run_grade, {"domain": self.domain}, predictions="labels", gold="answers")
+        key = {"gold": "answers"}
+        if self.kind == "choice":
+            self.stage("marks", run_marks, {"domain": self.domain}, gold="answers", subset="items")
+            key = {"marks": "marks"}
+        self.stage("grades", run_grade, {"domain": self.domain}, predictions="labels", **key)
         return self
 
     def stage(self, name: str, function: Any, params: dict[str, Any], **inputs: str) -> None:

@@ -36,7 +36,7 @@ def scores_of(reader: Reader) -> Any:
     return np.stack(reader.choice_scores(ITEMS))
 
 
-@pytest.mark.parametrize("recipe", ["full", "lora", "probe"])
+@pytest.mark.parametrize("recipe", ["full", "lora"])
 @pytest.mark.parametrize("name", ["words", "untied", "gpt2"])
 def test_saved_weights_load_back_to_the_same_scores(sources: Any, name: str, recipe: Recipe, tmp_path: Path) -> None:
     reader = load_reader(sources[name])
@@ -52,9 +52,9 @@ def test_saved_weights_load_back_to_the_same_scores(sources: Any, name: str, rec
     assert np.array_equal(again.hidden_states(ROWS, "all"), reader.hidden_states(ROWS, "all"))
 
 
-def test_an_adapter_and_a_head_are_small_and_tied_weights_are_stored_once(sources: Any, tmp_path: Path) -> None:
+def test_an_adapter_is_small_and_tied_weights_are_stored_once(sources: Any, tmp_path: Path) -> None:
     size = {}
-    made: list[tuple[str, Recipe]] = [("words", "full"), ("untied", "full"), ("words", "lora"), ("words", "probe")]
+    made: list[tuple[str, Recipe]] = [("words", "full"), ("untied", "full"), ("words", "lora")]
     for name, recipe in made:
         reader = load_reader(sources[name])
         folder = tmp_path / f"{name}-{recipe}"
@@ -65,10 +65,9 @@ def test_an_adapter_and_a_head_are_small_and_tied_weights_are_stored_once(source
     model = load_reader(sources["untied"]).model
     assert size["untied", "full"] - size["words", "full"] >= model.lm_head.weight.numel() * 4
     assert size["words", "lora"] < size["words", "full"] / 3
-    assert size["words", "probe"] < 1000
 
 
-@pytest.mark.parametrize("recipe", ["full", "lora", "probe"])
+@pytest.mark.parametrize("recipe", ["full", "lora"])
 def test_the_same_seed_gives_the_same_scores(sources: Any, recipe: Recipe) -> None:
     import torch
 
@@ -80,44 +79,6 @@ def test_the_same_seed_gives_the_same_scores(sources: Any, recipe: Recipe) -> No
         tuned.append(scores_of(reader))
     assert np.array_equal(tuned[0], tuned[1])
     assert not np.array_equal(tuned[0], tuned[2])
-
-
-def test_a_probe_learns_over_frozen_states(sources: Any) -> None:
-    """The option towards which rows point wins on other items; position says nothing; the base is untouched."""
-    rng = np.random.default_rng(0)
-    names = (" Paris", " Lima", " ten")
-
-    def shuffled(number: int) -> tuple[tuple[str, ...], int]:
-        options = tuple(names[i] for i in rng.permutation(3))
-        return options, options.index(" Lima")
-
-    reader = load_reader(sources["words"])
-    before = {name: tensor.clone() for name, tensor in reader.model.state_dict().items()}
-    rows, asked = [], []
-    for number in range(10):
-        options, index = shuffled(number)
-        rows.append(
-            TrainingRow(str(number), f"The capital of {WORDS[number]} is", options[index], False, options, index)
-        )
-        options, _ = shuffled(number)
-        asked.append(item(number, options))
-    reader.train(rows, recipe="probe", **{**SETTINGS, "steps": 60, "learning_rate": 0.05})
-    answers = [choose(i, scores) for i, scores in zip(asked, reader.choice_scores(asked), strict=True)]
-    assert [answer.answer for answer in answers] == [" Lima"] * len(asked)
-    assert len({answer.index for answer in answers}) > 1
-    assert all(bool((tensor == before[name]).all()) for name, tensor in reader.model.state_dict().items())
-
-
-def test_a_probe_refuses_what_it_cannot_do(sources: Any) -> None:
-    reader = load_reader(sources["words"])
-    bare = TrainingRow("a", "one", " two", True, None, None)
-    with pytest.raises(ModelError, match="this domain generates its answers: take 'full' or 'lora'"):
-        reader.train([bare], recipe="probe", **SETTINGS)
-    reader.train(ROWS, recipe="probe", **SETTINGS)
-    with pytest.raises(ModelError, match="cannot generate answers"):
-        reader.generate(ITEMS, max_new_tokens=3, until=[])
-    with pytest.raises(ModelError, match="cannot give token log-probabilities"):
-        reader.label_logprobs(ROWS)
 
 
 @pytest.mark.parametrize("recipe", ["full", "lora"])
@@ -141,7 +102,7 @@ def test_weights_of_another_model_or_recipe_are_refused(sources: Any, tmp_path: 
     LlamaForCausalLM(config).save_pretrained(tmp_path / "wide")
     tokenizers["words"].save_pretrained(tmp_path / "wide")
     saved: dict[Recipe, Path] = {}
-    recipes: tuple[Recipe, ...] = ("full", "lora", "probe")
+    recipes: tuple[Recipe, ...] = ("full", "lora")
     for recipe in recipes:
         reader = load_reader(sources["words"])
         reader.train(ROWS, recipe=recipe, **SETTINGS)
@@ -150,12 +111,7 @@ def test_weights_of_another_model_or_recipe_are_refused(sources: Any, tmp_path: 
         reader.save_weights(saved[recipe], recipe=recipe)
     others = [LocalModel("wide", tmp_path / "wide"), sources["gpt2"]]
     wrong: list[tuple[Any, Recipe, Recipe, int]] = [
-        *(
-            (other, recipe, recipe, 2)
-            for other in others
-            for recipe in saved
-            if (other.name, recipe) != ("gpt2", "probe")
-        ),
+        *((other, recipe, recipe, 2) for other in others for recipe in saved),
         (sources["untied"], "full", "full", 2),
         (sources["words"], "lora", "lora", 3),
         *((sources["words"], a, b, 2) for a in saved for b in saved if a != b),

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.errors import PluginError
-from w2s_bench.items import ANSWERS, load_domain
+from w2s_bench.items import ANSWERS, ITEMS, loaded_task
 from w2s_bench.prediction import PREDICTIONS
 from w2s_bench.record import read_json, read_records, write_json
 from w2s_bench.stages import Stage, StageContext
-from w2s_bench.types import Answer, Prediction
+from w2s_bench.types import Answer, Item, Kind, Prediction
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from w2s_bench.hookspecs import Domain
 
-GRADES = "grades.json"
+GRADES, MARKS = "grades.json", "marks.json"
 
 
 def domain_params(name: str, domain: Domain, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,21 +30,42 @@ def domain_params(name: str, domain: Domain, parameters: Mapping[str, Any]) -> d
     }
 
 
-def grade(domain: Mapping[str, Any], predictions: Stage, gold: Stage, label: str = "") -> Stage:
-    """Stage: id → whether the prediction is right."""
+def marks(domain: Mapping[str, Any], gold: Stage, subset: Stage, label: str = "") -> Stage:
+    """Stage: id → for each option of a choice item, whether it is right. Gold by another name: `grade` stages alone read it."""
+    inputs = {"gold": gold, "subset": subset}
+    return Stage("marks", 1, "w2s_bench.evaluation:run_marks", {"domain": domain}, inputs, ("lm_eval",), label)
+
+
+def grade(
+    domain: Mapping[str, Any], kind: Kind, predictions: Stage, gold: Stage, subset: Stage, label: str = ""
+) -> Stage:
+    """Stage: id → whether the prediction is right. Chosen options are looked up in the split's marks, whoever chose them."""
+    function = "w2s_bench.evaluation:run_grade"
+    if kind == "choice":
+        marked = marks(domain, gold, subset, f"{subset.label} · marks")
+        return Stage("grade", 2, function, {}, {"predictions": predictions, "marks": marked}, label=label)
     inputs = {"predictions": predictions, "gold": gold}
-    return Stage("grade", 1, "w2s_bench.evaluation:run_grade", {"domain": domain}, inputs, ("lm_eval",), label)
+    return Stage("grade", 2, function, {"domain": domain}, inputs, ("lm_eval",), label)
+
+
+def run_marks(context: StageContext) -> None:
+    task = loaded_task(context)
+    gold = {a.id: a for a in read_records(context.inputs["gold"] / ANSWERS, Answer)}
+    items = read_records(context.inputs["subset"] / ITEMS, Item)
+    write_json(
+        context.out / MARKS,
+        {item.id: [_option_is_right(task, gold[item.id], item, i) for i in range(_count(item))] for item in items},
+    )
 
 
 def run_grade(context: StageContext) -> None:
-    domain = load_domain(context)
-    gold = {a.id: a for a in read_records(context.inputs["gold"] / ANSWERS, Answer)}
     predictions = read_records(context.inputs["predictions"] / PREDICTIONS, Prediction)
-    task = domain.task()
-    if domain.kind == "choice":
-        correct = [_choice_is_right(task, p, gold[p.id]) for p in predictions]
+    if "marks" in context.inputs:
+        right = read_json(context.inputs["marks"] / MARKS)
+        correct = [right[p.id][p.index] for p in predictions]
     else:
-        correct = _generated_are_right(task, predictions, [gold[p.id] for p in predictions])
+        gold = {a.id: a for a in read_records(context.inputs["gold"] / ANSWERS, Answer)}
+        correct = _generated_are_right(loaded_task(context), predictions, [gold[p.id] for p in predictions])
     write_json(context.out / GRADES, {p.id: c for p, c in zip(predictions, correct, strict=True)})
 
 
@@ -53,11 +74,14 @@ def read_grades(folder: Path) -> dict[str, bool]:
     return dict(sorted(read_json(folder / GRADES).items()))
 
 
-def _choice_is_right(task: Any, prediction: Prediction, gold: Answer) -> bool:
-    # lm-eval takes the first of equal scores; the label that stands is the one chosen here, so that one is graded.
-    count = len(prediction.choice_scores or ())
-    results = [(0.0 if i == prediction.index else -1.0, False) for i in range(count)]
-    return _right_or_wrong(task.process_results(gold.document, results), "acc", prediction.id)
+def _count(item: Item) -> int:
+    return len(item.choices or ())
+
+
+def _option_is_right(task: Any, gold: Answer, item: Item, option: int) -> bool:
+    # As if the option had been scored highest by far: of equal scores lm-eval takes the first, we the one that was drawn.
+    results = [(0.0 if i == option else -1.0, False) for i in range(_count(item))]
+    return _right_or_wrong(task.process_results(gold.document, results), "acc", item.id)
 
 
 def _generated_are_right(task: Any, predictions: list[Prediction], gold: list[Answer]) -> list[bool]:

@@ -6,17 +6,23 @@ Items and answers are different stages with different folders, so that a stage w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from w2s_bench.contract import check_domain_unchanged
 from w2s_bench.errors import LeakError, PluginError
 from w2s_bench.hookspecs import Domain
-from w2s_bench.record import digest_of, write_json, write_records
+from w2s_bench.record import canonical_json, digest_of, write_json, write_records
+from w2s_bench.registry import Registry
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.types import Answer, Item
 
 ITEMS, ANSWERS, FORMAT = "items.jsonl", "answers.jsonl", "format.json"
 _LM_EVAL = ("lm_eval", "datasets")
+_MOST_TEMPLATES = 256
+_MOST_TASKS = 4  # kept loaded, each with all its documents
+#: Parameters of a domain → the plugins that built it, and its task; the one used last comes last.
+_TASKS: dict[str, tuple[Registry, Any]] = {}
 _OUTPUT_TYPES = {"choice": "multiple_choice", "generate": "generate_until"}
 
 
@@ -33,7 +39,7 @@ def answers(domain: Mapping[str, Any], label: str = "") -> Stage:
 def build_items(context: StageContext) -> None:
     """Prompts and options are exactly the strings that lm-eval scores."""
     domain = load_domain(context)
-    task = domain.task()
+    task = _load(domain)
     check_task(domain, task)
     built = [_item(domain, task, document) for document in _documents(task)]
     check_items(built, domain.name)
@@ -46,7 +52,7 @@ def build_items(context: StageContext) -> None:
 def build_answers(context: StageContext) -> None:
     """Every item's gold: the document, the completion a student trains on, and the option's index."""
     domain = load_domain(context)
-    task = domain.task()
+    task = _load(domain)
     write_records(context.out / ANSWERS, (_answer(domain, task, document) for document in _documents(task)))
 
 
@@ -56,6 +62,21 @@ def load_domain(context: StageContext) -> Domain:
     domain = context.registry.domain(params["name"], **params["parameters"])
     check_domain_unchanged(domain, params)
     return domain
+
+
+def loaded_task(context: StageContext) -> Any:
+    """The task of the domain that a stage's parameters name, loaded once in a process: for grading, which leaves it as it is.
+
+    `items` and `answers` each load their own, so that one that comes out otherwise every time is found out.
+    """
+    domain, registry = load_domain(context), context.registry
+    key = canonical_json(context.params["domain"])
+    known = _TASKS.pop(key, None)
+    task = known[1] if known and known[0] is registry else _load(domain)
+    _TASKS[key] = (registry, task)
+    while len(_TASKS) > _MOST_TASKS:
+        del _TASKS[next(iter(_TASKS))]
+    return task
 
 
 def item_digest(item: Item) -> str:
@@ -102,6 +123,16 @@ def check_items(items: Sequence[Item], domain: str) -> None:
             raise PluginError(
                 f"domain {domain!r}: item {item.id!r} needs two or more distinct options, got {item.choices!r}"
             )
+
+
+def _load(domain: Domain) -> Any:
+    """The domain's task. From here on lm-eval compiles a template once, not once a document, which took most of rendering."""
+    from lm_eval import utils
+
+    task, environment = domain.task(), getattr(utils, "env", None)
+    if environment is not None and not hasattr(environment.from_string, "cache_info"):
+        environment.from_string = lru_cache(_MOST_TEMPLATES)(environment.from_string)
+    return task
 
 
 def _documents(task: Any) -> list[dict[str, Any]]:

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from w2s_bench import heads
 from w2s_bench.errors import ModelError
 from w2s_bench.items import FORMAT, ITEMS
+from w2s_bench.models.loading import engine_of, load_planned
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import read_json, read_records, write_arrays, write_records
 from w2s_bench.stages import Stage, StageContext
-from w2s_bench.types import Item, Need, Prediction, Ragged, TrainingRow
-
-if TYPE_CHECKING:
-    from w2s_bench.models.reader import Reader
+from w2s_bench.types import FloatArray, Item, Need, Prediction, Ragged, TrainingRow
 
 PREDICTIONS, READING = "predictions.jsonl", "reading.safetensors"
-ENGINE = ("torch", "transformers", "tokenizers", "numpy")
 
 
 def predict(
     model: Mapping[str, Any], subset: Stage, *, weights: Stage | None, max_new_tokens: int | None, label: str = ""
 ) -> Stage:
     """Stage: the model's answer to every item of a subset. `model` is `training.model_params`."""
+    if weights and model["recipe"] == "probe":
+        inputs = {"subset": subset, "states": heads.states(model, subset), "weights": weights}
+        return Stage("predict", 2, "w2s_bench.prediction:run_predict", {}, inputs, ("numpy",), label)
     inputs = {"subset": subset} | ({"weights": weights} if weights else {})
     params = {"model": model, "max_new_tokens": max_new_tokens}
-    return Stage("predict", 1, "w2s_bench.prediction:run_predict", params, inputs, engine_of(model), label)
+    return Stage("predict", 2, "w2s_bench.prediction:run_predict", params, inputs, engine_of(model), label)
 
 
 def read(
@@ -35,41 +36,29 @@ def read(
 ) -> Stage:
     """Stage: what a model says of weak labels that a teacher made (one of `types.Reading`)."""
     inputs = {"subset": subset, "labels": labels} | ({"weights": weights} if weights else {})
-    params = {"model": model, "read": need.read, "layer": need.layer}
-    return Stage("read", 1, "w2s_bench.prediction:run_read", params, inputs, engine_of(model), label)
-
-
-def engine_of(model: Mapping[str, Any]) -> tuple[str, ...]:
-    """The libraries that what a model computes depends on."""
-    return (*ENGINE, "peft") if model["recipe"] == "lora" else ENGINE
-
-
-def load(context: StageContext) -> Reader:
-    """The model a stage's parameters name, with the weights among its inputs, if any."""
-    from w2s_bench.models.reader import load_reader
-
-    model = context.params["model"]
-    source = context.registry.model(model["name"])
-    if source.fingerprint() != model["fingerprint"]:
-        raise ModelError(f"model {model['name']!r} changed on disk since the run began; run again")
-    return load_reader(
-        source,
-        context.inputs.get("weights"),
-        recipe=model["recipe"],
-        lora_rank=model["lora_rank"],
-        device=model["device"],
-    )
+    reading = {"read": need.read, "layer": need.layer}
+    if weights and model["recipe"] == "probe":
+        if need.read == "label_logprobs":
+            raise ModelError("a head scores options and gives no token log-probabilities; take 'full' or 'lora'")
+        if need.read == "hidden_states":  # a head leaves them as they are
+            del inputs["weights"]
+        if need.layer not in (None, -1):
+            return read({**model, "recipe": "full"}, need, labels, subset, weights=None, label=label)
+        inputs["states"] = heads.states(model, subset)
+        return Stage("read", 2, "w2s_bench.prediction:run_read", reading, inputs, ("numpy",), label)
+    params = {"model": model, **reading}
+    return Stage("read", 2, "w2s_bench.prediction:run_read", params, inputs, engine_of(model), label)
 
 
 def run_predict(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     form = read_json(context.inputs["subset"] / FORMAT)
-    reader = load(context)
     if form["kind"] == "choice":
-        scores = reader.choice_scores(items)
+        scores = _option_scores(context, items)
         predictions = [choose(item, score) for item, score in zip(items, scores, strict=True)]
     else:
-        generated = reader.generate(items, max_new_tokens=context.params["max_new_tokens"], until=form["until"])
+        limit = context.params["max_new_tokens"]
+        generated = load_planned(context).generate(items, max_new_tokens=limit, until=form["until"])
         predictions = [
             Prediction(item.id, g.text, _as_completion(g.text, form["delimiter"]), g.ended)
             for item, g in zip(items, generated, strict=True)
@@ -77,7 +66,14 @@ def run_predict(context: StageContext) -> None:
     write_records(context.out / PREDICTIONS, predictions)
 
 
-def choose(item: Item, scores: np.ndarray[Any, np.dtype[np.float64]]) -> Prediction:
+def _option_scores(context: StageContext, items: Sequence[Item]) -> list[FloatArray]:
+    """(options,) an item, by the head or the language model among a stage's inputs and parameters."""
+    if "states" in context.inputs:
+        return heads.scores(context.inputs["states"], context.inputs["weights"], [item.id for item in items])
+    return load_planned(context).choice_scores(items)
+
+
+def choose(item: Item, scores: FloatArray) -> Prediction:
     """The option of highest score; options of equal score are ranked by a hash of item and option, never by position."""
     assert item.choices is not None
     if not np.isfinite(scores).all():
@@ -104,15 +100,17 @@ def label_rows(items: list[Item], labels: list[Prediction]) -> list[TrainingRow]
 def run_read(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
-    reader, what = load(context), context.params["read"]
-    arrays: dict[str, np.ndarray[Any, Any]]
+    what, layer = context.params["read"], context.params["layer"]
     if what == "hidden_states":
-        arrays = {"states": reader.hidden_states(rows, context.params["layer"])}
-    elif what == "label_logprobs":
-        ragged = Ragged.from_rows(reader.label_logprobs(rows))
-        arrays = {"values": ragged.values, "offsets": ragged.offsets}
+        if "states" in context.inputs:
+            states = heads.chosen_states(context.inputs["states"], rows)
+        else:
+            states = load_planned(context).hidden_states(rows, layer)
+        write_arrays(context.out / READING, {"states": states})
+        return
+    if what == "label_logprobs":
+        ragged = Ragged.from_rows(load_planned(context).label_logprobs(rows))
     else:
         by_id = {item.id: item for item in items}
-        ragged = Ragged.from_rows(reader.choice_scores([by_id[row.id] for row in rows]))
-        arrays = {"values": ragged.values, "offsets": ragged.offsets}
-    write_arrays(context.out / READING, arrays)
+        ragged = Ragged.from_rows(_option_scores(context, [by_id[row.id] for row in rows]))
+    write_arrays(context.out / READING, {"values": ragged.values, "offsets": ragged.offsets})

@@ -112,9 +112,11 @@ class SeedGraph:
 
     def label_grades(self, split: Split) -> Stage:
         """Whether each weak label is right: for the trust set, for controls and diagnostics; for the pool never a plugin's to see."""
-        return evaluation.grade(
-            self.facts.domain, self.weak_labels(split), self.gold(split), self.label(f"grades of {split} labels")
-        )
+        return self._grade(self.weak_labels(split), split, f"grades of {split} labels")
+
+    def _grade(self, predictions: Stage, split: Split, what: str) -> Stage:
+        gold, subset = self.gold(split), self.subset(split)
+        return evaluation.grade(self.facts.domain, self.facts.kind, predictions, gold, subset, self.label(what))
 
     def student(self, rows: Stage | None, name: str) -> Student:
         """The student trained on `rows` and evaluated; untuned (the base) where `rows` is None."""
@@ -135,11 +137,7 @@ class SeedGraph:
             max_new_tokens=self.facts.max_new_tokens,
             label=self.label(f"answers of {name}"),
         )
-        return Student(
-            weights,
-            predictions,
-            evaluation.grade(self.facts.domain, predictions, self.gold(split), self.label(f"grades of {name}")),
-        )
+        return Student(weights, predictions, self._grade(predictions, split, f"grades of {name}"))
 
     @cached_property
     def trust_gold_rows(self) -> Stage:

@@ -197,6 +197,12 @@ def check_domain(domain: Domain, *, at_most: int = 300) -> None:
         gold = root / "gold"
         gold.mkdir()
         record.write_records(gold / rendered.ANSWERS, answers)
+        key = {"gold": gold}
+        if domain.kind == "choice":
+            some = root / "some items"
+            some.mkdir()
+            record.write_records(some / rendered.ITEMS, items[:at_most])
+            key = {"marks": stage(evaluation.run_marks, "marks", gold=gold, subset=some)}
         for name, shift in (("right", 0), ("wrong", 1)) if domain.kind == "choice" else (("right", 0),):
             given = root / f"{name} predictions"
             given.mkdir()
@@ -208,7 +214,7 @@ def check_domain(domain: Domain, *, at_most: int = 300) -> None:
                     text, scores = item.choices[index], tuple(float(i == index) for i in range(len(item.choices)))
                 predictions.append(Prediction(item.id, text, text, True, index, scores))
             record.write_records(given / prediction.PREDICTIONS, predictions)
-            grades = evaluation.read_grades(stage(evaluation.run_grade, name, predictions=given, gold=gold))
+            grades = evaluation.read_grades(stage(evaluation.run_grade, name, predictions=given, **key))
             odd = [item for item, right in grades.items() if right != (name == "right")]
             _expect(not odd, f"the {name} answer of item {odd[:1]} is not graded {name}; see doc_to_target and metric")
 

@@ -6,8 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from w2s_bench import heads
 from w2s_bench.items import ANSWERS, FORMAT, ITEMS
-from w2s_bench.prediction import PREDICTIONS, engine_of, label_rows, load
+from w2s_bench.models.loading import engine_of, load_planned
+from w2s_bench.prediction import PREDICTIONS, label_rows
 from w2s_bench.record import read_json, read_records, write_json, write_records
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.types import Answer, Item, Prediction, TrainingRow
@@ -46,9 +48,13 @@ def gold_rows(subset: Stage, gold: Stage, kept: Stage | None, label: str = "") -
 
 def train(model: Mapping[str, Any], training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
     """Stage: a model trained on `rows`. `seed` names the role, never the arm: equal rows give one and the same student."""
-    settings = training.model_dump(include={"steps", "batch_size", "learning_rate"})
-    params = {"model": model, **settings, "seed": seed}
-    return Stage("train", 2, "w2s_bench.training:run_train", params, {"rows": rows}, engine_of(model), label)
+    settings = {**training.model_dump(include={"steps", "batch_size", "learning_rate"}), "seed": seed}
+    if model["recipe"] == "probe":
+        states = heads.states(model, rows.inputs["subset"])
+        inputs = {"rows": rows, "states": states}
+        return Stage("train", 3, "w2s_bench.training:run_train", settings, inputs, ("numpy",), label)
+    params = {"model": model, **settings}
+    return Stage("train", 3, "w2s_bench.training:run_train", params, {"rows": rows}, engine_of(model), label)
 
 
 def make_weak_rows(context: StageContext) -> None:
@@ -75,16 +81,14 @@ def _only_kept(context: StageContext, rows: list[TrainingRow]) -> list[TrainingR
 
 
 def run_train(context: StageContext) -> None:
-    p, recipe = context.params, context.params["model"]["recipe"]
-    reader = load(context)
-    losses = reader.train(
-        read_records(context.inputs["rows"] / ROWS, TrainingRow),
-        recipe=recipe,
-        steps=p["steps"],
-        batch_size=p["batch_size"],
-        learning_rate=p["learning_rate"],
-        lora_rank=p["model"]["lora_rank"],
-        seed=p["seed"],
-    )
-    reader.save_weights(context.out, recipe=recipe)
+    settings = {name: context.params[name] for name in ("steps", "batch_size", "learning_rate", "seed")}
+    rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
+    if "states" in context.inputs:
+        head, losses = heads.train(context.inputs["states"], rows, **settings)
+        head.save(context.out)
+    else:
+        model = context.params["model"]
+        reader = load_planned(context)
+        losses = reader.train(rows, recipe=model["recipe"], lora_rank=model["lora_rank"], **settings)
+        reader.save_weights(context.out, recipe=model["recipe"])
     write_json(context.out / LOSSES, [round(loss, 6) for loss in losses])

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from w2s_bench.errors import ModelError
 from w2s_bench.record import file_digest
+from w2s_bench.stages import StageContext
 
+if TYPE_CHECKING:
+    from w2s_bench.models.reader import Reader
+
+#: The file that holds what training changed, in a folder of its own.
+WEIGHTS = "weights.safetensors"
+#: The libraries that what a language model computes depends on.
+ENGINE = ("torch", "transformers", "tokenizers", "numpy")
 _WEIGHTS = (".safetensors",)
 _READ = (*_WEIGHTS, ".json", ".txt", ".model", ".jinja")
 
@@ -76,6 +85,24 @@ class HubModel:
                 f"model {self.name!r} cannot be fetched: {error}; check repo and revision, or give a local folder"
             ) from error
         return _load(folder, self.name)
+
+
+def engine_of(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """The libraries that what a model computes depends on. `model` is `training.model_params`."""
+    return (*ENGINE, "peft") if model["recipe"] == "lora" else ENGINE
+
+
+def load_planned(context: StageContext) -> Reader:
+    """The model a stage's parameters name, as it was when the run was planned, with the weights among its inputs, if any."""
+    from w2s_bench.models.reader import load_reader
+
+    model = context.params["model"]
+    source = context.registry.model(model["name"])
+    if source.fingerprint() != model["fingerprint"]:
+        raise ModelError(f"model {model['name']!r} changed on disk since the run began; run again")
+    weights = context.inputs.get("weights")
+    tuning = {"recipe": model["recipe"], "lora_rank": model["lora_rank"]} if weights else {}
+    return load_reader(source, weights, device=model["device"], **tuning)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -16,44 +16,37 @@ from w2s_bench.hookspecs import LanguageModel
 from w2s_bench.models import finetuning, scoring
 from w2s_bench.models.encoding import Pair, encode_pairs, max_length_of
 from w2s_bench.models.generation import Generated, generate
-from w2s_bench.record import read_arrays, write_arrays
+from w2s_bench.models.loading import WEIGHTS
 from w2s_bench.types import Item, TrainingRow
 
-WEIGHTS = "weights.safetensors"
-_HEAD = ("head.mean", "head.scale", "head.weight")
-Recipe = Literal["full", "lora", "probe"]
+#: How a language model is tuned; `probe` leaves it as it is, see `w2s_bench.heads`.
+Recipe = Literal["full", "lora"]
 
 
 @dataclass
 class Reader:
-    """A causal language model with its tokenizer; `head` is there where it was tuned by `probe`."""
+    """A causal language model with its tokenizer."""
 
     model: Any
     tokenizer: Any
-    head: dict[str, NDArray[np.float32]] | None = None
 
     def choice_scores(self, items: Sequence[Item]) -> list[NDArray[np.float64]]:
-        """(options,) an item: the summed log-probability of each option's tokens, or the probe's logit."""
-        texts = [(item.prompt, choice) for item in items for choice in _choices(item)]
-        cuts = np.cumsum([len(_choices(item)) for item in items])[:-1]
-        pairs = self._pairs(texts)
-        if self.head is None:
-            bounds = [0, *cuts.tolist(), len(pairs)]
-            return scoring.option_logprobs(self.model, [pairs[a:b] for a, b in itertools.pairwise(bounds)])
-        states = scoring.hidden_states(self.model, pairs, -1)
-        head = self.head
-        flat = ((states - head["head.mean"]) / head["head.scale"] @ head["head.weight"]).astype(np.float64)
-        return np.split(flat, cuts)
+        """(options,) an item: the summed log-probability of each option's tokens."""
+        pairs = self._option_pairs(items)
+        bounds = np.cumsum([0, *(len(_choices(item)) for item in items)]).tolist()
+        return scoring.option_logprobs(self.model, [pairs[a:b] for a, b in itertools.pairwise(bounds)])
+
+    def option_states(self, items: Sequence[Item]) -> NDArray[np.float32]:
+        """(options of all items, d): the state of the last token of each prompt + option."""
+        return scoring.hidden_states(self.model, self._option_pairs(items), -1)
 
     def generate(self, items: Sequence[Item], *, max_new_tokens: int, until: Sequence[str]) -> list[Generated]:
         """One greedy answer an item."""
-        self._refuse_head("generate answers")
         prompts = [item.prompt for item in items]
         return generate(self.model, self.tokenizer, prompts, max_new_tokens=max_new_tokens, until=until)
 
     def label_logprobs(self, rows: Sequence[TrainingRow]) -> list[NDArray[np.float64]]:
         """One natural log-probability a token of each row's completion (and of its end, where it ended)."""
-        self._refuse_head("give token log-probabilities")
         return scoring.token_logprobs(self.model, self._row_pairs(rows))
 
     def hidden_states(self, rows: Sequence[TrainingRow], layer: int | Literal["all"]) -> NDArray[np.float32]:
@@ -84,8 +77,6 @@ class Reader:
         """Train on `rows` in place; returns the loss of every step."""
         if not rows:
             raise ModelError("no rows to train on; raise the coverage or the size of the split")
-        if recipe == "probe":
-            return self._train_head(rows, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
         pairs = self._row_pairs(rows)
         if recipe == "lora":
             self.model = finetuning.add_lora(self.model, rank=lora_rank, seed=seed)
@@ -93,24 +84,8 @@ class Reader:
             self.model, pairs, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed
         )
 
-    def _train_head(self, rows: Sequence[TrainingRow], **settings: Any) -> list[float]:
-        if any(row.choices is None or row.index is None for row in rows):
-            raise ModelError(
-                "recipe 'probe' chooses among options; this domain generates its answers: take 'full' or 'lora'"
-            )
-        pairs = self._pairs([(row.prompt, choice) for row in rows for choice in row.choices or ()])
-        states = scoring.hidden_states(self.model, pairs, -1)
-        offsets = np.concatenate([[0], np.cumsum([len(row.choices or ()) for row in rows])]).astype(np.int64)
-        labels = np.array([row.index for row in rows], dtype=np.int64)
-        self.head, losses = finetuning.train_head(states, offsets, labels, **settings)
-        return losses
-
     def save_weights(self, folder: Path, *, recipe: Recipe) -> None:
-        """What training changed, in `weights.safetensors`: every tensor (`full`), the adapter (`lora`), the head (`probe`)."""
-        if recipe == "probe":
-            assert self.head is not None, "a probe is saved after it was trained"
-            write_arrays(folder / WEIGHTS, self.head)
-            return
+        """What training changed, in `weights.safetensors`: every tensor (`full`), or the adapter (`lora`)."""
         from safetensors.torch import save_file
 
         if recipe == "lora":
@@ -130,14 +105,9 @@ class Reader:
             self.tokenizer, texts, max_length=max_length_of(self.model), ended=[row.ended for row in rows]
         )
 
-    def _pairs(self, texts: Sequence[tuple[str, str]]) -> list[Pair]:
+    def _option_pairs(self, items: Sequence[Item]) -> list[Pair]:
+        texts = [(item.prompt, choice) for item in items for choice in _choices(item)]
         return encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model))
-
-    def _refuse_head(self, what: str) -> None:
-        if self.head is not None:
-            raise ModelError(
-                f"a model tuned by 'probe' has a head over options and cannot {what}; take 'full' or 'lora'"
-            )
 
 
 def load_reader(
@@ -158,12 +128,6 @@ def load_reader(
         ) from error
     if weights is None:
         return Reader(model, tokenizer)
-    if recipe == "probe":
-        head = {name: array.astype(np.float32) for name, array in read_arrays(weights / WEIGHTS).items()}
-        width = model.config.get_text_config().hidden_size
-        if {name: array.shape for name, array in head.items()} != dict.fromkeys(_HEAD, (width,)):
-            raise _other_weights(weights, source, f"a head of {', '.join(_HEAD)}, each ({width},), is expected")
-        return Reader(model, tokenizer, head)
     from safetensors.torch import load_file
 
     state = load_file(weights / WEIGHTS)

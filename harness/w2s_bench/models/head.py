@@ -1,0 +1,104 @@
+"""A scalar head on frozen states, softmax over an item's options, trained by AdamW in numpy: no torch, no language model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2s_bench.errors import ModelError
+from w2s_bench.models.batching import batches, learning_rate_factor
+from w2s_bench.models.loading import WEIGHTS
+from w2s_bench.record import read_arrays, write_arrays
+from w2s_bench.types import FloatArray, IntArray
+
+States = NDArray[np.float32]  # (options of all items, d)
+
+_BETAS, _EPSILON, _DECAY = (0.9, 0.98), 1e-8, 0.01
+_NAMES = ("head.mean", "head.scale", "head.weight")
+_ROWS = 65_536  # of states in double precision at once
+
+
+@dataclass(frozen=True)
+class Head:
+    """`weight` reads states standardised by the `mean` and `scale` of those it was trained on; each (d,)."""
+
+    weight: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+
+    def scores(self, states: States) -> FloatArray:
+        """(n,) one logit a state."""
+        if states.shape[1:] != self.weight.shape:
+            raise ModelError(
+                f"a head of width {len(self.weight)} cannot read states of shape {states.shape}: it was trained on those "
+                "of another model; train it again"
+            )
+        parts = [self._standardised(states[start : start + _ROWS]) for start in range(0, len(states), _ROWS)]
+        return np.concatenate([part @ self.weight.astype(np.float64) for part in parts] or [np.zeros(0)])
+
+    def _standardised(self, states: States) -> FloatArray:
+        return (states.astype(np.float64) - self.mean) / self.scale
+
+    def save(self, folder: Path) -> None:
+        write_arrays(folder / WEIGHTS, {"head.weight": self.weight, "head.mean": self.mean, "head.scale": self.scale})
+
+    @classmethod
+    def load(cls, folder: Path) -> Head:
+        arrays: dict[str, Any] = read_arrays(folder / WEIGHTS)
+        if tuple(sorted(arrays)) != _NAMES or len({array.shape for array in arrays.values()}) > 1:
+            found = {name: array.shape for name, array in sorted(arrays.items())}
+            raise ModelError(
+                f"weights in {folder} are no head: {', '.join(_NAMES)}, each (d,), are expected, found {found}; train it again"
+            )
+        return cls(arrays["head.weight"], arrays["head.mean"], arrays["head.scale"])
+
+
+def train_head(
+    states: States,
+    offsets: IntArray,
+    labels: IntArray,
+    *,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+) -> tuple[Head, list[float]]:
+    """The head after exactly `steps` steps of cross-entropy, and the loss of every step.
+
+    Item i has rows `offsets[i]:offsets[i + 1]` of `states`, and is trained towards its option `labels[i]` (items,). The
+    arithmetic is in double precision: AdamW divides by the size of gradients, so that of one near zero every digit counts.
+    """
+    mean = states.mean(0, dtype=np.float64).astype(np.float32)
+    scale = (states.std(0, dtype=np.float64) + 1e-6).astype(np.float32)
+    weight, first, second = (np.zeros(states.shape[1]) for _ in range(3))
+    widths = np.diff(offsets)
+    losses = []
+    rng = np.random.default_rng(seed)
+    for step, items in enumerate(batches(widths.tolist(), steps=steps, batch_size=batch_size, rng=rng)):
+        rows = np.concatenate([np.arange(offsets[item], offsets[item + 1]) for item in items])
+        starts = np.concatenate([[0], np.cumsum(widths[items])])
+        x = (states[rows].astype(np.float64) - mean) / scale
+        probabilities, loss = _softmax(x @ weight, starts, starts[:-1] + labels[items])
+        losses.append(loss)
+        probabilities[starts[:-1] + labels[items]] -= 1
+        gradient = probabilities @ x / len(items)
+        # AdamW as torch has it: decay apart from the gradient, moments corrected for their start at zero.
+        rate = learning_rate * learning_rate_factor(step, steps)
+        first += (1 - _BETAS[0]) * (gradient - first)
+        second += (1 - _BETAS[1]) * (gradient**2 - second)
+        size = np.sqrt(second / (1 - _BETAS[1] ** (step + 1))) + _EPSILON
+        weight = weight * (1 - rate * _DECAY) - rate / (1 - _BETAS[0] ** (step + 1)) * first / size
+    return Head(weight.astype(np.float32), mean, scale), losses
+
+
+def _softmax(scores: FloatArray, starts: IntArray, wanted: IntArray) -> tuple[FloatArray, float]:
+    """Softmax within `starts[i]:starts[i + 1]`, and the mean of −ln over the places `wanted`, one an item."""
+    widths = np.diff(starts)
+    shifted = scores - np.repeat(np.maximum.reduceat(scores, starts[:-1]), widths)
+    weights = np.exp(shifted)
+    sums = np.add.reduceat(weights, starts[:-1])
+    return weights / np.repeat(sums, widths), float(np.mean(np.log(sums) - shifted[wanted]))
