@@ -314,3 +314,16 @@ def test_torch_is_watched_in_the_very_stage_that_loads_it() -> None:
     bad, good = "torch.manual_seed(3)", "torch.ones(2)"
     assert run(bad, good, bad) == [f"{bad} -> True True", f"{good} -> fine", f"{bad} -> True True"]
     assert run(good, bad) == [f"{good} -> fine", f"{bad} -> True True"]
+
+
+def test_a_result_marked_as_used_by_the_store_is_no_change(tmp_path: Path) -> None:
+    """Another process may find the same result while a trust function reads it."""
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "grades.json").write_text("{}")
+    with left_as_found("acme/trust", "score", [tmp_path]):
+        os.utime(tmp_path / "manifest.json", (1, 1))
+    with (
+        pytest.raises(TrustFunctionError, match=r"its inputs: '.*manifest.json'"),
+        left_as_found("acme/trust", "score", [tmp_path]),
+    ):
+        (tmp_path / "manifest.json").write_text("{} ")

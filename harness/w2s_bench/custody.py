@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from w2s_bench.errors import TrustFunctionError
 from w2s_bench.executors.isolation import quiet_imports, torch_state_when_loaded
+from w2s_bench.store.manifest import MANIFEST
 
 #: Bytes a trust function may print; a stage's log keeps no more.
 MOST_PRINTED = 1 << 20
@@ -246,7 +247,10 @@ def _files(folders: Iterable[Path]) -> Settle:
             for path in folder.rglob("*"):
                 with suppress(FileNotFoundError):
                     facts = path.stat()
-                    found[path] = (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+                    # The store itself marks a result as used, in any process and at any time, by its manifest's time.
+                    written = 0 if path.name == MANIFEST else facts.st_mtime_ns
+                    if path.is_file():
+                        found[path] = (facts.st_ino, facts.st_size, written)
         return found
 
     kept = tuple(folders)
