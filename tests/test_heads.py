@@ -140,7 +140,7 @@ class Split:
         self.rows = [self.row(item) for item in sorted(self.items, key=lambda item: item.id)]
         (folder / "rows").mkdir()
         write_records(folder / "rows" / ROWS, self.rows)
-        model = {"name": "words", "fingerprint": source.fingerprint(), "device": "cpu"}
+        model = {"name": "words", "fingerprint": source.fingerprint(), "precision": "float32", "device": "cpu"}
         self.stage("states", heads.run_states, {"model": model}, "subset")
 
     @staticmethod
@@ -294,7 +294,14 @@ def test_what_hangs_on_states_takes_no_model_and_no_gpu(planned: Any) -> None:
 
 def test_how_a_model_is_tuned_does_not_part_its_states() -> None:
     subset = Stage("subset", 1, "", {"split": "test"})
-    model = {"name": "m", "fingerprint": "f", "recipe": "probe", "lora_rank": 8, "device": "cpu"}
+    model = {
+        "name": "m",
+        "fingerprint": "f",
+        "recipe": "probe",
+        "lora_rank": 8,
+        "precision": "float32",
+        "device": "cpu",
+    }
     nodes = {heads.states({**model, "lora_rank": rank}, subset).node for rank in (4, 8)}
     assert len(nodes) == 1
     assert heads.states({**model, "device": "cuda"}, subset).node not in nodes
@@ -303,7 +310,14 @@ def test_how_a_model_is_tuned_does_not_part_its_states() -> None:
 
 def test_inner_layers_of_a_probe_are_read_from_the_untuned_model() -> None:
     subset, labels, weights = (Stage(name, 1, "", {"split": "test"}) for name in ("subset", "predict", "train"))
-    model = {"name": "m", "fingerprint": "f", "recipe": "probe", "lora_rank": 8, "device": "cpu"}
+    model = {
+        "name": "m",
+        "fingerprint": "f",
+        "recipe": "probe",
+        "lora_rank": 8,
+        "precision": "float32",
+        "device": "cpu",
+    }
     inner = read(model, Need("teacher", "hidden_states", "all"), labels, subset, weights=weights)
     assert inner.params["model"]["recipe"] == "full" and set(inner.inputs) == {"subset", "labels"}
     last = read(model, Need("teacher", "hidden_states", -1), labels, subset, weights=weights)

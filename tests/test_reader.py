@@ -174,3 +174,25 @@ def test_equal_scores_are_not_decided_by_position() -> None:
     chosen = [choose(i, np.zeros(2)) for i in tied]
     assert [one.answer for one in chosen[::2]] == [other.answer for other in chosen[1::2]]
     assert {one.index for one in chosen[::2]} == {0, 1}
+
+
+def test_bfloat16_learns_as_float32_does_and_keeps_weights_in_float32(sources: Any) -> None:
+    losses, scores = {}, {}
+    for precision in ("float32", "bfloat16"):
+        reader = load_reader(sources["words"], precision=precision)
+        settings: dict[str, Any] = {"steps": 30, "batch_size": 4, "learning_rate": 3e-3, "lora_rank": 4, "seed": 0}
+        losses[precision] = reader.train(ROWS, recipe="full", **settings)
+        scores[precision] = np.concatenate(reader.label_logprobs(ROWS))
+        assert {str(one.dtype) for one in reader.model.parameters()} == {"torch.float32"}
+    assert losses["bfloat16"][-1] < losses["bfloat16"][0] / 2
+    assert losses["bfloat16"] != losses["float32"], "it is another precision"
+    np.testing.assert_allclose(losses["bfloat16"][-1], losses["float32"][-1], atol=0.05)
+    np.testing.assert_allclose(scores["bfloat16"], scores["float32"], atol=0.1)
+
+
+def test_bfloat16_answers_and_reads_too(sources: Any) -> None:
+    items = [Item(str(i), str(i), str(i), "all", "The capital of", (" Peru", " Chile is")) for i in range(3)]
+    full, half = (load_reader(sources["words"], precision=p) for p in ("float32", "bfloat16"))
+    np.testing.assert_allclose(np.stack(half.choice_scores(items)), np.stack(full.choice_scores(items)), rtol=0.05)
+    np.testing.assert_allclose(half.option_states(items), full.option_states(items), atol=0.1)
+    assert len(half.generate(items, max_new_tokens=3, until=[])) == 3

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from w2s_bench.errors import SuiteError, UnknownNameError
-from w2s_bench.suite import Suite, built_in_suites, load_suite
+from w2s_bench.suite import Suite, Training, built_in_suites, load_suite
 
 TRAINING = {"model": "w2s-bench/small", "steps": 30, "learning_rate": 0.001}
 SUITE: dict[str, Any] = {
@@ -270,3 +271,16 @@ def test_a_coverage_that_keeps_one_row_by_a_rounding_error_is_taken() -> None:
     content["domains"][0]["sizes"]["transfer"] = 49
     assert 1 / 49 * 49 < 1
     assert Suite.model_validate(content).domains[0].sizes.total == 71
+
+
+def test_the_usual_precision_leaves_a_suite_what_it_was_and_another_makes_another() -> None:
+    usual = load_suite("tiny")
+    domains = [
+        d.model_copy(update={"student": d.student.model_copy(update={"precision": "bfloat16"})}) for d in usual.domains
+    ]
+    other = usual.model_copy(update={"domains": tuple(domains)})
+    assert "precision" not in usual.to_yaml() and other.to_yaml().count("precision: bfloat16") == len(domains)
+    assert other.digest != usual.digest
+    assert Suite.model_validate(yaml.safe_load(other.to_yaml())).digest == other.digest
+    with pytest.raises(ValidationError, match="float32"):
+        Training(model="m", steps=1, learning_rate=1e-3, precision="float16")

@@ -28,7 +28,7 @@ def states(model: Mapping[str, Any], subset: Stage) -> Stage:
 
     How the model is tuned is no part of it: a teacher and a student on one model share it, and so do all arms.
     """
-    frozen = {name: model[name] for name in ("name", "fingerprint", "device")}
+    frozen = {name: model[name] for name in ("name", "fingerprint", "precision", "device")}
     label = f"{subset.label} · states of {model['name']}"
     return Stage("states", 1, "w2s_bench.heads:run_states", {"model": frozen}, {"subset": subset}, ENGINE, label)
 

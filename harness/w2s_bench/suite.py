@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
-from w2s_bench.types import JSON, SPLITS, Split
+from w2s_bench.types import JSON, SPLITS, Precision, Split
 
 PROTOCOL: Final = "w2s-1"
 
@@ -53,6 +62,13 @@ class Training(_Strict):
     batch_size: Positive = 32
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     lora_rank: Positive = 8
+    precision: Precision = "float32"
+
+    @model_serializer(mode="wrap")
+    def _without_usual_precision(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
+        """Suites that do not name a precision are what they were before there was a choice, digest and all."""
+        written: dict[str, JSON] = write(self)
+        return {name: value for name, value in written.items() if (name, value) != ("precision", "float32")}
 
 
 class DomainSpec(_Strict):

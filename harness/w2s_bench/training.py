@@ -30,6 +30,7 @@ def model_params(training: Training, source: LanguageModel) -> dict[str, Any]:
         "fingerprint": source.fingerprint(),
         "recipe": training.recipe,
         "lora_rank": training.lora_rank,
+        "precision": training.precision,
         "device": os.environ.get(DEVICE_VARIABLE, "cpu"),
     }
 

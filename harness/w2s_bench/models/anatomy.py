@@ -40,14 +40,18 @@ def anatomy_of(model: Any) -> Anatomy | None:
     was_training = plain.training
     plain.eval()
     try:
-        ids = torch.tensor([_PROMPT + _FIRST], device=model.device) % plain.config.get_text_config().vocab_size
-        anatomy = Anatomy(body, head, trees=False)
-        states = anatomy.states(ids)
-        if not _close(head(states), plain(input_ids=ids, use_cache=False).logits):
-            return None
-        return Anatomy(body, head, _understands_trees(anatomy, plain))
+        with torch.autocast(plain.device.type, enabled=False):  # products of fewer digits would look like differences
+            return _found_out(plain, body, head)
     finally:
         plain.train(was_training)
+
+
+def _found_out(plain: Any, body: Any, head: Any) -> Anatomy | None:
+    ids = torch.tensor([_PROMPT + _FIRST], device=plain.device) % plain.config.get_text_config().vocab_size
+    anatomy = Anatomy(body, head, trees=False)
+    if not _close(head(anatomy.states(ids)), plain(input_ids=ids, use_cache=False).logits):
+        return None
+    return Anatomy(body, head, _understands_trees(anatomy, plain))
 
 
 def _understands_trees(anatomy: Anatomy, plain: Any) -> bool:

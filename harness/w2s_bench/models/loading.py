@@ -102,7 +102,7 @@ def load_planned(context: StageContext) -> Reader:
         raise ModelError(f"model {model['name']!r} changed on disk since the run began; run again")
     weights = context.inputs.get("weights")
     tuning = {"recipe": model["recipe"], "lora_rank": model["lora_rank"]} if weights else {}
-    return load_reader(source, weights, device=model["device"], **tuning)
+    return load_reader(source, weights, device=model["device"], precision=model["precision"], **tuning)
 
 
 def _files(folder: Path) -> list[Path]:

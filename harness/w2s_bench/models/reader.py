@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,27 @@ from w2s_bench.models import finetuning, scoring
 from w2s_bench.models.encoding import Pair, encode_pairs, max_length_of
 from w2s_bench.models.generation import Generated, generate
 from w2s_bench.models.loading import WEIGHTS
-from w2s_bench.types import Item, TrainingRow
+from w2s_bench.types import Item, Precision, TrainingRow
 
 #: How a language model is tuned; `probe` leaves it as it is, see `w2s_bench.heads`.
 Recipe = Literal["full", "lora"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _in_its_precision(method: Callable[Concatenate[Reader, P], R]) -> Callable[Concatenate[Reader, P], R]:
+    """A method of `Reader` whose matrix products are computed in the reader's precision."""
+
+    @functools.wraps(method)
+    def call(self: Reader, /, *args: P.args, **settings: P.kwargs) -> R:
+        import torch
+
+        lower = self.precision == "bfloat16"
+        with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=lower):
+            return method(self, *args, **settings)
+
+    return call
 
 
 @dataclass
@@ -29,26 +47,32 @@ class Reader:
 
     model: Any
     tokenizer: Any
+    precision: Precision = "float32"
 
+    @_in_its_precision
     def choice_scores(self, items: Sequence[Item]) -> list[NDArray[np.float64]]:
         """(options,) an item: the summed log-probability of each option's tokens."""
         pairs = self._option_pairs(items)
         bounds = np.cumsum([0, *(len(_choices(item)) for item in items)]).tolist()
         return scoring.option_logprobs(self.model, [pairs[a:b] for a, b in itertools.pairwise(bounds)])
 
+    @_in_its_precision
     def option_states(self, items: Sequence[Item]) -> NDArray[np.float32]:
         """(options of all items, d): the state of the last token of each prompt + option."""
         return scoring.hidden_states(self.model, self._option_pairs(items), -1)
 
+    @_in_its_precision
     def generate(self, items: Sequence[Item], *, max_new_tokens: int, until: Sequence[str]) -> list[Generated]:
         """One greedy answer an item."""
         prompts = [item.prompt for item in items]
         return generate(self.model, self.tokenizer, prompts, max_new_tokens=max_new_tokens, until=until)
 
+    @_in_its_precision
     def label_logprobs(self, rows: Sequence[TrainingRow]) -> list[NDArray[np.float64]]:
         """One natural log-probability a token of each row's completion (and of its end, where it ended)."""
         return scoring.token_logprobs(self.model, self._row_pairs(rows))
 
+    @_in_its_precision
     def hidden_states(self, rows: Sequence[TrainingRow], layer: int | Literal["all"]) -> NDArray[np.float32]:
         """State of the last token of prompt + completion (the end token left out): (n, d), or (n, layers + 1, d).
 
@@ -63,6 +87,7 @@ class Reader:
         pairs = encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model), may_be_empty=True)
         return scoring.hidden_states(self.model, pairs, layer)
 
+    @_in_its_precision
     def train(
         self,
         rows: Sequence[TrainingRow],
@@ -117,6 +142,7 @@ def load_reader(
     recipe: Recipe = "full",
     lora_rank: int = 8,
     device: str = "cpu",
+    precision: Precision = "float32",
 ) -> Reader:
     """The model as its source gives it, or with the weights that `save_weights` left in the folder `weights`."""
     model, tokenizer = source.load()
@@ -127,7 +153,7 @@ def load_reader(
             f"device {device!r} cannot be used: {error}; set W2S_BENCH_DEVICE to one that torch has here"
         ) from error
     if weights is None:
-        return Reader(model, tokenizer)
+        return Reader(model, tokenizer, precision)
     from safetensors.torch import load_file
 
     state = load_file(weights / WEIGHTS)
@@ -147,7 +173,7 @@ def load_reader(
     if missing or unexpected:
         detail = f"missing {sorted(missing) or 'none'}, unexpected {sorted(unexpected) or 'none'}"
         raise _other_weights(weights, source, detail)
-    return Reader(model.eval(), tokenizer)
+    return Reader(model.eval(), tokenizer, precision)
 
 
 def _tied(model: Any) -> set[str]:
