@@ -36,8 +36,10 @@ def run(quick: bool) -> list[dict[str, str | float]]:
         (kind, stages[kind], *by_kind[kind]) for kind in sorted(kinds - rare, key=lambda k: -sum(by_kind[k]))
     ]
     rows.append(("other stages", sum(stages[k] for k in rare), 0.0, sum(sum(by_kind[k]) for k in rare)))
-    for what in ("imports", "garbage"):
-        rows.append((NAMES[what], "", 0.0, sum(value for (_, part), value in seconds.items() if part == what)))
+    rows += [
+        (NAMES[what], "", 0.0, sum(value for (_, part), value in seconds.items() if part == what))
+        for what in ("imports", "garbage")
+    ]
     known = sum(seconds.values())
     rows.append(("driver and worker, between stages", "", 0.0, seconds["", "rest"] + whole - known))
     arithmetic = sum(row[2] for row in rows)

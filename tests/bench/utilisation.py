@@ -53,7 +53,7 @@ def timed(made: Any, pairs: list[Pair], steps: int, dtype: torch.dtype, rounds: 
         fresh = copy.deepcopy(made)
         finetuning.finetune(fresh, pairs, steps=steps, batch_size=16, learning_rate=1e-4, seed=0)
 
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16, cache_enabled=False):
         return {"training": best_of(train, rounds), "scoring": best_of(lambda: token_logprobs(made, pairs), rounds)}
 
 

@@ -34,8 +34,9 @@ def _in_its_precision(method: Callable[Concatenate[Reader, P], R]) -> Callable[C
     def call(self: Reader, /, *args: P.args, **settings: P.kwargs) -> R:
         import torch
 
+        # No cache: it would hold the weights as they were when training began.
         lower = self.precision == "bfloat16"
-        with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=lower):
+        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=lower, cache_enabled=False):
             return method(self, *args, **settings)
 
     return call
