@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from fake_slurm import FakeSlurm
 from support import TOY, toy_registry, toy_suite
 from w2s_bench import submitting
+from w2s_bench._cli.app import app
 from w2s_bench.api import execute, make_plan
 from w2s_bench.errors import SuiteError
 from w2s_bench.executors.local import LocalExecutor
@@ -80,3 +82,19 @@ def test_the_last_job_makes_the_same_plan(tmp_path: Path, monkeypatch: pytest.Mo
         assert [cell.row for cell in again.cells] == [cell.row for cell in planned.cells]
         assert [one.node for one in again.targets()] == [one.node for one in planned.targets()]
     assert Path(request["out"]) == Path.cwd() / "out"
+
+
+def test_the_command_hands_everything_in_and_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeSlurm(tmp_path / "slurm", monkeypatch)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TOY), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
+    toy_registry(monkeypatch)
+    path = tmp_path / "toy.yaml"
+    path.write_text(toy_suite(tmp_path / "models", seeds=1).to_yaml())
+    call = ["run", str(path), "--domain", "largest", "--trust", "confidence", "--executor", "slurm"]
+    call += ["--slurm", "mem=2G", "--out", str(tmp_path / "out"), "--store", str(tmp_path / "store"), "--json"]
+    done = CliRunner().invoke(app, call)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["jobs"] == len(fake.jobs()) - 1 > 10 and told["stored"] >= 1
+    assert Path(told["submission"]) == tmp_path / "out" / "toy" / submitting.SUBMISSIONS / "0001"
+    assert not (tmp_path / "out" / "toy" / "README.md").exists(), "the last job writes it"

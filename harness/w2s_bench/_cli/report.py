@@ -111,8 +111,6 @@ def print_submitted(submitted: Submitted, planned: Plan, *, as_json: bool, quiet
     if as_json:
         jobs = {"jobs": len(submitted.jobs), "stored": submitted.stored, "last_job": submitted.last}
         _json({"submission": str(submitted.folder), **jobs, "problems": planned.problems})
-    elif submitted.last is None:
-        print(f"All {submitted.stored} stages were stored; results are written. Submission: {submitted.folder}")
     elif not quiet:
         print(
             f"Submitted {len(submitted.jobs)} stages, a job each ({submitted.stored} are stored), and job {submitted.last},"

@@ -154,17 +154,20 @@ def run(
         limits = Limits(stage_timeout, None if stage_memory is None else int(stage_memory * 1e9))
         progress = shown_progress(planned.suite.name, quiet=quiet or json_output)
         if executor is ExecutorName.SLURM:
-            from w2s_bench.submitting import submit_suite
+            from w2s_bench.submitting import collected, submit_suite
 
             settings = slurm_settings(slurm or (), slurm_gpu or ())
             with progress as events:
                 handed_in = submit_suite(
                     planned, out=out, store=place, settings=settings, limits=limits, workers=workers, events=events
                 )
-            print_submitted(handed_in, planned, as_json=json_output, quiet=quiet)
-            raise typer.Exit
-        where = chosen(executor, workers=workers, limits=limits, address=address)
-        with progress as events:
-            report = execute(planned, out=out, store=place, executor=where, events=events)
+            if handed_in.last is not None:
+                print_submitted(handed_in, planned, as_json=json_output, quiet=quiet)
+                raise typer.Exit
+            report = collected(handed_in.folder)  # all was stored: the results are written already
+        else:
+            where = chosen(executor, workers=workers, limits=limits, address=address)
+            with progress as events:
+                report = execute(planned, out=out, store=place, executor=where, events=events)
         print_report(report, as_json=json_output, quiet=quiet)
         raise typer.Exit(0 if report.ok else 1)
