@@ -31,8 +31,9 @@ BATCH, RATE = 16, 5e-4
 
 def run(quick: bool) -> list[dict[str, str | float]]:
     rows = []
-    steps, rounds = (4, 1) if quick else (30, 3)
-    for width, layers in ((128, 4), (256, 6)):
+    for width, layers, steps, rounds in ((128, 4, 16, 3), (256, 6, 8, 2)):
+        if quick:
+            steps, rounds = 4, 1
         made = model(width, layers)
         for what, shortest, longest in (("12–24 tokens", 12, 24), ("8–256 tokens", 8, 256)):
             pairs = some_pairs(shortest, longest, count=BATCH * steps)
