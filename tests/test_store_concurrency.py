@@ -19,7 +19,7 @@ from stage_functions import stage
 from w2s_bench.executors import Done
 from w2s_bench.executors.local import LocalExecutor
 from w2s_bench.stages import Stage
-from w2s_bench.store import Store, key_of
+from w2s_bench.store import Store, key_of, local
 from w2s_bench.store.layout import Layout
 from w2s_bench.store.upkeep import collect
 from w2s_bench.store.uses import Living, Uses
@@ -253,3 +253,23 @@ def test_a_run_ends_well_though_the_store_is_cleaned_all_the_time(tmp_path: Path
     done = outcomes[chain.node]
     assert isinstance(done, Done), done
     assert all(isinstance(outcome, Done) for outcome in outcomes.values())
+
+
+def test_a_result_removed_between_its_check_and_the_last_look_is_not_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The remover looked for uses before the reader said so, and is done, announcement and all, when the reader looks."""
+    result = Store(tmp_path).put(numbered(1), {}, producing(1))
+    reader, check, add = Store(tmp_path), local.check, Uses.add
+
+    def checked_and_removed(folder: Path, *key: str) -> Any:
+        found = check(folder, *key)
+        monkeypatch.setattr(local, "check", check)
+        assert len(collect(Store(tmp_path), limit=0).removed) == 1
+        monkeypatch.setattr(Uses, "add", add)
+        return found
+
+    monkeypatch.setattr(local, "check", checked_and_removed)
+    monkeypatch.setattr(Uses, "add", lambda self, place: None)
+    assert reader.find(numbered(1), result.key) is None
+    assert reader.damages == []

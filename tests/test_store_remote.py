@@ -285,10 +285,10 @@ def test_a_preview_fetches_no_files(machine: Callable[[str], RemoteStore], url: 
     one = machine("one")
     result = one.put(STAGE, {}, produce)
     machine("other")
-    (told,) = explain([STAGE], url)
+    (told,) = explain([STAGE], open_store(url))
     assert told.status == "stored"
     user = stage("write", {"a": STAGE}, text="end")
-    assert [told.status for told in explain([STAGE, user], url)] == ["stored", "to run"]
+    assert [told.status for told in explain([STAGE, user], open_store(url))] == ["stored", "to run"]
     assert not list((tmp_path / "other").rglob("weights"))
     assert one.look(STAGE, KEY) == result
 

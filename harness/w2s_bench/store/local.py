@@ -84,7 +84,9 @@ class Store:
                 return None
             self._uses.add(place_of(folder))
             found = check(folder)
-        if isinstance(found, Damage) or self.layout.is_leaving(folder):
+        # Where nobody is about to remove it and it is there, whoever wants to remove it now sees that it is in use. It was
+        # removed between the check and here where it is there no longer: asked last, as an announcement goes with it.
+        if isinstance(found, Damage) or self.layout.is_leaving(folder) or not os.path.lexists(folder):
             # Without the lock, a result that another process is just replacing or removing is neither sound nor damaged.
             with self.layout.lock(folder):
                 found = self._check_or_remove(folder)
