@@ -117,6 +117,7 @@ class Protocol:
             "fingerprint": source.fingerprint(),
             "recipe": "full",
             "lora_rank": 8,
+            "precision": "float32",
             "device": "cpu",
         }
         self.stage("labels", run_predict, {"model": model, "max_new_tokens": self.limit}, subset="items")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models.remembering import remembering
 from w2s_bench.record import file_digest
 from w2s_bench.stages import StageContext
 
@@ -102,7 +103,9 @@ def load_planned(context: StageContext) -> Reader:
         raise ModelError(f"model {model['name']!r} changed on disk since the run began; run again")
     weights = context.inputs.get("weights")
     tuning = {"recipe": model["recipe"], "lora_rank": model["lora_rank"]} if weights else {}
-    return load_reader(source, weights, device=model["device"], precision=model["precision"], **tuning)
+    reader = load_reader(source, weights, device=model["device"], precision=model["precision"], **tuning)
+    reader.tokenizer = remembering(reader.tokenizer, (model["name"], model["fingerprint"]))
+    return reader
 
 
 def _files(folder: Path) -> list[Path]:
