@@ -108,3 +108,47 @@ def test_length_batches_hold_every_row_once_and_stay_small(lengths: list[int], m
     made = list(length_batches(lengths, max_tokens=most))
     assert sorted(row for batch in made for row in batch) == list(range(len(lengths)))
     assert all(len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= most for batch in made)
+
+
+def test_a_tokenizer_that_remembers_gives_the_same_ids_and_asks_once(
+    tokenizers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from w2s_bench.models import remembering
+
+    class Counting:
+        def __init__(self, tokenizer: Any) -> None:
+            self.tokenizer, self.asked = tokenizer, 0
+
+        def __call__(self, texts: list[str], **settings: Any) -> Any:
+            self.asked += len(texts)
+            return self.tokenizer(texts, **settings)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.tokenizer, name)
+
+    texts = ["one two", "<s>one two", "", "of Peru Lima", "one two"]
+    for plain in tokenizers.values():
+        counting = Counting(plain)
+        known = remembering.Remembering(counting)
+        expected = encode(plain, texts)
+        for _ in range(3):
+            given = encode(known, texts)
+            assert given == expected
+            for ids in given:
+                ids.append(-1)  # what callers do with theirs is not remembered
+        assert counting.asked == len(set(texts))
+        assert known.decode(expected[0]) == plain.decode(expected[0]) and known.eos_token == plain.eos_token
+    monkeypatch.setattr(remembering, "_MOST_TEXTS", 3)
+    for _ in range(2):
+        assert encode(known, texts) == expected, "one call may hold more texts than are remembered"
+        assert encode(known, ["x y"]) == encode(plain, ["x y"])
+
+
+def test_tokenizers_are_kept_by_fingerprint_the_last_used(tokenizers: Any) -> None:
+    from w2s_bench.models import remembering
+
+    first = remembering.remembering(tokenizers["words"], ("m", "first"))
+    for number in range(10):
+        remembering.remembering(tokenizers["words"], ("m", f"other {number}"))
+        assert remembering.remembering(tokenizers["bpe"], ("m", "first")) is first
+    assert len(remembering._TOKENIZERS) == 4

@@ -7,6 +7,7 @@ killed leaves no worker behind. What stages print goes to standard error, a file
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import queue
@@ -127,7 +128,13 @@ def main() -> None:
     pending: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     busy = threading.Event()
     threading.Thread(target=_listen, args=(jobs, pending, busy), daemon=True).start()
+    imported = 0
     while (line := pending.get()) is not None:
+        if len(sys.modules) > imported:
+            # Python looks for garbage in all that is alive; modules live as long as the worker, and are most of it.
+            gc.collect()
+            gc.freeze()
+            imported = len(sys.modules)
         busy.set()
         os.ftruncate(2, 0)  # one stage's output at a time
         message = json.loads(line)
