@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +131,34 @@ def sources(model_folders: dict[str, Path]) -> dict[str, Any]:
     from w2s_bench.models.loading import LocalModel
 
     return {name: LocalModel(name, folder) for name, folder in model_folders.items()}
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server like S3's, a real process, that has the bucket `bench`."""
+    import fsspec
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("moto") / "log").open("w")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        fs = fsspec.filesystem(
+            "s3", key="a", secret="b", client_kwargs={"endpoint_url": address}, skip_instance_cache=True
+        )
+        for attempt in range(100):
+            try:
+                fs.mkdir("bench")
+                break
+            except OSError:
+                assert server.poll() is None and attempt < 99
+                time.sleep(0.1)
+        yield address
+    finally:
+        server.kill()
+        server.wait()
+        log.close()

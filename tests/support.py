@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +55,22 @@ def toy_suite(models: Path, **changes: Any) -> Suite:
         for name in ("largest", "sums")
     ]
     return Suite.model_validate({"name": "toy", "version": "1", "seeds": 2, "domains": domains, **changes})
+
+
+def small_suite_file(folder: Path) -> Path:
+    """A file with the toy suite's first domain and one seed, beside its models."""
+    small = toy_suite(folder / "models", seeds=1)
+    path = folder / "toy.yaml"
+    path.write_text(small.model_copy(update={"domains": small.domains[:1]}).to_yaml())
+    return path
+
+
+def bodies(folder: Path) -> dict[str, Any]:
+    """Row file → cell body, of the toy suite's results in `folder`."""
+    return {
+        str(path.relative_to(folder)): json.loads(path.read_text())["body"]
+        for path in sorted(folder.glob("toy/results/*/*.json"))
+    }
 
 
 def toy_environment(**extra: str) -> dict[str, str]:

@@ -292,37 +292,31 @@ def test_what_hangs_on_states_takes_no_model_and_no_gpu(planned: Any) -> None:
     assert all(s.params["model"]["recipe"] == "full" and "weights" not in s.inputs for s in others if s.name == "read")
 
 
+PROBED = {
+    "name": "m",
+    "fingerprint": "f",
+    "recipe": "probe",
+    "lora_rank": 8,
+    "precision": "float32",
+    "device": "cpu",
+}
+
+
 def test_how_a_model_is_tuned_does_not_part_its_states() -> None:
     subset = Stage("subset", 1, "", {"split": "test"})
-    model = {
-        "name": "m",
-        "fingerprint": "f",
-        "recipe": "probe",
-        "lora_rank": 8,
-        "precision": "float32",
-        "device": "cpu",
-    }
-    nodes = {heads.states({**model, "lora_rank": rank}, subset).node for rank in (4, 8)}
+    nodes = {heads.states({**PROBED, "lora_rank": rank}, subset).node for rank in (4, 8)}
     assert len(nodes) == 1
-    assert heads.states({**model, "device": "cuda"}, subset).node not in nodes
-    assert heads.states({**model, "fingerprint": "g"}, subset).node not in nodes
+    assert heads.states({**PROBED, "device": "cuda"}, subset).node not in nodes
+    assert heads.states({**PROBED, "fingerprint": "g"}, subset).node not in nodes
 
 
 def test_inner_layers_of_a_probe_are_read_from_the_untuned_model() -> None:
     subset, labels, weights = (Stage(name, 1, "", {"split": "test"}) for name in ("subset", "predict", "train"))
-    model = {
-        "name": "m",
-        "fingerprint": "f",
-        "recipe": "probe",
-        "lora_rank": 8,
-        "precision": "float32",
-        "device": "cpu",
-    }
-    inner = read(model, Need("teacher", "hidden_states", "all"), labels, subset, weights=weights)
+    inner = read(PROBED, Need("teacher", "hidden_states", "all"), labels, subset, weights=weights)
     assert inner.params["model"]["recipe"] == "full" and set(inner.inputs) == {"subset", "labels"}
-    last = read(model, Need("teacher", "hidden_states", -1), labels, subset, weights=weights)
+    last = read(PROBED, Need("teacher", "hidden_states", -1), labels, subset, weights=weights)
     assert set(last.inputs) == {"subset", "labels", "states"}, "the head itself says nothing of the states"
-    probs = read(model, Need("verifier", "choice_probs"), labels, subset, weights=weights)
+    probs = read(PROBED, Need("verifier", "choice_probs"), labels, subset, weights=weights)
     assert set(probs.inputs) == {"subset", "labels", "states", "weights"}
     with pytest.raises(ModelError, match="gives no token log-probabilities"):
-        read(model, Need("teacher", "label_logprobs"), labels, subset, weights=weights)
+        read(PROBED, Need("teacher", "label_logprobs"), labels, subset, weights=weights)

@@ -6,7 +6,6 @@ fall into the store's own writing.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support import toy_environment, toy_suite
+from support import bodies, small_suite_file, toy_environment
 
 pytestmark = pytest.mark.slow
 
@@ -57,20 +56,9 @@ def start(suite: Path, folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def bodies(folder: Path) -> dict[str, object]:
-    return {
-        str(path.relative_to(folder)): json.loads(path.read_text())["body"]
-        for path in sorted(folder.glob("toy/results/*/*.json"))
-    }
-
-
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("suite")
-    small = toy_suite(folder / "models", seeds=1)
-    path = folder / "toy.yaml"
-    path.write_text(small.model_copy(update={"domains": small.domains[:1]}).to_yaml())
-    return path
+    return small_suite_file(tmp_path_factory.mktemp("suite"))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from support import toy_environment, toy_suite
+from support import small_suite_file, toy_environment
 
 pytestmark = pytest.mark.slow
 
@@ -58,11 +58,7 @@ def bodies(folder: Path) -> Cells:
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("suite")
-    small = toy_suite(folder / "models", seeds=1)
-    path = folder / "toy.yaml"
-    path.write_text(small.model_copy(update={"domains": small.domains[:1]}).to_yaml())
-    return path
+    return small_suite_file(tmp_path_factory.mktemp("suite"))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from stage_functions import stage
-from support import TOY, toy_environment, toy_suite
+from support import TOY, bodies, small_suite_file, toy_environment
 from w2s_bench import __version__
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.executors.jobs import Broke, Job, Made, Refused, Reply, reply_from_json
@@ -66,28 +66,19 @@ def test_where_no_cluster_is_the_next_step_is_said(tmp_path: Path) -> None:
             RayExecutor(address).run([stage("write", text="a")], Store(tmp_path), lambda event: None)
 
 
-def w2s(suite: Path, folder: Path, address: str) -> subprocess.Popen[str]:
+def w2s(suite: Path, folder: Path, address: str, store: str = "", **environment: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "w2s_bench", "run", str(suite), "--out", str(folder), "--quiet"]
-    command += ["--store", str(folder / "store")]
+    command += ["--store", store or str(folder / "store")]
     if address == "here":
         command += ["--workers", "2"]
     else:
         command += ["--executor", "ray", "--address", address, "--workers", "2"]
-    return subprocess.Popen(command, env=toy_environment(RAY_ENABLE_UV_RUN_RUNTIME_ENV="0"), stderr=-1, text=True)
-
-
-def bodies(folder: Path) -> dict[str, object]:
-    paths = sorted(folder.glob("toy/results/*/*.json"))
-    return {str(path.relative_to(folder)): json.loads(path.read_text())["body"] for path in paths}
+    return subprocess.Popen(command, env=toy_environment(**environment), stderr=-1, text=True)
 
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("suite")
-    small = toy_suite(folder / "models", seeds=1)
-    path = folder / "toy.yaml"
-    path.write_text(small.model_copy(update={"domains": small.domains[:1]}).to_yaml())
-    return path
+    return small_suite_file(tmp_path_factory.mktemp("suite"))
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +116,33 @@ def test_two_nodes_one_killed_on_the_way_give_the_cells_of_one_machine(
     assert bodies(tmp_path / "there") == bodies(tmp_path / "here")
     assert not list((tmp_path / "there" / "store" / ".ray").iterdir())
     cluster.remove_node(kept)
+
+
+@pytest.mark.slow
+def test_nodes_that_share_no_disk_share_a_bucket(suite: Path, cluster: Any, s3: str, tmp_path: Path) -> None:
+    """Each node and the driver have caches of their own; whatever one made reaches the others through the bucket."""
+    access = {
+        "AWS_ENDPOINT_URL": s3,
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    caches = [str(tmp_path / f"cache-{number}") for number in range(3)]
+    nodes = [
+        cluster.add_node(num_cpus=1, object_store_memory=80 << 20, env_vars={**access, "W2S_BENCH_CACHE": cache})
+        for cache in caches[:2]
+    ]
+    store = f"s3://bench/{tmp_path.name}"
+    there = w2s(suite, tmp_path / "there", cluster.address, store, **access, W2S_BENCH_CACHE=caches[2])
+    _, told = there.communicate(timeout=400)
+    assert there.returncode == 0, told
+    assert all(list(Path(cache).glob("*/train/*")) for cache in caches[:2]), "both nodes trained or read students"
+    here = w2s(suite, tmp_path / "here", "here")
+    _, told = here.communicate(timeout=300)
+    assert here.returncode == 0, told
+    assert bodies(tmp_path / "there") == bodies(tmp_path / "here")
+    for node in nodes:
+        cluster.remove_node(node)
 
 
 @pytest.mark.slow

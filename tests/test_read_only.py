@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support import toy_environment, toy_suite
+from support import small_suite_file, toy_environment
 
 _RIGHTS = "-dac_override,-dac_read_search"
 
@@ -46,11 +46,7 @@ def w2s(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("suite")
-    small = toy_suite(folder / "models", seeds=1)
-    path = folder / "toy.yaml"
-    path.write_text(small.model_copy(update={"domains": small.domains[:1]}).to_yaml())
-    return path
+    return small_suite_file(tmp_path_factory.mktemp("suite"))
 
 
 def test_a_read_only_results_folder_ends_the_run_before_anything_is_computed(suite: Path, tmp_path: Path) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
-import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -389,35 +386,6 @@ def test_mistaken_places_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # A real S3 service: one process of moto's server for all of these tests.
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that has the bucket `bench`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (tmp_path_factory.mktemp("moto") / "log").open("w")
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        fs = fsspec.filesystem(
-            "s3", key="a", secret="b", client_kwargs={"endpoint_url": address}, skip_instance_cache=True
-        )
-        for attempt in range(100):
-            try:
-                fs.mkdir("bench")
-                break
-            except OSError:
-                assert server.poll() is None and attempt < 99
-                time.sleep(0.1)
-        yield address
-    finally:
-        server.kill()
-        server.wait()
-        log.close()
 
 
 @pytest.fixture

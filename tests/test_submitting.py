@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from fake_slurm import FakeSlurm
-from support import TOY, toy_registry, toy_suite
+from support import TOY, bodies, toy_registry, toy_suite
 from w2s_bench import submitting
 from w2s_bench._cli.app import app
 from w2s_bench.api import execute, make_plan
@@ -28,13 +27,6 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     registry = toy_registry(monkeypatch)
     suite = toy_suite(tmp_path / "models", seeds=1)
     return plan(suite, registry, domains=["largest"], trust=[], rows=["w2s-bench-toy.largest/weak"])
-
-
-def bodies(folder: Path) -> dict[str, Any]:
-    return {
-        str(path.relative_to(folder)): json.loads(path.read_text())["body"]
-        for path in sorted(folder.glob("toy/results/*/*.json"))
-    }
 
 
 @pytest.mark.slow

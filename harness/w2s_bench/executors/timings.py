@@ -9,7 +9,16 @@ from w2s_bench.record import write_atomically
 from w2s_bench.stages import Stage
 
 #: Seconds, where nothing was measured yet; right in their order of magnitude beside each other.
-_GUESSES = {"train": 5.0, "predict": 1.5, "read": 1.0, "states": 1.0, "items": 1.0, "answers": 1.0, "grade": 0.3}
+_GUESSES = {
+    "train": 5.0,
+    "predict": 1.5,
+    "read": 1.0,
+    "states": 1.0,
+    "items": 1.0,
+    "answers": 1.0,
+    "marks": 0.5,
+    "grade": 0.1,
+}
 _GUESS = 0.05
 _WEIGHT = 0.5  # of the newest measurement
 
