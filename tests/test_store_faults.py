@@ -314,8 +314,8 @@ def test_a_limit_takes_the_oldest_first_whatever_the_clock_said(tmp_path: Path) 
     store.close()
     for result, when in zip(results, [now + 400 * DAY, 0, now, now - DAY], strict=True):
         used(result, when)
-    size = sum(entry.bytes for entry in store.entries())
-    removed = collect(store, limit=size // 2).removed
+    stay = {results[0].key, results[2].key}  # a manifest's times have more digits or fewer, so entries differ in size
+    removed = collect(store, limit=sum(entry.bytes for entry in store.entries() if entry.key in stay)).removed
     assert [entry.key for entry in removed] == [results[1].key, results[3].key]
     assert store.find("write", results[0].key) == results[0]
 
