@@ -17,6 +17,7 @@ from pairing import paired
 from texts import model, size_of, tokenizer
 from w2s_bench.models import finetuning
 from w2s_bench.models.encoding import Pair
+from w2s_bench.models.products import fast_products
 from w2s_bench.models.scoring import token_logprobs
 
 TITLE = "Fine-tuning against TRL's `SFTTrainer` and transformers' `Trainer`"
@@ -71,7 +72,8 @@ def ours_on(made: Any, pairs: list[Pair], steps: int) -> tuple[Callable[[], None
 
     def call() -> None:
         fresh = copy.deepcopy(made)
-        finetuning.finetune(fresh, pairs, steps=steps, batch_size=BATCH, learning_rate=RATE, seed=0)
+        with fast_products(fresh):
+            finetuning.finetune(fresh, pairs, steps=steps, batch_size=BATCH, learning_rate=RATE, seed=0)
         trained[:] = [fresh]
 
     return call, lambda: loss_of(trained[0], pairs)

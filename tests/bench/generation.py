@@ -10,6 +10,7 @@ from pairing import paired
 from texts import model, size_of, texts, tokenizer
 from w2s_bench.models import generation
 from w2s_bench.models.encoding import encode
+from w2s_bench.models.products import fast_products
 
 TITLE = "Generation: greedy answers against left-padded `model.generate`"
 TARGET = (
@@ -75,7 +76,8 @@ def compared(made: Any, words: Any, prompts: list[str], limit: int, rounds: int)
         return out
 
     def ours() -> list[str]:
-        return [one.text for one in generation.generate(made, words, prompts, max_new_tokens=limit, until=[])]
+        with fast_products(made):
+            return [one.text for one in generation.generate(made, words, prompts, max_new_tokens=limit, until=[])]
 
     tried = {size: paired(lambda: None, lambda size=size: theirs(size), rounds=1, warm=False) for size in BATCHES}
     best = min(tried, key=lambda size: tried[size].theirs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.anatomy import Anatomy, anatomy_of, tree_mask
-from w2s_bench.models.caching import roomy_cache
+from w2s_bench.models.decoding import decoding, growing_cache, places_for
 from w2s_bench.models.encoding import encode, max_length_of
 from w2s_bench.models.scoring import keeps_logits
 
@@ -125,7 +126,6 @@ def _decode_padded(
 ) -> list[list[int]]:
     """New token ids a row, prompts of like length, padded on the left; finished rows leave when a quarter has finished."""
     longest, device = max(len(ids) for ids in prompts), model.device
-    places = longest + max_new_tokens - 1  # the last token chosen is never read
     ids = np.zeros((len(prompts), longest), dtype=np.int64)
     branches = np.full((len(prompts), longest), -1, dtype=np.int64)
     for row, prompt in enumerate(prompts):
@@ -133,21 +133,22 @@ def _decode_padded(
     inputs = torch.from_numpy(ids).to(device)
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
     positions = (torch.arange(longest, device=device) - (longest - lengths)[:, None]).clamp(min=0)
-    mask = tree_mask(branches).to(device)
-    unseen = torch.zeros(
-        (len(prompts), 1, 1, places), device=device
-    )  # what every later token sees: all but the padding
-    unseen[..., :longest] = mask[:, :, -1:]
-    cache = roomy_cache(model.config.get_text_config().num_hidden_layers, places)
+    of_prompts = tree_mask(branches).to(device)
+    # What a new token sees: neither the padding nor, as yet, the places after it.
+    room = (len(prompts), 1, 1, places_for(longest + max_new_tokens))
+    seen = torch.full(room, torch.finfo(torch.float32).min, device=device)
+    seen[..., :longest] = of_prompts[:, :, -1:]
+    mask = of_prompts if (branches < 0).any() else None  # without padding, causal attention by itself is faster
+    cache = growing_cache(model.config.get_text_config().num_hidden_layers)
     new: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
     finished: set[int] = set()
-    padded = bool((branches < 0).any())
     for step in range(max_new_tokens):
-        own = {"attention_mask": mask} if padded else {}
-        states = anatomy.body(
-            input_ids=inputs, position_ids=positions, past_key_values=cache, use_cache=True, **own
-        ).last_hidden_state
+        own = {} if mask is None else {"attention_mask": mask}
+        with decoding(model) if step else nullcontext():
+            states = anatomy.body(
+                input_ids=inputs, position_ids=positions, past_key_values=cache, use_cache=True, **own
+            ).last_hidden_state
         chosen = anatomy.head(states[:, -1]).argmax(-1)
         going = set(_append(new, active, chosen.tolist(), ends, stops, finished))
         if not going or step + 1 == max_new_tokens:
@@ -157,9 +158,10 @@ def _decode_padded(
         if len(going) <= _COMPACT * len(active):
             keep = torch.tensor(sorted(going), device=device)
             cache.batch_select_indices(keep)
-            inputs, positions, unseen = inputs[keep], positions[keep], unseen[keep]
+            inputs, positions, seen = inputs[keep], positions[keep], seen[keep]
             active, finished = [active[place] for place in sorted(going)], set()
-        mask = unseen[..., : longest + step + 1]
+        seen[..., longest + step] = 0
+        mask = seen[..., : places_for(longest + step + 1)]
     return new
 
 

@@ -28,15 +28,18 @@ R = TypeVar("R")
 
 
 def _in_its_precision(method: Callable[Concatenate[Reader, P], R]) -> Callable[Concatenate[Reader, P], R]:
-    """A method of `Reader` whose matrix products are computed in the reader's precision."""
+    """A method of `Reader` whose matrix products are computed in the reader's precision, as fast as this machine can."""
 
     @functools.wraps(method)
     def call(self: Reader, /, *args: P.args, **settings: P.kwargs) -> R:
         import torch
 
+        from w2s_bench.models.products import fast_products
+
         # No cache: it would hold the weights as they were when training began.
         lower = self.precision == "bfloat16"
-        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=lower, cache_enabled=False):
+        autocast = torch.autocast(self.model.device.type, torch.bfloat16, enabled=lower, cache_enabled=False)
+        with autocast, fast_products(self.model):
             return method(self, *args, **settings)
 
     return call
