@@ -187,3 +187,26 @@ def test_every_load_is_as_if_it_were_the_first(folder: Path, monkeypatch: pytest
     source.load()
     source.load()
     assert len(read) == 4, "a large model is not held in memory beside its copy"
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's list of mappings")
+def test_workers_share_the_weights_of_a_large_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are the file's own pages: the system keeps one copy for all processes, until a process trains."""
+    import torch
+
+    monkeypatch.setattr("w2s_bench.models.loading._SMALL", 0)
+    model, _ = LocalModel("m", folder).load()
+    spans = [
+        line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines() if str(folder) in line
+    ]
+
+    def shared() -> list[bool]:
+        places = [parameter.data_ptr() for parameter in model.parameters()]
+        return [any(int(start, 16) <= place < int(end, 16) for start, end in spans) for place in places]
+
+    assert all(shared())
+    before = (folder / "model.safetensors").read_bytes()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1)
+    assert (folder / "model.safetensors").read_bytes() == before, "the copy that training makes is the process's own"

@@ -380,7 +380,9 @@ def test_mistaken_places_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(W2SBenchError, match=r"cannot use the store swift-3://x: .*give a folder, or a URL"):
         open_store("swift-3://x")
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)  # where another test's use of S3 left it
+    monkeypatch.delitem(
+        sys.modules["fsspec.registry"]._registry, "s3", raising=False
+    )  # where another test's use of S3 left it
     with pytest.raises(W2SBenchError, match=r"needs a package that is not installed: pip install 'w2s-bench\[s3\]'"):
         open_store(f"s3://{uuid.uuid4().hex}/x")
 
