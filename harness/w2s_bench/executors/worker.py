@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from w2s_bench.registry import Registry
 
 _LONGEST_REASON = 1500  # characters; some libraries print whole arrays
+_MANY_MODULES = 100  # imported since the last time, for which one search for garbage pays
 
 
 class Worker:
@@ -130,7 +131,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(jobs, pending, busy), daemon=True).start()
     imported = 0
     while (line := pending.get()) is not None:
-        if len(sys.modules) > imported:
+        if len(sys.modules) > imported + _MANY_MODULES:
             # Python looks for garbage in all that is alive; modules live as long as the worker, and are most of it.
             gc.collect()
             gc.freeze()
