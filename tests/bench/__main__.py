@@ -49,7 +49,7 @@ def machine() -> str:
 
     model = next((line.partition(":")[2].strip() for line in _cpu_facts() if line.startswith("model name")), "unknown")
     versions = ", ".join(f"{p} {metadata.version(p)}" for p in ("torch", "transformers", "lm_eval", "w2s-bench"))
-    return f"{len(os.sched_getaffinity(0))} processors ({model}), one thread a process; {versions}."
+    return f"{os.cpu_count()} processors ({model}), one thread a process; {versions}."
 
 
 def _cpu_facts() -> list[str]:
