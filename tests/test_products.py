@@ -175,10 +175,16 @@ def test_a_reader_computes_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_where_it_pays_is_a_matter_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     try:
-        for name, expected in {"AMD EPYC": True, "Intel(R) Xeon(R)": False, "": False}.items():
+        for name, wide, expected in [
+            ("AMD EPYC", True, True),
+            ("AMD EPYC", False, False),
+            ("Intel(R) Xeon(R)", True, False),
+            ("", True, False),
+        ]:
             products.pays.cache_clear()
+            facts = {"cpu_name": name, "avx512_f": wide}
             with monkeypatch.context() as patch:
-                patch.setattr(torch.cpu, "get_capabilities", lambda name=name: {"cpu_name": name}, raising=False)
+                patch.setattr(torch.cpu, "get_capabilities", lambda facts=facts: facts, raising=False)
                 assert products.pays() is expected
     finally:
         products.pays.cache_clear()

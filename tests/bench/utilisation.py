@@ -23,7 +23,7 @@ TARGET = (
     "Arithmetic that the model needs for the tokens as they are (two operations a weight and token, attention to earlier"
     " tokens; training three times that; the output layer where something is predicted), by the time of the whole call, as a share of"
     " the most that a square product of 512, 1,024 or 2,048 reaches in the same process on one thread. Padding, the optimizer,"
-    " norms and Python count against it. Plain torch gives float32 products to MKL, which takes a generic path on processors by AMD;"
+    " norms and Python count against it. Plain torch gives float32 products to MKL, which uses half the width of AMD's AVX-512;"
     " there the engine has oneDNN compute them, and the peak is the faster of the two. `bfloat16` is under autocast, against the peak"
     " of bfloat16."
 )
