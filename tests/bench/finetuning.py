@@ -6,7 +6,7 @@ import contextlib
 import copy
 import io
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,18 @@ import torch
 from pairing import paired
 from texts import model, size_of, tokenizer
 from w2s_bench.models import finetuning
+from w2s_bench.models.batching import learning_rate_factor
 from w2s_bench.models.encoding import Pair
 from w2s_bench.models.products import fast_products
 from w2s_bench.models.scoring import token_logprobs
 
 TITLE = "Fine-tuning against TRL's `SFTTrainer` and transformers' `Trainer`"
 TARGET = (
-    "The same model, rows (token ids, so that nobody tokenizes), steps, batch size, optimizer and precision (float32), on one"
-    " thread; the loss is on completions alone. Both peers pad a batch to its longest row; they run as they come, and with"
-    " their sampler that groups rows of like length. Their construction is not timed. `loss after` is that of the training"
-    " rows, by one function for all, before any batch was seen twice. Target ≥ 1.5 × on rows of variable length, never slower."
+    "The same model, rows (token ids, so that nobody tokenizes), steps, batch size, optimizer, learning rates and precision"
+    " (float32), on one thread; the loss is on completions alone. Both peers pad a batch to its longest row; they run as they"
+    " come, and with their sampler that groups rows of like length. Their construction is not timed. `loss after` is that of the"
+    " training rows, by one function for all, when each was seen once: the least and the most over rounds, each of which has the"
+    " rows in another order. Target ≥ 1.5 × on rows of variable length, never slower, the same loss within noise."
 )
 BATCH, RATE = 16, 5e-4
 
@@ -38,16 +40,16 @@ def run(quick: bool) -> list[dict[str, str | float]]:
         made = model(width, layers)
         for what, shortest, longest in (("12–24 tokens", 12, 24), ("8–256 tokens", 8, 256)):
             pairs = some_pairs(shortest, longest, count=BATCH * steps)
-            ours, ours_loss = ours_on(made, pairs, steps)
+            ours = Ours(made, pairs, steps)
             for name, prepare in (("SFTTrainer", sft), ("Trainer", plain)):
                 for grouped in (False, True):
                     if what == "12–24 tokens" and grouped:
                         continue  # nothing to win from grouping
-                    theirs, their_loss = theirs_on(prepare, made, pairs, steps, grouped)
+                    theirs = Theirs(prepare, made, pairs, steps, grouped)
                     timed = paired(ours, theirs, rounds=rounds)
                     facts = {"rows": what, "model": size_of(made), "peer": name + (", grouped" if grouped else "")}
-                    losses = f"{ours_loss():.3f} / {their_loss():.3f}"
-                    rows.append({**facts, **timed.row(), "loss after, ours / theirs": losses})
+                    losses = {"loss after, ours": span(ours.trained, pairs), "theirs": span(theirs.trained, pairs)}
+                    rows.append({**facts, **timed.row(), **losses})
     return rows
 
 
@@ -62,62 +64,72 @@ def some_pairs(shortest: int, longest: int, count: int) -> list[Pair]:
     return pairs
 
 
-def loss_of(made: Any, pairs: list[Pair]) -> float:
-    made.eval()
-    return -float(np.concatenate(token_logprobs(made, pairs)).mean())
+def span(trained: list[Any], pairs: list[Pair]) -> str:
+    """The least and the greatest loss of these models, which are given up."""
+    losses = [-float(np.concatenate(token_logprobs(made.eval(), pairs)).mean()) for made in trained]
+    trained.clear()
+    return f"{min(losses):.2f}–{max(losses):.2f}"
 
 
-def ours_on(made: Any, pairs: list[Pair], steps: int) -> tuple[Callable[[], None], Callable[[], float]]:
-    trained: list[Any] = []
+class Ours:
+    """Each call trains a fresh copy, with the next seed."""
 
-    def call() -> None:
-        fresh = copy.deepcopy(made)
+    def __init__(self, made: Any, pairs: list[Pair], steps: int) -> None:
+        self.made, self.pairs, self.steps = made, pairs, steps
+        self.trained: list[Any] = []
+
+    def __call__(self) -> None:
+        fresh, seed = copy.deepcopy(self.made), len(self.trained)
         with fast_products(fresh):
-            finetuning.finetune(fresh, pairs, steps=steps, batch_size=BATCH, learning_rate=RATE, seed=0)
-        trained[:] = [fresh]
-
-    return call, lambda: loss_of(trained[0], pairs)
+            finetuning.finetune(fresh, self.pairs, steps=self.steps, batch_size=BATCH, learning_rate=RATE, seed=seed)
+        self.trained.append(fresh)
 
 
-def theirs_on(
-    prepare: Callable[..., Any], made: Any, pairs: list[Pair], steps: int, grouped: bool
-) -> tuple[Callable[[], None], Callable[[], float]]:
-    """A call trains a fresh copy; trainers are built ahead of it, one a call."""
-    trained: list[Any] = []
-    with tempfile.TemporaryDirectory() as place:
+class Theirs:
+    """Each call trains a fresh copy, with the next seed; trainers are built ahead of the calls."""
+
+    def __init__(self, prepare: Callable[..., Any], made: Any, pairs: list[Pair], steps: int, grouped: bool) -> None:
         settings = {
-            "output_dir": str(Path(place)),
             "max_steps": steps,
             "per_device_train_batch_size": BATCH,
-            "learning_rate": RATE,
-            "adam_beta2": 0.98,
-            "warmup_steps": 0,  # with one, `Trainer` takes its first step at a rate of 0; ours takes it at the whole rate
-            "lr_scheduler_type": "linear",
             "max_grad_norm": 1.0,
-            "weight_decay": 0.0,
-            "optim": "adamw_torch_fused",
             "logging_strategy": "no",
             "save_strategy": "no",
             "report_to": [],
             "disable_tqdm": True,
             "use_cpu": True,
             "bf16": False,
-            "seed": 0,
             **({"train_sampling_strategy": "group_by_length"} if grouped else {}),
         }
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            trainers = [prepare(copy.deepcopy(made), pairs, settings) for _ in range(5)]
+        self.trained: list[Any] = []
+        self.trainers = []
+        with tempfile.TemporaryDirectory() as place, quietly():
+            for seed in range(5):
+                fresh = copy.deepcopy(made)
+                given = {**settings, "seed": seed, "output_dir": str(Path(place))}
+                self.trainers.append(prepare(fresh, pairs, given, optimizers(fresh, steps)))
 
-    def call() -> None:
-        trainer = trainers.pop()
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it measured
+    def __call__(self) -> None:
+        trainer = self.trainers.pop(0)
+        with quietly():  # it prints what it measured
             trainer.train()
-        trained[:] = [trainer.model]
-
-    return call, lambda: loss_of(trained[0], pairs)
+        self.trained.append(trainer.model)
 
 
-def sft(made: Any, pairs: list[Pair], settings: dict[str, Any]) -> Any:
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+def optimizers(made: Any, steps: int) -> tuple[Any, Any]:
+    """The engine's optimizer and learning rates, as trainers take them."""
+    optimizer = torch.optim.AdamW(made.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps))
+    return optimizer, rates
+
+
+def sft(made: Any, pairs: list[Pair], settings: dict[str, Any], optimizers: tuple[Any, Any]) -> Any:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
@@ -131,10 +143,10 @@ def sft(made: Any, pairs: list[Pair], settings: dict[str, Any]) -> Any:
         ]
     )
     config = SFTConfig(**settings, max_length=512, gradient_checkpointing=False, completion_only_loss=True)
-    return SFTTrainer(made, config, train_dataset=rows, processing_class=tokenizer())
+    return SFTTrainer(made, config, train_dataset=rows, processing_class=tokenizer(), optimizers=optimizers)
 
 
-def plain(made: Any, pairs: list[Pair], settings: dict[str, Any]) -> Any:
+def plain(made: Any, pairs: list[Pair], settings: dict[str, Any], optimizers: tuple[Any, Any]) -> Any:
     from datasets import Dataset
     from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
 
@@ -149,7 +161,8 @@ def plain(made: Any, pairs: list[Pair], settings: dict[str, Any]) -> Any:
         ]
     )
     collator = DataCollatorForSeq2Seq(tokenizer(), padding=True)
-    return Trainer(made, TrainingArguments(**settings), train_dataset=rows, data_collator=collator)
+    arguments = TrainingArguments(**settings)
+    return Trainer(made, arguments, train_dataset=rows, data_collator=collator, optimizers=optimizers)
 
 
 torch.set_num_threads(1)
