@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _LONGEST_REASON = 1500  # characters; some libraries print whole arrays
 _MANY_MODULES = 100  # imported since the last time, for which one search for garbage pays
+_GARBAGE_ROOM = (
+    20_000  # objects made before Python looks for garbage: reading a split makes as many, and none is garbage
+)
 
 
 class Worker:
@@ -129,6 +132,7 @@ def main() -> None:
     pending: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     busy = threading.Event()
     threading.Thread(target=_listen, args=(jobs, pending, busy), daemon=True).start()
+    gc.set_threshold(_GARBAGE_ROOM)
     imported = 0
     while (line := pending.get()) is not None:
         if len(sys.modules) > imported + _MANY_MODULES:
