@@ -16,6 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 START, END = "<!-- results: written by tests/bench -->", "<!-- end of results -->"
+PLAIN = ("finetuning", "generation", "scoring")  # what computes in the benchmark's own process
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
@@ -23,9 +24,9 @@ def names() -> list[str]:
     return sorted(path.stem for path in HERE.glob("*.py") if "\nTARGET = " in path.read_text(encoding="utf-8"))
 
 
-def measured(name: str, quick: bool) -> str:
+def measured(name: str, options: list[str]) -> str:
     """One benchmark as a section of markdown, measured in a process of its own."""
-    command = [sys.executable, str(HERE), "--one", name, *(["--quick"] if quick else [])]
+    command = [sys.executable, str(HERE), "--one", name, *options]
     environment = {**os.environ, **ONE_THREAD, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -33,13 +34,20 @@ def measured(name: str, quick: bool) -> str:
     return done.stdout.rpartition("\n\f")[2].strip()
 
 
-def section(name: str, quick: bool) -> str:
+def section(name: str, options: list[str]) -> str:
     from tabulate import tabulate
 
     module = importlib.import_module(name)
+    quick = "--quick" in options
+    if "--plain" in options:
+        if name not in PLAIN:
+            raise SystemExit(f"--plain is for {', '.join(PLAIN)}: the others run in processes of their own, not {name}")
+        from w2s_bench.models import products
+
+        products.pays = lambda: False
     begun = time.perf_counter()
     table = tabulate(module.run(quick), headers="keys", tablefmt="github", floatfmt=".3g")
-    again = f"`python tests/bench {name}{' --quick' if quick else ''}` ({time.perf_counter() - begun:.0f} s)"
+    again = f"`{' '.join(['python tests/bench', name, *options])}` ({time.perf_counter() - begun:.0f} s)"
     return f"### {module.TITLE}\n\n{module.TARGET}\n\n{table}\n\nAgain: {again}"
 
 
@@ -82,18 +90,24 @@ def main() -> None:
         "--quick", action="store_true", help="small sizes and few rounds: does it run, not what it says"
     )
     parser.add_argument(
+        "--plain", action="store_true", help=f"without oneDNN, as on processors not by AMD: {', '.join(PLAIN)}"
+    )
+    parser.add_argument(
         "--write", type=Path, metavar="PAGE", help="put the sections into this page, docs/performance.md"
     )
     parser.add_argument("--one", metavar="NAME", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    options = [option for option in ("--quick", "--plain") if getattr(arguments, option[2:])]
     if arguments.one:
-        print("\n\f" + section(arguments.one, arguments.quick))
+        print("\n\f" + section(arguments.one, options))
         return
     if unknown := set(arguments.names) - set(names()):
         parser.error(f"unknown benchmark {', '.join(sorted(unknown))}; there are {', '.join(names())}")
+    if arguments.plain and arguments.write:
+        parser.error("--plain is not what the page shows; leave out --write")
     sections: dict[str, str] = {}
     for name in arguments.names or names():
-        sections[name] = measured(name, arguments.quick)
+        sections[name] = measured(name, options)
         print(sections[name], end="\n\n", flush=True)
     if arguments.write:
         write_into(arguments.write, sections)
