@@ -20,7 +20,7 @@ test:        ## The fast tests
 slow:        ## The slow tests
 	pytest -m slow
 
-bench:       ## Measure everything in docs/performance.md and write it there (half an hour on a quiet machine)
+bench:       ## Measure everything in docs/performance.md and write it there (forty minutes on a quiet machine)
 	pip install -c constraints.txt -e '.[bench]' && python tests/bench --write docs/performance.md
 
 wheel:       ## Build the distribution
