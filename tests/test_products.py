@@ -123,6 +123,15 @@ def test_a_frozen_layer_passes_its_gradient_on_and_gets_none() -> None:
         torch.testing.assert_close(one, other)
 
 
+def test_a_bias_trains_also_where_nothing_else_does() -> None:
+    layer = torch.nn.Linear(6, 6)
+    layer.weight.requires_grad_(False)
+    layer.device = torch.device("cpu")  # type: ignore[assignment]
+    with fast_products(layer):
+        layer(torch.randn(5, 6)).sum().backward()
+    assert layer.bias.grad is not None and torch.equal(layer.bias.grad, torch.full((6,), 5.0))
+
+
 @pytest.mark.parametrize("recipe", ["full", "lora"])
 def test_training_goes_the_same_way(tmp_path: Path, recipe: str) -> None:
     """Losses of every step as torch alone gives them, to rounding; and twice the same to the bit."""

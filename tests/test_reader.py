@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +198,19 @@ def test_bfloat16_answers_and_reads_too(sources: Any) -> None:
     np.testing.assert_allclose(np.stack(half.choice_scores(items)), np.stack(full.choice_scores(items)), rtol=0.05)
     np.testing.assert_allclose(half.option_states(items), full.option_states(items), atol=0.1)
     assert len(half.generate(items, max_new_tokens=3, until=[])) == 3
+
+
+@pytest.mark.parametrize("recipe", ["full", "lora"])
+def test_a_model_is_freed_without_a_search_for_garbage(sources: Any, recipe: Recipe) -> None:
+    """Workers search seldom; a large model that waited for it would stand in memory beside the next."""
+    gc.collect()
+    gc.disable()
+    try:
+        reader = load_reader(sources["words"])
+        reader.train(ROWS, recipe=recipe, **SETTINGS)
+        reader.choice_scores(ITEMS)
+        left = weakref.ref(next(reader.model.parameters()))
+        del reader
+        assert left() is None
+    finally:
+        gc.enable()

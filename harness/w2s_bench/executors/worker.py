@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 
 _LONGEST_REASON = 1500  # characters; some libraries print whole arrays
 _MANY_MODULES = 100  # imported since the last time, for which one search for garbage pays
-_GARBAGE_ROOM = (
-    20_000  # objects made before Python looks for garbage: reading a split makes as many, and none is garbage
-)
+# Objects made before Python looks for garbage. Reading a split makes as many, and models are freed without it.
+_GARBAGE_ROOM = 20_000
 
 
 class Worker:

@@ -52,7 +52,7 @@ class _Linear(torch.nn.Linear):
         alike = input.dtype == self.weight.dtype == torch.float32 and not torch.is_autocast_enabled(input.device.type)
         if not alike or rows < _LEAST_ROWS or rows * self.weight.numel() < _LEAST_MULTIPLICATIONS:
             return F.linear(input, self.weight, self.bias)
-        if torch.is_grad_enabled() and (input.requires_grad or self.weight.requires_grad):
+        if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (input, self.weight, self.bias)):
             return _Product.apply(input, self.weight, self.bias)
         return _product(input, self.weight, self.bias)
 
