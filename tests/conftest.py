@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,8 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# A shell starts what it puts in the background deaf to Ctrl-C, and so would be the runs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 TEXT = [
