@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,8 +27,12 @@ from w2s_bench.executors import (
     Planned,
     Started,
     Stored,
+    Waiting,
+    driver,
 )
+from w2s_bench.executors.jobs import Broke, Reply
 from w2s_bench.executors.local import LocalExecutor
+from w2s_bench.executors.schedule import Work
 from w2s_bench.stages import Stage
 from w2s_bench.store import Result, Store
 
@@ -387,3 +391,33 @@ assert not heavy, heavy
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=environment, check=True)
+
+
+def test_a_standstill_is_told_once_each_time_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_HEARTBEAT", 0.001)
+    looks = iter([None, "no node", "no node", "no node", None, "no node", "no disk"])
+
+    class Nowhere(driver.Places):
+        count = 1
+
+        def free(self, gpu: bool) -> bool:
+            return True
+
+        def start(self, work: Work, answer: Callable[[Reply], None]) -> int:
+            self.answer = answer
+            return 0
+
+        def standstill(self) -> str | None:
+            if (why := next(looks, "end")) == "end":
+                self.answer(Broke("enough"))
+                return None
+            return why
+
+        def close(self, *, now: bool) -> None:
+            assert not now
+
+    told = Told()
+    one = stage("write", text="a")
+    outcomes = driver.drive(Nowhere(), [one], Store(tmp_path), told.append)
+    assert [event.reason for event in told.of(Waiting)] == ["no node", "no node", "no disk"]
+    assert failure_of(outcomes, one).reason == "enough"

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from stage_functions import stage
 from support import TOY, bodies, small_suite_file, toy_environment
 from w2s_bench import __version__
 from w2s_bench.errors import W2SBenchError
+from w2s_bench.executors import Done, Event, Waiting
 from w2s_bench.executors.jobs import Broke, Job, Made, Refused, Reply, reply_from_json
 from w2s_bench.executors.ray import RayExecutor
 from w2s_bench.executors.ray_node import run_job
@@ -60,10 +62,16 @@ def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
-def test_where_no_cluster_is_the_next_step_is_said(tmp_path: Path) -> None:
-    for address in ("127.0.0.1:1", "auto"):
-        with pytest.raises(W2SBenchError, match=f"no Ray cluster answers at --address {address}.*ray start --head"):
-            RayExecutor(address).run([stage("write", text="a")], Store(tmp_path), lambda event: None)
+@pytest.mark.parametrize(("address", "variable"), [("127.0.0.1:1", ""), ("auto", "127.0.0.1:1"), ("auto", "")])
+def test_where_no_cluster_is_the_next_step_is_said(
+    tmp_path: Path, address: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = [(one.info["cmdline"] or [""])[0] for one in psutil.process_iter(["cmdline"])]
+    if (address, variable) == ("auto", "") and any(command.endswith("gcs_server") for command in commands):
+        pytest.skip("a Ray cluster runs on this machine, and 'auto' would find it")
+    monkeypatch.setenv("RAY_ADDRESS", variable)
+    with pytest.raises(W2SBenchError, match=f"no Ray cluster answers at --address {address}.*ray start --head"):
+        RayExecutor(address).run([stage("write", text="a")], Store(tmp_path), lambda event: None)
 
 
 def w2s(suite: Path, folder: Path, address: str, store: str = "", **environment: str) -> subprocess.Popen[str]:
@@ -87,7 +95,8 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = toy_environment()["PYTHONPATH"]  # nodes have the toy plugin installed
+    # Nodes have the toy plugin installed, and the stages of these tests.
+    os.environ["PYTHONPATH"] = os.pathsep.join([toy_environment()["PYTHONPATH"], str(Path(__file__).parent)])
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 << 20})
     yield made
     made.shutdown()
@@ -116,6 +125,27 @@ def test_two_nodes_one_killed_on_the_way_give_the_cells_of_one_machine(
     assert bodies(tmp_path / "there") == bodies(tmp_path / "here")
     assert not list((tmp_path / "there" / "store" / ".ray").iterdir())
     cluster.remove_node(kept)
+
+
+@pytest.mark.slow
+def test_a_cluster_without_a_processor_is_waited_for_and_that_is_said(cluster: Any, tmp_path: Path) -> None:
+    told: list[str] = []
+    nodes: list[Any] = []
+
+    def joins(event: Event) -> None:
+        if isinstance(event, Waiting):
+            told.append(event.reason)
+            nodes.append(cluster.add_node(num_cpus=1, object_store_memory=80 << 20))
+
+    one = stage("write", text="a")
+    outcomes = RayExecutor(cluster.address, plugins=()).run([one], Store(tmp_path), joins)
+    assert isinstance(outcomes[one.node], Done)
+    assert told == [
+        "the Ray cluster has no processor; stages run as soon as a node joins that has some"
+        f" (`ray start --address {cluster.address}`)"
+    ]
+    for node in nodes:
+        cluster.remove_node(node)
 
 
 @pytest.mark.slow

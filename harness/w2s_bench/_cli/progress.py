@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from w2s_bench.executors import Ahead, Damaged, Event, Finished, GaveUp, Planned, Started, Stored, label_of
+from w2s_bench.executors import Ahead, Damaged, Event, Finished, GaveUp, Planned, Started, Stored, Waiting, label_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -18,7 +18,7 @@ _EVERY = 15.0  # seconds between lines where there is no terminal
 
 @contextmanager
 def shown_progress(title: str, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
-    """Yields what an executor calls with its events; damage and failures are said even when quiet."""
+    """Yields what an executor calls with its events; damage, failures and a standstill are said even when quiet."""
     if quiet:
         yield _say_trouble
     elif sys.stderr.isatty():
@@ -31,6 +31,8 @@ def shown_progress(title: str, *, quiet: bool) -> Iterator[Callable[[Event], Non
 def _say_trouble(event: Event) -> None:
     if isinstance(event, Damaged):
         print(f"warning: {event.damage}", file=sys.stderr)
+    elif isinstance(event, Waiting):
+        print(f"waiting: {event.reason}", file=sys.stderr, flush=True)
     elif isinstance(event, GaveUp) and event.failed.cause_node == event.stage.node:
         print(f"failed: {event.failed}", file=sys.stderr)
 
@@ -116,5 +118,7 @@ class _Display:
             self.progress.advance(self.bar)
         elif isinstance(event, Damaged):
             self.progress.console.print(f"warning: {event.damage}", style="yellow", markup=False)
+        elif isinstance(event, Waiting):
+            self.progress.console.print(f"waiting: {event.reason}", style="yellow", markup=False)
         if isinstance(event, GaveUp) and event.failed.cause_node == event.stage.node:
             self.progress.console.print(f"failed: {event.failed}", style="red", markup=False)

@@ -23,6 +23,7 @@ __all__ = [
     "Planned",
     "Started",
     "Stored",
+    "Waiting",
     "label_of",
 ]
 
@@ -107,7 +108,14 @@ class Ahead:
     seconds: float
 
 
-Event = Ahead | Planned | Stored | Started | Finished | GaveUp | Damaged
+@dataclass(frozen=True)
+class Waiting:
+    """Nothing can run now, for `reason`; the run goes on by itself as soon as that has changed."""
+
+    reason: str
+
+
+Event = Ahead | Planned | Stored | Started | Finished | GaveUp | Damaged | Waiting
 
 
 class Executor(Protocol):

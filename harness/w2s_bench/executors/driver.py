@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from w2s_bench.errors import StoreError
-from w2s_bench.executors import Ahead, Damaged, Event, Failed, Outcome, Planned, Started, label_of
+from w2s_bench.executors import Ahead, Damaged, Event, Failed, Outcome, Planned, Started, Waiting, label_of
 from w2s_bench.executors.interruption import interruptible
 from w2s_bench.executors.jobs import Broke, Lacked, Made, Refused, Reply
 from w2s_bench.executors.schedule import Schedule, Work
@@ -36,6 +36,10 @@ class Places(ABC):
     def start(self, work: Work, answer: Callable[[Reply], None]) -> int:
         """Start a piece of work in a free place; `answer` is called from any thread. Returns the place's number."""
 
+    def standstill(self) -> str | None:
+        """Why nothing can run here now, whatever was started; None while something can. Asked when nothing was heard."""
+        return None
+
     @abstractmethod
     def close(self, *, now: bool) -> None:
         """Let everything end; `now`: whatever it does."""
@@ -59,6 +63,7 @@ class _Drive:
         self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.checkers = ThreadPoolExecutor(_CHECKERS, thread_name_prefix="w2s-bench-check")
         self.told = len(store.damages)
+        self.standstill: str | None = None
         self.started = 0
 
     def outcomes(self) -> Mapping[str, Outcome]:
@@ -90,7 +95,7 @@ class _Drive:
             try:
                 return self.inbox.get(timeout=_HEARTBEAT)
             except queue.Empty:
-                continue
+                self.tell_standstill()
 
     def look_up(self) -> None:
         """Ask the store for every work that has become known; what it surely has not waits for a place at once."""
@@ -134,6 +139,12 @@ class _Drive:
             self.store.use(work.stage, work.key)
             self.schedule.made(work, result, here=reply.here)
         self.events(Ahead(self.schedule.seconds_left(self.places.count)))
+
+    def tell_standstill(self) -> None:
+        """Once for each time that everything comes to a stop."""
+        before, self.standstill = self.standstill, self.places.standstill()
+        if self.standstill is not None and self.standstill != before:
+            self.events(Waiting(self.standstill))
 
     def tell_damages(self) -> None:
         while self.told < len(self.store.damages):

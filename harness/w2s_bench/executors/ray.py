@@ -6,6 +6,7 @@ The driver stays where the command was given; nodes read and write the same stor
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import threading
@@ -99,6 +100,14 @@ class _Tasks(Places):
         reference.future().add_done_callback(arrived)
         return place
 
+    def standstill(self) -> str | None:
+        if self.ray.cluster_resources().get("CPU", 0) >= 1:
+            return None
+        return (
+            "the Ray cluster has no processor; stages run as soon as a node joins that has some"
+            f" (`ray start --address {self.ray.get_runtime_context().gcs_address}`)"
+        )
+
     def _reply(self, future: Future[str]) -> Reply:
         """What a task answered, or what became of it."""
         from ray import exceptions
@@ -153,6 +162,8 @@ def _connected(address: str) -> Any:
 
 def _look_for(address: str) -> None:
     """Where nobody listens, Ray itself would try for minutes."""
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or address  # as Ray reads it
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal() and "/" not in address:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
