@@ -393,31 +393,25 @@ assert not heavy, heavy
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=environment, check=True)
 
 
-def test_a_standstill_is_told_once_each_time_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "_HEARTBEAT", 0.001)
-    looks = iter([None, "no node", "no node", "no node", None, "no node", "no disk"])
-
-    class Nowhere(driver.Places):
-        count = 1
+def test_what_is_missing_is_told_before_anything_starts_and_not_where_nothing_does(tmp_path: Path) -> None:
+    class Later(driver.Places):
+        count, missing = 1, "nobody is there"
 
         def free(self, gpu: bool) -> bool:
             return True
 
         def start(self, work: Work, answer: Callable[[Reply], None]) -> int:
-            self.answer = answer
+            answer(Broke("enough"))
             return 0
-
-        def standstill(self) -> str | None:
-            if (why := next(looks, "end")) == "end":
-                self.answer(Broke("enough"))
-                return None
-            return why
 
         def close(self, *, now: bool) -> None:
             assert not now
 
     told = Told()
-    one = stage("write", text="a")
-    outcomes = driver.drive(Nowhere(), [one], Store(tmp_path), told.append)
-    assert [event.reason for event in told.of(Waiting)] == ["no node", "no node", "no disk"]
-    assert failure_of(outcomes, one).reason == "enough"
+    driver.drive(Later(), [stage("write", text=text) for text in "ab"], Store(tmp_path), told.append)
+    assert [event.reason for event in told.of(Waiting)] == ["nobody is there"]
+    assert [type(event) for event in told][:3] == [Planned, Waiting, Started]
+    run([stage("write", text="a")], tmp_path)
+    told = Told()
+    driver.drive(Later(), [stage("write", text="a")], Store(tmp_path), told.append)
+    assert not told.of(Waiting)

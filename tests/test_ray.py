@@ -70,6 +70,7 @@ def test_where_no_cluster_is_the_next_step_is_said(
     if (address, variable) == ("auto", "") and any(command.endswith("gcs_server") for command in commands):
         pytest.skip("a Ray cluster runs on this machine, and 'auto' would find it")
     monkeypatch.setenv("RAY_ADDRESS", variable)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where Ray writes down the cluster that it started last
     with pytest.raises(W2SBenchError, match=f"no Ray cluster answers at --address {address}.*ray start --head"):
         RayExecutor(address).run([stage("write", text="a")], Store(tmp_path), lambda event: None)
 
@@ -141,7 +142,7 @@ def test_a_cluster_without_a_processor_is_waited_for_and_that_is_said(cluster: A
     outcomes = RayExecutor(cluster.address, plugins=()).run([one], Store(tmp_path), joins)
     assert isinstance(outcomes[one.node], Done)
     assert told == [
-        "the Ray cluster has no processor; stages run as soon as a node joins that has some"
+        "the Ray cluster has no processor; stages run as soon as a node joins that has one"
         f" (`ray start --address {cluster.address}`)"
     ]
     for node in nodes:

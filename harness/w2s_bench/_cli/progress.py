@@ -18,7 +18,7 @@ _EVERY = 15.0  # seconds between lines where there is no terminal
 
 @contextmanager
 def shown_progress(title: str, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
-    """Yields what an executor calls with its events; damage, failures and a standstill are said even when quiet."""
+    """Yields what an executor calls with its events; damage, failures and waiting are said even when quiet."""
     if quiet:
         yield _say_trouble
     elif sys.stderr.isatty():

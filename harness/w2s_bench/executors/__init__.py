@@ -110,7 +110,7 @@ class Ahead:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Nothing can run now, for `reason`; the run goes on by itself as soon as that has changed."""
+    """Nothing can run yet, for `reason`; the run goes on by itself as soon as that has changed."""
 
     reason: str
 

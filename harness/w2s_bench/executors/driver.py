@@ -27,6 +27,7 @@ class Places(ABC):
     """Where work runs: so many pieces at once, each answered once."""
 
     count: int
+    missing: str | None = None  # what must come before anything that is started can run, as far as known
 
     @abstractmethod
     def free(self, gpu: bool) -> bool:
@@ -35,10 +36,6 @@ class Places(ABC):
     @abstractmethod
     def start(self, work: Work, answer: Callable[[Reply], None]) -> int:
         """Start a piece of work in a free place; `answer` is called from any thread. Returns the place's number."""
-
-    def standstill(self) -> str | None:
-        """Why nothing can run here now, whatever was started; None while something can. Asked when nothing was heard."""
-        return None
 
     @abstractmethod
     def close(self, *, now: bool) -> None:
@@ -63,7 +60,6 @@ class _Drive:
         self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.checkers = ThreadPoolExecutor(_CHECKERS, thread_name_prefix="w2s-bench-check")
         self.told = len(store.damages)
-        self.standstill: str | None = None
         self.started = 0
 
     def outcomes(self) -> Mapping[str, Outcome]:
@@ -95,7 +91,7 @@ class _Drive:
             try:
                 return self.inbox.get(timeout=_HEARTBEAT)
             except queue.Empty:
-                self.tell_standstill()
+                continue
 
     def look_up(self) -> None:
         """Ask the store for every work that has become known; what it surely has not waits for a place at once."""
@@ -116,6 +112,8 @@ class _Drive:
             while self.schedule.waiting(gpu) and self.places.free(gpu):
                 if not self.started:
                     self.store.clean()
+                    if self.places.missing is not None:
+                        self.events(Waiting(self.places.missing))
                 self.started += 1
                 work = self.schedule.pop(gpu)
                 place = self.places.start(work, partial(self.submit, self.answered, work))
@@ -139,12 +137,6 @@ class _Drive:
             self.store.use(work.stage, work.key)
             self.schedule.made(work, result, here=reply.here)
         self.events(Ahead(self.schedule.seconds_left(self.places.count)))
-
-    def tell_standstill(self) -> None:
-        """Once for each time that everything comes to a stop."""
-        before, self.standstill = self.standstill, self.places.standstill()
-        if self.standstill is not None and self.standstill != before:
-            self.events(Waiting(self.standstill))
 
     def tell_damages(self) -> None:
         while self.told < len(self.store.damages):

@@ -62,6 +62,11 @@ class _Tasks(Places):
             total = self.ray.cluster_resources()
             self.count = executor.workers or max(1, int(total.get("CPU", 1)))
             self.gpus = int(total.get("GPU", 0))
+            if total.get("CPU", 0) < 1:
+                self.missing = (
+                    "the Ray cluster has no processor; stages run as soon as a node joins that has one"
+                    f" (`ray start --address {self.ray.get_runtime_context().gcs_address}`)"
+                )
             self.setting = Setting(
                 store.location, None if executor.plugins is None else list(executor.plugins), asdict(executor.limits)
             )
@@ -99,14 +104,6 @@ class _Tasks(Places):
 
         reference.future().add_done_callback(arrived)
         return place
-
-    def standstill(self) -> str | None:
-        if self.ray.cluster_resources().get("CPU", 0) >= 1:
-            return None
-        return (
-            "the Ray cluster has no processor; stages run as soon as a node joins that has some"
-            f" (`ray start --address {self.ray.get_runtime_context().gcs_address}`)"
-        )
 
     def _reply(self, future: Future[str]) -> Reply:
         """What a task answered, or what became of it."""
