@@ -16,13 +16,10 @@ from support import TOY, toy_environment, toy_registry, toy_suite
 from w2s_bench import __version__
 from w2s_bench._cli.app import app
 from w2s_bench._cli.listing import _print
-from w2s_bench._cli.progress import _display, duration
 from w2s_bench._cli.report import print_leaderboard
 from w2s_bench.cells import SuiteRef
-from w2s_bench.executors import Failed, GaveUp, Planned, Started
 from w2s_bench.leaderboard import build
 from w2s_bench.pipeline import plan
-from w2s_bench.stages import Stage
 from w2s_bench.suite import Suite, load_suite
 
 runner = CliRunner()
@@ -209,13 +206,6 @@ def test_limits_that_are_none_are_the_users_mistake(suite: Path, option: str, va
     assert "must be positive, got" in mistake("run", suite, option, value)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(3.4, "3 s"), (89, "89 s"), (91, "2 min"), (5400, "2 h"), (86400 * 3, "3 days")]
-)
-def test_time_left_is_said_with_no_more_digits_than_it_is_worth(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
-
-
 def test_results_that_are_none_are_explained(tmp_path: Path) -> None:
     assert "no cell files" in mistake("leaderboard", tmp_path)
     assert "no cell files" in mistake("verify", tmp_path)
@@ -250,14 +240,6 @@ def test_brackets_in_a_plugins_text_are_no_markup(capsys: pytest.CaptureFixture[
     print_leaderboard(build(cells.values(), Path("somewhere")), as_json=False)
     shown = capsys.readouterr().out
     assert "a/[/b]" in shown and "acme/m[/x]" in shown and "[bold]" not in shown
-
-
-def test_brackets_in_labels_do_not_break_the_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage("train", 1, "m:f", {}, label="student of acme/[/x]")
-    with _display("verify [/x]") as show:
-        for event in (Planned(2, 1), Started(stage, 0), GaveUp(stage, Failed(stage.label, "[/no]", stage.node))):
-            show(event)
-        show(Planned(1, 1))
 
 
 def test_a_broken_plugin_is_said_and_the_rest_works(tmp_path: Path) -> None:

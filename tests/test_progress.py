@@ -14,10 +14,12 @@ from w2s_bench._cli.progress import duration, shown_progress
 from w2s_bench.executors import Ahead, Event, Failed, GaveUp, Planned, Started, Stored, Waiting
 from w2s_bench.store import Result
 
-ONE, TWO, THREE = (stage("write", text=text) for text in ("one", "two", "three"))
+# Brackets that are no markup: neither read as such nor an error.
+TITLE, TWO_SAYS = "verify [/x]", "ValueError: [bold] is no [/markup]"
+ONE, TWO, THREE = (stage("write", text=text) for text in ("one", "[/two]", "three"))
 RESULT = Result(Path("result"), "key", "content", {}, 1.0, 1.0, "2026-01-01T00:00:00Z")
-FAILED = Failed("write two", "ValueError: [bold] is no markup", TWO.node)
-TROUBLE = "failed: write two failed: ValueError: [bold] is no markup\nwaiting: nobody is there\n"
+FAILED = Failed(TWO.label, TWO_SAYS, TWO.node)
+TROUBLE = f"failed: {TWO.label} failed: {TWO_SAYS}\nwaiting: nobody is there\n"
 RUN: list[Event] = [
     Planned(3, 1),
     Stored(ONE, RESULT),
@@ -38,7 +40,7 @@ def said(monkeypatch: pytest.MonkeyPatch, events: list[Event], *, quiet: bool, t
     stream = Terminal() if terminal else io.StringIO()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", stream)
-        with shown_progress("toy", quiet=quiet) as tell:
+        with shown_progress(TITLE, quiet=quiet) as tell:
             for event in events:
                 tell(event)
     return stream.getvalue()
@@ -52,15 +54,15 @@ def test_quiet_says_trouble_once_and_nothing_else(monkeypatch: pytest.MonkeyPatc
 def test_a_log_has_trouble_and_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     first, trouble = TROUBLE.splitlines(keepends=True)
     assert said(monkeypatch, RUN, quiet=False, terminal=False) == (
-        first + "toy: 3 of 3 stages, 1 of them stored before\n" + trouble
+        first + f"{TITLE}: 3 of 3 stages, 1 of them stored before\n" + trouble
     )
 
 
 def test_a_terminal_shows_trouble_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said(monkeypatch, RUN, quiet=False, terminal=True))
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said(monkeypatch, RUN + RUN, quiet=False, terminal=True))
     for line in TROUBLE.splitlines():
-        assert shown.count(line) == 1
-    assert "3 of 3 stages" in shown
+        assert shown.count(line) == 2, "once in each part of the run"
+    assert f"{TITLE} ━" in shown and "3 of 3 stages" in shown
 
 
 @pytest.mark.parametrize(

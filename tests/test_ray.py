@@ -19,10 +19,11 @@ from stage_functions import stage
 from support import TOY, bodies, small_suite_file, toy_environment
 from w2s_bench import __version__
 from w2s_bench.errors import W2SBenchError
-from w2s_bench.executors import Done, Event, Waiting
+from w2s_bench.executors import Done, Event, Finished, Started, Waiting
 from w2s_bench.executors.jobs import Broke, Job, Made, Refused, Reply, reply_from_json
 from w2s_bench.executors.ray import RayExecutor
 from w2s_bench.executors.ray_node import run_job
+from w2s_bench.stages import Stage
 from w2s_bench.store import Store, key_of
 
 
@@ -147,6 +148,35 @@ def test_a_cluster_without_a_processor_is_waited_for_and_that_is_said(cluster: A
     ]
     for node in nodes:
         cluster.remove_node(node)
+
+
+@pytest.mark.slow
+def test_a_stage_whose_model_runs_on_cuda_has_a_gpu_for_itself(cluster: Any, tmp_path: Path) -> None:
+    """Ray is told that a node has two; it hands them out, and no stage here touches one."""
+    node = cluster.add_node(num_cpus=4, num_gpus=2, object_store_memory=80 << 20)
+    asks: dict[str, Any] = {"variable": "CUDA_VISIBLE_DEVICES", "sleep": 0.5}
+    on_gpu = [stage("environment", number=n, model={"device": "cuda"}, **asks) for n in range(4)]
+    on_cpu = [stage("environment", number=n, **asks) for n in range(4)]
+    running: list[Stage] = []
+    most = 0
+
+    def watch(event: Event) -> None:
+        nonlocal most
+        if isinstance(event, Started) and event.stage in on_gpu:
+            running.append(event.stage)
+        elif isinstance(event, Finished) and event.stage in on_gpu:
+            running.remove(event.stage)
+        most = max(most, len(running))
+
+    outcomes = RayExecutor(cluster.address, plugins=()).run([*on_cpu, *on_gpu], Store(tmp_path), watch)
+
+    def seen(stages: list[Stage]) -> set[str]:
+        return {(outcomes[one.node].result.path / "text").read_text() for one in stages}  # type: ignore[union-attr]
+
+    assert seen(on_gpu) == {"0", "1"}
+    assert seen(on_cpu) == {"not set"}
+    assert most == 2, "as many at once as there are GPUs, though there are more processors"
+    cluster.remove_node(node)
 
 
 @pytest.mark.slow
