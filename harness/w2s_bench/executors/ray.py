@@ -143,13 +143,15 @@ def _connected(address: str) -> Any:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
         quiet["include_dashboard"] = False
+    variable = os.environ.get("RAY_ADDRESS") if address == "auto" else None  # as Ray reads it
     try:
-        _look_for(address)
+        _look_for(variable or address)
         ray.init(address, **quiet)
     except (OSError, ValueError, RuntimeError) as error:
         said = " ".join(str(error).split())[:300]
+        tried = f"{address}, $RAY_ADDRESS {variable}" if variable else address
         raise W2SBenchError(
-            f"no Ray cluster answers at --address {address} ({said}); start one with `ray start --head` and join nodes with"
+            f"no Ray cluster answers at --address {tried} ({said}); start one with `ray start --head` and join nodes with"
             " `ray start --address HOST:PORT`, or give --address local for one on this machine"
         ) from error
     if main:
@@ -159,8 +161,6 @@ def _connected(address: str) -> Any:
 
 def _look_for(address: str) -> None:
     """Where nobody listens, Ray itself would try for minutes."""
-    if address == "auto":
-        address = os.environ.get("RAY_ADDRESS") or address  # as Ray reads it
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal() and "/" not in address:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
