@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -145,8 +146,23 @@ def test_timings_are_learned_by_kind_and_a_broken_file_counts_as_none(tmp_path: 
     again = Timings(path)
     assert (again.of(student), again.of(teacher)) == (15.0, guess)
     assert kind_of(Stage("score", 1, "m:f", {"function": {"name": "acme/x"}})) == "score acme/x"
-    path.write_text("{ not json")
-    assert Timings(path).of(student) == guess
+    for broken in ("{ not json", "[" * 200_000, '{"train large": 1' + "0" * 400 + "}", '{"train large": 1e999}', "3"):
+        path.write_text(broken)
+        assert Timings(path).of(student) == guess
+
+
+@pytest.mark.parametrize("odd", ["folder", "pipe", "link"])
+def test_timings_that_can_be_neither_read_nor_written_end_no_run(tmp_path: Path, odd: str) -> None:
+    place = tmp_path / ".timings.json"
+    if odd == "folder":
+        (place / "inside").mkdir(parents=True)
+    elif odd == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to("/nowhere/at-all")
+    told = stage("write", text="a")
+    outcomes, _ = run([told], tmp_path)
+    assert text_of(outcomes, told) == "a"
 
 
 def test_a_run_leaves_timings_that_order_the_next_one(tmp_path: Path) -> None:

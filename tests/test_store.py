@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -42,7 +43,7 @@ def refuse(out: Path) -> None:
 
 
 def leftovers(store: Store) -> list[Path]:
-    return list((store.root / ".partial").iterdir())
+    return list((store.root / ".partial").glob("*"))
 
 
 @pytest.fixture
@@ -116,6 +117,7 @@ def check_noticed(root: Path, pristine: Result, damage: Callable[[Path], str]) -
     """`damage` harms a copy of a stored result and says what of it should be named."""
     store = Store(root / "store")
     shutil.rmtree(store.root, ignore_errors=True)
+    store.layout.mark.claim()
     folder = store.folder(STAGE, pristine.key)
     shutil.copytree(pristine.path, folder)
     assert store.find(STAGE, pristine.key) is not None
@@ -221,20 +223,69 @@ def test_whatever_goes_wrong_leaves_nothing_behind(store: Store, error: BaseExce
     store.put(STAGE, {}, produce)
 
 
+FULL = os.strerror(errno.ENOSPC)
+
+
 @pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "wrapped by a library"])
-def test_a_full_disk_is_the_users_error_with_a_next_step(store: Store, wrapped: bool) -> None:
+def test_a_full_disk_is_the_users_error_with_a_next_step(
+    store: Store, wrapped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept = store.put(STAGE, {}, produce)
+
+    def full(**kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, FULL)
 
     def fill(out: Path) -> None:
         (out / "half").write_text("half")
+        monkeypatch.setattr(tempfile, "TemporaryFile", full)
         if wrapped:
             raise RuntimeError("write failed: No space left on device (os error 28)")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise OSError(errno.ENOSPC, FULL)
 
     with pytest.raises(StoreError, match=r"No space left on device\. Free space .* --store DIR"):
         store.put(stage("other"), {}, fill)
     assert leftovers(store) == []
     assert store.find(STAGE, kept.key) == kept
+
+
+class _UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(f"unable to write to file </torch_1_2>: {FULL} (28)"),
+        OSError(errno.ENOSPC, FULL),
+        OSError(errno.ENOSPC, FULL, "/dev/shm/of-its-own"),
+        OSError(errno.EROFS, os.strerror(errno.EROFS), "/usr/share/model"),
+        ExceptionGroup("several", [OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))]),
+        _UnspeakableError(),
+    ],
+    ids=repr,
+)
+def test_a_stage_that_complains_of_another_disk_than_the_stores_has_failed_itself(
+    store: Store, error: Exception
+) -> None:
+    def fail(out: Path) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        store.put(STAGE, {}, fail)
+    assert raised.value is error
+    assert leftovers(store) == []
+
+
+def test_an_error_among_its_own_causes_is_passed_on(store: Store) -> None:
+    def ring(out: Path) -> None:
+        first, second = ValueError("no scores"), KeyError("why")
+        first.__cause__, second.__context__ = second, first
+        first.__context__ = first
+        raise first from second
+
+    with pytest.raises(ValueError, match="no scores"):
+        store.put(STAGE, {}, ring)
 
 
 def test_a_disk_that_fills_while_the_manifest_is_written_leaves_nothing(
@@ -308,7 +359,8 @@ def test_two_who_make_the_same_result_make_it_once(store: Store) -> None:
 
 
 def test_cleaning_takes_what_is_dead_and_spares_what_is_being_made(store: Store) -> None:
-    dead = store.root / ".partial" / "write-0123"
+    store.layout.mark.claim()
+    dead = store.root / ".partial" / f"write-{'0' * 64}"
     dead.mkdir(parents=True)
     (dead / "half").touch()
     started, finish = threading.Event(), threading.Event()

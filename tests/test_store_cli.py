@@ -171,7 +171,7 @@ def test_gc_spares_what_a_living_process_uses(store: Store) -> None:
 
 def test_gc_takes_away_what_dead_processes_left(store: Store) -> None:
     fill(store, "train", 1)
-    (store.root / ".partial" / "train-0123").mkdir(parents=True)
+    (store.root / ".partial" / f"train-{'0' * 64}").mkdir(parents=True)
     (store.root / ".uses" / "gone-1-abc.keys").write_text("\ntrain/0123")
     (store.root / ".uses" / "gone-1-abc.lock").touch()
     assert "Removed 0 results" in w2s("gc")

@@ -265,14 +265,14 @@ def test_a_damaged_copy_in_the_cache_is_fetched_again(machine: Callable[[str], R
 def test_a_manifest_that_names_a_place_outside_is_damage(machine: Callable[[str], RemoteStore], url: str) -> None:
     import json
 
-    from w2s_bench.store.manifest import _render
+    from w2s_bench.store.manifest import _content_of, _render
 
     machine("one").put(STAGE, {}, produce)
     fs, base = fsspec.core.url_to_fs(url)
     path = f"{base}/write/{KEY}/manifest.json"
     facts = {name: value for name, value in json.loads(fs.cat_file(path)).items() if name != "manifest"}
     facts["files"]["../../../outside"] = facts["files"].pop("rows.jsonl")
-    fs.pipe_file(path, _render(facts))
+    fs.pipe_file(path, _render({**facts, "content": _content_of(facts["files"])}))
     other = machine("other")
     assert other.find(STAGE, KEY) is None
     assert "'../../../outside' is no place inside a result" in str(other.damages[0])

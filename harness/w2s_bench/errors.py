@@ -56,6 +56,12 @@ class StoreError(W2SBenchError):
     exit_code = 1
 
 
+class NoStoreError(StoreError):
+    """A folder that holds other things than a store: nothing is written to it or removed from it."""
+
+    exit_code = 2
+
+
 class CellError(W2SBenchError):
     """A cell file that is missing, malformed, of another schema, or altered after it was written."""
 

@@ -63,6 +63,8 @@ def explain(stages: Sequence[Stage], store: Store, *, reasons: bool = True) -> l
         else:
             contents[stage.node] = result.content
             out.append(Explained(stage, "stored", f"since {result.created[:16].replace('T', ' ')} UTC"))
+    if any(one.status != "stored" for one in out):
+        store.require()  # as a run would, before it computes anything
     return out
 
 

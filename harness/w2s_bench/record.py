@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +38,26 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write beside `path` and rename into place: a reader sees the old file or the new one, never half of one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def write_atomically(path: Path, text: str, errors: str = "strict") -> None:
+    """Write a file whole: a reader sees the old one or the new one, never half of one. `errors` as for `str.encode`."""
+    with replacing(path) as file:
+        file.write(text.encode(errors=errors))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file beside `path`, which takes its place at the end if all goes well, and else is removed.
+
+    Its name cannot be known beforehand and nothing may lie there, so that no link which somebody laid is followed.
+    """
+    while True:
+        beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+        with suppress(FileExistsError):
+            file = beside.open("xb")
+            break
     try:
-        beside.write_text(text, encoding="utf-8")
+        with file:
+            yield file
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

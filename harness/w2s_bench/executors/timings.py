@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from math import inf
 from pathlib import Path
 
 from w2s_bench.record import write_atomically
@@ -20,6 +22,7 @@ _GUESSES = {
     "grade": 0.1,
 }
 _GUESS = 0.05
+_LARGEST = 1 << 20  # bytes of a file of timings
 _WEIGHT = 0.5  # of the newest measurement
 
 
@@ -31,9 +34,10 @@ class Timings:
         self.seconds: dict[str, float] = {}
         self.changed = False
         try:
-            read = json.loads(path.read_text(encoding="utf-8"))
-            self.seconds = {str(kind): float(value) for kind, value in read.items() if float(value) >= 0}
-        except (OSError, ValueError, AttributeError, TypeError):
+            if path.is_file() and path.stat().st_size <= _LARGEST:
+                read = json.loads(path.read_text(encoding="utf-8"))
+                self.seconds = {str(kind): float(value) for kind, value in read.items() if 0 <= float(value) < inf}
+        except (OSError, ValueError, AttributeError, TypeError, OverflowError, RecursionError):
             return  # guesses do: this is no result
 
     def of(self, stage: Stage) -> float:
@@ -48,7 +52,9 @@ class Timings:
 
     def save(self) -> None:
         if self.changed:
-            write_atomically(self.path, json.dumps({k: round(v, 4) for k, v in sorted(self.seconds.items())}, indent=1))
+            text = json.dumps({k: round(v, 4) for k, v in sorted(self.seconds.items())}, indent=1)
+            with suppress(OSError):  # guesses do, and no result is lost for a note that cannot be written
+                write_atomically(self.path, text)
 
 
 def kind_of(stage: Stage) -> str:

@@ -1,5 +1,6 @@
 """Results at a place that fsspec reaches, such as a bucket of S3.
 
+    <url>/.w2s-bench                      written first: without it nothing is removed there
     <url>/<stage>/<key>/manifest.json     written last, once: with it the result exists, and before it nobody sees any of it
     <url>/<stage>/<key>/<content>/...     the files, below the digest of their content
 
@@ -15,9 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from w2s_bench.errors import StoreError, W2SBenchError
+from w2s_bench.errors import NoStoreError, StoreError, W2SBenchError
 from w2s_bench.store.faults import explained, machine_fault, store_error
 from w2s_bench.store.manifest import MANIFEST, Damage, Result, check, parse
+from w2s_bench.store.mark import MARK, TEXT, is_key, is_stage
 from w2s_bench.types import JSON
 
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
@@ -31,7 +33,7 @@ class Bucket:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self.fs, self.base = _filesystem(self.url)
-        self._writable = False
+        self._writable = self._own = False
 
     def manifest(self, place: str) -> bytes | None:
         """The bytes of a result's manifest; None if there is no such result."""
@@ -81,6 +83,7 @@ class Bucket:
 
     def remove(self, place: str) -> None:
         """Remove a result, the manifest first: what is left of a removal cut short is no result."""
+        self.require_own()
         with self._reached(place):
             for path in (f"{self.base}/{place}/{MANIFEST}", f"{self.base}/{place}"):
                 if self.fs.exists(path):
@@ -90,13 +93,30 @@ class Bucket:
     def require_writable(self) -> None:
         """Raise if nothing can be written there: better known before a result is made than after."""
         if not self._writable:
+            self.require_own()
             with self._reached(""):
                 self._make_folder(self.base)
-                self.fs.pipe_file(f"{self.base}/.w2s-bench", b"a store of w2s-bench\n")
-            self._writable = True
+                self.fs.pipe_file(f"{self.base}/{MARK}", TEXT)
+            self._writable = self._own = True
+
+    def require_own(self) -> None:
+        """Raise `NoStoreError` where other things lie and no store was made: nothing of theirs is to be removed."""
+        if self._own:
+            return
+        with self._reached(""):
+            marked = self.fs.exists(f"{self.base}/{MARK}")
+        if not marked and (others := self._listed()):
+            raise NoStoreError(
+                f"{self.url} is no store of w2s-bench: {others[0]!r} lies there, and no mark {MARK}. Nothing is written to it "
+                f"or removed from it; give a place of its own, such as {self.url}/store"
+            )
+        self._own = marked
 
     def names(self, below: str = "") -> list[str]:
         """Stages, or the keys of one."""
+        return [name for name in self._listed(below) if (is_key(name) if below else is_stage(name))]
+
+    def _listed(self, below: str = "") -> list[str]:
         with self._reached(below):
             self.fs.invalidate_cache()
             try:
@@ -105,8 +125,8 @@ class Bucket:
                 return []
             finally:
                 self.fs.invalidate_cache()
-        names = {path.rstrip("/").rpartition("/")[2] for path in found}
-        return sorted(name for name in names if not name.startswith("."))
+        own = f"{self.base}/{below}".strip("/")  # some file systems list a folder beside what is in it
+        return sorted({one.rpartition("/")[2] for path in found if (one := path.strip("/")) != own})
 
     def manifests(self, stage: str, keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """(key, manifest) of those results of a stage that exist."""
@@ -151,7 +171,7 @@ class Bucket:
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE), or another --store"
             ) from error
         except Exception as error:  # every file system has errors of its own
-            if folder is not None and (fault := machine_fault(error)) is not None:
+            if folder is not None and (fault := machine_fault(error, folder)) is not None:
                 raise store_error(folder, fault) from error
             raise StoreError(
                 f"cannot use {where}: {type(error).__name__}: {error}. Check the address, the network and your credentials; "

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from w2s_bench.store.layout import has_manifest
 from w2s_bench.store.manifest import MANIFEST, parse
+from w2s_bench.store.mark import is_key, is_stage
 from w2s_bench.types import JSON
 
 
@@ -22,6 +24,7 @@ class Entry:
     bytes: int
     used: float  # when it was last found or made, in seconds, by the clock of the disk
     facts: dict[str, JSON] | None
+    described: bool = True  # whether it has a manifest, sound or not
 
     @property
     def place(self) -> str:
@@ -44,31 +47,37 @@ def entry_of(stage: str, key: str, manifest: bytes, used: float) -> Entry:
 
 
 def entries_below(root: Path) -> Iterator[Entry]:
-    """Every result in a folder, by stage and key. One that is removed meanwhile is passed over."""
-    for stage in _folders(root):
-        if not stage.name.startswith("."):
-            for folder in _folders(stage):
-                with contextlib.suppress(FileNotFoundError):
-                    yield _entry_at(folder)
+    """Whatever lies in a folder where results do, by stage and key. What is removed meanwhile is passed over."""
+    for stage in _names(root, folders=True):
+        if is_stage(stage):
+            for key in _names(root / stage):
+                if is_key(key):
+                    with contextlib.suppress(FileNotFoundError):
+                        yield _entry_at(root / stage / key)
 
 
 def _entry_at(folder: Path) -> Entry:
-    manifest = folder / MANIFEST
-    came = folder.stat().st_mtime  # files that were copied here may say when they were used elsewhere
-    try:
-        used = max(came, manifest.stat().st_mtime)
-        found = entry_of(folder.parent.name, folder.name, manifest.read_bytes(), used)
-    except FileNotFoundError:
-        found = Entry(folder.parent.name, folder.name, 0, came, None)
-    if found.facts is not None:
-        return found
-    size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
-    return Entry(found.stage, found.key, size, found.used, None)
+    stage, key, came = folder.parent.name, folder.name, folder.lstat().st_mtime
+    if has_manifest(folder):
+        manifest = folder / MANIFEST
+        with contextlib.suppress(FileNotFoundError):
+            # Files that were copied here may say when they were used elsewhere.
+            used = max(came, manifest.stat().st_mtime)
+            found = entry_of(stage, key, manifest.read_bytes(), used)
+            return found if found.facts is not None else replace(found, bytes=_size_of(folder))
+    return Entry(stage, key, _size_of(folder), came, None, described=False)
 
 
-def _folders(below: Path) -> list[Path]:
+def _size_of(folder: Path) -> int:
+    """Bytes of all below, or of what lies in a folder's place."""
+    if folder.is_symlink() or not folder.is_dir():
+        return folder.lstat().st_size
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+
+
+def _names(below: Path, *, folders: bool = False) -> list[str]:
     try:
         with os.scandir(below) as entries:
-            return sorted(below / entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            return sorted(one.name for one in entries if not folders or one.is_dir(follow_symlinks=False))
     except FileNotFoundError:
         return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,17 +15,64 @@ from w2s_bench.errors import StoreError
 _MACHINE_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
-def machine_fault(error: BaseException) -> str | None:
-    """Whether an error, or one that led to it, says that the disk is full or read-only; libraries wrap `OSError`."""
-    chain: BaseException | None = error
-    while chain is not None:
-        if isinstance(chain, StoreError):
-            return None
-        if isinstance(chain, OSError) and chain.errno in _MACHINE_FAULTS:
-            return os.strerror(chain.errno)
-        if (full := os.strerror(errno.ENOSPC)) in str(chain):
-            return full
-        chain = chain.__cause__ or chain.__context__
+#: Bytes that must fit on a disk which is not full: more than a library that gave up may have left of its own.
+_ROOM = 16 << 20
+
+
+def machine_fault(error: BaseException, folder: Path) -> str | None:
+    """What the disk that `folder` lies on lacks, if an error, or one that led to it, complains of a disk and rightly so.
+
+    Libraries put an `OSError` into words, and a stage may fill another disk than the store's: what an error says of no file
+    below `folder` is a reason to try this disk, and no more.
+    """
+    causes = list(_causes(error))
+    if any(isinstance(one, StoreError) for one in causes):
+        return None
+    for one in causes:
+        if isinstance(one, OSError) and one.errno in _MACHINE_FAULTS and _is_below(folder, one.filename):
+            return os.strerror(one.errno)
+    return _tried(folder) if any(_speaks_of_a_disk(one) for one in causes) else None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that led to it, each once: `raise error from error` makes a ring of them."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        one = pending.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            pending += [
+                one.__cause__,
+                one.__context__,
+                *(one.exceptions if isinstance(one, BaseExceptionGroup) else ()),
+            ]
+
+
+def _is_below(folder: Path, name: object) -> bool:
+    return isinstance(name, str | os.PathLike) and Path(name).is_relative_to(folder)
+
+
+def _speaks_of_a_disk(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in _MACHINE_FAULTS:
+        return True
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 - a plugin's own class, which may do anything
+        return False
+    return any(os.strerror(fault) in said for fault in _MACHINE_FAULTS)
+
+
+def _tried(folder: Path) -> str | None:
+    """What keeps a few megabytes from being written to a folder, if anything of the kind does."""
+    try:
+        with tempfile.TemporaryFile(dir=next(one for one in (folder, *folder.parents) if one.is_dir())) as file:
+            for _ in range(_ROOM >> 20):
+                file.write(os.urandom(1 << 20))  # zeros take no room on some disks
+            file.flush()
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno in _MACHINE_FAULTS else None
     return None
 
 

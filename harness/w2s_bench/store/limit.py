@@ -9,6 +9,7 @@ from pathlib import Path
 
 from w2s_bench.record import write_atomically
 from w2s_bench.store.entries import entries_below
+from w2s_bench.store.locks import held
 from w2s_bench.store.sizes import parse_size
 
 LIMIT_VARIABLE = "W2S_BENCH_STORE_LIMIT"
@@ -45,9 +46,7 @@ class Total:
         self._change(lambda before: total)
 
     def _change(self, change: Callable[[int], int]) -> int:
-        from filelock import FileLock
-
-        with FileLock(self._lock):
+        with held(self._lock):
             try:
                 total = change(int(self.path.read_text(encoding="utf-8")))
             except (OSError, ValueError):

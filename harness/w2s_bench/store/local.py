@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from w2s_bench.errors import StoreError, W2SBenchError
-from w2s_bench.record import digest_of
+from w2s_bench.errors import NoStoreError, StoreError, W2SBenchError
+from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.stages import Stage
 from w2s_bench.store.entries import Entry, entries_below
 from w2s_bench.store.faults import explained, machine_fault, store_error
-from w2s_bench.store.layout import Layout, place_of, remove, touch
+from w2s_bench.store.layout import Layout, has_manifest, place_of, remove, touch
 from w2s_bench.store.limit import LIMIT_VARIABLE, LOW_WATER, Total, size_of
+from w2s_bench.store.locks import held
 from w2s_bench.store.manifest import MANIFEST, Damage, Result, check, identity, result_of, seal
 from w2s_bench.store.sizes import size_text
 from w2s_bench.store.uses import Living, Uses, bury
@@ -46,8 +47,18 @@ class Store:
         return str(self.root)
 
     def exists(self) -> bool:
-        """Whether anything was ever stored here."""
-        return self.root.is_dir()
+        """Whether anything was ever stored here, in a store or before somebody put other things beside it."""
+        if not self.root.is_dir():
+            return False
+        try:
+            self.require()
+        except NoStoreError:
+            return next(self.entries(), None) is not None
+        return True
+
+    def require(self) -> None:
+        """Raise `NoStoreError` unless this is a store or may become one; writes nothing."""
+        self.layout.mark.require()
 
     def close(self) -> None:
         """Nothing that was found or made here is in use any more."""
@@ -74,7 +85,7 @@ class Store:
 
     def use(self, stage: Stage | str, key: str) -> None:
         """Say that this process needs a result that another one found or made: it stays from now on."""
-        self._uses.add(place_of(self.folder(stage, key)))
+        self._note_use(self.folder(stage, key))
 
     def find(self, stage: Stage | str, key: str) -> Result | None:
         """The stored result, all of it checked; None if there is none, or if it was damaged (see `damages`)."""
@@ -82,7 +93,7 @@ class Store:
         with explained(folder):
             if not os.path.lexists(folder):
                 return None
-            self._uses.add(place_of(folder))
+            self._note_use(folder)
             found = check(folder)
         # Where nobody is about to remove it and it is there, whoever wants to remove it now sees that it is in use. It was
         # removed between the check and here where it is there no longer: asked last, as an announcement goes with it.
@@ -108,7 +119,7 @@ class Store:
             try:
                 produce(scratch)
             except Exception as error:
-                if (fault := machine_fault(error)) is not None:
+                if (fault := machine_fault(error, scratch)) is not None:
                     raise store_error(scratch, fault) from error
                 raise
             seconds, cpu_seconds = time.perf_counter() - clock, time.process_time() - cpu
@@ -134,9 +145,13 @@ class Store:
         """Remove what dead processes left half made; what a living one is making is locked, and stays."""
         from filelock import Timeout
 
+        self.require()
+        if not self.layout.mark.is_there():
+            return  # new: there is nothing
         with explained(self.root):
-            leftovers = list(self.layout.partial.glob("*"))
+            leftovers = self.layout.leftovers()
             bury(self.layout.uses)
+            self.layout.bury_locks()
         for scratch in leftovers:
             try:
                 with self.layout.lock(scratch, timeout=0), explained(scratch):
@@ -147,9 +162,12 @@ class Store:
     def write_log(self, name: str, text: str) -> Path:
         """Keep what a failed stage printed; a later failure of the same stage replaces it."""
         path = self.layout.logs / f"{name}.log"
+        self.layout.mark.claim()
         with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            self.layout.make(path.parent)
+            if path.is_dir():
+                self.layout.move_aside(path, unless=Path.is_file)
+            write_atomically(path, text, errors="backslashreplace")
         return path
 
     # What the verbs of `w2s-bench store` are made of: see `upkeep`.
@@ -165,14 +183,16 @@ class Store:
             return Path(file.name).stat().st_mtime
 
     def in_use(self) -> Living:
+        self.require()
         with explained(self.root):
             return Living(self.layout.uses)
 
-    def repair(self, stage: str, key: str) -> None:
-        """Remove a result if it is damaged."""
+    def repair(self, stage: str, key: str) -> Damage | None:
+        """Remove a result if it is damaged, and say what was."""
         folder = self.folder(stage, key)
         with self.layout.lock(folder):
-            self._check_or_remove(folder)
+            known = len(self.damages)
+            return None if self._check_or_remove(folder) else next(iter(self.damages[known:]), None)
 
     def discard(self, stage: str, key: str, living: Living) -> bool:
         """Remove a result, unless it is in use."""
@@ -181,8 +201,8 @@ class Store:
         folder = self.folder(stage, key)
         try:
             with self.layout.lock(folder, timeout=0), explained(folder):
-                if not folder.exists():
-                    return False  # somebody else was faster
+                if not has_manifest(folder):
+                    return False  # somebody else was faster, or it never was a result
                 scratch = self.layout.announce(folder)
                 if place_of(folder) in living.look_again():
                     scratch.rmdir()
@@ -195,26 +215,24 @@ class Store:
 
     def shrink(self) -> None:
         """Remove what was not used for longest and is not in use, until the store is well within its limit."""
-        from filelock import FileLock, Timeout
+        from filelock import Timeout
 
         from w2s_bench.store.upkeep import collect
 
         if self.limit is None:
             return
-        lock = self.layout.locks / "shrink.lock"
+        self.layout.mark.require()
         try:
-            with explained(lock):
-                lock.parent.mkdir(parents=True, exist_ok=True)
-                with FileLock(lock, timeout=0):
-                    left = collect(Store(self.root), limit=int(self.limit * LOW_WATER)).bytes_left
-                    self._total.set(left)
+            with held(self.layout.locks / "shrink.lock", timeout=0):
+                left = collect(Store(self.root), limit=int(self.limit * LOW_WATER)).bytes_left
+                self._total.set(left)
         except Timeout:  # somebody else is at it
             return
         self._tolerated = max(self.limit, left + self.limit // 20)
 
     def excess(self) -> str | None:
         """What to tell the user if the store is larger than its limit allows, with all that could be removed gone."""
-        if self.limit is None or not self.root.is_dir():
+        if self.limit is None or not self.layout.mark.is_there():
             return None
         self.shrink()
         if (size := size_of(self.root)) <= self.limit:
@@ -223,6 +241,11 @@ class Store:
             f"the store {self.root} holds {size_text(size)}, more than the {size_text(self.limit)} that {LIMIT_VARIABLE} "
             "allows: what a running process needs is never removed. Give a limit above what one run needs"
         )
+
+    def _note_use(self, folder: Path) -> None:
+        """Where there is no store yet, there are no notes; what is found there may go, and is then computed again."""
+        if self.layout.mark.is_there():
+            self._uses.add(place_of(folder))
 
     def _enter(self, folder: Path, make: Callable[[Path], Result]) -> Result:
         """The result in this folder, or else what `make` writes to a folder beside, sealed and moved here."""
@@ -234,11 +257,11 @@ class Store:
             scratch = self.layout.scratch(folder)
             try:
                 with explained(scratch):
-                    remove(scratch)
-                    scratch.mkdir(parents=True)
+                    self.layout.cleared(scratch)
                 made = self._move_in(scratch, folder, make(scratch))
             except BaseException:
-                shutil.rmtree(scratch, ignore_errors=True)  # what cannot be removed now, `clean` removes later
+                with contextlib.suppress(OSError):
+                    remove(scratch)  # what cannot be removed now, `clean` removes later
                 raise
         self._grown(made)
         return made
@@ -250,7 +273,7 @@ class Store:
     def _move_in(self, scratch: Path, folder: Path, result: Result) -> Result:
         """The one moment at which a result comes to be. Called with the lock held."""
         with explained(folder):
-            folder.parent.mkdir(exist_ok=True)
+            self.layout.make(folder.parent)
             scratch.rename(folder)
         return replace(result, path=folder)
 
@@ -260,7 +283,10 @@ class Store:
             found = check(folder)
             if not isinstance(found, Damage):
                 return found
-            remove(self.layout.hide(folder))
+            if has_manifest(folder):
+                remove(self.layout.hide(folder))
+            elif (aside := self.layout.move_aside(folder, unless=has_manifest)) is not None:
+                found = replace(found, reason=f"{found.reason}, and what lies there instead was moved to {aside}")
         self.damages.append(found)
         return None
 

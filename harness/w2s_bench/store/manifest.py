@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib.metadata
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +21,8 @@ from w2s_bench.types import JSON
 MANIFEST = "manifest.json"
 #: Part of every key: raised when the layout of a result changes, so that old results are passed by, not called damaged.
 LAYOUT = 1
+_NOTHING_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_LARGEST = 256 << 20  # bytes of a manifest: a million files
 
 
 @dataclass(frozen=True)
@@ -75,15 +79,39 @@ def key_of(stage: Stage, input_contents: Mapping[str, str]) -> str:
     return digest_of(identity(stage, input_contents))
 
 
+def read_manifest(folder: Path) -> bytes:
+    """The bytes of a result's manifest. A link, a pipe or a device in its place, or one without end, is a `_NotPlainError`."""
+    path = folder / MANIFEST
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise _NotPlainError(f"{MANIFEST} is no plain file")
+    if status.st_size > _LARGEST:
+        raise _NotPlainError(f"{MANIFEST} has {status.st_size} bytes, more than any that was written")
+    return path.read_bytes()
+
+
 def parse(text: bytes, key: str) -> dict[str, JSON] | None:
     """The facts that a manifest states; None where it is not what was written for `key`, byte for byte."""
     try:
         manifest = json.loads(text)
         facts = {name: value for name, value in manifest.items() if name != "manifest"}
-        intact = text == _render(facts) and digest_of(facts["identity"]) == key
-    except (ValueError, AttributeError, KeyError, RecursionError):
+        intact = text == _render(facts) and digest_of(facts["identity"]) == key and _is_whole(facts)
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return None
     return facts if intact else None
+
+
+def _is_whole(facts: Mapping[str, JSON]) -> bool:
+    """Whether all that a reader asks of a manifest is there; raises, as Python does, where something else is."""
+    datetime.fromisoformat(facts["created"])
+    sizes = [one["bytes"] for one in facts["files"].values()]
+    return all(size >= 0 for size in (facts["seconds"], facts["cpu_seconds"], *sizes)) and (
+        facts["content"] == _content_of(facts["files"])
+    )
+
+
+def _content_of(files: Mapping[str, Mapping[str, JSON]]) -> str:
+    return digest_of([[name, files[name]["sha256"]] for name in sorted(files)])
 
 
 def check(folder: Path, key: str | None = None) -> Result | Damage | None:
@@ -92,9 +120,13 @@ def check(folder: Path, key: str | None = None) -> Result | Damage | None:
     `key` is the result's, where its folder is named otherwise.
     """
     try:
-        text = (folder / MANIFEST).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return Damage(folder, f"{MANIFEST} is missing") if folder.is_symlink() or folder.exists() else None
+        text = read_manifest(folder)
+    except _NotPlainError as error:
+        return Damage(folder, str(error))
+    except OSError as error:
+        if error.errno not in _NOTHING_THERE:
+            raise
+        return Damage(folder, f"{MANIFEST} is missing") if os.path.lexists(folder) else None
     key = key or folder.name
     facts = parse(text, key)
     if facts is None:
@@ -138,7 +170,7 @@ def seal(folder: Path, what: Mapping[str, JSON], seconds: float, cpu_seconds: fl
     facts: dict[str, JSON] = {
         "identity": what,
         "files": files,
-        "content": digest_of([[name, files[name]["sha256"]] for name in sorted(files)]),
+        "content": _content_of(files),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 6),
         "cpu_seconds": round(cpu_seconds, 6),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -40,6 +40,10 @@ class RemoteStore(Store):
     def exists(self) -> bool:
         return True  # as far as anybody can tell without asking
 
+    def require(self) -> None:
+        super().require()
+        self.bucket.require_own()
+
     def holds(self, stage: Stage, key: str) -> bool:
         """As of the first question about a stage: one that came later is found when it is to be made."""
         if super().holds(stage, key):
@@ -67,14 +71,14 @@ class RemoteStore(Store):
             try:
                 return self._download(folder, scratch)
             finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+                _remove_if_possible(scratch)
 
     def find(self, stage: Stage | str, key: str) -> Result | None:
         if (found := super().find(stage, key)) is not None:
             return found
         folder = self.folder(stage, key)
         with self.layout.lock(folder):
-            self._uses.add(place_of(folder))
+            self._note_use(folder)
             return self._there(folder)
 
     def entries(self) -> Iterator[Entry]:
@@ -84,14 +88,20 @@ class RemoteStore(Store):
                 entry = entry_of(stage, key, text, 0.0)
                 yield replace(entry, used=entry.created.timestamp() if entry.created else time.time())
 
+    def clean(self) -> None:
+        """Of what is here: elsewhere nobody leaves anything half made that would be seen."""
+        self.bucket.require_own()
+        super().clean()
+
     def now(self) -> float:
         return time.time()
 
-    def repair(self, stage: str, key: str) -> None:
+    def repair(self, stage: str, key: str) -> Damage | None:
         folder = self.folder(stage, key)
         with self.layout.lock(folder):
-            remove(folder)
-            self._there(folder)
+            known = len(self.damages)
+            self._check_or_remove(folder)
+            return None if self._fetched(folder) else next(iter(self.damages[known:]), None)
 
     def discard(self, stage: str, key: str, living: Living) -> bool:
         """Remove it there and here, unless a process on this machine uses it; others make again what they miss."""
@@ -112,6 +122,7 @@ class RemoteStore(Store):
         """A result that an earlier run made, and could not upload."""
         kept = self._unpublished / scratch.name
         with explained(kept):
+            self.layout.make(self._unpublished)
             if not isinstance(check(kept, folder.name), Result):
                 remove(kept)
                 return None
@@ -125,7 +136,7 @@ class RemoteStore(Store):
         kept = self._unpublished / scratch.name
         with explained(kept):
             remove(kept)
-            kept.parent.mkdir(parents=True, exist_ok=True)
+            self.layout.make(kept.parent)
             scratch.rename(kept)  # should the upload fail, the next one to put it finds it here
         while not self.bucket.publish(place_of(folder), kept):
             # Another machine was first; if its result has other bytes, everybody goes on from those.
@@ -151,7 +162,7 @@ class RemoteStore(Store):
                 self._grown(found)
                 return found
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            _remove_if_possible(scratch)
         if isinstance(found, Damage):
             self.bucket.remove(place_of(folder))
             self.damages.append(found)
@@ -159,11 +170,16 @@ class RemoteStore(Store):
 
     def _download(self, folder: Path, scratch: Path) -> Result | Damage | None:
         with explained(scratch):
-            remove(scratch)
+            self.layout.cleared(scratch)
         found = self.bucket.fetch(place_of(folder), scratch)
         if isinstance(found, Damage):
             return Damage(folder, f"{found.reason} at {self.url_of(folder)}")
         return found
+
+
+def _remove_if_possible(scratch: Path) -> None:
+    with contextlib.suppress(OSError):  # what stays is removed by the next download, or by `clean`
+        remove(scratch)
 
 
 def cache_of(url: str) -> Path:

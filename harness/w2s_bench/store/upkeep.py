@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from w2s_bench.errors import UnknownNameError, W2SBenchError
+from w2s_bench.record import replacing
 from w2s_bench.store.entries import Entry
 from w2s_bench.store.faults import explained
 from w2s_bench.store.local import Store
@@ -16,12 +17,14 @@ from w2s_bench.store.manifest import Damage, Result
 
 def check_all(store: Store, entries: Sequence[Entry], *, repair: bool = False) -> Iterator[Damage | None]:
     """Every byte of every result against its manifest; with `repair` what is damaged is removed, to be computed again."""
+    if repair:
+        store.require()
     for entry in entries:
         found = store.inspect(entry.stage, entry.key)
         if isinstance(found, Damage):  # or just being replaced, which the second look waits for, or sees done
             found = store.inspect(entry.stage, entry.key)
         if isinstance(found, Damage) and repair:
-            store.repair(entry.stage, entry.key)
+            found = store.repair(entry.stage, entry.key) or found
         yield found if isinstance(found, Damage) else None
 
 
@@ -39,10 +42,13 @@ def collect(
 ) -> Collected:
     """Remove results not used for `older_than` seconds; then the longest unused, until all take at most `limit` bytes.
 
-    A result that was used after now, by a clock that has since been set back, counts as just used.
+    What has no manifest, or bears no result's name, is never removed. A result that was used after now, by a clock that has
+    since been set back, counts as just used.
     """
-    entries = sorted(store.entries(), key=lambda entry: entry.used)
-    done = Collected(bytes_left=sum(entry.bytes for entry in entries))
+    store.require()
+    everything = sorted(store.entries(), key=lambda entry: entry.used)
+    entries = [entry for entry in everything if entry.described]
+    done = Collected(bytes_left=sum(entry.bytes for entry in everything))
     if not entries:
         return done
     living = store.in_use()
@@ -92,19 +98,17 @@ def write_archive(
 ) -> Exported:
     """Write results to a tar file: unpacked into an empty folder, it is a store. Equal results give equal bytes."""
     done = Exported()
-    beside = path.with_name(f".{path.name}.partial")
-    with explained(path):
-        try:
-            with tarfile.open(beside, "w", format=tarfile.PAX_FORMAT) as archive:
-                for entry in entries:
-                    if (result := store.find(entry.stage, entry.key)) is not None:
-                        _add(archive, result.path, entry)
-                        done.copied += 1
-                        done.bytes += entry.bytes
-                    advance()
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+    with (
+        explained(path),
+        replacing(path) as file,
+        tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for entry in entries:
+            if (result := store.find(entry.stage, entry.key)) is not None:
+                _add(archive, result.path, entry)
+                done.copied += 1
+                done.bytes += entry.bytes
+            advance()
     return done
 
 

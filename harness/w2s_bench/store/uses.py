@@ -106,7 +106,9 @@ class Living:
 
     def look_again(self) -> set[str]:
         for path in self.folder.glob("*.keys"):
-            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # its process just ended
+            if not path.is_file():
+                continue  # its process just ended, or it is none of ours
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
                 text = file.read()
                 whole = text.rpartition(b"\n")[0]  # the last line may grow yet: read it now, and then again
@@ -120,6 +122,8 @@ def bury(folder: Path) -> None:
     from filelock import FileLock, Timeout
 
     for path in folder.glob("*.lock"):
+        if path.is_symlink() or not path.is_file():
+            continue
         lock = FileLock(path)
         with contextlib.suppress(Timeout, FileNotFoundError):
             lock.acquire(timeout=0)
@@ -127,5 +131,5 @@ def bury(folder: Path) -> None:
             path.unlink(missing_ok=True)
             lock.release()
     for path in folder.glob("*.keys"):
-        if not path.with_suffix(".lock").exists():
+        if path.is_file() and not path.with_suffix(".lock").exists():
             path.unlink(missing_ok=True)
