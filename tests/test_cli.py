@@ -275,3 +275,18 @@ def test_without_slurm_the_next_step_is_said(suite: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(suite.parent))
     said = mistake("run", suite, "--out", suite.parent / "out", "--executor", "slurm")
     assert "there is no sbatch here" in said and "--executor local" in said
+
+
+def test_a_dry_run_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = """
+import sys
+from w2s_bench._cli.app import app
+try:
+    app(["run", "tiny", "--dry-run", "--store", sys.argv[1], "--out", sys.argv[1]])
+except SystemExit as done:
+    assert not done.code
+heavy = {"torch", "transformers", "datasets", "lm_eval", "scipy", "matplotlib", "pandas", "pyarrow", "fsspec"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "new"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr

@@ -288,3 +288,41 @@ def test_figures_are_plain_floats(tables: dict[str, BoolArray]) -> None:
     """They go to JSON."""
     found: list[FloatArray | float] = [*vars(resolved(pgr(tables))).values()]
     assert all(isinstance(value, float | int | None) and not isinstance(value, np.generic) for value in found)
+
+
+# The fast ways to a figure give its every bit, which boards and digests that are committed depend on.
+
+
+@given(seed=st.integers(0, 2**32), seeds=st.sampled_from([1, 2, 3, 10]), items=st.sampled_from([2, 5, 60]))
+@settings(max_examples=60, deadline=None)
+def test_one_contrast_is_what_an_array_of_contrasts_has_in_its_place(seed: int, seeds: int, items: int) -> None:
+    rng = default_rng(seed)
+    tables = [rng.random((seeds, items)) < level for level in rng.uniform(0, 1, 4)]
+    table = statistics._Table.of(*tables)
+    r = np.concatenate([[0.0], rng.normal(0, 10.0 ** rng.integers(-3, 4), 50)])
+    errors, dfs = table.spread(1.0, -r)
+    assert [table.spread_at(1.0, -float(one)) for one in r] == list(zip(errors.tolist(), dfs.tolist(), strict=True))
+    excess = np.abs(table.mean[0] - r * table.mean[1]) - statistics._quantiles(dfs) * errors
+    assert [table.excess(float(one)) for one in r] == excess.tolist()
+    assert table.last_kept(r) == max(np.flatnonzero(excess <= 0), default=0)
+
+
+def test_quantiles_and_p_values_are_those_of_scipys_t_distribution() -> None:
+    from scipy import stats
+
+    rng = default_rng(0)
+    df = np.concatenate([np.arange(1.0, 2000), rng.uniform(1, 5, 5000), 10 ** rng.uniform(0, 8, 5000)])
+    assert np.array_equal(statistics._quantiles(df), stats.t.ppf(0.975, df))
+    for value, one in zip(rng.normal(0, 5, 500), rng.choice(df, 500), strict=True):
+        assert statistics._p_value(value, 0.7, one) == float(2 * stats.t.sf(abs(value) / 0.7, one))
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=1, max_size=60))
+def test_auroc_gives_ties_the_mean_of_their_ranks(rows: list[tuple[int, bool]]) -> None:
+    from scipy.stats import rankdata
+
+    scores, correct = np.array([score / 3 for score, _ in rows]), np.array([right for _, right in rows])
+    right = int(correct.sum())
+    assume(0 < right < len(rows))
+    expected = (rankdata(scores)[correct].sum() - right * (right + 1) / 2) / (right * (len(rows) - right))
+    assert auroc(scores, correct) == expected

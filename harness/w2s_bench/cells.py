@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from w2s_bench.errors import CellError
@@ -218,9 +217,3 @@ def read_cells(results: Path) -> list[Cell]:
             f"{results} mixes cells of {len(suites)} suites: {'; '.join(suites)}; keep each suite in a folder of its own"
         )
     return cells
-
-
-def stack_correctness(body: CellBody, seeds: tuple[int, ...]) -> BoolArray:
-    """(seeds, items) correctness for the seeds named."""
-    by_seed = body.correctness()
-    return np.stack([by_seed[seed] for seed in seeds])

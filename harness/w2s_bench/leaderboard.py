@@ -15,7 +15,7 @@ import numpy as np
 
 from w2s_bench import statistics
 from w2s_bench.board import RIVALS, TRACKS, Check, DomainSummary, Entry, Failure, Leaderboard, Row
-from w2s_bench.cells import Cell, read_cells, stack_correctness
+from w2s_bench.cells import Cell, read_cells
 from w2s_bench.errors import CellError
 from w2s_bench.names import CONTROLS, REFERENCES, short
 from w2s_bench.record import write_atomically
@@ -99,12 +99,14 @@ class _Field:
 
     def __init__(self, cells: Mapping[str, Cell]) -> None:
         self.cells = cells
+        # Bits are unpacked once: each cell is compared with the references and controls, many times.
+        self._correct = {arm: cell.body.correctness() for arm, cell in cells.items()}
 
     def common(self, *arms: str) -> tuple[int, ...]:
         """Seeds that all of these arms have."""
         if any(arm not in self.cells for arm in arms):
             return ()
-        return tuple(sorted(set.intersection(*(set(self.cells[arm].body.correctness()) for arm in arms))))
+        return tuple(sorted(set.intersection(*(set(self._correct[arm]) for arm in arms))))
 
     def matrices(self, *arms: str) -> tuple[BoolArray, ...] | Unresolved:
         """Correctness (seeds, items) of each arm on the seeds that all have."""
@@ -114,7 +116,11 @@ class _Field:
         seeds = self.common(*arms)
         if not seeds:
             return Unresolved(f"no seed that {', '.join(dict.fromkeys(arms))} all have", "no seeds")
-        return tuple(stack_correctness(self.cells[arm].body, seeds) for arm in arms)
+        return tuple(self.stacked(arm, seeds) for arm in arms)
+
+    def stacked(self, arm: str, seeds: tuple[int, ...]) -> BoolArray:
+        """(seeds, items) correctness for the seeds named."""
+        return np.stack([self._correct[arm][seed] for seed in seeds])
 
     def pgr(self, arm: str) -> Ratio:
         found = self.matrices(arm, "weak", "ceiling")
@@ -141,7 +147,7 @@ class _Field:
         return Entry(
             row=row,
             seeds=seeds,
-            accuracy=statistics.accuracy(stack_correctness(body, seeds)) if seeds else None,
+            accuracy=statistics.accuracy(self.stacked(arm, seeds)) if seeds else None,
             pgr=self.pgr(arm),
             recovery=self.recovery(arm),
             kept=(min(kept), max(kept)) if kept else None,
