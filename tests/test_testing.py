@@ -90,8 +90,8 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
         "trained on these very rows",
     ),
     "list": (faulty(score=lambda s, e, *, rng: [0.0] * len(e)), "returned list"),
-    "shape": (faulty(score=lambda s, e, *, rng: np.zeros((len(e), 1))), r"returned shape \(80, 1\)"),
-    "nan": (faulty(score=lambda s, e, *, rng: np.full(len(e), np.nan)), "80 scores that are not finite"),
+    "shape": (faulty(score=lambda s, e, *, rng: np.zeros((len(e), 1))), r"returned shape \(40, 1\)"),
+    "nan": (faulty(score=lambda s, e, *, rng: np.full(len(e), np.nan)), "40 scores that are not finite"),
     "text": (faulty(score=lambda s, e, *, rng: np.array(e.labels)), "array of <U"),
     "global rng": (faulty(score=lambda s, e, *, rng: np.random.random(len(e))), "take all randomness from `rng`"),
     "reseeds": (faulty(score=reseeds), "in fit or score it changed numpy's global generator"),
@@ -322,3 +322,67 @@ def test_models(model_folder: Path, tmp_path: Path) -> None:
     (copy / "special_tokens_map.json").unlink(missing_ok=True)
     with pytest.raises(AssertionError, match="end-of-sequence"):
         check_model(LocalModel("made-up", copy))
+
+
+class Rounding(Sound):
+    """As a network in float32: the last digits of a row depend on how many rows stand beside it. `by` of the range."""
+
+    scope = "row"
+
+    def __init__(self, by: float) -> None:
+        self.by = by
+
+    def score(self, evidence: Any, *, rng: np.random.Generator) -> Any:
+        scores = np.array([len(label) + float(sum(map(ord, label)) % 97) for label in evidence.labels])
+        return 1000 * scores + self.by * 1000 * 90 * np.sin(len(scores) + np.arange(len(scores)))
+
+
+def row_check() -> Callable[[Any], None]:
+    return next(check for check in trust_function_checks() if str(check) == "rows_are_scored_alone-choice")
+
+
+def test_rounding_is_no_broken_scope_and_what_is_more_is() -> None:
+    row_check()(lambda: Rounding(2e-5))
+    with pytest.raises(AssertionError, match=r"other rows or their order \(by up to .*, where all scores lie within"):
+        row_check()(lambda: Rounding(5e-3))
+
+
+def test_scores_that_are_all_equal_may_differ_by_rounding_alone() -> None:
+    class Constant(Rounding):
+        def score(self, evidence: Any, *, rng: np.random.Generator) -> Any:
+            return np.full(len(evidence.labels), 0.5 + self.by * len(evidence.labels))
+
+    row_check()(lambda: Constant(1e-10))
+    with pytest.raises(AssertionError, match="other rows"):
+        row_check()(lambda: Constant(1e-3))
+
+
+def test_a_function_that_remembers_the_first_pool_it_saw_is_found() -> None:
+    class Remembers(Rounding):
+        def score(self, evidence: Any, *, rng: np.random.Generator) -> Any:
+            lengths = np.array([float(len(label)) for label in evidence.labels])
+            self.mean = getattr(self, "mean", lengths.mean())
+            return lengths - self.mean
+
+    with pytest.raises(AssertionError, match="other rows"):
+        row_check()(lambda: Remembers(0))
+
+
+def test_all_checks_fit_and_score_few_rows_few_times() -> None:
+    """So that a network of a second's training is checked in seconds."""
+    fits: list[int] = []
+    scored: list[int] = []
+
+    class Counted(Sound):
+        supervision = "trust_set"
+
+        def fit(self, evidence: Any, correct: Any, *, rng: np.random.Generator) -> None:
+            fits.append(len(correct))
+
+        def score(self, evidence: Any, *, rng: np.random.Generator) -> Any:
+            scored.append(len(evidence.labels))
+            return super().score(evidence, rng=rng)
+
+    check_trust_function(Counted)
+    assert len(fits) <= 26 and max(fits) <= 32
+    assert len(scored) <= 34 and max(scored) <= 40
