@@ -35,9 +35,12 @@ class SuiteRef(_Strict):
 
 
 class DomainRef(_Strict):
+    """`documents`: the digest of those that the run read, of a domain whose fingerprint does not tell all."""
+
     name: str
     version: str
     fingerprint: str
+    documents: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class ModelRef(_Strict):

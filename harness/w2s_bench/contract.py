@@ -45,11 +45,14 @@ def raised_at(error: BaseException) -> str:
     return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
 
 
-def check_domain_unchanged(domain: Domain, params: Mapping[str, JSON]) -> None:
-    """Refuse a domain that is no longer the one a stage was planned with (`params` is `evaluation.domain_params`)."""
+def check_domain_unchanged(domain: Domain, params: Mapping[str, JSON], source: str | None = None) -> None:
+    """Refuse a domain that is no longer the one a stage was planned with (`params` is `evaluation.domain_params`).
+
+    `source` is the digest of its package now, where `params` have one. Documents are compared as they are read.
+    """
     name = params["name"]
     fingerprint = guarded(f"domain {name!r}", "fingerprint()", domain.fingerprint)
-    if fingerprint != params["fingerprint"]:
+    if fingerprint != params["fingerprint"] or source != params.get("source"):
         raise PluginError(f"domain {name!r} changed on disk since the run began; run again")
 
 

@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 GRADES, MARKS = "grades.json", "marks.json"
 
 
-def domain_params(name: str, domain: Domain, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A domain as stage parameters carry it: enough to build it, and a fingerprint that makes a changed one another."""
+def domain_params(name: str, domain: Domain, parameters: Mapping[str, Any], **read: Any) -> dict[str, Any]:
+    """A domain as stage parameters carry it: enough to build it, and what makes a changed one another.
+
+    That is its fingerprint; of a domain that is not self-contained also what is `read` at the start of a run: `documents`,
+    their digest (None: they could not be read), and `source`, that of its package.
+    """
     return {
         "name": name,
         "version": domain.version,
         "fingerprint": domain.fingerprint(),
         "parameters": dict(parameters),
+        **read,
     }
 
 

@@ -5,11 +5,12 @@ Items and answers are different stages with different folders, so that a stage w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from w2s_bench.contract import check_domain_unchanged
+from w2s_bench.documents import Digest, of_task
 from w2s_bench.errors import LeakError, PluginError
 from w2s_bench.hookspecs import Domain
 from w2s_bench.record import canonical_json, digest_of, write_json, write_records
@@ -41,7 +42,7 @@ def build_items(context: StageContext) -> None:
     domain = load_domain(context)
     task = _load(domain)
     check_task(domain, task)
-    built = [_item(domain, task, document) for document in _documents(task)]
+    built = [_item(domain, task, document) for document in _documents(context, task)]
     check_items(built, domain.name)
     until = (task.config.generation_kwargs or {}).get("until", []) if domain.kind == "generate" else []
     write_records(context.out / ITEMS, built)
@@ -53,14 +54,16 @@ def build_answers(context: StageContext) -> None:
     """Every item's gold: the document, the completion a student trains on, and the option's index."""
     domain = load_domain(context)
     task = _load(domain)
-    write_records(context.out / ANSWERS, (_answer(domain, task, document) for document in _documents(task)))
+    write_records(context.out / ANSWERS, (_answer(domain, task, document) for document in _documents(context, task)))
 
 
 def load_domain(context: StageContext) -> Domain:
     """The domain a stage's parameters name, as it was when the run was planned."""
     params = context.params["domain"]
-    domain = context.registry.domain(params["name"], **params["parameters"])
-    check_domain_unchanged(domain, params)
+    registry = context.registry
+    domain = registry.domain(params["name"], **params["parameters"])
+    source = registry.source_digest(registry.resolve("domain", params["name"])) if "source" in params else None
+    check_domain_unchanged(domain, params, source)
     return domain
 
 
@@ -135,8 +138,21 @@ def _load(domain: Domain) -> Any:
     return task
 
 
-def _documents(task: Any) -> list[dict[str, Any]]:
-    return [dict(document) for document in task.eval_docs]
+def _documents(context: StageContext, task: Any) -> Iterator[dict[str, Any]]:
+    """Every document; at the end it is seen whether they are those that the run was planned with."""
+    planned = context.params["domain"]
+    if "documents" not in planned:
+        yield from of_task(task)
+        return
+    digest = Digest(planned["name"])
+    yield from digest.seen(of_task(task))
+    if planned["documents"] is None:
+        raise PluginError(f"domain {planned['name']!r}: its documents could not be read when the run began; run again")
+    if digest.hexdigest() != planned["documents"]:
+        raise PluginError(
+            f"domain {planned['name']!r}: its documents are not those that were read when the run began; run again. "
+            "If it happens again, fix the loader: no randomness without a seed of its own"
+        )
 
 
 def _item(domain: Any, task: Any, document: dict[str, Any]) -> Item:

@@ -1,15 +1,16 @@
-"""A suite and the installed plugins → a plan of cells, each a set of stages. Nothing runs here."""
+"""A suite and the installed plugins → a plan of cells, each a set of stages. Nothing of the protocol runs here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench import arms
 from w2s_bench.arms import Arm, ArmStages
 from w2s_bench.cells import DomainRef, ModelRef, PluginRef
 from w2s_bench.contract import check_trust_function
+from w2s_bench.documents import Documents, Request, self_contained
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.evaluation import domain_params
 from w2s_bench.names import row_name
@@ -42,7 +43,12 @@ class PlannedCell:
     @property
     def domain(self) -> DomainRef:
         facts = self.facts.domain
-        return DomainRef(name=facts["name"], version=facts["version"], fingerprint=facts["fingerprint"])
+        return DomainRef(
+            name=facts["name"],
+            version=facts["version"],
+            fingerprint=facts["fingerprint"],
+            documents=facts.get("documents"),
+        )
 
     @property
     def teacher(self) -> ModelRef:
@@ -72,6 +78,7 @@ class Plan:
     suite: Suite
     cells: tuple[PlannedCell, ...]
     problems: tuple[str, ...]
+    documents: Mapping[str, str | None] = field(default_factory=dict)  # as `Documents.known`, for a plan made again
 
     def targets(self) -> list[Stage]:
         return [stage for cell in self.cells for stage in cell.targets()]
@@ -91,17 +98,21 @@ def plan(
     domains: Sequence[str] = (),
     trust: Sequence[str] | None = None,
     rows: Sequence[str] = (),
+    documents: Documents | None = None,
 ) -> Plan:
     """The cells of `suite` with every installed trust function (None), or with those named (none: controls alone).
 
     `domains` restricts the domains; `trust` names trust functions as `name` or `name:key=value,…`; `rows` restricts to
     `DOMAIN/ARM` rows. Unknown names raise before anything runs. The plan's suite has its domains' names in full.
+    The documents of domains whose fingerprint does not tell all are read now, once; those in `documents` are known.
     """
     suite = full_names(suite, registry)
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
     chosen, problems = _trust_arms(registry, trust, suite.coverage)
     every_arm = [*arms.references(), *arms.controls(suite.coverage), *chosen]
-    every_domain = [domain_facts(spec, registry) for spec in specs]
+    documents = documents if documents is not None else Documents()
+    documents.read(_unknown_documents(specs, registry))
+    every_domain = [domain_facts(spec, registry, documents) for spec in specs]
     if trust is not None:
         _refuse_idle(chosen, every_domain)
     cells = []
@@ -118,7 +129,7 @@ def plan(
             if row not in known:
                 raise UnknownNameError("row", row, known, ROW_HINT)
         cells = [cell for cell in cells if cell.row in rows]
-    return Plan(suite, tuple(cells), (*map(str, registry.problems), *problems))
+    return Plan(suite, tuple(cells), (*map(str, registry.problems), *problems), documents.known)
 
 
 def full_names(suite: Suite, registry: Registry) -> Suite:
@@ -131,7 +142,16 @@ def full_names(suite: Suite, registry: Registry) -> Suite:
     return suite.with_full_names(full)
 
 
-def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
+def _unknown_documents(specs: Sequence[DomainSpec], registry: Registry) -> list[Request]:
+    """The domains whose documents must be read to know them."""
+    return [
+        (spec.name, spec.parameters)
+        for spec in specs
+        if not self_contained(registry.domain(spec.name, **spec.parameters))
+    ]
+
+
+def domain_facts(spec: DomainSpec, registry: Registry, documents: Documents) -> DomainFacts:
     """A domain and its models, built and checked against the suite."""
     domain = registry.domain(spec.name, **spec.parameters)
     if domain.version != spec.version:
@@ -148,12 +168,16 @@ def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
         source = registry.model(training.model)
         return registry.guarded("model", training.model, "fingerprint()", lambda: model_params(training, source))
 
+    read: dict[str, Any] = {}
+    if not self_contained(domain):
+        read["documents"] = documents.digest(spec.name, spec.parameters)
+        read["source"] = registry.source_digest(registry.resolve("domain", spec.name))
     return DomainFacts(
         spec=spec,
         kind=domain.kind,
         max_new_tokens=domain.max_new_tokens if domain.kind == "generate" else None,
         domain=registry.guarded(
-            "domain", spec.name, "fingerprint()", lambda: domain_params(spec.name, domain, spec.parameters)
+            "domain", spec.name, "fingerprint()", lambda: domain_params(spec.name, domain, spec.parameters, **read)
         ),
         teacher=model(spec.teacher),
         student=model(spec.student),
