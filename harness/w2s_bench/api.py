@@ -125,7 +125,7 @@ def execute(
     for cell in cells:
         if not _is_written(cell, folder):
             cell.write(folder)
-    notes = tuple(note for note in [place.excess()] if note)
+    notes = tuple(note for note in [*remarks_on_domains(planned, place), place.excess()] if note)
     return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems, notes)
 
 
@@ -199,6 +199,17 @@ def refuse_unfilled_splits(planned: Plan, *, store: Store, executor: Executor, e
             reasons.setdefault(stage.params["domain"], outcome.reason)
     if reasons:
         raise SuiteError("\n".join(reasons.values()))
+
+
+def remarks_on_domains(planned: Plan, store: Store) -> list[str]:
+    """What the user should know of the items that were made, such as how many were left out."""
+    from w2s_bench.items import remarks
+    from w2s_bench.store import key_of
+
+    graphs = [graph for cell in planned.cells for graph in cell.graphs]
+    stages = {stage.node: stage for graph in graphs for stage in (graph.items, graph.answers)}
+    found = ((stage, store.find(stage, key_of(stage, {}))) for stage in stages.values())
+    return [text for stage, result in found if result is not None for text in remarks(stage, result.path)]
 
 
 def _is_written(cell: Cell, folder: Path) -> bool:
