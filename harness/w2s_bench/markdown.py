@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from w2s_bench.board import DomainSummary, Entry, Leaderboard, one_line
+from w2s_bench.board import DomainSummary, Entry, Leaderboard
 from w2s_bench.statistics import Estimate, Ratio, Unresolved
+from w2s_bench.text import one_line
 
 TRACK_WORDS = {"none": "none", "trust_set": "trust set", "privileged": "privileged", "control": "control"}
 CHECK_WORDS = {
