@@ -22,7 +22,7 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(_escaped(c) if c not in _KEPT and unicodedata.category(c) in _STEERING else c for c in text)
+    return "".join(_escaped(c) if _steers(c) else c for c in text)
 
 
 def one_line(text: str) -> str:
@@ -36,6 +36,13 @@ def shortened(text: str, most: int = _MOST) -> str:
         return text
     head = max(most - 40, most // 2)
     return f"{text[:head]} … ({len(text) - head} characters more)"
+
+
+def _steers(character: str) -> bool:
+    # The last two of each plane are no characters; XML, and so SVG, may not hold them.
+    return character not in _KEPT and (
+        unicodedata.category(character) in _STEERING or ord(character) & 0xFFFE == 0xFFFE
+    )
 
 
 def _escaped(character: str) -> str:
