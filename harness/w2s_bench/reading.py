@@ -20,8 +20,9 @@ from w2s_bench.types import JSON
 
 #: Nothing that the harness writes is nested half as deep.
 MOST_NESTED: Final = 32
-#: Values a YAML file may stand for, each alias counted with all that it repeats.
+#: Values a YAML file may stand for, each alias counted with all that it repeats; and those of a JSON file.
 MOST_VALUES: Final = 100_000
+_MOST_OF_JSON: Final = 1_000_000
 
 
 class UnreadableError(ValueError):
@@ -73,6 +74,8 @@ def _refuse_irregular(mode: int) -> None:
 
 def parse_json(text: str) -> JSON:
     """JSON in the strict sense: no NaN, no number that a float cannot hold, no half characters, nothing deeply nested."""
+    if text.count(",") + text.count("[") + text.count("{") > _MOST_OF_JSON:  # before each takes its 60 bytes and more
+        raise UnreadableError(f"it holds more than {_MOST_OF_JSON} values")
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
@@ -93,25 +96,34 @@ def _refuse_constant(name: str) -> JSON:
 
 def refuse_unsound(value: Any, *, finite: bool = True) -> None:
     """Refuse values that nest too deep, integers beyond 64 bits, other than `finite` numbers, and text that is no UTF-8."""
-    rest: list[tuple[Any, int]] = [(value, 0)]
-    while rest:
-        one, depth = rest.pop()
-        if depth > MOST_NESTED:
-            raise UnreadableError(f"it is nested deeper than {MOST_NESTED} levels")
-        if isinstance(one, dict):
-            rest += [(inner, depth + 1) for pair in one.items() for inner in pair]
-        elif isinstance(one, list | tuple):
-            rest += [(inner, depth + 1) for inner in one]
-        elif isinstance(one, float) and finite and not math.isfinite(one):
-            raise UnreadableError(f"it holds the number {one}; finite ones are needed")
-        elif isinstance(one, int) and one.bit_length() > 63:
-            raise UnreadableError(f"it holds an integer of {one.bit_length()} bits; at most 63 are taken")
-        elif isinstance(one, str) and not one.isascii():
-            try:
-                one.encode()
-            except UnicodeEncodeError as error:
-                half = f"\\u{ord(one[error.start]):04x}"
-                raise UnreadableError(f"it holds {half}, half of a character; write the whole one") from error
+    level = [value]
+    for _ in range(MOST_NESTED):
+        inner: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += one
+                inner += one.values()
+            elif isinstance(one, list | tuple):
+                inner += one
+            else:
+                _refuse_leaf(one, finite)
+        if not inner:
+            return
+        level = inner
+    raise UnreadableError(f"it is nested deeper than {MOST_NESTED} levels")
+
+
+def _refuse_leaf(one: Any, finite: bool) -> None:
+    if isinstance(one, float) and finite and not math.isfinite(one):
+        raise UnreadableError(f"it holds the number {one}; finite ones are needed")
+    if isinstance(one, int) and one.bit_length() > 63:
+        raise UnreadableError(f"it holds an integer of {one.bit_length()} bits; at most 63 are taken")
+    if isinstance(one, str) and not one.isascii():
+        try:
+            one.encode()
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(one[error.start]):04x}"
+            raise UnreadableError(f"it holds {half}, half of a character; write the whole one") from error
 
 
 def parse_yaml(text: str) -> Any:
