@@ -15,10 +15,11 @@ import numpy as np
 
 from w2s_bench import statistics
 from w2s_bench.board import RIVALS, TRACKS, Check, DomainSummary, Entry, Failure, Leaderboard, Row
-from w2s_bench.cells import Cell, read_cells, stack_correctness
+from w2s_bench.cells import Cell, stack_correctness
 from w2s_bench.errors import CellError
 from w2s_bench.names import CONTROLS, REFERENCES, short
 from w2s_bench.record import write_atomically
+from w2s_bench.belief import read_results
 from w2s_bench.statistics import Estimate, Ratio, Unresolved
 from w2s_bench.types import BoolArray
 
@@ -32,7 +33,8 @@ def write_leaderboard(results: Path) -> Leaderboard:
     from w2s_bench.markdown import render
     from w2s_bench.plots import draw
 
-    board = build(read_cells(results), results)
+    _, cells = read_results(results)
+    board = build(cells, results)
     write_atomically(results / PLOT, draw(board))
     write_atomically(results / README, render(board, PLOT))
     return board

@@ -81,7 +81,8 @@ class Registry:
     def resolve(self, kind: EntryKind, name: str) -> Registered:
         """What a full or bare name stands for; bare, the built-in one wins, else it must be the only one so called.
 
-        A model may also be `hf/<repository>@<revision>`, `local/<folder>`, or the path of a folder.
+        A model may also be `hf/<repository>@<revision>`, `local/<folder>`, or a folder's path that begins with `/`, `./`,
+        `../` or `~`.
         """
         table = self.table(kind)
         prefix, slash, rest = name.partition("/")
@@ -237,13 +238,20 @@ def _model_elsewhere(name: str) -> Registered | None:
         if not repository or not revision:
             raise ModelError(f"model {name!r} needs a repository and a revision; write hf/<owner>/<name>@<commit>")
         return _model(name, "HubModel", repo=repository, revision=revision)
-    folder = Path(rest if prefix == "local" else name).expanduser()
-    if folder.is_dir():
-        full = name if prefix == "local" else f"local/{name}"
-        return _model(full, "LocalModel", name=full, path=folder)
-    if prefix == "local":
+    # A folder is written as one: `models/x` could be a plugin's model, or the folder of a stranger's suite.
+    if prefix not in {"local", "", ".", "..", "~"} and not name.startswith("~"):
+        return None
+    folder = Path(rest if prefix == "local" else name)
+    try:
+        folder = folder.expanduser()
+    except RuntimeError as error:
+        raise ModelError(
+            f"model {name!r}: {folder.parts[0]} is the home of no user here; give the folder's path"
+        ) from error
+    if not folder.is_dir():
         raise ModelError(f"model {name!r}: there is no folder {str(folder)!r}; give one with config.json and weights")
-    return None
+    full = name if prefix == "local" else f"local/{name}"
+    return _model(full, "LocalModel", name=full, path=folder)
 
 
 def _model(full: str, kind: str, **arguments: Any) -> Registered:
