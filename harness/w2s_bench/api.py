@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -184,10 +184,12 @@ def refuse_unfilled_splits(planned: Plan, *, store: Store, executor: Executor, e
 
     A domain whose items cannot be made at all is no mistake in the suite: its own cells fail, and say so.
     """
-    from w2s_bench.executors import Failed, GaveUp
+    from w2s_bench.executors import Failed, GaveUp, Planned
 
     def untroubled(event: Event) -> None:
-        if not isinstance(event, GaveUp):  # told once: below, or by the run itself, which comes to it again
+        if isinstance(event, Planned):
+            events(replace(event, purpose="cutting splits"))
+        elif not isinstance(event, GaveUp):  # told once: below, or by the run itself, which comes to it again
             events(event)
 
     splits = planned.splits()

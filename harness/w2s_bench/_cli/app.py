@@ -61,4 +61,7 @@ app.add_typer(store.app)
 
 def main() -> None:
     """Entry point of `w2s-bench`."""
+    from w2s_bench._cli.output import prepare_streams
+
+    prepare_streams()
     app()
