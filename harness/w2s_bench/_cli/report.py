@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from w2s_bench.statistics import Estimate, Ratio
+from w2s_bench._cli.output import console, say
 
 if TYPE_CHECKING:
     from w2s_bench.api import RunReport
@@ -21,8 +15,6 @@ if TYPE_CHECKING:
     from w2s_bench.executors.slurm import Submitted
     from w2s_bench.pipeline import Plan
     from w2s_bench.verify import Verified
-
-_TRACK_STYLE = {"none": "cyan", "trust_set": "green", "privileged": "magenta", "control": "dim"}
 
 
 def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
@@ -44,14 +36,14 @@ def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
         print_leaderboard(report.leaderboard, as_json=False)
     _print_failures(report)
     for note in report.notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}", error=True)
     if not quiet:
-        print(f"Wrote {report.folder / 'README.md'}, {len(report.cells)} cells under {report.folder / 'results'}")
+        say(f"Wrote {report.folder / 'README.md'}, {len(report.cells)} cells under {report.folder / 'results'}")
 
 
 def _print_problems(problems: Sequence[str]) -> None:
     for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        say(f"left out: {problem}", error=True)
 
 
 def _print_failures(report: RunReport) -> None:
@@ -61,7 +53,7 @@ def _print_failures(report: RunReport) -> None:
         by_reason.setdefault(reason, []).append(f"{row} seed {seed}")
     for reason, rows in by_reason.items():
         shown = ", ".join(rows[:4]) + (f" and {len(rows) - 4} more" if len(rows) > 4 else "")
-        print(f"failed: {shown}: {reason}", file=sys.stderr)
+        say(f"failed: {shown}: {reason}", error=True)
 
 
 def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
@@ -69,40 +61,9 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
     if as_json:
         _json(board.as_json())
         return
-    seeds = len(board.seeds)
-    title = f"{board.suite.name} {board.suite.version} · PGR [95 % interval] · {seeds} seed{'s' if seeds > 1 else ''}"
-    title += " · on DEV items" if board.suite.evaluate_on == "dev" else ""
-    # Names, versions and stand-ins for figures come from plugins and cells: `Text`, in which no brackets mean anything.
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("arm", no_wrap=True)
-    table.add_column("track", no_wrap=True)
-    for domain in board.domains:
-        table.add_column(Text(domain.name), justify="right")
-    table.add_column("mean", justify="right", style="bold")
-    table.add_column("purity", justify="right")
-    table.add_column("coverage", justify="right")
-    was_control = False
-    for row in board.rows:
-        if row.is_control and not was_control:
-            table.add_section()
-        was_control = row.is_control
-        cells = [_ratio(row.entries[d.name].pgr) if d.name in row.entries else Text("–") for d in board.domains]
-        table.add_row(
-            Text(row.arm),
-            row.track,
-            *cells,
-            _ratio(row.mean_pgr),
-            _share(row.purity),
-            _share(row.coverage),
-            style=_TRACK_STYLE[row.track],
-        )
-    _console().print(table)
-    references = [
-        f"{d.name}: " + ", ".join(f"{name} {e.accuracy.value:.3f}" for name, e in d.references.items() if e.accuracy)
-        for d in board.domains
-    ]
-    print("accuracy  " + " · ".join(references))
-    print("0 = the weak teacher, 1 = the student trained on ground truth")
+    from w2s_bench._cli.board_table import print_board
+
+    print_board(board)
 
 
 def print_submitted(submitted: Submitted, planned: Plan, *, as_json: bool, quiet: bool) -> None:
@@ -112,7 +73,7 @@ def print_submitted(submitted: Submitted, planned: Plan, *, as_json: bool, quiet
         jobs = {"jobs": len(submitted.jobs), "stored": submitted.stored, "last_job": submitted.last}
         _json({"submission": str(submitted.folder), **jobs, "problems": planned.problems})
     elif not quiet:
-        print(
+        say(
             f"Submitted {len(submitted.jobs)} stages, a job each ({submitted.stored} are stored), and job {submitted.last},"
             f" which writes the results when they have ended.\n`squeue --me` shows them, {submitted.folder} what each printed"
             " and how it ended."
@@ -139,7 +100,10 @@ def print_dry_run(planned: Plan, store: str, *, as_json: bool) -> None:
         )
         return
     suite = planned.suite
-    print(f"{suite.name} {suite.version}: {len(planned.cells)} cells, {suite.seeds} seeds; store {store}")
+    say(f"{suite.name} {suite.version}: {len(planned.cells)} cells, {suite.seeds} seeds; store {store}")
+    from rich import box
+    from rich.table import Table
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("stage", "stored", "to run"):
         table.add_column(column, justify="left" if column == "stage" else "right")
@@ -147,7 +111,7 @@ def print_dry_run(planned: Plan, store: str, *, as_json: bool) -> None:
         table.add_row(name, str(stored[name]), str(to_run[name]))
     table.add_section()
     table.add_row("all", str(stored.total()), str(to_run.total()))
-    _console().print(table)
+    console().print(table)
 
 
 def print_explanation(planned: Plan, store: str, *, as_json: bool) -> None:
@@ -164,9 +128,9 @@ def print_explanation(planned: Plan, store: str, *, as_json: bool) -> None:
         return
     width = max((len(one.stage.label) for one in found), default=0)
     for one in found:
-        print(f"{one.status:<7}  {one.stage.name:<9}  {one.stage.label:<{width}}  {one.why}".rstrip())
+        say(f"{one.status:<7}  {one.stage.name:<9}  {one.stage.label:<{width}}  {one.why}".rstrip())
     shares = ", ".join(f"{count} {status}" for status, count in counts.items())
-    print(f"{planned.suite.name} {planned.suite.version}: {len(found)} stages ({shares}); store {store}")
+    say(f"{planned.suite.name} {planned.suite.version}: {len(found)} stages ({shares}); store {store}")
 
 
 def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:
@@ -176,22 +140,7 @@ def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:
         return
     width = max(len(v.row) for v in verdicts)
     for verdict in verdicts:
-        print(f"{verdict.row:<{width}}  {verdict.verdict}" + (f"  ({verdict.why})" if verdict.why else ""))
-
-
-def _console() -> Console:
-    """As wide as the terminal; wide enough for three domains where there is none."""
-    return Console(width=None if sys.stdout.isatty() else 130)
-
-
-def _ratio(ratio: Ratio) -> Text:
-    if not isinstance(ratio, Estimate):
-        return Text(ratio.brief)
-    return Text(f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]")
-
-
-def _share(share: float | None) -> str:
-    return "–" if share is None else f"{share:.2f}"
+        say(f"{verdict.row:<{width}}  {verdict.verdict}" + (f"  ({verdict.why})" if verdict.why else ""))
 
 
 def _json(value: Any) -> None:
