@@ -61,7 +61,10 @@ app.add_typer(store.app)
 
 def main() -> None:
     """Entry point of `w2s-bench`."""
-    from w2s_bench._cli.output import prepare_streams
+    from w2s_bench._cli.output import finish_streams, prepare_streams
 
     prepare_streams()
-    app()
+    try:
+        app()
+    finally:
+        finish_streams()

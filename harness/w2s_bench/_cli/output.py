@@ -47,6 +47,17 @@ def prepare_streams() -> None:
     sys.stderr = _fit(sys.stderr, 2)
 
 
+def finish_streams() -> None:
+    """Write what is buffered; a result that was asked for and cannot be written is an error. Last of all."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _nowhere(1)
+        sys.stdout.flush()
+        say(f"error: cannot write to standard output: {error.strerror or error}", error=True)
+        raise SystemExit(1) from None
+
+
 def say(text: str, *, error: bool = False) -> None:
     """A line of text for people; whatever in it could steer a terminal is shown as an escape."""
     print(printable(text), file=sys.stderr if error else sys.stdout, flush=error)
@@ -79,10 +90,14 @@ class _Patient(io.FileIO):
         except OSError as error:
             if not isinstance(error, BrokenPipeError) and self.fileno() != 2:
                 raise  # a full disk: a result that was asked for is not there
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.fileno())
-        os.close(nowhere)
+        _nowhere(self.fileno())
         return len(data)
+
+
+def _nowhere(number: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:
