@@ -16,6 +16,8 @@ REFERENCES: Final = ("weak", "base", "ceiling")
 CONTROLS: Final = ("naive", "random", "oracle", "gold_trust_set", "gold_random")
 #: Parent of results folders where the user names none.
 RESULTS: Final = Path("w2s-results")
+#: Where models run: "cpu" (the default: the same bytes again) or any device torch knows. It is part of every key.
+DEVICE_VARIABLE: Final = "W2S_BENCH_DEVICE"
 
 
 def short(name: str) -> str:

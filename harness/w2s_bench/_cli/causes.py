@@ -16,7 +16,7 @@ def likely_cause(domain: DomainSummary) -> str:
     gap, learned = domain.gap, domain.checks["ceiling_over_base"].figure
     if gap is None:
         missing = " and ".join(name for name in ("weak", "ceiling") if name not in found)
-        return f"There is no result of {missing or 'weak and ceiling on one seed'} to measure a gap between; run those rows."
+        return f"There is no result of {missing or 'weak and ceiling on one seed'} to measure it between: run them, or see what failed."
     if isinstance(learned, Estimate) and learned.high < 0:
         return (
             f"The ceiling ({found['ceiling']:.3f}) is below the untuned student ({found['base']:.3f}): training on ground truth "

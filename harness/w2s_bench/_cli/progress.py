@@ -28,7 +28,7 @@ _NARROWEST_BAR, _WIDEST_BAR = 8, 40  # characters
 def shown_progress(title: str, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
     """Yields what an executor calls with its events; damage, failures and waiting are said even when quiet."""
     if quiet:
-        yield _say_trouble
+        yield _Trouble().say
     elif sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
         with _display(title) as events:
             yield events
@@ -37,19 +37,27 @@ def shown_progress(title: str, *, quiet: bool) -> Iterator[Callable[[Event], Non
             yield events
 
 
-def _say_trouble(event: Event) -> None:
-    if (trouble := _trouble(event)) is not None:
-        say(trouble, error=True)
+class _Trouble:
+    """What went wrong, in words. One reason is told once: a domain without data fails each stage that reads it."""
 
+    def __init__(self) -> None:
+        self._told: set[str] = set()
 
-def _trouble(event: Event) -> str | None:
-    if isinstance(event, Damaged):
-        return f"warning: {event.damage}"
-    if isinstance(event, Waiting):
-        return f"waiting: {event.reason}"
-    if isinstance(event, GaveUp) and event.failed.cause_node == event.stage.node:
-        return f"failed: {event.failed}"
-    return None
+    def __call__(self, event: Event) -> str | None:
+        if isinstance(event, Planned):
+            self._told.clear()
+        elif isinstance(event, Damaged):
+            return f"warning: {event.damage}"
+        elif isinstance(event, Waiting):
+            return f"waiting: {event.reason}"
+        elif isinstance(event, GaveUp) and event.failed.reason not in self._told:
+            self._told.add(event.failed.reason)
+            return f"failed: {event.failed}"
+        return None
+
+    def say(self, event: Event) -> None:
+        if (told := self(event)) is not None:
+            say(told, error=True)
 
 
 class RunState:
@@ -104,7 +112,7 @@ class _Lines:
     """Progress for a log file: a line as stages end, and one when none has ended for long."""
 
     def __init__(self, title: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.progress = RunState(title, clock)
+        self.progress, self.trouble = RunState(title, clock), _Trouble()
         self.told = clock()
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -122,7 +130,7 @@ class _Lines:
 
     def __call__(self, event: Event) -> None:
         with self._lock:
-            _say_trouble(event)
+            self.trouble.say(event)
             self.progress(event)
             if isinstance(event, Stored | Finished | GaveUp):
                 complete = self.progress.done == self.progress.total
@@ -168,13 +176,13 @@ def _display(title: str) -> Iterator[Callable[[Event], None]]:
 
     from w2s_bench._cli.output import console
 
-    state, screen = RunState(title), console(error=True)
+    state, trouble, screen = RunState(title), _Trouble(), console(error=True)
 
     def tell(event: Event) -> None:
         state(event)
-        if (trouble := _trouble(event)) is not None:
+        if (told := trouble(event)) is not None:
             style = "red" if isinstance(event, GaveUp) else "yellow"
-            screen.print(Text(printable(trouble), style=style))
+            screen.print(Text(printable(told), style=style))
 
     with Live(
         get_renderable=lambda: _picture(state, screen.width), console=screen, transient=True, refresh_per_second=4

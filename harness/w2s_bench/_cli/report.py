@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench._cli.output import console, say
+from w2s_bench.names import short
+from w2s_bench.stages import walk
 
 if TYPE_CHECKING:
     from w2s_bench.api import RunReport
@@ -80,20 +82,23 @@ def print_submitted(submitted: Submitted, planned: Plan, *, as_json: bool, quiet
         )
 
 
-def print_dry_run(planned: Plan, store: str, *, as_json: bool) -> None:
-    """What is stored and what would run, stage by stage name."""
+def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_json: bool) -> None:
+    """What is stored and what would run, stage by stage name; `unchecked`: domains that may be too small for their sizes."""
     from w2s_bench.preview import preview
     from w2s_bench.store import open_store
 
     _print_problems(planned.problems)
     found = preview(planned.stages(), open_store(store))
     stored, to_run = Counter(s.name for s in found.stored), Counter(s.name for s in found.to_run)
+    own = _for_one_arm(planned, {stage.node for stage in found.to_run})
     if as_json:
         _json(
             {
                 "cells": [cell.row for cell in planned.cells],
                 "stored": dict(stored),
                 "to_run": dict(to_run),
+                "to_run_for_one_arm": own,
+                "sizes_unchecked": list(unchecked),
                 "store": store,
                 "problems": planned.problems,
             }
@@ -112,10 +117,33 @@ def print_dry_run(planned: Plan, store: str, *, as_json: bool) -> None:
     table.add_section()
     table.add_row("all", str(stored.total()), str(to_run.total()))
     console().print(table)
+    if own:
+        arms = ", ".join(f"{short(arm)} {count}" for arm, count in own.items())
+        say(f"To run for one arm alone: {arms}; for several: {to_run.total() - sum(own.values())}")
+    _print_unchecked(unchecked)
 
 
-def print_explanation(planned: Plan, store: str, *, as_json: bool) -> None:
-    """A line for every stage: what it is, whether it is stored, and why it is not."""
+def _for_one_arm(planned: Plan, to_run: set[str]) -> dict[str, int]:
+    """Arm → how many of the stages to run it alone needs; arms that need none for themselves are left out."""
+    users: dict[str, set[str]] = {}
+    for cell in planned.cells:
+        for stage in walk(cell.targets()):
+            if stage.node in to_run:
+                users.setdefault(stage.node, set()).add(cell.arm.ref.name)
+    return dict(Counter(next(iter(arms)) for arms in users.values() if len(arms) == 1).most_common())
+
+
+def _print_unchecked(domains: Sequence[str]) -> None:
+    if domains:
+        named = ", ".join(map(short, domains))
+        say(
+            f"note: whether {named} can fill the suite's sizes is seen as the run begins: the items are not stored yet",
+            error=True,
+        )
+
+
+def print_explanation(planned: Plan, store: str, unchecked: Sequence[str], *, as_json: bool) -> None:
+    """A line for every stage: what it is, whether it is stored, and why it is not; `unchecked` as for `print_dry_run`."""
     from w2s_bench.preview import explain
     from w2s_bench.store import open_store
 
@@ -124,13 +152,20 @@ def print_explanation(planned: Plan, store: str, *, as_json: bool) -> None:
     counts = Counter(one.status for one in found)
     if as_json:
         rows = [{"stage": o.stage.name, "label": o.stage.label, "status": o.status, "why": o.why} for o in found]
-        _json({"stages": rows, "counts": dict(counts), "store": store, "problems": planned.problems})
+        told = {
+            "counts": dict(counts),
+            "sizes_unchecked": list(unchecked),
+            "store": store,
+            "problems": planned.problems,
+        }
+        _json({"stages": rows, **told})
         return
     width = max((len(one.stage.label) for one in found), default=0)
     for one in found:
         say(f"{one.status:<7}  {one.stage.name:<9}  {one.stage.label:<{width}}  {one.why}".rstrip())
     shares = ", ".join(f"{count} {status}" for status, count in counts.items())
     say(f"{planned.suite.name} {planned.suite.version}: {len(found)} stages ({shares}); store {store}")
+    _print_unchecked(unchecked)
 
 
 def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:
