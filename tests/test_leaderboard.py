@@ -169,6 +169,7 @@ def test_checks_tell_what_holds_and_what_does_not() -> None:
     sound, unsound = sorted(board_of(math, flat).domains, key=lambda d: d.name != "math")
     assert {name: check.shown for name, check in sound.checks.items()} == {
         "gap": True,
+        "ceiling_over_base": True,
         "naive_pgr": True,
         "oracle_pgr": True,
         "oracle_minus_naive": True,

@@ -25,7 +25,7 @@ class UnknownNameError(W2SBenchError):
         near = difflib.get_close_matches(name, [*self.known, *bare], n=3, cutoff=0.5)
         near = list(dict.fromkeys(bare.get(n, n) for n in near))
         message = f"unknown {kind} {name!r}"
-        message += f"; did you mean {' or '.join(near)}?" if near else ""
+        message += f"; did you mean {' or '.join(near)}?" if near else "."
         message += f" Known: {', '.join(self.known) or 'none'}."
         super().__init__(f"{message} {hint}".rstrip())
 

@@ -164,11 +164,13 @@ class _Field:
 def _summary(name: str, field: _Field) -> DomainSummary:
     body = next(iter(field.cells.values())).body
     gap = field.accuracy_difference("ceiling", "weak")
+    learned = field.accuracy_difference("ceiling", "base")
     confidence = field.diagnostic("confidence", "auroc")
     oracle_cell = field.cells.get("oracle")
     shortfall = max((s.shortfall for s in oracle_cell.body.seeds), default=0) if oracle_cell else None
     checks = {
         "gap": Check(gap, None if gap is None else gap.low > 0),
+        "ceiling_over_base": Check(learned, None if learned is None else learned.low > 0),
         "naive_pgr": _above_zero(field.pgr("naive")),
         "oracle_pgr": _above_zero(field.pgr("oracle")),
         "oracle_minus_naive": _above_zero(field.difference("oracle", "naive")),

@@ -12,6 +12,7 @@ from w2s_bench.text import one_line
 TRACK_WORDS = {"none": "none", "trust_set": "trust set", "privileged": "privileged", "control": "control"}
 CHECK_WORDS = {
     "gap": "ceiling − weak, accuracy: there is a gap to close",
+    "ceiling_over_base": "ceiling − base, accuracy: ground truth teaches the student something",
     "naive_pgr": "PGR of naive: the student outdoes its teacher without any filter",
     "oracle_pgr": "PGR of oracle: right labels alone close part of the gap",
     "oracle_minus_naive": "oracle − naive, PGR: a filter has something to win",

@@ -96,7 +96,8 @@ class Registry:
             raise UnknownNameError(words(kind), name, candidates, "Several plugins have this name; write one in full.")
         elsewhere = _model_elsewhere(name) if kind == "model" else None
         if elsewhere is None:
-            raise UnknownNameError(words(kind), name, table, self._hint(prefix if slash else None))
+            hints = [self._hint(prefix if slash else None), _prefixes(kind, table)]
+            raise UnknownNameError(words(kind), name, table, " ".join(hint for hint in hints if hint))
         return elsewhere
 
     def _hint(self, distribution: str | None) -> str:
@@ -228,6 +229,16 @@ def _value(text: str, key: str, value: str) -> JSON:
             "text, finite numbers, true, false, null, or lists and mappings of them with text as keys; a date goes in quotes"
         )
     return parsed
+
+
+def _prefixes(kind: EntryKind, table: Mapping[str, Registered]) -> str:
+    """How names of a kind may begin, for somebody who got one wrong."""
+    known = ", ".join(dict.fromkeys(f"{name.partition('/')[0]}/" for name in table)) or "none here"
+    if kind == "model":
+        return f"A model is a plugin's ({known}), hf/OWNER/NAME@COMMIT of a hub, local/FOLDER on this disk, or a folder's path."
+    if kind == "domain":
+        return f"A domain is a plugin's ({known}); any lm-eval task becomes one by a small plugin (docs/plugins.md)."
+    return f"A {words(kind)} is a plugin's ({known})."
 
 
 def _model_elsewhere(name: str) -> Registered | None:

@@ -11,11 +11,9 @@ from w2s_bench.api import (
     RunReport,
     execute,
     local_executor,
-    refuse_other_suite,
-    refuse_stale_cells,
     refuse_unfilled_splits,
-    refuse_unwritable,
 )
+from w2s_bench.preflight import refuse_mistakes
 from w2s_bench.types import JSON
 
 if TYPE_CHECKING:
@@ -50,9 +48,8 @@ def submit_suite(
     from w2s_bench.store import open_store
 
     folder = out.absolute() / planned.suite.name
-    refuse_other_suite(folder, planned.suite)
-    refuse_stale_cells(folder, planned)
-    refuse_unwritable(folder)
+    refuse_mistakes(planned, folder)
+    folder.mkdir(parents=True, exist_ok=True)
     if cluster == "slurm":
         refuse_missing_slurm()
     place = open_store(store)
