@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from w2s_bench import arms
 from w2s_bench.arms import Arm, ArmStages
 from w2s_bench.cells import DomainRef, ModelRef, PluginRef
-from w2s_bench.contract import check_trust_function
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.evaluation import domain_params
 from w2s_bench.names import row_name
@@ -133,7 +132,7 @@ def full_names(suite: Suite, registry: Registry) -> Suite:
 
 def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
     """A domain and its models, built and checked against the suite."""
-    domain = registry.domain(spec.name, **spec.parameters)
+    domain = registry.described_domain(spec.name, **spec.parameters)
     if domain.version != spec.version:
         raise SuiteError(
             f"the suite was made for domain {spec.name!r} version {spec.version!r}, version {domain.version!r} is installed; "
@@ -145,7 +144,7 @@ def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
         )
 
     def model(training: Training) -> dict[str, Any]:
-        source = registry.model(training.model)
+        source = registry.described_model(training.model)
         return registry.guarded("model", training.model, "fingerprint()", lambda: model_params(training, source))
 
     return DomainFacts(
@@ -164,12 +163,12 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
     """Arms of the trust functions named (a fault raises), or of all installed ones (a fault is a problem of its own)."""
     out: list[Arm] = []
     problems: list[str] = []
-    for text in dict.fromkeys(sorted(registry.trust_functions) if trust is None else trust):
-        name, parameters = parse_spec(text)
-        registered = registry.resolve("trust_function", name)
+    specs = [parse_spec(text) for text in dict.fromkeys(sorted(registry.trust_functions) if trust is None else trust)]
+    for (name, parameters), declared in zip(specs, registry.declared(specs), strict=True):
         try:
-            function = registry.trust_function(registered.name, **parameters)
-            declared = check_trust_function(str(registered), function)
+            if isinstance(declared, W2SBenchError):
+                raise declared
+            registered = registry.resolve("trust_function", name)
             source = registry.source_digest(registered)
         except W2SBenchError as error:
             if trust is not None:

@@ -6,12 +6,11 @@ Nothing is built, and nothing heavy imported, until asked for.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import pkgutil
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -21,8 +20,11 @@ from typing import Any, TypeVar, cast
 import yaml
 
 from w2s_bench import contract
+from w2s_bench.contract import Declared
+from w2s_bench.descriptions import DescribedDomain, DescribedModel, Elsewhere, declared_from_json, module_of
 from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
 from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
+from w2s_bench.installation import running_version
 from w2s_bench.names import BUILT_IN
 from w2s_bench.plugin_loading import (
     RESTRICT_VARIABLE,
@@ -33,9 +35,11 @@ from w2s_bench.plugin_loading import (
     full_name,
     load_plugins,
     normalized,
-    unwrap,
     words,
 )
+from w2s_bench.plugin_looking import Look, Told, look_at
+from w2s_bench.record import canonical_json
+from w2s_bench.sources import sources_of
 from w2s_bench.types import JSON
 
 __all__ = ["EntryKind", "Plugin", "Problem", "Registered", "Registry", "parse_spec", "write_spec"]
@@ -51,17 +55,26 @@ class Registry:
     trust_functions: Mapping[str, Registered]
     domains: Mapping[str, Registered]
     models: Mapping[str, Registered]
+    _seen: dict[str, Told] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def load(
         cls, restrict: Collection[str] | None = None, *, entry_points: Iterable[metadata.EntryPoint] | None = None
     ) -> Registry:
-        """Load the installed plugins, or `entry_points`; what is broken lands in `problems`.
+        """The installed plugins, or `entry_points`; what is broken lands in `problems`.
+
+        Third-party code is looked at in a process of its own (once: what came of it is remembered), and imported in this
+        one when something of it is built.
 
         `restrict` names the distributions or entry points to load (default: those that the environment variable
         `W2S_BENCH_PLUGINS` lists, or all); the built-in distribution is loaded always.
         """
-        plugins = load_plugins(restrict, entry_points)
+        return cls.of(load_plugins(restrict, entry_points))
+
+    @classmethod
+    def of(cls, plugins: Iterable[Plugin]) -> Registry:
+        """What these plugins provide."""
+        plugins = tuple(plugins)
         provided = sorted((one for plugin in plugins for one in plugin.provides), key=lambda one: one.name)
 
         def table(kind: EntryKind) -> Mapping[str, Registered]:
@@ -132,21 +145,88 @@ class Registry:
         contract.guarded(str(registered), "checking what it gave", lambda: check(str(registered), built))
         return built
 
+    def declared(self, wanted: Sequence[tuple[str, Mapping[str, JSON]]]) -> list[Declared | W2SBenchError]:
+        """What each trust function, built with its parameters, says of itself, or why it cannot be built.
+
+        Those of third parties are built in another process, all of them in one.
+        """
+
+        def here(name: str, parameters: Mapping[str, JSON]) -> Declared:
+            built = self.trust_function(name, **parameters)
+            return contract.check_trust_function(str(self.resolve("trust_function", name)), built)
+
+        out: list[Declared | W2SBenchError | None] = [None] * len(wanted)
+        looks: dict[int, Look] = {}
+        for i, (name, parameters) in enumerate(wanted):
+            try:
+                look = self._look("trust_function", name, parameters)
+                if look is None:
+                    out[i] = here(name, parameters)
+                else:
+                    looks[i] = look
+            except W2SBenchError as error:
+                out[i] = error
+        for i, told in zip(looks, look_at([*looks.values()]), strict=True):
+            try:
+                out[i] = declared_from_json(self._told("trust_function", *wanted[i], told))
+            except PluginError as error:
+                out[i] = error
+        return [one for one in out if one is not None]
+
+    def described_domain(self, name: str, **parameters: JSON) -> Domain:
+        """The domain as far as planning asks: kind, version, fingerprint. One of a third party is built in another process."""
+        told = self._described("domain", name, parameters)
+        return self.domain(name, **parameters) if told is None else DescribedDomain(**told)
+
+    def described_model(self, name: str) -> LanguageModel:
+        """The model as far as planning asks: its fingerprint. One of a third party is built in another process."""
+        told = self._described("model", name, {})
+        return self.model(name) if told is None else DescribedModel(**told)
+
+    def _described(self, kind: EntryKind, name: str, parameters: Mapping[str, JSON]) -> JSON | None:
+        """Looked at once for a registry: a domain's fingerprint may be long to make."""
+        look = self._look(kind, name, parameters)
+        if look is None:
+            return None
+        asked = canonical_json(look.question)
+        if asked not in self._seen:
+            self._seen[asked] = look_at([look])[0]
+        return self._told(kind, name, parameters, self._seen[asked])
+
+    def _look(self, kind: EntryKind, name: str, parameters: Mapping[str, JSON]) -> Look | None:
+        """The question what a factory builds; None where it is built in this process."""
+        registered = self.resolve(kind, name)
+        if not isinstance(registered.factory, Elsewhere):
+            return None
+        contract.check_parameters(str(registered), registered.name, registered.factory, parameters)
+        asked = {"do": "build", "kind": kind, "name": registered.name, "parameters": dict(parameters)}
+        return replace(registered.factory.look, asked=asked, lasting=kind == "trust_function")
+
+    def _told(self, kind: EntryKind, name: str, parameters: Mapping[str, JSON], answer: Told) -> JSON:
+        if answer.ended:
+            who, fault = self.resolve(kind, name), f"could not be built with parameters {dict(parameters)!r}"
+            raise PluginError(f"{who} {fault}: it {answer.ended}")
+        if answer.fault:
+            raise PluginError(answer.fault)
+        return answer.told
+
     def guarded(self, kind: EntryKind, name: str, what: str, call: Callable[[], T]) -> T:
         """Run code of what `name` stands for, such as its `fingerprint`; what it raises names entry point and distribution."""
         return contract.guarded(str(self.resolve(kind, name)), what, call)
 
     def source_digest(self, registered: Registered) -> str:
-        """SHA-256 over the Python files of the factory's and the entry point's top-level packages.
+        """SHA-256 over the Python files of the factory's and the entry point's top-level packages; nothing is imported.
 
-        Changed plugin code makes another arm. What the plugin imports from elsewhere is told by versions alone.
+        Of a namespace package they are the distribution's own. Changed plugin code makes another arm.
+        What the plugin imports from elsewhere is told by versions alone.
         """
         # Read anew each time: a plugin that changed on disk during a run must be seen to have.
-        factory = unwrap(registered.factory)
-        modules = {registered.module, getattr(factory, "__module__", type(factory).__module__)}
         digest = hashlib.sha256()
-        for root in sorted({module.partition(".")[0] for module in modules if module}):
-            digest.update(f"{root}\0{_package_digest(root, str(registered))}\0".encode())
+        for source in sources_of((registered.module, module_of(registered.factory)), registered.distribution):
+            if not source.files:
+                fault = f"the source of module {source.root!r} cannot be found; install it as Python files"
+                raise PluginError(f"{registered}: {fault}")
+            digest.update(f"{source.root}\0{source.digest()}\0".encode())
         return digest.hexdigest()
 
     def libraries(self, registered: Registered) -> tuple[str, ...]:
@@ -250,7 +330,7 @@ def _model(full: str, kind: str, **arguments: Any) -> Registered:
     module = "w2s_bench.models.loading"
     # By name: the models' layer lies above this one, and importing it may be slow.
     factory = partial(_call_by_name, f"{module}:{kind}", **arguments)
-    return Registered(full, "model", factory, BUILT_IN, metadata.version(BUILT_IN), "registry", module)
+    return Registered(full, "model", factory, BUILT_IN, running_version(), "registry", module)
 
 
 def _call_by_name(target: str, /, **arguments: Any) -> object:
@@ -276,18 +356,3 @@ def _is_installed(distribution: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _package_digest(root: str, who: str) -> str:
-    """SHA-256 over names and contents of the `.py` files of one top-level package, or of a single module."""
-    module = importlib.import_module(root)
-    folders = [Path(folder) for folder in getattr(module, "__path__", ())]
-    files = [(path.relative_to(folder).as_posix(), path) for folder in folders for path in folder.rglob("*.py")]
-    if not folders and str(getattr(module, "__file__", None)).endswith(".py"):
-        files = [(f"{root}.py", Path(str(module.__file__)))]
-    if not files:
-        raise PluginError(f"{who}: the source of module {root!r} cannot be found; install it as Python files")
-    digest = hashlib.sha256()
-    for name, path in sorted(files):
-        digest.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
