@@ -13,6 +13,7 @@ from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.evaluation import domain_params
 from w2s_bench.names import row_name
 from w2s_bench.plugin_loading import normalized
+from w2s_bench.plugin_planning import declarations, described_domain, described_model
 from w2s_bench.protocol import DomainFacts, SeedGraph
 from w2s_bench.registry import Registry, parse_spec
 from w2s_bench.stages import Stage, walk
@@ -132,7 +133,7 @@ def full_names(suite: Suite, registry: Registry) -> Suite:
 
 def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
     """A domain and its models, built and checked against the suite."""
-    domain = registry.described_domain(spec.name, **spec.parameters)
+    domain = described_domain(registry, spec.name, spec.parameters)
     if domain.version != spec.version:
         raise SuiteError(
             f"the suite was made for domain {spec.name!r} version {spec.version!r}, version {domain.version!r} is installed; "
@@ -144,7 +145,7 @@ def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
         )
 
     def model(training: Training) -> dict[str, Any]:
-        source = registry.described_model(training.model)
+        source = described_model(registry, training.model)
         return registry.guarded("model", training.model, "fingerprint()", lambda: model_params(training, source))
 
     return DomainFacts(
@@ -164,7 +165,7 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
     out: list[Arm] = []
     problems: list[str] = []
     specs = [parse_spec(text) for text in dict.fromkeys(sorted(registry.trust_functions) if trust is None else trust)]
-    for (name, parameters), declared in zip(specs, registry.declared(specs), strict=True):
+    for (name, parameters), declared in zip(specs, declarations(registry, specs), strict=True):
         try:
             if isinstance(declared, W2SBenchError):
                 raise declared

@@ -124,14 +124,25 @@ def load_plugins(
     for loading, told in zip(elsewhere, look_at([loading.look() for loading in elsewhere]), strict=True):
         loading.take(told)
     _drop_duplicates(loadings)
-    return tuple(loading.plugin() for loading in loadings)
+    mute = [] if entry_points is not None else [dist for dist in called_so()[1:] if not _ours(dist)]
+    return (*(loading.plugin() for loading in loadings), *map(_in_vain, mute))
+
+
+def _ours(dist: metadata.Distribution) -> list[metadata.EntryPoint]:
+    return list(dist.entry_points.select(group=hookspecs.ENTRY_POINT_GROUP))
+
+
+def _in_vain(dist: metadata.Distribution) -> Plugin:
+    """A second distribution of our name that has no entry point: it would hide the first one all the same."""
+    problem = Problem("none", BUILT_IN, dist.version, _in_the_way(dist))
+    return Plugin("none", BUILT_IN, dist.version, "broken", problem=problem)
 
 
 def _installed() -> list[metadata.EntryPoint]:
     """All entry points of the group. Python shows those of one distribution of a name; of ours each must be seen."""
-    group = hookspecs.ENTRY_POINT_GROUP
-    others = [x for x in metadata.entry_points(group=group) if x.dist is None or normalized(x.dist.name) != BUILT_IN]
-    return [*(x for dist in called_so() for x in dist.entry_points.select(group=group)), *others]
+    every = metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP)
+    others = [one for one in every if one.dist is None or normalized(one.dist.name) != BUILT_IN]
+    return [*(one for dist in called_so() for one in _ours(dist)), *others]
 
 
 def _in_the_way(dist: metadata.Distribution | None) -> str:

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 
-from w2s_bench import plugin_memory
-from w2s_bench.plugin_watch import TIMEOUT_VARIABLE, Ended, Question, ask, patience
+from w2s_bench.plugin_memory import key_of, recall, remember
+from w2s_bench.plugin_watch import TIMEOUT_VARIABLE, Ended, ask, patience
 from w2s_bench.sources import module_named
 from w2s_bench.types import JSON
 
 #: Told with whatever ended or hung the process: it is not tried at every command.
 RETRY = "it is tried again when it changes, after an hour, or by `w2s-bench list --retry`"
-#: Times the patience: files may have to be read or fetched to say what is in them.
-_TO_READ = 60
 
 
 @dataclass(frozen=True)
@@ -51,28 +49,29 @@ def look_at(looks: Sequence[Look]) -> list[Told]:
     answers: dict[int, Told] = {}
     keys: dict[int, str] = {}
     for i, look in enumerate(looks):
-        key = plugin_memory.key_of(look.entry_point, look.distribution, look.version, look.asked)
+        if not look.lasting:
+            continue
+        key = key_of(look.entry_point, look.distribution, look.version, look.asked)
         if key is not None:
             keys[i] = key
-            if (remembered := plugin_memory.recall(key, patience=seconds)) is not None:
+            if (remembered := recall(key, patience=seconds)) is not None:
                 answers[i] = Told(**remembered)
     new = [i for i in range(len(looks)) if i not in answers]
     asked = time.time()
-    questions = [Question(looks[i].question, seconds if looks[i].lasting else _TO_READ * seconds) for i in new]
-    for i, answer in zip(new, ask(questions), strict=True):
-        look = looks[i]
-        modules = [module_named(look.entry_point)]
+    for i, answer in zip(new, ask([looks[i].question for i in new], seconds), strict=True):
+        look, key = looks[i], keys.get(i)
+        modules, waited = {module_named(look.entry_point)}, None
         if isinstance(answer, Ended):
-            more = f", or has more than {answer.waited:g} {TIMEOUT_VARIABLE}" if answer.waited == seconds else ""
-            kept, lasts = {"ended": f"{answer.how}; {RETRY}{more}"}, True
-        elif "told" in answer:
-            kept, lasts = {"told": answer["told"]}, look.lasting and answer["sound"]
-            modules = sorted({*modules, *answer["modules"]})
+            lasts, waited = key is not None and answer.began, answer.waited
+            retry = f"; {RETRY}, or with more seconds in {TIMEOUT_VARIABLE}" if waited else f"; {RETRY}"
+            told = {"ended": answer.how + (retry if lasts else "")}
         else:
-            kept, lasts = {"fault": answer["fault"]}, False  # cheap to try again, and soon mended
-        answers[i] = Told(**kept)
-        if lasts and i in keys:
-            waited = answer.waited if isinstance(answer, Ended) else None
+            # A fault is met at once if it is met again, and soon mended elsewhere: by installing what is missing.
+            lasts = bool(answer.get("sound"))
+            told = {name: answer[name] for name in ("told", "fault") if name in answer}
+            modules |= set(answer.get("modules", ()))
+        answers[i] = Told(**told)
+        if lasts and key is not None:
             fatal = isinstance(answer, Ended)
-            plugin_memory.remember(keys[i], kept, modules, look.distribution, asked=asked, waited=waited, fatal=fatal)
+            remember(key, told, sorted(modules), look.distribution, asked=asked, waited=waited, fatal=fatal)
     return [answers[i] for i in range(len(looks))]

@@ -43,6 +43,8 @@ def recall(key: str, *, patience: float) -> JSON | None:
     try:
         with (folder / f"{key}.json").open("rb") as file:
             remembered = json.loads(file.read(_MOST_BYTES))
+        if remembered.pop("digest") != _digest(remembered):
+            return None
         answer, when, waited = remembered["answer"], float(remembered["when"]), remembered["waited"]
         sources = {name: str(digest) for name, digest in remembered["sources"].items()}
         distribution = str(remembered["distribution"])
@@ -72,7 +74,8 @@ def remember(
     if folder is None or not sources or _changed_since(asked, modules, distribution):
         return
     kept = {"answer": answer, "fatal": fatal, "waited": waited, "when": asked}
-    text = json.dumps({**kept, "sources": sources, "distribution": distribution})
+    kept |= {"sources": sources, "distribution": distribution}
+    text = json.dumps({**kept, "digest": _digest(kept)})
     if len(text) >= _MOST_BYTES:
         return
     with contextlib.suppress(OSError):  # a full disk, a folder of somebody else: then it is not remembered
@@ -115,7 +118,11 @@ def key_of(entry_point: EntryPoint, distribution: str, version: str, asked: JSON
         "environment": [[name, os.environ[name].encode(errors="surrogateescape").hex()] for name in sorted(named)],
         "asked": asked,
     }
-    return digest_of(json.dumps(about, sort_keys=True))
+    return _digest(about)
+
+
+def _digest(value: JSON) -> str:
+    return digest_of(json.dumps(value, sort_keys=True))  # escaped: a plugin's text may hold half a character
 
 
 def _installed() -> Iterator[JSON]:
@@ -148,7 +155,7 @@ def _digests(modules: Iterable[str], distribution: str) -> dict[str, str]:
             return {}
         if not source.files or len(stamps) > _MOST_STAMPS:
             return {}
-        found[module] = digest_of([digest, stamps])
+        found[module] = _digest([digest, stamps])
     return found
 
 

@@ -9,8 +9,8 @@ import hashlib
 import json
 import pkgutil
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -20,8 +20,7 @@ from typing import Any, TypeVar, cast
 import yaml
 
 from w2s_bench import contract
-from w2s_bench.contract import Declared
-from w2s_bench.descriptions import DescribedDomain, DescribedModel, Elsewhere, declared_from_json, module_of
+from w2s_bench.descriptions import module_of
 from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
 from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
 from w2s_bench.installation import running_version
@@ -37,8 +36,6 @@ from w2s_bench.plugin_loading import (
     normalized,
     words,
 )
-from w2s_bench.plugin_looking import Look, Told, look_at
-from w2s_bench.record import canonical_json
 from w2s_bench.sources import sources_of
 from w2s_bench.types import JSON
 
@@ -55,7 +52,8 @@ class Registry:
     trust_functions: Mapping[str, Registered]
     domains: Mapping[str, Registered]
     models: Mapping[str, Registered]
-    _seen: dict[str, Told] = field(default_factory=dict, repr=False, compare=False)
+    #: What planning asked of plugins that are not imported here (`plugin_planning`).
+    seen: dict[str, JSON] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def load(
@@ -144,71 +142,6 @@ class Registry:
             raise PluginError(f"{registered} {fault}") from error
         contract.guarded(str(registered), "checking what it gave", lambda: check(str(registered), built))
         return built
-
-    def declared(self, wanted: Sequence[tuple[str, Mapping[str, JSON]]]) -> list[Declared | W2SBenchError]:
-        """What each trust function, built with its parameters, says of itself, or why it cannot be built.
-
-        Those of third parties are built in another process, all of them in one.
-        """
-
-        def here(name: str, parameters: Mapping[str, JSON]) -> Declared:
-            built = self.trust_function(name, **parameters)
-            return contract.check_trust_function(str(self.resolve("trust_function", name)), built)
-
-        out: list[Declared | W2SBenchError | None] = [None] * len(wanted)
-        looks: dict[int, Look] = {}
-        for i, (name, parameters) in enumerate(wanted):
-            try:
-                look = self._look("trust_function", name, parameters)
-                if look is None:
-                    out[i] = here(name, parameters)
-                else:
-                    looks[i] = look
-            except W2SBenchError as error:
-                out[i] = error
-        for i, told in zip(looks, look_at([*looks.values()]), strict=True):
-            try:
-                out[i] = declared_from_json(self._told("trust_function", *wanted[i], told))
-            except PluginError as error:
-                out[i] = error
-        return [one for one in out if one is not None]
-
-    def described_domain(self, name: str, **parameters: JSON) -> Domain:
-        """The domain as far as planning asks: kind, version, fingerprint. One of a third party is built in another process."""
-        told = self._described("domain", name, parameters)
-        return self.domain(name, **parameters) if told is None else DescribedDomain(**told)
-
-    def described_model(self, name: str) -> LanguageModel:
-        """The model as far as planning asks: its fingerprint. One of a third party is built in another process."""
-        told = self._described("model", name, {})
-        return self.model(name) if told is None else DescribedModel(**told)
-
-    def _described(self, kind: EntryKind, name: str, parameters: Mapping[str, JSON]) -> JSON | None:
-        """Looked at once for a registry: a domain's fingerprint may be long to make."""
-        look = self._look(kind, name, parameters)
-        if look is None:
-            return None
-        asked = canonical_json(look.question)
-        if asked not in self._seen:
-            self._seen[asked] = look_at([look])[0]
-        return self._told(kind, name, parameters, self._seen[asked])
-
-    def _look(self, kind: EntryKind, name: str, parameters: Mapping[str, JSON]) -> Look | None:
-        """The question what a factory builds; None where it is built in this process."""
-        registered = self.resolve(kind, name)
-        if not isinstance(registered.factory, Elsewhere):
-            return None
-        contract.check_parameters(str(registered), registered.name, registered.factory, parameters)
-        asked = {"do": "build", "kind": kind, "name": registered.name, "parameters": dict(parameters)}
-        return replace(registered.factory.look, asked=asked, lasting=kind == "trust_function")
-
-    def _told(self, kind: EntryKind, name: str, parameters: Mapping[str, JSON], answer: Told) -> JSON:
-        if answer.ended:
-            who, fault = self.resolve(kind, name), f"could not be built with parameters {dict(parameters)!r}"
-            raise PluginError(f"{who} {fault}: it {answer.ended}")
-        if answer.fault:
-            raise PluginError(answer.fault)
-        return answer.told
 
     def guarded(self, kind: EntryKind, name: str, what: str, call: Callable[[], T]) -> T:
         """Run code of what `name` stands for, such as its `fingerprint`; what it raises names entry point and distribution."""
