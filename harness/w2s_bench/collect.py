@@ -19,8 +19,9 @@ from w2s_bench.cells import Cell, CellBody, SeedResult, SuiteRef
 from w2s_bench.errors import StoreError
 from w2s_bench.evaluation import read_grades
 from w2s_bench.executors import Done, Failed, Outcome
+from w2s_bench.installation import running_version
 from w2s_bench.items import ITEMS
-from w2s_bench.names import DEVICE_VARIABLE
+from w2s_bench.names import BUILT_IN, DEVICE_VARIABLE
 from w2s_bench.pipeline import PlannedCell
 from w2s_bench.protocol import SeedGraph
 from w2s_bench.record import digest_of, pack_bits, read_json, read_records, read_rows
@@ -32,7 +33,7 @@ from w2s_bench.training import KEPT, ROWS
 from w2s_bench.types import Item
 
 Outcomes = Mapping[str, Outcome]
-_PACKAGES = ("torch", "transformers", "tokenizers", "lm_eval", "datasets", "peft", "numpy", "scipy", "w2s-bench")
+_PACKAGES = ("torch", "transformers", "tokenizers", "lm_eval", "datasets", "peft", "numpy", "scipy", BUILT_IN)
 
 
 class Results:
@@ -180,7 +181,7 @@ def environment() -> dict[str, Any]:
     versions = {}
     for package in _PACKAGES:
         try:
-            versions[package] = metadata.version(package)
+            versions[package] = running_version() if package == BUILT_IN else metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = "not installed"
     return {

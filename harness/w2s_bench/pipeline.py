@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from w2s_bench import arms
 from w2s_bench.arms import Arm, ArmStages
 from w2s_bench.cells import DomainRef, ModelRef, PluginRef
-from w2s_bench.contract import check_trust_function
 from w2s_bench.documents import Documents, Request, self_contained
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.evaluation import domain_params
 from w2s_bench.names import row_name
 from w2s_bench.plugin_loading import normalized
+from w2s_bench.plugin_planning import declarations, described_domain, described_model
 from w2s_bench.protocol import DomainFacts, SeedGraph
 from w2s_bench.registry import Registry, parse_spec
 from w2s_bench.stages import Stage, walk
@@ -147,13 +147,13 @@ def _unknown_documents(specs: Sequence[DomainSpec], registry: Registry) -> list[
     return [
         (spec.name, spec.parameters)
         for spec in specs
-        if not self_contained(registry.domain(spec.name, **spec.parameters))
+        if not self_contained(described_domain(registry, spec.name, spec.parameters))
     ]
 
 
 def domain_facts(spec: DomainSpec, registry: Registry, documents: Documents) -> DomainFacts:
     """A domain and its models, built and checked against the suite."""
-    domain = registry.domain(spec.name, **spec.parameters)
+    domain = described_domain(registry, spec.name, spec.parameters)
     if domain.version != spec.version:
         raise SuiteError(
             f"the suite was made for domain {spec.name!r} version {spec.version!r}, version {domain.version!r} is installed; "
@@ -165,7 +165,7 @@ def domain_facts(spec: DomainSpec, registry: Registry, documents: Documents) -> 
         )
 
     def model(training: Training) -> dict[str, Any]:
-        source = registry.model(training.model)
+        source = described_model(registry, training.model)
         return registry.guarded("model", training.model, "fingerprint()", lambda: model_params(training, source))
 
     read: dict[str, Any] = {}
@@ -188,12 +188,12 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
     """Arms of the trust functions named (a fault raises), or of all installed ones (a fault is a problem of its own)."""
     out: list[Arm] = []
     problems: list[str] = []
-    for text in dict.fromkeys(sorted(registry.trust_functions) if trust is None else trust):
-        name, parameters = parse_spec(text)
-        registered = registry.resolve("trust_function", name)
+    specs = [parse_spec(text) for text in dict.fromkeys(sorted(registry.trust_functions) if trust is None else trust)]
+    for (name, parameters), declared in zip(specs, declarations(registry, specs), strict=True):
         try:
-            function = registry.trust_function(registered.name, **parameters)
-            declared = check_trust_function(str(registered), function)
+            if isinstance(declared, W2SBenchError):
+                raise declared
+            registered = registry.resolve("trust_function", name)
             source = registry.source_digest(registered)
         except W2SBenchError as error:
             if trust is not None:

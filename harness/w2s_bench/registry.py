@@ -6,12 +6,11 @@ Nothing is built, and nothing heavy imported, until asked for.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import pkgutil
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -21,8 +20,10 @@ from typing import Any, TypeVar, cast
 import yaml
 
 from w2s_bench import contract
+from w2s_bench.descriptions import module_of
 from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
 from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
+from w2s_bench.installation import running_version
 from w2s_bench.names import BUILT_IN
 from w2s_bench.plugin_loading import (
     RESTRICT_VARIABLE,
@@ -33,9 +34,9 @@ from w2s_bench.plugin_loading import (
     full_name,
     load_plugins,
     normalized,
-    unwrap,
     words,
 )
+from w2s_bench.sources import sources_of
 from w2s_bench.types import JSON
 
 __all__ = ["EntryKind", "Plugin", "Problem", "Registered", "Registry", "parse_spec", "write_spec"]
@@ -51,17 +52,27 @@ class Registry:
     trust_functions: Mapping[str, Registered]
     domains: Mapping[str, Registered]
     models: Mapping[str, Registered]
+    #: What planning asked of plugins that are not imported here (`plugin_planning`).
+    seen: dict[str, JSON] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def load(
         cls, restrict: Collection[str] | None = None, *, entry_points: Iterable[metadata.EntryPoint] | None = None
     ) -> Registry:
-        """Load the installed plugins, or `entry_points`; what is broken lands in `problems`.
+        """The installed plugins, or `entry_points`; what is broken lands in `problems`.
+
+        Third-party code is looked at in a process of its own (once: what came of it is remembered), and imported in this
+        one when something of it is built.
 
         `restrict` names the distributions or entry points to load (default: those that the environment variable
         `W2S_BENCH_PLUGINS` lists, or all); the built-in distribution is loaded always.
         """
-        plugins = load_plugins(restrict, entry_points)
+        return cls.of(load_plugins(restrict, entry_points))
+
+    @classmethod
+    def of(cls, plugins: Iterable[Plugin]) -> Registry:
+        """What these plugins provide."""
+        plugins = tuple(plugins)
         provided = sorted((one for plugin in plugins for one in plugin.provides), key=lambda one: one.name)
 
         def table(kind: EntryKind) -> Mapping[str, Registered]:
@@ -139,16 +150,18 @@ class Registry:
         return contract.guarded(str(self.resolve(kind, name)), what, call)
 
     def source_digest(self, registered: Registered) -> str:
-        """SHA-256 over the Python files of the factory's and the entry point's top-level packages.
+        """SHA-256 over the Python files of the factory's and the entry point's top-level packages; nothing is imported.
 
-        Changed plugin code makes another arm. What the plugin imports from elsewhere is told by versions alone.
+        Of a namespace package they are the distribution's own. Changed plugin code makes another arm.
+        What the plugin imports from elsewhere is told by versions alone.
         """
         # Read anew each time: a plugin that changed on disk during a run must be seen to have.
-        factory = unwrap(registered.factory)
-        modules = {registered.module, getattr(factory, "__module__", type(factory).__module__)}
         digest = hashlib.sha256()
-        for root in sorted({module.partition(".")[0] for module in modules if module}):
-            digest.update(f"{root}\0{_package_digest(root, str(registered))}\0".encode())
+        for source in sources_of((registered.module, module_of(registered.factory)), registered.distribution):
+            if not source.files:
+                fault = f"the source of module {source.root!r} cannot be found; install it as Python files"
+                raise PluginError(f"{registered}: {fault}")
+            digest.update(f"{source.root}\0{source.digest()}\0".encode())
         return digest.hexdigest()
 
     def libraries(self, registered: Registered) -> tuple[str, ...]:
@@ -269,7 +282,7 @@ def _model(full: str, kind: str, **arguments: Any) -> Registered:
     module = "w2s_bench.models.loading"
     # By name: the models' layer lies above this one, and importing it may be slow.
     factory = partial(_call_by_name, f"{module}:{kind}", **arguments)
-    return Registered(full, "model", factory, BUILT_IN, metadata.version(BUILT_IN), "registry", module)
+    return Registered(full, "model", factory, BUILT_IN, running_version(), "registry", module)
 
 
 def _call_by_name(target: str, /, **arguments: Any) -> object:
@@ -295,18 +308,3 @@ def _is_installed(distribution: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _package_digest(root: str, who: str) -> str:
-    """SHA-256 over names and contents of the `.py` files of one top-level package, or of a single module."""
-    module = importlib.import_module(root)
-    folders = [Path(folder) for folder in getattr(module, "__path__", ())]
-    files = [(path.relative_to(folder).as_posix(), path) for folder in folders for path in folder.rglob("*.py")]
-    if not folders and str(getattr(module, "__file__", None)).endswith(".py"):
-        files = [(f"{root}.py", Path(str(module.__file__)))]
-    if not files:
-        raise PluginError(f"{who}: the source of module {root!r} cannot be found; install it as Python files")
-    digest = hashlib.sha256()
-    for name, path in sorted(files):
-        digest.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()

@@ -24,6 +24,9 @@ def list_(
         Topic | None, typer.Argument(help="What to list (default: everything).", show_choices=True)
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try plugins again that ended or hung the process when they were imported.")
+    ] = False,
 ) -> None:
     """What is installed: suites, domains, trust functions, models, and the plugins they come from."""
     from w2s_bench._cli.errors import explained
@@ -31,6 +34,10 @@ def list_(
     with explained():
         from w2s_bench.registry import Registry
 
+        if retry:
+            from w2s_bench.plugin_memory import forget_fatal
+
+            forget_fatal()
         registry = Registry.load()
         tables = {t.value: _rows(t, registry) for t in ([topic] if topic else Topic)}
         if json_output:
