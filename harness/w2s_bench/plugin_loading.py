@@ -106,12 +106,18 @@ def full_name(distribution: str, kind: EntryKind, name: str) -> str:
 
 
 def load_plugins(
-    restrict: Collection[str] | None = None, entry_points: Iterable[metadata.EntryPoint] | None = None
+    restrict: Collection[str] | None = None,
+    entry_points: Iterable[metadata.EntryPoint] | None = None,
+    only: str | None = None,
 ) -> tuple[Plugin, ...]:
-    """Load the entry points of group `w2s_bench`, the built-in distribution's first, the others by name."""
+    """Load the entry points of group `w2s_bench`, the built-in distribution's first, the others by name.
+
+    `only`: of this one distribution, as far as `restrict` lets it; nothing of the others is imported or told.
+    """
     found = metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP) if entry_points is None else entry_points
     loadings = sorted(map(_Loading.of, found), key=lambda x: (x.distribution != BUILT_IN, x.distribution, x.name))
     _leave_out(loadings, restrict)
+    loadings = [loading for loading in loadings if only in (None, loading.distribution)]
     manager = pluggy.PluginManager("w2s_bench")
     manager.add_hookspecs(hookspecs)
     for loading in loadings:

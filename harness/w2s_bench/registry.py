@@ -21,7 +21,7 @@ from typing import Any, TypeVar, cast
 import yaml
 
 from w2s_bench import contract
-from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
+from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError, said
 from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
 from w2s_bench.names import BUILT_IN
 from w2s_bench.plugin_loading import (
@@ -54,14 +54,19 @@ class Registry:
 
     @classmethod
     def load(
-        cls, restrict: Collection[str] | None = None, *, entry_points: Iterable[metadata.EntryPoint] | None = None
+        cls,
+        restrict: Collection[str] | None = None,
+        *,
+        entry_points: Iterable[metadata.EntryPoint] | None = None,
+        only: str | None = None,
     ) -> Registry:
         """Load the installed plugins, or `entry_points`; what is broken lands in `problems`.
 
         `restrict` names the distributions or entry points to load (default: those that the environment variable
-        `W2S_BENCH_PLUGINS` lists, or all); the built-in distribution is loaded always.
+        `W2S_BENCH_PLUGINS` lists, or all); the built-in distribution is loaded always. `only` is for processes of one
+        distribution: of those others nothing is imported.
         """
-        plugins = load_plugins(restrict, entry_points)
+        plugins = load_plugins(restrict, entry_points, only)
         provided = sorted((one for plugin in plugins for one in plugin.provides), key=lambda one: one.name)
 
         def table(kind: EntryKind) -> Mapping[str, Registered]:
@@ -127,7 +132,7 @@ class Registry:
         except (W2SBenchError, KeyboardInterrupt):
             raise
         except BaseException as error:  # a plugin may raise anything, SystemExit too
-            fault = f"could not be built with parameters {dict(parameters)!r}: {type(error).__name__}: {error}"
+            fault = f"could not be built with parameters {dict(parameters)!r}: {type(error).__name__}: {said(error)}"
             raise PluginError(f"{registered} {fault}") from error
         contract.guarded(str(registered), "checking what it gave", lambda: check(str(registered), built))
         return built

@@ -40,6 +40,7 @@ def isolated(key: str) -> Iterator[None]:
     np.random.seed(seed)
     _TorchSetup.seed = seed
     _TorchSetup.state = None
+    _TorchSetup.settings = None
     if (torch := sys.modules.get("torch")) is not None:
         _set_up_torch(torch, seed)
     try:
@@ -81,6 +82,26 @@ def torch_state_when_loaded() -> Any:
     return _TorchSetup.state
 
 
+def torch_settings(torch: Any) -> dict[str, Any]:
+    """What torch computes by, of all that a process can set, and its values."""
+    found = {
+        "the default dtype": torch.get_default_dtype(),
+        "the number of threads": torch.get_num_threads(),
+        "whether gradients are computed": torch.is_grad_enabled(),
+        "the deterministic mode": torch.get_deterministic_debug_mode(),
+        "the precision of float32 products": torch.get_float32_matmul_precision(),
+    }
+    for name in ("matmul", "conv", "rnn"):
+        if (backend := getattr(torch.backends.mkldnn, name, None)) is not None:
+            found[f"torch.backends.mkldnn.{name}.fp32_precision"] = backend.fp32_precision
+    return found
+
+
+def torch_settings_when_loaded() -> dict[str, Any] | None:
+    """torch's settings in the moment the current stage loaded it; None where it was loaded otherwise."""
+    return _TorchSetup.settings
+
+
 def _set_up_torch(torch: Any, seed: int) -> None:
     torch.set_num_threads(1)
     # What `use_deterministic_algorithms(True)` sets, without the seconds that its import of the compiler takes.
@@ -98,6 +119,7 @@ class _TorchSetup(importlib.abc.MetaPathFinder):
 
     seed = 0
     state: Any = None
+    settings: dict[str, Any] | None = None
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -113,6 +135,7 @@ class _TorchSetup(importlib.abc.MetaPathFinder):
                 load(module)
                 _set_up_torch(module, _TorchSetup.seed)
                 _TorchSetup.state = module.get_rng_state()
+                _TorchSetup.settings = torch_settings(module)
 
             spec.loader.exec_module = load_and_set_up  # type: ignore[method-assign]
         return spec
