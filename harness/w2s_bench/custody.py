@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from w2s_bench.errors import TrustFunctionError
 from w2s_bench.executors.isolation import (
     quiet_imports,
+    set_torch,
     torch_settings,
     torch_settings_when_loaded,
     torch_state_when_loaded,
@@ -190,18 +191,9 @@ def _torch_settings() -> Settle:
         before = loaded_before if loaded_before is not None else torch_settings_when_loaded()
         if torch is None or before is None or (after := torch_settings(torch)) == before:
             return None
-        names = [name for name in before if after[name] != before[name]]
-        torch.set_default_dtype(before["the default dtype"])
-        torch.set_num_threads(before["the number of threads"])
-        torch.set_grad_enabled(before["whether gradients are computed"])
-        torch.set_deterministic_debug_mode(before["the deterministic mode"])
-        if torch.get_float32_matmul_precision() != before["the precision of float32 products"]:
-            torch.set_float32_matmul_precision(before["the precision of float32 products"])
-        for name in names:
-            if name.endswith("fp32_precision"):
-                getattr(torch.backends.mkldnn, name.split(".")[-2]).fp32_precision = before[name]
-        told = "; ".join(f"{name} from {before[name]} to {after[name]}" for name in names)
-        return f"torch's settings: {told}; set none, and give each tensor its dtype"
+        set_torch(torch, before)
+        told = ", ".join(f"{name} from {was} to {after[name]}" for name, was in before.items() if after[name] != was)
+        return f"torch's settings: {told}; leave them, and convert your own tensors"
 
     return settle
 

@@ -26,6 +26,16 @@ WORKER_ENVIRONMENT: Mapping[str, str] = {
 }
 
 
+#: Parts of torch that may compute float32 products in fewer bits, the general one first: others follow it.
+_PRECISIONS = (
+    "backends",
+    "backends.mkldnn.matmul",
+    "backends.mkldnn.conv",
+    "backends.mkldnn.rnn",
+    "backends.cuda.matmul",
+)
+
+
 @contextmanager
 def isolated(key: str) -> Iterator[None]:
     """Seed every global generator from a stage's key; give environment and working directory back afterwards.
@@ -83,18 +93,36 @@ def torch_state_when_loaded() -> Any:
 
 
 def torch_settings(torch: Any) -> dict[str, Any]:
-    """What torch computes by, of all that a process can set, and its values."""
+    """What torch computes by, of all that a process can set, and its values: by what is called to set each."""
     found = {
-        "the default dtype": torch.get_default_dtype(),
-        "the number of threads": torch.get_num_threads(),
-        "whether gradients are computed": torch.is_grad_enabled(),
-        "the deterministic mode": torch.get_deterministic_debug_mode(),
-        "the precision of float32 products": torch.get_float32_matmul_precision(),
+        "set_default_dtype": torch.get_default_dtype(),
+        "set_num_threads": torch.get_num_threads(),
+        "set_grad_enabled": torch.is_grad_enabled(),
+        "set_deterministic_debug_mode": torch.get_deterministic_debug_mode(),
     }
-    for name in ("matmul", "conv", "rnn"):
-        if (backend := getattr(torch.backends.mkldnn, name, None)) is not None:
-            found[f"torch.backends.mkldnn.{name}.fp32_precision"] = backend.fp32_precision
+    for name in _PRECISIONS:
+        if hasattr(part := _below(torch, name), "fp32_precision"):
+            found[f"{name}.fp32_precision"] = part.fp32_precision
     return found
+
+
+def set_torch(torch: Any, settings: Mapping[str, Any]) -> None:
+    """Give torch such settings again."""
+    # Its older name, which would contradict the others below.
+    torch.set_float32_matmul_precision("highest")
+    for name, value in settings.items():
+        holder, dot, attribute = name.rpartition(".")
+        if dot:
+            setattr(_below(torch, holder), attribute, value)
+        else:
+            getattr(torch, name)(value)
+
+
+def _below(torch: Any, name: str) -> Any:
+    part = torch
+    for one in name.split("."):
+        part = getattr(part, one, None)
+    return part
 
 
 def torch_settings_when_loaded() -> dict[str, Any] | None:
