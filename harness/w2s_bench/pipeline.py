@@ -12,11 +12,12 @@ from w2s_bench.cells import DomainRef, ModelRef, PluginRef
 from w2s_bench.contract import check_trust_function
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.evaluation import domain_params
-from w2s_bench.names import row_name
+from w2s_bench.names import BUILT_IN, row_name
 from w2s_bench.plugin_loading import normalized
 from w2s_bench.protocol import DomainFacts, SeedGraph
 from w2s_bench.registry import Registry, parse_spec
 from w2s_bench.stages import Stage, walk
+from w2s_bench.surroundings import surroundings_kept
 from w2s_bench.training import model_params
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Plan:
         return list({graph.splits.node: graph.splits for cell in self.cells for graph in cell.graphs}.values())
 
 
+@surroundings_kept()
 def plan(
     suite: Suite,
     registry: Registry,
@@ -145,7 +147,10 @@ def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
         )
 
     def model(training: Training) -> dict[str, Any]:
-        source = registry.model(training.model)
+        source, registered = registry.model(training.model), registry.resolve("model", training.model)
+        if registered.distribution != BUILT_IN:
+            # In full, since it says in whose processes the model is loaded.
+            training = training.model_copy(update={"model": registered.name})
         return registry.guarded("model", training.model, "fingerprint()", lambda: model_params(training, source))
 
     return DomainFacts(

@@ -36,6 +36,7 @@ from w2s_bench.plugin_loading import (
     unwrap,
     words,
 )
+from w2s_bench.surroundings import surroundings_kept
 from w2s_bench.types import JSON
 
 __all__ = ["EntryKind", "Plugin", "Problem", "Registered", "Registry", "parse_spec", "write_spec"]
@@ -66,7 +67,11 @@ class Registry:
         `W2S_BENCH_PLUGINS` lists, or all); the built-in distribution is loaded always. `only` is for processes of one
         distribution: of those others nothing is imported.
         """
-        plugins = load_plugins(restrict, entry_points, only)
+        if only is None:
+            with surroundings_kept():
+                plugins = load_plugins(restrict, entry_points)
+        else:  # what importing it sets is there for its own code alone
+            plugins = load_plugins(restrict, entry_points, only)
         provided = sorted((one for plugin in plugins for one in plugin.provides), key=lambda one: one.name)
 
         def table(kind: EntryKind) -> Mapping[str, Registered]:

@@ -10,9 +10,10 @@ import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from w2s_bench.surroundings import surroundings_kept
 
 #: One thread a worker: sums are added in one order, and workers do not fight for cores. Read by the libraries when they
 #: are loaded, so this is set before a worker starts. The hash seed fixes the order in which sets of strings are walked.
@@ -45,7 +46,6 @@ def isolated(key: str) -> Iterator[None]:
     import numpy as np
 
     seed = int(key[:8], 16)
-    environment, folder = dict(os.environ), Path.cwd()
     random.seed(seed)
     np.random.seed(seed)
     _TorchSetup.seed = seed
@@ -53,13 +53,8 @@ def isolated(key: str) -> Iterator[None]:
     _TorchSetup.settings = None
     if (torch := sys.modules.get("torch")) is not None:
         _set_up_torch(torch, seed)
-    try:
+    with surroundings_kept():
         yield
-    finally:
-        if dict(os.environ) != environment:
-            os.environ.clear()
-            os.environ.update(environment)
-        os.chdir(folder)
 
 
 @contextmanager
