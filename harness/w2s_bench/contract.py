@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
-from w2s_bench.errors import EvidenceError, PluginError, UnknownNameError, W2SBenchError
+from w2s_bench.errors import EvidenceError, PluginError, UnknownNameError, W2SBenchError, said
 from w2s_bench.hookspecs import Domain
 from w2s_bench.types import JSON, KINDS, Kind, Need, Reader, Reading, Scope, Supervision
 
@@ -36,7 +36,7 @@ def guarded(who: str, what: str, call: Callable[[], T]) -> T:
     except (KeyboardInterrupt, W2SBenchError):
         raise
     except BaseException as error:  # a plugin may raise anything, SystemExit too
-        raise PluginError(f"{who}: {what} raised {type(error).__name__}: {error} ({raised_at(error)})") from error
+        raise PluginError(f"{who}: {what} raised {type(error).__name__}: {said(error)} ({raised_at(error)})") from error
 
 
 def raised_at(error: BaseException) -> str:

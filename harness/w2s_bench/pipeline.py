@@ -12,12 +12,13 @@ from w2s_bench.cells import DomainRef, ModelRef, PluginRef
 from w2s_bench.documents import Documents, Request, self_contained
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.evaluation import domain_params
-from w2s_bench.names import row_name
+from w2s_bench.names import BUILT_IN, row_name
 from w2s_bench.plugin_loading import normalized
 from w2s_bench.plugin_planning import declarations, described_domain, described_model
 from w2s_bench.protocol import DomainFacts, SeedGraph
 from w2s_bench.registry import Registry, parse_spec
 from w2s_bench.stages import Stage, walk
+from w2s_bench.surroundings import surroundings_kept
 from w2s_bench.training import model_params
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Plan:
         return list({graph.splits.node: graph.splits for cell in self.cells for graph in cell.graphs}.values())
 
 
+@surroundings_kept()
 def plan(
     suite: Suite,
     registry: Registry,
@@ -165,7 +167,10 @@ def domain_facts(spec: DomainSpec, registry: Registry, documents: Documents) -> 
         )
 
     def model(training: Training) -> dict[str, Any]:
-        source = described_model(registry, training.model)
+        source, registered = described_model(registry, training.model), registry.resolve("model", training.model)
+        if registered.distribution != BUILT_IN:
+            # In full, since it says in whose processes the model is loaded.
+            training = training.model_copy(update={"model": registered.name})
         return registry.guarded("model", training.model, "fingerprint()", lambda: model_params(training, source))
 
     read: dict[str, Any] = {}

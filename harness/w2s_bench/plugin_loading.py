@@ -108,23 +108,30 @@ def full_name(distribution: str, kind: EntryKind, name: str) -> str:
 
 
 def load_plugins(
-    restrict: Collection[str] | None = None, entry_points: Iterable[metadata.EntryPoint] | None = None
+    restrict: Collection[str] | None = None,
+    entry_points: Iterable[metadata.EntryPoint] | None = None,
+    only: str | None = None,
 ) -> tuple[Plugin, ...]:
-    """The entry points of group `w2s_bench`, the built-in distribution's first, the others by name."""
+    """The entry points of group `w2s_bench`, the built-in distribution's first, the others by name.
+
+    `only`: of this one distribution, as far as `restrict` lets it, imported here, in a process that is its own; nothing of
+    the others is looked at or told.
+    """
     found = _installed() if entry_points is None else entry_points
     loadings = sorted(map(_Loading.of, found), key=lambda x: (x.distribution != BUILT_IN, x.distribution, x.name))
     _leave_out(loadings, restrict)
+    loadings = [loading for loading in loadings if only in (None, loading.distribution)]
     elsewhere = []
     for loading in loadings:
         if not loading.left_out and not loading.refuse():
-            if loading.is_built_in:
+            if loading.is_built_in or only is not None:
                 loading.load()
             else:
                 elsewhere.append(loading)
     for loading, told in zip(elsewhere, look_at([loading.look() for loading in elsewhere]), strict=True):
         loading.take(told)
     _drop_duplicates(loadings)
-    mute = [] if entry_points is not None else [dist for dist in called_so()[1:] if not _ours(dist)]
+    mute = [] if entry_points is not None or only is not None else [dist for dist in called_so()[1:] if not _ours(dist)]
     return (*(loading.plugin() for loading in loadings), *map(_in_vain, mute))
 
 

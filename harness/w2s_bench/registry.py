@@ -21,7 +21,7 @@ import yaml
 
 from w2s_bench import contract
 from w2s_bench.descriptions import module_of
-from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
+from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError, said
 from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
 from w2s_bench.installation import running_version
 from w2s_bench.names import BUILT_IN
@@ -37,6 +37,7 @@ from w2s_bench.plugin_loading import (
     words,
 )
 from w2s_bench.sources import sources_of
+from w2s_bench.surroundings import surroundings_kept
 from w2s_bench.types import JSON
 
 __all__ = ["EntryKind", "Plugin", "Problem", "Registered", "Registry", "parse_spec", "write_spec"]
@@ -57,7 +58,11 @@ class Registry:
 
     @classmethod
     def load(
-        cls, restrict: Collection[str] | None = None, *, entry_points: Iterable[metadata.EntryPoint] | None = None
+        cls,
+        restrict: Collection[str] | None = None,
+        *,
+        entry_points: Iterable[metadata.EntryPoint] | None = None,
+        only: str | None = None,
     ) -> Registry:
         """The installed plugins, or `entry_points`; what is broken lands in `problems`.
 
@@ -65,9 +70,13 @@ class Registry:
         one when something of it is built.
 
         `restrict` names the distributions or entry points to load (default: those that the environment variable
-        `W2S_BENCH_PLUGINS` lists, or all); the built-in distribution is loaded always.
+        `W2S_BENCH_PLUGINS` lists, or all); the built-in distribution is loaded always. `only` is for processes of one
+        distribution: of those others nothing is imported.
         """
-        return cls.of(load_plugins(restrict, entry_points))
+        if only is None:
+            with surroundings_kept():
+                return cls.of(load_plugins(restrict, entry_points))
+        return cls.of(load_plugins(restrict, entry_points, only))  # what importing it sets is for its own code alone
 
     @classmethod
     def of(cls, plugins: Iterable[Plugin]) -> Registry:
@@ -140,7 +149,7 @@ class Registry:
         except (W2SBenchError, KeyboardInterrupt):
             raise
         except BaseException as error:  # a plugin may raise anything, SystemExit too
-            fault = f"could not be built with parameters {dict(parameters)!r}: {type(error).__name__}: {error}"
+            fault = f"could not be built with parameters {dict(parameters)!r}: {type(error).__name__}: {said(error)}"
             raise PluginError(f"{registered} {fault}") from error
         contract.guarded(str(registered), "checking what it gave", lambda: check(str(registered), built))
         return built
