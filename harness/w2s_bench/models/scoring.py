@@ -1,6 +1,7 @@
 """Log-probabilities and hidden states of completions, in length-sorted batches without attention masks.
 
-Rows are padded on the right: in a causal model no real token sees the padding, so no mask is needed.
+Rows are padded on the right: in a causal model no real token sees the padding, so no mask is needed. A model in which it
+shows all the same (`probing`) reads rows of equal length alone.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from w2s_bench.models.anatomy import Anatomy, anatomy_of, tree_mask
+from w2s_bench.models.anatomy import Anatomy, tree_mask
 from w2s_bench.models.encoding import Pair, length_batches
+from w2s_bench.models.probing import anatomy_of, verdict_of
 
 _MAX_TOKENS = 16_384
 _TREE_TOKENS = 2_048
@@ -41,8 +43,23 @@ def completion_logits(
     """Logits that predict the completions' tokens: (tokens, vocabulary), the tokens (tokens,), and each one's row (tokens,).
 
     Only the positions that predict pass through the output layer; where the model's `anatomy` is not known to allow that,
-    the span of positions that some row's completion needs.
+    the span of positions that some row's completion needs. Rows that the model may not read side by side it reads apart.
     """
+    parts = verdict_of(model).parts([len(pair) for pair in pairs])
+    if len(parts) == 1:
+        return _logits_side_by_side(model, pairs, anatomy)
+    found = [_logits_side_by_side(model, [pairs[i] for i in part], anatomy) for part in parts]
+    rows = torch.cat(
+        [torch.tensor(part, device=own.device)[own] for part, (_, _, own) in zip(parts, found, strict=True)]
+    )
+    order = rows.argsort(stable=True)
+    logits, targets = (torch.cat([one[which] for one in found])[order] for which in (0, 1))
+    return logits, targets, rows[order]
+
+
+def _logits_side_by_side(
+    model: Any, pairs: Sequence[Pair], anatomy: Anatomy | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     ids = padded(pairs, drop_last=True).to(model.device)
     first = min(len(pair.prompt) for pair in pairs) - 1
     rows = np.repeat(np.arange(len(pairs)), [len(pair.completion) for pair in pairs])
@@ -94,9 +111,9 @@ def option_logprobs(model: Any, items: Sequence[Sequence[Pair]]) -> list[NDArray
     anatomy = anatomy_of(model)
     # Tokenizers may part prompt and option otherwise for one option than for another; then nothing is shared.
     shared = [i for i, options in enumerate(items) if len({pair.prompt for pair in options}) == 1]
-    if anatomy is None or not anatomy.trees:
-        shared = []
-    trees = [Tree.of(items[i]) for i in shared]
+    grown = {i: Tree.of(items[i]) for i in shared if anatomy is not None and anatomy.trees}
+    shared = [i for i, tree in grown.items() if anatomy is not None and len(tree.tokens) <= anatomy.trees]
+    trees = [grown[i] for i in shared]
     for batch in length_batches([len(tree.tokens) for tree in trees], max_tokens=_TREE_TOKENS):
         assert anatomy is not None
         for place, sums in zip(batch, _tree_sums(anatomy, [trees[k] for k in batch], model.device), strict=True):
@@ -173,14 +190,20 @@ def hidden_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]
     """State of the last token of prompt + completion: (n, d), or (n, layers + 1, d) for `"all"`, the embedding first."""
     out: list[NDArray[np.float32] | None] = [None] * len(pairs)
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=_MAX_TOKENS):
-        chosen = [pairs[i] for i in batch]
-        ids = padded(chosen, drop_last=False).to(model.device)
-        # One position's logits are the least the model can be asked for; the states are what is wanted.
-        keep = {"logits_to_keep": 1} if keeps_logits(model) else {}
-        states = model(input_ids=ids, use_cache=False, output_hidden_states=True, **keep).hidden_states
-        last = torch.tensor([len(pair) - 1 for pair in chosen], device=ids.device)
-        rows = torch.arange(len(chosen), device=ids.device)
-        wanted = torch.stack([s[rows, last] for s in states], dim=1) if layer == "all" else states[layer][rows, last]
-        for i, state in zip(batch, wanted.float().cpu().numpy(), strict=True):
-            out[i] = state
+        for part in verdict_of(model).parts([len(pairs[i]) for i in batch]):
+            chosen = [pairs[batch[place]] for place in part]
+            for place, state in zip(part, _last_states(model, chosen, layer), strict=True):
+                out[batch[place]] = state
     return np.stack([state for state in out if state is not None])
+
+
+def _last_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]) -> NDArray[np.float32]:
+    ids = padded(pairs, drop_last=False).to(model.device)
+    # One position's logits are the least the model can be asked for; the states are what is wanted.
+    keep = {"logits_to_keep": 1} if keeps_logits(model) else {}
+    states = model(input_ids=ids, use_cache=False, output_hidden_states=True, **keep).hidden_states
+    last = torch.tensor([len(pair) - 1 for pair in pairs], device=ids.device)
+    rows = torch.arange(len(pairs), device=ids.device)
+    wanted = torch.stack([s[rows, last] for s in states], dim=1) if layer == "all" else states[layer][rows, last]
+    found: NDArray[np.float32] = wanted.float().cpu().numpy()
+    return found
