@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from w2s_bench.errors import ModelError
 from w2s_bench.hookspecs import LanguageModel
 from w2s_bench.models import finetuning, scoring
+from w2s_bench.models.answering import refuse_other_than_greedy
 from w2s_bench.models.batching import drawn
 from w2s_bench.models.encoding import Pair, encode_pairs, max_length_of
 from w2s_bench.models.generation import Generated, generate
 from w2s_bench.models.loading import WEIGHTS
+from w2s_bench.models.probing import verdict_of
 from w2s_bench.types import Item, Precision, TrainingRow
 
 #: How a language model is tuned; `probe` leaves it as it is, see `w2s_bench.heads`.
@@ -53,6 +55,10 @@ class Reader:
     model: Any
     tokenizer: Any
     precision: Precision = "float32"
+
+    def notes(self) -> list[str]:
+        """What the engine does without because this model does not allow it, one line each."""
+        return verdict_of(self.model).notes()
 
     @_in_its_precision
     def choice_scores(self, items: Sequence[Item]) -> list[NDArray[np.float64]]:
@@ -105,6 +111,8 @@ class Reader:
         """Train on `rows` in place; returns the loss of every step. Rows that no step draws are not looked at."""
         if not rows:
             raise ModelError("no rows to train on; raise the coverage or the size of the split")
+        if any(row.choices is None for row in rows):  # it will be asked for answers
+            refuse_other_than_greedy(self.model)
         places = drawn(len(rows), steps=steps, batch_size=batch_size, rng=np.random.default_rng(seed))
         pairs = [Pair((), ())] * len(rows)
         for place, pair in zip(places, self._row_pairs([rows[place] for place in places]), strict=True):
@@ -161,6 +169,7 @@ def load_reader(
         raise ModelError(
             f"device {device!r} cannot be used: {error}; set W2S_BENCH_DEVICE to one that torch has here"
         ) from error
+    verdict_of(model, source.name)
     if weights is None:
         return Reader(model, tokenizer, precision)
     from safetensors.torch import load_file
