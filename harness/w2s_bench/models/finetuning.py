@@ -22,6 +22,8 @@ def finetune(
 ) -> list[float]:
     """Train `model`'s trainable parameters in place on the completions' tokens; returns the loss of every step.
 
+    Of `pairs` only those that `batching.drawn` names for these steps and this seed are looked at.
+
     AdamW (betas .9 and .98, no weight decay), gradient norm clipped to 1, last step kept. Nothing is chosen here.
     """
     rng = np.random.default_rng(seed)

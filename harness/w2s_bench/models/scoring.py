@@ -109,27 +109,61 @@ def option_logprobs(model: Any, items: Sequence[Sequence[Pair]]) -> list[NDArray
     """
     out: list[NDArray[np.float64]] = [np.zeros(0)] * len(items)
     anatomy = anatomy_of(model)
-    # Tokenizers may part prompt and option otherwise for one option than for another; then nothing is shared.
-    shared = [i for i, options in enumerate(items) if len({pair.prompt for pair in options}) == 1]
-    grown = {i: Tree.of(items[i]) for i in shared if anatomy is not None and anatomy.trees}
-    shared = [i for i, tree in grown.items() if anatomy is not None and len(tree.tokens) <= anatomy.trees]
-    trees = [grown[i] for i in shared]
+    shared, trees, alone = _trees(anatomy, items, whole=False)
     for batch in length_batches([len(tree.tokens) for tree in trees], max_tokens=_TREE_TOKENS):
         assert anatomy is not None
         for place, sums in zip(batch, _tree_sums(anatomy, [trees[k] for k in batch], model.device), strict=True):
             out[shared[place]] = sums
-    alone = sorted(set(range(len(items))) - set(shared))
     parts = iter(token_logprobs(model, [pair for i in alone for pair in items[i]]))
     for i in alone:
         out[i] = np.array([part.sum() for part in itertools.islice(parts, len(items[i]))])
     return out
 
 
+@torch.no_grad()
+def option_states(model: Any, items: Sequence[Sequence[Pair]]) -> NDArray[np.float32]:
+    """(options of all items, d): `hidden_states` of layer -1 of each option, its prompt read once as in `option_logprobs`."""
+    out: list[NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(items)
+    anatomy = anatomy_of(model)
+    shared, trees, alone = _trees(anatomy, items, whole=True)
+    for batch in length_batches([len(tree.tokens) for tree in trees], max_tokens=_TREE_TOKENS):
+        assert anatomy is not None
+        # Of few models the last of the hidden states is another than what the output layer reads.
+        states = _read_trees(anatomy, [trees[k] for k in batch], model.device, output_hidden_states=True).hidden_states[
+            -1
+        ]
+        ends = [row * states.shape[1] + end for row, k in enumerate(batch) for end in trees[k].ends]
+        picked = states.flatten(0, 1)[torch.tensor(ends, device=states.device)].float().cpu().numpy()
+        cuts = np.cumsum([len(trees[k].ends) for k in batch])[:-1]
+        for place, part in zip(batch, np.split(picked, cuts), strict=True):
+            out[shared[place]] = part
+    if alone:
+        parts = iter(hidden_states(model, [pair for i in alone for pair in items[i]], -1))
+        for i in alone:
+            out[i] = np.stack(list(itertools.islice(parts, len(items[i]))))
+    return np.concatenate(out)
+
+
+def _trees(
+    anatomy: Anatomy | None, items: Sequence[Sequence[Pair]], *, whole: bool
+) -> tuple[list[int], list[Tree], list[int]]:
+    """Places of the items whose options share their prompt as the model allows it, these items' trees, places of the others."""
+    trees: dict[int, Tree] = {}
+    for i, options in enumerate(items):
+        # Tokenizers may part prompt and option otherwise for one option than for another; then nothing is shared.
+        if anatomy is not None and anatomy.trees and len({pair.prompt for pair in options}) == 1:
+            tree = Tree.of(options, whole=whole)
+            if len(tree.tokens) <= anatomy.trees:
+                trees[i] = tree
+    return list(trees), list(trees.values()), [i for i in range(len(items)) if i not in trees]
+
+
 @dataclass(frozen=True)
 class Tree:
     """A prompt and its options in one row. `sources` and `targets`: which place predicts which token; `counts` an option.
 
-    An option's last token is predicted and never read; its first is predicted by the prompt's last.
+    An option's first token is predicted by the prompt's last. Its last token is predicted and never read, but in a tree that
+    is `whole`: its place is among the `ends`.
     """
 
     tokens: list[int]
@@ -138,35 +172,46 @@ class Tree:
     sources: list[int]
     targets: list[int]
     counts: list[int]
+    ends: list[int]
 
     @classmethod
-    def of(cls, options: Sequence[Pair]) -> Tree:
+    def of(cls, options: Sequence[Pair], *, whole: bool = False) -> Tree:
         prompt = options[0].prompt
         tokens, branches, places = list(prompt), [0] * len(prompt), list(range(len(prompt)))
         sources: list[int] = []
         targets: list[int] = []
+        ends: list[int] = []
         for number, pair in enumerate(options, start=1):
-            start, read = len(tokens), pair.completion[:-1]
+            start, read = len(tokens), pair.completion if whole else pair.completion[:-1]
             tokens += read
             branches += [number] * len(read)
             places += range(len(prompt), len(prompt) + len(read))
             sources += [len(prompt) - 1, *range(start, start + len(read))]
             targets += pair.completion
-        return cls(tokens, branches, places, sources, targets, [len(pair.completion) for pair in options])
+            ends.append(len(tokens) - 1)
+        return cls(tokens, branches, places, sources, targets, [len(pair.completion) for pair in options], ends)
 
 
-def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], device: torch.device) -> list[NDArray[np.float64]]:
-    """(options,) a tree: summed log-probabilities."""
+def _read_trees(anatomy: Anatomy, trees: Sequence[Tree], device: torch.device, **more: bool) -> Any:
+    """What the model's body gives of (trees, longest) tokens."""
     longest = max(len(tree.tokens) for tree in trees)
     ids, branches, places = (np.full((len(trees), longest), fill, dtype=np.int64) for fill in (0, -1, 0))
     for row, tree in enumerate(trees):
         length = len(tree.tokens)
         ids[row, :length], branches[row, :length], places[row, :length] = tree.tokens, tree.branches, tree.places
-    states = anatomy.states(
-        torch.from_numpy(ids).to(device),
+    return anatomy.body(
+        input_ids=torch.from_numpy(ids).to(device),
         attention_mask=tree_mask(branches).to(device),
         position_ids=torch.from_numpy(places).to(device),
+        use_cache=False,
+        **more,
     )
+
+
+def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], device: torch.device) -> list[NDArray[np.float64]]:
+    """(options,) a tree: summed log-probabilities."""
+    states = _read_trees(anatomy, trees, device).last_hidden_state
+    longest = states.shape[1]
     sources = np.concatenate([row * longest + np.array(tree.sources) for row, tree in enumerate(trees)])
     needed, which = np.unique(sources, return_inverse=True)  # a prompt's last place predicts for every option
     picked = states.flatten(0, 1)[torch.from_numpy(needed).to(device)]
