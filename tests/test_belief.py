@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from cell_builder import make_cells, write_cells
+from w2s_bench.belief import read_results
 from w2s_bench.cells import LARGEST, read_cell
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
 from w2s_bench.leaderboard import write_leaderboard
 from w2s_bench.record import digest_of
-from w2s_bench.belief import read_results
 
 COMMITTED = Path(__file__).parents[1] / "leaderboards" / "tiny"
 Change = Callable[[dict[str, Any]], Any]

@@ -195,7 +195,7 @@ def _refuse_other_tracks(cells: Sequence[Cell], results: Path) -> None:
     named = {c.body.arm.trust_function or c.body.arm.name for c in cells if c.body.arm.kind == "trust_function"}
     if not any(name.startswith(f"{BUILT_IN}/") for name in named):
         return
-    from w2s_bench.plugin_loading import unwrap
+    from w2s_bench.descriptions import unwrap
     from w2s_bench.registry import Registry
 
     known = Registry.load(restrict=()).trust_functions

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from w2s_bench import statistics
+from w2s_bench.belief import read_results
 from w2s_bench.board import RIVALS, TRACKS, Check, DomainSummary, Entry, Failure, Leaderboard, Row
 from w2s_bench.cells import Cell, stack_correctness
 from w2s_bench.errors import CellError
 from w2s_bench.names import CONTROLS, REFERENCES, short
 from w2s_bench.record import write_atomically
-from w2s_bench.belief import read_results
 from w2s_bench.statistics import Estimate, Ratio, Unresolved
 from w2s_bench.types import BoolArray
 
