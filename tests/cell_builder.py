@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from w2s_bench.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef
+from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS
 from w2s_bench.record import digest_of, pack_bits
+from w2s_bench.suite import Suite
 
 REFERENCES: dict[str, float] = {"weak": 0.50, "base": 0.25, "ceiling": 0.90}
 CONTROLS: dict[str, float] = {
@@ -28,7 +30,7 @@ TRUST: dict[str, tuple[float, str, float]] = {
     "acme/engine": (0.85, "privileged", 0.99),
 }
 CEILING_KINDS = {"ceiling", "oracle", "gold_random"}
-POOL = 400
+POOL, TRUST_SET = 400, 60
 
 
 def make_cells(
@@ -60,10 +62,34 @@ def make_cells(
     return cells
 
 
+def suite_of(cells: Iterable[Cell]) -> Suite:
+    """The suite that made-up cells could be of."""
+    bodies = [cell.body for cell in cells]
+    training = {"steps": 10, "learning_rate": 1e-3}
+    first = bodies[0].suite
+    items = {b.domain.name: max(o.items for o in bodies if o.domain.name == b.domain.name) or 2 for b in bodies}
+    domains = [
+        {
+            "name": name,
+            "version": next(b.domain.version for b in bodies if b.domain.name == name),
+            "sizes": {"dev": count, "test": count, "weak_train": 100, "trust": TRUST_SET, "transfer": POOL},
+            "teacher": {"model": "w2s-bench/small", **training},
+            "student": {"model": "w2s-bench/large", **training},
+        }
+        for name, count in sorted(items.items())
+    ]
+    fields = {"name": first.name, "version": first.version, "evaluate_on": first.evaluate_on}
+    return Suite.model_validate({**fields, "seeds": len(bodies[0].seeds), "coverage": 0.5, "domains": domains})
+
+
 def write_cells(results: Path, *domains: Mapping[str, Cell]) -> Path:
-    for cells in domains:
-        for cell in cells.values():
-            cell.write(results)
+    """A results folder: the cells, and the suite that they are of."""
+    cells = [cell for one in domains for cell in one.values()]
+    suite = suite_of(cells)
+    results.mkdir(parents=True, exist_ok=True)
+    (results / "suite.yaml").write_text(suite.to_yaml(), encoding="utf-8")
+    for cell in cells:
+        change(cell, suite=cell.body.suite.model_copy(update={"digest": suite.digest})).write(results)
     return results
 
 
@@ -99,7 +125,7 @@ def _cell(
             told = {"label_accuracy": label_accuracy}
         if diagnostics and arm in TRUST:
             told = {"auroc": TRUST[arm][2], "kept_by_stratum": {"easy": 0.625, "hard": 0.375}}
-        kept = {"naive": POOL, "ceiling": POOL, "gold_trust_set": 60}.get(arm, POOL // 2)
+        kept = {"naive": POOL, "ceiling": POOL, "gold_trust_set": TRUST_SET}.get(arm, POOL // 2)
         right = 1.0 if arm in CEILING_KINDS | {"gold_trust_set"} else label_accuracy
         if arm in TRUST:
             right = min(1.0, label_accuracy + (TRUST[arm][2] - 0.5) / 2)
@@ -121,14 +147,15 @@ def _cell(
         )
     survived = any(result.correct for result in results)
     kind = "reference" if arm in REFERENCES else "control" if arm in CONTROLS else "trust_function"
-    supervision = TRUST[arm][1] if arm in TRUST else "none"
+    supervision = TRUST[arm][1] if arm in TRUST else {**REFERENCE_TRACKS, **CONTROL_TRACKS}[arm]
+    coverage = {"weak": None, "base": None, "gold_trust_set": None, "naive": 1.0, "ceiling": 1.0}.get(arm, 0.5)
     body = CellBody(
         suite=SuiteRef(name="toy", version="1", digest=digest_of("toy"), evaluate_on=evaluate_on),  # type: ignore[arg-type]
         protocol="w2s-1",
         domain=DomainRef(name=domain, version="1", fingerprint=digest_of(domain)),
         teacher=ModelRef(name="w2s-bench/small", fingerprint=digest_of("small")),
         student=ModelRef(name="w2s-bench/large", fingerprint=digest_of("large")),
-        arm=ArmRef(name=arm, kind=kind, supervision=supervision, coverage=0.5),  # type: ignore[arg-type]
+        arm=ArmRef(name=arm, kind=kind, supervision=supervision, coverage=coverage),  # type: ignore[arg-type]
         plugin=PluginRef(distribution=arm.split("/")[0], version="1.2", source=digest_of(arm.split("/")[0]))
         if arm in TRUST
         else None,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +22,10 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# What looking at plugins came to is remembered for this session alone, and not in the user's cache.
+if "W2S_BENCH_PLUGIN_CACHE" not in os.environ:
+    os.environ["W2S_BENCH_PLUGIN_CACHE"] = tempfile.mkdtemp(prefix="w2s-bench-plugins-")
+    atexit.register(shutil.rmtree, os.environ["W2S_BENCH_PLUGIN_CACHE"], ignore_errors=True)
 # A shell starts what it puts in the background deaf to Ctrl-C, and so would be the runs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cell_builder import change, make_cells, write_cells
 from w2s_bench.cells import ArmRef, Cell, CellBody, read_cell, read_cells, schema_json
 from w2s_bench.errors import CellError
+from w2s_bench.names import CONTROL_TRACKS
 from w2s_bench.record import digest_of, pack_bits
 
 SCHEMA_FILE = Path(__file__).parents[1] / "docs" / "cell.schema.json"
@@ -74,7 +75,7 @@ def test_every_edit_of_the_body_shows(cell: Cell, tmp_path: Path) -> None:
             path.write_text(json.dumps(edited(content, ("body", *place), new)))
             with pytest.raises(CellError):
                 read_cell(path)
-    path.write_text(json.dumps(edited(content, ("body", "seeds"), content["body"]["seeds"][1:])))
+    path.write_text(json.dumps(edited(content, ("body", "seeds"), content["body"]["seeds"][:-1])))
     with pytest.raises(CellError, match=r"was altered after it was written: .*; run the row again"):
         read_cell(path)
 
@@ -177,33 +178,34 @@ def test_a_cell_that_lies_elsewhere_than_its_row_says_is_refused(cell: Cell, tmp
 @given(st.data())
 @settings(deadline=None, max_examples=40)
 def test_correctness_comes_back_bit_for_bit(data: st.DataObject) -> None:
-    count = data.draw(st.integers(1, 30))
+    count = data.draw(st.integers(2, 30))
     rows = data.draw(st.lists(st.lists(st.booleans(), min_size=count, max_size=count), min_size=1, max_size=4))
     seeds = [
         {"seed": seed, "accuracy": float(np.mean(row)), "correct": pack_bits(np.array(row, dtype=np.bool_))}
         for seed, row in enumerate(rows)
     ]
-    body = CellBody.model_validate({**BODY, "items": count, "seeds": [*seeds, {"seed": 99, "error": "failed"}]})
+    body = CellBody.model_validate({**BODY, "items": count, "seeds": [*seeds, {"seed": len(rows), "error": "failed"}]})
     assert {seed: row.tolist() for seed, row in body.correctness().items()} == dict(enumerate(rows))
     assert [bits.tolist() for bits in body.correctness().values()] == rows
-    assert [s.seed for s in body.failed] == [99]
+    assert [s.seed for s in body.failed] == [len(rows)]
 
 
 BODY: dict[str, Any] = {
-    "suite": {"name": "toy", "version": "1", "digest": "d", "evaluate_on": "test"},
+    "suite": {"name": "toy", "version": "1", "digest": "d" * 64, "evaluate_on": "test"},
     "protocol": "w2s-1",
     "domain": {"name": "w2s-bench/math", "version": "1", "fingerprint": "f"},
     "teacher": {"name": "t", "fingerprint": "f"},
     "student": {"name": "s", "fingerprint": "f"},
-    "arm": {"name": "naive", "kind": "control", "supervision": "none"},
+    "arm": {"name": "acme/f", "kind": "trust_function", "supervision": "none"},
     "items": 0,
-    "items_digest": "d",
-    "seeds": [],
+    "items_digest": "d" * 64,
+    "seeds": [{"seed": 0, "error": "failed"}],
 }
 
 
 def named(arm: str, domain: str = "w2s-bench/math") -> Cell:
-    changes = {"arm": {**BODY["arm"], "name": arm}, "domain": {**BODY["domain"], "name": domain}}
+    kind = "control" if arm in CONTROL_TRACKS else "trust_function"
+    changes = {"arm": {**BODY["arm"], "name": arm, "kind": kind}, "domain": {**BODY["domain"], "name": domain}}
     return Cell.of(CellBody.model_validate({**BODY, **changes}), {})
 
 

@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from cell_builder import change, make_cells
-from support import TOY, toy_environment, toy_registry, toy_suite
+from support import TOY, run_inline, toy_environment, toy_registry, toy_suite
 from w2s_bench import __version__
 from w2s_bench._cli.app import app
 from w2s_bench._cli.listing import _print
@@ -20,6 +20,7 @@ from w2s_bench._cli.report import print_leaderboard
 from w2s_bench.cells import SuiteRef
 from w2s_bench.leaderboard import build
 from w2s_bench.pipeline import plan
+from w2s_bench.store import Store
 from w2s_bench.suite import Suite, load_suite
 
 runner = CliRunner()
@@ -100,11 +101,78 @@ def test_unknown_names_come_with_the_nearest_known(suite: Path) -> None:
     assert "no suite file" in mistake("run", "nowhere/suite.yaml")
 
 
-def test_unknown_model_is_named(suite: Path) -> None:
+def test_unknown_model_is_named_with_the_prefixes_there_are(suite: Path) -> None:
     content = yaml.safe_load(suite.read_text())
     content["domains"][0]["teacher"]["model"] = "tiny/knowlege-s"
     suite.write_text(yaml.safe_dump(content))
-    assert "did you mean tiny/knowledge-s" in mistake("run", suite)
+    said = mistake("run", suite)
+    assert "did you mean tiny/knowledge-s" in said
+    assert all(prefix in said for prefix in ("(tiny/)", "hf/OWNER/NAME@COMMIT", "local/FOLDER", "a folder's path"))
+
+
+def test_unknown_domain_is_named_with_the_prefixes_there_are(suite: Path) -> None:
+    content = yaml.safe_load(suite.read_text())
+    content["domains"] = [{**content["domains"][0], "name": "lm-eval/arc_easy"}]
+    suite.write_text(yaml.safe_dump(content))
+    said = mistake("run", suite)
+    assert "unknown domain 'lm-eval/arc_easy'. Known: " in said
+    assert "(w2s-bench-toy/, w2s-bench/); any lm-eval task becomes one by a small plugin" in said
+
+
+@pytest.mark.parametrize("verb", [["run"], ["run", "--dry-run"], ["run", "--explain"]])
+def test_a_device_is_checked_before_anything_runs(
+    suite: Path, tmp_path: Path, verb: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("W2S_BENCH_DEVICE", "cpu")  # the option sets it for the process: put back afterwards
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    command = [*verb, suite, "--out", tmp_path / "out", "--trust", "confidence"]
+    for wrong in ("gpu", "cuda:", "cuda:-1", "cuda:x", "CPU", "cpu; rm"):
+        said = mistake(*command, "--device", wrong)
+        assert f"unknown device {wrong!r}; expected cpu, cuda, cuda:N" in said
+    absent = mistake(*command, "--device", "cuda")
+    assert "device 'cuda' is not there" in absent and "sees no GPU" in absent
+    monkeypatch.setenv("W2S_BENCH_DEVICE", "tpu")
+    assert "unknown device 'tpu'" in mistake(*command)
+    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_preview_refuses_what_the_run_would_refuse(suite: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "file").write_text("")
+    for option in ("--dry-run", "--explain"):
+        assert "give another --out" in mistake("run", suite, option, "--out", tmp_path / "file" / "below")
+        assert "must be positive" in mistake("run", suite, option, "--stage-timeout", "0")
+        assert "unknown option of Slurm" in mistake("run", suite, option, "-x", "slurm", "--slurm", "partitoin=x")
+        assert "did you mean" in mistake("run", suite, option, "--trust", "confidense")
+    other = Suite.model_validate({**yaml.safe_load(suite.read_text()), "coverage": 0.25})
+    (out / "toy").mkdir(parents=True)
+    (out / "toy" / "suite.yaml").write_text(other.to_yaml())
+    for option in ("--dry-run", "--explain"):
+        assert "another suite" in mistake("run", suite, option, "--out", out)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_preview_says_of_sizes_what_is_known(suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a domain fills its splits is cut from the items that are stored; without them it is said to be open."""
+    content = yaml.safe_load(suite.read_text())
+    content["domains"] = content["domains"][:1]
+    suite.write_text(yaml.safe_dump(content))
+    command = ["run", str(suite), "--out", str(tmp_path / "out"), "--trust", "confidence"]
+    before = runner.invoke(app, [*command, "--dry-run", "--json"])
+    assert json.loads(before.stdout)["sizes_unchecked"] == ["w2s-bench-toy/largest"]
+    assert "is seen as the run begins" in runner.invoke(app, [*command, "--explain"]).stderr
+    planned = plan(load_suite(suite), toy_registry(monkeypatch), trust=["confidence"])
+    store = Store(tmp_path / "store")
+    run_inline([planned.cells[0].graphs[0].items], store, toy_registry(monkeypatch))
+    after = runner.invoke(app, [*command, "--dry-run", "--json"])
+    assert json.loads(after.stdout)["sizes_unchecked"] == []
+    content["domains"][0]["sizes"]["transfer"] = 5000
+    suite.write_text(yaml.safe_dump(content))
+    for option in ("--dry-run", "--explain"):
+        assert "400 items" in mistake(*command, option)
+    assert [path.name for path in (tmp_path / "store").iterdir() if not path.name.startswith(".")] == ["items"]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from w2s_bench.models import decoding
-from w2s_bench.models.anatomy import anatomy_of
 from w2s_bench.models.decoding import GrowingLayer, attend, places_for
+from w2s_bench.models.probing import anatomy_of
 
 LOWEST = torch.finfo(torch.float32).min
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2s_bench.models.batching import batches, learning_rate_factor
+from w2s_bench.models.batching import batches, drawn, learning_rate_factor
 from w2s_bench.models.encoding import Pair, encode_pairs
 from w2s_bench.models.finetuning import add_lora, finetune
 from w2s_bench.models.scoring import completion_logits, token_logprobs
@@ -54,6 +54,23 @@ def test_all_rows_are_seen_before_any_repeats(lengths: list[int], steps: int, si
         seen.update(batch)
         assert max(seen.values()) - min(seen.values()) <= 1
     assert set(seen) == set(range(len(lengths)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 20), min_size=1, max_size=400),
+    steps=st.integers(0, 40),
+    size=st.integers(1, 12),
+    seed=st.integers(0, 9),
+)
+def test_batches_depend_on_the_drawn_rows_alone(lengths: list[int], steps: int, size: int, seed: int) -> None:
+    own: dict[str, Any] = {"steps": steps, "batch_size": size}
+    known = set(drawn(len(lengths), **own, rng=np.random.default_rng(seed)))
+    without = [length if i in known else 0 for i, length in enumerate(lengths)]
+    made = list(batches(lengths, **own, rng=np.random.default_rng(seed)))
+    assert made == list(batches(without, **own, rng=np.random.default_rng(seed)))
+    assert known.issuperset(i for batch in made for i in batch)
+    assert len(known) <= steps * size + 8 * size, "little more than the steps take"
 
 
 def test_rows_of_like_length_share_a_batch_and_the_order_is_random() -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models import generation
-from w2s_bench.models.anatomy import anatomy_of
 from w2s_bench.models.encoding import encode
 from w2s_bench.models.generation import Stops, generate
+from w2s_bench.models.probing import anatomy_of
 
 PROMPTS = [
     "one two three",

@@ -10,12 +10,14 @@ import psutil
 import pytest
 
 from stage_functions import stage
+from support import toy_registry, toy_suite
 from test_executor import Told, failure_of, result_of, run, text_of
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.executors import Started
 from w2s_bench.executors.local import LocalExecutor
 from w2s_bench.executors.resources import Limits, device_of, machine_memory, needs_gpu, visible_gpus
-from w2s_bench.executors.timings import Timings, kind_of
+from w2s_bench.executors.timings import Timings, amount_of, kind_of
+from w2s_bench.pipeline import plan
 from w2s_bench.stages import Stage
 from w2s_bench.store import Store
 
@@ -140,15 +142,18 @@ def test_timings_are_learned_by_kind_and_a_broken_file_counts_as_none(tmp_path: 
     student, teacher = (stage("train", model={"name": name}) for name in ("large", "small"))
     timings = Timings(path)
     guess = timings.of(student)
+    assert timings.known(student) is None
     timings.learn(student, 10.0)
     timings.learn(student, 20.0)
     timings.save()
     again = Timings(path)
     assert (again.of(student), again.of(teacher)) == (15.0, guess)
+    assert (again.known(student), again.known(teacher)) == (15.0, None)
     assert kind_of(Stage("score", 1, "m:f", {"function": {"name": "acme/x"}})) == "score acme/x"
-    for broken in ("{ not json", "[" * 200_000, '{"train large": 1' + "0" * 400 + "}", '{"train large": 1e999}', "3"):
-        path.write_text(broken)
-        assert Timings(path).of(student) == guess
+    odd = ["{ not json", "[]", "3", '{"k": 1.0}', '{"k": [1, 0]}', '{"k": [NaN, 1]}', '{"k": [1' + "0" * 400 + ", 1]}"]
+    for text in [*odd, "[" * 100_000, "\udcff"]:
+        path.write_bytes(text.encode(errors="surrogatepass"))
+        assert Timings(path).measured == {}
 
 
 @pytest.mark.parametrize("odd", ["folder", "pipe", "link"])
@@ -163,6 +168,53 @@ def test_timings_that_can_be_neither_read_nor_written_end_no_run(tmp_path: Path,
     told = stage("write", text="a")
     outcomes, _ = run([told], tmp_path)
     assert text_of(outcomes, told) == "a"
+
+
+def splits(domain: str, **sizes: int) -> Stage:
+    return Stage("splits", 1, "m:f", {"domain": domain, "sizes": sizes})
+
+
+def test_more_work_of_a_kind_takes_longer_and_another_model_size_or_domain_is_another_kind(tmp_path: Path) -> None:
+    def train(model: str, steps: int, domain: str = "a/x") -> Stage:
+        rows = Stage("gold_rows", 1, "m:f", {}, {"subset": subset(domain, 10)})
+        params = {"model": {"name": model, "recipe": "full", "device": "cpu"}, "steps": steps, "batch_size": 4}
+        return Stage("train", 1, "m:f", params, {"rows": rows})
+
+    def subset(domain: str, rows: int) -> Stage:
+        return Stage("subset", 1, "m:f", {"split": "test"}, {"splits": splits(domain, test=rows)})
+
+    def predict(rows: int) -> Stage:
+        return Stage("predict", 1, "m:f", {"model": {"name": "m"}}, {"subset": subset("a/x", rows)})
+
+    timings = Timings(tmp_path / "none")
+    timings.learn(train("small", 100), 5.0)
+    timings.learn(predict(1000), 2.0)
+    assert timings.known(train("small", 300)) == 15.0
+    assert timings.known(predict(4000)) == 8.0
+    assert timings.known(train("large", 100)) is None
+    assert timings.known(train("small", 100, domain="a/y")) is None, "its items may be ten times as long"
+
+
+def test_a_suites_stages_are_timed_by_model_domain_and_trust_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan(toy_suite(tmp_path / "models"), toy_registry(monkeypatch), trust=["probe"])
+    stages = planned.stages()
+    of = {
+        label: [kind_of(one) for one in stages if one.label.endswith(label)]
+        for label in ("student of naive", "scores of probe")
+    }
+    assert len(set(of["student of naive"])) == 2, "one a domain, whatever the seed"
+    assert set(of["scores of probe"]) == {f"score w2s-bench/probe on w2s-bench-toy/{d}" for d in ("largest", "sums")}
+    scores, naive = (
+        next(one for one in stages if one.label.endswith(label)) for label in ("scores of probe", "student of naive")
+    )
+    assert amount_of(scores) == 100 + 24, "pool and trust set"
+    assert amount_of(naive) == 6 * 8, "steps times examples"
+    timings = Timings(tmp_path / "none")
+    heavy = {one.name for one in stages if timings.known(one) is None}
+    assert {"train", "predict", "read", "score", "items", "answers"} <= heavy
+    assert not heavy & {"subset", "gold", "weak_rows", "gold_rows", "top", "random", "oracle"}
 
 
 def test_a_run_leaves_timings_that_order_the_next_one(tmp_path: Path) -> None:

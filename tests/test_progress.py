@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import re
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from stage_functions import stage
-from w2s_bench._cli.progress import duration, shown_progress
+from w2s_bench._cli.progress import RunState, _Lines, _picture, duration, shown_progress
 from w2s_bench.executors import Ahead, Event, Failed, GaveUp, Planned, Started, Stored, Waiting
 from w2s_bench.store import Result
 
@@ -54,8 +56,88 @@ def test_quiet_says_trouble_once_and_nothing_else(monkeypatch: pytest.MonkeyPatc
 def test_a_log_has_trouble_and_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     first, trouble = TROUBLE.splitlines(keepends=True)
     assert said(monkeypatch, RUN, quiet=False, terminal=False) == (
-        first + f"{TITLE}: 3 of 3 stages, 1 of them stored before\n" + trouble
+        first + f"{TITLE}: 3 of 3 stages, 1 of them stored before, 0 s so far\n" + trouble
     )
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_log_that_would_stand_still_says_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    log = _Lines("suite", clock)
+    for event in (Planned(9, 1), Stored(ONE, RESULT), Started(THREE, 0)):
+        log(event)
+    for _ in range(120):  # two minutes in which nothing ends
+        clock.now += 1
+        log.look()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) >= 120 // 30, "a line every half minute, at least"
+    assert lines[0] == "suite: 1 of 9 stages, 1 of them stored before, 26 s so far; now write three (26 s)"
+
+
+def test_a_log_names_a_few_of_many_that_run(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    log = _Lines("suite", clock)
+    log(Planned(9, 1))
+    for number in range(5):
+        log(Started(stage("write", text=str(number)), number))
+    clock.now += 30
+    log.look()
+    assert capsys.readouterr().err.endswith("now write 0 (30 s); write 1 (30 s); write 2 (30 s) and 2 more\n")
+
+
+def test_a_thread_keeps_a_log_lively(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    looked = threading.Event()
+    monkeypatch.setattr(_Lines, "look", lambda log: looked.set())
+    with shown_progress("suite", quiet=False):
+        assert looked.wait(60)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "later", "said"),
+    [
+        (Ahead(0.0, unknown=7), 0, "time left not known yet"),
+        (Ahead(59.0, unknown=1), 0, "time left not known yet"),
+        (Ahead(600.0, unknown=1), 0, "at least 10 min left"),
+        (Ahead(600.0), 0, "about 10 min left"),
+        (Ahead(600.0), 300, "about 5 min left"),
+        (Ahead(600.0), 900, ""),
+    ],
+)
+def test_time_left_is_told_as_far_as_it_is_known(ahead: Ahead, later: float, said: str) -> None:
+    clock = Clock()
+    state = RunState("suite", clock)
+    for event in (Planned(2, 1), Started(THREE, 0), ahead):
+        state(event)
+    clock.now += later
+    assert state.left() == said
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
+def test_a_terminal_of_any_width_shows_the_time_left_and_what_runs(width: int) -> None:
+    state = RunState("a-suite-with-a-name", Clock())
+    for event in (Planned(293, 2), Started(THREE, 0), Started(ONE, 1), Ahead(300.0)):
+        state(event)
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(_picture(state, width))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert "about 5 min left" in " ".join(" ".join(lines).split())
+    assert [line.rstrip() for line in lines[-2:]] == ["  write three (0 s)", "  write one (0 s)"]
+
+
+@pytest.mark.parametrize("kind", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setenv("TERM", kind)
+    assert "\x1b" not in said(monkeypatch, RUN, quiet=False, terminal=True)
 
 
 def test_a_terminal_shows_trouble_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:

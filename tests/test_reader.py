@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models import finetuning
+from w2s_bench.models.encoding import encode_pairs
 from w2s_bench.models.loading import LocalModel
+from w2s_bench.models.products import fast_products
 from w2s_bench.models.reader import WEIGHTS, Reader, Recipe, load_reader
 from w2s_bench.prediction import choose
 from w2s_bench.types import Item, TrainingRow
@@ -81,6 +84,43 @@ def test_the_same_seed_gives_the_same_scores(sources: Any, recipe: Recipe) -> No
         tuned.append(scores_of(reader))
     assert np.array_equal(tuned[0], tuned[1])
     assert not np.array_equal(tuned[0], tuned[2])
+
+
+@pytest.mark.parametrize("recipe", ["full", "lora"])
+def test_rows_that_no_step_draws_are_not_tokenized(sources: Any, recipe: Recipe) -> None:
+    """Few steps over many rows: the same losses and weights as with all of them in hand."""
+    rng, settings = np.random.default_rng(0), {"steps": 3, "batch_size": 2, "learning_rate": 1e-3, "seed": 5}
+    rows = [
+        TrainingRow(str(i), " ".join(rng.choice(list("abcdefgh"), 1 + i % 9)), f" {'xyz'[i % 3]}", False, None, None)
+        for i in range(90)
+    ]
+    reader, other = load_reader(sources["words"]), load_reader(sources["words"])
+    if recipe == "lora":
+        other.model = finetuning.add_lora(other.model, rank=2, seed=5)
+    read: list[str] = []
+    plain = reader.tokenizer
+    reader.tokenizer = Watched(plain, read)
+    losses = reader.train(rows, recipe=recipe, lora_rank=2, **settings)
+    pairs = encode_pairs(plain, [(row.prompt, row.completion) for row in rows], max_length=64)
+    with fast_products(other.model):
+        assert losses == finetuning.finetune(other.model, pairs, **settings)
+    assert 6 <= len(read) < 2 * 90
+    for one, another in zip(reader.model.parameters(), other.model.parameters(), strict=True):
+        assert one.equal(another)
+
+
+class Watched:
+    """A tokenizer that notes the texts it is given."""
+
+    def __init__(self, tokenizer: Any, read: list[str]) -> None:
+        self.tokenizer, self.read = tokenizer, read
+
+    def __call__(self, texts: list[str], **settings: Any) -> Any:
+        self.read += texts
+        return self.tokenizer(texts, **settings)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.tokenizer, name)
 
 
 @pytest.mark.parametrize("recipe", ["full", "lora"])

@@ -17,6 +17,7 @@ import pytest
 
 from w2s_bench.contract import check_domain_unchanged
 from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
+from w2s_bench.installation import called_so
 from w2s_bench.plugin_loading import RESERVED_ARMS, RESERVED_PREFIXES
 from w2s_bench.registry import Registry, parse_spec, write_spec
 from w2s_bench.types import Need
@@ -40,7 +41,7 @@ _number = count()
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A folder on sys.path that distributions are put into; `load` sees those and no other."""
+    """A folder on sys.path that distributions are put into; `load` sees those and no other, but `built_in` if so wished."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delenv("W2S_BENCH_PLUGINS", raising=False)
 
@@ -59,8 +60,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     def entry_points() -> list[EntryPoint]:
         return [e for d in distributions(path=[str(tmp_path)]) for e in d.entry_points]
 
-    def load(restrict: list[str] | None = None) -> Registry:
-        return Registry.load(restrict, entry_points=entry_points())
+    def load(restrict: list[str] | None = None, *, built_in: bool = False) -> Registry:
+        ours = [one for one in called_so()[0].entry_points if one.group == "w2s_bench"] if built_in else []
+        return Registry.load(restrict, entry_points=[*ours, *entry_points()])
 
     return SimpleNamespace(install=install, load=load, path=tmp_path)
 
@@ -192,20 +194,17 @@ def test_bare_names_ambiguous_and_unknown(site: SimpleNamespace) -> None:
 
 
 def test_the_built_in_distribution_wins_a_bare_name(site: SimpleNamespace) -> None:
-    site.install("aa", SOUND)
-    site.install("w2s-bench", SOUND)
-    registry = site.load()
-    assert registry.resolve("trust_function", "sound").name == "w2s-bench/sound"
-    assert [p.distribution for p in registry.plugins] == ["w2s-bench", "aa"]
+    site.install("aa", SOUND.replace('"sound"', '"confidence"'))
+    registry = site.load(built_in=True)
+    assert registry.resolve("trust_function", "confidence").name == "w2s-bench/confidence"
+    assert [p.distribution for p in registry.plugins] == ["w2s-bench", "w2s-bench", "aa"]
 
 
 def test_built_in_models_are_called_tiny(site: SimpleNamespace) -> None:
-    source = "from w2s_bench import hookimpl\n@hookimpl\ndef w2s_models(): return {'m': dict}"
-    site.install("w2s-bench", source)
-    site.install("aa", source)
-    registry = site.load()
-    assert set(registry.models) == {"tiny/m", "aa/m"}
-    assert registry.resolve("model", "m").name == "tiny/m"
+    site.install("aa", "from w2s_bench import hookimpl\n@hookimpl\ndef w2s_models(): return {'math-s': dict}")
+    registry = site.load(built_in=True)
+    assert {"tiny/math-s", "aa/math-s"} <= set(registry.models)
+    assert registry.resolve("model", "math-s").name == "tiny/math-s"
 
 
 def test_bundled_models_are_named_after_their_domain() -> None:
@@ -216,12 +215,12 @@ def test_bundled_models_are_named_after_their_domain() -> None:
 
 @pytest.mark.parametrize("by", ["distribution", "entry point", "environment"])
 def test_restriction(site: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
-    site.install("w2s-bench", SOUND, entry_points=("builtin",))
     site.install("good-one", SOUND, entry_points=("good",))
     site.install("broken-one", "1 / 0", entry_points=("bad",))
     if by == "environment":
         monkeypatch.setenv("W2S_BENCH_PLUGINS", " Good_One ,")
-    registry = site.load({"distribution": ["good-one"], "entry point": ["good"], "environment": None}[by])
+    restrict = {"distribution": ["good-one"], "entry point": ["good"], "environment": None}[by]
+    registry = site.load(restrict, built_in=True)
     assert {p.distribution: p.status for p in registry.plugins} == {
         "w2s-bench": "ok",
         "good-one": "ok",
@@ -235,10 +234,9 @@ def test_restriction(site: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, by:
 
 
 def test_an_empty_restriction_keeps_the_built_ins(site: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.install("w2s-bench", SOUND)
     site.install("aa", SOUND)
     monkeypatch.setenv("W2S_BENCH_PLUGINS", "")
-    assert set(site.load().trust_functions) == {"w2s-bench/sound"}
+    assert set(site.load(built_in=True).trust_functions) == set(Registry.load([]).trust_functions)
 
 
 WRONG = {
@@ -380,6 +378,20 @@ def test_the_source_digest_follows_the_code(site: SimpleNamespace) -> None:
     assert digest() == first
     (package / "code.py").write_text("x = 2\n")
     assert digest() != first
+
+
+def test_a_package_is_read_once_by_who_asks_of_all_its_functions_at_one_moment(
+    site: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from w2s_bench.sources import Source
+
+    site.install("aa", SOUND)
+    registry, read, digest = site.load(), [], Source.digest
+    monkeypatch.setattr(Source, "digest", lambda self: read.append(self) or digest(self))
+    one = registry.resolve("trust_function", "sound")
+    known: dict[Source, str] = {}
+    assert len({registry.source_digest(one, known) for _ in range(3)}) == 1 and len(read) == 1
+    assert registry.source_digest(one) in {registry.source_digest(one, known)} and len(read) == 2, "anew otherwise"
 
 
 def test_the_source_digest_of_a_single_module(site: SimpleNamespace) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2s_bench.executors import Done, Event, Failed, Finished, GaveUp, Stored
+from w2s_bench.executors import Ahead, Done, Event, Failed, Finished, GaveUp, Stored
 from w2s_bench.executors.schedule import Schedule, Work
 from w2s_bench.record import digest_of
 from w2s_bench.stages import Stage, walk
@@ -82,7 +82,7 @@ def test_whatever_order_works_end_in_each_stage_runs_once_after_its_inputs(shape
         all_absent(plan)
     assert sorted(begun) == sorted(one.name for one in stages)
     assert {event.stage.name for event in events if isinstance(event, Finished)} == set(begun)
-    assert abs(plan.seconds_ahead) < 1e-9
+    assert plan.ahead(places=1) == Ahead(0.0)
 
 
 @given(SHAPES, st.sets(st.integers(0, 13), max_size=3))
@@ -114,11 +114,32 @@ def test_the_longest_chain_in_seconds_goes_first_not_the_one_of_most_stages() ->
 def test_time_left_is_the_longest_chain_or_all_that_is_ahead_shared_out() -> None:
     plan, _ = schedule(stage("slow"), *(stage(f"quick{n}") for n in range(4)), seconds={"slow": 10.0})
     all_absent(plan)
-    assert plan.seconds_left(places=1) == 14.0
-    assert plan.seconds_left(places=4) == 10.0
+    assert plan.ahead(places=1) == Ahead(14.0)
+    assert plan.ahead(places=4) == Ahead(10.0)
     work = plan.pop(False)
     plan.made(work, result(work), here=True)
-    assert plan.seconds_left(places=2) == 2.0
+    assert plan.ahead(places=2) == Ahead(2.0)
+
+
+def test_what_runs_counts_for_what_is_left_of_it_and_is_unknown_once_it_takes_longer() -> None:
+    now = [100.0]
+    plan = Schedule([stage("slow")], lambda s: 60.0, lambda event: None, clock=lambda: now[0])
+    all_absent(plan)
+    plan.pop(False)
+    now[0] += 45
+    assert plan.ahead(places=1) == Ahead(15.0)
+    now[0] += 45
+    assert plan.ahead(places=1) == Ahead(0.0, unknown=1)
+
+
+def test_no_time_is_told_of_a_stage_whose_kind_was_never_measured() -> None:
+    known = {"quick": 1.0}
+    plan = Schedule(
+        [stage("huge", stage("quick"))], lambda s: 5.0, lambda event: None, known_seconds=lambda s: known.get(s.name)
+    )
+    assert plan.ahead(places=1) == Ahead(1.0, unknown=1)
+    known["huge"] = 3600.0
+    assert plan.ahead(places=1) == Ahead(3601.0)
 
 
 def test_what_takes_a_gpu_waits_apart_from_what_takes_none() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from w2s_bench.models import scoring
 from w2s_bench.models.encoding import Pair
-from w2s_bench.models.scoring import hidden_states, token_logprobs
+from w2s_bench.models.scoring import hidden_states, option_states, token_logprobs
 
 MODELS = ["words", "bpe", "bos", "untied", "gpt2"]
 
@@ -95,3 +95,18 @@ def test_a_large_vocabulary_makes_small_batches(sources: Any, monkeypatch: pytes
     for one, other in zip(token_logprobs(model, pairs), together, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert len(seen) > 5 and max(seen) <= 40
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_states_of_options_that_share_a_prompt_are_those_of_each_alone(sources: Any, name: str) -> None:
+    model, _ = sources[name].load()
+    rng, size = np.random.default_rng(2), model.config.vocab_size
+    items = []
+    for number in range(12):
+        prompt = tuple(rng.integers(0, size, rng.integers(1, 12)).tolist())
+        options = [tuple(rng.integers(0, size, rng.integers(1, 7)).tolist()) for _ in range(2 + number % 4)]
+        items.append([Pair(prompt, option) for option in options])
+    items[3] = [Pair((1, 2, 3), (4, 5)), Pair((1, 2), (3, 4))]  # as some tokenizers part them: nothing is shared
+    shared, alone = option_states(model, items), hidden_states(model, [pair for item in items for pair in item], -1)
+    assert shared.shape == alone.shape and shared.dtype == np.float32
+    np.testing.assert_allclose(shared, alone, atol=1e-5)

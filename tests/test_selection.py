@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from support import run_stage
 from w2s_bench import selection
+from w2s_bench.errors import SuiteError
 from w2s_bench.evaluation import GRADES
 from w2s_bench.prediction import PREDICTIONS
 from w2s_bench.randomness import hash_rank
@@ -129,6 +130,13 @@ def test_random_rows_depend_on_ids_and_seed_alone(folders: dict[str, Path], tmp_
     labels = Stage("predict", 1, "f:f", {})
     assert set(selection.random(labels, coverage=0.3, seed=0).inputs) == {"labels"}
     assert set(selection.top(labels, coverage=0.3, seed=0).inputs) == {"scores"}
+
+
+def test_the_oracle_is_not_applicable_where_no_label_is_right(tmp_path: Path) -> None:
+    (tmp_path / "grades").mkdir()
+    write_json(tmp_path / "grades" / GRADES, dict.fromkeys(IDS, False))
+    with pytest.raises(SuiteError, match="oracle is not applicable: none of the teacher's 60 weak labels is right"):
+        kept_by(selection.run_oracle, tmp_path / "none", 0.1, grades=tmp_path / "grades")
 
 
 def test_the_oracle_keeps_correct_rows_alone_and_records_what_is_missing(

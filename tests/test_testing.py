@@ -253,7 +253,14 @@ def test_a_sound_domain_passes(tmp_path: Path) -> None:
 
 DOMAIN_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "id": ({"id": "1"}, "two items have the id '1'"),
-    "options": ({"choices": ["a", "a"]}, "distinct options"),
+    "one option": ({"choices": ["a"]}, "needs two or more distinct options"),
+    "no option": ({"choices": []}, "needs two or more distinct options"),
+    "empty option": ({"choices": ["a", " "]}, "option 2 of item '3' is empty"),
+    "missing option": ({"choices": [None, "b"]}, "option 1 of item '3' is empty"),
+    "contrary": (
+        {"question": "2?"},
+        "items '2' and '3' ask the same, '2[?]', under the keys '2' and '3', and their golds",
+    ),
     "key": ({"key": "1"}, "same question .key '1'. in two groups"),
     "gold": ({"answer": 5}, "is none of the options"),
     "stratum": ({"stratum": ""}, "stratum of a document must be a non-empty string"),
@@ -265,6 +272,16 @@ def test_faults_of_a_domain_are_caught(tmp_path: Path, name: str) -> None:
     change, message = DOMAIN_FAULTS[name]
     with pytest.raises(AssertionError, match=message):
         check_domain(made_up_domain(tmp_path, lambda items: items[3].update(change)))
+
+
+def test_an_item_with_two_equal_options_is_left_out_and_told(tmp_path: Path) -> None:
+    domain = made_up_domain(tmp_path, lambda items: items[3].update(choices=["a", "a"]))
+    with pytest.warns(UserWarning, match="made-up: 1 of 8 items were left out, as they have two equal options .3.$"):
+        check_domain(domain)
+
+
+def test_numbers_are_taken_as_ids(tmp_path: Path) -> None:
+    check_domain(made_up_domain(tmp_path, lambda items: [item.update(id=n, group=n) for n, item in enumerate(items)]))
 
 
 def test_a_domain_that_cannot_be_loaded(tmp_path: Path) -> None:
@@ -287,7 +304,7 @@ def test_a_generate_domain_whose_gold_is_graded_wrong(tmp_path: Path) -> None:
     domain = replace(made_up_domain(tmp_path), kind="generate", max_new_tokens=4)
     # The filter keeps the number alone, the target has the mark too: nothing could ever be right.
     domain.yaml.write_text(GENERATE)
-    with pytest.raises(AssertionError, match=r"right answer of item .* is not graded right"):
+    with pytest.raises(AssertionError, match="its own gold is not right by its task's filter and metric 'exact_match'"):
         check_domain(domain)
     domain.yaml.write_text(GENERATE.replace("exact_match", 'exact_match\n    regexes_to_ignore: ["#### "]'))
     check_domain(domain)

@@ -83,8 +83,8 @@ BEFORE = {
     "kept": 50,
     "coverage": 0.5,
     "purity": 0.7,
-    "by_stratum": {"easy": 0.8},
-    "diagnostics": {"auroc": 0.9, "kept_by_stratum": {"easy": 0.6}},
+    "by_stratum": {"easy": 0.8, "hard": 0.4},
+    "diagnostics": {"auroc": 0.9, "kept_by_stratum": {"easy": 0.6, "hard": 0.4}},
 }
 ARM = ArmRef(name="w2s-bench/probe", kind="trust_function", supervision="trust_set")
 
@@ -92,9 +92,9 @@ ARM = ArmRef(name="w2s-bench/probe", kind="trust_function", supervision="trust_s
 @pytest.mark.parametrize(
     "changed",
     [
-        {"purity": 0.79},
-        {"by_stratum": {"easy": 0.71}},
-        {"diagnostics": {"auroc": 0.81, "kept_by_stratum": {"easy": 0.69}}},
+        {"purity": 0.78},
+        {"by_stratum": {"easy": 0.72, "hard": 0.48}},
+        {"diagnostics": {"auroc": 0.81, "kept_by_stratum": {"easy": 0.68, "hard": 0.32}}},
     ],
 )
 def test_finer_figures_may_be_a_few_tolerances_apart(changed: dict[str, Any]) -> None:
@@ -107,11 +107,11 @@ def test_finer_figures_may_be_a_few_tolerances_apart(changed: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        ({"kept": 49}, "kept 50 before, 49 now"),
+        ({"kept": 40, "coverage": 0.4}, "kept 50 before, 40 now"),
         ({"shortfall": 1}, "shortfall 0 before, 1 now"),
-        ({"coverage": 0.49}, "coverage 0.5 before, 0.49 now"),
+        ({"coverage": 0.4}, "coverage 0.5 before, 0.4 now"),
         ({"purity": None}, "purity 0.7 before, None now"),
-        ({"by_stratum": {"hard": 0.8}}, "by_stratum.easy 0.8 before, None now"),
+        ({"by_stratum": {"other": 0.6}}, "by_stratum.easy 0.8 before, None now"),
         ({"diagnostics": {"auroc": 0.9}}, "kept_by_stratum.easy 0.6 before, None now"),
         ({"digests": {"student": "a" * 64}}, "other kept"),
     ],

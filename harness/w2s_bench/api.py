@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from w2s_bench.cells import Cell, cell_path, cell_paths, read_cell, read_placed
-from w2s_bench.errors import CellError, SuiteError, W2SBenchError
+from w2s_bench.cells import Cell, read_cell
+from w2s_bench.errors import CellError, SuiteError
 from w2s_bench.names import RESULTS
 from w2s_bench.suite import Suite, load_suite
 
@@ -110,14 +109,18 @@ def execute(
     planned: Plan, *, out: Path, store: Path | str, executor: Executor, events: Callable[[Event], None]
 ) -> RunReport:
     """Run a plan and write its results; whatever the user must change first is said before anything is trained."""
+    from w2s_bench.executors.local import LocalExecutor
     from w2s_bench.leaderboard import write_leaderboard
+    from w2s_bench.preflight import extension_note, refuse_absent_device, refuse_mistakes
     from w2s_bench.record import write_atomically
     from w2s_bench.store import open_store
 
     folder = out / planned.suite.name
-    refuse_other_suite(folder, planned.suite)
-    refuse_stale_cells(folder, planned)
-    refuse_unwritable(folder)
+    refuse_mistakes(planned, folder)
+    if isinstance(executor, LocalExecutor):
+        refuse_absent_device(planned)
+    folder.mkdir(parents=True, exist_ok=True)
+    extended = extension_note(planned, folder)
     place = open_store(store)
     refuse_unfilled_splits(planned, store=place, executor=executor, events=events)
     cells = compute(planned, store=place, executor=executor, events=events)
@@ -125,7 +128,7 @@ def execute(
     for cell in cells:
         if not _is_written(cell, folder):
             cell.write(folder)
-    notes = tuple(note for note in [place.excess()] if note)
+    notes = tuple(note for note in [extended, *remarks_on_domains(planned, place), place.excess()] if note)
     return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems, notes)
 
 
@@ -137,57 +140,17 @@ def compute(planned: Plan, *, store: Store, executor: Executor, events: Callable
     return tuple(cell_of(cell, results) for cell in planned.cells)
 
 
-def refuse_other_suite(folder: Path, suite: Suite) -> None:
-    """A results folder holds one suite; say so before computing anything for nothing."""
-    path = folder / "suite.yaml"
-    if path.is_file() and load_suite(path).digest != suite.digest:
-        raise SuiteError(
-            f"{folder} holds results of another suite {suite.name!r} (changed, or run with other --seeds); "
-            "give another --out, or move that folder away"
-        )
-
-
-def refuse_stale_cells(folder: Path, planned: Plan) -> None:
-    """Cells that stay beside the new ones must be sound, of this suite, and of the same domain and models."""
-    rewritten = {cell_path(folder, cell.row) for cell in planned.cells}
-    now = {one.domain.name: one for one in planned.cells}
-    stale = []
-    for path in cell_paths(folder):
-        if path in rewritten:
-            continue
-        body = read_placed(path, folder).body
-        new = now.get(body.domain.name)
-        other_suite = body.suite.digest != planned.suite.digest
-        if other_suite or (new and (body.domain, body.teacher, body.student) != (new.domain, new.teacher, new.student)):
-            stale.append(str(path))
-    if stale:
-        raise CellError(
-            f"{', '.join(stale)}: made with another version of the suite, the domain or its models, and not part of this "
-            "run; remove these files, or give another --out"
-        )
-
-
-def refuse_unwritable(folder: Path) -> None:
-    """The results folder must take files; better known before the hours than after."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise W2SBenchError(
-            f"cannot write results to {folder}: {error.strerror or error}; give another --out, or make it writable"
-        ) from error
-
-
 def refuse_unfilled_splits(planned: Plan, *, store: Store, executor: Executor, events: Callable[[Event], None]) -> None:
     """Cut every domain's splits, and nothing else: sizes that a domain cannot fill, or a leak, end the run here.
 
     A domain whose items cannot be made at all is no mistake in the suite: its own cells fail, and say so.
     """
-    from w2s_bench.executors import Failed, GaveUp
+    from w2s_bench.executors import Failed, GaveUp, Planned
 
     def untroubled(event: Event) -> None:
-        if not isinstance(event, GaveUp):  # told once: below, or by the run itself, which comes to it again
+        if isinstance(event, Planned):
+            events(replace(event, purpose="cutting splits"))
+        elif not isinstance(event, GaveUp):  # told once: below, or by the run itself, which comes to it again
             events(event)
 
     splits = planned.splits()
@@ -199,6 +162,17 @@ def refuse_unfilled_splits(planned: Plan, *, store: Store, executor: Executor, e
             reasons.setdefault(stage.params["domain"], outcome.reason)
     if reasons:
         raise SuiteError("\n".join(reasons.values()))
+
+
+def remarks_on_domains(planned: Plan, store: Store) -> list[str]:
+    """What the user should know of the items that were made, such as how many were left out."""
+    from w2s_bench.items import remarks
+    from w2s_bench.store import key_of
+
+    graphs = [graph for cell in planned.cells for graph in cell.graphs]
+    stages = {stage.node: stage for graph in graphs for stage in (graph.items, graph.answers)}
+    found = ((stage, store.find(stage, key_of(stage, {}))) for stage in stages.values())
+    return [text for stage, result in found if result is not None for text in remarks(stage, result.path)]
 
 
 def _is_written(cell: Cell, folder: Path) -> bool:

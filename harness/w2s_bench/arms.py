@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from w2s_bench import selection, training, trust
 from w2s_bench.cells import ArmRef, PluginRef
 from w2s_bench.contract import Declared
-from w2s_bench.names import short
+from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS, short
 from w2s_bench.protocol import SeedGraph, Student
 from w2s_bench.registry import write_spec
 from w2s_bench.stages import Stage
@@ -55,9 +55,9 @@ def references() -> list[Arm]:
         return ArmStages(graph.student(rows, "ceiling"), rows)
 
     return [
-        Arm(ArmRef(name="weak", kind="reference", supervision="none"), weak),
-        Arm(ArmRef(name="base", kind="reference", supervision="none"), base),
-        Arm(ArmRef(name="ceiling", kind="reference", supervision="privileged", coverage=1.0), ceiling, gold=True),
+        Arm(_own("weak", "reference"), weak),
+        Arm(_own("base", "reference"), base),
+        Arm(_own("ceiling", "reference", 1.0), ceiling, gold=True),
     ]
 
 
@@ -93,18 +93,19 @@ def controls(coverage: float) -> list[Arm]:
         )
         return ArmStages(graph.student(rows, "gold_random"), rows, kept)
 
-    def control(
-        name: str, build: Callable[[SeedGraph], ArmStages], supervision: Any, share: float | None, gold: bool = False
-    ) -> Arm:
-        return Arm(ArmRef(name=name, kind="control", supervision=supervision, coverage=share), build, gold=gold)
-
     return [
-        control("naive", naive, "none", 1.0),
-        control("random", random, "none", coverage),
-        control("oracle", oracle, "privileged", coverage),
-        control("gold_trust_set", gold_trust_set, "trust_set", None, gold=True),
-        control("gold_random", gold_random, "privileged", coverage, gold=True),
+        Arm(_own("naive", "control", 1.0), naive),
+        Arm(_own("random", "control", coverage), random),
+        Arm(_own("oracle", "control", coverage), oracle),
+        Arm(_own("gold_trust_set", "control"), gold_trust_set, gold=True),
+        Arm(_own("gold_random", "control", coverage), gold_random, gold=True),
     ]
+
+
+def _own(name: str, kind: Literal["reference", "control"], coverage: float | None = None) -> ArmRef:
+    """An arm of the harness; what it knows stands beside its name, where whoever reads cells looks it up too."""
+    tracks = REFERENCE_TRACKS if kind == "reference" else CONTROL_TRACKS
+    return ArmRef(name=name, kind=kind, supervision=tracks[name], coverage=coverage)
 
 
 def trust_arm(

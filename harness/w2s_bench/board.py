@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -119,8 +118,3 @@ class Leaderboard:
         content = asdict(self)
         content["suite"] = self.suite.model_dump(mode="json")
         return content
-
-
-def one_line(text: str) -> str:
-    """Text from outside without control, format and line-break characters, each run of white space one space."""
-    return " ".join("".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text).split())

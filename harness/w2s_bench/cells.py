@@ -10,16 +10,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from w2s_bench.errors import CellError
-from w2s_bench.names import file_name, row_name
+from w2s_bench.figures import is_rate, is_whole, refuse_impossible, shown
+from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS, file_name, row_name, short
+from w2s_bench.reading import UnreadableError, parse_json, read_text
 from w2s_bench.record import canonical_json, digest_of, pack_bits, unpack_bits, write_atomically
+from w2s_bench.text import shortened
 from w2s_bench.types import JSON, BoolArray
 
 SCHEMA: Final = "w2s-bench/cell/1"
 
+#: Bytes of a cell file: a million items over fifty seeds have 13 MiB of bits.
+LARGEST: Final = 32 << 20
+
 Rate = Annotated[float, Field(ge=0, le=1)]
+Rows = Annotated[int, Field(ge=0, strict=True)]
+Text = Annotated[str, Field(max_length=4000)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Strict(BaseModel):
@@ -27,29 +36,32 @@ class _Strict(BaseModel):
 
 
 class SuiteRef(_Strict):
-    name: str
-    version: str
-    digest: str
+    name: Text
+    version: Text
+    digest: Digest
     evaluate_on: Literal["test", "dev"]
 
 
 class DomainRef(_Strict):
-    name: str
-    version: str
-    fingerprint: str
+    """`documents`: the digest of those that the run read, of a domain whose fingerprint does not tell all."""
+
+    name: Text
+    version: Text
+    fingerprint: Text
+    documents: Text | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class ModelRef(_Strict):
-    name: str
-    fingerprint: str
+    name: Text
+    fingerprint: Text
 
 
 class PluginRef(_Strict):
     """Where a trust function came from; `source` is the digest of the Python files of its package."""
 
-    distribution: str
-    version: str
-    source: str
+    distribution: Text
+    version: Text
+    source: Digest
 
 
 class ArmRef(_Strict):
@@ -58,13 +70,24 @@ class ArmRef(_Strict):
     `kind`: `reference` (weak, base, ceiling), `control` (owned by the harness) or `trust_function`.
     """
 
-    name: str
+    name: Text
     kind: Literal["reference", "control", "trust_function"]
     supervision: Literal["none", "trust_set", "privileged"]
-    trust_function: str | None = None
+    trust_function: Text | None = None
     parameters: Mapping[str, JSON] = Field(default_factory=dict)
     selection: Literal["top"] | None = None
-    coverage: float | None = None
+    coverage: Rate | None = None
+
+    @model_validator(mode="after")
+    def _is_whose_it_is(self) -> ArmRef:
+        """The harness's names are of its own kinds and tracks, and no plugin's."""
+        for kind, tracks in (("reference", REFERENCE_TRACKS), ("control", CONTROL_TRACKS)):
+            name = short(self.name)
+            if (name in tracks) != (self.kind == kind):
+                raise ValueError(f"arm {self.name!r} is of kind {self.kind!r}; {kind}s are {', '.join(tracks)}")
+            if name in tracks and self.supervision != tracks[name]:
+                raise ValueError(f"arm {self.name!r} has supervision {self.supervision!r}, its is {tracks[name]!r}")
+        return self
 
     @property
     def slug(self) -> str:
@@ -79,46 +102,86 @@ class SeedResult(_Strict):
     the student trained on (None for weak and base); `shortfall` is how many rows an arm lacked of what it was asked for.
     """
 
-    seed: int
+    seed: Rows
     error: str | None = None
     accuracy: Rate | None = None
     correct: str | None = None
-    kept: int | None = None
+    kept: Rows | None = None
     purity: Rate | None = None
     coverage: Rate | None = None
-    shortfall: int = 0
-    by_stratum: Mapping[str, Rate] = Field(default_factory=dict)
-    diagnostics: Mapping[str, JSON] = Field(default_factory=dict)
-    digests: Mapping[str, str] = Field(default_factory=dict)
+    shortfall: Rows = 0
+    by_stratum: Mapping[Text, Rate] = Field(default_factory=dict)
+    diagnostics: Mapping[Text, JSON] = Field(default_factory=dict)
+    digests: Mapping[Text, Digest] = Field(default_factory=dict)
+
+    @field_validator("diagnostics")
+    @classmethod
+    def _are_figures(cls, diagnostics: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        """Those that leaderboards show; others may be any JSON."""
+        for name in ("auroc", "label_accuracy"):
+            if name in diagnostics and not (is_rate(diagnostics[name]) or diagnostics[name] is None):
+                raise ValueError(f"{name} is {shown(diagnostics[name])}, expected a number from 0 to 1")
+        shares = diagnostics.get("kept_by_stratum", {})
+        if not isinstance(shares, Mapping) or not all(is_rate(share) for share in shares.values()):
+            raise ValueError(f"kept_by_stratum is {shown(shares)}, expected a number from 0 to 1 for every stratum")
+        return diagnostics
+
+    @model_validator(mode="after")
+    def _figures_agree(self) -> SeedResult:
+        if len({self.error is None, self.accuracy is not None, self.correct is not None}) > 1:
+            raise ValueError(f"seed {self.seed} must have accuracy and correct, or else an error")
+        figures = (self.kept, self.purity, self.coverage, *self.by_stratum, *self.diagnostics)
+        if self.error is not None and any(figure is not None for figure in figures):
+            raise ValueError(f"seed {self.seed} failed, and has figures all the same")
+        for name in ("purity", "coverage"):
+            if getattr(self, name) is not None and self.kept is None:
+                raise ValueError(f"seed {self.seed}: {name} {getattr(self, name)} of no rows kept")
+        if self.purity is not None and not is_whole(right := self.purity * (self.kept or 0)):
+            raise ValueError(
+                f"seed {self.seed}: purity {self.purity} of {self.kept} rows kept would be {right:.3f} rows"
+            )
+        if self.coverage and self.kept and not is_whole(pool := self.kept / self.coverage):
+            raise ValueError(f"seed {self.seed}: {self.kept} rows kept are coverage {self.coverage} of {pool:.3f} rows")
+        kept_by_stratum = self.diagnostics.get("kept_by_stratum")
+        if kept_by_stratum and self.coverage and self.kept:
+            pool = round(self.kept / self.coverage)
+            refuse_impossible(kept_by_stratum, self.coverage, pool, f"seed {self.seed}: coverage", "kept_by_stratum")
+        return self
 
 
 class CellBody(_Strict):
     suite: SuiteRef
-    protocol: str
-    generation: int = 1
+    protocol: Text
+    generation: Annotated[int, Field(ge=1, strict=True)] = 1
     domain: DomainRef
     teacher: ModelRef
     student: ModelRef
     arm: ArmRef
     plugin: PluginRef | None = None
-    items: Annotated[int, Field(ge=0)]
-    items_digest: str
-    seeds: tuple[SeedResult, ...]
+    items: Annotated[int, Field(ge=0, strict=True)]
+    items_digest: Digest
+    seeds: Annotated[tuple[SeedResult, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _seeds_agree(self) -> CellBody:
         """Accuracy and bits must tell the same story: leaderboards are computed from the bits alone."""
-        if len({s.seed for s in self.seeds}) < len(self.seeds):
-            raise ValueError(f"a seed stands once in a cell; got {[s.seed for s in self.seeds]}")
+        numbers = [s.seed for s in self.seeds]
+        if len(set(numbers)) < len(numbers):
+            raise ValueError(f"a seed stands once in a cell; got {numbers[:20]}")
+        if numbers != list(range(len(numbers))):
+            raise ValueError(f"seeds are 0 to {len(numbers) - 1}, in this order; got {numbers[:20]}")
         for s in self.seeds:
-            if len({s.error is None, s.accuracy is not None, s.correct is not None}) > 1:
-                raise ValueError(f"seed {s.seed} must have accuracy and correct, or else an error")
-            if s.correct is not None and s.accuracy is not None:
-                bits = unpack_bits(s.correct, self.items)
-                if pack_bits(bits) != s.correct or abs(s.accuracy * self.items - bits.sum()) > 1e-6:
-                    raise ValueError(
-                        f"seed {s.seed}: accuracy {s.accuracy} and the bits of correct ({bits.sum()} of {self.items} items) disagree"
-                    )
+            if s.correct is None or s.accuracy is None:
+                continue
+            if self.items < 2:
+                raise ValueError(f"seed {s.seed} has an accuracy on {self.items} items; at least 2 are needed")
+            bits = unpack_bits(s.correct, self.items)
+            if pack_bits(bits) != s.correct or abs(s.accuracy * self.items - bits.sum()) > 1e-6:
+                raise ValueError(
+                    f"seed {s.seed}: accuracy {s.accuracy} and the bits of correct ({bits.sum()} of {self.items} items) disagree"
+                )
+            if s.by_stratum:
+                refuse_impossible(s.by_stratum, s.accuracy, self.items, f"seed {s.seed}: accuracy", "by_stratum")
         return self
 
     @property
@@ -137,8 +200,16 @@ class Cell(_Strict):
 
     schema_: Literal["w2s-bench/cell/1"] = Field(alias="schema")
     body: CellBody
-    digest: str
+    digest: Digest
     provenance: Mapping[str, JSON] = Field(default_factory=dict)
+
+    @field_validator("provenance")
+    @classmethod
+    def _names_packages(cls, provenance: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        packages = provenance.get("packages", {})
+        if not isinstance(packages, Mapping) or not all(isinstance(version, str) for version in packages.values()):
+            raise ValueError(f"packages is {shown(packages)}, expected a version as text for every name")
+        return provenance
 
     @classmethod
     def of(cls, body: CellBody, provenance: Mapping[str, JSON]) -> Cell:
@@ -177,14 +248,15 @@ def schema_json() -> str:
 
 
 def read_cell(path: Path) -> Cell:
-    """One cell file, checked: the schema, every field, and that the digest is the body's."""
+    """One cell file, checked: a regular file, the schema, every field, and that the digest is the body's."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        content = parse_json(read_text(path, LARGEST, follow=False))
         cell = Cell.model_validate(content)
     except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors()[:3])
-        raise CellError(f"{path} is no cell of schema {SCHEMA}: {found}") from error
-    except (OSError, ValueError) as error:
+        faults = [(".".join(map(str, e["loc"])) or "the file", e["msg"]) for e in error.errors()[:3]]
+        found = "; ".join(f"{place}: {said.removeprefix('Value error, ')}" for place, said in faults)
+        raise CellError(f"{path} is no cell of schema {SCHEMA}: {shortened(found, 600)}") from error
+    except UnreadableError as error:
         raise CellError(f"{path} cannot be read as a cell of schema {SCHEMA}: {error}") from error
     if digest_of(content["body"]) != cell.digest:
         raise CellError(
@@ -201,19 +273,18 @@ def read_placed(path: Path, results: Path) -> Cell:
     return cell
 
 
-def _refuse_constant(name: str) -> JSON:
-    raise ValueError(f"{name} is no JSON")
-
-
 def read_cells(results: Path) -> list[Cell]:
     """All cells under a suite's results folder, sorted by domain and arm; at least one, all of one suite, each in its place."""
     paths = cell_paths(results)
     if not paths:
         raise CellError(f"no cell files in {results / 'results'}; give the folder that holds suite.yaml and results/")
     cells = [read_placed(path, results) for path in paths]
-    suites = sorted({canonical_json(c.body.suite.model_dump()) for c in cells})
+    suites: dict[str, Cell] = {}
+    for cell in cells:
+        suites.setdefault(canonical_json(cell.body.suite.model_dump()), cell)
     if len(suites) > 1:
+        shown = "; ".join(f"{cell.path(results)} is of {suite}" for suite, cell in list(suites.items())[:2])
         raise CellError(
-            f"{results} mixes cells of {len(suites)} suites: {'; '.join(suites)}; keep each suite in a folder of its own"
+            f"{results} mixes cells of {len(suites)} suites: {shown}; keep each suite in a folder of its own"
         )
     return cells

@@ -19,7 +19,9 @@ from w2s_bench.cells import Cell, CellBody, SeedResult, SuiteRef
 from w2s_bench.errors import StoreError
 from w2s_bench.evaluation import read_grades
 from w2s_bench.executors import Done, Failed, Outcome
+from w2s_bench.installation import running_version
 from w2s_bench.items import ITEMS
+from w2s_bench.names import BUILT_IN, DEVICE_VARIABLE
 from w2s_bench.pipeline import PlannedCell
 from w2s_bench.protocol import SeedGraph
 from w2s_bench.record import digest_of, pack_bits, read_json, read_records, read_rows
@@ -27,11 +29,11 @@ from w2s_bench.scores import Scores
 from w2s_bench.stages import Stage, walk
 from w2s_bench.statistics import auroc
 from w2s_bench.store import Store
-from w2s_bench.training import DEVICE_VARIABLE, KEPT, ROWS
+from w2s_bench.training import KEPT, ROWS
 from w2s_bench.types import Item
 
 Outcomes = Mapping[str, Outcome]
-_PACKAGES = ("torch", "transformers", "tokenizers", "lm_eval", "datasets", "peft", "numpy", "scipy", "w2s-bench")
+_PACKAGES = ("torch", "transformers", "tokenizers", "lm_eval", "datasets", "peft", "numpy", "scipy", BUILT_IN)
 
 
 class Results:
@@ -179,7 +181,7 @@ def environment() -> dict[str, Any]:
     versions = {}
     for package in _PACKAGES:
         try:
-            versions[package] = metadata.version(package)
+            versions[package] = running_version() if package == BUILT_IN else metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = "not installed"
     return {
@@ -188,7 +190,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "threads_per_worker": 1,
-        "device": os.environ.get(DEVICE_VARIABLE, "cpu"),
+        "device": os.environ.get(DEVICE_VARIABLE) or "cpu",
         "visible_cpus": os.cpu_count(),
         "git": _git_state(),
     }

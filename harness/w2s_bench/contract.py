@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
-from w2s_bench.errors import EvidenceError, PluginError, UnknownNameError, W2SBenchError
+from w2s_bench.errors import EvidenceError, PluginError, UnknownNameError, W2SBenchError, said
 from w2s_bench.hookspecs import Domain
 from w2s_bench.types import JSON, KINDS, Kind, Need, Reader, Reading, Scope, Supervision
 
@@ -36,7 +36,7 @@ def guarded(who: str, what: str, call: Callable[[], T]) -> T:
     except (KeyboardInterrupt, W2SBenchError):
         raise
     except BaseException as error:  # a plugin may raise anything, SystemExit too
-        raise PluginError(f"{who}: {what} raised {type(error).__name__}: {error} ({raised_at(error)})") from error
+        raise PluginError(f"{who}: {what} raised {type(error).__name__}: {said(error)} ({raised_at(error)})") from error
 
 
 def raised_at(error: BaseException) -> str:
@@ -45,11 +45,14 @@ def raised_at(error: BaseException) -> str:
     return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
 
 
-def check_domain_unchanged(domain: Domain, params: Mapping[str, JSON]) -> None:
-    """Refuse a domain that is no longer the one a stage was planned with (`params` is `evaluation.domain_params`)."""
+def check_domain_unchanged(domain: Domain, params: Mapping[str, JSON], source: str | None = None) -> None:
+    """Refuse a domain that is no longer the one a stage was planned with (`params` is `evaluation.domain_params`).
+
+    `source` is the digest of its package now, where `params` have one. Documents are compared as they are read.
+    """
     name = params["name"]
     fingerprint = guarded(f"domain {name!r}", "fingerprint()", domain.fingerprint)
-    if fingerprint != params["fingerprint"]:
+    if fingerprint != params["fingerprint"] or source != params.get("source"):
         raise PluginError(f"domain {name!r} changed on disk since the run began; run again")
 
 

@@ -1,7 +1,8 @@
 """What a trust function must leave as it found it: noted before its code runs, compared and given back afterwards.
 
-Arms share worker processes. What one leaves behind there (a seed, a variable, a process) would reach the scores of others,
-so whoever changes it fails, and nobody else sees it.
+The trust functions of one distribution share worker processes, which nothing else runs in. What one leaves behind there
+(a seed, a variable, a timer) could reach the scores of the others, so whoever changes it fails. What is watched are the
+mistakes that sound code makes; that nothing reaches anybody else does not depend on this list.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import random
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2s_bench.errors import TrustFunctionError
-from w2s_bench.executors.isolation import quiet_imports, torch_state_when_loaded
+from w2s_bench.executors.isolation import (
+    quiet_imports,
+    set_torch,
+    torch_settings,
+    torch_settings_when_loaded,
+    torch_state_when_loaded,
+)
+from w2s_bench.executors.traces import Settle, handlers, streams, threads, timers
 from w2s_bench.store.manifest import MANIFEST
 
 #: Bytes a trust function may print; a stage's log keeps no more.
 MOST_PRINTED = 1 << 20
 
-#: Gives back what was changed, and says what that was; None: nothing.
-Settle = Callable[[], str | None]
+#: Every watch that needs to know nothing, in the order in which changes are given back: the log before it is measured.
+_WATCHES = (streams, timers, handlers, threads)
 
 
 class _Forks:
@@ -58,7 +66,8 @@ def left_as_found(name: str, what: str, inputs: Iterable[Path] = ()) -> Iterator
         sys.addaudithook(_Forks.hear)
         _Forks.added = True
     with quiet_imports() as set_by_imports:
-        settles = [watch() for watch in (_directory, _python, _numpy, _torch, _numpy_errors, _children, _output)]
+        own = (_directory, _python, _numpy, _torch, _torch_settings, _numpy_errors, _children, _output)
+        settles = [watch() for watch in (*_WATCHES, *own)]
         settles += [_environment(set_by_imports), _files(inputs)]
         _Forks.watched += 1
         try:
@@ -173,6 +182,22 @@ def _torch() -> Settle:
     return settle
 
 
+def _torch_settings() -> Settle:
+    torch: Any = sys.modules.get("torch")
+    loaded_before = torch_settings(torch) if hasattr(torch, "get_rng_state") else None
+
+    def settle() -> str | None:
+        torch: Any = sys.modules.get("torch")
+        before = loaded_before if loaded_before is not None else torch_settings_when_loaded()
+        if torch is None or before is None or (after := torch_settings(torch)) == before:
+            return None
+        set_torch(torch, before)
+        told = ", ".join(f"{name} from {was} to {after[name]}" for name, was in before.items() if after[name] != was)
+        return f"torch's settings: {told}; leave them, and convert your own tensors"
+
+    return settle
+
+
 def _numpy_errors() -> Settle:
     before = np.geterr()
 
@@ -220,7 +245,8 @@ def _output() -> Settle:
         """Bytes in the files that the process prints to; a worker prints to one, a terminal has no size."""
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
-                stream.flush()
+                with suppress(OSError, ValueError):  # its file was closed
+                    stream.flush()
         sizes = {}
         for descriptor in (1, 2):
             with suppress(OSError):  # closed
@@ -233,6 +259,8 @@ def _output() -> Settle:
 
     def settle() -> str | None:
         taken = printed() - before
+        if taken < 0:
+            return "the log: what was printed before is gone; print, and leave the file alone"
         if taken <= MOST_PRINTED:
             return None
         return f"the log: it printed {taken / (1 << 20):.1f} MiB, more than the {MOST_PRINTED >> 20} MiB it may; print less"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from w2s_bench.errors import PluginError
+from w2s_bench.task_files import LARGEST_HASHED, digest_of_file, files_below, task_files, with_paths_resolved
 from w2s_bench.types import Kind
 
-_SOURCES = {".yaml", ".py", ".jsonl", ".json", ".csv", ".txt", ".gz", ".parquet"}
-
-#: The name of a document's field, or a function of the document.
-Field = str | Callable[[Mapping[str, Any]], str]
+#: The name of a document's field, or a function of the document. A whole number counts as its text.
+Field = str | Callable[[Mapping[str, Any]], str | int]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,10 @@ class TaskDomain:
     `group` ties together items that must not straddle two splits (the same fact, template instance, position up to
     symmetry); `key` is equal for two items exactly when they are the same question; `stratum` is a kind, for reporting.
     Each is the name of a field of the documents or a function of one. `max_new_tokens` bounds a generated answer.
-    `files` are those beside the YAML that items come from (default: all of them); a change in one makes other items.
+
+    `files`, relative to the YAML's folder, promise that items come from these files and the YAML alone: then a change in
+    one of them makes other items, and nothing else does. Without them the documents are read at the start of every run,
+    wherever they come from.
     """
 
     name: str
@@ -51,8 +54,27 @@ class TaskDomain:
 
         # It tells of `--metadata`, an option of its own command line, at every load.
         logging.getLogger("lm_eval").setLevel(logging.ERROR)
-        loaded = TaskManager(include_path=str(self.yaml.parent), include_defaults=False).load(self.task_name)
-        return loaded["tasks"][self.task_name]
+        task_files(self.yaml, self._who)  # says what is missing
+        manager = TaskManager(include_path=str(self.yaml.parent), include_defaults=False)
+        entry = manager.task_index.get(self.task_name)
+        if entry is None:
+            raise PluginError(
+                f"{self._who}: no task {self.task_name!r} in {self.yaml.parent} (there: {', '.join(manager.all_tasks) or 'none'})"
+            )
+        resolved = with_paths_resolved(task_files(Path(entry.yaml_path or self.yaml), self._who), self._who)
+        # A task is given other values as a member of a group.
+        changed = {"group": "resolved", "task": [{"task": self.task_name, **resolved}]}
+        tasks = manager.load(changed if resolved else self.task_name)["tasks"]
+        return tasks[self.task_name]
+
+    @property
+    def _who(self) -> str:
+        return f"domain {self.name!r}"
+
+    @property
+    def self_contained(self) -> bool:
+        """Whether `fingerprint()` tells all that the documents come from, so that nobody need read them to know."""
+        return self.files is not None
 
     def fields(self, document: Mapping[str, Any]) -> dict[str, str]:
         """`id`, `group`, `key` and `stratum` of one document."""
@@ -69,9 +91,11 @@ class TaskDomain:
                 f"domain {self.name!r}: a document has no field {field!r} for its {name} (it has {', '.join(document)}); "
                 f"name another field, or give a function: TaskDomain(..., {name}=lambda document: ...)"
             )
+        if isinstance(value, int) and not isinstance(value, bool):  # many data sets number their rows
+            value = str(value)
         if not isinstance(value, str) or not value:
             raise PluginError(
-                f"domain {self.name!r}: the {name} of a document must be a non-empty string, got {value!r}"
+                f"domain {self.name!r}: the {name} of a document must be a non-empty string or a whole number, got {value!r}"
             )
         return value
 
@@ -82,29 +106,39 @@ class TaskDomain:
         )
         for name in ("id", "group", "key", "stratum"):
             digest.update(f"\0{name} {_written(getattr(self, name))}".encode())
-        for path in self._sources():
-            digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        for shown, path in self._sources():
+            digest.update(shown.encode() + b"\0" + bytes.fromhex(digest_of_file(path)))
         return digest.hexdigest()
 
-    def _sources(self) -> list[Path]:
+    def _sources(self) -> list[tuple[str, Path]]:
+        """Names and paths of the files, each once: `files`, or all below the YAML's folder; what the YAML includes."""
         folder = self.yaml.parent
+        tasks = task_files(self.yaml, self._who)
+        named = [one.path for one in tasks] + [path for one in tasks for path in one.code()]
         if self.files is None:
-            return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in _SOURCES)
-        missing = [name for name in self.files if not (folder / name).is_file()]
-        if missing:
-            raise PluginError(
-                f"domain {self.name!r}: no {', '.join(missing)} in {folder}; name files that lie beside {self.yaml.name}"
-            )
-        return [folder / name for name in sorted({*self.files, self.yaml.name})]
+            # Larger ones are data, not code; their documents are read.
+            named += [path for path in files_below(folder) if path.stat().st_size <= LARGEST_HASHED]
+        else:
+            missing = [name for name in self.files if not (folder / name).is_file()]
+            if missing:
+                raise PluginError(
+                    f"{self._who}: no {', '.join(missing)} in {folder}; name files that lie beside {self.yaml.name}"
+                )
+            named += [folder / name for name in self.files]
+        # Relative to the YAML: the same files elsewhere are the same domain.
+        return sorted({Path(os.path.relpath(path, folder)).as_posix(): path for path in named}.items())
 
 
 def _written(field: Field) -> str:
     """A field for the fingerprint: its name, or a digest of the source of the module that its function is in."""
     if isinstance(field, str):
         return field
-    source = inspect.getsourcefile(field)
+    try:
+        source = inspect.getsourcefile(field)
+    except TypeError:  # no function: a partial, an object that can be called
+        source = None
     if source is None:
         raise PluginError(
             f"{field!r} has no source file to fingerprint; write it as a function in a module of your package"
         )
-    return hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    return digest_of_file(Path(source))

@@ -5,6 +5,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 10_000  # characters; what is longer is cut where it is shown, but must not be carried about whole
+
+
+def said(error: BaseException) -> str:
+    """What an error says, as text that can be written anywhere: a plugin's may be endless, no text, or half characters."""
+    try:
+        text = str(error)
+    except BaseException as broken:  # noqa: BLE001 - `__str__` is the plugin's code, too
+        return f"(its __str__ raised {type(broken).__name__})"
+    return writable(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
+
+
+def writable(text: str) -> str:
+    """The text with half characters (lone surrogates, as in names of files that are not UTF-8) as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
 
 class W2SBenchError(Exception):
     """Base of all errors raised on purpose; the message names the value, what was expected and the next step."""
@@ -25,7 +41,7 @@ class UnknownNameError(W2SBenchError):
         near = difflib.get_close_matches(name, [*self.known, *bare], n=3, cutoff=0.5)
         near = list(dict.fromkeys(bare.get(n, n) for n in near))
         message = f"unknown {kind} {name!r}"
-        message += f"; did you mean {' or '.join(near)}?" if near else ""
+        message += f"; did you mean {' or '.join(near)}?" if near else "."
         message += f" Known: {', '.join(self.known) or 'none'}."
         super().__init__(f"{message} {hint}".rstrip())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from w2s_bench.errors import PluginError
+from w2s_bench.grading import answers_are_right, option_is_right
 from w2s_bench.items import ANSWERS, ITEMS, loaded_task
 from w2s_bench.prediction import PREDICTIONS
 from w2s_bench.record import read_json, read_records, write_json
@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 GRADES, MARKS = "grades.json", "marks.json"
 
 
-def domain_params(name: str, domain: Domain, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A domain as stage parameters carry it: enough to build it, and a fingerprint that makes a changed one another."""
+def domain_params(name: str, domain: Domain, parameters: Mapping[str, Any], **read: Any) -> dict[str, Any]:
+    """A domain as stage parameters carry it: enough to build it, and what makes a changed one another.
+
+    That is its fingerprint; of a domain that is not self-contained also what is `read` at the start of a run: `documents`,
+    their digest (None: they could not be read), and `source`, that of its package.
+    """
     return {
         "name": name,
         "version": domain.version,
         "fingerprint": domain.fingerprint(),
         "parameters": dict(parameters),
+        **read,
     }
 
 
@@ -54,7 +59,11 @@ def run_marks(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     write_json(
         context.out / MARKS,
-        {item.id: [_option_is_right(task, gold[item.id], item, i) for i in range(_count(item))] for item in items},
+        {
+            item.id: [option_is_right(task, gold[item.id].document, count, i, item.id) for i in range(count)]
+            for item in items
+            for count in [len(item.choices or ())]
+        },
     )
 
 
@@ -65,53 +74,11 @@ def run_grade(context: StageContext) -> None:
         correct = [right[p.id][p.index] for p in predictions]
     else:
         gold = {a.id: a for a in read_records(context.inputs["gold"] / ANSWERS, Answer)}
-        correct = _generated_are_right(loaded_task(context), predictions, [gold[p.id] for p in predictions])
+        ids, answers = [p.id for p in predictions], [p.answer for p in predictions]
+        correct = answers_are_right(loaded_task(context), ids, [gold[i].document for i in ids], answers)
     write_json(context.out / GRADES, {p.id: c for p, c in zip(predictions, correct, strict=True)})
 
 
 def read_grades(folder: Path) -> dict[str, bool]:
     """Id → right or wrong, in the order of the ids."""
     return dict(sorted(read_json(folder / GRADES).items()))
-
-
-def _count(item: Item) -> int:
-    return len(item.choices or ())
-
-
-def _option_is_right(task: Any, gold: Answer, item: Item, option: int) -> bool:
-    # As if the option had been scored highest by far: of equal scores lm-eval takes the first, we the one that was drawn.
-    results = [(0.0 if i == option else -1.0, False) for i in range(_count(item))]
-    return _right_or_wrong(task.process_results(gold.document, results), "acc", item.id)
-
-
-def _generated_are_right(task: Any, predictions: list[Prediction], gold: list[Answer]) -> list[bool]:
-    from lm_eval.api.instance import Instance
-
-    instances = []
-    for place, (prediction, answer) in enumerate(zip(predictions, gold, strict=True)):
-        instance = Instance(request_type="generate_until", doc=dict(answer.document), arguments=("", {}), idx=place)
-        instance.resps = [prediction.answer]
-        instances.append(instance)
-    # A task with several filters would give several verdicts an item; the first one is the task's headline.
-    chosen = task._filters[0]
-    chosen.apply(instances)
-    metric = str(next(iter(task._metric_fn_list)))
-    return [
-        _right_or_wrong(
-            task.process_results(instance.doc, [instance.filtered_resps[chosen.name]]), metric, prediction.id
-        )
-        for instance, prediction in zip(instances, predictions, strict=True)
-    ]
-
-
-def _right_or_wrong(metrics: Mapping[str, Any], metric: str, item: str) -> bool:
-    if metric not in metrics:
-        raise PluginError(
-            f"item {item}: the task reports {', '.join(metrics) or 'nothing'}, not {metric!r}; name that metric in its metric_list"
-        )
-    value = metrics[metric]
-    if value not in (0, 1):
-        raise PluginError(
-            f"item {item}: metric {metric!r} gave {value!r}; the protocol needs right (1) or wrong (0), as acc and exact_match give"
-        )
-    return bool(value == 1)

@@ -74,6 +74,9 @@ class Domain(Protocol):
     def fields(self, document: Mapping[str, Any]) -> dict[str, str]: ...  # id, group, key, stratum
     def fingerprint(self) -> str: ...  # changes whenever an item could
 
+    # May have `self_contained`, a bool: whether the fingerprint tells all that documents come from. Otherwise they are
+    # read at the start of every run, and their digest is part of what its items are.
+
 
 @runtime_checkable
 class LanguageModel(Protocol):

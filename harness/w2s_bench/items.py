@@ -5,62 +5,107 @@ Items and answers are different stages with different folders, so that a stage w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from w2s_bench.contract import check_domain_unchanged
-from w2s_bench.errors import LeakError, PluginError
+from w2s_bench.documents import Digest, of_task
+from w2s_bench.errors import PluginError
 from w2s_bench.hookspecs import Domain
-from w2s_bench.record import canonical_json, digest_of, write_json, write_records
+from w2s_bench.record import canonical_json, digest_of, read_json, write_json, write_records
 from w2s_bench.registry import Registry
+from w2s_bench.soundness import (
+    Contradictions,
+    check_index,
+    check_items,
+    check_options,
+    check_task,
+    repeats_an_option,
+    unreachable,
+)
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.types import Answer, Item
 
-ITEMS, ANSWERS, FORMAT = "items.jsonl", "answers.jsonl", "format.json"
+ITEMS, ANSWERS, FORMAT, REMARKS = "items.jsonl", "answers.jsonl", "format.json", "remarks.json"
 _LM_EVAL = ("lm_eval", "datasets")
+_MOST_SHOWN = 5  # ids in a remark
 _MOST_TEMPLATES = 256
 _MOST_TASKS = 4  # kept loaded, each with all its documents
 #: Parameters of a domain → the plugins that built it, and its task; the one used last comes last.
 _TASKS: dict[str, tuple[Registry, Any]] = {}
-_OUTPUT_TYPES = {"choice": "multiple_choice", "generate": "generate_until"}
 
 
 def items(domain: Mapping[str, Any], label: str = "") -> Stage:
     """Stage: every item of a domain without its answer, and the format of answers. `domain` is `evaluation.domain_params`."""
-    return Stage("items", 1, "w2s_bench.items:build_items", {"domain": domain}, libraries=_LM_EVAL, label=label)
+    return Stage("items", 2, "w2s_bench.items:build_items", {"domain": domain}, libraries=_LM_EVAL, label=label)
 
 
 def answers(domain: Mapping[str, Any], label: str = "") -> Stage:
     """Stage: the gold of every item. Only `gold` stages read it."""
-    return Stage("answers", 1, "w2s_bench.items:build_answers", {"domain": domain}, libraries=_LM_EVAL, label=label)
+    return Stage("answers", 2, "w2s_bench.items:build_answers", {"domain": domain}, libraries=_LM_EVAL, label=label)
 
 
 def build_items(context: StageContext) -> None:
-    """Prompts and options are exactly the strings that lm-eval scores."""
+    """Prompts and options are exactly the strings that lm-eval scores; what cannot be asked is left out and counted."""
     domain = load_domain(context)
     task = _load(domain)
     check_task(domain, task)
-    built = [_item(domain, task, document) for document in _documents(task)]
-    check_items(built, domain.name)
-    until = (task.config.generation_kwargs or {}).get("until", []) if domain.kind == "generate" else []
+    everything = [_item(domain, task, document) for document in _documents(context, task)]
+    built = [item for item in everything if not repeats_an_option(item)]
+    check_items(built or everything, domain.name)
     write_records(context.out / ITEMS, built)
-    until = [until] if isinstance(until, str) else list(until)
-    write_json(context.out / FORMAT, {"kind": domain.kind, "until": until, "delimiter": task.config.target_delimiter})
+    write_json(
+        context.out / FORMAT,
+        {"kind": domain.kind, "until": _until(domain, task), "delimiter": task.config.target_delimiter},
+    )
+    left_out = [item.id for item in everything if repeats_an_option(item)]
+    said = f"of {len(everything)} items were left out, as they have two equal options"
+    write_json(context.out / REMARKS, _remark(left_out, said))
 
 
 def build_answers(context: StageContext) -> None:
     """Every item's gold: the document, the completion a student trains on, and the option's index."""
     domain = load_domain(context)
     task = _load(domain)
-    write_records(context.out / ANSWERS, (_answer(domain, task, document) for document in _documents(task)))
+    contradictions, built = Contradictions(domain.name), []
+    for document in _documents(context, task):
+        item = _item(domain, task, document)
+        if not repeats_an_option(item):
+            built.append(_answer(domain, task, document, item))
+            contradictions.check(item, built[-1])
+    write_records(context.out / ANSWERS, built)
+    until = _until(domain, task)
+    lost = unreachable(domain.name, task, until, built) if domain.kind == "generate" else []
+    ends = ", ".join(map(repr, until))
+    said = f"of {len(built)} items cannot be answered right, as their gold holds what ends a generation ({ends})"
+    write_json(context.out / REMARKS, _remark(lost, said))
+
+
+def remarks(stage: Stage, folder: Path) -> list[str]:
+    """What the user should know of a result of `items` or `answers` in this folder, though it is no error."""
+    name = stage.params["domain"]["name"]
+    return [f"{name}: {text}" for text in read_json(folder / REMARKS)]
+
+
+def _remark(ids: Sequence[str], said: str) -> list[str]:
+    shown = ", ".join(ids[:_MOST_SHOWN]) + (", …" if len(ids) > _MOST_SHOWN else "")
+    return [f"{len(ids)} {said} ({shown})"] if ids else []
+
+
+def _until(domain: Domain, task: Any) -> list[str]:
+    until = (task.config.generation_kwargs or {}).get("until", []) if domain.kind == "generate" else []
+    return [until] if isinstance(until, str) else list(until)
 
 
 def load_domain(context: StageContext) -> Domain:
     """The domain a stage's parameters name, as it was when the run was planned."""
     params = context.params["domain"]
-    domain = context.registry.domain(params["name"], **params["parameters"])
-    check_domain_unchanged(domain, params)
+    registry = context.registry
+    domain = registry.domain(params["name"], **params["parameters"])
+    source = registry.source_digest(registry.resolve("domain", params["name"])) if "source" in params else None
+    check_domain_unchanged(domain, params, source)
     return domain
 
 
@@ -84,47 +129,6 @@ def item_digest(item: Item) -> str:
     return digest_of([item.prompt, item.choices])
 
 
-def check_task(domain: Any, task: Any) -> None:
-    """The task asks for what the protocol does: its kind of output, no shots, greedy decoding of the same length."""
-    fault = None
-    if _OUTPUT_TYPES[domain.kind] != task.OUTPUT_TYPE:
-        fault = f"its task's output_type is {task.OUTPUT_TYPE}, kind {domain.kind!r} needs {_OUTPUT_TYPES[domain.kind]}"
-    elif task.config.num_fewshot:
-        fault = f"its task asks for {task.config.num_fewshot} shots, the protocol is zero-shot; set num_fewshot: 0"
-    elif domain.kind == "generate":
-        asked = task.config.generation_kwargs or {}
-        limit = asked.get("max_gen_toks", asked.get("max_new_tokens", domain.max_new_tokens))
-        if asked.get("do_sample"):
-            fault = "its task samples answers, the protocol is greedy; set do_sample: false"
-        elif limit != domain.max_new_tokens:
-            fault = (
-                f"its task allows {limit} new tokens, the domain {domain.max_new_tokens}; "
-                "set max_gen_toks in generation_kwargs to the same"
-            )
-    if fault:
-        raise PluginError(f"domain {domain.name!r}: {fault}")
-
-
-def check_items(items: Sequence[Item], domain: str) -> None:
-    """Ids are unique, one question has one group, and every choice item has two or more distinct options."""
-    seen: set[str] = set()
-    first: dict[str, Item] = {}
-    for item in items:
-        if item.id in seen:
-            raise PluginError(f"domain {domain!r}: two items have the id {item.id!r}; ids must be unique")
-        seen.add(item.id)
-        other = first.setdefault(item.key, item)
-        if other.group != item.group:
-            raise LeakError(
-                f"domain {domain!r}: items {other.id} and {item.id} are the same question (key {item.key!r}) in two groups, "
-                f"{other.group!r} and {item.group!r}; give them one group, or remove one"
-            )
-        if item.choices is not None and (len(item.choices) < 2 or len(set(item.choices)) < len(item.choices)):
-            raise PluginError(
-                f"domain {domain!r}: item {item.id!r} needs two or more distinct options, got {item.choices!r}"
-            )
-
-
 def _load(domain: Domain) -> Any:
     """The domain's task. From here on lm-eval compiles a template once, not once a document, which took most of rendering."""
     from lm_eval import utils
@@ -135,8 +139,21 @@ def _load(domain: Domain) -> Any:
     return task
 
 
-def _documents(task: Any) -> list[dict[str, Any]]:
-    return [dict(document) for document in task.eval_docs]
+def _documents(context: StageContext, task: Any) -> Iterator[dict[str, Any]]:
+    """Every document; at the end it is seen whether they are those that the run was planned with."""
+    planned = context.params["domain"]
+    if "documents" not in planned:
+        yield from of_task(task)
+        return
+    digest = Digest(planned["name"])
+    yield from digest.seen(of_task(task))
+    if planned["documents"] is None:
+        raise PluginError(f"domain {planned['name']!r}: its documents could not be read when the run began; run again")
+    if digest.hexdigest() != planned["documents"]:
+        raise PluginError(
+            f"domain {planned['name']!r}: its documents are not those that were read when the run began; run again. "
+            "If it happens again, fix the loader: no randomness without a seed of its own"
+        )
 
 
 def _item(domain: Any, task: Any, document: dict[str, Any]) -> Item:
@@ -145,8 +162,9 @@ def _item(domain: Any, task: Any, document: dict[str, Any]) -> Item:
         raise PluginError(
             f"domain {domain.name!r}: its options stand in the prompt (several contexts an item); one context an item is needed"
         )
-    choices = None
+    fields, choices = domain.fields(document), None
     if domain.kind == "choice":
+        check_options(domain.name, fields["id"], task.doc_to_choice(document))
         pairs = [request.args for request in task.construct_requests(document, context)]
         if any(prompt != context for prompt, _ in pairs):
             raise PluginError(
@@ -154,10 +172,10 @@ def _item(domain: Any, task: Any, document: dict[str, Any]) -> Item:
                 "the protocol takes acc: leave the other out of metric_list"
             )
         choices = tuple(str(option) for _, option in pairs)
-    return Item(prompt=context, choices=choices, **domain.fields(document))
+    return Item(prompt=context, choices=choices, **fields)
 
 
-def _answer(domain: Any, task: Any, document: dict[str, Any]) -> Answer:
+def _answer(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Answer:
     target, delimiter = task.doc_to_target(document), task.config.target_delimiter
     index = None
     if domain.kind == "choice":
@@ -167,12 +185,22 @@ def _answer(domain: Any, task: Any, document: dict[str, Any]) -> Answer:
             index = choices.index(target) if target in choices else None
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(choices):
             raise PluginError(
-                f"domain {domain.name!r}: gold {target!r} is none of the options {choices!r} of item {domain.fields(document)['id']}"
+                f"domain {domain.name!r}: gold {target!r} is none of the options {choices!r} of item {item.id}"
             )
+        check_index(domain.name, task, document, item.id, choices, index)
         target = choices[index]
     elif task.config.doc_to_choice is not None:
         target = task.doc_to_choice(document)[target]  # lm-eval grades such an answer against the option's text
     elif isinstance(target, list):
+        if not target:
+            raise PluginError(
+                f"domain {domain.name!r}: item {item.id!r} has no gold, an empty list of answers; give it one, or leave it "
+                "out in process_docs"
+            )
         target = target[0]
-    digest = item_digest(_item(domain, task, document))
-    return Answer(domain.fields(document)["id"], document, f"{delimiter}{target}", index, digest)
+    if target is None or not str(target).strip():
+        raise PluginError(
+            f"domain {domain.name!r}: the gold of item {item.id!r} is empty ({target!r}); see doc_to_target, or leave the "
+            "item out in process_docs"
+        )
+    return Answer(item.id, document, f"{delimiter}{target}", index, item_digest(item))

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from w2s_bench import statistics
+from w2s_bench.belief import read_results
 from w2s_bench.board import RIVALS, TRACKS, Check, DomainSummary, Entry, Failure, Leaderboard, Row
-from w2s_bench.cells import Cell, read_cells
+from w2s_bench.cells import Cell
 from w2s_bench.errors import CellError
 from w2s_bench.names import CONTROLS, REFERENCES, short
 from w2s_bench.record import write_atomically
@@ -32,7 +33,8 @@ def write_leaderboard(results: Path) -> Leaderboard:
     from w2s_bench.markdown import render
     from w2s_bench.plots import draw
 
-    board = build(read_cells(results), results)
+    _, cells = read_results(results)
+    board = build(cells, results)
     write_atomically(results / PLOT, draw(board))
     write_atomically(results / README, render(board, PLOT))
     return board
@@ -168,11 +170,13 @@ class _Field:
 def _summary(name: str, field: _Field) -> DomainSummary:
     body = next(iter(field.cells.values())).body
     gap = field.accuracy_difference("ceiling", "weak")
+    learned = field.accuracy_difference("ceiling", "base")
     confidence = field.diagnostic("confidence", "auroc")
     oracle_cell = field.cells.get("oracle")
     shortfall = max((s.shortfall for s in oracle_cell.body.seeds), default=0) if oracle_cell else None
     checks = {
         "gap": Check(gap, None if gap is None else gap.low > 0),
+        "ceiling_over_base": Check(learned, None if learned is None else learned.low > 0),
         "naive_pgr": _above_zero(field.pgr("naive")),
         "oracle_pgr": _above_zero(field.pgr("oracle")),
         "oracle_minus_naive": _above_zero(field.difference("oracle", "naive")),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from w2s_bench.board import DomainSummary, Entry, Leaderboard, one_line
+from w2s_bench.board import DomainSummary, Entry, Leaderboard
 from w2s_bench.statistics import Estimate, Ratio, Unresolved
+from w2s_bench.text import one_line
 
 TRACK_WORDS = {"none": "none", "trust_set": "trust set", "privileged": "privileged", "control": "control"}
 CHECK_WORDS = {
     "gap": "ceiling − weak, accuracy: there is a gap to close",
+    "ceiling_over_base": "ceiling − base, accuracy: ground truth teaches the student something",
     "naive_pgr": "PGR of naive: the student outdoes its teacher without any filter",
     "oracle_pgr": "PGR of oracle: right labels alone close part of the gap",
     "oracle_minus_naive": "oracle − naive, PGR: a filter has something to win",
@@ -43,6 +45,10 @@ _MEAN_NOTE = (
 )
 
 
+#: A word with what cmark-gfm's autolinks and GitHub's mentions begin at; what ends a code span or a table's cell ends it.
+_LINKED = re.compile(r"([^\s|`]*(?:@|://|www\.)[^\s|`]*)", re.IGNORECASE)
+
+
 def render(board: Leaderboard, plot: str) -> str:
     """The whole README."""
     suite = board.suite
@@ -73,11 +79,21 @@ def render(board: Leaderboard, plot: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Text from outside as inert inline markdown: one line, no markup, no HTML, no table bars, no mentions or links."""
-    line = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
-    line = line.replace("://", "&#58;//").replace("www.", "www&#46;")
-    line = re.sub(r"([\\`*\[\]|~$!#])", r"\\\1", line)
-    return re.sub(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])", r"\\_", line)
+    """Text from outside as inert inline markdown: one line, no markup, no HTML, no table bars, no mentions or links.
+
+    It is shown as it is. A word that would become a link or a mention stands in a code span, which is read for neither
+    (an entity or a backslash is no help: links are looked for in what these have become).
+    """
+    return "".join(
+        f"`{part}`" if place % 2 else _escaped(part) for place, part in enumerate(_LINKED.split(one_line(text)))
+    )
+
+
+def _escaped(text: str) -> str:
+    # Backslashes first: the entities' own characters must not be escaped.
+    text = re.sub(r"([\\`*\[\]|~$!#])", r"\\\1", text)
+    text = re.sub(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])", r"\\_", text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _code(text: str) -> str:

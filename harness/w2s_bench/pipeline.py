@@ -1,22 +1,25 @@
-"""A suite and the installed plugins → a plan of cells, each a set of stages. Nothing runs here."""
+"""A suite and the installed plugins → a plan of cells, each a set of stages. Nothing of the protocol runs here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench import arms
 from w2s_bench.arms import Arm, ArmStages
 from w2s_bench.cells import DomainRef, ModelRef, PluginRef
-from w2s_bench.contract import check_trust_function
+from w2s_bench.documents import Documents, Request, self_contained
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.evaluation import domain_params
-from w2s_bench.names import row_name
+from w2s_bench.names import BUILT_IN, row_name
 from w2s_bench.plugin_loading import normalized
+from w2s_bench.plugin_planning import declarations, described_domain, described_model
 from w2s_bench.protocol import DomainFacts, SeedGraph
 from w2s_bench.registry import Registry, parse_spec
+from w2s_bench.sources import Source
 from w2s_bench.stages import Stage, walk
+from w2s_bench.surroundings import surroundings_kept
 from w2s_bench.training import model_params
 
 if TYPE_CHECKING:
@@ -42,7 +45,12 @@ class PlannedCell:
     @property
     def domain(self) -> DomainRef:
         facts = self.facts.domain
-        return DomainRef(name=facts["name"], version=facts["version"], fingerprint=facts["fingerprint"])
+        return DomainRef(
+            name=facts["name"],
+            version=facts["version"],
+            fingerprint=facts["fingerprint"],
+            documents=facts.get("documents"),
+        )
 
     @property
     def teacher(self) -> ModelRef:
@@ -72,6 +80,7 @@ class Plan:
     suite: Suite
     cells: tuple[PlannedCell, ...]
     problems: tuple[str, ...]
+    documents: Mapping[str, str | None] = field(default_factory=dict)  # as `Documents.known`, for a plan made again
 
     def targets(self) -> list[Stage]:
         return [stage for cell in self.cells for stage in cell.targets()]
@@ -84,6 +93,7 @@ class Plan:
         return list({graph.splits.node: graph.splits for cell in self.cells for graph in cell.graphs}.values())
 
 
+@surroundings_kept()
 def plan(
     suite: Suite,
     registry: Registry,
@@ -91,17 +101,21 @@ def plan(
     domains: Sequence[str] = (),
     trust: Sequence[str] | None = None,
     rows: Sequence[str] = (),
+    documents: Documents | None = None,
 ) -> Plan:
     """The cells of `suite` with every installed trust function (None), or with those named (none: controls alone).
 
     `domains` restricts the domains; `trust` names trust functions as `name` or `name:key=value,…`; `rows` restricts to
     `DOMAIN/ARM` rows. Unknown names raise before anything runs. The plan's suite has its domains' names in full.
+    The documents of domains whose fingerprint does not tell all are read now, once; those in `documents` are known.
     """
     suite = full_names(suite, registry)
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
     chosen, problems = _trust_arms(registry, trust, suite.coverage)
     every_arm = [*arms.references(), *arms.controls(suite.coverage), *chosen]
-    every_domain = [domain_facts(spec, registry) for spec in specs]
+    documents = documents if documents is not None else Documents()
+    documents.read(_unknown_documents(specs, registry))
+    every_domain = [domain_facts(spec, registry, documents) for spec in specs]
     if trust is not None:
         _refuse_idle(chosen, every_domain)
     cells = []
@@ -118,7 +132,7 @@ def plan(
             if row not in known:
                 raise UnknownNameError("row", row, known, ROW_HINT)
         cells = [cell for cell in cells if cell.row in rows]
-    return Plan(suite, tuple(cells), (*map(str, registry.problems), *problems))
+    return Plan(suite, tuple(cells), (*map(str, registry.problems), *problems), documents.known)
 
 
 def full_names(suite: Suite, registry: Registry) -> Suite:
@@ -131,9 +145,18 @@ def full_names(suite: Suite, registry: Registry) -> Suite:
     return suite.with_full_names(full)
 
 
-def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
+def _unknown_documents(specs: Sequence[DomainSpec], registry: Registry) -> list[Request]:
+    """The domains whose documents must be read to know them."""
+    return [
+        (spec.name, spec.parameters)
+        for spec in specs
+        if not self_contained(described_domain(registry, spec.name, spec.parameters))
+    ]
+
+
+def domain_facts(spec: DomainSpec, registry: Registry, documents: Documents) -> DomainFacts:
     """A domain and its models, built and checked against the suite."""
-    domain = registry.domain(spec.name, **spec.parameters)
+    domain = described_domain(registry, spec.name, spec.parameters)
     if domain.version != spec.version:
         raise SuiteError(
             f"the suite was made for domain {spec.name!r} version {spec.version!r}, version {domain.version!r} is installed; "
@@ -145,15 +168,22 @@ def domain_facts(spec: DomainSpec, registry: Registry) -> DomainFacts:
         )
 
     def model(training: Training) -> dict[str, Any]:
-        source = registry.model(training.model)
+        source, registered = described_model(registry, training.model), registry.resolve("model", training.model)
+        if registered.distribution != BUILT_IN:
+            # In full, since it says in whose processes the model is loaded.
+            training = training.model_copy(update={"model": registered.name})
         return registry.guarded("model", training.model, "fingerprint()", lambda: model_params(training, source))
 
+    read: dict[str, Any] = {}
+    if not self_contained(domain):
+        read["documents"] = documents.digest(spec.name, spec.parameters)
+        read["source"] = registry.source_digest(registry.resolve("domain", spec.name))
     return DomainFacts(
         spec=spec,
         kind=domain.kind,
         max_new_tokens=domain.max_new_tokens if domain.kind == "generate" else None,
         domain=registry.guarded(
-            "domain", spec.name, "fingerprint()", lambda: domain_params(spec.name, domain, spec.parameters)
+            "domain", spec.name, "fingerprint()", lambda: domain_params(spec.name, domain, spec.parameters, **read)
         ),
         teacher=model(spec.teacher),
         student=model(spec.student),
@@ -164,13 +194,14 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
     """Arms of the trust functions named (a fault raises), or of all installed ones (a fault is a problem of its own)."""
     out: list[Arm] = []
     problems: list[str] = []
-    for text in dict.fromkeys(sorted(registry.trust_functions) if trust is None else trust):
-        name, parameters = parse_spec(text)
-        registered = registry.resolve("trust_function", name)
+    sources: dict[Source, str] = {}  # a package has many functions, and is read once
+    specs = [parse_spec(text) for text in dict.fromkeys(sorted(registry.trust_functions) if trust is None else trust)]
+    for (name, parameters), declared in zip(specs, declarations(registry, specs), strict=True):
         try:
-            function = registry.trust_function(registered.name, **parameters)
-            declared = check_trust_function(str(registered), function)
-            source = registry.source_digest(registered)
+            if isinstance(declared, W2SBenchError):
+                raise declared
+            registered = registry.resolve("trust_function", name)
+            source = registry.source_digest(registered, sources)
         except W2SBenchError as error:
             if trust is not None:
                 raise

@@ -6,8 +6,9 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from w2s_bench.board import Leaderboard, Row, one_line
+from w2s_bench.board import Leaderboard, Row
 from w2s_bench.statistics import Estimate, Ratio
+from w2s_bench.text import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

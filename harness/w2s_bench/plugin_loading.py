@@ -1,4 +1,8 @@
-"""Entry points loaded one by one under guard: what each registered, and one `Problem` for each that is broken."""
+"""Entry points, one by one under guard: what each registered, and one `Problem` for each that is broken.
+
+The built-in distribution is imported. Others are looked at in a process of their own, and imported here only where
+something of theirs is built.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,13 @@ from typing import Any, Literal
 import pluggy
 
 from w2s_bench import hookspecs
-from w2s_bench.errors import UnknownNameError
+from w2s_bench.descriptions import Elsewhere, summary_of
+from w2s_bench.errors import PluginError, UnknownNameError
+from w2s_bench.installation import called_so, is_running, place_of
 from w2s_bench.names import BUILT_IN, CONTROLS, REFERENCES
+from w2s_bench.plugin_looking import Look, Told, look_at
+from w2s_bench.sources import module_named
+from w2s_bench.text import shortened
 
 #: First part of the names of the models that the built-in distribution brings.
 BUILT_IN_MODELS = "tiny"
@@ -50,7 +59,7 @@ class Registered:
     @property
     def summary(self) -> str:
         """First line of the factory's docstring."""
-        return (inspect.getdoc(unwrap(self.factory)) or "").partition("\n")[0]
+        return summary_of(self.factory)
 
     def __str__(self) -> str:
         origin = f"entry point {self.entry_point!r} of {self.distribution} {self.version}"
@@ -83,13 +92,6 @@ class Plugin:
     problem: Problem | None = None
 
 
-def unwrap(factory: Callable[..., Any]) -> Callable[..., Any]:
-    """The function or class inside any number of `functools.partial`s."""
-    while isinstance(factory, partial):
-        factory = factory.func
-    return factory
-
-
 def words(kind: EntryKind) -> str:
     """A kind of entry as one reads it."""
     return kind.replace("_", " ")
@@ -106,19 +108,61 @@ def full_name(distribution: str, kind: EntryKind, name: str) -> str:
 
 
 def load_plugins(
-    restrict: Collection[str] | None = None, entry_points: Iterable[metadata.EntryPoint] | None = None
+    restrict: Collection[str] | None = None,
+    entry_points: Iterable[metadata.EntryPoint] | None = None,
+    only: str | None = None,
 ) -> tuple[Plugin, ...]:
-    """Load the entry points of group `w2s_bench`, the built-in distribution's first, the others by name."""
-    found = metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP) if entry_points is None else entry_points
+    """The entry points of group `w2s_bench`, the built-in distribution's first, the others by name.
+
+    `only`: of this one distribution, as far as `restrict` lets it, imported here, in a process that is its own; nothing of
+    the others is looked at or told.
+    """
+    found = _installed() if entry_points is None else entry_points
     loadings = sorted(map(_Loading.of, found), key=lambda x: (x.distribution != BUILT_IN, x.distribution, x.name))
     _leave_out(loadings, restrict)
-    manager = pluggy.PluginManager("w2s_bench")
-    manager.add_hookspecs(hookspecs)
+    loadings = [loading for loading in loadings if only in (None, loading.distribution)]
+    elsewhere = []
     for loading in loadings:
-        if not loading.left_out:
-            loading.load(manager)
+        if not loading.left_out and not loading.refuse():
+            if loading.is_built_in or only is not None:
+                loading.load()
+            else:
+                elsewhere.append(loading)
+    for loading, told in zip(elsewhere, look_at([loading.look() for loading in elsewhere]), strict=True):
+        loading.take(told)
     _drop_duplicates(loadings)
-    return tuple(loading.plugin() for loading in loadings)
+    mute = [] if entry_points is not None or only is not None else [dist for dist in called_so()[1:] if not _ours(dist)]
+    return (*(loading.plugin() for loading in loadings), *map(_in_vain, mute))
+
+
+def _ours(dist: metadata.Distribution) -> list[metadata.EntryPoint]:
+    return list(dist.entry_points.select(group=hookspecs.ENTRY_POINT_GROUP))
+
+
+def _in_vain(dist: metadata.Distribution) -> Plugin:
+    """A second distribution of our name that has no entry point: it would hide the first one all the same."""
+    problem = Problem("none", BUILT_IN, dist.version, _in_the_way(dist))
+    return Plugin("none", BUILT_IN, dist.version, "broken", problem=problem)
+
+
+def _installed() -> list[metadata.EntryPoint]:
+    """All entry points of the group. Python shows those of one distribution of a name; of ours each must be seen."""
+    every = metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP)
+    others = [one for one in every if one.dist is None or normalized(one.dist.name) != BUILT_IN]
+    return [*(one for dist in called_so() for one in _ours(dist)), *others]
+
+
+def _in_the_way(dist: metadata.Distribution | None) -> str:
+    """What is wrong with a distribution that is called as the harness, and what to do."""
+    where = f"in {place_of(dist)}; uninstall it, or delete its metadata there" if dist is not None else "made by hand"
+    return f"another distribution has the name {BUILT_IN!r}, and is not the one that runs: nothing of it is loaded ({where})"
+
+
+def load_here(entry_point: metadata.EntryPoint, distribution: str, version: str) -> Plugin:
+    """Import one entry point in this process and call its hooks."""
+    loading = _Loading(entry_point, distribution, version)
+    loading.load()
+    return loading.plugin()
 
 
 @dataclass
@@ -151,14 +195,29 @@ class _Loading:
         status: Literal["ok", "broken", "left out"] = "left out" if self.left_out else "broken" if problem else "ok"
         return Plugin(self.name, self.distribution, self.version, status, tuple(self.registered), problem)
 
-    def load(self, manager: pluggy.PluginManager) -> None:
-        """Import the plugin, call its hooks, and keep what is sound. A plugin that ends the process is caught too."""
+    @property
+    def is_built_in(self) -> bool:
+        """Of the distribution that the running harness belongs to."""
+        dist = self.entry_point.dist
+        return self.distribution == BUILT_IN and dist is not None and is_running(dist)
+
+    def refuse(self) -> bool:
+        """Whether its name is not its to take."""
         if self.distribution in RESERVED_PREFIXES:
             self.faults.append(f"the name {self.distribution!r} is reserved; rename the distribution")
-            return
+        elif self.distribution == BUILT_IN and not self.is_built_in:
+            self.faults.append(_in_the_way(self.entry_point.dist))
+        return bool(self.faults)
+
+    def load(self) -> None:
+        """Import the plugin, call its hooks, and keep what is sound. A plugin that ends the process is caught too."""
+        manager = pluggy.PluginManager("w2s_bench")
+        manager.add_hookspecs(hookspecs)
         try:
             plugin = self.entry_point.load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # anything; it is kept and shown
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # anything; it is kept and shown
             self._raised(f"importing {self.entry_point.value}", error)
             return
         try:
@@ -169,11 +228,37 @@ class _Loading:
         self._find_misspelt(plugin, manager)
         for hook, kind in HOOKS.items():
             for implementation in getattr(manager.hook, hook).get_hookimpls():
-                if implementation.plugin is plugin:
-                    self._call(hook, kind, implementation.function)
+                self._call(hook, kind, implementation.function)
+
+    def look(self) -> Look:
+        """The question what it would register."""
+        return Look(self.entry_point, self.distribution, self.version, {"do": "load"})
+
+    def take(self, answer: Told) -> None:
+        """Register what another process found."""
+        if answer.told is None:
+            self.faults.append(answer.fault or f"importing {self.entry_point.value} {answer.ended}")
+            return
+        self.faults += answer.told["faults"]
+        for one in answer.told["provides"]:
+            factory = Elsewhere(one, self.look(), partial(self._open, one["kind"], one["name"]))
+            self._register(one["kind"], one["name"], factory)
+
+    def _open(self, kind: EntryKind, name: str) -> Callable[..., Any]:
+        """The factory itself: the plugin is imported here after all."""
+        plugin = load_here(self.entry_point, self.distribution, self.version)
+        for one in plugin.provides:
+            if (one.kind, one.name) == (kind, name):
+                return one.factory
+        why = plugin.problem or f"entry point {self.name!r} of {self.distribution} {self.version} gives other names now"
+        raise PluginError(f"{words(kind)} {name!r} is gone: {why}")
+
+    def _register(self, kind: EntryKind, full: str, factory: Callable[..., Any]) -> None:
+        module = module_named(self.entry_point)
+        self.registered.append(Registered(full, kind, factory, self.distribution, self.version, self.name, module))
 
     def _raised(self, doing: str, error: BaseException) -> None:
-        self.faults.append(f"{doing} raised {type(error).__name__}: {error}")
+        self.faults.append(f"{doing} raised {_worded(error)}")
         self.error = self.error or error
 
     def _find_misspelt(self, plugin: Any, manager: pluggy.PluginManager) -> None:
@@ -194,7 +279,9 @@ class _Loading:
         try:
             returned = function()
             entries = list(returned.items()) if isinstance(returned, Mapping) else None
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # anything; it is kept and shown
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # anything; it is kept and shown
             self._raised(hook, error)
             return
         if entries is None:
@@ -205,9 +292,15 @@ class _Loading:
             if fault:
                 self.faults.append(f"{hook}: {fault}")
                 continue
-            module = self.entry_point.value.partition(":")[0].strip()
-            full = full_name(self.distribution, kind, name)
-            self.registered.append(Registered(full, kind, factory, self.distribution, self.version, self.name, module))
+            self._register(kind, full_name(self.distribution, kind, name), factory)
+
+
+def _worded(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # its text is the plugin's own code, too
+        text = ""
+    return f"{type(error).__name__}: {shortened(text)}" if text else type(error).__name__
 
 
 def _fault(kind: EntryKind, name: Any, factory: Any) -> str | None:

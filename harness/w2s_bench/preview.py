@@ -30,11 +30,15 @@ class Preview:
 
 @dataclass(frozen=True)
 class Explained:
-    """`why`: when it was made; what differs from the nearest stored result of its kind; the input it waits for."""
+    """`why`: when it was made; what differs from the nearest stored result of its kind; the input it waits for.
+
+    `path`: where the stored result is.
+    """
 
     stage: Stage
     status: Literal["stored", "to run", "waits"]
     why: str
+    path: Path | None = None
 
 
 def preview(stages: Sequence[Stage], store: Store) -> Preview:
@@ -62,7 +66,8 @@ def explain(stages: Sequence[Stage], store: Store, *, reasons: bool = True) -> l
             out.append(Explained(stage, "to run", f"its stored result is damaged: {result.reason}"))
         else:
             contents[stage.node] = result.content
-            out.append(Explained(stage, "stored", f"since {result.created[:16].replace('T', ' ')} UTC"))
+            since = f"since {result.created[:16].replace('T', ' ')} UTC"
+            out.append(Explained(stage, "stored", since, result.path))
     if any(one.status != "stored" for one in out):
         store.require()  # as a run would, before it computes anything
     return out

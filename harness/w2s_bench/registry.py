@@ -6,12 +6,11 @@ Nothing is built, and nothing heavy imported, until asked for.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import pkgutil
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -21,8 +20,10 @@ from typing import Any, TypeVar, cast
 import yaml
 
 from w2s_bench import contract
-from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
+from w2s_bench.descriptions import module_of
+from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError, said
 from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
+from w2s_bench.installation import running_version
 from w2s_bench.names import BUILT_IN
 from w2s_bench.plugin_loading import (
     RESTRICT_VARIABLE,
@@ -33,9 +34,10 @@ from w2s_bench.plugin_loading import (
     full_name,
     load_plugins,
     normalized,
-    unwrap,
     words,
 )
+from w2s_bench.sources import Source, sources_of
+from w2s_bench.surroundings import surroundings_kept
 from w2s_bench.types import JSON
 
 __all__ = ["EntryKind", "Plugin", "Problem", "Registered", "Registry", "parse_spec", "write_spec"]
@@ -51,17 +53,35 @@ class Registry:
     trust_functions: Mapping[str, Registered]
     domains: Mapping[str, Registered]
     models: Mapping[str, Registered]
+    #: What planning asked of plugins that are not imported here (`plugin_planning`).
+    seen: dict[str, JSON] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def load(
-        cls, restrict: Collection[str] | None = None, *, entry_points: Iterable[metadata.EntryPoint] | None = None
+        cls,
+        restrict: Collection[str] | None = None,
+        *,
+        entry_points: Iterable[metadata.EntryPoint] | None = None,
+        only: str | None = None,
     ) -> Registry:
-        """Load the installed plugins, or `entry_points`; what is broken lands in `problems`.
+        """The installed plugins, or `entry_points`; what is broken lands in `problems`.
+
+        Third-party code is looked at in a process of its own (once: what came of it is remembered), and imported in this
+        one when something of it is built.
 
         `restrict` names the distributions or entry points to load (default: those that the environment variable
-        `W2S_BENCH_PLUGINS` lists, or all); the built-in distribution is loaded always.
+        `W2S_BENCH_PLUGINS` lists, or all); the built-in distribution is loaded always. `only` is for processes of one
+        distribution: of those others nothing is imported.
         """
-        plugins = load_plugins(restrict, entry_points)
+        if only is None:
+            with surroundings_kept():
+                return cls.of(load_plugins(restrict, entry_points))
+        return cls.of(load_plugins(restrict, entry_points, only))  # what importing it sets is for its own code alone
+
+    @classmethod
+    def of(cls, plugins: Iterable[Plugin]) -> Registry:
+        """What these plugins provide."""
+        plugins = tuple(plugins)
         provided = sorted((one for plugin in plugins for one in plugin.provides), key=lambda one: one.name)
 
         def table(kind: EntryKind) -> Mapping[str, Registered]:
@@ -81,7 +101,8 @@ class Registry:
     def resolve(self, kind: EntryKind, name: str) -> Registered:
         """What a full or bare name stands for; bare, the built-in one wins, else it must be the only one so called.
 
-        A model may also be `hf/<repository>@<revision>`, `local/<folder>`, or the path of a folder.
+        A model may also be `hf/<repository>@<revision>`, `local/<folder>`, or a folder's path that begins with `/`, `./`,
+        `../` or `~`.
         """
         table = self.table(kind)
         prefix, slash, rest = name.partition("/")
@@ -95,7 +116,8 @@ class Registry:
             raise UnknownNameError(words(kind), name, candidates, "Several plugins have this name; write one in full.")
         elsewhere = _model_elsewhere(name) if kind == "model" else None
         if elsewhere is None:
-            raise UnknownNameError(words(kind), name, table, self._hint(prefix if slash else None))
+            hints = [self._hint(prefix if slash else None), _prefixes(kind, table)]
+            raise UnknownNameError(words(kind), name, table, " ".join(hint for hint in hints if hint))
         return elsewhere
 
     def _hint(self, distribution: str | None) -> str:
@@ -127,7 +149,7 @@ class Registry:
         except (W2SBenchError, KeyboardInterrupt):
             raise
         except BaseException as error:  # a plugin may raise anything, SystemExit too
-            fault = f"could not be built with parameters {dict(parameters)!r}: {type(error).__name__}: {error}"
+            fault = f"could not be built with parameters {dict(parameters)!r}: {type(error).__name__}: {said(error)}"
             raise PluginError(f"{registered} {fault}") from error
         contract.guarded(str(registered), "checking what it gave", lambda: check(str(registered), built))
         return built
@@ -136,17 +158,23 @@ class Registry:
         """Run code of what `name` stands for, such as its `fingerprint`; what it raises names entry point and distribution."""
         return contract.guarded(str(self.resolve(kind, name)), what, call)
 
-    def source_digest(self, registered: Registered) -> str:
-        """SHA-256 over the Python files of the factory's and the entry point's top-level packages.
+    def source_digest(self, registered: Registered, known: dict[Source, str] | None = None) -> str:
+        """SHA-256 over the Python files of the factory's and the entry point's top-level packages; nothing is imported.
 
-        Changed plugin code makes another arm. What the plugin imports from elsewhere is told by versions alone.
+        Of a namespace package they are the distribution's own. Changed plugin code makes another arm.
+        What the plugin imports from elsewhere is told by versions alone. `known` is for who asks about many things at one
+        moment: what has been read is kept there.
         """
-        # Read anew each time: a plugin that changed on disk during a run must be seen to have.
-        factory = unwrap(registered.factory)
-        modules = {registered.module, getattr(factory, "__module__", type(factory).__module__)}
+        # Otherwise read anew each time: a plugin that changed on disk during a run must be seen to have.
+        known = {} if known is None else known
         digest = hashlib.sha256()
-        for root in sorted({module.partition(".")[0] for module in modules if module}):
-            digest.update(f"{root}\0{_package_digest(root, str(registered))}\0".encode())
+        for source in sources_of((registered.module, module_of(registered.factory)), registered.distribution):
+            if not source.files:
+                fault = f"the source of module {source.root!r} cannot be found; install it as Python files"
+                raise PluginError(f"{registered}: {fault}")
+            if source not in known:
+                known[source] = source.digest()
+            digest.update(f"{source.root}\0{known[source]}\0".encode())
         return digest.hexdigest()
 
     def libraries(self, registered: Registered) -> tuple[str, ...]:
@@ -229,6 +257,16 @@ def _value(text: str, key: str, value: str) -> JSON:
     return parsed
 
 
+def _prefixes(kind: EntryKind, table: Mapping[str, Registered]) -> str:
+    """How names of a kind may begin, for somebody who got one wrong."""
+    known = ", ".join(dict.fromkeys(f"{name.partition('/')[0]}/" for name in table)) or "none here"
+    if kind == "model":
+        return f"A model is a plugin's ({known}), hf/OWNER/NAME@COMMIT of a hub, local/FOLDER on this disk, or a folder's path."
+    if kind == "domain":
+        return f"A domain is a plugin's ({known}); any lm-eval task becomes one by a small plugin (docs/plugins.md)."
+    return f"A {words(kind)} is a plugin's ({known})."
+
+
 def _model_elsewhere(name: str) -> Registered | None:
     """A model that no plugin registers: from the Hugging Face hub, or in a folder."""
     prefix, _, rest = name.partition("/")
@@ -237,20 +275,27 @@ def _model_elsewhere(name: str) -> Registered | None:
         if not repository or not revision:
             raise ModelError(f"model {name!r} needs a repository and a revision; write hf/<owner>/<name>@<commit>")
         return _model(name, "HubModel", repo=repository, revision=revision)
-    folder = Path(rest if prefix == "local" else name).expanduser()
-    if folder.is_dir():
-        full = name if prefix == "local" else f"local/{name}"
-        return _model(full, "LocalModel", name=full, path=folder)
-    if prefix == "local":
+    # A folder is written as one: `models/x` could be a plugin's model, or the folder of a stranger's suite.
+    if prefix not in {"local", "", ".", "..", "~"} and not name.startswith("~"):
+        return None
+    folder = Path(rest if prefix == "local" else name)
+    try:
+        folder = folder.expanduser()
+    except RuntimeError as error:
+        raise ModelError(
+            f"model {name!r}: {folder.parts[0]} is the home of no user here; give the folder's path"
+        ) from error
+    if not folder.is_dir():
         raise ModelError(f"model {name!r}: there is no folder {str(folder)!r}; give one with config.json and weights")
-    return None
+    full = name if prefix == "local" else f"local/{name}"
+    return _model(full, "LocalModel", name=full, path=folder)
 
 
 def _model(full: str, kind: str, **arguments: Any) -> Registered:
     module = "w2s_bench.models.loading"
     # By name: the models' layer lies above this one, and importing it may be slow.
     factory = partial(_call_by_name, f"{module}:{kind}", **arguments)
-    return Registered(full, "model", factory, BUILT_IN, metadata.version(BUILT_IN), "registry", module)
+    return Registered(full, "model", factory, BUILT_IN, running_version(), "registry", module)
 
 
 def _call_by_name(target: str, /, **arguments: Any) -> object:
@@ -276,18 +321,3 @@ def _is_installed(distribution: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _package_digest(root: str, who: str) -> str:
-    """SHA-256 over names and contents of the `.py` files of one top-level package, or of a single module."""
-    module = importlib.import_module(root)
-    folders = [Path(folder) for folder in getattr(module, "__path__", ())]
-    files = [(path.relative_to(folder).as_posix(), path) for folder in folders for path in folder.rglob("*.py")]
-    if not folders and str(getattr(module, "__file__", None)).endswith(".py"):
-        files = [(f"{root}.py", Path(str(module.__file__)))]
-    if not files:
-        raise PluginError(f"{who}: the source of module {root!r} cannot be found; install it as Python files")
-    digest = hashlib.sha256()
-    for name, path in sorted(files):
-        digest.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from w2s_bench.errors import SuiteError
 from w2s_bench.evaluation import read_grades
 from w2s_bench.prediction import PREDICTIONS
 from w2s_bench.randomness import hash_rank
@@ -80,7 +81,13 @@ def run_random(context: StageContext) -> None:
 def run_oracle(context: StageContext) -> None:
     grades = read_grades(context.inputs["grades"])
     wanted = count_to_keep(context.params["coverage"], len(grades))
-    _write(context, random_ids([i for i, right in grades.items() if right], wanted, context.params["seed"]), wanted)
+    correct = [i for i, right in grades.items() if right]
+    if not correct:
+        raise SuiteError(
+            f"oracle is not applicable: none of the teacher's {len(grades)} weak labels is right, so there is none to choose. "
+            "Train the teacher longer, or take easier items; see the accuracy of `weak`"
+        )
+    _write(context, random_ids(correct, wanted, context.params["seed"]), wanted)
 
 
 def _write(context: StageContext, ids: list[str], wanted: int) -> None:

@@ -11,11 +11,9 @@ from w2s_bench.api import (
     RunReport,
     execute,
     local_executor,
-    refuse_other_suite,
-    refuse_stale_cells,
     refuse_unfilled_splits,
-    refuse_unwritable,
 )
+from w2s_bench.preflight import refuse_mistakes
 from w2s_bench.types import JSON
 
 if TYPE_CHECKING:
@@ -50,9 +48,8 @@ def submit_suite(
     from w2s_bench.store import open_store
 
     folder = out.absolute() / planned.suite.name
-    refuse_other_suite(folder, planned.suite)
-    refuse_stale_cells(folder, planned)
-    refuse_unwritable(folder)
+    refuse_mistakes(planned, folder)
+    folder.mkdir(parents=True, exist_ok=True)
     if cluster == "slurm":
         refuse_missing_slurm()
     place = open_store(store)
@@ -112,15 +109,25 @@ def _request(planned: Plan, out: Path) -> dict[str, JSON]:
         "domains": list(dict.fromkeys(cell.domain.name for cell in planned.cells)),
         "trust": list(dict.fromkeys(arm.name for arm in arms if arm.kind == "trust_function")),
         "rows": [cell.row for cell in planned.cells],
+        "documents": dict(planned.documents),
         "problems": list(planned.problems),
     }
 
 
 def _planned(request: Mapping[str, JSON]) -> Plan:
+    from w2s_bench.documents import Documents
     from w2s_bench.pipeline import Plan, plan
     from w2s_bench.registry import Registry
     from w2s_bench.suite import Suite
 
     suite = Suite.model_validate(request["suite"])
-    made = plan(suite, Registry.load(), domains=request["domains"], trust=request["trust"], rows=request["rows"])
-    return Plan(made.suite, made.cells, tuple(request["problems"]))
+    read = Documents(request["documents"])  # what the jobs were planned with
+    made = plan(
+        suite,
+        Registry.load(),
+        domains=request["domains"],
+        trust=request["trust"],
+        rows=request["rows"],
+        documents=read,
+    )
+    return Plan(made.suite, made.cells, tuple(request["problems"]), made.documents)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Mapping
+import os
+import re
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,13 +25,27 @@ from pydantic import (
 
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.names import bare, short
+from w2s_bench.reading import UnreadableError, parse_yaml, read_stream, read_text, refuse_unsound
 from w2s_bench.record import digest_of
+from w2s_bench.text import printable
 from w2s_bench.types import JSON, SPLITS, Precision, Split
+from w2s_bench.validation import explain
 
 PROTOCOL: Final = "w2s-1"
+#: Bytes of a suite file, and of one domain's parameters as JSON.
+LARGEST, LARGEST_PARAMETERS = 128 << 10, 64 << 10
 
-Positive = Annotated[int, Field(gt=0, strict=True)]
+
+def _is_plain(text: str) -> str:
+    if "\n" in text or printable(text) != text:
+        raise ValueError("must be one line without control characters")
+    return text
+
+
+Count = Annotated[int, Field(gt=0, le=10**9, strict=True)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+#: A name or a version: what tables, file names and errors show.
+Line = Annotated[str, Field(min_length=1, max_length=400), AfterValidator(_is_plain)]
 
 
 class _Strict(BaseModel):
@@ -38,11 +55,16 @@ class _Strict(BaseModel):
 class Sizes(_Strict):
     """Items in each split. `dev` and `test` are the same for every seed; a seed draws the other three from the rest."""
 
-    dev: Positive
-    test: Positive
-    weak_train: Positive
-    trust: Positive
-    transfer: Positive
+    dev: int = Field(
+        ge=0,
+        le=10**9,
+        strict=True,
+        description="for the authors of the suite, to choose sizes and recipes on; may be 0",
+    )
+    test: int = Field(ge=2, le=10**9, strict=True, description="accuracies are measured on these")
+    weak_train: Count = Field(description="gold items the teacher is trained on")
+    trust: Count = Field(description="gold items that trust functions may learn from, and the teacher never sees")
+    transfer: Count = Field(description="the pool: labelled by the teacher, and what students are trained on")
 
     def of(self, split: Split) -> int:
         size: int = getattr(self, split)
@@ -56,13 +78,22 @@ class Sizes(_Strict):
 class Training(_Strict):
     """One model and how it is trained: the same number of optimizer steps whatever the data (small sets repeat)."""
 
-    model: str
-    recipe: Literal["full", "lora", "probe"] = "full"
-    steps: Positive
-    batch_size: Positive = 32
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    lora_rank: Positive = 8
-    precision: Precision = "float32"
+    model: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_is_plain)] = Field(
+        description="a language model: see below"
+    )
+    recipe: Literal["full", "lora", "probe"] = Field(
+        "full",
+        description="`full` trains every weight, `lora` a low-rank adapter, `probe` a head on frozen states (choice domains)",
+    )
+    steps: Annotated[int, Field(gt=0, le=10**8, strict=True)] = Field(description="optimizer steps")
+    batch_size: Annotated[int, Field(gt=0, le=10**6, strict=True)] = Field(32, description="rows a step")
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        description="the highest, after a warm-up over 5 % of the steps"
+    )
+    lora_rank: Annotated[int, Field(gt=0, le=10**5, strict=True)] = Field(8, description="of recipe `lora` alone")
+    precision: Precision = Field(
+        "float32", description="what matrix products are computed in; weights and sums are float32 either way"
+    )
 
     @model_serializer(mode="wrap")
     def _without_usual_precision(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
@@ -74,36 +105,54 @@ class Training(_Strict):
 class DomainSpec(_Strict):
     """One domain of a suite with everything its cells depend on."""
 
-    name: str
-    version: str
-    parameters: Mapping[str, JSON] = Field(default_factory=dict)
-    sizes: Sizes
-    teacher: Training
-    student: Training
+    name: Line = Field(description="a domain (`w2s-bench list domains`): `distribution/name`, or the name alone")
+    version: Line = Field(description="the domain's version; another one installed is refused")
+    parameters: Mapping[str, JSON] = Field(
+        default_factory=dict,
+        description="given to the domain as keyword arguments: JSON values, at most 64 KiB, integers below 2⁶³",
+    )
+    sizes: Sizes = Field(description="items in each split")
+    teacher: Training = Field(description="the weak model")
+    student: Training = Field(description="the strong model")
 
     @field_validator("parameters")
     @classmethod
     def _are_json(cls, parameters: Mapping[str, JSON]) -> Mapping[str, JSON]:
         try:
-            json.dumps(parameters, sort_keys=True, allow_nan=False)
+            refuse_unsound(parameters)
+            written = json.dumps(parameters, sort_keys=True, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ValueError(f"parameters must be JSON values ({error}); write dates and the like in quotes") from error
+        if len(written) > LARGEST_PARAMETERS:
+            raise ValueError(f"parameters of {len(written) >> 10} KiB as JSON; at most {LARGEST_PARAMETERS >> 10} KiB")
         return parameters
 
 
 class Suite(_Strict):
     """A frozen benchmark. It lists no trust functions: a run takes every installed one, or those named."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-    version: str
-    description: str = ""
-    protocol: Literal["w2s-1"] = PROTOCOL
-    seed: Annotated[int, Field(ge=0, strict=True)] = 0
-    seeds: Positive = 3
-    evaluate_on: Literal["test", "dev"] = "test"
-    coverage: Share = 0.5
-    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.02
-    domains: Annotated[tuple[DomainSpec, ...], Field(min_length=1)]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)] = Field(
+        description="lower-case letters, digits, `.`, `_`, `-`; the results' folder is called so"
+    )
+    version: Line = Field(description="text (`'1'`, in quotes); another one is another suite")
+    description: str = Field("", max_length=4000, description="for readers; no part of the digest")
+    protocol: Literal["w2s-1"] = Field(PROTOCOL, description="see [protocol.md](protocol.md)")
+    seed: Annotated[int, Field(ge=0, lt=1 << 63, strict=True)] = Field(
+        0, description="what every seed's own randomness is derived from"
+    )
+    seeds: Annotated[int, Field(gt=0, le=1000, strict=True)] = Field(
+        3, description="how many seeds, numbered from 0: each cuts its own splits and trains its own models"
+    )
+    evaluate_on: Literal["test", "dev"] = Field(
+        "test", description="`dev` while a suite is made: its figures are no results"
+    )
+    coverage: Share = Field(0.5, description="share of the pool that trust functions and controls keep")
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.02, description="how far accuracies may be apart when `verify` runs on another machine"
+    )
+    domains: Annotated[tuple[DomainSpec, ...], Field(min_length=1, max_length=1000)] = Field(
+        description="one or more, each once"
+    )
 
     @field_validator("domains")
     @classmethod
@@ -113,13 +162,19 @@ class Suite(_Strict):
         return domains
 
     @model_validator(mode="after")
-    def _keeps_something(self) -> Suite:
+    def _sizes_suffice(self) -> Suite:
         for d in self.domains:
-            if int(self.coverage * d.sizes.transfer + 1e-9) < 1:  # rounds as selection.count_to_keep does
+            if self.kept_rows(d) < 1:
                 raise ValueError(
                     f"coverage {self.coverage} of {d.sizes.transfer} transfer items keeps none; raise either"
                 )
+            if d.sizes.of(self.evaluate_on) < 2:
+                raise ValueError(f"evaluate_on {self.evaluate_on}: domain {d.name!r} needs at least 2 such items")
         return self
+
+    def kept_rows(self, domain: DomainSpec) -> int:
+        """How many rows of the pool the suite's coverage keeps; rounded as `selection.count_to_keep` does."""
+        return int(self.coverage * domain.sizes.transfer + 1e-9)
 
     def domain(self, name: str) -> DomainSpec:
         """The spec of a domain by full or bare name; bare, the built-in one wins, else it must be the only one so called."""
@@ -141,6 +196,17 @@ class Suite(_Strict):
             raise SuiteError(f"a domain may stand once in a suite; {self.name!r} has {', '.join(twice)} by two names")
         return self.model_copy(update={"domains": domains})
 
+    def with_folders_of(self, folder: Path) -> Suite:
+        """The suite with relative folders of models taken from `folder`."""
+
+        def placed(training: Training) -> Training:
+            return training.model_copy(update={"model": _beside(training.model, folder)})
+
+        domains = [
+            d.model_copy(update={"teacher": placed(d.teacher), "student": placed(d.student)}) for d in self.domains
+        ]
+        return self.model_copy(update={"domains": tuple(domains)})
+
     def canonical(self) -> dict[str, JSON]:
         """What the digest is over: everything but the description."""
         return self.model_dump(mode="json", exclude={"description"})
@@ -151,6 +217,15 @@ class Suite(_Strict):
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+#: What stands, where a suite is named, for a stream that is open already: standard input, or `<(command)` of a shell.
+STREAMS = re.compile(r"-|/dev/stdin|/dev/fd/(\d{1,6})")
+
+
+def _read_open(number: int) -> str:
+    with os.fdopen(os.dup(number), "rb") as stream:
+        return read_stream(stream, LARGEST)
 
 
 def _twice(names: list[str]) -> list[str]:
@@ -164,69 +239,67 @@ def built_in_suites() -> dict[str, Path]:
 
 
 def load_suite(name_or_path: str | Path) -> Suite:
-    """A built-in suite by name, or any suite file by path."""
+    """A built-in suite by name, or any suite file by path; `-` or `/dev/stdin` is the standard input, `/dev/fd/N` what is open.
+
+    Relative folders of models are those beside the file (of the working directory, for a stream).
+    """
     shipped = built_in_suites()
     path = Path(name_or_path)
     if str(name_or_path) in shipped:
         path = shipped[str(name_or_path)]
-    elif not path.is_file():
+    elif (stream := STREAMS.fullmatch(str(name_or_path))) is not None:
+        number = int(stream[1] or 0)
+        return _suite_of("standard input" if number == 0 else str(path), lambda: _read_open(number)).with_folders_of(
+            Path.cwd()
+        )
+    elif not os.path.lexists(path):
         looks_like_path = path.suffix in {".yaml", ".yml"} or len(path.parts) > 1
         if looks_like_path:
             raise SuiteError(
                 f"no suite file {str(path)!r}; give the path of a YAML file, or one of {', '.join(shipped)}"
             )
         raise UnknownNameError("suite", str(name_or_path), shipped, "Or give the path of a suite file.")
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise SuiteError(f"cannot read suite file {path}: {error}") from error
-    if not isinstance(content, dict):
+    elif path.is_dir():
         raise SuiteError(
-            f"suite file {path} holds {type(content).__name__}, expected a mapping with name, version, domains …"
+            f"{str(path)!r} is a folder; give the path of a suite file, such as {str(path / 'suite.yaml')!r}"
         )
+    suite = _suite_of(f"suite file {path}", lambda: read_text(path, LARGEST, follow=True))
+    return suite.with_folders_of(path.absolute().parent)
+
+
+def read_results_suite(results: Path) -> Suite:
+    """The suite of a results folder, as it was run: folders of models are names there, wherever they lie now."""
+    path = results / "suite.yaml"
+    return _suite_of(f"suite file {path}", lambda: read_text(path, LARGEST, follow=False))
+
+
+#: What stands under a key.
+_NESTED: Mapping[str, type[BaseModel]] = {
+    "domains": DomainSpec,
+    "sizes": Sizes,
+    "teacher": Training,
+    "student": Training,
+}
+
+
+def _suite_of(what: str, read: Callable[[], str]) -> Suite:
+    try:
+        content = parse_yaml(read())
+    except (UnreadableError, OSError) as error:
+        raise SuiteError(f"cannot read {what}: {error}") from error
+    if not isinstance(content, dict):
+        raise SuiteError(f"{what} holds {type(content).__name__}, expected a mapping with name, version, domains …")
     try:
         return Suite.model_validate(content)
     except ValidationError as error:
-        raise SuiteError(f"suite file {path}:\n{_explain(error)}") from error
+        raise SuiteError(f"{what}:\n{explain(error, Suite, _NESTED)}") from error
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping, where YAML loaders silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen and key.value != "<<":
-                raise yaml.constructor.ConstructorError(
-                    "while reading a mapping", node.start_mark, f"found key {key.value!r} twice", key.start_mark
-                )
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-def _explain(error: ValidationError) -> str:
-    """pydantic's findings, one line each, with the nearest known key where one is misspelt."""
-    import difflib
-
-    models: dict[str, type[BaseModel]] = {
-        "domains": DomainSpec,
-        "sizes": Sizes,
-        "teacher": Training,
-        "student": Training,
-    }
-    lines = []
-    for found in error.errors():
-        where = ".".join(str(part) for part in found["loc"]) or "suite"
-        line = f"  {where}: {found['msg'].removeprefix('Value error, ')}"
-        if found["type"] == "extra_forbidden":
-            parents = [part for part in found["loc"][:-1] if isinstance(part, str)]
-            model: type[BaseModel] = models[parents[-1]] if parents else Suite
-            known = list(model.model_fields)
-            near = difflib.get_close_matches(str(found["loc"][-1]), known, n=1)
-            line = f"  {where}: unknown key" + (
-                f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-            )
-        elif found["type"] != "missing" and isinstance(found["input"], str | int | float | None):
-            line += f" (got {found['input']!r})"
-        lines.append(line)
-    return "\n".join(lines)
+def _beside(model: str, folder: Path) -> str:
+    """A model's name with a relative folder in it made absolute: `local/models/x` and `./models/x` beside `folder`."""
+    prefix, _, rest = model.partition("/")
+    relative = rest if prefix == "local" else model if prefix in {".", ".."} else ""
+    if not relative or relative.startswith(("/", "~")):
+        return model
+    absolute = os.path.abspath(folder / relative)  # noqa: PTH100 - `..` goes by name, so that links stay as they are written
+    return f"local/{absolute}" if prefix == "local" else absolute

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -177,8 +178,9 @@ _CHECKS: tuple[Callable[[Factory, Kind], None], ...] = (
 def check_domain(domain: Domain, *, at_most: int = 300) -> None:
     """The harness can render, cut and grade the domain: its first `at_most` items, answered with gold, are all right.
 
-    Also: unique ids, distinct options, equal keys within one group only, the same items when loaded again, and, for a
-    choice domain, wrong options graded wrong.
+    Also: unique ids, options that are not empty, equal keys within one group only, no question under two keys with two
+    golds, the same items when loaded again; for a choice domain, wrong options graded wrong; for a generate domain, no
+    gold that `until` cuts. Items left out, as two of their options are equal, are told by a warning.
     """
     from w2s_bench import evaluation, prediction, record
     from w2s_bench import items as rendered
@@ -201,11 +203,17 @@ def check_domain(domain: Domain, *, at_most: int = 300) -> None:
 
     with tempfile.TemporaryDirectory() as made:
         root = Path(made)
-        items = record.read_records(stage(rendered.build_items, "items") / rendered.ITEMS, Item)
+        made_items = stage(rendered.build_items, "items")
+        items = record.read_records(made_items / rendered.ITEMS, Item)
         again = record.read_records(stage(rendered.build_items, "again") / rendered.ITEMS, Item)
         _expect(items == again, "loading twice gives other items; make them from a fixed seed or a file")
         _expect(len(items) > 0, "the domain has no items")
-        answers = record.read_records(stage(rendered.build_answers, "answers") / rendered.ANSWERS, Answer)[:at_most]
+        made_answers = stage(rendered.build_answers, "answers")
+        answers = record.read_records(made_answers / rendered.ANSWERS, Answer)[:at_most]
+        for remark in record.read_json(made_items / rendered.REMARKS):
+            warnings.warn(f"{domain.name}: {remark}", stacklevel=2)
+        lost = record.read_json(made_answers / rendered.REMARKS)
+        _expect(not lost, f"{domain.name}: {', '.join(lost)}; take that string out of until, or shorten doc_to_target")
         gold = root / "gold"
         gold.mkdir()
         record.write_records(gold / rendered.ANSWERS, answers)

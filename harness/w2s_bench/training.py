@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from w2s_bench import heads
 from w2s_bench.items import ANSWERS, FORMAT, ITEMS
 from w2s_bench.models.loading import engine_of, load_planned
+from w2s_bench.names import DEVICE_VARIABLE
 from w2s_bench.prediction import PREDICTIONS, label_rows
 from w2s_bench.record import read_json, read_records, write_json, write_records
 from w2s_bench.stages import Stage, StageContext
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from w2s_bench.hookspecs import LanguageModel
     from w2s_bench.suite import Training
 
-#: Where models run: "cpu" (the default: the same bytes again) or any device torch knows. It is part of every key.
-DEVICE_VARIABLE = "W2S_BENCH_DEVICE"
 ROWS, KEPT, LOSSES = "rows.jsonl", "kept.json", "losses.json"
 
 
@@ -31,7 +30,7 @@ def model_params(training: Training, source: LanguageModel) -> dict[str, Any]:
         "recipe": training.recipe,
         "lora_rank": training.lora_rank,
         "precision": training.precision,
-        "device": os.environ.get(DEVICE_VARIABLE, "cpu"),
+        "device": os.environ.get(DEVICE_VARIABLE) or "cpu",
     }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from w2s_bench.contract import raised_at
 from w2s_bench.custody import left_as_found, unchanged
-from w2s_bench.errors import EvidenceError, TrustFunctionError
+from w2s_bench.errors import EvidenceError, TrustFunctionError, said
 from w2s_bench.evaluation import read_grades
 from w2s_bench.evidence import item_ids, read_only
 from w2s_bench.scores import Scores
@@ -116,10 +116,10 @@ def guarded(name: str, what: str, call: Callable[[], T]) -> T:
     except KeyboardInterrupt:
         raise
     except (EvidenceError, TrustFunctionError) as error:  # ours: what it read, or tried to do
-        raise type(error)(f"trust function {name!r} {error}") from error
+        raise type(error)(f"trust function {name!r} {said(error)}") from error
     except BaseException as error:  # a plugin may raise anything, SystemExit too; it fails its own cell alone
         raise TrustFunctionError(
-            f"trust function {name!r} raised {type(error).__name__} in {what}: {error} ({raised_at(error)})"
+            f"trust function {name!r} raised {type(error).__name__} in {what}: {said(error)} ({raised_at(error)})"
         ) from error
 
 

@@ -14,6 +14,7 @@ from w2s_bench.record import canonical_json, unpack_bits
 from w2s_bench.suite import load_suite
 
 if TYPE_CHECKING:
+    from w2s_bench.documents import Documents
     from w2s_bench.executors import Event, Executor
     from w2s_bench.pipeline import PlannedCell
     from w2s_bench.registry import Registry
@@ -58,6 +59,7 @@ def verify(
     others are computed all the same. Stages run in `workers` local processes, or where `executor` runs them.
     """
     from w2s_bench.api import compute, local_executor
+    from w2s_bench.documents import Documents
     from w2s_bench.pipeline import ROW_HINT, Plan, full_names
     from w2s_bench.registry import Registry
     from w2s_bench.store import open_store
@@ -73,7 +75,8 @@ def verify(
         raise CellError(
             f"{results}/suite.yaml is not the suite its cells were made with; restore it, or run the suite again"
         )
-    planned = {cell.row: _planned(cell, suite, registry) for cell in chosen}
+    documents = Documents()  # read once, however many rows there are
+    planned = {cell.row: _planned(cell, suite, registry, documents) for cell in chosen}
     runnable = tuple(one for one in planned.values() if not isinstance(one, W2SBenchError))
     with tempfile.TemporaryDirectory(prefix="w2s-verify-") as fresh:
         where = executor or local_executor(workers)
@@ -87,14 +90,15 @@ def verify(
     ]
 
 
-def _planned(cell: Cell, suite: Suite, registry: Registry) -> PlannedCell | W2SBenchError:
+def _planned(cell: Cell, suite: Suite, registry: Registry, documents: Documents) -> PlannedCell | W2SBenchError:
     """The row as it would be run here, or why it cannot be."""
     from w2s_bench.pipeline import plan
 
     arm = cell.body.arm
     trust = [arm.name] if arm.kind == "trust_function" else []
     try:
-        return plan(suite, registry, domains=[cell.body.domain.name], trust=trust, rows=[cell.row]).cells[0]
+        one = plan(suite, registry, domains=[cell.body.domain.name], trust=trust, rows=[cell.row], documents=documents)
+        return one.cells[0]
     except W2SBenchError as error:
         return error
 

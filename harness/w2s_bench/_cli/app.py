@@ -61,4 +61,10 @@ app.add_typer(store.app)
 
 def main() -> None:
     """Entry point of `w2s-bench`."""
-    app()
+    from w2s_bench._cli.output import finish_streams, prepare_streams
+
+    prepare_streams()
+    try:
+        app()
+    finally:
+        finish_streams()

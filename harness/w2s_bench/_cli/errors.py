@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
+from w2s_bench._cli.output import say
 from w2s_bench.errors import W2SBenchError
 
 
@@ -34,4 +34,4 @@ def explained() -> Iterator[None]:
 def _say(message: str, what: str = "error") -> None:
     colour = typer.colors.YELLOW if what == "stopped" else typer.colors.RED
     typer.secho(f"{what}: ", fg=colour, bold=True, err=True, nl=False)
-    print(message, file=sys.stderr)
+    say(message, error=True)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from w2s_bench._cli.output import say
+
 
 def leaderboard(
     results: Annotated[
@@ -26,4 +28,4 @@ def leaderboard(
         if not quiet:
             print_leaderboard(board, as_json=json_output)
             if not json_output:
-                print(f"Wrote {results / 'README.md'}")
+                say(f"Wrote {results / 'README.md'}")

@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from w2s_bench._cli.output import console, say
+from w2s_bench.text import one_line
+
 
 class Topic(StrEnum):
     domains = "domains"
@@ -21,6 +24,9 @@ def list_(
         Topic | None, typer.Argument(help="What to list (default: everything).", show_choices=True)
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try plugins again that ended or hung the process when they were imported.")
+    ] = False,
 ) -> None:
     """What is installed: suites, domains, trust functions, models, and the plugins they come from."""
     from w2s_bench._cli.errors import explained
@@ -28,6 +34,10 @@ def list_(
     with explained():
         from w2s_bench.registry import Registry
 
+        if retry:
+            from w2s_bench.plugin_memory import forget_fatal
+
+            forget_fatal()
         registry = Registry.load()
         tables = {t.value: _rows(t, registry) for t in ([topic] if topic else Topic)}
         if json_output:
@@ -37,7 +47,7 @@ def list_(
         else:
             _print(tables)
         for problem in registry.problems:
-            typer.secho(f"plugin problem: {problem}", fg=typer.colors.RED, err=True)
+            say(f"plugin problem: {problem}", error=True)
 
 
 def _rows(topic: Topic, registry: Any) -> list[dict[str, str]]:
@@ -86,11 +96,10 @@ def _rows(topic: Topic, registry: Any) -> list[dict[str, str]]:
 
 def _print(tables: dict[str, list[dict[str, str]]]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    screen = console()
     for name, rows in tables.items():
         table = Table(title=name, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for column in rows[0] if rows else ("none installed",):
@@ -98,5 +107,7 @@ def _print(tables: dict[str, list[dict[str, str]]]) -> None:
                 column, overflow="fold", style="cyan" if column == "name" else None, no_wrap=column == "name"
             )
         for row in rows:
-            table.add_row(*map(Text, row.values()))  # plugins' text: no brackets in it mean anything
-        console.print(table)
+            table.add_row(
+                *(Text(one_line(value)) for value in row.values())
+            )  # plugins' text: no brackets in it mean anything
+        screen.print(table)

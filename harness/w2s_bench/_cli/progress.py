@@ -2,64 +2,162 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from w2s_bench._cli.output import say
 from w2s_bench.executors import Ahead, Damaged, Event, Finished, GaveUp, Planned, Started, Stored, Waiting, label_of
+from w2s_bench.text import one_line, printable
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.console import RenderableType
 
-_EVERY = 15.0  # seconds between lines where there is no terminal
+_EVERY = 15.0  # seconds, at least, between lines where there is no terminal
+_LONGEST = 25.0  # seconds, at most: a log that stands still looks like a run that hangs
+_MOST_NAMED = 3  # stages that run, in a line of a log
+_MOST_SHOWN = 12  # and below a terminal's bar
+_NARROWEST_BAR, _WIDEST_BAR = 8, 40  # characters
 
 
 @contextmanager
 def shown_progress(title: str, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
     """Yields what an executor calls with its events; damage, failures and waiting are said even when quiet."""
     if quiet:
-        yield _say_trouble
-    elif sys.stderr.isatty():
+        yield _Trouble().say
+    elif sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
         with _display(title) as events:
             yield events
     else:
-        yield _Lines(title)
+        with _Lines(title).lively() as events:
+            yield events
 
 
-def _say_trouble(event: Event) -> None:
-    if isinstance(event, Damaged):
-        print(f"warning: {event.damage}", file=sys.stderr)
-    elif isinstance(event, Waiting):
-        print(f"waiting: {event.reason}", file=sys.stderr, flush=True)
-    elif isinstance(event, GaveUp) and event.failed.cause_node == event.stage.node:
-        print(f"failed: {event.failed}", file=sys.stderr)
+class _Trouble:
+    """What went wrong, in words. One reason is told once: a domain without data fails each stage that reads it."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def __call__(self, event: Event) -> str | None:
+        if isinstance(event, Planned):
+            self._told.clear()
+        elif isinstance(event, Damaged):
+            return f"warning: {event.damage}"
+        elif isinstance(event, Waiting):
+            return f"waiting: {event.reason}"
+        elif isinstance(event, GaveUp) and event.failed.reason not in self._told:
+            self._told.add(event.failed.reason)
+            return f"failed: {event.failed}"
+        return None
+
+    def say(self, event: Event) -> None:
+        if (told := self(event)) is not None:
+            say(told, error=True)
+
+
+class RunState:
+    """How far a run is, from its events."""
+
+    def __init__(self, title: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.title, self.clock = title, clock
+        self.purpose, self.total, self.done, self.stored = "", 0, 0, 0
+        self.began = clock()
+        self.running: dict[str, tuple[str, float]] = {}  # node → label, when it began
+        self._ahead: tuple[Ahead, float] | None = None
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Planned):  # comes again where a run has several parts
+            self.purpose, self.total, self.done, self.stored = event.purpose, event.total, 0, 0
+            self.running, self._ahead = {}, None
+        elif isinstance(event, Ahead):
+            self._ahead = (event, self.clock())
+        elif isinstance(event, Started):
+            self.running[event.stage.node] = (one_line(label_of(event.stage)), self.clock())
+        elif isinstance(event, Stored | Finished | GaveUp):
+            self.running.pop(event.stage.node, None)
+            self.done += 1
+            self.stored += isinstance(event, Stored)
+
+    @property
+    def name(self) -> str:
+        return f"{self.title}, {self.purpose}" if self.purpose else self.title
+
+    @property
+    def elapsed(self) -> float:
+        return self.clock() - self.began
+
+    def left(self) -> str:
+        """Time left in words, as far as it is known; nothing where all is done."""
+        if self._ahead is None or self.done >= self.total:
+            return ""
+        ahead, told = self._ahead
+        seconds = ahead.seconds - (self.clock() - told)
+        if ahead.unknown:
+            return f"at least {duration(seconds)} left" if seconds >= 60 else "time left not known yet"
+        return f"about {duration(seconds)} left" if seconds > 0 else ""
+
+    def now(self) -> list[str]:
+        """The stages that run, those that have run longest first, each with its time."""
+        now = self.clock()
+        ordered = sorted(self.running.copy().values(), key=lambda one: one[1])
+        return [f"{label} ({duration(now - begun)})" for label, begun in ordered]
 
 
 class _Lines:
-    """Progress for a log file."""
+    """Progress for a log file: a line as stages end, and one when none has ended for long."""
 
-    def __init__(self, title: str) -> None:
-        self.title, self.done, self.total, self.stored = title, 0, 0, 0
-        self.last, self.left = time.monotonic(), ""
+    def __init__(self, title: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.progress, self.trouble = RunState(title, clock), _Trouble()
+        self.told = clock()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+
+    @contextmanager
+    def lively(self) -> Iterator[Callable[[Event], None]]:
+        """Beside the events a thread looks that no line is overdue."""
+        thread = threading.Thread(target=self._watch, name="w2s-bench-progress", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            thread.join()
 
     def __call__(self, event: Event) -> None:
-        _say_trouble(event)
-        if isinstance(event, Planned):  # comes again where a run has several parts
-            self.total, self.done, self.stored, self.left = event.total, 0, 0, ""
-        elif isinstance(event, Ahead):
-            self.left = f", about {duration(event.seconds)} left" if self.done < self.total else ""
-        elif isinstance(event, Stored | Finished | GaveUp):
-            self.done += 1
-            self.stored += isinstance(event, Stored)
-            if time.monotonic() - self.last > _EVERY or self.done == self.total:
-                self.last = time.monotonic()
-                print(
-                    f"{self.title}: {self.done} of {self.total} stages, {self.stored} of them stored before{self.left}",
-                    file=sys.stderr,
-                    flush=True,
-                )
+        with self._lock:
+            self.trouble.say(event)
+            self.progress(event)
+            if isinstance(event, Stored | Finished | GaveUp):
+                complete = self.progress.done == self.progress.total
+                if complete or self.progress.clock() - self.told > _EVERY:
+                    self._tell()
+
+    def look(self) -> None:
+        """Tell how far the run is if it has not been told for long."""
+        with self._lock:
+            if self.progress.total and self.progress.clock() - self.told > _LONGEST:
+                self._tell()
+
+    def _watch(self) -> None:
+        while not self._over.wait(1.0):
+            self.look()
+
+    def _tell(self) -> None:
+        progress = self.progress
+        self.told = progress.clock()
+        parts = [
+            f"{progress.name}: {progress.done} of {progress.total} stages, {progress.stored} of them stored before",
+            f"{duration(progress.elapsed)} so far",
+            *([left] if (left := progress.left()) else []),
+        ]
+        named = progress.now()
+        more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+        say(", ".join(parts) + (f"; now {'; '.join(named[:_MOST_NAMED])}{more}" if named else ""), error=True)
 
 
 def duration(seconds: float) -> str:
@@ -72,53 +170,45 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def _display(title: str) -> Iterator[Callable[[Event], None]]:
-    from rich.console import Console, RenderableType
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    """One bar over all stages; below it, a line for each stage that runs now."""
+    from rich.live import Live
     from rich.text import Text
 
-    running: dict[str, str] = {}
+    from w2s_bench._cli.output import console
 
-    class Bar(Progress):
-        """One bar over all stages; below it, a line for each stage that runs now."""
+    state, trouble, screen = RunState(title), _Trouble(), console(error=True)
 
-        def get_renderables(self) -> Iterator[RenderableType]:
-            yield self.make_tasks_table(self.tasks)
-            yield Text("\n".join(f"  {label}" for label in running.values()), style="dim", no_wrap=True)
+    def tell(event: Event) -> None:
+        state(event)
+        if (told := trouble(event)) is not None:
+            style = "red" if isinstance(event, GaveUp) else "yellow"
+            screen.print(Text(printable(told), style=style))
 
-    columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=30),
-        TextColumn("{task.completed} of {task.total} stages"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield _Display(progress, title, running)
+    with Live(
+        get_renderable=lambda: _picture(state, screen.width), console=screen, transient=True, refresh_per_second=4
+    ):
+        yield tell
 
 
-class _Display:
-    """Turns events into what the bar shows."""
+def _picture(state: RunState, width: int) -> RenderableType:
+    """What the terminal shows now: the bar takes what room the words leave, and goes first where there is none."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
 
-    def __init__(self, progress: Progress, title: str, running: dict[str, str]) -> None:
-        from rich.markup import escape
-
-        self.progress, self.running = progress, running
-        self.bar = progress.add_task(escape(title), total=None, left="")
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Planned):
-            self.running.clear()
-            self.progress.update(self.bar, total=event.total, completed=0, left="")
-        elif isinstance(event, Ahead):
-            self.progress.update(self.bar, left=f"· about {duration(event.seconds)} left")
-        elif isinstance(event, Started):
-            self.running[event.stage.node] = label_of(event.stage)
-        elif isinstance(event, Stored | Finished | GaveUp):
-            self.running.pop(event.stage.node, None)
-            self.progress.advance(self.bar)
-        elif isinstance(event, Damaged):
-            self.progress.console.print(f"warning: {event.damage}", style="yellow", markup=False)
-        elif isinstance(event, Waiting):
-            self.progress.console.print(f"waiting: {event.reason}", style="yellow", markup=False)
-        if isinstance(event, GaveUp) and event.failed.cause_node == event.stage.node:
-            self.progress.console.print(f"failed: {event.failed}", style="red", markup=False)
+    words = f"{state.done} of {state.total} stages" if state.total else "preparing"
+    told = " · ".join([words, f"{duration(state.elapsed)} so far", *([left] if (left := state.left()) else [])])
+    room = min(width - len(state.name) - len(told) - 3, _WIDEST_BAR)
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    if room >= _NARROWEST_BAR and state.total:
+        bar = ProgressBar(total=state.total, completed=state.done, width=room)
+        grid.add_row(Text(state.name, style="bold"), bar, Text(told, no_wrap=True))
+    else:
+        grid.add_row(Text.assemble((state.name, "bold"), " ", told))
+    lines = state.now()
+    more = [f"and {len(lines) - _MOST_SHOWN} more"] if len(lines) > _MOST_SHOWN else []
+    below = [
+        Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in [*lines[:_MOST_SHOWN], *more]
+    ]
+    return Group(grid, *below)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from w2s_bench.statistics import Estimate, Ratio
+from w2s_bench._cli.output import console, say
+from w2s_bench.names import short
+from w2s_bench.stages import walk
 
 if TYPE_CHECKING:
     from w2s_bench.api import RunReport
@@ -21,8 +17,6 @@ if TYPE_CHECKING:
     from w2s_bench.executors.slurm import Submitted
     from w2s_bench.pipeline import Plan
     from w2s_bench.verify import Verified
-
-_TRACK_STYLE = {"none": "cyan", "trust_set": "green", "privileged": "magenta", "control": "dim"}
 
 
 def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
@@ -44,14 +38,14 @@ def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
         print_leaderboard(report.leaderboard, as_json=False)
     _print_failures(report)
     for note in report.notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}", error=True)
     if not quiet:
-        print(f"Wrote {report.folder / 'README.md'}, {len(report.cells)} cells under {report.folder / 'results'}")
+        say(f"Wrote {report.folder / 'README.md'}, {len(report.cells)} cells under {report.folder / 'results'}")
 
 
 def _print_problems(problems: Sequence[str]) -> None:
     for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        say(f"left out: {problem}", error=True)
 
 
 def _print_failures(report: RunReport) -> None:
@@ -61,7 +55,7 @@ def _print_failures(report: RunReport) -> None:
         by_reason.setdefault(reason, []).append(f"{row} seed {seed}")
     for reason, rows in by_reason.items():
         shown = ", ".join(rows[:4]) + (f" and {len(rows) - 4} more" if len(rows) > 4 else "")
-        print(f"failed: {shown}: {reason}", file=sys.stderr)
+        say(f"failed: {shown}: {reason}", error=True)
 
 
 def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
@@ -69,40 +63,9 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
     if as_json:
         _json(board.as_json())
         return
-    seeds = len(board.seeds)
-    title = f"{board.suite.name} {board.suite.version} · PGR [95 % interval] · {seeds} seed{'s' if seeds > 1 else ''}"
-    title += " · on DEV items" if board.suite.evaluate_on == "dev" else ""
-    # Names, versions and stand-ins for figures come from plugins and cells: `Text`, in which no brackets mean anything.
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("arm", no_wrap=True)
-    table.add_column("track", no_wrap=True)
-    for domain in board.domains:
-        table.add_column(Text(domain.name), justify="right")
-    table.add_column("mean", justify="right", style="bold")
-    table.add_column("purity", justify="right")
-    table.add_column("coverage", justify="right")
-    was_control = False
-    for row in board.rows:
-        if row.is_control and not was_control:
-            table.add_section()
-        was_control = row.is_control
-        cells = [_ratio(row.entries[d.name].pgr) if d.name in row.entries else Text("–") for d in board.domains]
-        table.add_row(
-            Text(row.arm),
-            row.track,
-            *cells,
-            _ratio(row.mean_pgr),
-            _share(row.purity),
-            _share(row.coverage),
-            style=_TRACK_STYLE[row.track],
-        )
-    _console().print(table)
-    references = [
-        f"{d.name}: " + ", ".join(f"{name} {e.accuracy.value:.3f}" for name, e in d.references.items() if e.accuracy)
-        for d in board.domains
-    ]
-    print("accuracy  " + " · ".join(references))
-    print("0 = the weak teacher, 1 = the student trained on ground truth")
+    from w2s_bench._cli.board_table import print_board
+
+    print_board(board)
 
 
 def print_submitted(submitted: Submitted, planned: Plan, *, as_json: bool, quiet: bool) -> None:
@@ -112,34 +75,40 @@ def print_submitted(submitted: Submitted, planned: Plan, *, as_json: bool, quiet
         jobs = {"jobs": len(submitted.jobs), "stored": submitted.stored, "last_job": submitted.last}
         _json({"submission": str(submitted.folder), **jobs, "problems": planned.problems})
     elif not quiet:
-        print(
+        say(
             f"Submitted {len(submitted.jobs)} stages, a job each ({submitted.stored} are stored), and job {submitted.last},"
             f" which writes the results when they have ended.\n`squeue --me` shows them, {submitted.folder} what each printed"
             " and how it ended."
         )
 
 
-def print_dry_run(planned: Plan, store: str, *, as_json: bool) -> None:
-    """What is stored and what would run, stage by stage name."""
+def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_json: bool) -> None:
+    """What is stored and what would run, stage by stage name; `unchecked`: domains that may be too small for their sizes."""
     from w2s_bench.preview import preview
     from w2s_bench.store import open_store
 
     _print_problems(planned.problems)
     found = preview(planned.stages(), open_store(store))
     stored, to_run = Counter(s.name for s in found.stored), Counter(s.name for s in found.to_run)
+    own = _for_one_arm(planned, {stage.node for stage in found.to_run})
     if as_json:
         _json(
             {
                 "cells": [cell.row for cell in planned.cells],
                 "stored": dict(stored),
                 "to_run": dict(to_run),
+                "to_run_for_one_arm": own,
+                "sizes_unchecked": list(unchecked),
                 "store": store,
                 "problems": planned.problems,
             }
         )
         return
     suite = planned.suite
-    print(f"{suite.name} {suite.version}: {len(planned.cells)} cells, {suite.seeds} seeds; store {store}")
+    say(f"{suite.name} {suite.version}: {len(planned.cells)} cells, {suite.seeds} seeds; store {store}")
+    from rich import box
+    from rich.table import Table
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("stage", "stored", "to run"):
         table.add_column(column, justify="left" if column == "stage" else "right")
@@ -147,11 +116,34 @@ def print_dry_run(planned: Plan, store: str, *, as_json: bool) -> None:
         table.add_row(name, str(stored[name]), str(to_run[name]))
     table.add_section()
     table.add_row("all", str(stored.total()), str(to_run.total()))
-    _console().print(table)
+    console().print(table)
+    if own:
+        arms = ", ".join(f"{short(arm)} {count}" for arm, count in own.items())
+        say(f"To run for one arm alone: {arms}; for several: {to_run.total() - sum(own.values())}")
+    _print_unchecked(unchecked)
 
 
-def print_explanation(planned: Plan, store: str, *, as_json: bool) -> None:
-    """A line for every stage: what it is, whether it is stored, and why it is not."""
+def _for_one_arm(planned: Plan, to_run: set[str]) -> dict[str, int]:
+    """Arm → how many of the stages to run it alone needs; arms that need none for themselves are left out."""
+    users: dict[str, set[str]] = {}
+    for cell in planned.cells:
+        for stage in walk(cell.targets()):
+            if stage.node in to_run:
+                users.setdefault(stage.node, set()).add(cell.arm.ref.name)
+    return dict(Counter(next(iter(arms)) for arms in users.values() if len(arms) == 1).most_common())
+
+
+def _print_unchecked(domains: Sequence[str]) -> None:
+    if domains:
+        named = ", ".join(map(short, domains))
+        say(
+            f"note: whether {named} can fill the suite's sizes is seen as the run begins: the items are not stored yet",
+            error=True,
+        )
+
+
+def print_explanation(planned: Plan, store: str, unchecked: Sequence[str], *, as_json: bool) -> None:
+    """A line for every stage: what it is, whether it is stored, and why it is not; `unchecked` as for `print_dry_run`."""
     from w2s_bench.preview import explain
     from w2s_bench.store import open_store
 
@@ -160,13 +152,20 @@ def print_explanation(planned: Plan, store: str, *, as_json: bool) -> None:
     counts = Counter(one.status for one in found)
     if as_json:
         rows = [{"stage": o.stage.name, "label": o.stage.label, "status": o.status, "why": o.why} for o in found]
-        _json({"stages": rows, "counts": dict(counts), "store": store, "problems": planned.problems})
+        told = {
+            "counts": dict(counts),
+            "sizes_unchecked": list(unchecked),
+            "store": store,
+            "problems": planned.problems,
+        }
+        _json({"stages": rows, **told})
         return
     width = max((len(one.stage.label) for one in found), default=0)
     for one in found:
-        print(f"{one.status:<7}  {one.stage.name:<9}  {one.stage.label:<{width}}  {one.why}".rstrip())
+        say(f"{one.status:<7}  {one.stage.name:<9}  {one.stage.label:<{width}}  {one.why}".rstrip())
     shares = ", ".join(f"{count} {status}" for status, count in counts.items())
-    print(f"{planned.suite.name} {planned.suite.version}: {len(found)} stages ({shares}); store {store}")
+    say(f"{planned.suite.name} {planned.suite.version}: {len(found)} stages ({shares}); store {store}")
+    _print_unchecked(unchecked)
 
 
 def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:
@@ -176,22 +175,7 @@ def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:
         return
     width = max(len(v.row) for v in verdicts)
     for verdict in verdicts:
-        print(f"{verdict.row:<{width}}  {verdict.verdict}" + (f"  ({verdict.why})" if verdict.why else ""))
-
-
-def _console() -> Console:
-    """As wide as the terminal; wide enough for three domains where there is none."""
-    return Console(width=None if sys.stdout.isatty() else 130)
-
-
-def _ratio(ratio: Ratio) -> Text:
-    if not isinstance(ratio, Estimate):
-        return Text(ratio.brief)
-    return Text(f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]")
-
-
-def _share(share: float | None) -> str:
-    return "–" if share is None else f"{share:.2f}"
+        say(f"{verdict.row:<{width}}  {verdict.verdict}" + (f"  ({verdict.why})" if verdict.why else ""))
 
 
 def _json(value: Any) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from w2s_bench._cli.executors import CLUSTERS, ExecutorName, chosen, refuse_others_options, slurm_settings
-from w2s_bench.names import RESULTS
+from w2s_bench._cli.preflight import refuse_before_preview, use_device
+from w2s_bench.names import DEVICE_VARIABLE, RESULTS
 
 EPILOG = """
 **Examples**
@@ -83,6 +84,15 @@ def run(
             rich_help_panel=CLUSTERS,
         ),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            help="Where models run: cpu (default: the same bytes again), cuda, cuda:N or mps.",
+            envvar=DEVICE_VARIABLE,
+            metavar="D",
+        ),
+    ] = None,
     stage_timeout: Annotated[
         float | None,
         typer.Option(
@@ -132,31 +142,28 @@ def run(
 
     with explained():
         from w2s_bench.api import execute, make_plan
+        from w2s_bench.executors.resources import Limits
         from w2s_bench.store import default_location
 
         refuse_others_options(executor, address, slurm or (), slurm_gpu or ())
+        settings = slurm_settings(slurm or (), slurm_gpu or ()) if executor is ExecutorName.SLURM else None
+        limits = Limits(stage_timeout, None if stage_memory is None else int(stage_memory * 1e9))
+        use_device(device)
         planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds)
         place = store or default_location()
-        if dry_run:
-            from w2s_bench._cli.report import print_dry_run
+        if dry_run or explain:
+            from w2s_bench._cli.report import print_dry_run, print_explanation
 
-            print_dry_run(planned, place, as_json=json_output)
-            raise typer.Exit
-        if explain:
-            from w2s_bench._cli.report import print_explanation
-
-            print_explanation(planned, place, as_json=json_output)
+            unknown = refuse_before_preview(planned, out, place, executor)
+            (print_explanation if explain else print_dry_run)(planned, place, unknown, as_json=json_output)
             raise typer.Exit
         from w2s_bench._cli.progress import shown_progress
         from w2s_bench._cli.report import print_report, print_submitted
-        from w2s_bench.executors.resources import Limits
 
-        limits = Limits(stage_timeout, None if stage_memory is None else int(stage_memory * 1e9))
         progress = shown_progress(planned.suite.name, quiet=quiet or json_output)
-        if executor is ExecutorName.SLURM:
+        if settings is not None:
             from w2s_bench.submitting import collected, submit_suite
 
-            settings = slurm_settings(slurm or (), slurm_gpu or ())
             with progress as events:
                 handed_in = submit_suite(
                     planned, out=out, store=place, settings=settings, limits=limits, workers=workers, events=events

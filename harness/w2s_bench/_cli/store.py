@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from w2s_bench._cli.output import console, say
+
 if TYPE_CHECKING:
     from w2s_bench.store import Store
 
@@ -92,7 +94,7 @@ def verify(
                 advance()
                 if damage is not None:
                     damaged += 1
-                    print(f"damaged{', removed' if repair else ''}: {damage.path}: {damage.reason}")
+                    say(f"damaged{', removed' if repair else ''}: {damage.path}: {damage.reason}")
         if not quiet:
             size = size_text(sum(entry.bytes for entry in entries))
             told = (
@@ -101,7 +103,7 @@ def verify(
                 else f"{_results(len(entries))}, all sound"
             )
             hint = "; remove them with --repair, and the next run computes them again" if damaged and not repair else ""
-            print(f"{told} ({size} read){hint}")
+            say(f"{told} ({size} read){hint}")
         raise typer.Exit(1 if damaged and not repair else 0)
 
 
@@ -144,7 +146,7 @@ def gc(
             freed = size_text(sum(entry.bytes for entry in done.removed))
             stay = f" {_results(len(done.spared))} in use stay." if done.spared else ""
             verb = "Would remove" if dry_run else "Removed"
-            print(f"{verb} {_results(len(done.removed))}, {freed}; {size_text(done.bytes_left)} left.{stay}")
+            say(f"{verb} {_results(len(done.removed))}, {freed}; {size_text(done.bytes_left)} left.{stay}")
 
 
 @app.command("export")
@@ -173,10 +175,10 @@ def export(
             else:
                 done = copy_results(place, open_store(target, limited=False), entries, advance)
         for damage in place.damages:
-            print(f"left out: {damage}", file=sys.stderr)
+            say(f"left out: {damage}", error=True)
         if not quiet:
             there = f"; {_results(done.present)} were there already" if done.present else ""
-            print(f"Copied {_results(done.copied)}, {size_text(done.bytes)}, to {target}{there}")
+            say(f"Copied {_results(done.copied)}, {size_text(done.bytes)}, to {target}{there}")
         raise typer.Exit(1 if place.damages else 0)
 
 
@@ -200,7 +202,6 @@ def _progress(title: str, total: int, quiet: bool) -> Iterator[Callable[[], None
     if quiet or not sys.stderr.isatty():
         yield lambda: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -209,6 +210,6 @@ def _progress(title: str, total: int, quiet: bool) -> Iterator[Callable[[], None
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console(error=True), transient=True) as progress:
         bar = progress.add_task(title, total=total)
         yield lambda: progress.advance(bar)

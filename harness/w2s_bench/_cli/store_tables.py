@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from w2s_bench._cli.output import console, say
 from w2s_bench._cli.progress import duration
 from w2s_bench.store.entries import Entry
 from w2s_bench.store.sizes import size_text
@@ -30,7 +29,7 @@ def print_stages(entries: Sequence[Entry], *, as_json: bool) -> None:
         table.add_row(stage, *_cells(some))
     table.add_section()
     table.add_row("all", *_cells(entries))
-    _console().print(table)
+    console().print(table)
     _print_hint(entries)
 
 
@@ -43,7 +42,7 @@ def print_results(entries: Sequence[Entry], *, as_json: bool) -> None:
     for entry in entries:
         size, seconds, made, used = _cells([entry])[1:]
         table.add_row(entry.stage, entry.key[:16], size, seconds, made, used)
-    _console().print(table)
+    console().print(table)
     _print_hint(entries)
 
 
@@ -71,7 +70,7 @@ def _date(seconds: float) -> datetime:
 
 def _print_hint(entries: Sequence[Entry]) -> None:
     if unreadable := sum(entry.facts is None for entry in entries):
-        print(f"{unreadable} of them cannot be read: see `w2s-bench store verify`")
+        say(f"{unreadable} of them cannot be read: see `w2s-bench store verify`")
 
 
 def _table(*columns: str) -> Table:
@@ -79,11 +78,6 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="left" if column in ("stage", "key") else "right", no_wrap=True)
     return table
-
-
-def _console() -> Console:
-    """As wide as the terminal; wide enough for a whole row where there is none."""
-    return Console(width=None if sys.stdout.isatty() else 130)
 
 
 def _json(value: Any) -> None:

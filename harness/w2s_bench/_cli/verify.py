@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from w2s_bench.names import DEVICE_VARIABLE
+
 EPILOG = """
 **Examples**
 
@@ -34,6 +36,12 @@ def verify(
             "--workers", "-w", help="Processes, one thread each (default: one a processor).", metavar="N", min=1
         ),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", help="Where models run: cpu, cuda, cuda:N or mps.", envvar=DEVICE_VARIABLE, metavar="D"
+        ),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print verdicts as JSON on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; verdicts only.")] = False,
 ) -> None:
@@ -41,10 +49,12 @@ def verify(
     from w2s_bench._cli.errors import explained
 
     with explained():
+        from w2s_bench._cli.preflight import use_device
         from w2s_bench._cli.progress import shown_progress
         from w2s_bench._cli.report import print_verdicts
         from w2s_bench.verify import verify as compute_again
 
+        use_device(device)
         with shown_progress(f"verify {results}", quiet=quiet or json_output) as events:
             verdicts = compute_again(results, row or (), workers=workers, events=events)
         print_verdicts(verdicts, as_json=json_output)

@@ -57,10 +57,14 @@ Outcome = Done | Failed
 
 @dataclass(frozen=True)
 class Planned:
-    """First of all events: so many distinct stages are needed; every one ends as `Stored`, `Finished` or `GaveUp`."""
+    """First of all events: so many distinct stages are needed; every one ends as `Stored`, `Finished` or `GaveUp`.
+
+    `purpose` says before people what a part of a run is for, where it has several.
+    """
 
     total: int
     workers: int
+    purpose: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,14 @@ class Damaged:
 
 @dataclass(frozen=True)
 class Ahead:
-    """A guess of the seconds that are left, from what like stages took before."""
+    """A guess of the seconds that are left, from what like stages took before.
+
+    `unknown` stages are not in it: none of their kind was measured yet, or they run for longer than it took. Unless it is
+    0, `seconds` is the least that is left.
+    """
 
     seconds: float
+    unknown: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from w2s_bench.errors import StoreError
-from w2s_bench.executors import Ahead, Damaged, Event, Failed, Outcome, Planned, Started, Waiting, label_of
+from w2s_bench.executors import Damaged, Event, Failed, Outcome, Planned, Started, Waiting, label_of
 from w2s_bench.executors.interruption import interruptible
 from w2s_bench.executors.jobs import Broke, Lacked, Made, Refused, Reply
 from w2s_bench.executors.schedule import Schedule, Work
@@ -21,6 +22,7 @@ from w2s_bench.store import Result, Store
 
 _CHECKERS = 4  # threads that read stored results; hashing releases the interpreter lock
 _HEARTBEAT = 1.0  # seconds; the interpreter must come by to notice a signal
+_FORECAST_SHARE = 0.05  # of the driver's time, at most, that goes to guessing how much is left
 
 
 class Places(ABC):
@@ -56,11 +58,12 @@ class _Drive:
     def __init__(self, places: Places, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]) -> None:
         self.places, self.store, self.events = places, store, events
         self.timings = Timings(store.root / ".timings.json")
-        self.schedule = Schedule(targets, self.timings.of, events)
+        self.schedule = Schedule(targets, self.timings.of, events, known_seconds=self.timings.known)
         self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.checkers = ThreadPoolExecutor(_CHECKERS, thread_name_prefix="w2s-bench-check")
         self.told = len(store.damages)
         self.started = 0
+        self.next_forecast = 0.0
 
     def outcomes(self) -> Mapping[str, Outcome]:
         now = True
@@ -91,7 +94,7 @@ class _Drive:
             try:
                 return self.inbox.get(timeout=_HEARTBEAT)
             except queue.Empty:
-                continue
+                self.tell_ahead()
 
     def look_up(self) -> None:
         """Ask the store for every work that has become known; what it surely has not waits for a place at once."""
@@ -136,7 +139,14 @@ class _Drive:
                 self.timings.learn(work.stage, result.seconds)
             self.store.use(work.stage, work.key)
             self.schedule.made(work, result, here=reply.here)
-        self.events(Ahead(self.schedule.seconds_left(self.places.count)))
+        self.tell_ahead()
+
+    def tell_ahead(self) -> None:
+        begun = time.monotonic()
+        if self.started and begun >= self.next_forecast:
+            self.events(self.schedule.ahead(self.places.count))
+            ended = time.monotonic()
+            self.next_forecast = ended + max(_HEARTBEAT, (ended - begun) / _FORECAST_SHARE)
 
     def tell_damages(self) -> None:
         while self.told < len(self.store.damages):

@@ -10,9 +10,10 @@ import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from w2s_bench.surroundings import surroundings_kept
 
 #: One thread a worker: sums are added in one order, and workers do not fight for cores. Read by the libraries when they
 #: are loaded, so this is set before a worker starts. The hash seed fixes the order in which sets of strings are walked.
@@ -26,6 +27,16 @@ WORKER_ENVIRONMENT: Mapping[str, str] = {
 }
 
 
+#: Parts of torch that may compute float32 products in fewer bits, the general one first: others follow it.
+_PRECISIONS = (
+    "backends",
+    "backends.mkldnn.matmul",
+    "backends.mkldnn.conv",
+    "backends.mkldnn.rnn",
+    "backends.cuda.matmul",
+)
+
+
 @contextmanager
 def isolated(key: str) -> Iterator[None]:
     """Seed every global generator from a stage's key; give environment and working directory back afterwards.
@@ -35,20 +46,15 @@ def isolated(key: str) -> Iterator[None]:
     import numpy as np
 
     seed = int(key[:8], 16)
-    environment, folder = dict(os.environ), Path.cwd()
     random.seed(seed)
     np.random.seed(seed)
     _TorchSetup.seed = seed
     _TorchSetup.state = None
+    _TorchSetup.settings = None
     if (torch := sys.modules.get("torch")) is not None:
         _set_up_torch(torch, seed)
-    try:
+    with surroundings_kept():
         yield
-    finally:
-        if dict(os.environ) != environment:
-            os.environ.clear()
-            os.environ.update(environment)
-        os.chdir(folder)
 
 
 @contextmanager
@@ -81,6 +87,44 @@ def torch_state_when_loaded() -> Any:
     return _TorchSetup.state
 
 
+def torch_settings(torch: Any) -> dict[str, Any]:
+    """What torch computes by, of all that a process can set, and its values: by what is called to set each."""
+    found = {
+        "set_default_dtype": torch.get_default_dtype(),
+        "set_num_threads": torch.get_num_threads(),
+        "set_grad_enabled": torch.is_grad_enabled(),
+        "set_deterministic_debug_mode": torch.get_deterministic_debug_mode(),
+    }
+    for name in _PRECISIONS:
+        if hasattr(part := _below(torch, name), "fp32_precision"):
+            found[f"{name}.fp32_precision"] = part.fp32_precision
+    return found
+
+
+def set_torch(torch: Any, settings: Mapping[str, Any]) -> None:
+    """Give torch such settings again."""
+    # Its older name, which would contradict the others below.
+    torch.set_float32_matmul_precision("highest")
+    for name, value in settings.items():
+        holder, dot, attribute = name.rpartition(".")
+        if dot:
+            setattr(_below(torch, holder), attribute, value)
+        else:
+            getattr(torch, name)(value)
+
+
+def _below(torch: Any, name: str) -> Any:
+    part = torch
+    for one in name.split("."):
+        part = getattr(part, one, None)
+    return part
+
+
+def torch_settings_when_loaded() -> dict[str, Any] | None:
+    """torch's settings in the moment the current stage loaded it; None where it was loaded otherwise."""
+    return _TorchSetup.settings
+
+
 def _set_up_torch(torch: Any, seed: int) -> None:
     torch.set_num_threads(1)
     # What `use_deterministic_algorithms(True)` sets, without the seconds that its import of the compiler takes.
@@ -98,6 +142,7 @@ class _TorchSetup(importlib.abc.MetaPathFinder):
 
     seed = 0
     state: Any = None
+    settings: dict[str, Any] | None = None
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -113,6 +158,7 @@ class _TorchSetup(importlib.abc.MetaPathFinder):
                 load(module)
                 _set_up_torch(module, _TorchSetup.seed)
                 _TorchSetup.state = module.get_rng_state()
+                _TorchSetup.settings = torch_settings(module)
 
             spec.loader.exec_module = load_and_set_up  # type: ignore[method-assign]
         return spec

@@ -7,19 +7,28 @@ import fcntl
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
+from w2s_bench.executors.hosts import Host
 from w2s_bench.executors.isolation import WORKER_ENVIRONMENT
 from w2s_bench.types import JSON
 
 # The search path comes first, so that the worker finds the very modules that the driver has. Unlike a process that
 # `multiprocessing` spawns, this one never runs the user's main script again, and has its environment before any import.
-_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from w2s_bench.executors.worker import main; main()"
+# The keeper's file is run alone: importing the package would make the keeper as large as a worker.
+_START = """
+import json, runpy, sys
+sys.path[:] = json.loads(sys.argv[1])
+runpy.run_path(sys.argv[2])["keep"]()
+from w2s_bench.executors.worker import main
+main()
+"""
+_KEEPER = Path(__file__).with_name("keeper.py")
 _KEPT_OUTPUT = 1 << 20  # bytes of a stage's output that its log keeps
 _FAREWELL = 2.0  # seconds that an idle worker has to end by itself
 
@@ -29,13 +38,19 @@ class EndedError(Exception):
 
 
 class WorkerProcess:
-    """Starts a worker on the store at `location`, with the driver's own environment and `environment`."""
+    """Starts a worker on the store at `location`, with the driver's own environment and `environment`.
 
-    def __init__(self, location: str, plugins: tuple[str, ...] | None, environment: Mapping[str, str]) -> None:
+    The process is the worker's keeper, and the worker its child; they end together, with all that the worker started.
+    `plugins` and `host` as for `Worker`.
+    """
+
+    def __init__(
+        self, location: str, plugins: tuple[str, ...] | None, environment: Mapping[str, str], host: Host
+    ) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
-        fcntl.fcntl(self._output, fcntl.F_SETFL, os.O_APPEND)  # it is cut to nothing before every stage
+        fcntl.fcntl(self._output, fcntl.F_SETFL, os.O_APPEND)  # it is cut to nothing before every job
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps(sys.path)],
+            [sys.executable, "-c", _START, json.dumps(sys.path), str(_KEEPER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._output,
@@ -46,7 +61,14 @@ class WorkerProcess:
         self._replies: queue.SimpleQueue[Mapping[str, JSON] | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._listen, daemon=True)
         self._reader.start()
-        self.send({"location": location, "plugins": plugins})
+        self.jobs = 0
+        self.send({"location": location, "plugins": plugins, "host": host})
+
+    def start(self, job: Mapping[str, JSON], memory: int) -> None:
+        """Hand it a job, within so many bytes of memory; its output is the job's from here on."""
+        self.jobs += 1
+        os.ftruncate(self._output.fileno(), 0)
+        self.send({"job": job, "memory": memory})
 
     def send(self, message: Mapping[str, JSON]) -> None:
         assert self._process.stdin is not None
@@ -59,25 +81,24 @@ class WorkerProcess:
         try:
             reply = self._replies.get(timeout=seconds)
         except queue.Empty:
-            # A worker can die while a process that it forked keeps the pipe open; then end those, and the pipe, too.
-            if self._process.poll() is not None:
-                self._kill_group()
-            return None
+            # A keeper that was killed takes the worker along, but not what that forked, which may keep the pipe open.
+            if self._process.poll() is None:
+                return None
+            try:
+                reply = self._replies.get(timeout=_FAREWELL)  # what it still had to say
+            except queue.Empty:
+                raise EndedError from None
         if reply is None:
             raise EndedError
         return reply
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def memory(self) -> int:
         """Bytes of memory that it holds, together with all that it started."""
         import psutil
 
         try:
-            worker = psutil.Process(self.pid)
-            everybody = [worker, *worker.children(recursive=True)]
+            keeper = psutil.Process(self._process.pid)
+            everybody = [keeper, *keeper.children(recursive=True)]
         except psutil.NoSuchProcess:
             return 0
         total = 0
@@ -102,27 +123,26 @@ class WorkerProcess:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_FAREWELL)
-        except subprocess.TimeoutExpired:
-            self._kill_group()
         return self.kill()
 
     def kill(self) -> int:
         """End it now, with everything it started."""
-        self._kill_group()
-        code = self._process.wait()
+        self._process.terminate()  # asks the keeper, which knows whom it keeps
+        try:
+            code = self._process.wait(_FAREWELL)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # and the worker with it
+            code = self._process.wait()
         self._reader.join(_FAREWELL)
         self._output.close()
         return code
 
-    def _kill_group(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing is left of it
-            os.killpg(self._process.pid, signal.SIGKILL)
-
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        with self._process.stdout as replies:
+        # What is no JSON is no worker's: it is given up.
+        with self._process.stdout as replies, contextlib.suppress(ValueError):
             for line in replies:
                 self._replies.put(json.loads(line))
         self._replies.put(None)

@@ -6,11 +6,12 @@ No process and no file is touched here, so the same schedule drives worker proce
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from w2s_bench.errors import W2SBenchError
-from w2s_bench.executors import Done, Event, Failed, Finished, GaveUp, Outcome, Stored, label_of
+from w2s_bench.executors import Ahead, Done, Event, Failed, Finished, GaveUp, Outcome, Stored, label_of
 from w2s_bench.executors.jobs import Job
 from w2s_bench.executors.resources import needs_gpu
 from w2s_bench.stages import Stage, walk
@@ -39,18 +40,27 @@ class Work:
 class Schedule:
     """The state of a run. `fresh` holds works whose key has just become known: look each up and say `found`.
 
-    `seconds_of` guesses what a stage will take; the longest way to the end goes first.
+    `seconds_of` guesses what a stage will take; the longest way to the end goes first. `known_seconds` is asked for the
+    time left: None where nothing is known (default: what `seconds_of` says).
     """
 
     def __init__(
-        self, targets: Sequence[Stage], seconds_of: Callable[[Stage], float], events: Callable[[Event], None]
+        self,
+        targets: Sequence[Stage],
+        seconds_of: Callable[[Stage], float],
+        events: Callable[[Event], None],
+        *,
+        known_seconds: Callable[[Stage], float | None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.events = events
         self.stages = {stage.node: stage for stage in walk(targets)}
         self.outcomes: dict[str, Outcome] = {}
         self.fresh: list[Work] = []
         self.seconds = {node: seconds_of(stage) for node, stage in self.stages.items()}
-        self.seconds_ahead = sum(self.seconds.values())
+        self._known_seconds = known_seconds or seconds_of
+        self._clock = clock
+        self._begun: dict[str, float] = {}
         self._users: dict[str, list[str]] = {node: [] for node in self.stages}
         self._missing: dict[str, int] = {}
         for node, stage in self.stages.items():
@@ -80,12 +90,27 @@ class Schedule:
 
     def pop(self, gpu: bool) -> Work:
         """The waiting work, of those that take a GPU or of the others, that the longest chain hangs on."""
-        return heapq.heappop(self._ready[gpu])[-1]
+        work = heapq.heappop(self._ready[gpu])[-1]
+        self._begun[work.nodes[0]] = self._clock()
+        return work
 
-    def seconds_left(self, places: int) -> float:
-        """A guess: all that is ahead shared among the places, or the longest chain where that takes longer."""
-        longest = max((-heap[0][0] for heap in self._ready.values() if heap), default=0.0)
-        return max(self.seconds_ahead / places, longest)
+    def ahead(self, places: int) -> Ahead:
+        """A guess: all that is ahead shared among the places, or the longest chain where that takes longer.
+
+        What was begun counts for what is left of it. It goes over all stages that have not ended.
+        """
+        now, total, unknown = self._clock(), 0.0, 0
+        chains: dict[str, float] = {}
+        for node in reversed(self.stages):
+            if node in self.outcomes:
+                continue
+            known, begun = self._known_seconds(self.stages[node]), self._begun.get(node)
+            left = (known or 0.0) - (now - begun if begun is not None else 0.0)
+            unknown += known is None or left < 0
+            left = max(left, 0.0)
+            total += left
+            chains[node] = left + max((chains.get(user, 0.0) for user in self._users[node]), default=0.0)
+        return Ahead(max([total / places, *chains.values()]), unknown)
 
     def found(self, work: Work, result: Result | None) -> None:
         """What the store holds of a fresh work; without a result it waits for a place."""
@@ -177,7 +202,6 @@ class Schedule:
     def _settle_node(self, node: str, outcome: Outcome, seconds: float | None) -> None:
         """`outcome` is the node's own, or the failure of one that it needs."""
         self.outcomes[node] = outcome
-        self.seconds_ahead -= self.seconds[node]
         stage = self.stages[node]
         if isinstance(outcome, Failed):
             self.events(GaveUp(stage, outcome))

@@ -1,4 +1,4 @@
-"""A place where one worker process runs jobs, one after another, within limits; a worker that is gone is replaced."""
+"""A place where jobs run, one after another, within limits: in a worker process of the kind that each belongs to."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import threading
 import time
 from collections.abc import Mapping
 
-from w2s_bench.executors.jobs import Broke, Job, Reply, reply_from_json
+from w2s_bench.executors.hosts import Host, host_of, installed_distributions
+from w2s_bench.executors.jobs import Broke, Job, Made, Reply, reply_from_json
 from w2s_bench.executors.process import EndedError, WorkerProcess
 from w2s_bench.executors.resources import Limits
 from w2s_bench.store import Store
 
 _LOOK = 0.25  # seconds between two looks at what a running stage takes
+_MOST_PROCESSES = 4  # alive in a place; of the others, the engine is the one that takes longest to start again
 
 
 class Seat:
     """`run` is called from one thread at a time; `kill` from any. No process is started before it is needed.
 
-    `environment` is added to the worker's; `plugins` are the distributions that its registry is restricted to.
+    One process runs at a time, and the others wait for the next job of their kind; one that is gone is replaced.
+    `environment` is added to the workers'; `plugins` are the distributions that their registries are restricted to.
     """
 
     def __init__(
@@ -30,49 +33,80 @@ class Seat:
     ) -> None:
         self.store, self.plugins, self.limits = store, plugins, limits
         self.environment = environment or {}
-        self._process: WorkerProcess | None = None
+        self._processes: dict[Host, WorkerProcess] = {}  # the one used last comes last
+        self._installed: frozenset[str] | None = None
         self._closing = threading.Lock()
         self._killed = False
 
     def run(self, job: Job) -> Reply:
         """Run a job to its end, however it ends."""
+        host = host_of(job.stage, self._distributions)
+        reply, doubtful = self._once(job, host)
+        if doubtful and host.role != "engine":
+            # What another stage of this plugin left there may be at fault, not this one: a new process tells.
+            reply, _ = self._once(job, host)
+        return reply
+
+    def close(self) -> None:
+        """Let the workers end; they are idle."""
+        for process in self._take_all():
+            process.end()
+
+    def kill(self) -> None:
+        """End the workers now, whatever they do; nothing runs here afterwards."""
+        self._killed = True
+        for process in self._take_all():
+            process.kill()
+
+    def _once(self, job: Job, host: Host) -> tuple[Reply, bool]:
+        """How the job ended, and whether it failed in a process in which others had run before."""
         memory = self.limits.bytes
-        with self._closing:
-            if self._killed:
-                return Broke("the run was stopped")
-            if self._process is None:
-                self._process = WorkerProcess(self.store.location, self.plugins, self.environment)
-            process = self._process
-        process.send({"job": job.to_json(), "memory": memory})
+        process = self._process_of(host)
+        if process is None:
+            return Broke("the run was stopped"), False
+        used = process.jobs > 0
+        process.start(job.to_json(), memory)
         limit, begun = self.limits.seconds_of(job.stage), time.monotonic()
         try:
             while (answer := process.receive(_LOOK)) is None:
                 if (reason := self._overrun(process, memory, limit, time.monotonic() - begun)) is not None:
-                    return Broke(reason, self._replace(process, gone=False)[0])
+                    return Broke(reason, self._replace(process, host, gone=False)[0]), False
         except EndedError:
-            output, code = self._replace(process, gone=True)
-            return Broke(_cause_of_death(code, output), output)
-        reply = reply_from_json(answer)
-        if isinstance(reply, Broke):
+            output, code = self._replace(process, host, gone=True)
+            return Broke(_cause_of_death(code, output), output), used
+        reply = reply_from_json(answer["reply"])
+        doubtful = used and not isinstance(reply, Made)
+        if isinstance(reply, Broke) or answer["spent"] or (doubtful and host.role != "engine"):
             # What failed may have left anything behind in its process: the next stage gets a new one.
-            output, _ = self._replace(process, gone=False)
-            reply = Broke(reply.reason, output + reply.log, reply.damages)
-        return reply
+            output, _ = self._replace(process, host, gone=False)
+            if isinstance(reply, Broke):
+                reply = Broke(reply.reason, output + reply.log, reply.damages)
+        return reply, doubtful
 
-    def close(self) -> None:
-        """Let the worker end; it is idle."""
+    def _process_of(self, host: Host) -> WorkerProcess | None:
+        """The process for this kind of job, begun if there is none; None once the seat was killed."""
         with self._closing:
-            process, self._process = self._process, None
-        if process is not None:
-            process.end()
+            if self._killed:
+                return None
+            process = self._processes.pop(host, None) or WorkerProcess(
+                self.store.location, self.plugins, self.environment, host
+            )
+            self._processes[host] = process
+            spare = next((one for one in self._processes if one not in (host, Host())), None)
+            excess = self._processes.pop(spare) if spare and len(self._processes) > _MOST_PROCESSES else None
+        if excess is not None:
+            excess.end()
+        return process
 
-    def kill(self) -> None:
-        """End the worker now, whatever it does; nothing runs here afterwards."""
+    def _take_all(self) -> list[WorkerProcess]:
         with self._closing:
-            self._killed = True
-            process, self._process = self._process, None
-        if process is not None:
-            process.kill()
+            taken, self._processes = list(self._processes.values()), {}
+        return taken
+
+    def _distributions(self) -> frozenset[str]:
+        if self._installed is None:
+            self._installed = installed_distributions()
+        return self._installed
 
     def _overrun(self, process: WorkerProcess, memory: int, limit: float | None, seconds: float) -> str | None:
         """What a running stage has taken too much of, if anything."""
@@ -85,12 +119,27 @@ class Seat:
                 f"took {taken / 1e9:.1f} GB of memory with what it started, more than the {memory / 1e9:.1f} GB a stage may "
                 "take, and was stopped; give a higher --stage-memory, or fewer --workers where the machine has no more"
             )
+        if taken > memory // 2:
+            self._make_room(process, memory - taken)
         return None
 
-    def _replace(self, process: WorkerProcess, *, gone: bool) -> tuple[str, int]:
-        """Done with this worker: what it printed, and its exit code. The next job starts another."""
+    def _make_room(self, process: WorkerProcess, room: int) -> None:
+        """What waits for a next job does not count against the stage that runs; where memory gets short, it goes."""
         with self._closing:
-            ours, self._process = self._process is process, None
+            idle = {host: one for host, one in self._processes.items() if one is not process}
+            if sum(one.memory() for one in idle.values()) <= room:
+                return
+            for host in idle:
+                del self._processes[host]
+        for one in idle.values():
+            one.end()
+
+    def _replace(self, process: WorkerProcess, host: Host, *, gone: bool) -> tuple[str, int]:
+        """Done with this worker: what it printed, and its exit code. The next job of its kind starts another."""
+        with self._closing:
+            ours = self._processes.get(host) is process
+            if ours:
+                del self._processes[host]
         if not ours:  # killed meanwhile, by the end of the run
             return "", -signal.SIGKILL
         output = process.output()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from math import inf
 from pathlib import Path
 
 from w2s_bench.record import write_atomically
 from w2s_bench.stages import Stage
 
-#: Seconds, where nothing was measured yet; right in their order of magnitude beside each other.
+#: Seconds, where nothing was measured yet: they order a run, and no time left is told from them.
 _GUESSES = {
     "train": 5.0,
     "predict": 1.5,
@@ -27,41 +28,119 @@ _WEIGHT = 0.5  # of the newest measurement
 
 
 class Timings:
-    """Seconds by kind of stage, kept in a file beside the results; a file that cannot be read counts as none."""
+    """Seconds by kind of stage, kept in a file beside the results; a file that cannot be read counts as none.
+
+    Beside the seconds stands the amount of work that took them (`amount_of`): another amount takes as much more or less.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.seconds: dict[str, float] = {}
+        self.measured: dict[str, tuple[float, float]] = {}  # kind → seconds, amount
         self.changed = False
+        self._seen: dict[str, tuple[str | None, str, float]] = {}  # node → what it depends on, kind, amount
         try:
-            if path.is_file() and path.stat().st_size <= _LARGEST:
-                read = json.loads(path.read_text(encoding="utf-8"))
-                self.seconds = {str(kind): float(value) for kind, value in read.items() if 0 <= float(value) < inf}
-        except (OSError, ValueError, AttributeError, TypeError, OverflowError, RecursionError):
+            if not path.is_file() or path.stat().st_size > _LARGEST:
+                return
+            read = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
             return  # guesses do: this is no result
+        if isinstance(read, dict):
+            self.measured = {kind: pair for kind, value in read.items() if (pair := _pair(value)) is not None}
 
     def of(self, stage: Stage) -> float:
-        """Seconds that the stage will take, as far as is known."""
-        return self.seconds.get(kind_of(stage), _GUESSES.get(stage.name, _GUESS))
+        """Seconds that the stage will take; where no stage of its kind was measured, a guess that orders it among others."""
+        known = self.known(stage)
+        return _GUESSES.get(stage.name, _GUESS) if known is None else known
+
+    def known(self, stage: Stage) -> float | None:
+        """Seconds that the stage will take; None where they hang on a model, a domain or a plugin that was not measured."""
+        who, kind, amount = self._look(stage)
+        if kind in self.measured:
+            seconds, measured = self.measured[kind]
+            return seconds * amount / measured
+        return None if who else _GUESS
 
     def learn(self, stage: Stage, seconds: float) -> None:
-        kind = kind_of(stage)
-        known = self.seconds.get(kind)
-        self.seconds[kind] = seconds if known is None else known + _WEIGHT * (seconds - known)
+        _, kind, amount = self._look(stage)
+        known = self.known(stage) if kind in self.measured else None
+        self.measured[kind] = (seconds if known is None else known + _WEIGHT * (seconds - known), amount)
         self.changed = True
 
     def save(self) -> None:
         if self.changed:
-            text = json.dumps({k: round(v, 4) for k, v in sorted(self.seconds.items())}, indent=1)
+            rounded = {kind: [round(seconds, 4), amount] for kind, (seconds, amount) in sorted(self.measured.items())}
             with suppress(OSError):  # guesses do, and no result is lost for a note that cannot be written
-                write_atomically(self.path, text)
+                write_atomically(self.path, json.dumps(rounded, indent=1))
+
+    def _look(self, stage: Stage) -> tuple[str | None, str, float]:
+        if stage.node not in self._seen:
+            self._seen[stage.node] = (_actor(stage), kind_of(stage), amount_of(stage))
+        return self._seen[stage.node]
 
 
 def kind_of(stage: Stage) -> str:
-    """Stages of one kind take about as long: the same work with the same model, domain or trust function."""
-    for param in ("model", "domain", "function"):
+    """Stages of one kind take about as long for as much work: the same step with the same model or trust function on one domain."""
+    who, where = _actor(stage), _domain(stage)
+    parts = [stage.name, *([who] if who else []), *([f"on {where}"] if where and where != who else [])]
+    return " ".join(parts)
+
+
+def amount_of(stage: Stage) -> float:
+    """How much work a stage is, beside others of its kind: examples that are trained on, or items that are gone through."""
+    steps, batch = stage.params.get("steps"), stage.params.get("batch_size")
+    if isinstance(steps, int) and isinstance(batch, int):
+        return float(max(steps * batch, 1))
+    direct = sum(_rows(one) for one in stage.inputs.values())
+    return float(direct or next((rows for one in _upward(stage) if (rows := _rows(one))), 1))
+
+
+def _pair(value: object) -> tuple[float, float] | None:
+    """(seconds, amount) as the file has them; None for anything else."""
+    if not isinstance(value, list) or len(value) != 2 or any(type(one) not in (int, float) for one in value):
+        return None
+    try:
+        seconds, amount = float(value[0]), float(value[1])
+    except OverflowError:
+        return None
+    return (seconds, amount) if 0 <= seconds < math.inf and 0 < amount < math.inf else None
+
+
+def _actor(stage: Stage) -> str | None:
+    """The model, trust function or domain whose code or weights the stage runs."""
+    states = stage.inputs.get("states")  # of the model that a head stands on
+    model = stage.params.get("model") or (states.params.get("model") if states else None)
+    if isinstance(model, Mapping):
+        settings = (str(model.get(key, "")) for key in ("recipe", "device", "precision"))
+        shown = " ".join([str(model.get("name")), str(model.get("fingerprint", ""))[:8], *settings])
+        return " ".join(shown.split())
+    for param in ("function", "domain"):
         value = stage.params.get(param)
-        name = value.get("name") if isinstance(value, dict) else value
+        name = value.get("name") if isinstance(value, Mapping) else value
         if isinstance(name, str):
-            return f"{stage.name} {name}"
-    return stage.name
+            return name
+    return None
+
+
+def _domain(stage: Stage) -> str | None:
+    """The domain whose items the stage goes through: they are as long as they are there."""
+    cut = next((one for one in _upward(stage) if one.name == "splits"), None)
+    value = cut.params.get("domain") if cut else None
+    return value if isinstance(value, str) else None
+
+
+def _rows(stage: Stage) -> int:
+    """Items of a split, where the stage is one."""
+    cut = stage.inputs.get("splits")
+    sizes = cut.params.get("sizes") if cut else None
+    rows = sizes.get(stage.params.get("split")) if isinstance(sizes, Mapping) else None
+    return rows if isinstance(rows, int) else 0
+
+
+def _upward(stage: Stage) -> Iterator[Stage]:
+    """The stage and all that it needs, the nearest first."""
+    seen, ring = {stage.node}, [stage]
+    while ring:
+        yield from ring
+        needed = {one.node: one for above in ring for one in above.inputs.values() if one.node not in seen}
+        seen |= needed.keys()
+        ring = list(needed.values())

@@ -21,10 +21,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from w2s_bench.errors import StoreError, W2SBenchError
+from w2s_bench.errors import StoreError, W2SBenchError, said, writable
 from w2s_bench.executors import label_of
+from w2s_bench.executors.hosts import Host
 from w2s_bench.executors.isolation import isolated, memory_bounded, watch_for_torch
 from w2s_bench.executors.jobs import Broke, Input, Job, Lacked, Made, Refused, Reply, reply_to_json
+from w2s_bench.executors.traces import Traces
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.store import Store, key_of, open_store
 from w2s_bench.store.manifest import installed_version
@@ -33,16 +35,20 @@ if TYPE_CHECKING:
     from w2s_bench.registry import Registry
 
 _LONGEST_REASON = 1500  # characters; some libraries print whole arrays
+_LONGEST_LOG = 1 << 20  # characters of a traceback
 _MANY_MODULES = 100  # imported since the last time, for which one search for garbage pays
 # Objects made before Python looks for garbage. Reading a split makes as many, and models are freed without it.
 _GARBAGE_ROOM = 20_000
 
 
 class Worker:
-    """Runs jobs on one store, each as if it were the first. `plugins` as for `Registry.load`."""
+    """Runs jobs on one store, each as if it were the first.
 
-    def __init__(self, store: Store, plugins: tuple[str, ...] | None = None) -> None:
-        self.store, self.plugins = store, plugins
+    `plugins` as for `Registry.load`; those of other distributions than the host's are left alone (None: of none).
+    """
+
+    def __init__(self, store: Store, plugins: tuple[str, ...] | None = None, host: Host | None = None) -> None:
+        self.store, self.plugins, self.host = store, plugins, host
         self._registry: Registry | None = None
         self._checked: dict[tuple[str, str], Path] = {}
 
@@ -56,7 +62,7 @@ class Worker:
         except StoreError as error:
             reply = Refused(str(error))
         except BaseException as error:  # noqa: BLE001 - whatever a stage does, sys.exit too, is its own failure
-            reply = Broke(reason_of(error, job.stage), traceback.format_exc())
+            reply = Broke(reason_of(error, job.stage), _traceback_of(error))
         return replace(reply, damages=tuple(self.store.damages[known:]))
 
     def _folder_of(self, one: Input) -> Path | None:
@@ -71,18 +77,6 @@ class Worker:
         return found.path
 
     def _run(self, job: Job, folders: Mapping[str, Path], memory: int | None) -> Made:
-        if self._registry is None:
-            from w2s_bench.registry import Registry
-
-            self._registry = Registry.load(self.plugins)
-        function, registry, made_here = job.stage.resolve(), self._registry, False
-
-        def produce(out: Path) -> None:
-            nonlocal made_here
-            made_here = True
-            with isolated(job.key), memory_bounded(memory):
-                function(StageContext(params=job.stage.params, inputs=folders, out=out, registry=registry))
-
         contents = {name: one.content for name, one in job.inputs.items()}
         if key_of(job.stage, contents) != job.key:
             libraries = ", ".join(f"{name} {installed_version(name)}" for name in job.stage.libraries)
@@ -90,15 +84,36 @@ class Worker:
                 f"{label_of(job.stage)} would be another result here than where the run was planned: this worker has"
                 f" {libraries or 'another w2s-bench'}; install the same versions everywhere"
             )
+        # Only now: whatever importing plugins does to this process, the key was known before.
+        if self._registry is None:
+            from w2s_bench.registry import Registry
+
+            self._registry = Registry.load(self.plugins, only=self.host and self.host.distribution)
+        function, registry, made_here = job.stage.resolve(), self._registry, False
+
+        def produce(out: Path) -> None:
+            nonlocal made_here
+            made_here = True
+            try:
+                with isolated(job.key), memory_bounded(memory):
+                    function(StageContext(params=job.stage.params, inputs=folders, out=out, registry=registry))
+            except StoreError as error:  # of whatever store the stage's own code uses; this one has done nothing yet
+                raise W2SBenchError(said(error)) from error
+
         return Made(self.store.put(job.stage, contents, produce), made_here)
 
 
 def reason_of(error: BaseException, stage: Stage) -> str:
     """One paragraph for people: our own errors speak for themselves, of others it is said where they arose."""
     ours = isinstance(error, W2SBenchError)
-    told = [str(error)] if ours else [*traceback.format_exception_only(error), _place_of(error, stage)]
-    reason = " ".join("".join(told).split())
+    told = [said(error)] if ours else [*traceback.format_exception_only(error), _place_of(error, stage)]
+    reason = writable(" ".join("".join(told).split()))
     return reason if len(reason) <= _LONGEST_REASON else reason[:_LONGEST_REASON] + "…"
+
+
+def _traceback_of(error: BaseException) -> str:
+    text = writable("".join(traceback.format_exception(error)))
+    return text if len(text) <= _LONGEST_LOG else f"{text[:_LONGEST_LOG]}…\n"
 
 
 def _place_of(error: BaseException, stage: Stage) -> str:
@@ -127,7 +142,8 @@ def main() -> None:
     watch_for_torch()
     setting = json.loads(jobs.readline())
     plugins = setting["plugins"]
-    worker = Worker(open_store(setting["location"]), None if plugins is None else tuple(plugins))
+    host = Host(*setting["host"])
+    worker = Worker(open_store(setting["location"]), None if plugins is None else tuple(plugins), host)
     pending: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     busy = threading.Event()
     threading.Thread(target=_listen, args=(jobs, pending, busy), daemon=True).start()
@@ -140,13 +156,13 @@ def main() -> None:
             gc.freeze()
             imported = len(sys.modules)
         busy.set()
-        os.ftruncate(2, 0)  # one stage's output at a time
-        message = json.loads(line)
+        message, traces = json.loads(line), Traces()
         reply = reply_to_json(worker.reply_to(Job.from_json(message["job"]), message["memory"]))
+        sound = traces.settle()
         sys.stdout.flush()
         sys.stderr.flush()
         busy.clear()
-        replies.write(json.dumps(reply, default=str) + "\n")
+        replies.write(json.dumps({"reply": reply, "spent": not sound}, default=str) + "\n")
         replies.flush()
 
 

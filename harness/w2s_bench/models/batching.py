@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,27 @@ _GROUP = 8  # batches cut from one length-sorted group: a quarter less padding, 
 def batches(lengths: Sequence[int], *, steps: int, batch_size: int, rng: np.random.Generator) -> Iterator[list[int]]:
     """`steps` batches of row indices; no row comes again before all were seen; rows of like length share a batch."""
     return islice(_passes(lengths, batch_size, rng), steps)
+
+
+def drawn(count: int, *, steps: int, batch_size: int, rng: np.random.Generator) -> list[int]:
+    """All rows of `count` that `batches` yields, or whose lengths it asks for, with such a `rng`: no others matter."""
+    asked = _Asked(count)
+    yielded = [i for batch in batches(asked, steps=steps, batch_size=batch_size, rng=rng) for i in batch]
+    return sorted(asked.rows.union(yielded))
+
+
+class _Asked(Sequence[int]):
+    """Lengths, all 0, that remember which of them were asked for: which are drawn does not depend on them."""
+
+    def __init__(self, count: int) -> None:
+        self.length, self.rows = count, set[int]()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, row: Any) -> Any:
+        self.rows.add(row)
+        return 0
 
 
 def _passes(lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[list[int]]:

@@ -6,14 +6,18 @@ row and head makes that three times slower. So memory grows by a few places at a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AttentionInterface
 from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from w2s_bench.models.anatomy import Anatomy, base_of, tree_mask
 
 _STEP = 16  # places by which memory grows
 _NAME = "w2s_bench_decoding"
@@ -54,6 +58,67 @@ class GrowingLayer(DynamicLayer):
 def growing_cache(layers: int) -> Any:
     """A cache of `transformers` for so many layers."""
     return Cache(layers=[GrowingLayer() for _ in range(layers)])
+
+
+class PaddedRows:
+    """Prompts of like length, padded on the left, that are read once and then a token at a time."""
+
+    def __init__(self, anatomy: Anatomy, model: Any, prompts: Sequence[Sequence[int]], most_new: int) -> None:
+        longest, device = max(len(prompt) for prompt in prompts), model.device
+        ids = np.zeros((len(prompts), longest), dtype=np.int64)
+        branches = np.full((len(prompts), longest), -1, dtype=np.int64)
+        for row, prompt in enumerate(prompts):
+            ids[row, longest - len(prompt) :], branches[row, longest - len(prompt) :] = prompt, 0
+        lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        of_prompts = tree_mask(branches).to(device)
+        self._anatomy, self._model, self._length = anatomy, model, longest
+        self._ids = torch.from_numpy(ids).to(device)
+        self._positions = (torch.arange(longest, device=device) - (longest - lengths)[:, None]).clamp(min=0)
+        # What a new token sees: neither the padding nor, as yet, the places after it.
+        room = (len(prompts), 1, 1, places_for(longest + most_new))
+        self._seen = torch.full(room, torch.finfo(torch.float32).min, device=device)
+        self._seen[..., :longest] = of_prompts[:, :, -1:]
+        # Without padding, causal attention by itself is faster.
+        self._mask = of_prompts if (branches < 0).any() else None
+        self._cache = growing_cache(model.config.get_text_config().num_hidden_layers)
+
+    def read(self, tokens: torch.Tensor | None = None) -> torch.Tensor:
+        """(rows, vocabulary) logits of the next token: after the prompts at first, then after one more of `tokens` (rows,)."""
+        if tokens is not None:
+            self._ids, self._positions = tokens[:, None], self._positions[:, -1:] + 1
+            self._seen[..., self._length] = 0
+            self._length += 1
+            self._mask = self._seen[..., : places_for(self._length)]
+        own = {} if self._mask is None else {"attention_mask": self._mask}
+        with nullcontext() if tokens is None else decoding(self._model):
+            states = self._anatomy.body(
+                input_ids=self._ids,
+                position_ids=self._positions,
+                past_key_values=self._cache,
+                use_cache=True,
+                **own,
+            ).last_hidden_state
+        logits: torch.Tensor = self._anatomy.head(states[:, -1])
+        return logits
+
+    def keep(self, places: torch.Tensor) -> None:
+        """Leave all other rows out."""
+        self._cache.batch_select_indices(places)
+        self._positions, self._seen = self._positions[places], self._seen[places]
+
+
+def read_on(model: Any, inputs: torch.Tensor, cache: Any, start: int) -> tuple[torch.Tensor, Any]:
+    """(rows, vocabulary) logits after `inputs` (rows, new), which follow `start` tokens that `cache` remembers; the cache.
+
+    Positions are given where the model takes them: some that mix attention with other layers do not count them themselves.
+    """
+    known = inspect.signature(base_of(model).forward).parameters
+    more: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
+    if "position_ids" in known:
+        places = torch.arange(start, start + inputs.shape[1], device=inputs.device)
+        more["position_ids"] = places.expand(inputs.shape[0], -1)
+    output = model(input_ids=inputs, past_key_values=cache, use_cache=True, **more)
+    return output.logits[:, -1], output.past_key_values
 
 
 @contextmanager

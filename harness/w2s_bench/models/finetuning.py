@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from w2s_bench.models.anatomy import anatomy_of
+from w2s_bench.errors import ModelError
 from w2s_bench.models.batching import batches, learning_rate_factor
 from w2s_bench.models.encoding import Pair
+from w2s_bench.models.probing import anatomy_of
 from w2s_bench.models.scoring import completion_logits
 
 
@@ -19,6 +21,8 @@ def finetune(
     model: Any, pairs: Sequence[Pair], *, steps: int, batch_size: int, learning_rate: float, seed: int
 ) -> list[float]:
     """Train `model`'s trainable parameters in place on the completions' tokens; returns the loss of every step.
+
+    Of `pairs` only those that `batching.drawn` names for these steps and this seed are looked at.
 
     AdamW (betas .9 and .98, no weight decay), gradient norm clipped to 1, last step kept. Nothing is chosen here.
     """
@@ -33,12 +37,18 @@ def finetune(
         logits, targets, _ = completion_logits(model, [pairs[i] for i in rows], anatomy)
         loss = F.cross_entropy(logits.float(), targets)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        size = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        rate = learning_rate * learning_rate_factor(step, steps)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate * learning_rate_factor(step, steps)
+            group["lr"] = rate
+        losses.append(loss.item())
+        if not (math.isfinite(losses[-1]) and math.isfinite(size.item())):
+            raise ModelError(
+                f"training diverged at step {step + 1} of {steps}: loss {losses[-1]:g}, gradient norm {size.item():g}, at "
+                f"learning rate {rate:.3g} (learning_rate {learning_rate:g}); lower learning_rate"
+            )
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.item())
     model.eval()
     return losses
 
@@ -51,4 +61,15 @@ def add_lora(model: Any, *, rank: int, seed: int) -> Any:
     config = LoraConfig(
         r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    return get_peft_model(model, config)
+    ids = torch.ones((1, 2), dtype=torch.int64, device=model.device)
+    try:
+        adapted: Any = get_peft_model(model, config)
+        with torch.no_grad():
+            adapted(input_ids=ids, use_cache=False)
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        kind = getattr(model.config, "model_type", type(model).__name__)
+        raise ModelError(
+            f"recipe 'lora' has no place for its adapter in a model of type {kind!r}: {error}; take recipe 'full', or "
+            "another model"
+        ) from error
+    return adapted

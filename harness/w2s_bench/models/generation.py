@@ -1,21 +1,25 @@
-"""Greedy generation with a key-value cache, prompts of like length at a time so that little is padded."""
+"""Greedy generation with a key-value cache, prompts of like length at a time so that little is padded.
+
+A model that does not allow that (`probing`) generates by the plainer ways: prompts of equal length, or transformers' own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models.anatomy import Anatomy, anatomy_of, tree_mask
-from w2s_bench.models.decoding import decoding, growing_cache, places_for
+from w2s_bench.models.anatomy import Anatomy
+from w2s_bench.models.answering import answers, obeys_more, refuse_other_than_greedy
+from w2s_bench.models.decoding import PaddedRows, read_on
 from w2s_bench.models.encoding import encode, max_length_of
-from w2s_bench.models.scoring import keeps_logits
+from w2s_bench.models.probing import anatomy_of, verdict_of
+
+_How = Literal["padded", "alike", "plain"]
 
 _MAX_ROWS = 256
 _COMPACT = 0.75  # share of rows still going at which the others are taken out; before that a copy costs more
@@ -46,26 +50,48 @@ def generate(
             raise ModelError(
                 f"a prompt of {len(ids)} tokens leaves no room for {max_new_tokens} new ones in a context of {limit}: {prompt[:80]!r}…"
             )
-    anatomy = anatomy_of(model)
-    decode = _decode if anatomy is None or not anatomy.trees else partial(_decode_padded, anatomy)
+    refuse_other_than_greedy(model)
     out: list[Generated | None] = [None] * len(prompts)
-    for batch in _batches([len(ids) for ids in encoded], alike=decode is _decode):
-        tokens = decode(model, [encoded[i] for i in batch], max_new_tokens, ends, stops)
+    for decode, batch in _batches(model, [len(ids) for ids in encoded], max_new_tokens):
+        chosen = [encoded[i] for i in batch]
+        if decode == "padded":
+            anatomy = anatomy_of(model)
+            assert anatomy is not None
+            tokens = _decode_padded(anatomy, model, chosen, max_new_tokens, ends, stops)
+        elif decode == "alike":
+            tokens = _decode(model, chosen, max_new_tokens, ends, stops)
+        else:
+            ended = partial(_has_ended, ends=ends, stops=stops)
+            tokens = answers(model, tokenizer, chosen, max_new_tokens, ended)
         for i, new in zip(batch, tokens, strict=True):
             out[i] = _finish(tokenizer, new, ends, stops)
     return [generated for generated in out if generated is not None]
 
 
-def _batches(lengths: Sequence[int], *, alike: bool) -> Iterator[list[int]]:
-    """Indices in batches of like length; of equal length where `alike`."""
+def _batches(model: Any, lengths: Sequence[int], max_new_tokens: int) -> Iterator[tuple[_How, list[int]]]:
+    """Indices in batches of like length; of equal length where the model is not known to allow another; and how they are
+    decoded: the fastest way that is known to give what transformers gives.
+    """
+    verdict, plain = verdict_of(model), obeys_more(model)
+    most_rows = _MAX_ROWS if verdict.neighbours else 1
+
+    def way(length: int) -> _How:
+        whole = length + max_new_tokens
+        if plain or whole > max(verdict.cache, verdict.padded_cache):
+            return "plain"
+        return "padded" if whole <= verdict.padded_cache else "alike"
+
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
-        if batch and (len(batch) == _MAX_ROWS or (alike and lengths[batch[0]] != lengths[i])):
-            yield batch
-            batch = []
+        if batch:
+            one = lengths[batch[0]]
+            other = way(one) != way(lengths[i]) or (way(one) != "padded" and one != lengths[i])
+            if other or len(batch) == most_rows:
+                yield way(one), batch
+                batch = []
         batch.append(i)
     if batch:
-        yield batch
+        yield way(lengths[batch[0]]), batch
 
 
 class Stops:
@@ -104,12 +130,11 @@ def _decode(model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set
     """New token ids a row, all prompts of one length: for a model that knows no masks; a finished row leaves the batch."""
     new: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
-    inputs, cache = torch.tensor(prompts, device=model.device), None
-    last_logits = {"logits_to_keep": 1} if keeps_logits(model) else {}
+    inputs, cache, read = torch.tensor(prompts, device=model.device), None, 0
     for step in range(max_new_tokens):
-        output = model(input_ids=inputs, past_key_values=cache, use_cache=True, **last_logits)
-        cache = output.past_key_values
-        chosen = output.logits[:, -1].argmax(-1)
+        logits, cache = read_on(model, inputs, cache, read)
+        read += inputs.shape[1]
+        chosen = _most_probable(logits)
         going = _append(new, active, chosen.tolist(), ends, stops)
         if not going or step + 1 == max_new_tokens:
             break
@@ -125,44 +150,33 @@ def _decode_padded(
     anatomy: Anatomy, model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set[int], stops: Stops
 ) -> list[list[int]]:
     """New token ids a row, prompts of like length, padded on the left; finished rows leave when a quarter has finished."""
-    longest, device = max(len(ids) for ids in prompts), model.device
-    ids = np.zeros((len(prompts), longest), dtype=np.int64)
-    branches = np.full((len(prompts), longest), -1, dtype=np.int64)
-    for row, prompt in enumerate(prompts):
-        ids[row, longest - len(prompt) :], branches[row, longest - len(prompt) :] = prompt, 0
-    inputs = torch.from_numpy(ids).to(device)
-    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
-    positions = (torch.arange(longest, device=device) - (longest - lengths)[:, None]).clamp(min=0)
-    of_prompts = tree_mask(branches).to(device)
-    # What a new token sees: neither the padding nor, as yet, the places after it.
-    room = (len(prompts), 1, 1, places_for(longest + max_new_tokens))
-    seen = torch.full(room, torch.finfo(torch.float32).min, device=device)
-    seen[..., :longest] = of_prompts[:, :, -1:]
-    mask = of_prompts if (branches < 0).any() else None  # without padding, causal attention by itself is faster
-    cache = growing_cache(model.config.get_text_config().num_hidden_layers)
+    rows, chosen = PaddedRows(anatomy, model, prompts, max_new_tokens), None
     new: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
     finished: set[int] = set()
     for step in range(max_new_tokens):
-        own = {} if mask is None else {"attention_mask": mask}
-        with decoding(model) if step else nullcontext():
-            states = anatomy.body(
-                input_ids=inputs, position_ids=positions, past_key_values=cache, use_cache=True, **own
-            ).last_hidden_state
-        chosen = anatomy.head(states[:, -1]).argmax(-1)
+        chosen = _most_probable(rows.read(chosen))
         going = set(_append(new, active, chosen.tolist(), ends, stops, finished))
         if not going or step + 1 == max_new_tokens:
             break
         finished.update(row for place, row in enumerate(active) if place not in going)
-        inputs, positions = chosen[:, None], positions[:, -1:] + 1
         if len(going) <= _COMPACT * len(active):
-            keep = torch.tensor(sorted(going), device=device)
-            cache.batch_select_indices(keep)
-            inputs, positions, seen = inputs[keep], positions[keep], seen[keep]
+            keep = torch.tensor(sorted(going), device=model.device)
+            rows.keep(keep)
+            chosen = chosen[keep]
             active, finished = [active[place] for place in sorted(going)], set()
-        seen[..., longest + step] = 0
-        mask = seen[..., : places_for(longest + step + 1)]
     return new
+
+
+def _most_probable(logits: torch.Tensor) -> torch.Tensor:
+    """(rows,) token ids of (rows, vocabulary)."""
+    best, chosen = logits.max(-1)
+    if bool(torch.isnan(best).any()):
+        raise ModelError(
+            "logits are no numbers (NaN), so there is no most probable token; the model's training diverged (lower its "
+            "learning rate) or its weights are damaged"
+        )
+    return chosen
 
 
 def _append(
@@ -180,13 +194,17 @@ def _append(
         if row in finished:
             continue
         new[row].append(token)
-        if token not in ends and not stops.in_tail(new[row]):
+        if not _has_ended(new[row], ends, stops):
             going.append(place)
     return going
 
 
+def _has_ended(tokens: list[int], ends: Set[int], stops: Stops) -> bool:
+    return tokens[-1] in ends or stops.in_tail(tokens)
+
+
 def _finish(tokenizer: Any, tokens: list[int], ends: set[int], stops: Stops) -> Generated:
-    ended = tokens[-1] in ends or stops.in_tail(tokens)
+    ended = _has_ended(tokens, ends, stops)
     text = tokenizer.decode(tokens[:-1] if tokens[-1] == tokenizer.eos_token_id else tokens, skip_special_tokens=True)
     for stop in stops.texts:
         before, found, _ = text.partition(stop)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models.folders import check_folder
 from w2s_bench.models.remembering import remembering
 from w2s_bench.record import file_digest
 from w2s_bench.stages import StageContext
@@ -25,8 +26,7 @@ _SMALL = 32 << 20  # bytes of files
 _MOST_LOADED = 4
 #: Folder and fingerprint → (model, tokenizer) as loaded, which nobody else holds; those used last come last.
 _LOADED: dict[tuple[Path, str], tuple[Any, Any]] = {}
-_WEIGHTS = (".safetensors",)
-_READ = (*_WEIGHTS, ".json", ".txt", ".model", ".jinja")
+_READ = (".safetensors", ".json", ".txt", ".model", ".jinja", ".tiktoken", ".spm", ".vocab", ".bpe")
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,7 @@ class LocalModel:
             raise ModelError(
                 f"model {self.name!r}: no config.json in {self.path}; give a folder written by save_pretrained"
             )
-        if not list(self.path.glob("*.safetensors")):
-            raise ModelError(
-                f"model {self.name!r}: no .safetensors in {self.path}; save it with save_pretrained (pickled weights are refused)"
-            )
+        check_folder(self.path, self.name)
 
     def fingerprint(self) -> str:
         """SHA-256 over the names and contents of the files that loading reads."""
@@ -108,6 +105,8 @@ def load_planned(context: StageContext) -> Reader:
     weights = context.inputs.get("weights")
     tuning = {"recipe": model["recipe"], "lora_rank": model["lora_rank"]} if weights else {}
     reader = load_reader(source, weights, device=model["device"], precision=model["precision"], **tuning)
+    for note in reader.notes():
+        print(f"model {model['name']}: {note}", flush=True)  # a stage's output is kept in the store's log
     reader.tokenizer = remembering(reader.tokenizer, (model["name"], model["fingerprint"]))
     return reader
 
@@ -133,6 +132,9 @@ def _load_again(folder: Path, name: str, fingerprint: str) -> tuple[Any, Any]:
     model, tokenizer = known or _load(str(folder), name)
     if not small:
         return model, tokenizer
+    from w2s_bench.models.probing import verdict_of
+
+    verdict_of(model, name)  # asked before copies are made: they know it then
     _LOADED[folder, fingerprint] = (model, tokenizer)
     while len(_LOADED) > _MOST_LOADED:
         del _LOADED[next(iter(_LOADED))]
@@ -145,10 +147,15 @@ def _load(folder: str, name: str) -> tuple[Any, Any]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    check_folder(Path(folder), name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            folder,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
         )
     except Exception as error:  # tokenizers and safetensors raise kinds of their own; all mean the same
         raise ModelError(
@@ -160,4 +167,27 @@ def _load(folder: str, name: str) -> tuple[Any, Any]:
         raise ModelError(
             f"model {name!r}: the weights in {folder} lack {len(missing)} tensors, {missing[0]} among them; save the model again"
         )
+    _check_parts(model, tokenizer, name)
     return model.eval(), tokenizer
+
+
+def _check_parts(model: Any, tokenizer: Any, name: str) -> None:
+    """That the model is whole, computes in float32, and knows every token of its tokenizer."""
+    import torch
+
+    if model.get_output_embeddings() is None:
+        raise ModelError(
+            f"model {name!r} ({type(model).__name__}) has no output layer that gives logits of tokens; take a causal language model"
+        )
+    odd = sorted({str(p.dtype) for p in model.parameters() if p.dtype != torch.float32})
+    if odd or getattr(model, "is_quantized", False):
+        raise ModelError(
+            f"model {name!r} has weights of {', '.join(odd) or 'a quantized kind'}, float32 is expected; save it dequantized"
+        )
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    token, largest = max(tokenizer.get_vocab().items(), key=lambda pair: pair[1], default=("", -1))
+    if largest >= rows:
+        raise ModelError(
+            f"model {name!r}: the tokenizer has {token!r} as token {largest}, the model embeds tokens 0 to {rows - 1}; take the "
+            "model's own tokenizer, or resize its embeddings (resize_token_embeddings) and save it again"
+        )

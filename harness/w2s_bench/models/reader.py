@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from w2s_bench.errors import ModelError
 from w2s_bench.hookspecs import LanguageModel
 from w2s_bench.models import finetuning, scoring
+from w2s_bench.models.answering import refuse_other_than_greedy
+from w2s_bench.models.batching import drawn
 from w2s_bench.models.encoding import Pair, encode_pairs, max_length_of
 from w2s_bench.models.generation import Generated, generate
 from w2s_bench.models.loading import WEIGHTS
+from w2s_bench.models.probing import verdict_of
 from w2s_bench.types import Item, Precision, TrainingRow
 
 #: How a language model is tuned; `probe` leaves it as it is, see `w2s_bench.heads`.
@@ -53,17 +56,19 @@ class Reader:
     tokenizer: Any
     precision: Precision = "float32"
 
+    def notes(self) -> list[str]:
+        """What the engine does without because this model does not allow it, one line each."""
+        return verdict_of(self.model).notes()
+
     @_in_its_precision
     def choice_scores(self, items: Sequence[Item]) -> list[NDArray[np.float64]]:
         """(options,) an item: the summed log-probability of each option's tokens."""
-        pairs = self._option_pairs(items)
-        bounds = np.cumsum([0, *(len(_choices(item)) for item in items)]).tolist()
-        return scoring.option_logprobs(self.model, [pairs[a:b] for a, b in itertools.pairwise(bounds)])
+        return scoring.option_logprobs(self.model, self._option_pairs(items))
 
     @_in_its_precision
     def option_states(self, items: Sequence[Item]) -> NDArray[np.float32]:
         """(options of all items, d): the state of the last token of each prompt + option."""
-        return scoring.hidden_states(self.model, self._option_pairs(items), -1)
+        return scoring.option_states(self.model, self._option_pairs(items))
 
     @_in_its_precision
     def generate(self, items: Sequence[Item], *, max_new_tokens: int, until: Sequence[str]) -> list[Generated]:
@@ -103,10 +108,15 @@ class Reader:
         lora_rank: int,
         seed: int,
     ) -> list[float]:
-        """Train on `rows` in place; returns the loss of every step."""
+        """Train on `rows` in place; returns the loss of every step. Rows that no step draws are not looked at."""
         if not rows:
             raise ModelError("no rows to train on; raise the coverage or the size of the split")
-        pairs = self._row_pairs(rows)
+        if any(row.choices is None for row in rows):  # it will be asked for answers
+            refuse_other_than_greedy(self.model)
+        places = drawn(len(rows), steps=steps, batch_size=batch_size, rng=np.random.default_rng(seed))
+        pairs = [Pair((), ())] * len(rows)
+        for place, pair in zip(places, self._row_pairs([rows[place] for place in places]), strict=True):
+            pairs[place] = pair
         if recipe == "lora":
             self.model = finetuning.add_lora(self.model, rank=lora_rank, seed=seed)
         return finetuning.finetune(
@@ -134,9 +144,12 @@ class Reader:
             self.tokenizer, texts, max_length=max_length_of(self.model), ended=[row.ended for row in rows]
         )
 
-    def _option_pairs(self, items: Sequence[Item]) -> list[Pair]:
+    def _option_pairs(self, items: Sequence[Item]) -> list[list[Pair]]:
+        """One list an item, of a pair an option."""
         texts = [(item.prompt, choice) for item in items for choice in _choices(item)]
-        return encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model))
+        pairs = encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model))
+        bounds = np.cumsum([0, *(len(_choices(item)) for item in items)]).tolist()
+        return [pairs[a:b] for a, b in itertools.pairwise(bounds)]
 
 
 def load_reader(
@@ -156,6 +169,7 @@ def load_reader(
         raise ModelError(
             f"device {device!r} cannot be used: {error}; set W2S_BENCH_DEVICE to one that torch has here"
         ) from error
+    verdict_of(model, source.name)
     if weights is None:
         return Reader(model, tokenizer, precision)
     from safetensors.torch import load_file

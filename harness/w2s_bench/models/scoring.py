@@ -1,6 +1,7 @@
 """Log-probabilities and hidden states of completions, in length-sorted batches without attention masks.
 
-Rows are padded on the right: in a causal model no real token sees the padding, so no mask is needed.
+Rows are padded on the right: in a causal model no real token sees the padding, so no mask is needed. A model in which it
+shows all the same (`probing`) reads rows of equal length alone.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from w2s_bench.models.anatomy import Anatomy, anatomy_of, tree_mask
+from w2s_bench.models.anatomy import Anatomy, tree_mask
 from w2s_bench.models.encoding import Pair, length_batches
+from w2s_bench.models.probing import anatomy_of, verdict_of
 
 _MAX_TOKENS = 16_384
 _TREE_TOKENS = 2_048
@@ -41,8 +43,23 @@ def completion_logits(
     """Logits that predict the completions' tokens: (tokens, vocabulary), the tokens (tokens,), and each one's row (tokens,).
 
     Only the positions that predict pass through the output layer; where the model's `anatomy` is not known to allow that,
-    the span of positions that some row's completion needs.
+    the span of positions that some row's completion needs. Rows that the model may not read side by side it reads apart.
     """
+    parts = verdict_of(model).parts([len(pair) for pair in pairs])
+    if len(parts) == 1:
+        return _logits_side_by_side(model, pairs, anatomy)
+    found = [_logits_side_by_side(model, [pairs[i] for i in part], anatomy) for part in parts]
+    rows = torch.cat(
+        [torch.tensor(part, device=own.device)[own] for part, (_, _, own) in zip(parts, found, strict=True)]
+    )
+    order = rows.argsort(stable=True)
+    logits, targets = (torch.cat([one[which] for one in found])[order] for which in (0, 1))
+    return logits, targets, rows[order]
+
+
+def _logits_side_by_side(
+    model: Any, pairs: Sequence[Pair], anatomy: Anatomy | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     ids = padded(pairs, drop_last=True).to(model.device)
     first = min(len(pair.prompt) for pair in pairs) - 1
     rows = np.repeat(np.arange(len(pairs)), [len(pair.completion) for pair in pairs])
@@ -92,27 +109,61 @@ def option_logprobs(model: Any, items: Sequence[Sequence[Pair]]) -> list[NDArray
     """
     out: list[NDArray[np.float64]] = [np.zeros(0)] * len(items)
     anatomy = anatomy_of(model)
-    # Tokenizers may part prompt and option otherwise for one option than for another; then nothing is shared.
-    shared = [i for i, options in enumerate(items) if len({pair.prompt for pair in options}) == 1]
-    if anatomy is None or not anatomy.trees:
-        shared = []
-    trees = [Tree.of(items[i]) for i in shared]
+    shared, trees, alone = _trees(anatomy, items, whole=False)
     for batch in length_batches([len(tree.tokens) for tree in trees], max_tokens=_TREE_TOKENS):
         assert anatomy is not None
         for place, sums in zip(batch, _tree_sums(anatomy, [trees[k] for k in batch], model.device), strict=True):
             out[shared[place]] = sums
-    alone = sorted(set(range(len(items))) - set(shared))
     parts = iter(token_logprobs(model, [pair for i in alone for pair in items[i]]))
     for i in alone:
         out[i] = np.array([part.sum() for part in itertools.islice(parts, len(items[i]))])
     return out
 
 
+@torch.no_grad()
+def option_states(model: Any, items: Sequence[Sequence[Pair]]) -> NDArray[np.float32]:
+    """(options of all items, d): `hidden_states` of layer -1 of each option, its prompt read once as in `option_logprobs`."""
+    out: list[NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(items)
+    anatomy = anatomy_of(model)
+    shared, trees, alone = _trees(anatomy, items, whole=True)
+    for batch in length_batches([len(tree.tokens) for tree in trees], max_tokens=_TREE_TOKENS):
+        assert anatomy is not None
+        # Of few models the last of the hidden states is another than what the output layer reads.
+        states = _read_trees(anatomy, [trees[k] for k in batch], model.device, output_hidden_states=True).hidden_states[
+            -1
+        ]
+        ends = [row * states.shape[1] + end for row, k in enumerate(batch) for end in trees[k].ends]
+        picked = states.flatten(0, 1)[torch.tensor(ends, device=states.device)].float().cpu().numpy()
+        cuts = np.cumsum([len(trees[k].ends) for k in batch])[:-1]
+        for place, part in zip(batch, np.split(picked, cuts), strict=True):
+            out[shared[place]] = part
+    if alone:
+        parts = iter(hidden_states(model, [pair for i in alone for pair in items[i]], -1))
+        for i in alone:
+            out[i] = np.stack(list(itertools.islice(parts, len(items[i]))))
+    return np.concatenate(out)
+
+
+def _trees(
+    anatomy: Anatomy | None, items: Sequence[Sequence[Pair]], *, whole: bool
+) -> tuple[list[int], list[Tree], list[int]]:
+    """Places of the items whose options share their prompt as the model allows it, these items' trees, places of the others."""
+    trees: dict[int, Tree] = {}
+    for i, options in enumerate(items):
+        # Tokenizers may part prompt and option otherwise for one option than for another; then nothing is shared.
+        if anatomy is not None and anatomy.trees and len({pair.prompt for pair in options}) == 1:
+            tree = Tree.of(options, whole=whole)
+            if len(tree.tokens) <= anatomy.trees:
+                trees[i] = tree
+    return list(trees), list(trees.values()), [i for i in range(len(items)) if i not in trees]
+
+
 @dataclass(frozen=True)
 class Tree:
     """A prompt and its options in one row. `sources` and `targets`: which place predicts which token; `counts` an option.
 
-    An option's last token is predicted and never read; its first is predicted by the prompt's last.
+    An option's first token is predicted by the prompt's last. Its last token is predicted and never read, but in a tree that
+    is `whole`: its place is among the `ends`.
     """
 
     tokens: list[int]
@@ -121,35 +172,46 @@ class Tree:
     sources: list[int]
     targets: list[int]
     counts: list[int]
+    ends: list[int]
 
     @classmethod
-    def of(cls, options: Sequence[Pair]) -> Tree:
+    def of(cls, options: Sequence[Pair], *, whole: bool = False) -> Tree:
         prompt = options[0].prompt
         tokens, branches, places = list(prompt), [0] * len(prompt), list(range(len(prompt)))
         sources: list[int] = []
         targets: list[int] = []
+        ends: list[int] = []
         for number, pair in enumerate(options, start=1):
-            start, read = len(tokens), pair.completion[:-1]
+            start, read = len(tokens), pair.completion if whole else pair.completion[:-1]
             tokens += read
             branches += [number] * len(read)
             places += range(len(prompt), len(prompt) + len(read))
             sources += [len(prompt) - 1, *range(start, start + len(read))]
             targets += pair.completion
-        return cls(tokens, branches, places, sources, targets, [len(pair.completion) for pair in options])
+            ends.append(len(tokens) - 1)
+        return cls(tokens, branches, places, sources, targets, [len(pair.completion) for pair in options], ends)
 
 
-def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], device: torch.device) -> list[NDArray[np.float64]]:
-    """(options,) a tree: summed log-probabilities."""
+def _read_trees(anatomy: Anatomy, trees: Sequence[Tree], device: torch.device, **more: bool) -> Any:
+    """What the model's body gives of (trees, longest) tokens."""
     longest = max(len(tree.tokens) for tree in trees)
     ids, branches, places = (np.full((len(trees), longest), fill, dtype=np.int64) for fill in (0, -1, 0))
     for row, tree in enumerate(trees):
         length = len(tree.tokens)
         ids[row, :length], branches[row, :length], places[row, :length] = tree.tokens, tree.branches, tree.places
-    states = anatomy.states(
-        torch.from_numpy(ids).to(device),
+    return anatomy.body(
+        input_ids=torch.from_numpy(ids).to(device),
         attention_mask=tree_mask(branches).to(device),
         position_ids=torch.from_numpy(places).to(device),
+        use_cache=False,
+        **more,
     )
+
+
+def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], device: torch.device) -> list[NDArray[np.float64]]:
+    """(options,) a tree: summed log-probabilities."""
+    states = _read_trees(anatomy, trees, device).last_hidden_state
+    longest = states.shape[1]
     sources = np.concatenate([row * longest + np.array(tree.sources) for row, tree in enumerate(trees)])
     needed, which = np.unique(sources, return_inverse=True)  # a prompt's last place predicts for every option
     picked = states.flatten(0, 1)[torch.from_numpy(needed).to(device)]
@@ -173,14 +235,20 @@ def hidden_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]
     """State of the last token of prompt + completion: (n, d), or (n, layers + 1, d) for `"all"`, the embedding first."""
     out: list[NDArray[np.float32] | None] = [None] * len(pairs)
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=_MAX_TOKENS):
-        chosen = [pairs[i] for i in batch]
-        ids = padded(chosen, drop_last=False).to(model.device)
-        # One position's logits are the least the model can be asked for; the states are what is wanted.
-        keep = {"logits_to_keep": 1} if keeps_logits(model) else {}
-        states = model(input_ids=ids, use_cache=False, output_hidden_states=True, **keep).hidden_states
-        last = torch.tensor([len(pair) - 1 for pair in chosen], device=ids.device)
-        rows = torch.arange(len(chosen), device=ids.device)
-        wanted = torch.stack([s[rows, last] for s in states], dim=1) if layer == "all" else states[layer][rows, last]
-        for i, state in zip(batch, wanted.float().cpu().numpy(), strict=True):
-            out[i] = state
+        for part in verdict_of(model).parts([len(pairs[i]) for i in batch]):
+            chosen = [pairs[batch[place]] for place in part]
+            for place, state in zip(part, _last_states(model, chosen, layer), strict=True):
+                out[batch[place]] = state
     return np.stack([state for state in out if state is not None])
+
+
+def _last_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]) -> NDArray[np.float32]:
+    ids = padded(pairs, drop_last=False).to(model.device)
+    # One position's logits are the least the model can be asked for; the states are what is wanted.
+    keep = {"logits_to_keep": 1} if keeps_logits(model) else {}
+    states = model(input_ids=ids, use_cache=False, output_hidden_states=True, **keep).hidden_states
+    last = torch.tensor([len(pair) - 1 for pair in pairs], device=ids.device)
+    rows = torch.arange(len(pairs), device=ids.device)
+    wanted = torch.stack([s[rows, last] for s in states], dim=1) if layer == "all" else states[layer][rows, last]
+    found: NDArray[np.float32] = wanted.float().cpu().numpy()
+    return found

@@ -17,12 +17,19 @@ TASKS = Path(__file__).with_name("tasks")
 
 def largest():
     """Which of four numbers is the largest."""
-    return TaskDomain("largest", "1", "choice", TASKS / "largest.yaml", "w2s_toy_largest")
+    return TaskDomain("largest", "1", "choice", TASKS / "largest.yaml", "w2s_toy_largest", files=("loader.py",))
 
 
 def sums():
     """Sums of two numbers below twenty."""
-    return TaskDomain("sums", "1", "generate", TASKS / "sums.yaml", "w2s_toy_sums", max_new_tokens=6)
+    return TaskDomain(
+        "sums", "1", "generate", TASKS / "sums.yaml", "w2s_toy_sums", max_new_tokens=6, files=("loader.py",)
+    )
+
+
+def made(folder: str = "", kind: str = "choice"):
+    """Whatever task `made` a test has written to a folder; its documents may come from anywhere."""
+    return TaskDomain("made", "1", kind, Path(folder) / "made.yaml", "made", max_new_tokens=6)
 
 
 @dataclass
@@ -112,7 +119,7 @@ BROKEN = {
 
 @hookimpl
 def w2s_domains():
-    return {"largest": largest, "sums": sums}
+    return {"largest": largest, "sums": sums, "made": made}
 
 
 @hookimpl

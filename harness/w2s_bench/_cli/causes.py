@@ -1,0 +1,42 @@
+"""Why a domain's gap is not resolved, as far as its accuracies tell, and what to change."""
+
+from __future__ import annotations
+
+import math
+
+from w2s_bench.board import DomainSummary
+from w2s_bench.statistics import Estimate
+
+_MOST_TIMES = 20  # as many items: beyond it nobody has them
+
+
+def likely_cause(domain: DomainSummary) -> str:
+    """One or two sentences: what the accuracies of teacher, untuned student and ceiling point to, and the next step."""
+    found = {name: entry.accuracy.value for name, entry in domain.references.items() if entry.accuracy}
+    gap, learned = domain.gap, domain.checks["ceiling_over_base"].figure
+    if gap is None:
+        missing = " and ".join(name for name in ("weak", "ceiling") if name not in found)
+        return f"There is no result of {missing or 'weak and ceiling on one seed'} to measure it between: run them, or see what failed."
+    if isinstance(learned, Estimate) and learned.high < 0:
+        return (
+            f"The ceiling ({found['ceiling']:.3f}) is below the untuned student ({found['base']:.3f}): training on ground truth "
+            "makes it worse. Lower the student's learning rate, or take more steps."
+        )
+    if isinstance(learned, Estimate) and learned.low <= 0:
+        return (
+            f"The ceiling ({found['ceiling']:.3f}) is hardly above the untuned student ({found['base']:.3f}): too few steps, or "
+            "too low a learning rate, to learn from ground truth."
+        )
+    shown = f"ceiling − weak is {gap.value:.3f} [{gap.low:.3f}, {gap.high:.3f}]"
+    if gap.value <= 0:
+        return (
+            f"The teacher is as good as the student trained on ground truth ({shown}). Take a weaker teacher (a smaller model, "
+            "fewer steps), or train the student for more steps."
+        )
+    more = max(math.ceil(((gap.value - gap.low) / gap.value) ** 2), 2)  # intervals shrink with the root of the items
+    seeds = "1 seed" if gap.seeds == 1 else f"{gap.seeds} seeds"
+    remedy = f"About {more} times as many test items would do; or widen it" if more <= _MOST_TIMES else "Widen it"
+    return (
+        f"Too few items or seeds to tell the gap from none: {shown} over {gap.items} items and {seeds}. {remedy}: "
+        "take a weaker teacher, or train the student for more steps."
+    )

@@ -1,0 +1,54 @@
+"""One answer → right or wrong, by the task's own filter and metric, as lm-eval has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from w2s_bench.errors import PluginError
+
+
+def option_is_right(task: Any, document: Mapping[str, Any], options: int, option: int, item: str) -> bool:
+    """Whether the option of this index, of so many, is right."""
+    # As if the option had been scored highest by far: of equal scores lm-eval takes the first, we the one that was drawn.
+    results = [(0.0 if i == option else -1.0, False) for i in range(options)]
+    return _right_or_wrong(task.process_results(document, results), "acc", item)
+
+
+def answers_are_right(
+    task: Any, items: Sequence[str], documents: Sequence[Mapping[str, Any]], answers: Sequence[str]
+) -> list[bool]:
+    """Whether each generated answer is right; the three go together, and `items` are ids."""
+    from lm_eval.api.instance import Instance
+
+    instances = []
+    for place, (document, answer) in enumerate(zip(documents, answers, strict=True)):
+        instance = Instance(request_type="generate_until", doc=dict(document), arguments=("", {}), idx=place)
+        instance.resps = [answer]
+        instances.append(instance)
+    # A task with several filters would give several verdicts an item; the first one is the task's headline.
+    chosen = task._filters[0]
+    chosen.apply(instances)
+    metric = headline(task)
+    return [
+        _right_or_wrong(task.process_results(instance.doc, [instance.filtered_resps[chosen.name]]), metric, item)
+        for instance, item in zip(instances, items, strict=True)
+    ]
+
+
+def headline(task: Any) -> str:
+    """The metric that generated answers are graded by: the first that the task lists."""
+    return str(next(iter(task._metric_fn_list)))
+
+
+def _right_or_wrong(metrics: Mapping[str, Any], metric: str, item: str) -> bool:
+    if metric not in metrics:
+        raise PluginError(
+            f"item {item}: the task reports {', '.join(metrics) or 'nothing'}, not {metric!r}; name that metric in its metric_list"
+        )
+    value = metrics[metric]
+    if value not in (0, 1):
+        raise PluginError(
+            f"item {item}: metric {metric!r} gave {value!r}; the protocol needs right (1) or wrong (0), as acc and exact_match give"
+        )
+    return bool(value == 1)

@@ -1,0 +1,80 @@
+"""What a model's folder may hold: weights that its fingerprint covers, and no pointers to what lies elsewhere. No torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from w2s_bench.errors import ModelError
+
+_INDEX = ".safetensors.index.json"
+_ADAPTERS = ("adapter_config.json", "adapter_model.safetensors")
+
+
+def check_folder(folder: Path, name: str) -> None:
+    """Raises `ModelError` where loading the model of `folder` would read what `LocalModel.fingerprint` does not cover.
+
+    That is every file directly in the folder, read through links: a link is as good as the file itself.
+    """
+    for adapter in _ADAPTERS:
+        if os.path.lexists(folder / adapter):
+            raise ModelError(
+                f"model {name!r}: {folder} holds {adapter}, an adapter of a model that lies elsewhere; merge the two "
+                "(merge_and_unload) and save the whole model"
+            )
+    if not any(path.is_file() for path in folder.glob("*.safetensors")):
+        raise ModelError(
+            f"model {name!r}: no .safetensors in {folder}; save it with save_pretrained (pickled weights are refused)"
+        )
+    for index in sorted(folder.glob(f"*{_INDEX}")):
+        mapped = _read(index, name).get("weight_map")
+        files = list(mapped.values()) if isinstance(mapped, dict) else [mapped]
+        for file in dict.fromkeys(file if isinstance(file, str) else json.dumps(file) for file in files):
+            _must_lie_in(folder, file, name, f"{index.name} names")
+    config = _read(folder / "config.json", name)
+    if (weights := config.get("transformers_weights")) is not None:
+        _must_lie_in(folder, str(weights), name, "config.json has transformers_weights")
+    for where, value in _attentions(config):
+        if "/" in value:
+            raise ModelError(
+                f"model {name!r}: config.json has {where} {value!r}, code of a hub, which is never run; take the line out"
+            )
+
+
+def _must_lie_in(folder: Path, file: str, name: str, what: str) -> None:
+    inside = file == Path(file).name and not set(file) & set("/\\") and file.endswith((".safetensors", _INDEX))
+    if not inside:
+        raise ModelError(
+            f"model {name!r}: {what} {file!r}, which is no .safetensors directly in {folder}: it would be read and not be "
+            "part of the model's fingerprint; save the model again (save_pretrained)"
+        )
+    if not (folder / file).is_file():
+        raise ModelError(
+            f"model {name!r}: {what} {file!r}, which {folder} lacks; copy it there or save the model again"
+        )
+
+
+def _attentions(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(setting, value) of every choice of an attention implementation, those of parts of the model too."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            chosen = value if "attn_implementation" in key else {}
+            yield from ((key, inner) for inner in chosen.values() if isinstance(inner, str))
+            yield from _attentions(value)
+        elif "attn_implementation" in key and isinstance(value, str):
+            yield key, value
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"model {name!r} cannot be loaded from {path.parent}: {path.name}: {error}; save it again"
+        ) from error
+    if not isinstance(content, dict):
+        raise ModelError(f"model {name!r} cannot be loaded from {path.parent}: {path.name} is no object; save it again")
+    return content
