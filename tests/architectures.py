@@ -19,6 +19,11 @@ _ALL: dict[str, Any] = {
     "pad_token_id": 0,
     "bos_token_id": 1,
     "eos_token_id": 1,
+    "dropout": 0.0,
+    "attention_dropout": 0.0,
+    "activation_dropout": 0.0,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
 }
 _KV: dict[str, Any] = {**_ALL, "num_key_value_heads": 2, "head_dim": 8}
 _GPT: dict[str, Any] = {
@@ -52,7 +57,6 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "mpt": ("mpt", {**_ALL, "d_model": 32, "n_heads": 4, "n_layers": 2}),
     "falcon_alibi": ("falcon", {**_ALL, "alibi": True}),
     "mistral": ("mistral", {**_KV, "sliding_window": 16}),
-    "qwen2": ("qwen2", {**_KV, "use_sliding_window": True, "sliding_window": 16, "max_window_layers": 1}),
     "qwen3": ("qwen3", _KV),
     "qwen3_moe": ("qwen3_moe", {**_KV, **_EXPERTS}),
     "gemma": ("gemma", _KV),

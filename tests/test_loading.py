@@ -242,7 +242,7 @@ def test_weights_that_the_fingerprint_does_not_cover_are_refused(folder: Path, t
         shutil.copy(folder / "model.safetensors", other / "part.safetensors")
     name = name.format(outside=tmp_path / "other" / "part.safetensors")
     index_of(folder, name)
-    with pytest.raises(ModelError, match="index.json names .*, which is no .safetensors directly in") as raised:
+    with pytest.raises(ModelError, match=r"index.json names .*, which is no .safetensors directly in") as raised:
         LocalModel("m", folder)
     assert repr(name) in str(raised.value)
 
@@ -332,5 +332,5 @@ def test_an_encoder_without_an_output_layer_is_named(folder: Path) -> None:
     model: Any = AutoModel.from_pretrained(folder)
     model.config.tie_word_embeddings = False
     model.save_pretrained(folder)
-    with pytest.raises(ModelError, match="lack 1 tensors, lm_head.weight among them"):
+    with pytest.raises(ModelError, match=r"lack 1 tensors, lm_head.weight among them"):
         LocalModel("m", folder).load()
