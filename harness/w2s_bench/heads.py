@@ -30,7 +30,7 @@ def states(model: Mapping[str, Any], subset: Stage) -> Stage:
     """
     frozen = {name: model[name] for name in ("name", "fingerprint", "precision", "device")}
     label = f"{subset.label} · states of {model['name']}"
-    return Stage("states", 2, "w2s_bench.heads:run_states", {"model": frozen}, {"subset": subset}, ENGINE, label)
+    return Stage("states", 3, "w2s_bench.heads:run_states", {"model": frozen}, {"subset": subset}, ENGINE, label)
 
 
 def run_states(context: StageContext) -> None:
