@@ -28,7 +28,7 @@ def predict(
         return Stage("predict", 2, "w2s_bench.prediction:run_predict", {}, inputs, ("numpy",), label)
     inputs = {"subset": subset} | ({"weights": weights} if weights else {})
     params = {"model": model, "max_new_tokens": max_new_tokens}
-    return Stage("predict", 3, "w2s_bench.prediction:run_predict", params, inputs, engine_of(model), label)
+    return Stage("predict", 4, "w2s_bench.prediction:run_predict", params, inputs, engine_of(model), label)
 
 
 def read(
@@ -47,7 +47,7 @@ def read(
         inputs["states"] = heads.states(model, subset)
         return Stage("read", 2, "w2s_bench.prediction:run_read", reading, inputs, ("numpy",), label)
     params = {"model": model, **reading}
-    return Stage("read", 3, "w2s_bench.prediction:run_read", params, inputs, engine_of(model), label)
+    return Stage("read", 4, "w2s_bench.prediction:run_read", params, inputs, engine_of(model), label)
 
 
 def run_predict(context: StageContext) -> None:

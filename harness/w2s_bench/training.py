@@ -54,7 +54,7 @@ def train(model: Mapping[str, Any], training: Training, rows: Stage, *, seed: in
         inputs = {"rows": rows, "states": states}
         return Stage("train", 3, "w2s_bench.training:run_train", settings, inputs, ("numpy",), label)
     params = {"model": model, **settings}
-    return Stage("train", 4, "w2s_bench.training:run_train", params, {"rows": rows}, engine_of(model), label)
+    return Stage("train", 5, "w2s_bench.training:run_train", params, {"rows": rows}, engine_of(model), label)
 
 
 def make_weak_rows(context: StageContext) -> None:
