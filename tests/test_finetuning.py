@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from w2s_bench.errors import ModelError
 from w2s_bench.models.batching import batches, drawn, learning_rate_factor
 from w2s_bench.models.encoding import Pair, encode_pairs
 from w2s_bench.models.finetuning import add_lora, finetune
@@ -193,3 +194,45 @@ def test_lora_trains_the_adapter_alone(sources: Any) -> None:
         assert same(before, after)
         trained = [p for n, p in adapted.named_parameters() if "lora_B" in n]
         assert trained and all(float(p.detach().abs().max()) > 0 for p in trained)
+
+
+@pytest.mark.parametrize("recipe", ["full", "lora"])
+def test_divergence_is_named_with_its_step_and_rate(sources: Any, recipe: str) -> None:
+    """A model of no numbers would answer all the same: always the first option."""
+    import torch
+
+    model, tokenizer = sources["words"].load()
+    if recipe == "lora":
+        model = add_lora(model, rank=2, seed=0)
+    pairs = some_pairs(tokenizer)
+    layer = model.get_base_model().model.norm if recipe == "lora" else model.model.norm
+    calls = []
+
+    def spoil(module: Any, inputs: Any, output: Any) -> Any:
+        calls.append(1)
+        return output * (torch.nan if len(calls) > 3 else 1.0)
+
+    layer.register_forward_hook(spoil)
+    with pytest.raises(
+        ModelError,
+        match=r"training diverged at step 4 of 6: loss nan, .* at learning rate 0\.00\d+ \(learning_rate 0\.001\); lower",
+    ):
+        finetune(model, pairs, **SETTINGS)
+
+
+def test_a_learning_rate_that_is_too_large_is_seen(sources: Any) -> None:
+    model, tokenizer = sources["words"].load()
+    with pytest.raises(
+        ModelError, match=r"training diverged at step \d+ of 6.*learning_rate 1e\+30\); lower learning_rate"
+    ):
+        finetune(model, some_pairs(tokenizer), **{**SETTINGS, "learning_rate": 1e30})
+
+
+@pytest.mark.parametrize("name", ["mamba", "llama4_text"])
+def test_lora_where_it_has_no_place_is_named(name: str) -> None:
+    import architectures
+
+    with pytest.raises(
+        ModelError, match=f"recipe 'lora' has no place for its adapter in a model of type '{name}'.*take recipe 'full'"
+    ):
+        add_lora(architectures.new(name), rank=2, seed=0)

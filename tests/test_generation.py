@@ -138,3 +138,92 @@ def test_no_room_for_an_answer_is_an_error(sources: Any) -> None:
     assert len(generate(model, tokenizer, [long], max_new_tokens=4, until=[])) == 1
     with pytest.raises(ModelError, match="a prompt of 60 tokens leaves no room for 5 new ones in a context of 64"):
         generate(model, tokenizer, [long], max_new_tokens=5, until=[])
+
+
+def settings_of(model: Any, **settings: Any) -> None:
+    for name, value in settings.items():
+        setattr(model.generation_config, name, value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"repetition_penalty": 1.7},
+        {"no_repeat_ngram_size": 2},
+        {"bad_words_ids": [[token] for token in range(0, 60, 2)]},
+        {"suppress_tokens": [11, 20]},
+        {"min_new_tokens": 9},
+        {"min_length": 12},
+        {"forced_eos_token_id": 7},
+        {"sequence_bias": {(20,): -30.0}},
+        {"exponential_decay_length_penalty": (3, 1.8)},
+        {"repetition_penalty": 1.3, "do_sample": True, "temperature": 0.3, "top_p": 0.5, "top_k": 3},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_generation_settings_that_change_greedy_answers_are_obeyed(sources: Any, settings: dict[str, Any]) -> None:
+    """As lm-eval obeys them: those of sampling say nothing, for nothing is sampled."""
+    model, tokenizer = sources["words"].load()
+    end = with_common_end(model, tokenizer)
+    usual = generate(model, tokenizer, PROMPTS, max_new_tokens=12, until=[])
+    settings_of(model, **settings)
+    answers = generate(model, tokenizer, PROMPTS, max_new_tokens=12, until=[])
+    assert answers != usual
+    for prompt, answer in zip(PROMPTS, answers, strict=True):
+        tokens = transformers_answer(model, tokenizer, prompt, 12)
+        assert answer.text == tokenizer.decode([t for t in tokens if t != end], skip_special_tokens=True)
+        assert answer.ended == (end in tokens)
+
+
+@pytest.mark.parametrize("settings", [{"do_sample": True, "temperature": 0.7, "top_k": 5}, {"repetition_penalty": 1.0}])
+def test_settings_that_change_nothing_keep_the_fast_way(
+    sources: Any, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = sources["words"].load()
+    usual = generate(model, tokenizer, PROMPTS, max_new_tokens=6, until=[])
+    settings_of(model, **settings)
+    monkeypatch.setattr(type(model), "generate", None)
+    assert generate(model, tokenizer, PROMPTS, max_new_tokens=6, until=[]) == usual
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"num_beams": 4}, {"penalty_alpha": 0.6, "top_k": 4}, {"stop_strings": ["x"]}, {"max_time": 1.0}],
+    ids=str,
+)
+def test_settings_of_something_else_than_greedy_are_refused_before_training(
+    sources: Any, settings: dict[str, Any]
+) -> None:
+    from w2s_bench.models.reader import Reader
+    from w2s_bench.types import TrainingRow
+
+    model, tokenizer = sources["words"].load()
+    settings_of(model, **settings)
+    name, value = next(iter(settings.items()))
+    with pytest.raises(ModelError) as raised:
+        generate(model, tokenizer, PROMPTS, max_new_tokens=6, until=[])
+    assert f"{name}={value!r}, but answers are greedy" in str(raised.value)
+    assert "take it out of the model's generation_config.json" in str(raised.value)
+    how: Any = {"recipe": "full", "steps": 1, "batch_size": 1, "learning_rate": 1e-3, "lora_rank": 1, "seed": 0}
+    with pytest.raises(ModelError, match="answers are greedy"):
+        Reader(model, tokenizer).train([TrainingRow("a", "one", " two", True, None, None)], **how)
+    Reader(model, tokenizer).train([TrainingRow("a", "one", " two", False, (" two", " a"), 0)], **how)
+
+
+def test_a_stop_text_ends_a_plain_answer_too(sources: Any) -> None:
+    model, tokenizer = sources["bpe"].load()
+    settings_of(model, repetition_penalty=1.2)
+    plain = generate(model, tokenizer, PROMPTS, max_new_tokens=12, until=[])
+    stop = plain[0].text[4:6]
+    for before, after in zip(plain, generate(model, tokenizer, PROMPTS, max_new_tokens=12, until=[stop]), strict=True):
+        assert (after.text, after.ended) == (before.text.partition(stop)[0], stop in before.text or before.ended)
+
+
+def test_logits_that_are_no_numbers_give_no_answer(sources: Any) -> None:
+    import torch
+
+    model, tokenizer = sources["words"].load()
+    with torch.no_grad():
+        model.model.norm.weight[0] = torch.nan
+    with pytest.raises(ModelError, match=r"logits are no numbers \(NaN\).*its weights are damaged"):
+        generate(model, tokenizer, PROMPTS, max_new_tokens=4, until=[])

@@ -210,3 +210,127 @@ def test_workers_share_the_weights_of_a_large_model(folder: Path, monkeypatch: p
         for parameter in model.parameters():
             parameter.add_(1)
     assert (folder / "model.safetensors").read_bytes() == before, "the copy that training makes is the process's own"
+
+
+def index_of(folder: Path, name: str) -> None:
+    """The folder's weights under another name, and an index that says so."""
+    from safetensors.torch import load_file
+
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").rename(folder / "part.safetensors")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(weights, name)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../other/part.safetensors",
+        "{outside}",
+        "sub/part.safetensors",
+        "./part.safetensors",
+        "..\\part.safetensors",
+        "part.bin",
+        "..",
+        "",
+    ],
+)
+def test_weights_that_the_fingerprint_does_not_cover_are_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    """Otherwise they could change and stored results would still count as theirs."""
+    for other in (tmp_path / "other", folder / "sub"):
+        other.mkdir()
+        shutil.copy(folder / "model.safetensors", other / "part.safetensors")
+    name = name.format(outside=tmp_path / "other" / "part.safetensors")
+    index_of(folder, name)
+    with pytest.raises(ModelError, match=r"index.json names .*, which is no .safetensors directly in") as raised:
+        LocalModel("m", folder)
+    assert repr(name) in str(raised.value)
+
+
+def test_an_index_of_the_folders_own_files_is_read(folder: Path) -> None:
+    plain, _ = LocalModel("m", folder).load()
+    index_of(folder, "part.safetensors")
+    source = LocalModel("m", folder)
+    before = source.fingerprint()
+    model, _ = source.load()
+    assert all((model.state_dict()[name] == tensor).all() for name, tensor in plain.state_dict().items())
+    (folder / "part.safetensors").unlink()
+    (folder / "other.safetensors").write_bytes(b"")
+    assert source.fingerprint() != before
+    with pytest.raises(ModelError, match=r"names 'part.safetensors', which .* lacks; copy it there"):
+        LocalModel("m", folder)
+
+
+def test_a_link_is_as_good_as_the_file(folder: Path, tmp_path: Path) -> None:
+    """Caches of the hub are made of links: what they lead to is what the fingerprint is taken over."""
+    before = LocalModel("m", folder).fingerprint()
+    blob = tmp_path / "blob"
+    (folder / "model.safetensors").rename(blob)
+    (folder / "model.safetensors").symlink_to(blob)
+    source = LocalModel("m", folder)
+    assert source.fingerprint() == before and source.load()
+    content = blob.read_bytes()
+    blob.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(blob, (1, 1))
+    assert source.fingerprint() != before
+    blob.unlink()
+    with pytest.raises(ModelError, match=r"no .safetensors in"):
+        LocalModel("m", folder)
+
+
+def test_a_config_points_to_nothing_elsewhere(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    for more, what in (
+        ({"transformers_weights": "../w.safetensors"}, r"transformers_weights '../w.safetensors', which is no"),
+        (
+            {"attn_implementation": "someone/kernel"},
+            r"attn_implementation 'someone/kernel', code of a hub, which is never",
+        ),
+        ({"text_config": {"attn_implementation": {"": "a/b"}}}, r"'a/b', code of a hub"),
+    ):
+        (folder / "config.json").write_text(json.dumps({**config, **more}))
+        with pytest.raises(ModelError, match=what):
+            LocalModel("m", folder)
+
+
+def test_an_adapter_is_no_model(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "/elsewhere"}')
+    with pytest.raises(ModelError, match=r"adapter_config.json, an adapter .* merge the two \(merge_and_unload\)"):
+        LocalModel("m", folder)
+
+
+@pytest.mark.parametrize("place", ["config.json", "tokenizer_config.json"])
+def test_code_of_a_folder_is_never_run(folder: Path, tmp_path: Path, place: str) -> None:
+    settings = json.loads((folder / place).read_text())
+    kinds = {"AutoConfig": "own.C", "AutoModelForCausalLM": "own.M", "AutoTokenizer": ["own.T", "own.T"]}
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    changed = {**settings, "auto_map": kinds}
+    (folder / place).write_text(json.dumps(changed | ({"model_type": "own"} if place == "config.json" else {})))
+    if place == "config.json":
+        with pytest.raises(ModelError, match="model 'm' cannot be loaded from"):
+            LocalModel("m", folder).load()
+    else:
+        LocalModel("m", folder).load()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_tokenizer_larger_than_the_embedding_is_named(folder: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["quux"])
+    tokenizer.save_pretrained(folder)
+    size = len(tokenizer) - 1
+    with pytest.raises(ModelError, match=f"'quux' as token {size}, the model embeds tokens 0 to {size - 1}"):
+        LocalModel("m", folder).load()
+
+
+def test_an_encoder_without_an_output_layer_is_named(folder: Path) -> None:
+    """Its weights lack one, and transformers would make one up."""
+    from transformers import AutoModel
+
+    model: Any = AutoModel.from_pretrained(folder)
+    model.config.tie_word_embeddings = False
+    model.save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"lack 1 tensors, lm_head.weight among them"):
+        LocalModel("m", folder).load()

@@ -73,25 +73,26 @@ def _batches(model: Any, lengths: Sequence[int], max_new_tokens: int) -> Iterato
     decoded: the fastest way that is known to give what transformers gives.
     """
     verdict, plain = verdict_of(model), obeys_more(model)
-    most_rows = _MAX_ROWS if verdict.neighbours else 1
 
-    def way(length: int) -> _How:
+    def way(length: int) -> tuple[_How, int]:
+        """How an answer to a prompt of that length is made, and of how many such at a time."""
         whole = length + max_new_tokens
-        if plain or whole > max(verdict.cache, verdict.padded_cache):
-            return "plain"
-        return "padded" if whole <= verdict.padded_cache else "alike"
+        if whole > max(verdict.cache, verdict.padded_cache):
+            return "plain", 1  # some remember rightly for a single row alone
+        most = _MAX_ROWS if verdict.neighbours else 1
+        return "plain" if plain else "padded" if whole <= verdict.padded_cache else "alike", most
 
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
         if batch:
-            one = lengths[batch[0]]
-            other = way(one) != way(lengths[i]) or (way(one) != "padded" and one != lengths[i])
-            if other or len(batch) == most_rows:
-                yield way(one), batch
+            how, most = way(lengths[batch[0]])
+            alike = how == way(lengths[i])[0] and (how == "padded" or lengths[batch[0]] == lengths[i])
+            if not alike or len(batch) == most:
+                yield how, batch
                 batch = []
         batch.append(i)
     if batch:
-        yield way(lengths[batch[0]]), batch
+        yield way(lengths[batch[0]])[0], batch
 
 
 class Stops:
