@@ -1,22 +1,35 @@
 """Benchmarks: `python tests/bench` measures everything, `python tests/bench scoring store` a part, `--help` says more.
 
-Every figure is a ratio of two things measured in turn in one run, so that it holds where absolute times do not. A module
+`--compare --jobs 16` is the engine against its peers in eight minutes. Every figure is a ratio of two things measured in turn
+in one run, so that it holds where absolute times do not. A module
 here with `TITLE`, `TARGET` and `run(quick)` is a benchmark; each runs in a process of its own, on one thread.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import importlib.util
 import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 HERE = Path(__file__).parent
 START, END = "<!-- results: written by tests/bench -->", "<!-- end of results -->"
-PLAIN = ("finetuning", "generation", "scoring")  # what computes in the benchmark's own process
+PLAIN = ("finetuning", "generation", "precision", "scoring")  # what computes in the benchmark's own process
+#: What `--compare` measures: benchmark → sizes, each in a process of its own.
+COMPARED = {
+    "scoring": ("1M", "5M", "11M"),
+    "finetuning": ("1M", "5M", "26M"),
+    "generation": ("math", "1M", "5M", "11M", "26M"),
+    "precision": ("1M", "5M", "26M"),
+}
+#: Flags of processors that decide how fast products are.
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
@@ -27,7 +40,8 @@ def names() -> list[str]:
 def measured(name: str, options: list[str]) -> str:
     """One benchmark as a section of markdown, measured in a process of its own."""
     command = [sys.executable, str(HERE), "--one", name, *options]
-    environment = {**os.environ, **ONE_THREAD, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**os.environ, **ONE_THREAD, **quiet}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"benchmark {name} failed with exit code {done.returncode}; its messages stand above")
@@ -38,7 +52,11 @@ def section(name: str, options: list[str]) -> str:
     from tabulate import tabulate
 
     module = importlib.import_module(name)
+    lacking = [package for package in getattr(module, "NEEDS", ()) if importlib.util.find_spec(package) is None]
+    if lacking:
+        return f"### {module.TITLE}\n\nNot measured: {', '.join(lacking)} is not installed."
     quick = "--quick" in options
+    size = options[options.index("--size") + 1] if "--size" in options else None
     if "--plain" in options:
         if name not in PLAIN:
             raise SystemExit(f"--plain is for {', '.join(PLAIN)}: the others run in processes of their own, not {name}")
@@ -46,7 +64,10 @@ def section(name: str, options: list[str]) -> str:
 
         products.pays = lambda: False
     begun = time.perf_counter()
-    table = tabulate(module.run(quick), headers="keys", tablefmt="github", floatfmt=".3g")
+    rows = module.compare(quick, size) if size else module.run(quick)
+    table = tabulate(rows, headers="keys", tablefmt="github", floatfmt=".3g")
+    if size:
+        return f"### {name} {size} ({time.perf_counter() - begun:.0f} s)\n\n{table}"
     again = f"`{' '.join(['python tests/bench', name, *options])}` ({time.perf_counter() - begun:.0f} s)"
     return f"### {module.TITLE}\n\n{module.TARGET}\n\n{table}\n\nAgain: {again}"
 
@@ -55,9 +76,23 @@ def machine() -> str:
     """What the figures were measured on, without the machine's name."""
     from importlib import metadata
 
-    model = next((line.partition(":")[2].strip() for line in _cpu_facts() if line.startswith("model name")), "unknown")
-    versions = ", ".join(f"{p} {metadata.version(p)}" for p in ("torch", "transformers", "lm_eval", "w2s-bench"))
-    return f"{os.cpu_count()} processors ({model}), one thread a process; {versions}."
+    facts = dict(line.replace("\t", "").split(":", 1) for line in _cpu_facts() if ":" in line)
+    flags = [flag for flag in FLAGS if flag in facts.get("flags", "").split()]
+    named = f"{facts.get('model name', 'unknown').strip()}; {' '.join(flags) or 'none of its flags known'}"
+    found = []
+    for package in ("torch", "transformers", "lm_eval", "accelerate", "trl", "ctranslate2", "w2s-bench"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.append(f"{package} {metadata.version(package)}")
+    return f"{os.cpu_count()} processors ({named}), one thread a process; {', '.join(found)}."
+
+
+def compare(options: list[str], jobs: int) -> None:
+    """The engine against its peers in brief, so many processes at a time; tables as they come."""
+    print(f"Measured on {machine()}\n", flush=True)
+    parts = [(name, size) for name, sizes in COMPARED.items() for size in reversed(sizes)]
+    with ThreadPoolExecutor(jobs) as pool:
+        for done in as_completed(pool.submit(measured, name, [*options, "--size", size]) for name, size in parts):
+            print(done.result(), end="\n\n", flush=True)
 
 
 def _cpu_facts() -> list[str]:
@@ -95,11 +130,24 @@ def main() -> None:
     parser.add_argument(
         "--write", type=Path, metavar="PAGE", help="put the sections into this page, docs/performance.md"
     )
+    parser.add_argument(
+        "--compare", action="store_true", help=f"the engine against its peers in brief: {', '.join(COMPARED)}"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes at a time, for --compare (default: 1)"
+    )
+    parser.add_argument("--size", help=argparse.SUPPRESS)
     parser.add_argument("--one", metavar="NAME", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     options = [option for option in ("--quick", "--plain") if getattr(arguments, option[2:])]
     if arguments.one:
+        options += ["--size", arguments.size] if arguments.size else []
         print("\n\f" + section(arguments.one, options))
+        return
+    if arguments.compare:
+        if arguments.names or arguments.write:
+            parser.error("--compare takes neither names nor --write: it measures its own selection and prints it")
+        compare(options, arguments.jobs)
         return
     if unknown := set(arguments.names) - set(names()):
         parser.error(f"unknown benchmark {', '.join(sorted(unknown))}; there are {', '.join(names())}")

@@ -1,11 +1,14 @@
-"""Two ways of doing one thing, timed in turn: A B A B …, and compared pair by pair."""
+"""Two ways of doing one thing, timed in turn: A B A B …, and compared pair by pair.
+
+Seconds are the process's own on the processor: on one thread as long as those of the clock, and no other process counts.
+"""
 
 from __future__ import annotations
 
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -44,7 +47,26 @@ def paired(ours: Callable[[], object], theirs: Callable[[], object], *, rounds: 
     for _ in range(rounds):
         for call, taken in zip((ours, theirs), seconds, strict=True):
             gc.collect()
-            begun = time.perf_counter()
+            begun = time.process_time()
             call()
-            taken.append(time.perf_counter() - begun)
+            taken.append(time.process_time() - begun)
     return Paired(tuple(seconds[0]), tuple(seconds[1]))
+
+
+def best_batch(call: Callable[[int], object], sizes: Sequence[int], *, start: int) -> int:
+    """The batch size with which `call` is fastest: from `start` along `sizes` (rising) for as long as it becomes faster."""
+
+    def seconds(size: int) -> float:
+        return paired(lambda: None, lambda: call(size), rounds=1, warm=False).theirs[0]
+
+    call(start)
+    taken = {start: seconds(start)}
+    for step in (-1, 1):
+        place = sizes.index(start)
+        while 0 <= place + step < len(sizes):
+            place += step
+            taken[sizes[place]] = seconds(sizes[place])
+            # One step further than it pays: times are never quite even.
+            if taken[sizes[place]] > 1.1 * min(taken.values()):
+                break
+    return min(taken, key=lambda size: taken[size])

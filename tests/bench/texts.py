@@ -10,23 +10,36 @@ from typing import Any
 import numpy as np
 
 from w2s_bench.models.encoding import encode
+from w2s_bench.models.probing import verdict_of
 from w2s_bench.types import Item
 
 
 @cache
 def tokenizer() -> Any:
     """The bundled tokenizer of the domain knowledge: byte-pair encoding, 1,500 tokens."""
-    from w2s_bench.registry import Registry
-
-    return Registry.load().model("tiny/knowledge-l").load()[1]
+    return bundled("knowledge-l")[1]
 
 
-def model(width: int, layers: int) -> Any:
-    """An untrained Llama of this shape, a fixed one; 512 positions."""
+def bundled(name: str) -> tuple[Any, Any]:
+    """(model, tokenizer) of this name in the wheel; found without entry points, so that a `PYTHONPATH` will do."""
+    from w2s_bench_tasks import w2s_models
+
+    loaded: tuple[Any, Any] = w2s_models()[name]().load()
+    return loaded
+
+
+def bundled_domain(name: str) -> Any:
+    from w2s_bench_tasks import w2s_domains
+
+    return w2s_domains()[name]()
+
+
+def model(width: int, layers: int, vocabulary: int | None = None) -> Any:
+    """An untrained Llama of this shape, a fixed one; 512 positions; `vocabulary` beyond the tokenizer's is never said."""
     from w2s_bench_tasks.pretraining import new_model
 
     made = new_model(
-        vocab_size=len(tokenizer()),
+        vocab_size=vocabulary or len(tokenizer()),
         width=width,
         layers=layers,
         max_length=512,
@@ -37,7 +50,8 @@ def model(width: int, layers: int) -> Any:
     for parameter in made.parameters():  # answers that depend on every token: the usual small weights hardly do
         if parameter.dim() > 1:
             parameter.data *= 4
-    return made.eval()
+    verdict_of(made.eval())  # the engine asks this as it loads a model
+    return made
 
 
 def size_of(made: Any) -> str:
@@ -46,10 +60,7 @@ def size_of(made: Any) -> str:
 
 def texts(lengths: Sequence[int], seed: int) -> list[str]:
     """One text a length, about so many tokens long, of the words of the domain knowledge's items."""
-    from w2s_bench.registry import Registry
-
-    task = Registry.load().domain("knowledge").task()
-    words = sorted({word for document in task.eval_docs for word in task.doc_to_text(document).split()})
+    words = knowledge_words()
     tokens = np.array([len(ids) for ids in encode(tokenizer(), [f" {word}" for word in words])])
     rng = np.random.default_rng(seed)
     out = []
@@ -60,10 +71,19 @@ def texts(lengths: Sequence[int], seed: int) -> list[str]:
     return out
 
 
-def choice_items(lengths: Sequence[int], *, options: int = 4, seed: int = 0) -> list[Item]:
-    """Items whose prompts are of these lengths in tokens; options of one to five tokens."""
+@cache
+def knowledge_words() -> list[str]:
+    task = bundled_domain("knowledge").task()
+    return sorted({word for document in task.eval_docs for word in task.doc_to_text(document).split()})
+
+
+def choice_items(
+    lengths: Sequence[int], *, options: int = 4, seed: int = 0, of_options: tuple[int, int] = (1, 5)
+) -> list[Item]:
+    """Items whose prompts are of these lengths in tokens, options of so many (least, most)."""
     rng = np.random.default_rng(seed)
-    answers = texts(rng.integers(1, 6, size=options * len(lengths)).tolist(), seed + 1)
+    least, most = of_options
+    answers = texts(rng.integers(least, most + 1, size=options * len(lengths)).tolist(), seed + 1)
     items = []
     for number, prompt in enumerate(texts(lengths, seed + 2)):
         own = tuple(f" {text}" for text in answers[options * number : options * (number + 1)])
