@@ -214,7 +214,7 @@ def garble(context: StageContext) -> None:
     """Writes what is no answer into every pipe of its process."""
     for descriptor in range(3, 64):
         try:
-            os.write(descriptor, b"no answer\n")
+            os.write(descriptor, context.params["text"].encode())
         except OSError:
             continue
     time.sleep(600)

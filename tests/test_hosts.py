@@ -178,8 +178,9 @@ def test_what_a_stage_leaves_to_ring_or_closed_does_not_reach_the_next(tmp_path:
     assert text_of(outcomes, second) == "(0.0, True)"
 
 
-def test_a_worker_that_gives_no_answer_is_given_up(tmp_path: Path) -> None:
-    outcomes, _ = run([bad := stage("garble"), good := stage("write", text="good")], tmp_path)
+@pytest.mark.parametrize("text", ["no answer\n", "5\n", '{"reply": 1}\n'])
+def test_a_worker_that_gives_no_answer_is_given_up(tmp_path: Path, text: str) -> None:
+    outcomes, _ = run([bad := stage("garble", text=text), good := stage("write", text="good")], tmp_path)
     assert failure_of(outcomes, bad).reason.startswith("worker died (")
     assert text_of(outcomes, good) == "good"
 
