@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from w2s_bench.errors import TrustFunctionError
+from w2s_bench.errors import StoreError, TrustFunctionError
 from w2s_bench.stages import Stage, StageContext
 from w2s_bench.types import JSON
 
 
-def stage(function: str, inputs: Mapping[str, Stage] | None = None, *, name: str = "", **params: JSON) -> Stage:
+def stage(function: str, /, inputs: Mapping[str, Stage] | None = None, *, name: str = "", **params: JSON) -> Stage:
     label = f"{function} {params.get('text', '')}".strip()
     return Stage(name or function, 1, f"stage_functions:{function}", params, inputs or {}, ("numpy",), label)
 
@@ -163,3 +163,58 @@ def lose(context: StageContext) -> None:
 def environment(context: StageContext) -> None:
     (context.out / "text").write_text(os.environ.get(context.params["variable"], "not set"))
     time.sleep(context.params.get("sleep", 0))
+
+
+def mark(context: StageContext) -> None:
+    """Whether another stage has been in this process, in a way that nothing gives back; `text` says who was."""
+    (context.out / "text").write_text(getattr(np, "stages_that_were_here", "nobody"))
+    np.stages_that_were_here = context.params["text"]
+
+
+def mark_and_fail(context: StageContext) -> None:
+    """Fails where another was before, as if by what that had left there."""
+    if hasattr(np, "stages_that_were_here"):
+        raise ValueError(f"{np.stages_that_were_here} was here")
+    (context.out / "text").write_text("alone")
+
+
+def refuse(context: StageContext) -> None:
+    raise StoreError("no bucket of mine")
+
+
+def daemonise(context: StageContext) -> None:
+    """Leaves a process that is in no group and session of the worker's; `end` says how the stage ends."""
+    code = "import os, sys, time; os.setsid(); print(os.getpid(), flush=True); time.sleep(600)"
+    outer = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {code!r}])"
+    reader, writer = os.pipe()
+    subprocess.run([sys.executable, "-c", outer], stdout=writer, check=True)
+    Path(context.params["pids"]).write_bytes(os.read(reader, 20))
+    if context.params["end"] == "exit":
+        os._exit(4)
+    if context.params["end"] == "hang":
+        time.sleep(600)
+    (context.out / "text").write_text("done")
+
+
+def leave_traces(context: StageContext) -> None:
+    """An alarm, a handler, and no standard error."""
+    signal.setitimer(signal.ITIMER_REAL, 300.0)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    os.close(2)
+    (context.out / "text").write_text("done")
+
+
+def traces(context: StageContext) -> None:
+    facts = signal.getitimer(signal.ITIMER_REAL)[0], signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+    os.write(2, b"heard")
+    (context.out / "text").write_text(repr(facts))
+
+
+def garble(context: StageContext) -> None:
+    """Writes what is no answer into every pipe of its process."""
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, context.params["text"].encode())
+        except OSError:
+            continue
+    time.sleep(600)

@@ -6,9 +6,11 @@ import ctypes
 import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +23,7 @@ import torch
 from w2s_bench.custody import MOST_PRINTED, left_as_found, unchanged
 from w2s_bench.errors import TrustFunctionError
 from w2s_bench.evidence import read_only
-from w2s_bench.executors.isolation import generators_kept
+from w2s_bench.executors.isolation import generators_kept, torch_settings
 
 SAID = "trust function 'acme/liar' did not leave everything as it found it: in score it changed "
 
@@ -87,6 +89,83 @@ def test_a_change_of_the_process_is_named_and_given_back(
         change()
     assert os.environ["W2S_THERE"] == "letmein"
     assert "hunter2" not in str(caught.value) and "letmein" not in str(caught.value), "a value may be a secret"
+
+
+def start_timer() -> None:
+    threading.Timer(60, print).start()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda: signal.setitimer(signal.ITIMER_VIRTUAL, 60), r"its timers \(VIRTUAL\): call signal.alarm\(0\)"),
+        (lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN), r"the handlers of signals \(SIGUSR1\); put back"),
+        (start_timer, r"the threads there are: left Thread-\d+ running; wait for them to end, or cancel them"),
+        (lambda: torch.set_float32_matmul_precision("high"), "torch's settings: .*mkldnn.matmul.fp32_precision from none to"),
+        (lambda: torch.set_default_dtype(torch.float64), "torch's settings: set_default_dtype from torch.float32 to"),
+        (lambda: torch.set_grad_enabled(False), "torch's settings: set_grad_enabled from True to False; leave them"),
+    ],
+)  # fmt: skip
+def test_what_would_break_the_next_stage_is_named_and_given_back(change: Callable[[], object], told: str) -> None:
+    def found() -> tuple[object, ...]:
+        signals = signal.getitimer(signal.ITIMER_VIRTUAL), signal.getsignal(signal.SIGUSR1)
+        return signals, threading.active_count(), torch_settings(torch)
+
+    before = found()
+    with pytest.raises(TrustFunctionError, match=SAID + told), left_as_found("acme/liar", "score"):
+        change()
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before[1] and time.monotonic() < deadline:  # type: ignore[operator]
+        time.sleep(0.01)
+    assert found() == before
+
+
+#: Run by itself: the test's own output is at stake.
+STREAMS = """
+import os, sys
+from w2s_bench.custody import left_as_found
+from w2s_bench.errors import TrustFunctionError
+for what in sys.argv[1:]:
+    try:
+        with left_as_found("acme/liar", "score"):
+            print("before")
+            exec(what)
+    except TrustFunctionError as error:
+        sys.stderr.write(f"{error}\\n")
+    os.write(2, b"2 is there\\n")
+    sys.stdout.write("1 is there\\n")
+    sys.stdout.flush()
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("os.close(2)", "its standard error; use contextlib.redirect_stdout, or pipes of your own"),
+        ("os.dup2(os.open(os.devnull, os.O_WRONLY), 1)", "its standard output"),
+        ("sys.stdout.close()", "its standard output"),
+        ("sys.stderr = open(os.devnull, 'w')", "its standard error"),
+        ("os.ftruncate(1, 0)", "the log: what was printed before is gone; print, and leave the file alone"),
+        ("print('x', file=sys.stderr); sys.stdout.flush()", None),
+    ],
+)
+def test_standard_output_and_error_are_given_back(tmp_path: Path, change: str, told: str | None) -> None:
+    with (tmp_path / "out").open("a+") as out, (tmp_path / "err").open("a+") as err:
+        print("earlier", file=out, flush=True)
+        subprocess.run([sys.executable, "-c", STREAMS, change], stdout=out, stderr=err, check=True)
+    said, printed = (tmp_path / "err").read_text(), (tmp_path / "out").read_text()
+    assert said.endswith("2 is there\n")
+    assert printed.endswith("1 is there\n")
+    assert (SAID + told in said) if told else ("did not leave" not in said)
+
+
+def test_a_helper_that_a_library_keeps_is_no_thread_left() -> None:
+    ended = threading.Event()
+    with left_as_found("acme/fair", "score"):
+        threading.Thread(target=ended.wait, daemon=True).start()
+        quick = threading.Thread(target=time.sleep, args=(0.05,))
+        quick.start()
+    ended.set()
 
 
 def test_all_changes_are_named_at_once() -> None:

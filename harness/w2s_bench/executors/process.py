@@ -67,7 +67,8 @@ class WorkerProcess:
     def start(self, job: Mapping[str, JSON], memory: int) -> None:
         """Hand it a job, within so many bytes of memory; its output is the job's from here on."""
         self.jobs += 1
-        os.ftruncate(self._output.fileno(), 0)
+        with contextlib.suppress(ValueError):  # the run has just been stopped
+            os.ftruncate(self._output.fileno(), 0)
         self.send({"job": job, "memory": memory})
 
     def send(self, message: Mapping[str, JSON]) -> None:
@@ -141,8 +142,9 @@ class WorkerProcess:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        # What is no JSON is no worker's: it is given up.
-        with self._process.stdout as replies, contextlib.suppress(ValueError):
+        # Whoever writes what is no answer is no worker of ours any more, and given up.
+        with self._process.stdout as replies, contextlib.suppress(ValueError, TypeError, KeyError):
             for line in replies:
-                self._replies.put(json.loads(line))
+                message = json.loads(line)
+                self._replies.put({name: message[name] for name in ("reply", "spent")})
         self._replies.put(None)

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from w2s_bench.executors.hosts import Host, host_of, installed_distributions
 from w2s_bench.executors.jobs import Broke, Job, Made, Reply, reply_from_json
@@ -42,9 +43,11 @@ class Seat:
         """Run a job to its end, however it ends."""
         host = host_of(job.stage, self._distributions)
         reply, doubtful = self._once(job, host)
-        if doubtful and host.role != "engine":
+        if doubtful:
             # What another stage of this plugin left there may be at fault, not this one: a new process tells.
+            known = reply.damages
             reply, _ = self._once(job, host)
+            reply = replace(reply, damages=(*known, *reply.damages))
         return reply
 
     def close(self) -> None:
@@ -59,12 +62,12 @@ class Seat:
             process.kill()
 
     def _once(self, job: Job, host: Host) -> tuple[Reply, bool]:
-        """How the job ended, and whether it failed in a process in which others had run before."""
+        """How the job ended, and whether it failed where other jobs of a plugin had run before."""
         memory = self.limits.bytes
         process = self._process_of(host)
         if process is None:
             return Broke("the run was stopped"), False
-        used = process.jobs > 0
+        used = process.jobs > 0 and host != Host()
         process.start(job.to_json(), memory)
         limit, begun = self.limits.seconds_of(job.stage), time.monotonic()
         try:
@@ -76,7 +79,7 @@ class Seat:
             return Broke(_cause_of_death(code, output), output), used
         reply = reply_from_json(answer["reply"])
         doubtful = used and not isinstance(reply, Made)
-        if isinstance(reply, Broke) or answer["spent"] or (doubtful and host.role != "engine"):
+        if isinstance(reply, Broke) or answer["spent"] or doubtful:
             # What failed may have left anything behind in its process: the next stage gets a new one.
             output, _ = self._replace(process, host, gone=False)
             if isinstance(reply, Broke):
