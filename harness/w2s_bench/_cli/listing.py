@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from w2s_bench.text import one_line
+
 
 class Topic(StrEnum):
     domains = "domains"
@@ -44,7 +46,7 @@ def list_(
         else:
             _print(tables)
         for problem in registry.problems:
-            typer.secho(f"plugin problem: {problem}", fg=typer.colors.RED, err=True)
+            typer.secho(one_line(f"plugin problem: {problem}"), fg=typer.colors.RED, err=True)
 
 
 def _rows(topic: Topic, registry: Any) -> list[dict[str, str]]:
@@ -105,5 +107,5 @@ def _print(tables: dict[str, list[dict[str, str]]]) -> None:
                 column, overflow="fold", style="cyan" if column == "name" else None, no_wrap=column == "name"
             )
         for row in rows:
-            table.add_row(*map(Text, row.values()))  # plugins' text: no brackets in it mean anything
+            table.add_row(*(Text(one_line(text)) for text in row.values()))  # plugins': no brackets in it mean anything
         console.print(table)
