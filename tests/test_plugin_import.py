@@ -212,6 +212,27 @@ def test_a_run_completes_with_the_rest(tmp_path: Path) -> None:
     ]
 
 
+def test_what_plugins_say_steers_no_terminal(site: Path) -> None:
+    said = r"red \x1b[31m, bell \a, right to left \u202e, half \ud800, line\nfeed"
+    install(site, "aa", sound(CALL=f'T.__doc__ = "{said}"'))
+    install(site, "bb", sound(CALL=f'raise ValueError("{said}")'))
+    describe(site, "c\x1b[31mc", "1\u202e0", "e\x1bf = no_such_module_at_all")
+    for extra in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "w2s_bench", "list", "trust", *extra],
+            env=os.environ | {"PYTHONPATH": str(site), "COLUMNS": "300"},
+            capture_output=True,
+        )
+        assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
+        assert b"bb 1.0" in done.stderr and b"\\x1b[31m" in done.stderr
+        out, err = done.stdout.decode(), done.stderr.decode()
+        assert not [c for c in out + err if c in "\x1b\a\u202e"]
+        if extra:
+            assert "half \ud800, line" in next(one["summary"] for one in json.loads(out) if one["name"] == "aa/t")
+        else:
+            assert "red \\x1b[31m, bell \\x07, right to left \\u202e, half \\ud800, line" in out
+
+
 # Planning.
 
 
