@@ -143,6 +143,8 @@ def test_a_preview_refuses_what_the_run_would_refuse(suite: Path, tmp_path: Path
     for option in ("--dry-run", "--explain"):
         assert "give another --out" in mistake("run", suite, option, "--out", tmp_path / "file" / "below")
         assert "must be positive" in mistake("run", suite, option, "--stage-timeout", "0")
+        refused = runner.invoke(app, ["run", str(suite), option, "--store", str(tmp_path / "file" / "store")])
+        assert refused.exit_code == 1 and "the store cannot use" in refused.stderr, "as the run says it"
         assert "unknown option of Slurm" in mistake("run", suite, option, "-x", "slurm", "--slurm", "partitoin=x")
         assert "did you mean" in mistake("run", suite, option, "--trust", "confidense")
     other = Suite.model_validate({**yaml.safe_load(suite.read_text()), "coverage": 0.25})
