@@ -271,7 +271,10 @@ def test_explain_says_of_every_stage_why_it_would_run(suite: Path, tmp_path: Pat
     assert not (tmp_path / "store").exists()
 
 
-@pytest.mark.parametrize(("option", "value"), [("--stage-timeout", "0"), ("--stage-memory", "-1")])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--stage-timeout", "0"), ("--stage-timeout", "nan"), ("--stage-memory", "-1"), ("--stage-memory", "inf")],
+)
 def test_limits_that_are_none_are_the_users_mistake(suite: Path, option: str, value: str) -> None:
     assert "must be positive, got" in mistake("run", suite, option, value)
 
