@@ -143,6 +143,8 @@ def test_a_preview_refuses_what_the_run_would_refuse(suite: Path, tmp_path: Path
     for option in ("--dry-run", "--explain"):
         assert "give another --out" in mistake("run", suite, option, "--out", tmp_path / "file" / "below")
         assert "must be positive" in mistake("run", suite, option, "--stage-timeout", "0")
+        refused = runner.invoke(app, ["run", str(suite), option, "--store", str(tmp_path / "file" / "store")])
+        assert refused.exit_code == 1 and "the store cannot use" in refused.stderr, "as the run says it"
         assert "unknown option of Slurm" in mistake("run", suite, option, "-x", "slurm", "--slurm", "partitoin=x")
         assert "did you mean" in mistake("run", suite, option, "--trust", "confidense")
     other = Suite.model_validate({**yaml.safe_load(suite.read_text()), "coverage": 0.25})
@@ -269,7 +271,10 @@ def test_explain_says_of_every_stage_why_it_would_run(suite: Path, tmp_path: Pat
     assert not (tmp_path / "store").exists()
 
 
-@pytest.mark.parametrize(("option", "value"), [("--stage-timeout", "0"), ("--stage-memory", "-1")])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--stage-timeout", "0"), ("--stage-timeout", "nan"), ("--stage-memory", "-1"), ("--stage-memory", "inf")],
+)
 def test_limits_that_are_none_are_the_users_mistake(suite: Path, option: str, value: str) -> None:
     assert "must be positive, got" in mistake("run", suite, option, value)
 

@@ -86,16 +86,30 @@ def extension_note(planned: Plan, folder: Path) -> str | None:
 
 def refuse_unwritable(folder: Path) -> None:
     """The results folder must take files, or the folder that it will be made in; better known before the hours than after."""
+    if fault := _unwritable(folder):
+        raise W2SBenchError(f"cannot write results to {folder}: {fault}; give another --out, or make it writable")
+
+
+def refuse_unwritable_store(planned: Plan, store: Store) -> None:
+    """A store on this machine's disk must take files, unless it holds everything already."""
+    from w2s_bench.preview import preview
+    from w2s_bench.store.faults import store_error
+
+    fault = _unwritable(store.root)
+    if fault and preview(planned.stages(), store).to_run:
+        raise store_error(store.root, fault)
+
+
+def _unwritable(folder: Path) -> str | None:
+    """Why no file can be made in a folder, or in the nearest one above it that is there; leaves nothing behind."""
     there = folder.absolute()
     while not there.exists() and there != there.parent:
         there = there.parent
     try:
         with tempfile.TemporaryFile(dir=there):
-            pass
+            return None
     except OSError as error:
-        raise W2SBenchError(
-            f"cannot write results to {folder}: {error.strerror or error} ({there}); give another --out, or make it writable"
-        ) from error
+        return error.strerror or str(error)
 
 
 def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:

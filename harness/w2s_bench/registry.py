@@ -264,7 +264,7 @@ def _prefixes(kind: EntryKind, table: Mapping[str, Registered]) -> str:
         return f"A model is a plugin's ({known}), hf/OWNER/NAME@COMMIT of a hub, local/FOLDER on this disk, or a folder's path."
     if kind == "domain":
         return f"A domain is a plugin's ({known}); any lm-eval task becomes one by a small plugin (docs/plugins.md)."
-    return f"A {words(kind)} is a plugin's ({known})."
+    return ""  # their full names, which the error lists, say all
 
 
 def _model_elsewhere(name: str) -> Registered | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -31,6 +32,16 @@ def refuse_others_options(name: ExecutorName, address: str | None, slurm: Sequen
     for option, texts in (("--slurm", slurm), ("--slurm-gpu", gpu)):
         if texts and name is not ExecutorName.SLURM:
             raise W2SBenchError(f"{option} {texts[0]} is for jobs of Slurm: give --executor slurm too")
+
+
+def limits_of(seconds: float | None, gigabytes: float | None) -> Limits:
+    """What a stage may take; a limit that is none is said."""
+    from w2s_bench.executors.resources import Limits
+
+    for name, value in (("--stage-timeout", seconds), ("--stage-memory", gigabytes)):
+        if value is not None and not 0 < value < math.inf:
+            raise W2SBenchError(f"{name} must be positive, got {value:g}; leave it out for the usual limit")
+    return Limits(seconds, None if gigabytes is None else max(int(gigabytes * 1e9), 1))
 
 
 def chosen(name: ExecutorName, *, workers: int | None, limits: Limits, address: str | None) -> Executor:

@@ -24,7 +24,7 @@ def use_device(device: str | None) -> None:
 def refuse_before_preview(planned: Plan, out: Path, store: str, executor: ExecutorName) -> list[str]:
     """Raise what the run would raise, as far as it is known without running; the domains of which sizes are not known yet."""
     from w2s_bench.errors import SuiteError
-    from w2s_bench.preflight import refuse_absent_device, refuse_mistakes, unfilled_splits
+    from w2s_bench.preflight import refuse_absent_device, refuse_mistakes, refuse_unwritable_store, unfilled_splits
     from w2s_bench.store import open_store
 
     refuse_mistakes(planned, out / planned.suite.name)
@@ -34,7 +34,9 @@ def refuse_before_preview(planned: Plan, out: Path, store: str, executor: Execut
         from w2s_bench.executors.clusters import refuse_missing_slurm
 
         refuse_missing_slurm()
-    reasons, unknown = unfilled_splits(planned, open_store(store))
+    place = open_store(store)
+    refuse_unwritable_store(planned, place)
+    reasons, unknown = unfilled_splits(planned, place)
     if reasons:
         raise SuiteError("\n".join(reasons))
     return unknown

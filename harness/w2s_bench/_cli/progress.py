@@ -140,7 +140,7 @@ class _Lines:
     def look(self) -> None:
         """Tell how far the run is if it has not been told for long."""
         with self._lock:
-            if self.progress.total and self.progress.clock() - self.told > _LONGEST:
+            if self.progress.clock() - self.told > _LONGEST:
                 self._tell()
 
     def _watch(self) -> None:
@@ -150,8 +150,9 @@ class _Lines:
     def _tell(self) -> None:
         progress = self.progress
         self.told = progress.clock()
+        stages = f"{progress.done} of {progress.total} stages, {progress.stored} of them stored before"
         parts = [
-            f"{progress.name}: {progress.done} of {progress.total} stages, {progress.stored} of them stored before",
+            f"{progress.name}: {stages if progress.total else 'preparing'}",
             f"{duration(progress.elapsed)} so far",
             *([left] if (left := progress.left()) else []),
         ]

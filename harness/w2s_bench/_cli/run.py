@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from w2s_bench._cli.executors import CLUSTERS, ExecutorName, chosen, refuse_others_options, slurm_settings
+from w2s_bench._cli.executors import (
+    CLUSTERS,
+    ExecutorName,
+    chosen,
+    limits_of,
+    refuse_others_options,
+    slurm_settings,
+)
 from w2s_bench._cli.preflight import refuse_before_preview, use_device
 from w2s_bench.names import DEVICE_VARIABLE, RESULTS
 
@@ -142,12 +149,11 @@ def run(
 
     with explained():
         from w2s_bench.api import execute, make_plan
-        from w2s_bench.executors.resources import Limits
         from w2s_bench.store import default_location
 
         refuse_others_options(executor, address, slurm or (), slurm_gpu or ())
         settings = slurm_settings(slurm or (), slurm_gpu or ()) if executor is ExecutorName.SLURM else None
-        limits = Limits(stage_timeout, None if stage_memory is None else int(stage_memory * 1e9))
+        limits = limits_of(stage_timeout, stage_memory)
         use_device(device)
         planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds)
         place = store or default_location()
