@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_bench.errors import PluginError
-from w2s_bench.sources import LARGEST_HASHED, digest_of_file, files_below, task_files, with_paths_resolved
+from w2s_bench.task_files import LARGEST_HASHED, digest_of_file, files_below, task_files, with_paths_resolved
 from w2s_bench.types import Kind
 
 #: The name of a document's field, or a function of the document. A whole number counts as its text.
