@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import replace
@@ -14,16 +15,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import w2s_bench_tasks
 from support import run_stage, toy_registry
 from w2s_bench import items as rendered
 from w2s_bench import splits
+from w2s_bench.catalogue import write_groups, write_indexed
 from w2s_bench.domains import TaskDomain
 from w2s_bench.errors import LeakError, PluginError, SuiteError
 from w2s_bench.evaluation import domain_params
 from w2s_bench.items import ANSWERS, FORMAT, ITEMS, item_digest
-from w2s_bench.record import read_json, read_records, write_records
+from w2s_bench.randomness import hash_rank
+from w2s_bench.record import read_json, read_records
 from w2s_bench.registry import Registry
 from w2s_bench.splits import split_ids
+from w2s_bench.suite import load_suite
 from w2s_bench.types import SPLITS, Answer, Item
 
 SIZES = {"dev": 7, "test": 13, "weak_train": 17, "trust": 5, "transfer": 23}
@@ -70,6 +75,69 @@ def test_the_order_of_items_says_nothing(random: Any) -> None:
     items = make_items(60)
     shuffled = random.sample(items, len(items))
     assert split_ids(shuffled, SIZES, "toy", seed=1) == split_ids(items, SIZES, "toy", seed=1)
+
+
+def dealt_plainly(
+    items: list[Item], sizes: dict[str, int], domain: str, seed: int, suite_seed: int
+) -> dict[str, list[str]]:
+    """The protocol's words, item by item."""
+    groups: dict[str, list[str]] = {}
+    for item in items:
+        groups.setdefault(item.group, []).append(item.id)
+    out: dict[str, list[str]] = {}
+
+    def deal(order: list[str], *splits: str) -> list[str]:
+        for split in splits:
+            ids: list[str] = []
+            while len(ids) < sizes[split]:
+                members = sorted(groups[order.pop(0)], key=lambda one: hash_rank(domain, one))
+                ids += members[: sizes[split] - len(ids)]
+            out[split] = sorted(ids)
+        return order
+
+    rest = deal(sorted(groups, key=lambda group: hash_rank("held out", domain, group)), "dev")
+    rest = deal(rest[::-1], "test")
+    deal(
+        sorted(rest, key=lambda group: hash_rank("drawn", suite_seed, domain, seed, group)),
+        "weak_train",
+        "trust",
+        "transfer",
+    )
+    return out
+
+
+@given(st.integers(1, 5), st.integers(0, 99), st.integers(0, 9), st.integers(0, 9))
+@settings(deadline=None, max_examples=40)
+def test_splits_are_dealt_as_the_protocol_says(largest: int, made: int, seed: int, suite_seed: int) -> None:
+    items = make_items(110, largest=largest, seed=made)
+    assert split_ids(items, SIZES, "toy", seed=seed, suite_seed=suite_seed) == dealt_plainly(
+        items, SIZES, "toy", seed, suite_seed
+    )
+
+
+#: SHA-256 of the splits of suite `tiny` by domain and seed: they never change with the code that cuts them.
+CUT = {
+    ("knowledge", 0): "95f100db151485f7",
+    ("knowledge", 1): "157565c34eee7f10",
+    ("knowledge", 2): "c049acf1e36614b6",
+    ("math", 0): "5c94bf6298e9e16f",
+    ("math", 1): "d365a68102bc3b49",
+    ("math", 2): "9b6ea3e3efc3f8f4",
+    ("chess", 0): "30575a3875d0aefd",
+    ("chess", 1): "6e9702a81dc5b2cf",
+    ("chess", 2): "727c09bcea7a76d3",
+}
+
+
+def test_the_splits_of_the_built_in_suite_are_what_they_were() -> None:
+    suite = load_suite("tiny")
+    for (name, seed), digest in CUT.items():
+        path = Path(w2s_bench_tasks.__file__).parent / name / "items.jsonl"
+        rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        items = [Item(row["id"], row["group"], row["key"], row["stratum"], "", None) for row in rows]
+        sizes = next(d.sizes for d in suite.domains if d.name == f"w2s-bench/{name}").model_dump()
+        ids = split_ids(items, sizes, f"w2s-bench/{name}", seed=seed, suite_seed=suite.seed)
+        assert hashlib.sha256(json.dumps(ids, sort_keys=True).encode()).hexdigest()[:16] == digest
 
 
 def test_dev_and_test_are_the_same_for_every_seed_and_the_rest_are_drawn_anew() -> None:
@@ -278,15 +346,17 @@ def test_a_subset_and_its_gold_are_joined_by_id_in_the_order_of_ids(tmp_path: Pa
     for name, order in (("items", items[::-1]), ("answers", items[::2] + items[1::2])):
         (tmp_path / name).mkdir()
         if name == "items":
-            write_records(tmp_path / name / ITEMS, order)
+            write_indexed(tmp_path / name / ITEMS, order)
+            write_groups(tmp_path / name, order)
             (tmp_path / name / FORMAT).write_text('{"kind": "generate"}')
         else:
-            write_records(
+            write_indexed(
                 tmp_path / name / ANSWERS,
                 [Answer(i.id, {"of": i.id}, f"gold of {i.id}", None, item_digest(i)) for i in order],
             )
     params = {"sizes": SIZES, "domain": "toy", "seed": 1, "suite_seed": 0}
-    cut = run_stage(splits.cut, tmp_path / "cut", params, items=tmp_path / "items")
+    held = run_stage(splits.hold_out, tmp_path / "held", params, items=tmp_path / "items")
+    cut = run_stage(splits.cut, tmp_path / "cut", params, held_out=held)
     wanted = split_ids(items, SIZES, "toy", seed=1)["trust"]
     subset = run_stage(
         splits.take_subset, tmp_path / "subset", {"split": "trust"}, items=tmp_path / "items", splits=cut
@@ -298,3 +368,25 @@ def test_a_subset_and_its_gold_are_joined_by_id_in_the_order_of_ids(tmp_path: Pa
     answers = read_records(gold / ANSWERS, Answer)
     assert [(a.id, a.completion) for a in answers] == [(i, f"gold of {i}") for i in wanted]
     assert (subset / FORMAT).is_file()
+    shuffled = [*items[1:], items[0]]
+    (tmp_path / "again").mkdir()
+    write_indexed(tmp_path / "again" / ANSWERS, [Answer(i.id, {}, "gold", None, "another") for i in shuffled])
+    for folder in (tmp_path / "again", tmp_path / "none"):
+        if not folder.is_dir():
+            folder.mkdir()
+            write_indexed(folder / ANSWERS, [])
+        with pytest.raises(PluginError, match=f"item {wanted[0]} came out otherwise when its task was loaded again"):
+            run_stage(splits.take_gold, tmp_path / "odd", {"split": "trust"}, answers=folder, subset=subset)
+
+
+def test_another_seed_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    """All seeds draw from one pool; what a seed gets hangs on no other, and on no other split's size behind it."""
+    items = make_items(90, largest=2)
+    (tmp_path / "items").mkdir()
+    write_indexed(tmp_path / "items" / ITEMS, items)
+    write_groups(tmp_path / "items", items)
+    held = run_stage(splits.hold_out, tmp_path / "held", {"sizes": SIZES, "domain": "toy"}, items=tmp_path / "items")
+    for seed in range(3):
+        params = {"sizes": SIZES, "domain": "toy", "seed": seed, "suite_seed": 5}
+        out = run_stage(splits.cut, tmp_path / f"cut {seed}", params, held_out=held)
+        assert read_json(out / splits.SPLIT_IDS) == split_ids(items, SIZES, "toy", seed=seed, suite_seed=5)

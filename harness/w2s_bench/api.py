@@ -158,7 +158,7 @@ def refuse_unfilled_splits(planned: Plan, *, store: Store, executor: Executor, e
     reasons: dict[str, str] = {}  # the first of each domain: its other seeds fail alike
     for stage in splits:
         outcome = outcomes[stage.node]
-        if isinstance(outcome, Failed) and outcome.cause_node == stage.node:
+        if isinstance(outcome, Failed) and outcome.cause_node in {stage.node, stage.inputs["held_out"].node}:
             reasons.setdefault(stage.params["domain"], outcome.reason)
     if reasons:
         raise SuiteError("\n".join(reasons.values()))

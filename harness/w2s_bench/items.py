@@ -10,11 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from w2s_bench.catalogue import write_groups, write_indexed
 from w2s_bench.contract import check_domain_unchanged
 from w2s_bench.documents import Digest, of_task
 from w2s_bench.errors import PluginError
 from w2s_bench.hookspecs import Domain
-from w2s_bench.record import canonical_json, digest_of, read_json, write_json, write_records
+from w2s_bench.record import canonical_json, digest_of, read_json, write_json
 from w2s_bench.registry import Registry
 from w2s_bench.soundness import (
     Contradictions,
@@ -55,7 +56,8 @@ def build_items(context: StageContext) -> None:
     everything = [_item(domain, task, document) for document in _documents(context, task)]
     built = [item for item in everything if not repeats_an_option(item)]
     check_items(built or everything, domain.name)
-    write_records(context.out / ITEMS, built)
+    write_indexed(context.out / ITEMS, built)
+    write_groups(context.out, built)
     write_json(
         context.out / FORMAT,
         {"kind": domain.kind, "until": _until(domain, task), "delimiter": task.config.target_delimiter},
@@ -75,7 +77,7 @@ def build_answers(context: StageContext) -> None:
         if not repeats_an_option(item):
             built.append(_answer(domain, task, document, item))
             contradictions.check(item, built[-1])
-    write_records(context.out / ANSWERS, built)
+    write_indexed(context.out / ANSWERS, built)
     until = _until(domain, task)
     lost = unreachable(domain.name, task, until, built) if domain.kind == "generate" else []
     ends = ", ".join(map(repr, until))

@@ -76,9 +76,10 @@ class SeedGraph:
 
     @cached_property
     def splits(self) -> Stage:
-        spec = self.facts.spec
+        spec, name = self.facts.spec, self.facts.short_name
+        held_out = splits.held_out(self.items, spec.sizes, domain=self.name, label=f"{name} · held-out items")
         return splits.splits(
-            self.items,
+            held_out,
             spec.sizes,
             domain=self.name,
             seed=self.seed,

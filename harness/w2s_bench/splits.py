@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, cast
 
+import numpy as np
+
+from w2s_bench.catalogue import Texts, hashes, lines_of, order, read_array, read_groups, read_texts, write_texts
 from w2s_bench.errors import LeakError, PluginError, SuiteError
 from w2s_bench.items import ANSWERS, FORMAT, ITEMS, item_digest
-from w2s_bench.randomness import hash_rank
-from w2s_bench.record import read_json, read_records, write_json, write_records
+from w2s_bench.record import iter_records, read_json, write_json
 from w2s_bench.stages import Stage, StageContext
-from w2s_bench.types import SPLITS, Answer, Item, Split
+from w2s_bench.types import SPLITS, IntArray, Item, Split
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from w2s_bench.suite import Sizes
 
-SPLIT_IDS = "splits.json"
+SPLIT_IDS, HELD, POOL = "splits.json", "held_out.json", "pool.safetensors"
+#: Cut once for all seeds.
+HELD_OUT: Final[tuple[Split, ...]] = ("dev", "test")
 
 
-def splits(items: Stage, sizes: Sizes, *, domain: str, seed: int, suite_seed: int, label: str = "") -> Stage:
+def held_out(items: Stage, sizes: Sizes, *, domain: str, label: str = "") -> Stage:
+    """Stage: ids of `dev` and `test`, which are the same for every seed, and the items that seeds draw from."""
+    params = {"sizes": {split: sizes.of(split) for split in HELD_OUT}, "domain": domain}
+    return Stage("held_out", 1, "w2s_bench.splits:hold_out", params, {"items": items}, label=label)
+
+
+def splits(held_out: Stage, sizes: Sizes, *, domain: str, seed: int, suite_seed: int, label: str = "") -> Stage:
     """Stage: ids of each split of one seed."""
     params = {"sizes": sizes.model_dump(), "domain": domain, "seed": seed, "suite_seed": suite_seed}
-    return Stage("splits", 1, "w2s_bench.splits:cut", params, {"items": items}, label=label)
+    return Stage("splits", 2, "w2s_bench.splits:cut", params, {"held_out": held_out}, label=label)
 
 
 def subset(items: Stage, splits: Stage, split: Split, label: str = "") -> Stage:
@@ -39,32 +52,47 @@ def gold(answers: Stage, subset: Stage, split: Split, label: str = "") -> Stage:
     )
 
 
-def cut(context: StageContext) -> None:
-    everything = read_records(context.inputs["items"] / ITEMS, Item)
+def hold_out(context: StageContext) -> None:
     p = context.params
-    write_json(
-        context.out / SPLIT_IDS,
-        split_ids(everything, p["sizes"], p["domain"], seed=p["seed"], suite_seed=p["suite_seed"]),
-    )
+    pool = _Pool.of(*read_groups(context.inputs["items"]), p["domain"])
+    out: dict[str, IntArray] = {}
+    pool = pool.without_held_out(p["sizes"], out)
+    held = {split: sorted((pool.ids[int(row)], pool.keys[int(row)]) for row in out[split]) for split in HELD_OUT}
+    write_json(context.out / HELD, held)
+    pool.write(context.out)
+
+
+def cut(context: StageContext) -> None:
+    p = context.params
+    pool = _Pool.read(context.inputs["held_out"], p["domain"])
+    held = read_json(context.inputs["held_out"] / HELD)
+    drawn = pool.drawn(p["sizes"], p["seed"], p["suite_seed"])
+    of = {**held, **{split: [(pool.ids[int(r)], pool.keys[int(r)]) for r in rows] for split, rows in drawn.items()}}
+    _refuse_shared_keys(of, p["domain"])
+    write_json(context.out / SPLIT_IDS, {split: sorted(i for i, _ in of[split]) for split in SPLITS})
 
 
 def take_subset(context: StageContext) -> None:
-    ids = set(read_json(context.inputs["splits"] / SPLIT_IDS)[context.params["split"]])
-    chosen = [item for item in read_records(context.inputs["items"] / ITEMS, Item) if item.id in ids]
-    write_records(context.out / ITEMS, sorted(chosen, key=lambda item: item.id))
+    ids = read_json(context.inputs["splits"] / SPLIT_IDS)[context.params["split"]]  # sorted
+    with (context.out / ITEMS).open("wb") as out:
+        for one, line in zip(ids, lines_of(context.inputs["items"] / ITEMS, ids), strict=True):
+            assert line is not None, f"item {one} was cut from these items"
+            out.write(line)
     write_json(context.out / FORMAT, read_json(context.inputs["items"] / FORMAT))
 
 
 def take_gold(context: StageContext) -> None:
-    by_id = {answer.id: answer for answer in read_records(context.inputs["answers"] / ANSWERS, Answer)}
-    subset = read_records(context.inputs["subset"] / ITEMS, Item)
     # Items and answers come from two loads of the task. One that shuffles at random would pair them wrongly.
-    for item in subset:
-        if item.id not in by_id or by_id[item.id].item != item_digest(item):
-            raise PluginError(
-                f"item {item.id} came out otherwise when its task was loaded again; fix the loader: no randomness without a seed of its own"
-            )
-    write_records(context.out / ANSWERS, [by_id[item.id] for item in subset])
+    digests = {item.id: item_digest(item) for item in iter_records(context.inputs["subset"] / ITEMS, Item)}
+    with (context.out / ANSWERS).open("wb") as out:
+        found = lines_of(context.inputs["answers"] / ANSWERS, list(digests))
+        for (one, digest), line in zip(digests.items(), found, strict=True):
+            if line is None or json.loads(line)["item"] != digest:
+                raise PluginError(
+                    f"item {one} came out otherwise when its task was loaded again; fix the loader: no randomness without a "
+                    "seed of its own"
+                )
+            out.write(line)
 
 
 def split_ids(
@@ -77,56 +105,111 @@ def split_ids(
     dealt from the rest by a hash of (suite seed, seed, group). A group that overfills a split is cut; what is cut off is
     used nowhere.
     """
-    groups: dict[str, list[Item]] = defaultdict(list)
-    for item in items:
-        groups[item.group].append(item)
-    for members in groups.values():
-        members.sort(key=lambda item: hash_rank(domain, item.id))
-    out: dict[str, list[str]] = {}
-    rest = sorted(groups, key=lambda group: hash_rank("held out", domain, group))
-    rest = _deal(rest, groups, sizes, ("dev",), out, domain)
-    rest = _deal(rest[::-1], groups, sizes, ("test",), out, domain)
-    rest = sorted(rest, key=lambda group: hash_rank("drawn", suite_seed, domain, seed, group))
-    _deal(rest, groups, sizes, ("weak_train", "trust", "transfer"), out, domain)
-    _refuse_shared_keys(items, out, domain)
-    return {split: sorted(out[split]) for split in SPLITS}
+    columns = [Texts.of(getattr(item, name) for item in items) for name in ("id", "group", "key")]
+    rows: dict[str, IntArray] = {}
+    pool = _Pool.of(columns[0], columns[1], columns[2], domain).without_held_out(sizes, rows)
+    rows |= pool.drawn(sizes, seed, suite_seed)
+    of: dict[str, list[tuple[str, str]]] = {
+        split: [(pool.ids[int(row)], pool.keys[int(row)]) for row in rows[split]] for split in SPLITS
+    }
+    _refuse_shared_keys(of, domain)
+    return {split: sorted(one for one, _ in of[split]) for split in SPLITS}
 
 
-def _deal(
-    order: list[str],
-    groups: Mapping[str, list[Item]],
-    sizes: Mapping[str, int],
-    splits: Sequence[Split],
-    out: dict[str, list[str]],
-    domain: str,
-) -> list[str]:
-    """Fill `splits` in turn from the groups in `order`; returns the groups left over."""
-    place = 0
-    for split in splits:
-        ids: list[str] = []
-        while len(ids) < sizes[split]:
-            if place == len(order):
-                asked = ", ".join(f"{name} {sizes[name]}" for name in SPLITS)
-                raise SuiteError(
-                    f"domain {domain!r} has {sum(map(len, groups.values()))} items in {len(groups)} groups, too few for sizes {asked} "
-                    f"(sum {sum(sizes[name] for name in SPLITS)}); {split} was filled to {len(ids)}. Make the splits smaller; a group "
-                    "that straddles two splits is cut, so leave some room."
+@dataclass(frozen=True)
+class _Pool:
+    """Items that splits are dealt from, group by group: `members[starts[g]:starts[g + 1]]` are the rows of group g.
+
+    Members of a group are in the order in which they are dealt, by a hash of (domain, id). `left` are the groups that no
+    split has had; what was there at first is told where a split cannot be filled.
+    """
+
+    domain: str
+    ids: Texts
+    keys: Texts
+    groups: Texts
+    members: IntArray
+    starts: IntArray
+    left: IntArray
+
+    @classmethod
+    def of(cls, ids: Texts, groups: Texts, keys: Texts, domain: str) -> _Pool:
+        numbers: dict[bytes, int] = {}
+        of = np.fromiter((numbers.setdefault(raw, len(numbers)) for raw in groups.raw()), np.int64, len(groups))
+        members = np.argsort(of, kind="stable").astype(np.int64)
+        sizes = np.bincount(of, minlength=len(numbers))
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        shared = members[(sizes > 1)[of[members]]]  # of groups with more than one; they lie in runs
+        if len(shared):
+            ranks = hashes(_before(domain), ids.take(shared).raw())
+            by_group = np.lexsort((*ranks.T[::-1], of[shared]))
+            members[(sizes > 1)[of[members]]] = shared[by_group]
+        # By name, so that nothing hangs on the order in which a task gives its documents.
+        names = Texts(b"".join(numbers), np.cumsum([0, *map(len, numbers)], dtype=np.int64))
+        return cls(domain, ids, keys, names, members, starts, np.arange(len(numbers)))
+
+    def without_held_out(self, sizes: Mapping[str, int], out: dict[str, IntArray]) -> _Pool:
+        """What is left when `dev` and `test` are dealt, whose rows go to `out`."""
+        ranked = order(hashes(_before("held out", self.domain), self.groups.raw()))
+        ranked = self._deal(ranked, ("dev",), sizes, out)
+        return replace(self, left=self._deal(ranked[::-1], ("test",), sizes, out))
+
+    def drawn(self, sizes: Mapping[str, int], seed: int, suite_seed: int) -> dict[str, IntArray]:
+        """Rows of the three splits that a seed draws."""
+        left = np.sort(self.left)
+        ranks = hashes(_before("drawn", suite_seed, self.domain, seed), self.groups.take(left).raw())
+        out: dict[str, IntArray] = {}
+        self._deal(left[order(ranks)], ("weak_train", "trust", "transfer"), sizes, out)
+        return out
+
+    def _deal(
+        self, groups: IntArray, splits: Sequence[Split], sizes: Mapping[str, int], out: dict[str, IntArray]
+    ) -> IntArray:
+        """Fill `splits` in turn from the groups in their order; returns the groups left over."""
+        place = 0
+        for split in splits:
+            rows: list[int] = []
+            while len(rows) < sizes[split]:
+                if place == len(groups):
+                    asked = ", ".join(f"{name} {sizes[name]}" for name in SPLITS if name in sizes)
+                    raise SuiteError(
+                        f"domain {self.domain!r} has {len(self.ids)} items in {len(self.groups)} groups, too few for sizes {asked} "
+                        f"(sum {sum(sizes[name] for name in SPLITS if name in sizes)}); {split} was filled to {len(rows)}. Make the "
+                        "splits smaller; a group that straddles two splits is cut, so leave some room."
+                    )
+                group = int(groups[place])
+                members = self.members[self.starts[group] : self.starts[group + 1]]
+                rows += members[: sizes[split] - len(rows)].tolist()
+                place += 1
+            out[split] = np.array(rows, dtype=np.int64)
+        return groups[place:]
+
+    def write(self, folder: Path) -> None:
+        columns = {"ids": self.ids, "keys": self.keys, "groups": self.groups}
+        write_texts(folder / POOL, columns, members=self.members, starts=self.starts, left=self.left)
+
+    @classmethod
+    def read(cls, folder: Path, domain: str) -> _Pool:
+        ids, keys, groups = (read_texts(folder / POOL, name) for name in ("ids", "keys", "groups"))
+        members, starts, left = (
+            cast(IntArray, read_array(folder / POOL, name)) for name in ("members", "starts", "left")
+        )
+        return cls(domain, ids, keys, groups, members, starts, left)
+
+
+def _before(*parts: object) -> str:
+    """What `randomness.hash_rank(*parts, text)` hashes before the text."""
+    return "".join(f"{part}\0" for part in parts)
+
+
+def _refuse_shared_keys(of: Mapping[str, Iterable[tuple[str, str]]], domain: str) -> None:
+    """`of`: split → (id, key) of its items."""
+    seen: dict[str, tuple[str, str]] = {}
+    for split, members in of.items():
+        for one, key in members:
+            other, where = seen.setdefault(key, (one, split))
+            if where != split:
+                raise LeakError(
+                    f"domain {domain!r}: items {other} ({where}) and {one} ({split}) are the same question "
+                    f"(key {key!r}); give them one group, or remove one"
                 )
-            ids += [item.id for item in groups[order[place]]][: sizes[split] - len(ids)]
-            place += 1
-        out[split] = ids
-    return order[place:]
-
-
-def _refuse_shared_keys(items: Iterable[Item], ids: Mapping[str, list[str]], domain: str) -> None:
-    split_of = {i: split for split, members in ids.items() for i in members}
-    seen: dict[str, Item] = {}
-    for item in items:
-        if item.id not in split_of:
-            continue
-        other = seen.setdefault(item.key, item)
-        if split_of[other.id] != split_of[item.id]:
-            raise LeakError(
-                f"domain {domain!r}: items {other.id} ({split_of[other.id]}) and {item.id} ({split_of[item.id]}) are the same question "
-                f"(key {item.key!r}); give them one group, or remove one"
-            )

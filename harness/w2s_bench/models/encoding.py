@@ -28,10 +28,24 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
         rows = [row for row, text in enumerate(texts) if (bool(bos) and text.startswith(bos)) == has_bos]
         if rows:
             special = {"add_special_tokens": False} if has_bos else {}
+            if not has_bos:
+                _refuse_closing(tokenizer, next((texts[row] for row in rows if texts[row].strip()), ""))
             ids = tokenizer([texts[row] for row in rows], **special)["input_ids"]
             for row, tokens in zip(rows, ids, strict=True):
                 out[row] = tokens
     return out
+
+
+def _refuse_closing(tokenizer: Any, text: str) -> None:
+    """A tokenizer that closes every text, as with `</s>`, would end a prompt before its answer, and answer with the end alone."""
+    usual, plain = (tokenizer([text], **special)["input_ids"][0] for special in ({}, {"add_special_tokens": False}))
+    if plain and usual[-len(plain) :] != plain:
+        closing = tokenizer.convert_ids_to_tokens(usual[-1])
+        raise ModelError(
+            f"the tokenizer ends every text with {closing!r} by itself, so that a prompt is closed before its answer begins and "
+            "options of one token are all the same; set add_eos_token to false (or take it out of the tokenizer's "
+            "post-processor) and save it again"
+        )
 
 
 def encode_pairs(
@@ -44,7 +58,8 @@ def encode_pairs(
 ) -> list[Pair]:
     """(prompt, completion) texts → ids. Trailing spaces of a prompt go to the completion; the joined text is tokenized
     and cut at the prompt's own length. `ended` appends the end-of-sequence token where true; `may_be_empty`
-    lets a completion have no tokens.
+    lets a completion have no tokens. An empty prompt is the model's beginning-of-sequence token, or else its end, as in
+    lm-eval; a completion that begins with that token gives it up to the prompt.
 
     A pair longer than `max_length`, which lm-eval would cut on the left with a warning, is an error.
     """
@@ -54,8 +69,10 @@ def encode_pairs(
     whole_ids = encode(tokenizer, [prompt + completion for prompt, completion in moved])
     pairs = []
     for number, ((prompt, completion), whole) in enumerate(zip(moved, whole_ids, strict=True)):
-        before = prompt_ids[prompt]
-        after = whole[len(before) :]
+        if texts[number][0]:
+            before, after = prompt_ids[prompt], whole[len(prompt_ids[prompt]) :]
+        else:
+            before, after = _after_nothing(tokenizer, completion)
         if ended is not None and ended[number]:
             after = [*after, _eos(tokenizer)]
         if not before or not (after or may_be_empty):
@@ -69,6 +86,18 @@ def encode_pairs(
             )
         pairs.append(Pair(tuple(before), tuple(after)))
     return pairs
+
+
+def _after_nothing(tokenizer: Any, completion: str) -> tuple[list[int], list[int]]:
+    """An empty prompt's ids, and those of what follows it."""
+    first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    if first is None:
+        raise ModelError(
+            "a prompt is empty, and the tokenizer has no beginning- or end-of-sequence token to stand for it; set bos_token "
+            "and save it again, or give the items a prompt"
+        )
+    after = tokenizer([completion], add_special_tokens=False)["input_ids"][0] if completion else []
+    return [first], list(after[1:] if after[:1] == [first] else after)
 
 
 def _move_spaces(prompt: str, completion: str) -> tuple[str, str]:

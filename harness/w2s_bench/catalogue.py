@@ -1,0 +1,153 @@
+"""A file of records with an index by id, and texts packed one after another: a million items are cut and picked unparsed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2s_bench.record import canonical_json, iter_rows, write_arrays
+from w2s_bench.types import IntArray
+
+_INDEX = ".index.safetensors"
+_GROUPS = "groups.safetensors"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """n texts in UTF-8, one after another: `data[ends[i]:ends[i + 1]]` is text i."""
+
+    data: bytes
+    ends: IntArray  # (n + 1,) rising from 0
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Texts:
+        encoded = [text.encode() for text in texts]
+        return cls(b"".join(encoded), np.cumsum([0, *map(len, encoded)], dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    def __getitem__(self, row: int) -> str:
+        return self.data[self.ends[row] : self.ends[row + 1]].decode()
+
+    def __iter__(self) -> Iterator[str]:
+        return (raw.decode() for raw in self.raw())
+
+    def raw(self) -> Iterator[bytes]:
+        """Every text, encoded."""
+        return (self.data[start:end] for start, end in pairwise(self.ends.tolist()))
+
+    def take(self, rows: IntArray) -> Texts:
+        """These rows in this order."""
+        starts, stops = self.ends[rows].tolist(), self.ends[rows + 1].tolist()
+        lengths = np.diff(self.ends)[rows]
+        data = b"".join([self.data[start:stop] for start, stop in zip(starts, stops, strict=True)])
+        return Texts(data, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+
+def write_texts(path: Path, columns: Mapping[str, Texts], **arrays: NDArray[np.generic]) -> None:
+    """Named columns of texts, and arrays beside them."""
+    packed: dict[str, NDArray[np.generic]] = dict(arrays)
+    for name, texts in columns.items():
+        packed[f"{name}.data"] = np.frombuffer(texts.data, dtype=np.uint8)
+        packed[f"{name}.ends"] = texts.ends
+    write_arrays(path, packed)
+
+
+def read_texts(path: Path, name: str) -> Texts:
+    """One column of `write_texts`, without the others."""
+    return Texts(read_array(path, f"{name}.data").tobytes(), cast(IntArray, read_array(path, f"{name}.ends")))
+
+
+def read_array(path: Path, name: str) -> NDArray[np.generic]:
+    """One array of a file, without the others."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return cast("NDArray[np.generic]", file.get_tensor(name))
+
+
+def hashes(before: str, texts: Iterable[bytes]) -> NDArray[np.uint64]:
+    """(n, 4) SHA-256 of `before` + each text as four numbers: in their order, digests are in the order of their hex."""
+    start = hashlib.sha256(before.encode())
+    digests = bytearray()
+    for text in texts:
+        one = start.copy()
+        one.update(text)
+        digests += one.digest()
+    return np.frombuffer(bytes(digests), dtype=">u8").reshape(-1, 4).astype(np.uint64)
+
+
+def order(ranks: NDArray[np.uint64]) -> IntArray:
+    """(n,) rows of `hashes` from the smallest to the largest."""
+    return np.lexsort(ranks.T[::-1]).astype(np.int64)
+
+
+def write_indexed(path: Path, records: Iterable[Any]) -> None:
+    """As `record.write_records`, with an index beside it: where the line of each id is."""
+    names, ids, starts, place = None, [], [0], 0
+    with path.open("wb") as file:
+        for one in records:
+            names = names or [f.name for f in fields(one)]
+            line = (canonical_json({name: getattr(one, name) for name in names}) + "\n").encode()
+            place += len(line)
+            starts.append(place)
+            ids.append(one.id.encode())
+            file.write(line)
+    ranks = hashes("", ids)[:, 0]
+    rows = np.argsort(ranks, kind="stable")
+    ends = np.array(starts, dtype=np.int64)
+    write_arrays(_index_of(path), {"rank": ranks[rows], "start": ends[:-1][rows], "stop": ends[1:][rows]})
+
+
+def lines_of(path: Path, ids: Sequence[str]) -> Iterator[bytes | None]:
+    """The line of each of these ids in what `write_indexed` wrote, as it stands there; None where there is none."""
+    ranks, start, stop = (read_array(_index_of(path), name) for name in ("rank", "start", "stop"))
+    wanted = hashes("", (one.encode() for one in ids))[:, 0]
+    first, last = (np.searchsorted(ranks, wanted, side).tolist() for side in ("left", "right"))
+    with path.open("rb") as file:
+        for one, low, high in zip(ids, first, last, strict=True):
+            found = None
+            for row in range(low, high):
+                file.seek(int(start[row]))
+                line = file.read(int(stop[row] - start[row]))
+                if high - low == 1 or _id_of(line) == one:
+                    found = line
+            yield found
+
+
+def _id_of(line: bytes) -> str:
+    import json
+
+    return str(json.loads(line)["id"])
+
+
+def _index_of(path: Path) -> Path:
+    return path.with_name(path.name + _INDEX)
+
+
+def write_groups(folder: Path, items: Sequence[Any]) -> None:
+    """Id, group and key of every item: all that cutting needs."""
+    columns = {name: Texts.of(getattr(item, name) for item in items) for name in ("id", "group", "key")}
+    write_texts(folder / _GROUPS, columns)
+
+
+def read_groups(folder: Path) -> tuple[Texts, Texts, Texts]:
+    """(id, group, key) as `write_groups` wrote them."""
+    ids, groups, keys = (read_texts(folder / _GROUPS, name) for name in ("id", "group", "key"))
+    return ids, groups, keys
+
+
+def every_nth(path: Path, most: int) -> list[dict[str, Any]]:
+    """At most so many rows of a file of records, evenly spread over it."""
+    with path.open("rb") as file:
+        count = sum(1 for _ in file)
+    step = max(1, -(-count // most))
+    return [row for place, row in enumerate(iter_rows(path)) if place % step == 0]
