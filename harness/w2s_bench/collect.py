@@ -20,6 +20,7 @@ from w2s_bench.errors import StoreError
 from w2s_bench.evaluation import read_grades
 from w2s_bench.executors import Done, Failed, Outcome
 from w2s_bench.items import ITEMS
+from w2s_bench.machine import libc, processor
 from w2s_bench.pipeline import PlannedCell
 from w2s_bench.protocol import SeedGraph
 from w2s_bench.record import digest_of, pack_bits, read_json, read_records, read_rows
@@ -187,6 +188,8 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
+        "processor": processor(),
+        "libc": libc(),
         "threads_per_worker": 1,
         "device": os.environ.get(DEVICE_VARIABLE, "cpu"),
         "visible_cpus": os.cpu_count(),

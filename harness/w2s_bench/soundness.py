@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -195,13 +196,15 @@ def _refuse_other_tracks(cells: Sequence[Cell], results: Path) -> None:
     named = {c.body.arm.trust_function or c.body.arm.name for c in cells if c.body.arm.kind == "trust_function"}
     if not any(name.startswith(f"{BUILT_IN}/") for name in named):
         return
-    from w2s_bench.plugin_loading import unwrap
     from w2s_bench.registry import Registry
 
     known = Registry.load(restrict=()).trust_functions
     for cell in cells:
         arm = cell.body.arm
         registered = known.get(arm.name.partition(":")[0]) if arm.kind == "trust_function" else None
-        track = getattr(unwrap(registered.factory), "supervision", None) if registered else None
+        factory = registered.factory if registered else None
+        while isinstance(factory, partial):
+            factory = factory.func
+        track = getattr(factory, "supervision", None)
         if isinstance(track, str) and track != arm.supervision:
             raise _error(cell, results, f"supervision {arm.supervision!r}, where that of {arm.name!r} is {track!r}")
