@@ -308,6 +308,15 @@ def test_links_and_mentions_stand_in_code_as_they_are(text: str) -> None:
     assert not any(mark in outside.lower() for mark in ("@", "://", "www."))
 
 
+def test_a_page_of_a_suite_with_folders_says_how_to_verify_it() -> None:
+    assert "--model FINGERPRINT" not in render(board_of(make_cells()), "p")
+    cells = make_cells()
+    for arm, cell in cells.items():
+        teacher = cell.body.teacher.model_copy(update={"name": "local//home/of/somebody/x"})
+        cells[arm] = change(cell, teacher=teacher)
+    assert "give `verify` each as `--model FINGERPRINT=FOLDER`" in render(board_of(cells), "p")
+
+
 def test_every_control_is_explained() -> None:
     assert tuple(CONTROL_WORDS) == names.CONTROLS == tuple(CONTROLS)
     assert set(REFERENCES) == set(names.REFERENCES)

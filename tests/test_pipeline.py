@@ -165,7 +165,7 @@ def test_broken_trust_functions_fail_their_cells_alone(suite: Path, undisturbed:
 
 
 def test_verify_says_of_a_row_that_fails_again_that_it_failed(undisturbed: Path) -> None:
-    done = w2s("verify", undisturbed / "toy", "--row", "w2s-bench-toy.sums/oracle")
+    done = w2s("verify", undisturbed / "toy", "--trust-folder", "--row", "w2s-bench-toy.sums/oracle")
     assert done.returncode == 1, done.stderr
     assert "identical  (seed 0 failed both times: " in done.stdout
 
@@ -177,21 +177,30 @@ def test_verify_says_identical_and_sees_what_was_altered(suite: Path, undisturbe
     results = tmp_path / "toy"
     shutil.copytree(undisturbed / "toy", results)
     rows = ["--row", "w2s-bench-toy.largest/confidence", "--row", "w2s-bench-toy.largest/naive"]
-    done = w2s("verify", results, *rows)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("identical") == 2
+    refused = w2s("verify", results, *rows)
+    assert refused.returncode == 2 and "--trust-folder" in refused.stderr
+    shutil.copytree(suite.parent / "models", tmp_path / "models")
+    body = read_cell(next(results.glob("results/*largest/confidence.json"))).body
+    mine = ("--model", f"{body.teacher.fingerprint[:8]}={tmp_path / 'models/teacher'}")
+    mine += ("--model", f"{body.student.name}={tmp_path / 'models/student'}")
+    for told in (("--trust-folder",), mine):
+        done = w2s("verify", results, *rows, *told)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("identical") == 4, "two rows, README.md and the plot"
 
     path = next(results.glob("results/*largest/confidence.json"))
     cell = read_cell(path)
     right = ~unpack_bits(cell.body.seeds[0].correct or "", cell.body.items)
-    altered = {"accuracy": float(right.mean()), "correct": pack_bits(right)}
+    strata = {name: 1 - share for name, share in cell.body.seeds[0].by_stratum.items()}
+    altered = {"accuracy": float(right.mean()), "correct": pack_bits(right), "by_stratum": strata}
     seeds = [cell.body.seeds[0].model_copy(update=altered), *cell.body.seeds[1:]]
     Cell.of(cell.body.model_copy(update={"seeds": tuple(seeds)}), cell.provenance).write(results)
-    done = w2s("verify", results, *rows)
+    done = w2s("verify", results, "--trust-folder", *rows)
     assert done.returncode == 1
     assert "DIFFERS" in done.stdout
+    assert "README.md" in done.stdout and "is not what the cells give" in done.stdout
     assert f"accuracy {right.mean():.4f} before" in done.stdout
-    assert done.stdout.count("identical") == 1
+    assert done.stdout.count("identical") == 2, "the other row, and the plot, which has no resolved gap to show"
 
 
 @pytest.mark.parametrize("recipe", ["lora", "probe"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cell_builder import make_cells, write_cells
 from support import toy_registry, toy_suite
-from w2s_bench import api
-from w2s_bench.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef
-from w2s_bench.errors import SuiteError, UnknownNameError
+from w2s_bench import api, machine
+from w2s_bench.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef, read_cells
+from w2s_bench.collect import environment
+from w2s_bench.consent import refuse_unasked
+from w2s_bench.errors import ModelError, SuiteError, UnknownNameError
+from w2s_bench.leaderboard import write_leaderboard
+from w2s_bench.machine import alike
 from w2s_bench.pipeline import Plan, PlannedCell, plan
 from w2s_bench.plugin_loading import Plugin, Problem
 from w2s_bench.record import pack_bits
-from w2s_bench.suite import Suite
-from w2s_bench.verify import compare, verify
+from w2s_bench.soundness import read_results
+from w2s_bench.suite import Suite, read_results_suite
+from w2s_bench.verify import Verified, compare, compare_pages, verify
 
 ITEMS = 100
 
@@ -196,11 +204,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cell_for(planned: PlannedCell, suite: Suite) -> Cell:
-    """A made-up cell with the identity of a planned one."""
+    """A made-up cell with the identity of a planned one; its seeds failed, so that it needs no figures."""
     ref = SuiteRef(name=suite.name, version=suite.version, digest=suite.digest, evaluate_on=suite.evaluate_on)
+    failed = [SeedResult(seed=seed, error="it broke") for seed in range(suite.seeds)]
     return cell(
+        *failed,
+        items=0,
         suite=ref,
-        domain=planned.domain,
+        domain=planned.domain.model_copy(update={"version": suite.domain(planned.domain.name).version}),
         teacher=planned.teacher,
         student=planned.student,
         arm=planned.arm.ref,
@@ -241,8 +252,9 @@ def test_rows_that_cannot_be_run_differ_and_the_others_are_verified(
     cells = [
         cell_for(one, suite) for one in planned if one.arm.ref.name in {"naive", "weak", "w2s-bench-toy/prompt_hash"}
     ]
-    gone = ARM.model_copy(update={"name": "acme/gone"})
-    cells.append(Cell.of(cell_for(planned[0], suite).body.model_copy(update={"arm": gone}), {}))
+    gone = ARM.model_copy(update={"name": "acme/gone", "coverage": suite.coverage})
+    plugin = PluginRef(distribution="acme", version="1", source="4" * 64)
+    cells.append(Cell.of(cell_for(planned[0], suite).body.model_copy(update={"arm": gone, "plugin": plugin}), {}))
     for one in cells:
         one.write(tmp_path)
     (tmp_path / "suite.yaml").write_text(bare_named(suite).to_yaml())
@@ -253,13 +265,13 @@ def test_rows_that_cannot_be_run_differ_and_the_others_are_verified(
         return tuple(cell_for(one, suite) for one in planned.cells)
 
     monkeypatch.setattr(api, "compute", compute)
-    found = {one.row: one for one in verify(tmp_path)}
+    found = {one.row: one for one in verify(tmp_path, trust_folder=True)}
     assert len(asked) == 1, "one run for all rows"
     assert {one.row for one in asked[0].cells} == {
         f"w2s-bench-toy.largest/{arm}" for arm in ("naive", "weak", "w2s-bench-toy.prompt_hash")
     }
     assert found["w2s-bench-toy.largest/naive"].verdict == "identical"
-    assert found["w2s-bench-toy.largest/w2s-bench-toy.prompt_hash"].ok
+    assert found["w2s-bench-toy.largest/w2s-bench-toy.prompt_hash"].verdict == "identical"
     assert "cannot be run: unknown trust function 'acme/gone'" in found["w2s-bench-toy.largest/acme.gone"].why
     assert "cannot be run: the suite was made for domain" in found["w2s-bench-toy.sums/naive"].why
     assert found["w2s-bench-toy.sums/naive"].verdict == "DIFFERS"
@@ -289,3 +301,190 @@ def test_splits_that_cannot_be_filled_end_a_run_before_anything_is_written(
         api.execute(planned, out=tmp_path / "out", **settings)
     assert asked == [["splits"] * 4] * 2
     assert not list((tmp_path / "out" / "toy").iterdir())
+
+
+# What is demanded of whom.
+
+
+def test_the_tolerance_is_for_other_machines_alone() -> None:
+    close = cell(seed_result(0, 61), seed_result(1))
+    assert compare(cell(), close, 0.02).verdict == "within tolerance"
+    verified = compare(cell(), close, 0.02, exact=True)
+    assert verified.verdict == "DIFFERS"
+    assert verified.why.startswith(
+        "made with the same packages on a processor of the same kind, where a rerun is identical"
+    )
+    assert "accuracy 0.6000 before, 0.6100 now" in verified.why
+    assert compare(cell(), cell(), 0.02, exact=True).verdict == "identical"
+
+
+HERE = {
+    "packages": {"torch": "2.13.0", "numpy": "2.4.6"},
+    "python": "3.11.7",
+    "machine": "x86_64",
+    "processor": {"name": "A", "kind": "0" * 16},
+    "libc": "glibc 2.36",
+    "threads_per_worker": 1,
+    "device": "cpu",
+    "visible_cpus": 2,
+}
+
+
+def test_machines_are_alike_where_everything_that_matters_is_said_to_be_equal() -> None:
+    assert alike(HERE, {**HERE, "visible_cpus": 64, "git": None})
+    for other in (
+        {"packages": {"torch": "2.13.1", "numpy": "2.4.6"}}, {"python": "3.12.1"}, {"machine": "aarch64"},
+        {"processor": {"name": "A", "kind": "1" * 16}}, {"libc": "glibc 2.40"}, {"device": "cuda"}, {"processor": None},
+    ):  # fmt: skip
+        assert not alike(HERE, {**HERE, **other})
+    unsaid = {name: value for name, value in HERE.items() if name != "processor"}
+    assert not alike(unsaid, unsaid), "cells of before it was recorded"
+    assert not alike({**HERE, "device": "cuda"}, {**HERE, "device": "cuda"})
+    made = environment()
+    assert made["processor"]["name"] and alike(made, dict(made)) == (made["device"] == "cpu" and bool(made["libc"]))
+
+
+CPU = "processor\t: 0\nvendor_id\t: X\nmodel name\t: Y 1\ncpu MHz\t\t: {mhz}\nflags\t\t: {flags}\n\nprocessor\t: 1\n"
+
+
+def test_a_processor_is_known_by_its_kind_and_not_by_its_clock(tmp_path: Path) -> None:
+    def facts(mhz: str, flags: str) -> Any:
+        (tmp_path / "cpuinfo").write_text(CPU.format(mhz=mhz, flags=flags))
+        return machine._cpuinfo(tmp_path / "cpuinfo")
+
+    assert facts("2000.1", "sse avx") == facts("3100.9", "avx sse") != facts("2000.1", "sse avx amx")
+    assert facts("1", "avx")["model name"] == "Y 1"
+    assert machine._cpuinfo(tmp_path / "none") == {}
+
+
+def test_the_pages_are_compared_with_the_cells(tmp_path: Path) -> None:
+    results = write_cells(tmp_path, make_cells())
+    write_leaderboard(results)
+    cells = read_cells(results)
+
+    def verdicts() -> dict[str, str]:
+        return {one.row: one.verdict for one in compare_pages(results, cells)}
+
+    assert verdicts() == {"README.md": "identical", "pgr.svg": "identical"}
+    readme, plot = results / "README.md", results / "pgr.svg"
+    readme.write_text(readme.read_text().replace("0.55", "0.99", 1))
+    text = plot.read_text()
+    number = re.search(r"\d+\.\d{4,}", text)
+    assert number
+    plot.write_text(text.replace(number[0], f"{float(number[0]) + 1e-5:.6f}", 1))
+    assert verdicts() == {"README.md": "DIFFERS", "pgr.svg": "within tolerance"}
+    plot.write_text(text.replace(number[0], f"{float(number[0]) + 5:.6f}", 1))
+    readme.unlink()
+    assert verdicts() == {"README.md": "DIFFERS", "pgr.svg": "DIFFERS"}
+    said = {one.row: one.why for one in compare_pages(results, cells)}
+    assert "cannot be read: No such file" in said["README.md"]
+    assert (
+        "is not what the cells give" in said["pgr.svg"] and "`w2s-bench leaderboard` writes it anew" in said["pgr.svg"]
+    )
+    readme.symlink_to("/dev/zero")
+    assert "it is a link" in compare_pages(results, cells)[0].why
+
+
+# What a folder of somebody else may ask for.
+
+
+@pytest.fixture
+def theirs(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A results folder of a suite whose models are folders; what is computed is made up, and noted in `ASKED`."""
+    registry = toy_registry(monkeypatch)
+    suite = toy_suite(models)
+    ASKED.clear()
+    for one in plan(suite, registry, domains=["largest"]).cells:
+        if one.arm.ref.name in {"naive", "w2s-bench/confidence", "w2s-bench-toy/prompt_hash"}:
+            cell_for(one, suite).write(tmp_path / "theirs")
+    (tmp_path / "theirs" / "suite.yaml").write_text(suite.to_yaml())
+
+    def compute(planned: Plan, **_: object) -> tuple[Cell, ...]:
+        ASKED.append(planned)
+        return tuple(cell_for(one, planned.suite) for one in planned.cells)
+
+    monkeypatch.setattr(api, "compute", compute)
+    return tmp_path / "theirs"
+
+
+ASKED: list[Plan] = []
+
+
+def rows_of(verdicts: list[Verified]) -> dict[str, Verified]:
+    return {one.row.rpartition("/")[2]: one for one in verdicts if "/" in one.row}
+
+
+def test_folders_that_a_suite_names_are_opened_with_the_users_word_alone(theirs: Path, models: Path) -> None:
+    with pytest.raises(SuiteError) as caught:
+        verify(theirs)
+    said = str(caught.value)
+    assert f"model '{models / 'teacher'}', teacher of w2s-bench-toy/largest" in said
+    assert f"model '{models / 'student'}', student of" in said
+    assert "--trust-folder" in said and "--model NAME=FOLDER" in said and "sums" not in said
+    assert not ASKED
+    found = rows_of(verify(theirs, trust_folder=True))
+    assert {one.verdict for one in found.values()} == {"identical"} and len(found) == 3
+
+
+def test_a_model_that_lies_elsewhere_is_known_by_its_fingerprint(theirs: Path, models: Path, tmp_path: Path) -> None:
+    for name in ("teacher", "student"):
+        shutil.copytree(models / name, tmp_path / "mine" / name)
+    fingerprint = read_cells(theirs)[0].body.teacher.fingerprint
+    places = {fingerprint[:12]: str(tmp_path / "mine/teacher"), str(models / "student"): str(tmp_path / "mine/student")}
+    found = rows_of(verify(theirs, models=places))
+    assert {one.verdict for one in found.values()} == {"identical"}
+    used = ASKED[0].cells[0].facts.spec
+    assert (used.teacher.model, used.student.model) == (
+        f"local/{tmp_path / 'mine/teacher'}", f"local/{tmp_path / 'mine/student'}",
+    )  # fmt: skip
+    with pytest.raises(ModelError, match=r"holds another model than .*teacher was \(fingerprint"):
+        verify(theirs, models={**places, fingerprint[:12]: str(tmp_path / "mine/student")})
+    for key in (fingerprint[:4], "0" * 12, "tiny/math-s"):
+        with pytest.raises(UnknownNameError, match=f"unknown model '{key}'"):
+            verify(theirs, models={key: str(tmp_path)})
+    with pytest.raises(ModelError, match="there is no folder"):
+        verify(theirs, models={fingerprint[:12]: str(tmp_path / "none")})
+    with pytest.raises(SuiteError, match="student of"):
+        verify(theirs, models={fingerprint[:12]: str(tmp_path / "mine/teacher")})
+
+
+def test_a_model_that_is_not_here_is_said_with_what_to_do(theirs: Path, tmp_path: Path) -> None:
+    suite, cells = read_results(theirs)
+    text = suite.to_yaml().replace(str(suite.domains[0].teacher.model), "/home/of/somebody/teacher")
+    (theirs / "suite.yaml").write_text(text)
+    moved = read_results_suite(theirs)
+    for one in cells:
+        ref = one.body.suite.model_copy(update={"digest": moved.digest})
+        teacher = one.body.teacher.model_copy(update={"name": "/home/of/somebody/teacher"})
+        Cell.of(one.body.model_copy(update={"suite": ref, "teacher": teacher}), {}).write(theirs)
+    found = rows_of(verify(theirs, trust_folder=True))
+    assert {one.verdict for one in found.values()} == {"DIFFERS"}
+    why = found["naive"].why
+    assert "there is no folder '/home/of/somebody/teacher'" in why
+    assert f"--model {cells[0].body.teacher.fingerprint[:12]}=FOLDER" in why
+
+
+@pytest.mark.parametrize(
+    ("arm", "asks"),
+    [
+        ("w2s-bench-toy/prompt_hash:path='/etc/passwd'", True),
+        ("w2s-bench-toy/prompt_hash", False),
+        ("w2s-bench/confidence:x=1", False),
+    ],
+)
+def test_a_plugin_gets_a_strangers_parameters_with_the_users_word_alone(
+    theirs: Path, models: Path, arm: str, asks: bool
+) -> None:
+    suite, cells = read_results(theirs)
+    placed = {str(models / name): "x" for name in ("teacher", "student")}
+    one = next(c for c in cells if c.body.arm.kind == "trust_function")
+    chosen = [Cell.of(one.body.model_copy(update={"arm": one.body.arm.model_copy(update={"name": arm})}), {})]
+    if asks:
+        with pytest.raises(SuiteError, match=r"trust function .*passwd"):
+            refuse_unasked(suite, chosen, theirs, placed)
+    else:
+        refuse_unasked(suite, chosen, theirs, placed)
+    spec = suite.domains[0].model_copy(update={"parameters": {"path": "/etc/passwd"}})
+    asking = suite.model_copy(update={"domains": (spec, *suite.domains[1:])})
+    with pytest.raises(SuiteError, match="domain 'w2s-bench-toy/largest' with parameters 'path'"):
+        refuse_unasked(asking, chosen, theirs, placed)

@@ -21,6 +21,7 @@ from w2s_bench.evaluation import read_grades
 from w2s_bench.executors import Done, Failed, Outcome
 from w2s_bench.installation import running_version
 from w2s_bench.items import ITEMS
+from w2s_bench.machine import libc, processor
 from w2s_bench.names import BUILT_IN, DEVICE_VARIABLE
 from w2s_bench.pipeline import PlannedCell
 from w2s_bench.protocol import SeedGraph
@@ -189,6 +190,8 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
+        "processor": processor(),
+        "libc": libc(),
         "threads_per_worker": 1,
         "device": os.environ.get(DEVICE_VARIABLE) or "cpu",
         "visible_cpus": os.cpu_count(),

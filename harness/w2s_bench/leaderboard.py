@@ -30,14 +30,19 @@ README, PLOT = "README.md", "pgr.svg"
 
 def write_leaderboard(results: Path) -> Leaderboard:
     """Read the cells under `results`, write `README.md` and the plot beside them, and return what they show."""
+    _, cells = read_results(results)
+    board = build(cells, results)
+    for name, text in pages(board).items():
+        write_atomically(results / name, text)
+    return board
+
+
+def pages(board: Leaderboard) -> dict[str, str]:
+    """File name → text of the plot and the README."""
     from w2s_bench.markdown import render
     from w2s_bench.plots import draw
 
-    _, cells = read_results(results)
-    board = build(cells, results)
-    write_atomically(results / PLOT, draw(board))
-    write_atomically(results / README, render(board, PLOT))
-    return board
+    return {PLOT: draw(board), README: render(board, PLOT)}
 
 
 def build(cells: Iterable[Cell], results: Path) -> Leaderboard:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from w2s_bench.board import DomainSummary, Entry, Leaderboard
+from w2s_bench.consent import is_folder
 from w2s_bench.statistics import Estimate, Ratio, Unresolved
-from w2s_bench.text import one_line
+from w2s_bench.text import one_line, shortened
 
 TRACK_WORDS = {"none": "none", "trust_set": "trust set", "privileged": "privileged", "control": "control"}
 CHECK_WORDS = {
@@ -276,7 +277,7 @@ def _warnings(board: Leaderboard) -> list[str]:
 
 
 def _failures(board: Leaderboard) -> str:
-    rows = [[str(f.seed), ", ".join(map(escape, f.rows)), escape(f.reason)] for f in board.failures]
+    rows = [[str(f.seed), ", ".join(map(escape, f.rows)), escape(shortened(f.reason))] for f in board.failures]
     return table(["seed", "rows", "reason"], rows)
 
 
@@ -298,6 +299,11 @@ def _models(board: Leaderboard) -> list[str]:
 def _reproduce(board: Leaderboard) -> list[str]:
     rows = [entry.row for row in board.rows for entry in row.entries.values()]
     example = rows[0] if rows and re.fullmatch(r"[0-9A-Za-z._/@=,+-]+", rows[0]) else "DOMAIN/ARM"
+    folders = any(is_folder(model) for d in board.domains for model in (d.teacher, d.student))
+    elsewhere = (
+        " Models of this suite are folders: give `verify` each as `--model FINGERPRINT=FOLDER`, by its digits above, or "
+        "`--trust-folder` where they lie as the suite says."
+    )
     return [
         "## Run it again",
         "In the folder of this file, which also holds `suite.yaml` and the cells under `results/`:",
@@ -307,5 +313,5 @@ def _reproduce(board: Leaderboard) -> list[str]:
         f"w2s-bench verify . --row {example}\n"
         "w2s-bench leaderboard .\n"
         "```",
-        "Made by `w2s-bench` from the cell files alone; do not edit it by hand.",
+        "Made by `w2s-bench` from the cell files alone; do not edit it by hand." + (elsewhere if folders else ""),
     ]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from w2s_bench.cells import Cell, CellBody, SeedResult, read_cells
-from w2s_bench.errors import CellError, UnknownNameError, W2SBenchError
+from w2s_bench.belief import read_results
+from w2s_bench.cells import Cell, CellBody, SeedResult
+from w2s_bench.consent import is_folder, placements, refuse_unasked, under_old_names, with_placements
+from w2s_bench.errors import ModelError, UnknownNameError, W2SBenchError
+from w2s_bench.machine import alike
+from w2s_bench.reading import UnreadableError, read_text
 from w2s_bench.record import canonical_json, unpack_bits
-from w2s_bench.suite import load_suite
 
 if TYPE_CHECKING:
     from w2s_bench.documents import Documents
@@ -25,6 +30,8 @@ Verdict = Literal["identical", "within tolerance", "DIFFERS"]
 #: How many tolerances of the suite the finer figures may be apart: they rest on fewer items than an accuracy does, and
 #: answers that change in both directions leave it as it was.
 SLACK = 5
+_LARGEST_PAGE = 64 << 20  # bytes
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,8 @@ def verify(
     results: Path,
     rows: Sequence[str] = (),
     *,
+    models: Mapping[str, str] = _NONE,
+    trust_folder: bool = False,
     workers: int | None = None,
     executor: Executor | None = None,
     events: Callable[[Event], None] = lambda event: None,
@@ -56,55 +65,113 @@ def verify(
     """Compute `rows` (default: all) of a results folder anew, with nothing but the suite and the installed plugins.
 
     A row that cannot be computed here (its plugin is missing, its domain has another version) differs, and says why; the
-    others are computed all the same. Stages run in `workers` local processes, or where `executor` runs them.
+    others are computed all the same. Last come the folder's pages, compared with what its cells give. Stages run in
+    `workers` local processes, or where `executor` runs them.
+
+    `models` maps a model that the suite has as a folder, by its name or its fingerprint, to where it lies here.
+    `trust_folder` allows what `consent.refuse_unasked` refuses: other folders, and plugins with the folder's parameters.
     """
     from w2s_bench.api import compute, local_executor
     from w2s_bench.documents import Documents
-    from w2s_bench.pipeline import ROW_HINT, Plan, full_names
+    from w2s_bench.pipeline import ROW_HINT, Plan
     from w2s_bench.registry import Registry
     from w2s_bench.store import open_store
 
-    committed = {cell.row: cell for cell in read_cells(results)}
+    suite, cells = read_results(results)
+    committed = {cell.row: cell for cell in cells}
     for row in rows:
         if row not in committed:
             raise UnknownNameError("row", row, committed, ROW_HINT)
     chosen = [committed[row] for row in dict.fromkeys(rows or committed)]
+    placed = placements(suite, cells, models)
+    if not trust_folder:
+        refuse_unasked(suite, chosen, results, placed)
+    here = with_placements(suite, placed)
     registry = Registry.load()
-    suite = full_names(load_suite(results / "suite.yaml"), registry)
-    if any(cell.body.suite.digest != suite.digest for cell in chosen):
-        raise CellError(
-            f"{results}/suite.yaml is not the suite its cells were made with; restore it, or run the suite again"
-        )
     documents = Documents()  # read once, however many rows there are
-    planned = {cell.row: _planned(cell, suite, registry, documents) for cell in chosen}
+    planned = {cell.row: _planned(cell, here, registry, documents, placed) for cell in chosen}
     runnable = tuple(one for one in planned.values() if not isinstance(one, W2SBenchError))
     with tempfile.TemporaryDirectory(prefix="w2s-verify-") as fresh:
         where = executor or local_executor(workers)
-        made = compute(Plan(suite, runnable, ()), store=open_store(fresh), executor=where, events=events)
-    computed = {cell.row: cell for cell in made}
-    return [
-        compare(cell, computed[cell.row], suite.tolerance)
+        made = compute(Plan(here, runnable, ()), store=open_store(fresh), executor=where, events=events)
+    computed = {cell.row: under_old_names(cell, committed[cell.row]) for cell in made}
+    verdicts = [
+        compare(
+            cell,
+            computed[cell.row],
+            suite.tolerance,
+            exact=alike(cell.provenance, computed[cell.row].provenance),
+        )
         if cell.row in computed
         else Verified(cell.row, "DIFFERS", f"cannot be run: {planned[cell.row]}")
         for cell in chosen
     ]
+    return [*verdicts, *compare_pages(results, cells)]
 
 
-def _planned(cell: Cell, suite: Suite, registry: Registry, documents: Documents) -> PlannedCell | W2SBenchError:
-    """The row as it would be run here, or why it cannot be."""
+def _planned(
+    cell: Cell, suite: Suite, registry: Registry, documents: Documents, placed: Mapping[str, str]
+) -> PlannedCell | W2SBenchError:
+    """The row as it would be run here, or why it cannot be; a model that the user placed must be the one it was."""
     from w2s_bench.pipeline import plan
 
     arm = cell.body.arm
     trust = [arm.name] if arm.kind == "trust_function" else []
     try:
-        one = plan(suite, registry, domains=[cell.body.domain.name], trust=trust, rows=[cell.row], documents=documents)
-        return one.cells[0]
+        rows = [cell.row]
+        planned = plan(
+            suite, registry, domains=[cell.body.domain.name], trust=trust, rows=rows, documents=documents
+        ).cells[0]
     except W2SBenchError as error:
+        gone = [ref for ref in (cell.body.teacher, cell.body.student) if is_folder(ref.name) and ref.name not in placed]
+        if isinstance(error, ModelError) and gone:
+            named = " and ".join(f"--model {ref.fingerprint[:12]}=FOLDER (for {ref.name})" for ref in gone)
+            return ModelError(f"{error}; where it lies elsewhere, say so: {named}")
         return error
+    for was, now in ((cell.body.teacher, planned.teacher), (cell.body.student, planned.student)):
+        if was.name in placed and was.fingerprint != now.fingerprint:
+            raise ModelError(
+                f"--model: {placed[was.name]} holds another model than {was.name} was (fingerprint {now.fingerprint[:12]}, "
+                f"not {was.fingerprint[:12]}); give the folder that its cells were made with"
+            )
+    return planned
 
 
-def compare(committed: Cell, computed: Cell, tolerance: float) -> Verified:
-    """`identical`: equal bodies. `within tolerance`: as on another machine or with another library, seed by seed
+def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
+    """Verdicts on the README and the plot of a results folder: are they what its cells give?"""
+    from w2s_bench.leaderboard import PLOT, README, build, pages
+
+    made = pages(build(cells, results))
+    again = "`w2s-bench leaderboard` writes it anew"
+    verdicts = []
+    for name in (README, PLOT):
+        try:
+            found = read_text(results / name, _LARGEST_PAGE, follow=False)
+        except UnreadableError as error:
+            verdicts.append(Verified(name, "DIFFERS", f"cannot be read: {error}; {again}"))
+            continue
+        if found == made[name]:
+            verdicts.append(Verified(name, "identical"))
+        elif name == PLOT and _nearly(found, made[name]):
+            verdicts.append(Verified(name, "within tolerance", "the same plot, drawn by another library"))
+        else:
+            why = f"is not what the cells give: it was edited, or written by another version; {again}"
+            verdicts.append(Verified(name, "DIFFERS", why))
+    return verdicts
+
+
+def _nearly(one: str, other: str) -> bool:
+    """Whether two SVG texts are the same but for the last digits of numbers."""
+    number = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+    if number.sub("#", one) != number.sub("#", other):
+        return False
+    pairs = zip(number.findall(one), number.findall(other), strict=True)
+    return all(abs(float(a) - float(b)) <= 1e-3 for a, b in pairs)
+
+
+def compare(committed: Cell, computed: Cell, tolerance: float, *, exact: bool = False) -> Verified:
+    """`identical`: equal bodies, which is demanded where `exact`. `within tolerance`: as on another machine or with another
+    library, seed by seed
 
     - the same suite, protocol, generation, domain, models, arm, items and plugin source;
     - the same seeds, failed for the same reason or not at all; the same `kept`, `shortfall` and `coverage`;
@@ -121,7 +188,11 @@ def compare(committed: Cell, computed: Cell, tolerance: float) -> Verified:
     found = list(_differences(committed.body, computed.body, tolerance))
     found = found or [_Difference("equal figures, written otherwise", True)]
     verdict: Verdict = "within tolerance" if all(one.tolerable for one in found) else "DIFFERS"
-    return Verified(committed.row, verdict, "; ".join(one.text for one in found), failed)
+    told = [one.text for one in found]
+    if exact and verdict == "within tolerance":
+        verdict = "DIFFERS"
+        told.insert(0, "made with the same packages on a processor of the same kind, where a rerun is identical")
+    return Verified(committed.row, verdict, "; ".join(told), failed)
 
 
 @dataclass(frozen=True)

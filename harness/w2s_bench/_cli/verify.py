@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +17,11 @@ EPILOG = """
 
 `w2s-bench verify leaderboards/tiny --row math/oracle --row chess/probe` — two rows
 
+`w2s-bench verify THEIRS --model 3680d3cfab9c=models/x` — a suite of local models, one of which lies here
+
 A row is `identical` (the same bytes of every result), `within tolerance` (accuracies and answers as close as the suite
-declared beforehand: another machine or library), or it `DIFFERS`. Exit codes: 0 every row was reproduced; 1 a row differs,
-cannot be run here, or has a failed seed, be it the same failure again.
+declared beforehand: another machine or library), or it `DIFFERS`; so do README.md and the plot. Exit codes: 0 every row was
+reproduced; 1 a row differs, cannot be run here, or has a failed seed, be it the same failure again.
 """
 
 
@@ -30,6 +33,21 @@ def verify(
         list[str] | None,
         typer.Option("--row", "-r", help="A row to verify; repeat for more (default: all).", metavar="DOMAIN/ARM"),
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            help="Where a model that the suite has as a folder lies here; it must have the same fingerprint; repeat for more.",
+            metavar="NAME|FINGERPRINT=FOLDER",
+        ),
+    ] = None,
+    trust_folder: Annotated[
+        bool,
+        typer.Option(
+            "--trust-folder",
+            help="Open the models' folders that DIR names, and run plugins with the parameters that it gives.",
+        ),
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -55,7 +73,25 @@ def verify(
         from w2s_bench.verify import verify as compute_again
 
         use_device(device)
+        places = _places(model or ())
         with shown_progress(f"verify {results}", quiet=quiet or json_output) as events:
-            verdicts = compute_again(results, row or (), workers=workers, events=events)
+            verdicts = compute_again(
+                results, row or (), models=places, trust_folder=trust_folder, workers=workers, events=events
+            )
         print_verdicts(verdicts, as_json=json_output)
         raise typer.Exit(0 if all(v.ok for v in verdicts) else 1)
+
+
+def _places(models: Sequence[str]) -> dict[str, str]:
+    """`NAME=FOLDER` or `FINGERPRINT=FOLDER` → name or fingerprint and folder."""
+    from w2s_bench.errors import ModelError
+
+    places = {}
+    for text in models:
+        key, equals, folder = text.partition("=")
+        if not (key and equals and folder):
+            raise ModelError(
+                f"--model {text!r}: write NAME=FOLDER, or the first 8 digits of a fingerprint or more, =FOLDER"
+            )
+        places[key] = folder
+    return places
