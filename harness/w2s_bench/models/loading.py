@@ -134,7 +134,7 @@ def _load_again(folder: Path, name: str, fingerprint: str) -> tuple[Any, Any]:
         return model, tokenizer
     from w2s_bench.models.probing import verdict_of
 
-    verdict_of(model, name)  # asked before copies are made: they know it then
+    verdict_of(model, name, fingerprint)  # asked before copies are made: they know it then
     _LOADED[folder, fingerprint] = (model, tokenizer)
     while len(_LOADED) > _MOST_LOADED:
         del _LOADED[next(iter(_LOADED))]

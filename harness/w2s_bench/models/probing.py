@@ -1,37 +1,35 @@
 """What the engine may assume of a model, found out once, before it is used, by asking the model on a few tokens.
 
 Every assumption is one that plain transformers does not make; where one does not hold, the engine does without it. What
-holds for a short row may fail beyond a window, of which the configuration tells: the model is asked beyond it too, or
-where that would take long the assumption ends with the window.
+holds for a short row may fail beyond a window, of which the configuration tells: the model is asked beyond it too; what
+stays unasked, because it would take long or because no answer is sure, ends with the window.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models.anatomy import Anatomy, base_of, tree_mask
-from w2s_bench.models.decoding import PaddedRows, read_on
+from w2s_bench.models.anatomy import Anatomy, base_of
+from w2s_bench.models.asking import Questions
 from w2s_bench.models.encoding import max_length_of
 
 #: A limit that no row reaches.
 ANY = 1 << 30
 
-_CLOSE = 1e-4  # relative to the largest number compared
 _SHORT = 12  # tokens
-_PROMPT, _SECOND = 6, 3  # tokens of a prompt, and of the second of two continuations
 _BUDGET = 3e9  # parameters times tokens of one row that is read beyond a window
 _WINDOW = re.compile(r"window|chunk|block_(size|length)|local_att|original_max|index_topk")
 _NO_WINDOW = re.compile(r"pattern|layers|loss|feed_forward")
 _KNOWN = "_w2s_bench_verdict"
+#: Fingerprint and device → what was found out in this process: large models are loaded anew for every stage.
+_VERDICTS: dict[tuple[str, str], Verdict] = {}
 
 
 @dataclass(frozen=True)
@@ -70,16 +68,20 @@ class Verdict:
         return lines if self.neighbours else [*lines, "rows are read one at a time"]
 
 
-def verdict_of(model: Any, name: str = "") -> Verdict:
+def verdict_of(model: Any, name: str = "", fingerprint: str = "") -> Verdict:
     """What may be assumed of `model`; asked once, and kept with the model. Its weights and settings stay as they are.
 
-    Raises `ModelError` for a model that cannot be read from left to right, or gives no numbers. `name` is for messages.
+    Raises `ModelError` for a model that cannot be read from left to right, or gives no numbers. `name` is for messages;
+    of a model just loaded, `fingerprint` tells whether another of the same files was asked before.
     """
     plain = base_of(model)
-    known = vars(plain).get(_KNOWN)
+    key = (fingerprint, str(plain.device))
+    known = vars(plain).get(_KNOWN) or (_VERDICTS.get(key) if fingerprint else None)
     if known is None:
         known = _found_out(plain, name or str(plain.config.name_or_path))
-        setattr(plain, _KNOWN, known)
+        if fingerprint:
+            _VERDICTS[key] = known
+    setattr(plain, _KNOWN, known)
     assert isinstance(known, Verdict)
     return known
 
@@ -115,26 +117,28 @@ def _found_out(plain: Any, name: str) -> Verdict:
     longest = max_length_of(plain)
     windows = [window for window in windows_of(plain.config) if window < longest]
     with _asking(plain):
-        probe = _Probe(plain, name)
-        splits = probe.splits()
+        questions = Questions(plain, name)
+        splits = questions.splits()
         reach = windows[0] if windows else ANY
-        length = max(2, min(_SHORT, longest, reach))
-        near = probe.ask(length, [length // 2], splits)
+        near = questions.near(max(2, min(_SHORT, longest, reach)), splits)
         if not near["causal"]:
             raise ModelError(
                 f"model {name!r} is bidirectional: what it says of a token changes when another is appended, so it gives no "
                 "log-likelihoods of texts; take a causal language model"
             )
-        far: dict[str, bool] | None = near
+        if not near["seen"]:  # as with layers that begin at zero: what training makes of them nothing tells yet
+            return Verdict(splits, neighbours=False, padding=0, trees=0, cache=0, padded_cache=0)
+        far = near
         if windows:
             length = min(windows[-1] + _SHORT, longest)
             affordable = length * sum(p.numel() for p in plain.parameters()) <= _BUDGET
-            far = probe.ask(length, windows, splits) if affordable else None
+            far = questions.far(length, windows) if affordable else {"neighbours": near["neighbours"]}
+    # Masks of the engine's own know no window, and weights may hide that: what needs such masks ends there.
     limits = {
-        what: 0 if not near[what] else ANY if far is not None and far[what] else reach
+        what: 0 if not near[what] else ANY if far.get(what, False) else reach
         for what in ("padding", "trees", "cache", "padded_cache")
     }
-    return Verdict(splits, near["neighbours"] and (far is None or far["neighbours"]), **limits)
+    return Verdict(splits, near["neighbours"] and far["neighbours"], **limits)
 
 
 @contextmanager
@@ -154,151 +158,3 @@ def _asking(plain: Any) -> Iterator[None]:
 
 def _forked(device: torch.device) -> str:
     return "cuda" if device.type == "cpu" else device.type
-
-
-class _Probe:
-    """Questions to one model. What it cannot do (an error) it does not understand: then the engine does without."""
-
-    def __init__(self, plain: Any, name: str) -> None:
-        self.plain, self.name = plain, name
-        self.size = int(plain.config.get_text_config().vocab_size)
-        self.anatomy = Anatomy(plain.base_model, plain.get_output_embeddings(), trees=ANY)
-
-    def row(self, length: int, start: int) -> list[int]:
-        """Token ids other than 0, of no short period; the same each time."""
-        return [(start + 7 * i + i * i // 3) % (self.size - 1) + 1 for i in range(length)]
-
-    def logits(self, rows: Sequence[list[int]]) -> torch.Tensor:
-        """(rows, length, vocabulary) as plain transformers gives them."""
-        ids = torch.tensor(rows, device=self.plain.device)
-        try:
-            logits: torch.Tensor = self.plain(input_ids=ids, use_cache=False).logits
-        except Exception as error:  # whatever the model's own code raises
-            raise ModelError(
-                f"model {self.name!r} cannot read token ids: {type(error).__name__}: {error}; take a causal language model "
-                "of text"
-            ) from error
-        if bool(torch.isnan(logits).any()):
-            raise ModelError(
-                f"model {self.name!r} gives logits that are no numbers (NaN): its weights are damaged; save it again"
-            )
-        return logits
-
-    def splits(self) -> bool:
-        """Whether the output layer reads just what the body gives, and its logits leave the model as they are.
-
-        Not by numbers alone, of which small ones hide a cap: other numbers are put in the place of the layer's.
-        """
-        body, head = self.anatomy.body, self.anatomy.head
-        if body is self.plain or head is None:
-            return False
-        read: list[torch.Tensor] = []
-        put: list[torch.Tensor] = []
-
-        def replace(module: Any, inputs: tuple[Any, ...], named: dict[str, Any], output: torch.Tensor) -> torch.Tensor:
-            read.append([*inputs, *named.values()][0])
-            put.append(torch.linspace(-100, 100, output.numel(), device=output.device).view_as(output))
-            return put[-1]
-
-        ids = torch.tensor([self.row(_SHORT // 2, 1)], device=self.plain.device)
-        handle = head.register_forward_hook(replace, with_kwargs=True)
-        try:
-            given = self.logits(ids.tolist())
-        finally:
-            handle.remove()
-        if len(put) != 1 or not _close(given, put[0]):
-            return False
-        return self._understood(lambda: _close(self.anatomy.states(ids), read[0]))
-
-    def ask(self, length: int, marks: Sequence[int], splits: bool) -> dict[str, bool]:
-        """Which assumptions hold for rows of `length` tokens; `marks`: places beyond which a model may read otherwise."""
-        own = self.row(length, 1)
-        alone = self.logits([own])[0]
-        short = own[: max(1, marks[0] - 1)]
-        before = self.logits([short])[0]
-        mixed = self.logits([short + [0] * (length - len(short)), own])
-        padding = _close(mixed[0, : len(short)], before) and _close(mixed[1], alone)
-        neighbours = padding or _close(self.logits([own, self.row(length, 2)])[0], alone)
-        if not neighbours and not _close(self.logits([own])[0], alone):
-            raise ModelError(
-                f"model {self.name!r} gives other logits for the same tokens each time; take one that draws nothing while "
-                "it reads"
-            )
-        trees = splits and self._understood(lambda: self._trees(own))
-        return {
-            "causal": _close(before, alone[: len(short)]),
-            "padding": padding,
-            "neighbours": neighbours,
-            "trees": trees,
-            "cache": self._understood(lambda: self._cache(own, alone, marks)),
-            "padded_cache": trees and self._understood(lambda: self._padded_cache(own, alone, marks)),
-        }
-
-    def _understood(self, question: Callable[[], bool]) -> bool:
-        try:
-            return question()
-        except Exception:  # noqa: BLE001 - what a model cannot do it says by failing, in the words of its own code
-            return False
-
-    def _trees(self, own: list[int]) -> bool:
-        """Whether two continuations in one row come out as each alone. The first is long: a window that counts places
-        in the row hides the prompt from the second.
-        """
-        text = self.plain.config.get_text_config()
-        takes_positions = "position_ids" in inspect.signature(self.anatomy.body.forward).parameters
-        if not takes_positions or self.plain.config._attn_implementation not in ("sdpa", "eager"):
-            return False
-        if getattr(text, "is_encoder_decoder", False) or len(own) <= _PROMPT + _SECOND:
-            return False
-        prompt, first, second = own[:_PROMPT], own[_PROMPT:-_SECOND], self.row(_SECOND, 3)
-        branches = np.array([[0] * len(prompt) + [1] * len(first) + [2] * len(second)])
-        cut = len(prompt) + len(first)
-        places = [*range(cut), *range(len(prompt), len(prompt) + len(second))]
-        device = self.plain.device
-        together = self.anatomy.states(
-            torch.tensor([prompt + first + second], device=device),
-            attention_mask=tree_mask(branches).to(device),
-            position_ids=torch.tensor([places], device=device),
-        )
-        alone = [self.anatomy.states(torch.tensor([prompt + part], device=device)) for part in (first, second)]
-        return _close(together[:, :cut], alone[0]) and _close(together[:, cut:], alone[1][:, len(prompt) :])
-
-    def _spans(self, length: int, marks: Sequence[int]) -> list[tuple[int, int]]:
-        """(tokens of a prompt, tokens at the end): across every mark, and at the end."""
-        ends = [min(mark + 2, length) for mark in marks] + [length]
-        return [(max(1, end - 4), end) for end in dict.fromkeys(ends)]
-
-    def _cache(self, own: list[int], alone: torch.Tensor, marks: Sequence[int]) -> bool:
-        for start, end in self._spans(len(own), marks):
-            cache: Any = None
-            for first, last in [(0, start), *((i, i + 1) for i in range(start, end))]:
-                ids = torch.tensor([own[first:last]] * 2, device=self.plain.device)
-                logits, cache = read_on(self.plain, ids, cache, first)
-                if not _close(logits[1], alone[last - 1]):
-                    return False
-            cache.batch_select_indices(torch.tensor([0], device=self.plain.device))
-        return True
-
-    def _padded_cache(self, own: list[int], alone: torch.Tensor, marks: Sequence[int]) -> bool:
-        for start, end in self._spans(len(own), marks):
-            prompts = [own[:start], own[: max(1, start - 3)]]
-            rows = PaddedRows(self.anatomy, self.plain, prompts, end - start + 1)
-            tokens = None
-            for step in range(end - start + 1):
-                logits = rows.read(tokens)
-                places = [len(prompt) + step for prompt in prompts]
-                if not all(_close(logits[row], alone[place - 1]) for row, place in enumerate(places)):
-                    return False
-                tokens = torch.tensor([own[min(place, len(own) - 1)] for place in places], device=self.plain.device)
-        return True
-
-
-def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Equal but for round-off, in relation to the largest number. Infinite ones must be the same."""
-    if one.shape != other.shape:
-        return False
-    finite = torch.isfinite(other)
-    if not torch.equal(one[~finite], other[~finite]):
-        return False
-    one, other = one[finite].float(), other[finite].float()
-    return not len(other) or bool((one - other).abs().max() <= _CLOSE * other.abs().max())

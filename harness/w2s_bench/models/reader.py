@@ -169,7 +169,7 @@ def load_reader(
         raise ModelError(
             f"device {device!r} cannot be used: {error}; set W2S_BENCH_DEVICE to one that torch has here"
         ) from error
-    verdict_of(model, source.name)
+    verdict_of(model, source.name, source.fingerprint())
     if weights is None:
         return Reader(model, tokenizer, precision)
     from safetensors.torch import load_file
