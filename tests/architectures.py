@@ -39,6 +39,18 @@ _GPT: dict[str, Any] = {
 _NEO = {name: value for name, value in _ALL.items() if name not in ("num_hidden_layers", "num_attention_heads")}
 _MIXED = {"layer_types": ["linear_attention", "full_attention"]}
 _EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+_LATENT = {
+    "num_key_value_heads": 4,
+    "q_lora_rank": 16,
+    "kv_lora_rank": 16,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 8,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 16,
+    "first_k_dense_replace": 1,
+}
 
 #: Name → (type of model, its configuration).
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -99,6 +111,8 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
         "bamba",
         {**_KV, "attn_layer_indices": [1], "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8},
     ),
+    # Of its tokens each attends to few, which it chooses; the choice may hang on the row's length.
+    "hy_v4": ("hy_v4", {**_ALL, **_LATENT, "index_n_heads": 2, "index_head_dim": 16, "index_topk": 8}),
     "xglm": ("xglm", {**_ALL, "d_model": 32, "num_layers": 2, "attention_heads": 4, "ffn_dim": 64}),
     "modernbert-decoder": ("modernbert-decoder", {**_ALL, "local_attention": 16, "global_attn_every_n_layers": 2}),
     "bert_decoder": ("bert", {**_ALL, "is_decoder": True}),

@@ -220,6 +220,21 @@ def test_divergence_is_named_with_its_step_and_rate(sources: Any, recipe: str) -
         finetune(model, pairs, **SETTINGS)
 
 
+def test_what_the_last_step_spoils_is_seen(sources: Any) -> None:
+    """No step comes after it whose loss would tell."""
+    import torch
+
+    model, tokenizer = sources["words"].load()
+    with pytest.raises(
+        ModelError, match=r"training diverged at step 1 of 1: loss after it nan, at learning rate 0.001 "
+    ):
+        with torch.no_grad():
+            model.model.norm.register_forward_hook(
+                lambda layer, inputs, out: out if layer.training else out * torch.nan
+            )
+        finetune(model, some_pairs(tokenizer), **{**SETTINGS, "steps": 1})
+
+
 def test_a_learning_rate_that_is_too_large_is_seen(sources: Any) -> None:
     model, tokenizer = sources["words"].load()
     with pytest.raises(

@@ -43,6 +43,7 @@ def transformers_answer(model: Any, tokenizer: Any, prompt: str, limit: int) -> 
     out = model.generate(
         ids, attention_mask=mask, do_sample=False, max_new_tokens=limit, pad_token_id=tokenizer.pad_token_id
     )
+    out = getattr(out, "sequences", out)
     return [int(token) for token in out[0, ids.shape[1] :]]
 
 
@@ -157,6 +158,7 @@ def settings_of(model: Any, **settings: Any) -> None:
         {"forced_eos_token_id": 7},
         {"sequence_bias": {(20,): -30.0}},
         {"exponential_decay_length_penalty": (3, 1.8)},
+        {"repetition_penalty": 1.7, "return_dict_in_generate": True},
         {"repetition_penalty": 1.3, "do_sample": True, "temperature": 0.3, "top_p": 0.5, "top_k": 3},
     ],
     ids=lambda settings: next(iter(settings)),
@@ -188,7 +190,13 @@ def test_settings_that_change_nothing_keep_the_fast_way(
 
 @pytest.mark.parametrize(
     "settings",
-    [{"num_beams": 4}, {"penalty_alpha": 0.6, "top_k": 4}, {"stop_strings": ["x"]}, {"max_time": 1.0}],
+    [
+        {"num_beams": 4},
+        {"penalty_alpha": 0.6, "top_k": 4},
+        {"stop_strings": ["x"]},
+        {"max_time": 1.0},
+        {"cache_implementation": "quantized"},
+    ],
     ids=str,
 )
 def test_settings_of_something_else_than_greedy_are_refused_before_training(

@@ -97,6 +97,15 @@ def test_a_head_learns_what_can_be_separated() -> None:
     assert np.array_equal(head.weight, again.weight) and not np.array_equal(head.weight, other.weight)
 
 
+@pytest.mark.parametrize(("learning_rate", "step"), [(1e40, 1), (3e38, 2), (1e300, 1)])
+def test_a_head_that_diverges_is_named_with_its_step_and_rate(learning_rate: float, step: int) -> None:
+    """Beyond what single precision holds, in which heads are stored, it would choose among infinite scores."""
+    with pytest.raises(ModelError) as raised:
+        train_head(*ragged_problem(0), **{**SETTINGS, "learning_rate": learning_rate})
+    assert f"training diverged at step {step} of 60: loss " in str(raised.value)
+    assert f"(learning_rate {learning_rate:g}); lower learning_rate" in str(raised.value)
+
+
 def test_a_head_on_disk_is_safetensors_and_comes_back_as_it_was(tmp_path: Path) -> None:
     head, _ = train_head(*ragged_problem(0), **SETTINGS)
     head.save(tmp_path)

@@ -54,10 +54,13 @@ def test_what_is_no_model_is_named(folder: Path, tmp_path: Path) -> None:
         ("config.json", '{"model_type": "made-up"}'),
         ("tokenizer.json", "{}"),
         ("tokenizer.json", None),
+        ("tokenizer_config.json", "["),
+        ("generation_config.json", '{"repetition_penalty": 1.3'),
+        ("generation_config.json", '{"max_new_tokens": -1}'),
     ],
 )
 def test_a_damaged_file_is_one_clear_error(folder: Path, file: str, content: str | None) -> None:
-    (folder / file).unlink()
+    (folder / file).unlink(missing_ok=True)
     if content is not None:
         (folder / file).write_text(content, encoding="utf-8")
     with pytest.raises(ModelError, match="model 'm' cannot be loaded from"):
@@ -293,6 +296,57 @@ def test_a_config_points_to_nothing_elsewhere(folder: Path) -> None:
             LocalModel("m", folder)
 
 
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ("tokenizer_config.json", "init_inputs"),
+        ("tokenizer_config.json", "fast_tokenizer_files"),
+        ("tokenizer_config.json", "vocab"),
+        ("tokenizer_config.json", "merges"),
+        ("tokenizer_config.json", "merges_file"),
+        ("tokenizer_config.json", "gguf_file"),
+        ("special_tokens_map.json", "vocab_file"),
+    ],
+)
+def test_a_tokenizer_points_to_nothing_elsewhere(
+    folder: Path, tmp_path: Path, settings: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers takes some of these paths as they stand, some beside the folder's files, and gives other tokens."""
+    (tmp_path / "tokenizer.4.0.0.json").write_text("{}")
+    path = folder / settings
+    held = json.loads(path.read_text()) if path.exists() else {}
+    monkeypatch.chdir(tmp_path)
+    for file in (str(tmp_path / "tokenizer.4.0.0.json"), "../tokenizer.4.0.0.json", "tokenizer.4.0.0.json"):
+        path.write_text(json.dumps({**held, key: [file] if key in ("init_inputs", "fast_tokenizer_files") else file}))
+        with pytest.raises(ModelError, match=f"{settings} has {key} '.*', which lies elsewhere.*take {key} out"):
+            LocalModel("m", folder)
+    left = {key: str(folder / "tokenizer.json"), "tokenizer_file": "/not/here.json", "vocab_file": "x" * 5000}
+    path.write_text(json.dumps({**held, **left}))
+    assert LocalModel("m", folder)
+
+
+def test_a_fingerprint_covers_every_kind_of_vocabulary() -> None:
+    """Of all tokenizers that transformers knows."""
+    import re
+
+    import transformers
+
+    from w2s_bench.models import loading
+
+    table = re.compile(r"VOCAB_FILES_NAMES\s*=\s*\{(.*?)\}", re.DOTALL)
+    sources = Path(transformers.__file__).parent.glob("models/*/tokenization_*.py")
+    tables = [found for path in sources for found in table.findall(path.read_text(encoding="utf-8"))]
+    names = {name for one in tables for name in re.findall(r':\s*"([^"]+)"', one)}
+    assert len(names) > 10
+    assert {name for name in names if not name.endswith(loading._READ)} == set()
+
+
+def test_a_pipe_among_the_files_does_not_hang(folder: Path) -> None:
+    os.mkfifo(folder / "model.safetensors.index.json")
+    with pytest.raises(ModelError, match=r"index.json: it is a named pipe"):
+        LocalModel("m", folder)
+
+
 def test_an_adapter_is_no_model(folder: Path) -> None:
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "/elsewhere"}')
     with pytest.raises(ModelError, match=r"adapter_config.json, an adapter .* merge the two \(merge_and_unload\)"):
@@ -311,6 +365,19 @@ def test_code_of_a_folder_is_never_run(folder: Path, tmp_path: Path, place: str)
             LocalModel("m", folder).load()
     else:
         LocalModel("m", folder).load()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_generation_code_of_a_folder_is_never_run(folder: Path, tmp_path: Path) -> None:
+    from w2s_bench.models.generation import generate
+
+    (folder / "custom_generate").mkdir()
+    (folder / "custom_generate" / "generate.py").write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w')\ndef generate(model, **settings): return model\n"
+    )
+    model, tokenizer = LocalModel("m", folder).load()
+    model.generation_config.repetition_penalty = 1.3  # so that transformers makes the answer
+    assert generate(model, tokenizer, ["one two"], max_new_tokens=2, until=[])[0].text
     assert not (tmp_path / "ran").exists()
 
 

@@ -132,6 +132,69 @@ def test_a_model_that_draws_while_it_reads_is_refused() -> None:
         verdict_of(model)
 
 
+def test_nothing_is_assumed_of_a_model_whose_tokens_do_not_look_back() -> None:
+    """Layers that begin at zero hide what they will do once they are trained: even that it would be bidirectional."""
+    for name in ("llama", "bert"):
+        model = architectures.new(name)
+        with torch.no_grad():
+            for key, parameter in model.named_parameters():
+                if key.endswith(("o_proj.weight", "attention.output.dense.weight", "attention.output.dense.bias")):
+                    parameter.zero_()
+        verdict = verdict_of(model)
+        assert (verdict.neighbours, verdict.padding, verdict.trees) == (False, 0, 0)
+        assert (verdict.cache, verdict.padded_cache) == (0, 0)
+
+
+def test_small_numbers_on_a_large_one_are_compared_too() -> None:
+    """What all logits share says nothing; in relation to it every difference would be small."""
+    model = architectures.new("bert")
+    head = model.get_output_embeddings()
+    with torch.no_grad():
+        head.bias.fill_(1e4)
+        head.weight.mul_(0.1)
+    with pytest.raises(ModelError, match="is bidirectional"):
+        verdict_of(model)
+
+
+def test_a_memory_that_keeps_the_wrong_row_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a row leaves its batch, the others must go on with what is theirs."""
+    from transformers.cache_utils import DynamicLayer
+
+    def first(layer: Any, indices: torch.Tensor) -> None:
+        layer.keys, layer.values = layer.keys[: len(indices)], layer.values[: len(indices)]
+
+    monkeypatch.setattr(DynamicLayer, "batch_select_indices", first)
+    assert verdict_of(architectures.new("llama")).cache == 0
+
+
+def test_a_large_model_is_asked_once_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is loaded anew for every stage; other weights are another model."""
+    asked: list[Any] = []
+    found_out = probing._found_out
+
+    def spy(plain: Any, name: str) -> Verdict:
+        asked.append(plain)
+        return found_out(plain, name)
+
+    monkeypatch.setattr("w2s_bench.models.loading._SMALL", 0)
+    monkeypatch.setattr(probing, "_VERDICTS", {})
+    monkeypatch.setattr(probing, "_found_out", spy)
+    for name in ("mistral", "mistral", "llama"):
+        source = LocalModel("m", architectures.save(name, tmp_path / name))
+        reader = load_reader(source)
+        assert len(reader.notes()) == (2 if name == "mistral" else 0)
+        assert verdict_of(reader.model) == verdict_of(architectures.new(name))
+    assert len([plain for plain in asked if plain.config.name_or_path]) == 2
+
+
+def test_the_bundled_models_are_read_by_the_fast_ways() -> None:
+    from w2s_bench.registry import Registry
+
+    registry = Registry.load()
+    notes = {name: load_reader(registry.model(name)).notes() for name in registry.models if name.startswith("tiny/")}
+    assert len(notes) >= 6 and set(map(tuple, notes.values())) == {()}
+
+
 def test_a_model_whose_rows_see_their_neighbours_reads_them_alone() -> None:
     model, tokenizer = architectures.new("llama"), architectures.tokenizer()
     norm = model.model.norm.forward

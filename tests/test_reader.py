@@ -211,6 +211,26 @@ def test_misuse_is_named(sources: Any) -> None:
         choose(ITEMS[0], np.array([0.0, np.nan, 1.0]))
 
 
+def test_readings_that_are_no_numbers_are_refused(sources: Any) -> None:
+    """Evidence of them would rank nothing, and say nothing of it."""
+    import torch
+
+    reader = load_reader(sources["words"])
+    items = [Item("a", "g", "a", "s", "one two", (" three", " four"))]
+    rows = [TrainingRow("a", "one two", " three", False, (" three", " four"), 0)]
+    with torch.no_grad():
+        reader.model.model.norm.weight[0] = torch.nan
+    asked: list[Any] = [
+        lambda: reader.choice_scores(items),
+        lambda: reader.option_states(items),
+        lambda: reader.label_logprobs(rows),
+        lambda: reader.hidden_states(rows, "all"),
+    ]
+    for ask in asked:
+        with pytest.raises(ModelError, match=r"no numbers \(NaN\): its training diverged \(lower its learning rate\)"):
+            ask()
+
+
 def test_equal_scores_are_not_decided_by_position() -> None:
     tied = [item(i, options) for i in range(10) for options in ((" a", " b"), (" b", " a"))]
     chosen = [choose(i, np.zeros(2)) for i in tied]

@@ -27,7 +27,8 @@ _OBEYED: dict[str, tuple[Any, ...]] = {
     "begin_suppress_tokens": ([],),
     "remove_invalid_values": (False,),
 }
-#: Settings of something else than the most probable next token, of a time limit, or of what needs more than the model.
+#: Settings of something else than the most probable next token, of a time limit, of rounded keys and values, or of what
+#: needs more than the model.
 _REFUSED: dict[str, tuple[Any, ...]] = {
     "num_beams": (1,),
     "num_beam_groups": (1,),
@@ -42,6 +43,7 @@ _REFUSED: dict[str, tuple[Any, ...]] = {
     "token_healing": (False,),
     "stop_strings": ([], ""),
     "max_time": (),
+    "cache_implementation": ("dynamic", "offloaded", "static", "offloaded_static"),
 }
 
 
@@ -80,6 +82,7 @@ def answers(
             max_new_tokens=most_new,
             pad_token_id=pad,
             stopping_criteria=StoppingCriteriaList([stop]),
+            return_dict_in_generate=False,
         )
     except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(

@@ -1,12 +1,15 @@
-"""Which rows each optimizer step sees, and its learning rate: the same for language models and heads. No torch."""
+"""Which rows each optimizer step sees, its learning rate, and whether it diverged: alike for language models and heads. No torch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
+
+from w2s_bench.errors import ModelError
 
 _GROUP = 8  # batches cut from one length-sorted group: a quarter less padding, order still random
 
@@ -56,3 +59,17 @@ def learning_rate_factor(step: int, steps: int) -> float:
     """Linear warm-up over the first 5 % of steps, then linear decay to 2 %."""
     warm = max(1, int(steps * 0.05))
     return (step + 1) / warm if step < warm else max(0.02, (steps - step) / (steps - warm))
+
+
+def refuse_divergence(step: int, steps: int, learning_rate: float, **sizes: float) -> None:
+    """Raises `ModelError` if one of `sizes` (as of step `step`, the first is 0) is no finite number: a model of such numbers
+    would answer all the same.
+    """
+    if all(math.isfinite(size) for size in sizes.values()):
+        return
+    told = ", ".join(f"{name.replace('_', ' ')} {size:g}" for name, size in sizes.items())
+    rate = learning_rate * learning_rate_factor(step, steps)
+    raise ModelError(
+        f"training diverged at step {step + 1} of {steps}: {told}, at learning rate {rate:.3g} "
+        f"(learning_rate {learning_rate:g}); lower learning_rate"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models.batching import batches, learning_rate_factor
+from w2s_bench.models.anatomy import Anatomy
+from w2s_bench.models.batching import batches, learning_rate_factor, refuse_divergence
 from w2s_bench.models.encoding import Pair
 from w2s_bench.models.probing import anatomy_of
 from w2s_bench.models.scoring import completion_logits
@@ -33,24 +33,29 @@ def finetune(
     anatomy = anatomy_of(model)
     model.train()
     losses = []
+    batch: list[Pair] = []
     for step, rows in enumerate(batches([len(p) for p in pairs], steps=steps, batch_size=batch_size, rng=rng)):
-        logits, targets, _ = completion_logits(model, [pairs[i] for i in rows], anatomy)
-        loss = F.cross_entropy(logits.float(), targets)
+        batch = [pairs[i] for i in rows]
+        loss = _loss(model, batch, anatomy)
         loss.backward()
         size = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        rate = learning_rate * learning_rate_factor(step, steps)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = learning_rate * learning_rate_factor(step, steps)
         losses.append(loss.item())
-        if not (math.isfinite(losses[-1]) and math.isfinite(size.item())):
-            raise ModelError(
-                f"training diverged at step {step + 1} of {steps}: loss {losses[-1]:g}, gradient norm {size.item():g}, at "
-                f"learning rate {rate:.3g} (learning_rate {learning_rate:g}); lower learning_rate"
-            )
+        refuse_divergence(step, steps, learning_rate, loss=losses[-1], gradient_norm=size.item())
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     model.eval()
+    if batch:
+        with torch.no_grad():
+            refuse_divergence(steps - 1, steps, learning_rate, loss_after_it=_loss(model, batch, anatomy).item())
     return losses
+
+
+def _loss(model: Any, pairs: Sequence[Pair], anatomy: Anatomy | None) -> torch.Tensor:
+    """The mean over the completions' tokens."""
+    logits, targets, _ = completion_logits(model, pairs, anatomy)
+    return F.cross_entropy(logits.float(), targets)
 
 
 def add_lora(model: Any, *, rank: int, seed: int) -> Any:

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from w2s_bench.errors import ModelError
+from w2s_bench.reading import read_text
 
 _INDEX = ".safetensors.index.json"
+_TOKENIZERS = ("tokenizer_config.json", "special_tokens_map.json")
+_MOST = 64 << 20  # bytes of one of these files
 _ADAPTERS = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -37,6 +40,9 @@ def check_folder(folder: Path, name: str) -> None:
     config = _read(folder / "config.json", name)
     if (weights := config.get("transformers_weights")) is not None:
         _must_lie_in(folder, str(weights), name, "config.json has transformers_weights")
+    for settings in _TOKENIZERS:
+        if (folder / settings).is_file():
+            _refuse_files_elsewhere(folder, settings, name)
     for where, value in _attentions(config):
         if "/" in value:
             raise ModelError(
@@ -57,6 +63,27 @@ def _must_lie_in(folder: Path, file: str, name: str, what: str) -> None:
         )
 
 
+def _refuse_files_elsewhere(folder: Path, settings: str, name: str) -> None:
+    """Of what a tokenizer's settings name, transformers opens some as it stands, some beside the settings."""
+    for key, value in _read(folder / settings, name).items():
+        if not key.endswith(("_file", "_files")) and key not in ("vocab", "merges", "init_inputs"):
+            continue
+        for file in value if isinstance(value, list) else [value]:
+            for path in (Path(file), folder / file) if isinstance(file, str) else ():
+                if _is_file(path) and not path.parent.samefile(folder):
+                    raise ModelError(
+                        f"model {name!r}: {settings} has {key} {file!r}, which lies elsewhere: it could be read and is not "
+                        f"part of the model's fingerprint; take {key} out"
+                    )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def _attentions(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(setting, value) of every choice of an attention implementation, those of parts of the model too."""
     for key, value in config.items():
@@ -70,8 +97,8 @@ def _attentions(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _read(path: Path, name: str) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = json.loads(read_text(path, _MOST, follow=True))
+    except (ValueError, RecursionError) as error:
         raise ModelError(
             f"model {name!r} cannot be loaded from {path.parent}: {path.name}: {error}; save it again"
         ) from error

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models.batching import batches, learning_rate_factor
+from w2s_bench.models.batching import batches, learning_rate_factor, refuse_divergence
 from w2s_bench.models.loading import WEIGHTS
 from w2s_bench.record import read_arrays, write_arrays
 from w2s_bench.types import FloatArray, IntArray
@@ -92,6 +92,9 @@ def train_head(
         second += (1 - _BETAS[1]) * (gradient**2 - second)
         size = np.sqrt(second / (1 - _BETAS[1] ** (step + 1))) + _EPSILON
         weight = weight * (1 - rate * _DECAY) - rate / (1 - _BETAS[0] ** (step + 1)) * first / size
+        with np.errstate(over="ignore"):  # beyond what is stored, it is infinite
+            largest = float(np.float32(np.abs(weight).max(initial=0.0)))
+        refuse_divergence(step, steps, learning_rate, loss=loss, largest_weight=largest)
     return Head(weight.astype(np.float32), mean, scale), losses
 
 

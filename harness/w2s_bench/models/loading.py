@@ -26,7 +26,10 @@ _SMALL = 32 << 20  # bytes of files
 _MOST_LOADED = 4
 #: Folder and fingerprint → (model, tokenizer) as loaded, which nobody else holds; those used last come last.
 _LOADED: dict[tuple[Path, str], tuple[Any, Any]] = {}
-_READ = (".safetensors", ".json", ".txt", ".model", ".jinja", ".tiktoken", ".spm", ".vocab", ".bpe")
+_READ = (
+    *(".safetensors", ".json", ".txt", ".model", ".jinja"),
+    *(".tiktoken", ".spm", ".vocab", ".bpe", ".codes", ".tokenizer"),  # vocabularies
+)
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def _load_again(folder: Path, name: str, fingerprint: str) -> tuple[Any, Any]:
 
 def _load(folder: str, name: str) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -157,6 +160,8 @@ def _load(folder: str, name: str) -> tuple[Any, Any]:
             use_safetensors=True,
             output_loading_info=True,
         )
+        if (Path(folder) / "generation_config.json").is_file():
+            GenerationConfig.from_pretrained(folder)  # the model goes on without one that cannot be read
     except Exception as error:  # tokenizers and safetensors raise kinds of their own; all mean the same
         raise ModelError(
             f"model {name!r} cannot be loaded from {folder}: {error}; save model and tokenizer again"

@@ -25,7 +25,9 @@ ANY = 1 << 30
 
 _SHORT = 12  # tokens
 _BUDGET = 3e9  # parameters times tokens of one row that is read beyond a window
-_WINDOW = re.compile(r"window|chunk|block_(size|length)|local_att|original_max|index_topk")
+#: Of the most probable places: which these are may hang on the row's length by a hair, so that one row tells little.
+_CHOICE = re.compile(r"index_topk|indexer_budget")
+_WINDOW = re.compile(rf"window|chunk|block_(size|length)|local_att|original_max|{_CHOICE.pattern}")
 _NO_WINDOW = re.compile(r"pattern|layers|loss|feed_forward")
 _KNOWN = "_w2s_bench_verdict"
 #: Fingerprint and device → what was found out in this process: large models are loaded anew for every stage.
@@ -92,10 +94,8 @@ def anatomy_of(model: Any) -> Anatomy | None:
     return Anatomy(plain.base_model, plain.get_output_embeddings(), verdict.trees) if verdict.splits else None
 
 
-def windows_of(config: Any) -> list[int]:
-    """Every positive whole number of a configuration whose name smells of a window, rising; those that rows cannot reach
-    are left out.
-    """
+def windows_of(config: Any, names: re.Pattern[str] = _WINDOW) -> list[int]:
+    """Every positive whole number of a configuration whose name is one of a window, rising."""
     found: set[int] = set()
 
     def walk(name: str, value: Any) -> None:
@@ -105,7 +105,7 @@ def windows_of(config: Any) -> list[int]:
         elif isinstance(value, list):
             for inner in value:
                 walk(name, inner)
-        elif type(value) is int and value > 0 and _WINDOW.search(name) and not _NO_WINDOW.search(name):
+        elif type(value) is int and value > 0 and names.search(name) and not _NO_WINDOW.search(name):
             found.add(value)
 
     walk("", config.get_text_config().to_dict())
@@ -132,7 +132,8 @@ def _found_out(plain: Any, name: str) -> Verdict:
         if windows:
             length = min(windows[-1] + _SHORT, longest)
             affordable = length * sum(p.numel() for p in plain.parameters()) <= _BUDGET
-            far = questions.far(length, windows) if affordable else {"neighbours": near["neighbours"]}
+            tells = affordable and not windows_of(plain.config, _CHOICE)
+            far = questions.far(length, windows) if tells else {"neighbours": near["neighbours"]}
     # Masks of the engine's own know no window, and weights may hide that: what needs such masks ends there.
     limits = {
         what: 0 if not near[what] else ANY if far.get(what, False) else reach

@@ -28,6 +28,7 @@ Recipe = Literal["full", "lora"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+A = TypeVar("A", bound=Sequence[NDArray[Any]] | NDArray[Any])
 
 
 def _in_its_precision(method: Callable[Concatenate[Reader, P], R]) -> Callable[Concatenate[Reader, P], R]:
@@ -63,12 +64,12 @@ class Reader:
     @_in_its_precision
     def choice_scores(self, items: Sequence[Item]) -> list[NDArray[np.float64]]:
         """(options,) an item: the summed log-probability of each option's tokens."""
-        return scoring.option_logprobs(self.model, self._option_pairs(items))
+        return _numbers(scoring.option_logprobs(self.model, self._option_pairs(items)))
 
     @_in_its_precision
     def option_states(self, items: Sequence[Item]) -> NDArray[np.float32]:
         """(options of all items, d): the state of the last token of each prompt + option."""
-        return scoring.option_states(self.model, self._option_pairs(items))
+        return _numbers(scoring.option_states(self.model, self._option_pairs(items)))
 
     @_in_its_precision
     def generate(self, items: Sequence[Item], *, max_new_tokens: int, until: Sequence[str]) -> list[Generated]:
@@ -79,7 +80,7 @@ class Reader:
     @_in_its_precision
     def label_logprobs(self, rows: Sequence[TrainingRow]) -> list[NDArray[np.float64]]:
         """One natural log-probability a token of each row's completion (and of its end, where it ended)."""
-        return scoring.token_logprobs(self.model, self._row_pairs(rows))
+        return _numbers(scoring.token_logprobs(self.model, self._row_pairs(rows)))
 
     @_in_its_precision
     def hidden_states(self, rows: Sequence[TrainingRow], layer: int | Literal["all"]) -> NDArray[np.float32]:
@@ -94,7 +95,7 @@ class Reader:
             )
         texts = [(row.prompt, row.completion) for row in rows]
         pairs = encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model), may_be_empty=True)
-        return scoring.hidden_states(self.model, pairs, layer)
+        return _numbers(scoring.hidden_states(self.model, pairs, layer))
 
     @_in_its_precision
     def train(
@@ -192,6 +193,15 @@ def load_reader(
         detail = f"missing {sorted(missing) or 'none'}, unexpected {sorted(unexpected) or 'none'}"
         raise _other_weights(weights, source, detail)
     return Reader(model.eval(), tokenizer, precision)
+
+
+def _numbers(found: A) -> A:
+    """Arrays, if there is no NaN in them."""
+    if any(np.isnan(array).any() for array in found):
+        raise ModelError(
+            "what the model says is no numbers (NaN): its training diverged (lower its learning rate), or its weights are damaged"
+        )
+    return found
 
 
 def _tied(model: Any) -> set[str]:

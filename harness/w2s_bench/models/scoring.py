@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from w2s_bench.models.anatomy import Anatomy, tree_mask
+from w2s_bench.errors import ModelError
+from w2s_bench.models.anatomy import Anatomy, base_of, tree_mask
 from w2s_bench.models.encoding import Pair, length_batches
 from w2s_bench.models.probing import anatomy_of, verdict_of
 
@@ -78,8 +79,7 @@ def _logits_side_by_side(
 
 def keeps_logits(model: Any) -> bool:
     """Whether the model can be asked for the logits of some positions only."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return "logits_to_keep" in inspect.signature(base.forward).parameters
+    return "logits_to_keep" in inspect.signature(base_of(model).forward).parameters
 
 
 @torch.no_grad()
@@ -249,6 +249,13 @@ def _last_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"])
     states = model(input_ids=ids, use_cache=False, output_hidden_states=True, **keep).hidden_states
     last = torch.tensor([len(pair) - 1 for pair in pairs], device=ids.device)
     rows = torch.arange(len(pairs), device=ids.device)
-    wanted = torch.stack([s[rows, last] for s in states], dim=1) if layer == "all" else states[layer][rows, last]
+    chosen = states if layer == "all" else [states[layer]]
+    odd = next((tuple(s.shape) for s in chosen if s.ndim != 3 or s.shape[:2] != ids.shape), None)
+    if odd or len({s.shape for s in chosen}) > 1:
+        raise ModelError(
+            f"layer {layer!r} of model {base_of(model).config.name_or_path!r} has states of shape {odd or 'no one'}, one vector "
+            "a token is expected; take another layer, or another model"
+        )
+    wanted = torch.stack([s[rows, last] for s in chosen], dim=1) if layer == "all" else chosen[0][rows, last]
     found: NDArray[np.float32] = wanted.float().cpu().numpy()
     return found
