@@ -235,3 +235,14 @@ def test_logits_that_are_no_numbers_give_no_answer(sources: Any) -> None:
         model.model.norm.weight[0] = torch.nan
     with pytest.raises(ModelError, match=r"logits are no numbers \(NaN\).*its weights are damaged"):
         generate(model, tokenizer, PROMPTS, max_new_tokens=4, until=[])
+
+
+def test_the_documentation_names_every_generation_setting() -> None:
+    from pathlib import Path
+
+    from w2s_bench.models import answering
+
+    page = (Path(__file__).parents[1] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    obeyed, refused = page.partition("- are **obeyed**")[2].partition("- are **refused**")[::2]
+    assert [name for name in answering._OBEYED if f"`{name}`" not in obeyed] == []
+    assert [name for name in answering._REFUSED if f"`{name}" not in refused] == []
