@@ -113,6 +113,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     # Of its tokens each attends to few, which it chooses; the choice may hang on the row's length.
     "hy_v4": ("hy_v4", {**_ALL, **_LATENT, "index_n_heads": 2, "index_head_dim": 16, "index_topk": 8}),
+    "xlstm": ("xlstm", {**_ALL, "num_heads": 4}),
     "xglm": ("xglm", {**_ALL, "d_model": 32, "num_layers": 2, "attention_heads": 4, "ffn_dim": 64}),
     "modernbert-decoder": ("modernbert-decoder", {**_ALL, "local_attention": 16, "global_attn_every_n_layers": 2}),
     "bert_decoder": ("bert", {**_ALL, "is_decoder": True}),

@@ -23,7 +23,7 @@ from w2s_bench.types import Item, TrainingRow
 LENGTHS = (3, 9, 9, 14, 22, 40)
 NEW = 14
 FAST = ["llama", "gpt_neo", "longrope", "openai-gpt", "mamba", "rwkv", "doge", "gemma2", "mistral"]
-EVERY = sorted(set(architectures.ARCHITECTURES) - {"bert"})
+EVERY = sorted(set(architectures.ARCHITECTURES) - {"bert", "xlstm"})
 
 
 def items() -> list[Item]:
@@ -75,6 +75,21 @@ def test_the_engine_is_plain_transformers(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(set(EVERY) - set(FAST)))
 def test_the_engine_is_plain_transformers_for_many_architectures(name: str, tmp_path: Path) -> None:
     agrees(name, tmp_path / name)
+
+
+def test_where_transformers_own_memory_fails_answers_are_made_without(tmp_path: Path) -> None:
+    """Its `generate` raises for this one, but for a model that remembers nothing."""
+    reader = load_reader(LocalModel("m", architectures.save("xlstm", tmp_path)))
+    with pytest.raises((RuntimeError, ValueError)):
+        architectures.answer(reader.model, [5, 6, 7], 4)
+    for item, generated in zip(items(), reader.generate(items(), max_new_tokens=5, until=[]), strict=True):
+        ids = reader.tokenizer([item.prompt])["input_ids"][0]
+        expected: list[int] = []
+        while len(expected) < 5 and 1 not in expected:
+            with torch.no_grad():
+                logits = reader.model(input_ids=torch.tensor([ids + expected]), use_cache=False).logits[0, -1]
+            expected.append(int(logits.argmax()))
+        assert generated.text == reader.tokenizer.decode(expected, skip_special_tokens=True)
 
 
 @pytest.mark.parametrize(

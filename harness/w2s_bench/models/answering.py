@@ -46,6 +46,8 @@ _REFUSED: dict[str, tuple[Any, ...]] = {
     "cache_implementation": ("dynamic", "offloaded", "static", "offloaded_static"),
 }
 
+_FAULTS = (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
+
 
 def obeys_more(model: Any) -> bool:
     """Whether the model's generation settings change greedy answers, so that `generate` has to make them."""
@@ -71,24 +73,39 @@ def answers(
     model: Any, tokenizer: Any, prompts: Sequence[list[int]], most_new: int, ended: Callable[[list[int]], bool]
 ) -> list[list[int]]:
     """New token ids a row, up to the first at which it has `ended`; all prompts of one length."""
+    try:
+        return _generated(model, tokenizer, prompts, most_new, ended)
+    except _FAULTS:  # of a few models transformers' own memory does not work
+        try:
+            return _generated(model, tokenizer, prompts, most_new, ended, use_cache=False)
+        except _FAULTS as error:
+            raise ModelError(
+                f"model {model.config.name_or_path!r} cannot generate: {type(error).__name__}: {error}; take it for choice "
+                "domains only, or another"
+            ) from error
+
+
+def _generated(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[list[int]],
+    most_new: int,
+    ended: Callable[[list[int]], bool],
+    **settings: bool,
+) -> list[list[int]]:
     ids = torch.tensor(prompts, device=model.device)
     stop = _Stop(len(prompts[0]), ended)
     pad = next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)
-    try:
-        out = model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=False,
-            max_new_tokens=most_new,
-            pad_token_id=pad,
-            stopping_criteria=StoppingCriteriaList([stop]),
-            return_dict_in_generate=False,
-        )
-    except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"model {model.config.name_or_path!r} cannot generate: {type(error).__name__}: {error}; take it for choice "
-            "domains only, or another"
-        ) from error
+    out = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=most_new,
+        pad_token_id=pad,
+        stopping_criteria=StoppingCriteriaList([stop]),
+        return_dict_in_generate=False,
+        **settings,
+    )
     new = [row[len(prompts[0]) :] for row in out.tolist()]
     return [row[: stop.lengths.get(place, len(row))] for place, row in enumerate(new)]
 
