@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from w2s_bench.errors import ModelError
 from w2s_bench.models import scoring
 from w2s_bench.models.encoding import Pair
 from w2s_bench.models.scoring import hidden_states, option_states, token_logprobs
@@ -110,3 +111,21 @@ def test_states_of_options_that_share_a_prompt_are_those_of_each_alone(sources: 
     shared, alone = option_states(model, items), hidden_states(model, [pair for item in items for pair in item], -1)
     assert shared.shape == alone.shape and shared.dtype == np.float32
     np.testing.assert_allclose(shared, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("inner", [(2, 3, 4, 5), (2, 3, 5), (4, 3, 8)])
+def test_states_that_are_no_vectors_of_tokens_are_refused(sources: Any, inner: tuple[int, ...]) -> None:
+    """Some models keep several streams, or widths that differ by layer."""
+    import types
+
+    import torch
+
+    model, _ = sources["words"].load()
+    given = types.SimpleNamespace(hidden_states=(torch.zeros(inner), torch.zeros(2, 3, 8)))
+    model.forward = lambda **settings: given
+    pairs = [Pair((1, 2), (3,))] * 2
+    assert hidden_states(model, pairs, -1).shape == (2, 8)
+    with pytest.raises(
+        ModelError, match=r"layer 'all' of model .* has states of shapes .* one vector a token is expected"
+    ):
+        hidden_states(model, pairs, "all")

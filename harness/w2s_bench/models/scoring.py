@@ -250,11 +250,11 @@ def _last_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"])
     last = torch.tensor([len(pair) - 1 for pair in pairs], device=ids.device)
     rows = torch.arange(len(pairs), device=ids.device)
     chosen = states if layer == "all" else [states[layer]]
-    odd = next((tuple(s.shape) for s in chosen if s.ndim != 3 or s.shape[:2] != ids.shape), None)
-    if odd or len({s.shape for s in chosen}) > 1:
+    shapes = sorted({tuple(s.shape) for s in chosen})
+    if len(shapes) > 1 or len(shapes[0]) != 3 or shapes[0][:2] != tuple(ids.shape):
         raise ModelError(
-            f"layer {layer!r} of model {base_of(model).config.name_or_path!r} has states of shape {odd or 'no one'}, one vector "
-            "a token is expected; take another layer, or another model"
+            f"layer {layer!r} of model {base_of(model).config.name_or_path!r} has states of shapes {shapes} for {len(pairs)} "
+            "rows; one vector a token is expected, of one width: take another layer, or another model"
         )
     wanted = torch.stack([s[rows, last] for s in chosen], dim=1) if layer == "all" else chosen[0][rows, last]
     found: NDArray[np.float32] = wanted.float().cpu().numpy()
