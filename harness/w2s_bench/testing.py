@@ -240,8 +240,13 @@ def check_domain(domain: Domain, *, at_most: int = 300) -> None:
 
 
 def check_model(model: LanguageModel) -> None:
-    """The model loads in float32 with a tokenizer that fits it, gives finite logits, and keeps its fingerprint."""
+    """The model loads in float32 with a tokenizer that fits it, gives finite logits, and keeps its fingerprint.
+
+    The tokenizer ends no text by itself.
+    """
     import torch
+
+    from w2s_bench.models.encoding import refuse_closing
 
     _keeps_contract(contract.check_model, model)
     _expect_lasting_fingerprint(model)
@@ -251,6 +256,7 @@ def check_model(model: LanguageModel) -> None:
     _expect(not network.training, "load() must return the model in evaluation mode; call .eval()")
     rows, largest = network.get_input_embeddings().weight.shape[0], max(tokenizer.get_vocab().values())
     _expect(largest < rows, f"the tokenizer's largest id is {largest}, the model embeds {rows}")
+    _guarded("the tokenizer", lambda: refuse_closing(tokenizer, model.name))
     _expect(tokenizer.eos_token_id is not None, "the tokenizer needs an end-of-sequence token; set eos_token")
     with torch.no_grad():
         logits = network(torch.arange(min(8, rows))[None]).logits
