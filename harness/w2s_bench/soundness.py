@@ -159,7 +159,11 @@ def unreachable(domain: str, task: Any, until: Sequence[str], most_tokens: int, 
     if not tried:
         return []
     texts = [given(a) for a in tried]
-    right = answers_are_right(task, [a.id for a in tried], [a.document for a in tried], texts)
+    ids, documents = [a.id for a in tried], [a.document for a in tried]
+    # Some tokenizers decode an answer without the space that it begins with.
+    bare = [text.removeprefix(task.config.target_delimiter) for text in texts]
+    ways = [answers_are_right(task, ids, documents, one) for one in (texts, bare)]
+    right = [any(way) for way in zip(*ways, strict=True)]
     lost = [a.id for a, text, ok in zip(tried, texts, right, strict=True) if not ok and text != a.completion]
     if not any(right):
         example = tried[0]
