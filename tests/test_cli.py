@@ -263,7 +263,7 @@ def test_explain_says_of_every_stage_why_it_would_run(suite: Path, tmp_path: Pat
     by_label = {one["label"]: one for one in found["stages"]}
     assert by_label["w2s-bench-toy/largest · items"]["status"] == "to run"
     assert by_label["w2s-bench-toy/largest · items"]["why"] == "never computed in this store"
-    assert by_label["w2s-bench-toy/largest · seed 1 · splits"]["why"] == "for w2s-bench-toy/largest · items"
+    assert by_label["w2s-bench-toy/largest · seed 1 · splits"]["why"] == "for w2s-bench-toy/largest · held-out items"
     assert found["counts"].keys() == {"to run", "waits"}
     lines = runner.invoke(app, command).stdout.splitlines()
     assert len(lines) == len(found["stages"]) + 1

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,24 +119,36 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
     sizes too.
     """
     from w2s_bench.preview import explain
-    from w2s_bench.registry import Registry
 
     reasons, unknown = [], []
     for stage in _first_by_domain(planned.splits()):
-        found = {one.stage.node: one for one in explain(list(walk([stage])), store, reasons=False)}
-        if found[stage.node].status == "stored":
-            continue
-        folders = {name: path for name, one in stage.inputs.items() if (path := found[one.node].path) is not None}
-        if len(folders) < len(stage.inputs):
-            unknown.append(str(stage.params["domain"]))
-            continue
+        stored = {one.stage.node: one.path for one in explain(list(walk([stage])), store, reasons=False)}
         with tempfile.TemporaryDirectory() as scratch:
             try:
-                # No plugin has a part in it, so that none is loaded for it.
-                stage.resolve()(StageContext(stage.params, folders, Path(scratch), Registry((), {}, {}, {})))
+                if _cut(stage, stored, Path(scratch)) is None:
+                    unknown.append(str(stage.params["domain"]))
             except W2SBenchError as error:
                 reasons.append(str(error))
     return reasons, unknown
+
+
+def _cut(stage: Stage, stored: Mapping[str, Path | None], scratch: Path) -> Path | None:
+    """What `splits` or `held_out` gives, stored or made in a folder of `scratch`; None where the items are not stored."""
+    if (path := stored[stage.node]) is not None:
+        return path
+    if stage.name not in ("splits", "held_out"):
+        return None
+    inputs = {name: _cut(one, stored, scratch) for name, one in stage.inputs.items()}
+    folders = {name: path for name, path in inputs.items() if path is not None}
+    if len(folders) < len(inputs):
+        return None
+    out = scratch / stage.name
+    out.mkdir()
+    from w2s_bench.registry import Registry
+
+    # No plugin has a part in it, so that none is loaded for it.
+    stage.resolve()(StageContext(stage.params, folders, out, Registry((), {}, {}, {})))
+    return out
 
 
 def check_device(device: str) -> str:
