@@ -187,6 +187,15 @@ def test_what_no_answer_can_satisfy_is_refused(gold: Any, more: dict[str, Any], 
         built(tmp_path, [{"gold": gold}], {**GENERATE, **more})
 
 
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("option", ["", None, " "])
+def test_an_empty_option_is_refused(option: str | None, place: int, tmp_path: Path) -> None:
+    """In the first item lm-eval itself meets it, and falls over."""
+    rows = [{"choices": ["a", option if n == place else "b"], "gold": 0} for n in range(3)]
+    with pytest.raises(PluginError, match=r"option .*empty.*doc_to_choice|option 2 of item .* is empty"):
+        built(tmp_path, rows, CHOICE)
+
+
 def test_a_choice_domain_needs_acc(tmp_path: Path) -> None:
     other = {"metric_list": [{"metric": "acc_norm", "aggregation": "mean", "higher_is_better": True}]}
     with pytest.raises(
