@@ -177,6 +177,17 @@ def test_a_preview_says_of_sizes_what_is_known(suite: Path, tmp_path: Path, monk
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["README.md", "pgr.svg"])
+def test_a_run_writes_over_nobodys_page(suite: Path, tmp_path: Path, name: str) -> None:
+    mine = tmp_path / "out" / "toy" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    for option in ([], ["--dry-run"], ["--explain"]):
+        said = mistake("run", str(suite), "--out", str(tmp_path / "out"), "--trust", "confidence", *option)
+        assert f"{name} is there and no suite.yaml beside it" in " ".join(said.split())
+    assert mine.read_text() == "mine" and len(list(mine.parent.iterdir())) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from w2s_bench.cells import cell_path, cell_paths, read_placed
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
+from w2s_bench.names import PLOT, README
 from w2s_bench.stages import Stage, StageContext, walk
 from w2s_bench.suite import Suite, load_suite
 
@@ -22,9 +23,20 @@ if TYPE_CHECKING:
 
 def refuse_mistakes(planned: Plan, folder: Path) -> None:
     """Whatever a results folder has against a plan; nothing is made or written."""
+    refuse_foreign(folder)
     refuse_other_suite(folder, planned.suite)
     refuse_stale_cells(folder, planned)
     refuse_unwritable(folder)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """A run writes its pages over those of an earlier run, and over nobody else's: a run's folder has its suite."""
+    theirs = [name for name in (README, PLOT) if (folder / name).exists()]
+    if theirs and not (folder / "suite.yaml").exists():
+        raise W2SBenchError(
+            f"{folder / theirs[0]} is there and no suite.yaml beside it, so that no run has written it; it is left as it is: "
+            "give another --out, or move it away"
+        )
 
 
 def refuse_other_suite(folder: Path, suite: Suite) -> None:

@@ -139,7 +139,8 @@ def _planned(
 
 def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
     """Verdicts on the README and the plot of a results folder: are they what its cells give?"""
-    from w2s_bench.leaderboard import PLOT, README, build, pages
+    from w2s_bench.leaderboard import build, pages
+    from w2s_bench.names import PLOT, README
 
     made = pages(build(cells, results))
     again = "`w2s-bench leaderboard` writes it anew"
