@@ -98,6 +98,10 @@ BEFORE = {
 ARM = ArmRef(name="w2s-bench/probe", kind="trust_function", supervision="trust_set")
 
 
+def replace_error(seed: SeedResult, error: str) -> SeedResult:
+    return seed.model_copy(update={"error": error})
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -150,6 +154,11 @@ def test_a_row_that_failed_says_so_and_is_never_well() -> None:
     close = compare(cell(broken, seed_result(1)), cell(broken, seed_result(1, 61)), 0.02)
     assert (close.verdict, close.failed) == ("within tolerance", True)
     assert "failed both times" in close.why
+    # A run looks at models first, `verify` meets them where they are used.
+    early, late = (replace_error(broken, f"{stage} failed: no room") for stage in ("model", "answers of base"))
+    assert "failed both times" in compare(cell(early, seed_result(1)), cell(late, seed_result(1)), 0.05).why
+    other = replace_error(broken, "model failed: no layers")
+    assert compare(cell(early, seed_result(1)), cell(other, seed_result(1)), 0.05).verdict == "DIFFERS"
     other = compare(
         cell(broken, seed_result(1)), cell(broken.model_copy(update={"error": "else"}), seed_result(1)), 0.02
     )

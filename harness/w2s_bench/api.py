@@ -15,10 +15,11 @@ from w2s_bench.names import RESULTS
 from w2s_bench.suite import Suite, load_suite
 
 if TYPE_CHECKING:
-    from w2s_bench.executors import Event, Executor, Failed
+    from w2s_bench.executors import Event, Executor, Failed, Outcome
     from w2s_bench.executors.resources import Limits
     from w2s_bench.leaderboard import Leaderboard
     from w2s_bench.pipeline import Plan
+    from w2s_bench.stages import Stage
     from w2s_bench.store import Store
 
 
@@ -154,10 +155,14 @@ def compute(
     from w2s_bench.collect import Results, cell_of
     from w2s_bench.stages import walk
 
-    lost = [cell for cell in planned.cells if cell.domain.name in unusable]
-    given = {stage.node: unusable[cell.domain.name] for cell in lost for stage in walk(cell.targets())}
-    runnable = [stage for cell in planned.cells if cell not in lost for stage in cell.targets()]
-    results = Results({**given, **executor.run(runnable, store, events)}, store)
+    given: dict[str, Outcome] = {}
+    targets: list[Stage] = []
+    for cell in planned.cells:
+        if (failed := unusable.get(cell.domain.name)) is not None:
+            given |= {stage.node: failed for stage in walk(cell.targets())}
+        else:
+            targets += cell.targets()
+    results = Results({**given, **executor.run(targets, store, events)}, store)
     return tuple(cell_of(cell, results) for cell in planned.cells)
 
 

@@ -217,7 +217,7 @@ def _differences(old: CellBody, new: CellBody, tolerance: float) -> Iterator[_Di
 
 def _reason(error: str | None) -> str | None:
     """A failed seed's reason, whichever of the stages that need what has failed came to it first."""
-    return error and error.partition(" failed: ")[2]
+    return error and (error.partition(" failed: ")[2] or error)
 
 
 def _seed_differences(a: SeedResult, b: SeedResult, items: int | None, tolerance: float) -> Iterator[_Difference]:
