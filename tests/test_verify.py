@@ -313,7 +313,7 @@ def test_splits_that_cannot_be_filled_end_a_run_before_anything_is_written(
     with pytest.raises(SuiteError, match=r"^no loader$"):
         api.execute(planned, out=tmp_path / "out", **settings)
     assert asked == [["splits"] * 4 + ["answers", "usable", "usable"] * 2] * 2
-    assert not list((tmp_path / "out" / "toy").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 # What is demanded of whom.

@@ -130,11 +130,11 @@ def execute(
     refuse_mistakes(planned, folder)
     if isinstance(executor, LocalExecutor):
         refuse_absent_device(planned)
-    folder.mkdir(parents=True, exist_ok=True)
-    extended = extension_note(planned, folder)
     place = open_store(store)
+    extended = extension_note(planned, folder)
     first = check_first(planned, store=place, executor=executor, events=events, models=models)
     cells = compute(planned, store=place, executor=executor, events=events, unusable=first.unusable)
+    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "suite.yaml", planned.suite.to_yaml())
     for cell in cells:
         if not _is_written(cell, folder):
