@@ -177,6 +177,17 @@ def test_a_preview_says_of_sizes_what_is_known(suite: Path, tmp_path: Path, monk
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["README.md", "pgr.svg"])
+def test_a_run_writes_over_nobodys_page(suite: Path, tmp_path: Path, name: str) -> None:
+    mine = tmp_path / "out" / "toy" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    for option in ([], ["--dry-run"], ["--explain"]):
+        said = mistake("run", str(suite), "--out", str(tmp_path / "out"), "--trust", "confidence", *option)
+        assert f"{name} is there and no suite.yaml beside it" in " ".join(said.split())
+    assert mine.read_text() == "mine" and len(list(mine.parent.iterdir())) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -203,7 +214,7 @@ def test_sizes_a_domain_cannot_fill_are_said_before_anything_is_trained(suite: P
     assert "400 items" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "store").glob("train/*"))
-    assert not list((tmp_path / "toy").iterdir())
+    assert not (tmp_path / "toy").exists()
 
 
 def test_a_domain_of_another_version_is_refused(suite: Path) -> None:
@@ -263,7 +274,7 @@ def test_explain_says_of_every_stage_why_it_would_run(suite: Path, tmp_path: Pat
     by_label = {one["label"]: one for one in found["stages"]}
     assert by_label["w2s-bench-toy/largest · items"]["status"] == "to run"
     assert by_label["w2s-bench-toy/largest · items"]["why"] == "never computed in this store"
-    assert by_label["w2s-bench-toy/largest · seed 1 · splits"]["why"] == "for w2s-bench-toy/largest · items"
+    assert by_label["w2s-bench-toy/largest · seed 1 · splits"]["why"] == "for w2s-bench-toy/largest · held-out items"
     assert found["counts"].keys() == {"to run", "waits"}
     lines = runner.invoke(app, command).stdout.splitlines()
     assert len(lines) == len(found["stages"]) + 1

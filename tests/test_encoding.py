@@ -9,7 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models.encoding import Pair, encode, encode_pairs, length_batches, max_length_of
+from w2s_bench.models.encoding import (
+    Pair,
+    encode,
+    encode_pairs,
+    encode_prompts,
+    length_batches,
+    max_length_of,
+    refuse_closing,
+)
 
 ALPHABET = "ab one 42 ,?\n\tßé東→"
 
@@ -36,6 +44,67 @@ def test_pairs_are_those_of_lm_eval(tokenizers: Any, name: str, prompt: str, com
     else:
         with pytest.raises(ModelError, match="neither may be empty"):
             encode_pairs(tokenizer, [(prompt, completion)], max_length=99)
+
+
+def lm_eval_request(tokenizer: Any, prompt: str, completion: str) -> tuple[list[int], list[int]]:
+    """What `HFLM.loglikelihood` asks its model for, which treats an empty prompt by itself."""
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    lm = HFLM.__new__(HFLM)
+    lm.tokenizer, lm.add_bos_token, lm.custom_prefix_token_id, lm.backend = tokenizer, None, None, "causal"
+    lm.enable_thinking = False
+    asked: Any = {}
+    lm._loglikelihood_tokens = lambda requests, **_: asked.update(requests=requests)  # type: ignore[method-assign,assignment]
+    lm.loglikelihood([Instance("loglikelihood", {}, (prompt, completion), 0)])
+    ((_, before, after),) = asked["requests"]
+    return before, after
+
+
+@pytest.mark.parametrize("name", ["words", "bpe", "bos"])
+@pytest.mark.parametrize("completion", ["one two", " one two", "größe", "<s>one two"])
+def test_an_empty_prompt_is_the_prefix_token_of_lm_eval(tokenizers: Any, name: str, completion: str) -> None:
+    tokenizer = tokenizers[name]
+    before, after = lm_eval_request(tokenizer, "", completion)
+    assert encode_pairs(tokenizer, [("", completion)], max_length=99) == [Pair(tuple(before), tuple(after))]
+    first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    assert before == [first]
+    # An answer is generated to what a student was trained after.
+    assert encode_prompts(tokenizer, ["", "one two"]) == [[first], *encode(tokenizer, ["one two"])]
+
+
+def test_an_empty_prompt_needs_a_token_that_stands_for_it(tokenizers: Any) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    make: Any = PreTrainedTokenizerFast
+    bare = make(tokenizer_object=tokenizers["words"].backend_tokenizer)
+    with pytest.raises(
+        ModelError, match=r"a prompt is empty, .*no beginning- or end-of-sequence token .*set bos_token"
+    ):
+        encode_pairs(bare, [("", "one")], max_length=99)
+    with pytest.raises(ModelError, match="a prompt is empty"):
+        encode_prompts(bare, [""])
+
+
+@pytest.mark.parametrize(
+    ("template", "closing"),
+    [("<s> $A </s>", "</s>"), ("$A </s>", "</s>"), ("<s> $A <turn>", "<turn>"), ("<s> $A", None), ("$A", None)],
+)
+def test_a_tokenizer_that_closes_every_text_is_refused(template: str, closing: str | None) -> None:
+    """As BERT's and T5's do: the answer would come after the end, and an option of one token would be the end alone."""
+    from tokenizers import processors
+
+    from conftest import bpe_tokenizer
+
+    tokenizer = bpe_tokenizer(bos=True)
+    raw = tokenizer.backend_tokenizer
+    special = [(token, raw.token_to_id(token)) for token in template.split() if token != "$A"]
+    raw.post_processor = processors.TemplateProcessing(single=template, special_tokens=special)
+    if closing is None:
+        refuse_closing(tokenizer, "m")
+        return
+    with pytest.raises(ModelError, match=f"model 'm': its tokenizer ends every text with '{closing}' by itself"):
+        refuse_closing(tokenizer, "m")
 
 
 def test_a_text_that_starts_with_bos_gets_no_second_one_wherever_it_stands(tokenizers: Any) -> None:

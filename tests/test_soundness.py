@@ -16,7 +16,6 @@ from w2s_bench.evaluation import domain_params
 from w2s_bench.items import ANSWERS, ITEMS, REMARKS
 from w2s_bench.record import read_json, read_records
 from w2s_bench.soundness import cut
-from w2s_bench.stages import Stage
 from w2s_bench.types import Answer, Item
 
 LOADER = """import datasets, json, pathlib
@@ -67,8 +66,7 @@ def built(folder: Path, rows: list[dict[str, Any]], task: dict[str, Any]) -> tup
     registry: Any = Registry()
     items = run_stage(rendered.build_items, folder.with_suffix(".items"), params, registry=registry)
     answers = run_stage(rendered.build_answers, folder.with_suffix(".answers"), params, registry=registry)
-    stage = Stage("items", 1, "", params)
-    said = [*rendered.remarks(stage, items), *rendered.remarks(stage, answers)]
+    said = [*rendered.remarks("made", items), *rendered.remarks("made", answers)]
     assert len(said) == len(read_json(items / REMARKS)) + len(read_json(answers / REMARKS))
     return read_records(items / ITEMS, Item), read_records(answers / ANSWERS, Answer), said
 
@@ -130,7 +128,8 @@ def test_gold_that_until_cuts_is_told_and_refused_where_none_is_left(tmp_path: P
     _, answers, said = built(tmp_path / "some", rows, GENERATE)
     assert len(answers) == 60
     assert said == [
-        "made: 2 of 60 items cannot be answered right, as their gold holds what ends a generation ('\\n') (1, 50)"
+        "made: 2 of 60 items cannot be answered right, as their gold goes on after what ends a generation ('\\n', or 5 tokens) "
+        "(1, 50)"
     ]
     with pytest.raises(PluginError, match=r"no model can be right: `until` \['\\n'\] ends an answer inside the gold"):
         built(tmp_path / "all", [{"gold": f"so\n{n}"} for n in range(60)], GENERATE)
@@ -142,6 +141,21 @@ def test_gold_that_until_cuts_is_told_and_refused_where_none_is_left(tmp_path: P
     kept = {**GENERATE, "filter_list": [first], "doc_to_target": "{{gold.split()[0]}}\nor so"}
     kept["metric_list"] = [{**GENERATE["metric_list"][0], "regexes_to_ignore": ["\nor so"]}]
     assert built(tmp_path / "kept", [{"gold": f"{n} so"} for n in range(60)], kept)[2] == []
+
+
+def test_gold_of_more_words_than_tokens_is_told_and_refused_where_none_is_shorter(tmp_path: Path) -> None:
+    long, fits = "one two three four five six", "one two three four five"
+    _, _, said = built(tmp_path / "some", [{"gold": long if n in (1, 50) else fits} for n in range(60)], GENERATE)
+    assert [text.rpartition(" (")[2] for text in said] == ["1, 50)"]
+    with pytest.raises(PluginError, match=r"no model can be right: max_gen_toks 5 ends .*, of 6 words as in ' one two"):
+        built(tmp_path / "all", [{"gold": long} for _ in range(60)], GENERATE)
+    first = {
+        "name": "first",
+        "filter": [{"function": "regex", "regex_pattern": "^ *(one)"}, {"function": "take_first"}],
+    }
+    kept = {**GENERATE, "filter_list": [first], "doc_to_target": "{{gold}}"}
+    kept["metric_list"] = [{**GENERATE["metric_list"][0], "regexes_to_ignore": [" two.*"]}]
+    assert built(tmp_path / "kept", [{"gold": long} for _ in range(60)], kept)[2] == [], "what is graded is left"
 
 
 def test_a_text_is_cut_at_the_first_string_that_ends_it() -> None:
@@ -171,6 +185,15 @@ def test_a_text_is_cut_at_the_first_string_that_ends_it() -> None:
 def test_what_no_answer_can_satisfy_is_refused(gold: Any, more: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=said):
         built(tmp_path, [{"gold": gold}], {**GENERATE, **more})
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("option", ["", None, " "])
+def test_an_empty_option_is_refused(option: str | None, place: int, tmp_path: Path) -> None:
+    """In the first item lm-eval itself meets it, and falls over."""
+    rows = [{"choices": ["a", option if n == place else "b"], "gold": 0} for n in range(3)]
+    with pytest.raises(PluginError, match=r"option .*empty.*doc_to_choice|option 2 of item .* is empty"):
+        built(tmp_path, rows, CHOICE)
 
 
 def test_a_choice_domain_needs_acc(tmp_path: Path) -> None:

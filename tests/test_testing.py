@@ -247,6 +247,49 @@ def made_up_domain(folder: Path, change: Callable[[list[dict[str, Any]]], None] 
     return TaskDomain(name="made-up", version="1", kind="choice", yaml=folder / "made_up.yaml", task_name="made_up")
 
 
+def made_up_sums(folder: Path, gold: Callable[[int], str], limit: int = 4) -> TaskDomain:
+    """A domain that generates: eight questions, each with this gold."""
+    domain = made_up_domain(
+        folder, lambda items: [item.update(answer=gold(n)) for n, item in enumerate(items)] and None
+    )
+    text = GENERATE.replace("#### {{answer}}", "{{answer}}").replace("max_gen_toks: 4", f"max_gen_toks: {limit}")
+    text = text.replace('function: regex\n        regex_pattern: "#### ([0-9]+)"', "function: remove_whitespace")
+    domain.yaml.write_text(text)
+    return replace(domain, kind="generate", max_new_tokens=limit)
+
+
+def test_gold_that_an_answer_has_no_room_for(tmp_path: Path, sources: Any) -> None:
+    check_domain(made_up_sums(tmp_path, str), models=[sources["words"], sources["bos"]])
+    for long in ("one two three four five", "one\ntwo"):
+        with pytest.raises(AssertionError, match=r"1 of 8 items cannot be answered right, .*[(]3[)]; take that"):
+            check_domain(made_up_sums(tmp_path, lambda n, long=long: long if n == 3 else str(n)))
+    # One word, of which a tokenizer of words has one token, and one of letters more.
+    domain = made_up_sums(tmp_path, lambda n: "façadenaïve" if n == 3 else str(n))
+    check_domain(domain, models=[sources["words"]])
+    with pytest.raises(AssertionError, match="the gold of 1 of 8 items takes more tokens than an answer may have"):
+        check_domain(domain, models=[sources["words"], sources["bpe"]])
+
+
+def test_a_tokenizer_that_closes_every_text(tmp_path: Path, tokenizers: Any) -> None:
+    from tokenizers import processors
+
+    from conftest import bpe_tokenizer, random_model
+    from w2s_bench.models.loading import LocalModel
+
+    tokenizer = bpe_tokenizer()
+    raw = tokenizer.backend_tokenizer
+    raw.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", raw.token_to_id("</s>"))]
+    )
+    random_model(tokenizer).save_pretrained(tmp_path / "closing")
+    tokenizer.save_pretrained(tmp_path / "closing")
+    model = LocalModel("closing", tmp_path / "closing")
+    with pytest.raises(AssertionError, match="its tokenizer ends every text with '</s>' by itself"):
+        check_model(model)
+    with pytest.raises(AssertionError, match="its tokenizer ends every text with '</s>' by itself"):
+        check_domain(made_up_domain(tmp_path), models=[model])
+
+
 def test_a_sound_domain_passes(tmp_path: Path) -> None:
     check_domain(made_up_domain(tmp_path))
 

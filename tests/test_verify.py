@@ -24,6 +24,7 @@ from w2s_bench.machine import alike
 from w2s_bench.pipeline import Plan, PlannedCell, plan
 from w2s_bench.plugin_loading import Plugin, Problem
 from w2s_bench.record import pack_bits
+from w2s_bench.stages import walk
 from w2s_bench.suite import Suite, read_results_suite
 from w2s_bench.verify import Verified, compare, compare_pages, verify
 
@@ -97,6 +98,10 @@ BEFORE = {
 ARM = ArmRef(name="w2s-bench/probe", kind="trust_function", supervision="trust_set")
 
 
+def replace_error(seed: SeedResult, error: str) -> SeedResult:
+    return seed.model_copy(update={"error": error})
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -149,6 +154,11 @@ def test_a_row_that_failed_says_so_and_is_never_well() -> None:
     close = compare(cell(broken, seed_result(1)), cell(broken, seed_result(1, 61)), 0.02)
     assert (close.verdict, close.failed) == ("within tolerance", True)
     assert "failed both times" in close.why
+    # A run looks at models first, `verify` meets them where they are used.
+    early, late = (replace_error(broken, f"{stage} failed: no room") for stage in ("model", "answers of base"))
+    assert "failed both times" in compare(cell(early, seed_result(1)), cell(late, seed_result(1)), 0.05).why
+    other = replace_error(broken, "model failed: no layers")
+    assert compare(cell(early, seed_result(1)), cell(other, seed_result(1)), 0.05).verdict == "DIFFERS"
     other = compare(
         cell(broken, seed_result(1)), cell(broken.model_copy(update={"error": "else"}), seed_result(1)), 0.02
     )
@@ -281,26 +291,29 @@ def test_splits_that_cannot_be_filled_end_a_run_before_anything_is_written(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And items that cannot be made do not: those cells fail by themselves."""
-    from w2s_bench.executors import Failed
+    from w2s_bench.executors import Done, Failed
+    from w2s_bench.store import Result, open_store
 
     planned = plan(toy_suite(models), toy_registry(monkeypatch), trust=())
     splits = planned.splits()
     assert len(splits) == 4 and {stage.name for stage in splits} == {"splits"}
     asked: list[list[str]] = []
-    causes = {stage.node: stage.inputs["items"].node for stage in splits}
+    causes = {stage.node: stage.inputs["held_out"].inputs["items"].node for stage in splits}
+    done = Done(Result(tmp_path, "0" * 64, "content", {}, 1.0, 1.0, "2026-01-01T00:00:00Z"))
 
     class Fails:
-        def run(self, targets: Any, *_: object) -> dict[str, Failed]:
+        def run(self, targets: Any, *_: object) -> dict[str, Any]:
             asked.append([stage.name for stage in targets])
-            return {stage.node: Failed("items", "no loader", causes[stage.node]) for stage in targets}
+            failed = {node: Failed("items", "no loader", cause) for node, cause in causes.items()}
+            return {stage.node: failed.get(stage.node, done) for stage in walk(targets)}
 
     settings: Any = {"store": tmp_path / "store", "executor": Fails(), "events": lambda event: None}
-    api.refuse_unfilled_splits(planned, **settings)
+    api.check_first(planned, **{**settings, "store": open_store(tmp_path / "store")})
     causes[splits[1].node] = splits[1].node
     with pytest.raises(SuiteError, match=r"^no loader$"):
         api.execute(planned, out=tmp_path / "out", **settings)
-    assert asked == [["splits"] * 4] * 2
-    assert not list((tmp_path / "out" / "toy").iterdir())
+    assert asked == [["splits"] * 4 + ["answers", "usable", "usable"] * 2] * 2
+    assert not (tmp_path / "out").exists()
 
 
 # What is demanded of whom.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from w2s_bench.cells import Cell, read_cell
@@ -14,10 +15,11 @@ from w2s_bench.names import RESULTS
 from w2s_bench.suite import Suite, load_suite
 
 if TYPE_CHECKING:
-    from w2s_bench.executors import Event, Executor
+    from w2s_bench.executors import Event, Executor, Failed, Outcome
     from w2s_bench.executors.resources import Limits
     from w2s_bench.leaderboard import Leaderboard
     from w2s_bench.pipeline import Plan
+    from w2s_bench.stages import Stage
     from w2s_bench.store import Store
 
 
@@ -106,9 +108,18 @@ def run(
 
 
 def execute(
-    planned: Plan, *, out: Path, store: Path | str, executor: Executor, events: Callable[[Event], None]
+    planned: Plan,
+    *,
+    out: Path,
+    store: Path | str,
+    executor: Executor,
+    events: Callable[[Event], None],
+    models: bool = True,
 ) -> RunReport:
-    """Run a plan and write its results; whatever the user must change first is said before anything is trained."""
+    """Run a plan and write its results; whatever the user must change first is said before anything is trained.
+
+    `models` are loaded for that, unless they have been used by now.
+    """
     from w2s_bench.executors.local import LocalExecutor
     from w2s_bench.leaderboard import write_leaderboard
     from w2s_bench.preflight import extension_note, refuse_absent_device, refuse_mistakes
@@ -119,60 +130,91 @@ def execute(
     refuse_mistakes(planned, folder)
     if isinstance(executor, LocalExecutor):
         refuse_absent_device(planned)
-    folder.mkdir(parents=True, exist_ok=True)
-    extended = extension_note(planned, folder)
     place = open_store(store)
-    refuse_unfilled_splits(planned, store=place, executor=executor, events=events)
-    cells = compute(planned, store=place, executor=executor, events=events)
+    extended = extension_note(planned, folder)
+    first = check_first(planned, store=place, executor=executor, events=events, models=models)
+    cells = compute(planned, store=place, executor=executor, events=events, unusable=first.unusable)
+    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "suite.yaml", planned.suite.to_yaml())
     for cell in cells:
         if not _is_written(cell, folder):
             cell.write(folder)
-    notes = tuple(note for note in [extended, *remarks_on_domains(planned, place), place.excess()] if note)
+    notes = tuple(note for note in [extended, *first.remarks, place.excess()] if note)
     return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems, notes)
 
 
-def compute(planned: Plan, *, store: Store, executor: Executor, events: Callable[[Event], None]) -> tuple[Cell, ...]:
-    """The cells of a plan, from what is stored and what has to run."""
+def compute(
+    planned: Plan,
+    *,
+    store: Store,
+    executor: Executor,
+    events: Callable[[Event], None],
+    unusable: Mapping[str, Failed] = MappingProxyType({}),
+) -> tuple[Cell, ...]:
+    """The cells of a plan, from what is stored and what has to run; of a domain that is `unusable` nothing runs."""
     from w2s_bench.collect import Results, cell_of
+    from w2s_bench.stages import walk
 
-    results = Results(executor.run(planned.targets(), store, events), store)
+    given: dict[str, Outcome] = {}
+    targets: list[Stage] = []
+    for cell in planned.cells:
+        if (failed := unusable.get(cell.domain.name)) is not None:
+            given |= {stage.node: failed for stage in walk(cell.targets())}
+        else:
+            targets += cell.targets()
+    results = Results({**given, **executor.run(targets, store, events)}, store)
     return tuple(cell_of(cell, results) for cell in planned.cells)
 
 
-def refuse_unfilled_splits(planned: Plan, *, store: Store, executor: Executor, events: Callable[[Event], None]) -> None:
-    """Cut every domain's splits, and nothing else: sizes that a domain cannot fill, or a leak, end the run here.
+@dataclass(frozen=True)
+class FirstLook:
+    """What is known before anything is trained: domains that cannot be run, each with the reason; what else to know."""
 
-    A domain whose items cannot be made at all is no mistake in the suite: its own cells fail, and say so.
+    unusable: Mapping[str, Failed]
+    remarks: tuple[str, ...]
+
+
+def check_first(
+    planned: Plan, *, store: Store, executor: Executor, events: Callable[[Event], None], models: bool = True
+) -> FirstLook:
+    """Cut every domain's splits, make its gold and load its models (unless they run elsewhere), and train nothing.
+
+    Sizes that a domain cannot fill, or a leak, end the run here. Items or gold that cannot be made, or a model that cannot
+    be used, are no mistake in the suite: they are told now, and the cells of that domain alone fail.
     """
-    from w2s_bench.executors import Failed, GaveUp, Planned
+    from w2s_bench.executors import Failed, GaveUp, Noted, Planned
+    from w2s_bench.items import remarks
+
+    splits = planned.splits()
+    cut = {stage.node for one in splits for stage in (one, one.inputs["held_out"])}
 
     def untroubled(event: Event) -> None:
         if isinstance(event, Planned):
-            events(replace(event, purpose="cutting splits"))
-        elif not isinstance(event, GaveUp):  # told once: below, or by the run itself, which comes to it again
+            events(replace(event, purpose="first checks"))
+        elif not (isinstance(event, GaveUp) and event.failed.cause_node in cut):  # told below
             events(event)
 
-    splits = planned.splits()
-    outcomes = executor.run(splits, store, untroubled)
+    of = {cell.domain.name: [cell.graphs[0].answers, *(cell.models if models else ())] for cell in planned.cells}
+    outcomes = executor.run([*splits, *(stage for stages in of.values() for stage in stages)], store, untroubled)
     reasons: dict[str, str] = {}  # the first of each domain: its other seeds fail alike
     for stage in splits:
         outcome = outcomes[stage.node]
-        if isinstance(outcome, Failed) and outcome.cause_node in {stage.node, stage.inputs["held_out"].node}:
+        if isinstance(outcome, Failed) and outcome.cause_node in cut:
             reasons.setdefault(stage.params["domain"], outcome.reason)
     if reasons:
         raise SuiteError("\n".join(reasons.values()))
-
-
-def remarks_on_domains(planned: Plan, store: Store) -> list[str]:
-    """What the user should know of the items that were made, such as how many were left out."""
-    from w2s_bench.items import remarks
-    from w2s_bench.store import key_of
-
-    graphs = [graph for cell in planned.cells for graph in cell.graphs]
-    stages = {stage.node: stage for graph in graphs for stage in (graph.items, graph.answers)}
-    found = ((stage, store.find(stage, key_of(stage, {}))) for stage in stages.values())
-    return [text for stage, result in found if result is not None for text in remarks(stage, result.path)]
+    unusable: dict[str, Failed] = {}
+    told: list[str] = []
+    for cell in {cell.domain.name: cell for cell in planned.cells}.values():
+        for stage in (cell.graphs[0].items, *of[cell.domain.name]):
+            found = outcomes[stage.node]
+            if isinstance(found, Failed):
+                unusable.setdefault(cell.domain.name, found)
+            elif (result := store.find(stage, found.result.key)) is not None:
+                told += remarks(cell.domain.name, result.path)
+    for text in dict.fromkeys(told):
+        events(Noted(text))
+    return FirstLook(unusable, tuple(dict.fromkeys(told)))
 
 
 def _is_written(cell: Cell, folder: Path) -> bool:

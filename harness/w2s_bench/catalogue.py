@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -12,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_bench.record import canonical_json, iter_rows, write_arrays
+from w2s_bench.record import canonical_json, write_arrays
 from w2s_bench.types import IntArray
 
 _INDEX = ".index.safetensors"
@@ -124,8 +125,6 @@ def lines_of(path: Path, ids: Sequence[str]) -> Iterator[bytes | None]:
 
 
 def _id_of(line: bytes) -> str:
-    import json
-
     return str(json.loads(line)["id"])
 
 
@@ -150,4 +149,5 @@ def every_nth(path: Path, most: int) -> list[dict[str, Any]]:
     with path.open("rb") as file:
         count = sum(1 for _ in file)
     step = max(1, -(-count // most))
-    return [row for place, row in enumerate(iter_rows(path)) if place % step == 0]
+    with path.open("rb") as file:
+        return [json.loads(line) for place, line in enumerate(file) if place % step == 0]

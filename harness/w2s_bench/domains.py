@@ -64,7 +64,14 @@ class TaskDomain:
         resolved = with_paths_resolved(task_files(Path(entry.yaml_path or self.yaml), self._who), self._who)
         # A task is given other values as a member of a group.
         changed = {"group": "resolved", "task": [{"task": self.task_name, **resolved}]}
-        tasks = manager.load(changed if resolved else self.task_name)["tasks"]
+        try:
+            tasks = manager.load(changed if resolved else self.task_name)["tasks"]
+        except (IndexError, TypeError) as error:
+            # It looks at the options of the first document, and at their first characters.
+            raise PluginError(
+                f"{self._who}: lm-eval cannot load its task ({type(error).__name__}: {error}); an option of its first item may "
+                "be empty or no text, or its gold none of the options: see doc_to_choice and doc_to_target"
+            ) from error
         return tasks[self.task_name]
 
     @property

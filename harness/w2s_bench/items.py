@@ -79,16 +79,20 @@ def build_answers(context: StageContext) -> None:
             contradictions.check(item, built[-1])
     write_indexed(context.out / ANSWERS, built)
     until = _until(domain, task)
-    lost = unreachable(domain.name, task, until, built) if domain.kind == "generate" else []
-    ends = ", ".join(map(repr, until))
-    said = f"of {len(built)} items cannot be answered right, as their gold holds what ends a generation ({ends})"
+    lost: list[str] = []
+    if domain.kind == "generate":
+        assert domain.max_new_tokens is not None
+        lost = unreachable(domain.name, task, until, domain.max_new_tokens, built)
+    ends = f"{', '.join(map(repr, until)) or 'nothing'}, or {domain.max_new_tokens} tokens"
+    said = (
+        f"of {len(built)} items cannot be answered right, as their gold goes on after what ends a generation ({ends})"
+    )
     write_json(context.out / REMARKS, _remark(lost, said))
 
 
-def remarks(stage: Stage, folder: Path) -> list[str]:
-    """What the user should know of a result of `items` or `answers` in this folder, though it is no error."""
-    name = stage.params["domain"]["name"]
-    return [f"{name}: {text}" for text in read_json(folder / REMARKS)]
+def remarks(domain: str, folder: Path) -> list[str]:
+    """What the user should know of a domain by the result of a stage in this folder, though it is no error."""
+    return [f"{domain}: {text}" for text in read_json(folder / REMARKS)]
 
 
 def _remark(ids: Sequence[str], said: str) -> list[str]:

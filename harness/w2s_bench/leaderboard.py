@@ -18,14 +18,12 @@ from w2s_bench.belief import read_results
 from w2s_bench.board import RIVALS, TRACKS, Check, DomainSummary, Entry, Failure, Leaderboard, Row
 from w2s_bench.cells import Cell
 from w2s_bench.errors import CellError
-from w2s_bench.names import CONTROLS, REFERENCES, short
+from w2s_bench.names import CONTROLS, PLOT, README, REFERENCES, short
 from w2s_bench.record import write_atomically
 from w2s_bench.statistics import Estimate, Ratio, Unresolved
 from w2s_bench.types import BoolArray
 
 __all__ = ["Leaderboard", "build", "write_leaderboard"]
-
-README, PLOT = "README.md", "pgr.svg"
 
 
 def write_leaderboard(results: Path) -> Leaderboard:

@@ -31,6 +31,8 @@ REFERENCES: Final = tuple(REFERENCE_TRACKS)
 CONTROLS: Final = tuple(CONTROL_TRACKS)
 #: Parent of results folders where the user names none.
 RESULTS: Final = Path("w2s-results")
+#: What a results folder shows to people.
+README, PLOT = "README.md", "pgr.svg"
 #: Where models run: "cpu" (the default: the same bytes again) or any device torch knows. It is part of every key.
 DEVICE_VARIABLE: Final = "W2S_BENCH_DEVICE"
 

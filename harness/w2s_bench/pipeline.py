@@ -20,7 +20,7 @@ from w2s_bench.registry import Registry, parse_spec
 from w2s_bench.sources import Source
 from w2s_bench.stages import Stage, walk
 from w2s_bench.surroundings import surroundings_kept
-from w2s_bench.training import model_params
+from w2s_bench.training import model_params, usable
 
 if TYPE_CHECKING:
     from w2s_bench.suite import DomainSpec, Suite, Training
@@ -59,6 +59,16 @@ class PlannedCell:
     @property
     def student(self) -> ModelRef:
         return ModelRef(name=self.facts.student["name"], fingerprint=self.facts.student["fingerprint"])
+
+    @property
+    def models(self) -> list[Stage]:
+        """What shows whether its models can be used as the suite says."""
+        facts, answers = self.facts, self.graphs[0].answers
+        roles = (("teacher", facts.teacher), ("student", facts.student))
+        return [
+            usable(model, facts.max_new_tokens, answers, f"{facts.short_name} · model of the {role}")
+            for role, model in roles
+        ]
 
     def targets_of(self, place: int) -> list[Stage]:
         """Every stage whose result the seed at this place of `graphs` is made of."""

@@ -6,12 +6,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2s_bench.cells import cell_path, cell_paths, read_placed
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
+from w2s_bench.names import PLOT, README
 from w2s_bench.stages import Stage, StageContext, walk
 from w2s_bench.suite import Suite, load_suite
 
@@ -22,9 +23,20 @@ if TYPE_CHECKING:
 
 def refuse_mistakes(planned: Plan, folder: Path) -> None:
     """Whatever a results folder has against a plan; nothing is made or written."""
+    refuse_foreign(folder)
     refuse_other_suite(folder, planned.suite)
     refuse_stale_cells(folder, planned)
     refuse_unwritable(folder)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """A run writes its pages over those of an earlier run, and over nobody else's: a run's folder has its suite."""
+    theirs = [name for name in (README, PLOT) if (folder / name).exists()]
+    if theirs and not (folder / "suite.yaml").exists():
+        raise W2SBenchError(
+            f"{folder / theirs[0]} is there and no suite.yaml beside it, so that no run has written it; it is left as it is: "
+            "give another --out, or move it away"
+        )
 
 
 def refuse_other_suite(folder: Path, suite: Suite) -> None:
@@ -119,24 +131,36 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
     sizes too.
     """
     from w2s_bench.preview import explain
-    from w2s_bench.registry import Registry
 
     reasons, unknown = [], []
     for stage in _first_by_domain(planned.splits()):
-        found = {one.stage.node: one for one in explain(list(walk([stage])), store, reasons=False)}
-        if found[stage.node].status == "stored":
-            continue
-        folders = {name: path for name, one in stage.inputs.items() if (path := found[one.node].path) is not None}
-        if len(folders) < len(stage.inputs):
-            unknown.append(str(stage.params["domain"]))
-            continue
+        stored = {one.stage.node: one.path for one in explain(list(walk([stage])), store, reasons=False)}
         with tempfile.TemporaryDirectory() as scratch:
             try:
-                # No plugin has a part in it, so that none is loaded for it.
-                stage.resolve()(StageContext(stage.params, folders, Path(scratch), Registry((), {}, {}, {})))
+                if _cut(stage, stored, Path(scratch)) is None:
+                    unknown.append(str(stage.params["domain"]))
             except W2SBenchError as error:
                 reasons.append(str(error))
     return reasons, unknown
+
+
+def _cut(stage: Stage, stored: Mapping[str, Path | None], scratch: Path) -> Path | None:
+    """What `splits` or `held_out` gives, stored or made in a folder of `scratch`; None where the items are not stored."""
+    if (path := stored[stage.node]) is not None:
+        return path
+    if stage.name not in ("splits", "held_out"):
+        return None
+    inputs = {name: _cut(one, stored, scratch) for name, one in stage.inputs.items()}
+    folders = {name: path for name, path in inputs.items() if path is not None}
+    if len(folders) < len(inputs):
+        return None
+    out = scratch / stage.name
+    out.mkdir()
+    from w2s_bench.registry import Registry
+
+    # No plugin has a part in it, so that none is loaded for it.
+    stage.resolve()(StageContext(stage.params, folders, out, Registry((), {}, {}, {})))
+    return out
 
 
 def check_device(device: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from w2s_bench.errors import LeakError, PluginError
@@ -14,6 +15,7 @@ from w2s_bench.types import Answer, Item
 
 _OUTPUT_TYPES = {"choice": "multiple_choice", "generate": "generate_until"}
 _TRIED = 32  # gold answers that are graded before anything is trained
+_WORD = re.compile(r"\S+")
 _ONE_EXPRESSION = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 
 
@@ -138,30 +140,46 @@ def cut(text: str, until: Iterable[str]) -> str:
     return text[: min((place for stop in until if stop and (place := text.find(stop)) >= 0), default=len(text))]
 
 
-def unreachable(domain: str, task: Any, until: Sequence[str], answers: Sequence[Answer]) -> list[str]:
-    """Ids of generated answers that no model can give, as what ends a generation stands inside their gold.
+def first_words(text: str, most: int) -> str:
+    """A text up to the end of its word of this number: no tokenizer in use has a token for more than one."""
+    words = list(islice(_WORD.finditer(text), most + 1))
+    return text[: words[most - 1].end()] if len(words) > most else text
+
+
+def unreachable(domain: str, task: Any, until: Sequence[str], most_tokens: int, answers: Sequence[Answer]) -> list[str]:
+    """Ids of generated answers that no model can give: what ends a generation comes before their gold does.
 
     Raises where that holds of all, or where the task counts no gold as right at all.
     """
-    tried = [a for place, a in enumerate(answers) if place < _TRIED or cut(a.completion, until) != a.completion]
+
+    def given(answer: Answer) -> str:
+        return first_words(cut(answer.completion, until), most_tokens)
+
+    tried = [a for place, a in enumerate(answers) if place < _TRIED or given(a) != a.completion]
     if not tried:
         return []
-    given = [cut(a.completion, until) for a in tried]
+    texts = [given(a) for a in tried]
     ids, documents = [a.id for a in tried], [a.document for a in tried]
     # Some tokenizers decode an answer without the space that it begins with.
-    bare = [text.removeprefix(task.config.target_delimiter) for text in given]
-    ways = [answers_are_right(task, ids, documents, texts) for texts in (given, bare)]
+    bare = [text.removeprefix(task.config.target_delimiter) for text in texts]
+    ways = [answers_are_right(task, ids, documents, one) for one in (texts, bare)]
     right = [any(way) for way in zip(*ways, strict=True)]
-    lost = [a.id for a, text, ok in zip(tried, given, right, strict=True) if not ok and text != a.completion]
+    lost = [a.id for a, text, ok in zip(tried, texts, right, strict=True) if not ok and text != a.completion]
     if not any(right):
         example = tried[0]
+        shown = f"as in {example.completion[:80]!r} of item {example.id!r}"
+        if lost and cut(example.completion, until) != example.completion:
+            raise PluginError(
+                f"domain {domain!r}: no model can be right: `until` {list(until)!r} ends an answer inside the gold, {shown}; "
+                "take that string out of until, or shorten doc_to_target"
+            )
         if lost:
             raise PluginError(
-                f"domain {domain!r}: no model can be right: `until` {list(until)!r} ends an answer inside the gold, as in "
-                f"{example.completion[:80]!r} of item {example.id!r}; take that string out of until, or shorten doc_to_target"
+                f"domain {domain!r}: no model can be right: max_gen_toks {most_tokens} ends an answer inside the gold, of "
+                f"{len(example.completion.split())} words {shown}; raise it (and max_new_tokens), or shorten doc_to_target"
             )
         raise PluginError(
-            f"domain {domain!r}: its own gold is not right by its task's filter and metric {headline(task)!r}, as in "
-            f"{example.completion[:80]!r} of item {example.id!r}; see doc_to_target, filter_list and metric_list"
+            f"domain {domain!r}: its own gold is not right by its task's filter and metric {headline(task)!r}, {shown}; see "
+            "doc_to_target, filter_list and metric_list"
         )
     return lost

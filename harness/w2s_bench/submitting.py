@@ -7,12 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from w2s_bench.api import (
-    RunReport,
-    execute,
-    local_executor,
-    refuse_unfilled_splits,
-)
+from w2s_bench.api import RunReport, check_first, execute, local_executor
 from w2s_bench.preflight import refuse_mistakes
 from w2s_bench.types import JSON
 
@@ -39,7 +34,7 @@ def submit_suite(
 ) -> Submitted:
     """Submit what a plan needs; the last job writes to `out/<suite>/` what `execute` would have written.
 
-    Whatever the user must change first is said before anything is submitted: the splits are cut here, in `workers` local
+    Whatever the user must change first is said before anything is submitted: splits are cut and gold is made here, in `workers` local
     processes, which `events` tells of. `progress` and `cluster` as for `executors.slurm.submit`.
     """
     from w2s_bench.executors import Damaged
@@ -53,7 +48,8 @@ def submit_suite(
     if cluster == "slurm":
         refuse_missing_slurm()
     place = open_store(store)
-    refuse_unfilled_splits(planned, store=place, executor=local_executor(workers, limits), events=events)
+    # Models are for the nodes: this machine may have no room for them.
+    check_first(planned, store=place, executor=local_executor(workers, limits), events=events, models=False)
     submitted = submit(
         planned.targets(),
         place,
@@ -97,6 +93,7 @@ def _collected(folder: Path, request: Mapping[str, JSON]) -> RunReport:
         store=Submission(folder).setup.store,
         executor=RecordedExecutor(folder),
         events=lambda event: None,
+        models=False,
     )
 
 

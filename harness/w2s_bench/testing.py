@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from w2s_bench.executors.isolation import generators_kept
 from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
 from w2s_bench.synthetic import MemoryEvidence, synthetic_evidence
 from w2s_bench.types import BoolArray, FloatArray, IntArray, Kind
+
+if TYPE_CHECKING:
+    from w2s_bench.plugin_loading import EntryKind, Registered
 
 __all__ = [
     "Check",
@@ -45,6 +48,8 @@ _TRUST_SIZE, _POOL_SIZE = 32, 40
 #: Shares of the scores' range and of their size that are rounding: a network in float32 gives a row other last digits in
 #: another batch. What reads other rows, ids or the order of options moves scores by far more.
 _OF_RANGE, _OF_SIZE = 1e-4, 1e-6
+#: A model as a suite may ask for it.
+_AS_IT_IS = MappingProxyType({"recipe": "full", "lora_rank": 8, "precision": "float32", "device": "cpu"})
 
 
 @dataclass(frozen=True)
@@ -175,25 +180,26 @@ _CHECKS: tuple[Callable[[Factory, Kind], None], ...] = (
 )
 
 
-def check_domain(domain: Domain, *, at_most: int = 300) -> None:
+def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[LanguageModel] = ()) -> None:
     """The harness can render, cut and grade the domain: its first `at_most` items, answered with gold, are all right.
 
     Also: unique ids, options that are not empty, equal keys within one group only, no question under two keys with two
     golds, the same items when loaded again; for a choice domain, wrong options graded wrong; for a generate domain, no
-    gold that `until` cuts. Items left out, as two of their options are equal, are told by a warning.
+    gold that `until` or the number of new tokens cuts: by its words, and by the tokens of each of `models`, whose tokenizers
+    are tried too. Items left out, as two of their options are equal, are told by a warning.
     """
-    from w2s_bench import evaluation, prediction, record
+    from w2s_bench import evaluation, prediction, record, training
     from w2s_bench import items as rendered
-    from w2s_bench.plugin_loading import Registered
     from w2s_bench.registry import Registry
     from w2s_bench.stages import StageContext
     from w2s_bench.types import Answer, Item, Prediction
 
     _keeps_contract(contract.check_domain, domain)
     _expect_lasting_fingerprint(domain)
-    entry = Registered("checked/domain", "domain", lambda: domain, "checked", "0", "checked", "")
-    registry = Registry((), MappingProxyType({}), MappingProxyType({entry.name: entry}), MappingProxyType({}))
-    params = {"domain": evaluation.domain_params(entry.name, domain, {})}
+    entry = _registered("domain", domain)
+    tried = {f"checked/model-{number}": _registered("model", model) for number, model in enumerate(models)}
+    registry = Registry((), MappingProxyType({}), MappingProxyType({entry.name: entry}), MappingProxyType(tried))
+    params: dict[str, Any] = {"domain": evaluation.domain_params(entry.name, domain, {})}
 
     def stage(function: Callable[[StageContext], None], name: str, **inputs: Path) -> Path:
         folder = root / name
@@ -213,7 +219,14 @@ def check_domain(domain: Domain, *, at_most: int = 300) -> None:
         for remark in record.read_json(made_items / rendered.REMARKS):
             warnings.warn(f"{domain.name}: {remark}", stacklevel=2)
         lost = record.read_json(made_answers / rendered.REMARKS)
-        _expect(not lost, f"{domain.name}: {', '.join(lost)}; take that string out of until, or shorten doc_to_target")
+        remedy = "take that string out of until, allow more tokens, or shorten doc_to_target"
+        _expect(not lost, f"{domain.name}: {', '.join(lost)}; {remedy}")
+        params["max_new_tokens"] = domain.max_new_tokens if domain.kind == "generate" else None
+        for name, model in zip(tried, models, strict=True):
+            params["model"] = {"name": name, "fingerprint": model.fingerprint(), **_AS_IT_IS}
+            measured = stage(training.run_usable, Path(name).name, answers=made_answers)
+            for remark in record.read_json(measured / rendered.REMARKS):
+                _expect("takes more tokens" not in remark, f"{domain.name}, {model.name}: {remark}; {remedy}")
         gold = root / "gold"
         gold.mkdir()
         record.write_records(gold / rendered.ANSWERS, answers)
@@ -240,8 +253,13 @@ def check_domain(domain: Domain, *, at_most: int = 300) -> None:
 
 
 def check_model(model: LanguageModel) -> None:
-    """The model loads in float32 with a tokenizer that fits it, gives finite logits, and keeps its fingerprint."""
+    """The model loads in float32 with a tokenizer that fits it, gives finite logits, and keeps its fingerprint.
+
+    The tokenizer ends no text by itself.
+    """
     import torch
+
+    from w2s_bench.models.encoding import refuse_closing
 
     _keeps_contract(contract.check_model, model)
     _expect_lasting_fingerprint(model)
@@ -251,10 +269,17 @@ def check_model(model: LanguageModel) -> None:
     _expect(not network.training, "load() must return the model in evaluation mode; call .eval()")
     rows, largest = network.get_input_embeddings().weight.shape[0], max(tokenizer.get_vocab().values())
     _expect(largest < rows, f"the tokenizer's largest id is {largest}, the model embeds {rows}")
+    _guarded("the tokenizer", lambda: refuse_closing(tokenizer, model.name))
     _expect(tokenizer.eos_token_id is not None, "the tokenizer needs an end-of-sequence token; set eos_token")
     with torch.no_grad():
         logits = network(torch.arange(min(8, rows))[None]).logits
     _expect(bool(torch.isfinite(logits).all()), "its logits are not all finite")
+
+
+def _registered(kind: EntryKind, built: Domain | LanguageModel) -> Registered:
+    from w2s_bench.plugin_loading import Registered
+
+    return Registered(f"checked/{kind}", kind, lambda: built, "checked", "0", "checked", "")
 
 
 def _expect_lasting_fingerprint(built: Domain | LanguageModel) -> None:

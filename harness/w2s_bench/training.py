@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench import heads
-from w2s_bench.items import ANSWERS, FORMAT, ITEMS
+from w2s_bench.catalogue import every_nth
+from w2s_bench.errors import ModelError
+from w2s_bench.items import ANSWERS, FORMAT, ITEMS, REMARKS
 from w2s_bench.models.loading import engine_of, load_planned
 from w2s_bench.names import DEVICE_VARIABLE
 from w2s_bench.prediction import PREDICTIONS, label_rows
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from w2s_bench.suite import Training
 
 ROWS, KEPT, LOSSES = "rows.jsonl", "kept.json", "losses.json"
+_MOST_MEASURED = 2000  # golds, evenly spread
 
 
 def model_params(training: Training, source: LanguageModel) -> dict[str, Any]:
@@ -57,6 +60,16 @@ def train(model: Mapping[str, Any], training: Training, rows: Stage, *, seed: in
     return Stage("train", 5, "w2s_bench.training:run_train", params, {"rows": rows}, engine_of(model), label)
 
 
+def usable(model: Mapping[str, Any], most_new: int | None, answers: Stage, label: str = "") -> Stage:
+    """Stage: the model loads and can be trained and asked as a suite says. Run first: a student's turn may be hours away.
+
+    `most_new` bounds generated answers, None where options are scored. The gold is measured, and nothing learns from it.
+    """
+    params = {"model": model, "max_new_tokens": most_new}
+    inputs = {"answers": answers} if most_new else {}
+    return Stage("usable", 1, "w2s_bench.training:run_usable", params, inputs, engine_of(model), label)
+
+
 def make_weak_rows(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
@@ -78,6 +91,21 @@ def _only_kept(context: StageContext, rows: list[TrainingRow]) -> list[TrainingR
         kept = set(read_json(context.inputs["kept"] / KEPT)["ids"])
         rows = [row for row in rows if row.id in kept]
     return sorted(rows, key=lambda row: row.id)
+
+
+def run_usable(context: StageContext) -> None:
+    model, most_new, reader = context.params["model"], context.params["max_new_tokens"], load_planned(context)
+    reader.refuse_unfit(recipe=model["recipe"], lora_rank=model["lora_rank"], generates=most_new is not None)
+    notes = reader.notes()
+    if most_new is not None:
+        gold = [row["completion"] for row in every_nth(context.inputs["answers"] / ANSWERS, _MOST_MEASURED)]
+        if long := sum(length > most_new for length in reader.lengths(gold)):
+            notes.append(
+                f"the gold of {long} of {len(gold)} items takes more tokens than an answer may have ({most_new})"
+            )
+            if long == len(gold):
+                raise ModelError(f"model {model['name']!r}: {notes[-1]}; raise max_gen_toks and max_new_tokens")
+    write_json(context.out / REMARKS, [f"model {model['name']}: {note}" for note in notes])
 
 
 def run_train(context: StageContext) -> None:

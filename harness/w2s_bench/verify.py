@@ -139,7 +139,8 @@ def _planned(
 
 def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
     """Verdicts on the README and the plot of a results folder: are they what its cells give?"""
-    from w2s_bench.leaderboard import PLOT, README, build, pages
+    from w2s_bench.leaderboard import build, pages
+    from w2s_bench.names import PLOT, README
 
     made = pages(build(cells, results))
     again = "`w2s-bench leaderboard` writes it anew"
@@ -214,10 +215,15 @@ def _differences(old: CellBody, new: CellBody, tolerance: float) -> Iterator[_Di
             yield _Difference(f"seed {seed}: {one.text}", one.tolerable)
 
 
+def _reason(error: str | None) -> str | None:
+    """A failed seed's reason, whichever of the stages that need what has failed came to it first."""
+    return error and (error.partition(" failed: ")[2] or error)
+
+
 def _seed_differences(a: SeedResult, b: SeedResult, items: int | None, tolerance: float) -> Iterator[_Difference]:
     """`items`: how many the bits of both are of; None where they are of different ones."""
     if a.error or b.error:
-        same = a.error == b.error
+        same = _reason(a.error) == _reason(b.error)  # a run looks at models first, this does not
         yield _Difference(
             f"failed both times: {a.error}" if same else f"{a.error or 'no error'} before, {b.error or 'no error'} now",
             same,

@@ -11,7 +11,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from w2s_bench._cli.output import say
-from w2s_bench.executors import Ahead, Damaged, Event, Finished, GaveUp, Planned, Started, Stored, Waiting, label_of
+from w2s_bench.executors import (
+    Ahead,
+    Damaged,
+    Event,
+    Finished,
+    GaveUp,
+    Noted,
+    Planned,
+    Started,
+    Stored,
+    Waiting,
+    label_of,
+)
 from w2s_bench.text import one_line, printable
 
 if TYPE_CHECKING:
@@ -28,7 +40,8 @@ _NARROWEST_BAR, _WIDEST_BAR = 8, 40  # characters
 def shown_progress(title: str, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
     """Yields what an executor calls with its events; damage, failures and waiting are said even when quiet."""
     if quiet:
-        yield _Trouble().say
+        trouble = _Trouble()
+        yield lambda event: None if isinstance(event, Noted) else trouble.say(event)
     elif sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
         with _display(title) as events:
             yield events
@@ -44,13 +57,13 @@ class _Trouble:
         self._told: set[str] = set()
 
     def __call__(self, event: Event) -> str | None:
-        if isinstance(event, Planned):
-            self._told.clear()
-        elif isinstance(event, Damaged):
+        if isinstance(event, Damaged):
             return f"warning: {event.damage}"
-        elif isinstance(event, Waiting):
+        if isinstance(event, Waiting):
             return f"waiting: {event.reason}"
-        elif isinstance(event, GaveUp) and event.failed.reason not in self._told:
+        if isinstance(event, Noted):
+            return f"note: {event.text}"
+        if isinstance(event, GaveUp) and event.failed.reason not in self._told:
             self._told.add(event.failed.reason)
             return f"failed: {event.failed}"
         return None

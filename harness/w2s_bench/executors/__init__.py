@@ -19,6 +19,7 @@ __all__ = [
     "Failed",
     "Finished",
     "GaveUp",
+    "Noted",
     "Outcome",
     "Planned",
     "Started",
@@ -124,7 +125,14 @@ class Waiting:
     reason: str
 
 
-Event = Ahead | Planned | Stored | Started | Finished | GaveUp | Damaged | Waiting
+@dataclass(frozen=True)
+class Noted:
+    """Something that the user should know of what is being run, though nothing has failed."""
+
+    text: str
+
+
+Event = Ahead | Planned | Stored | Started | Finished | GaveUp | Damaged | Waiting | Noted
 
 
 class Executor(Protocol):

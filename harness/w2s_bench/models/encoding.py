@@ -8,6 +8,9 @@ from typing import Any
 
 from w2s_bench.errors import ModelError
 
+#: Texts that most tokenizers have tokens for.
+_PLAIN_TEXTS = ("The answer is 1", "a", "1")
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -28,24 +31,31 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
         rows = [row for row, text in enumerate(texts) if (bool(bos) and text.startswith(bos)) == has_bos]
         if rows:
             special = {"add_special_tokens": False} if has_bos else {}
-            if not has_bos:
-                _refuse_closing(tokenizer, next((texts[row] for row in rows if texts[row].strip()), ""))
             ids = tokenizer([texts[row] for row in rows], **special)["input_ids"]
             for row, tokens in zip(rows, ids, strict=True):
                 out[row] = tokens
     return out
 
 
-def _refuse_closing(tokenizer: Any, text: str) -> None:
+def encode_prompts(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
+    """Ids of prompts that answers are generated to; an empty one is the token that stands for it in `encode_pairs` too."""
+    return [
+        ids or ([] if prompt else [_first(tokenizer)])
+        for prompt, ids in zip(prompts, encode(tokenizer, prompts), strict=True)
+    ]
+
+
+def refuse_closing(tokenizer: Any, name: str) -> None:
     """A tokenizer that closes every text, as with `</s>`, would end a prompt before its answer, and answer with the end alone."""
-    usual, plain = (tokenizer([text], **special)["input_ids"][0] for special in ({}, {"add_special_tokens": False}))
-    if plain and usual[-len(plain) :] != plain:
-        closing = tokenizer.convert_ids_to_tokens(usual[-1])
-        raise ModelError(
-            f"the tokenizer ends every text with {closing!r} by itself, so that a prompt is closed before its answer begins and "
-            "options of one token are all the same; set add_eos_token to false (or take it out of the tokenizer's "
-            "post-processor) and save it again"
-        )
+    for text in _PLAIN_TEXTS:
+        usual, plain = (tokenizer([text], **special)["input_ids"][0] for special in ({}, {"add_special_tokens": False}))
+        if plain and usual[-len(plain) :] != plain:
+            closing = tokenizer.convert_ids_to_tokens(usual[-1])
+            raise ModelError(
+                f"model {name!r}: its tokenizer ends every text with {closing!r} by itself, so that a prompt is closed before "
+                "its answer begins and options of one token are all the same; set add_eos_token to false (or take it out of "
+                "the tokenizer's post-processor) and save it again"
+            )
 
 
 def encode_pairs(
@@ -74,7 +84,7 @@ def encode_pairs(
         else:
             before, after = _after_nothing(tokenizer, completion)
         if ended is not None and ended[number]:
-            after = [*after, _eos(tokenizer)]
+            after = [*after, end_of(tokenizer)]
         if not before or not (after or may_be_empty):
             raise ModelError(
                 f"prompt {prompt!r} with completion {completion!r} has no tokens on one side; neither may be empty"
@@ -90,14 +100,20 @@ def encode_pairs(
 
 def _after_nothing(tokenizer: Any, completion: str) -> tuple[list[int], list[int]]:
     """An empty prompt's ids, and those of what follows it."""
+    first = _first(tokenizer)
+    after = tokenizer([completion], add_special_tokens=False)["input_ids"][0] if completion else []
+    return [first], list(after[1:] if after[:1] == [first] else after)
+
+
+def _first(tokenizer: Any) -> int:
+    """What stands for an empty prompt."""
     first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     if first is None:
         raise ModelError(
             "a prompt is empty, and the tokenizer has no beginning- or end-of-sequence token to stand for it; set bos_token "
             "and save it again, or give the items a prompt"
         )
-    after = tokenizer([completion], add_special_tokens=False)["input_ids"][0] if completion else []
-    return [first], list(after[1:] if after[:1] == [first] else after)
+    return int(first)
 
 
 def _move_spaces(prompt: str, completion: str) -> tuple[str, str]:
@@ -105,7 +121,8 @@ def _move_spaces(prompt: str, completion: str) -> tuple[str, str]:
     return kept, prompt[len(kept) :] + completion
 
 
-def _eos(tokenizer: Any) -> int:
+def end_of(tokenizer: Any) -> int:
+    """The token that ends a generated answer."""
     if tokenizer.eos_token_id is None:
         raise ModelError(
             "the tokenizer has no end-of-sequence token, which ends a generated answer; set eos_token and save it again"

@@ -16,7 +16,7 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models.anatomy import Anatomy
 from w2s_bench.models.answering import answers, obeys_more, refuse_other_than_greedy
 from w2s_bench.models.decoding import PaddedRows, read_on
-from w2s_bench.models.encoding import encode, max_length_of
+from w2s_bench.models.encoding import encode_prompts, max_length_of
 from w2s_bench.models.probing import anatomy_of, verdict_of
 
 _How = Literal["padded", "alike", "plain"]
@@ -43,7 +43,7 @@ def generate(
     """The most probable next token until end of sequence, a text of `until`, or `max_new_tokens`."""
     stops = Stops([stop for stop in until if stop and stop != tokenizer.eos_token], tokenizer)
     ends = _end_tokens(model, tokenizer)
-    encoded = encode(tokenizer, prompts)
+    encoded = encode_prompts(tokenizer, prompts)
     limit = max_length_of(model)
     for prompt, ids in zip(prompts, encoded, strict=True):
         if len(ids) + max_new_tokens > limit:

@@ -17,7 +17,7 @@ from w2s_bench.hookspecs import LanguageModel
 from w2s_bench.models import finetuning, scoring
 from w2s_bench.models.answering import refuse_other_than_greedy
 from w2s_bench.models.batching import drawn
-from w2s_bench.models.encoding import Pair, encode_pairs, max_length_of
+from w2s_bench.models.encoding import Pair, encode_pairs, end_of, max_length_of, refuse_closing
 from w2s_bench.models.generation import Generated, generate
 from w2s_bench.models.loading import WEIGHTS
 from w2s_bench.models.probing import verdict_of
@@ -60,6 +60,18 @@ class Reader:
     def notes(self) -> list[str]:
         """What the engine does without because this model does not allow it, one line each."""
         return verdict_of(self.model).notes()
+
+    def refuse_unfit(self, *, recipe: str, lora_rank: int, generates: bool) -> None:
+        """Raise whatever `train` and `generate` would raise, whatever the rows. The reader is of no use afterwards."""
+        if generates:
+            refuse_other_than_greedy(self.model)
+            end_of(self.tokenizer)
+        if recipe == "lora":
+            finetuning.add_lora(self.model, rank=lora_rank, seed=0)
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without those that a tokenizer adds."""
+        return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]] if texts else []
 
     @_in_its_precision
     def choice_scores(self, items: Sequence[Item]) -> list[NDArray[np.float64]]:
@@ -164,6 +176,7 @@ def load_reader(
 ) -> Reader:
     """The model as its source gives it, or with the weights that `save_weights` left in the folder `weights`."""
     model, tokenizer = source.load()
+    refuse_closing(tokenizer, source.name)
     try:
         model = model.to(device)
     except (RuntimeError, AssertionError) as error:
