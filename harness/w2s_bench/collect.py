@@ -30,6 +30,7 @@ from w2s_bench.scores import Scores
 from w2s_bench.stages import Stage, walk
 from w2s_bench.statistics import auroc
 from w2s_bench.store import Store
+from w2s_bench.text import shortened
 from w2s_bench.training import KEPT, ROWS
 from w2s_bench.types import Item
 
@@ -83,7 +84,8 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     for place, (graph, own) in enumerate(zip(cell.graphs, cell.stages, strict=True)):
         failed = next((f for stage in cell.targets_of(place) if (f := results.failure(stage))), None)
         if failed:
-            seeds.append(SeedResult(seed=graph.seed, error=f"{failed.stage} failed: {scrubbed(failed.reason)}"))
+            reason = shortened(f"{failed.stage} failed: {scrubbed(failed.reason)}")
+            seeds.append(SeedResult(seed=graph.seed, error=reason))
             continue
         items = [item.id for item in results.items(graph.subset(suite.evaluate_on))]
         seeds.append(_seed_result(cell, graph, own, results))
@@ -99,7 +101,7 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
         items_digest=digest_of(items),
         seeds=tuple(seeds),
     )
-    return Cell.of(body, {**environment(), "cost": _cost(cell, results)})
+    return Cell.of(body, {**environment(), "packages": _packages(cell), "cost": _cost(cell, results)})
 
 
 def scrubbed(reason: str) -> str:
@@ -176,17 +178,26 @@ def _cost(cell: PlannedCell, results: Results) -> dict[str, Any]:
     }
 
 
+def _packages(cell: PlannedCell) -> dict[str, str]:
+    """Versions of what every cell is made with, and of what else this one's trust function computes with."""
+    needed = {name for stage in walk(cell.targets()) for name in stage.libraries}
+    own = sorted(name for name in needed if name.replace("-", "_") not in _PACKAGES)
+    return {name: _version(name) for name in (*_PACKAGES, *own)}
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return running_version() if package == BUILT_IN else metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
 @cache
 def environment() -> dict[str, Any]:
     """Where a cell was made; outside its digest."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = running_version() if package == BUILT_IN else metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
     return {
-        "packages": versions,
+        "packages": {package: _version(package) for package in _PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),

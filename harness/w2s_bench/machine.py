@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from w2s_bench.types import JSON
 
@@ -17,8 +19,6 @@ _TELLING: Final = frozenset(
         "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features", "isa", "uarch", "cpu",
     }
 )  # fmt: skip
-#: The facts of two runs that must be equal for the second to give the same bytes.
-_ALIKE: Final = ("packages", "python", "machine", "processor", "libc", "threads_per_worker")
 
 
 @cache
@@ -35,13 +35,30 @@ def libc() -> str:
     return " ".join(platform.libc_ver()).strip()
 
 
-def alike(one: Any, other: Any) -> bool:
-    """Whether two runs' provenance says that both had the same packages on processors of one kind, of the CPU alone.
+def elsewhere(one: Mapping[str, JSON], other: Mapping[str, JSON]) -> str | None:
+    """What makes the machine or the packages of one run others than those of another, by what their provenance says.
 
-    What is not said (by older cells) is not taken to be equal.
+    None where nothing is said to be other: then the second must give the same bytes. `packages` are compared as far as both
+    name them, of Python the version without its patch; models on other devices than the processor may give other bytes
+    even where they ran before.
     """
-    missing = any(one.get(fact) is None or one.get(fact) != other.get(fact) for fact in _ALIKE)
-    return not missing and one.get("device") == other.get("device") == "cpu"
+    here = _facts(other)
+    for name, was in _facts(one).items():
+        if here.get(name, was) != was:
+            return f"{name} {was}, here {here[name]}"
+    devices = [str(run["device"]) for run in (one, other) if run.get("device", "cpu") != "cpu"]
+    return f"device {devices[0]}" if devices else None
+
+
+def _facts(run: Mapping[str, JSON]) -> dict[str, str]:
+    """What results may depend on, as a verdict shows it; what is not said is left out."""
+    facts = dict(run.get("packages") or {})
+    if "python" in run:
+        facts["Python"] = re.sub(r"^(\d+\.\d+)\.\S*", r"\1", str(run["python"]))
+    for name in ("machine", "processor", "libc", "device"):
+        if (fact := run.get(name)) is not None:
+            facts[name] = " ".join(map(str, fact.values())) if isinstance(fact, Mapping) else str(fact)
+    return facts
 
 
 def _cpuinfo(path: Path = Path("/proc/cpuinfo")) -> dict[str, JSON]:

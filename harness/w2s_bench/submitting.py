@@ -14,6 +14,7 @@ from w2s_bench.api import (
     refuse_unfilled_splits,
 )
 from w2s_bench.preflight import refuse_mistakes
+from w2s_bench.text import printable
 from w2s_bench.types import JSON
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ def collect_submission(folder: Path, request: Mapping[str, JSON]) -> int:
     """What the last job does: cells and leaderboard from the outcomes recorded in `folder`. The exit code of a run."""
     report = _collected(folder, request)
     for row, seed, reason in report.failures:
-        print(f"{row}, seed {seed}: {reason}", file=sys.stderr)
+        print(printable(f"{row}, seed {seed}: {reason}"), file=sys.stderr)
     for problem in report.problems:
-        print(problem, file=sys.stderr)
+        print(printable(problem), file=sys.stderr)
     print(f"results: {report.folder}", file=sys.stderr)
     return 0 if report.ok else 1
 
