@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -22,43 +21,44 @@ _TELLING: Final = frozenset(
 
 
 @cache
-def processor() -> dict[str, str]:
-    """Name of the processor, and a digest of what else tells its kind (family, caches, instruction sets)."""
+def kind() -> str:
+    """All that tells whether this machine and another give the same bytes with the same packages, on one line.
+
+    That is the processor (its name, and a digest of family, caches and instruction sets), the C library, whose mathematical
+    functions differ in the last bit from version to version, and Python without its patch.
+    """
     facts = _cpuinfo()
-    name = facts.get("model name") or platform.processor() or platform.machine()
-    kind = "\n".join(f"{key}: {value}" for key, value in sorted(facts.items()))
-    return {"name": name, "kind": hashlib.sha256(kind.encode()).hexdigest()[:16]}
+    name = facts.get("model name") or platform.processor()
+    telling = "\n".join(f"{key}: {value}" for key, value in sorted(facts.items()))
+    digest = hashlib.sha256(telling.encode()).hexdigest()[:16]
+    python = "Python " + ".".join(platform.python_version_tuple()[:2])
+    return ", ".join(part for part in (f"{name} {digest}".strip(), platform.machine(), _libc(), python) if part)
 
 
-def libc() -> str:
-    """The C library, whose mathematical functions differ in the last bit from version to version."""
+def _libc() -> str:
     return " ".join(platform.libc_ver()).strip()
 
 
 def elsewhere(one: Mapping[str, JSON], other: Mapping[str, JSON]) -> str | None:
-    """What makes the machine or the packages of one run others than those of another, by what their provenance says.
+    """What makes the machine or the packages of one run others than those of another (here), by what their provenance says.
 
-    None where nothing is said to be other: then the second must give the same bytes. `packages` are compared as far as both
-    name them, of Python the version without its patch; models on other devices than the processor may give other bytes
-    even where they ran before.
+    None where nothing is said to be other: then the second must give the same bytes. What only one of them says tells
+    nothing. Models on other devices than the processor may give other bytes even where they ran before.
     """
-    here = _facts(other)
-    for name, was in _facts(one).items():
-        if here.get(name, was) != was:
-            return f"{name} {was}, here {here[name]}"
+    packages, here = one.get("packages") or {}, other.get("packages") or {}
+    for name, version in packages.items():
+        if here.get(name, version) != version:
+            return f"{name} {version}, here {here[name]}"
+    machines, those_here = _machines(one), _machines(other)
+    if len({*machines, *those_here}) > 1:  # of several it is not known which made what
+        return f"machine {' and '.join(machines)}; here {' and '.join(those_here)}"
     devices = [str(run["device"]) for run in (one, other) if run.get("device", "cpu") != "cpu"]
     return f"device {devices[0]}" if devices else None
 
 
-def _facts(run: Mapping[str, JSON]) -> dict[str, str]:
-    """What results may depend on, as a verdict shows it; what is not said is left out."""
-    facts = dict(run.get("packages") or {})
-    if "python" in run:
-        facts["Python"] = re.sub(r"^(\d+\.\d+)\.\S*", r"\1", str(run["python"]))
-    for name in ("machine", "processor", "libc", "device"):
-        if (fact := run.get(name)) is not None:
-            facts[name] = " ".join(map(str, fact.values())) if isinstance(fact, Mapping) else str(fact)
-    return facts
+def _machines(run: Mapping[str, JSON]) -> list[str]:
+    listed = run.get("machines")
+    return list(map(str, listed)) if isinstance(listed, list) else []
 
 
 def _cpuinfo(path: Path = Path("/proc/cpuinfo")) -> dict[str, JSON]:
