@@ -151,6 +151,17 @@ def test_a_suite_may_come_from_a_shells_pipe() -> None:
         load_suite(f"/dev/fd/{read}")
 
 
+def test_a_stream_that_has_nothing_yet_is_no_suite() -> None:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    try:
+        with pytest.raises(SuiteError, match="holds NoneType, expected a mapping"):
+            load_suite(f"/dev/fd/{read}")
+    finally:
+        os.close(read)
+        os.close(write)
+
+
 @pytest.mark.parametrize(
     ("written", "meant"),
     [

@@ -56,7 +56,7 @@ def read_text(path: Path, most: int, *, follow: bool) -> str:
 
 def read_stream(stream: BinaryIO, most: int) -> str:
     """What a stream holds to its end, at most `most` bytes of UTF-8."""
-    content = stream.read(most + 1)
+    content = stream.read(most + 1) or b""  # None where a stream that does not wait has nothing yet
     if len(content) > most:
         raise UnreadableError(f"it is larger than {most >> 10} KiB, which no such file needs")
     try:
