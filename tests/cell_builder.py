@@ -11,6 +11,7 @@ import numpy as np
 from w2s_bench.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef
 from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS
 from w2s_bench.record import digest_of, pack_bits
+from w2s_bench.registry import parse_spec
 from w2s_bench.suite import Suite
 
 REFERENCES: dict[str, float] = {"weak": 0.50, "base": 0.25, "ceiling": 0.90}
@@ -98,6 +99,13 @@ def change(cell: Cell, **fields: Any) -> Cell:
     return Cell.of(cell.body.model_copy(update=fields), cell.provenance)
 
 
+def possible_auroc(wanted: float, right: int, kept_right: int, kept: int) -> float:
+    """The nearest that can be, where so many labels of the pool and so many of the kept ones, of highest score, are right."""
+    pairs, kept_wrong = right * (POOL - right), kept - kept_right
+    low, high = kept_right * (POOL - right - kept_wrong) / 2, pairs - kept_wrong * (right - kept_right) / 2
+    return min(max(round(wanted * pairs), low), high) / pairs
+
+
 def _normal_quantile(p: float) -> float:
     from scipy.stats import norm
 
@@ -123,12 +131,12 @@ def _cell(
         told: dict[str, Any] = {}
         if diagnostics and arm == "weak":
             told = {"label_accuracy": label_accuracy}
-        if diagnostics and arm in TRUST:
-            told = {"auroc": TRUST[arm][2], "kept_by_stratum": {"easy": 0.625, "hard": 0.375}}
         kept = {"naive": POOL, "ceiling": POOL, "gold_trust_set": TRUST_SET}.get(arm, POOL // 2)
         right = 1.0 if arm in CEILING_KINDS | {"gold_trust_set"} else label_accuracy
         if arm in TRUST:
             right = min(1.0, label_accuracy + (TRUST[arm][2] - 0.5) / 2)
+            auroc = possible_auroc(TRUST[arm][2], round(label_accuracy * POOL), round(right * kept), kept)
+            told = {"auroc": auroc, "kept_by_stratum": {"easy": 0.625, "hard": 0.375}} if diagnostics else {}
         shortfall = max(0, kept - int(label_accuracy * POOL)) if arm == "oracle" else 0
         trains = arm not in {"weak", "base"}
         results.append(
@@ -149,13 +157,16 @@ def _cell(
     kind = "reference" if arm in REFERENCES else "control" if arm in CONTROLS else "trust_function"
     supervision = TRUST[arm][1] if arm in TRUST else {**REFERENCE_TRACKS, **CONTROL_TRACKS}[arm]
     coverage = {"weak": None, "base": None, "gold_trust_set": None, "naive": 1.0, "ceiling": 1.0}.get(arm, 0.5)
+    function, parameters = parse_spec(arm)
+    chosen: dict[str, Any] = {"trust_function": function, "parameters": parameters, "selection": "top"}
+    chosen = chosen if arm in TRUST else {}
     body = CellBody(
         suite=SuiteRef(name="toy", version="1", digest=digest_of("toy"), evaluate_on=evaluate_on),  # type: ignore[arg-type]
         protocol="w2s-1",
         domain=DomainRef(name=domain, version="1", fingerprint=digest_of(domain)),
         teacher=ModelRef(name="w2s-bench/small", fingerprint=digest_of("small")),
         student=ModelRef(name="w2s-bench/large", fingerprint=digest_of("large")),
-        arm=ArmRef(name=arm, kind=kind, supervision=supervision, coverage=coverage),  # type: ignore[arg-type]
+        arm=ArmRef(name=arm, kind=kind, supervision=supervision, coverage=coverage, **chosen),  # type: ignore[arg-type]
         plugin=PluginRef(distribution=arm.split("/")[0], version="1.2", source=digest_of(arm.split("/")[0]))
         if arm in TRUST
         else None,

@@ -16,6 +16,7 @@ from w2s_bench.cells import LARGEST, read_cell
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
 from w2s_bench.leaderboard import write_leaderboard
 from w2s_bench.record import digest_of
+from w2s_bench.text import printable
 
 COMMITTED = Path(__file__).parents[1] / "leaderboards" / "tiny"
 Change = Callable[[dict[str, Any]], Any]
@@ -77,7 +78,14 @@ def other_name(cell: dict[str, Any]) -> None:
         ("confidence", told(kept_by_stratum=None), "kept_by_stratum is None, expected"),
         ("confidence", told(kept_by_stratum={"easy": 0.9, "hard": 0.8}), "coverage 0.5 lies outside its kept_by_stratum"),
         ("confidence", told(kept_by_stratum={"easy": 0.6, "hard": 0.3}), "kept_by_stratum fits no sizes of the strata"),
+        ("confidence", told(kept_by_stratum={str(i): 0.5 for i in range(500)}), "has 500 strata, of 400 items"),
         ("weak", told(label_accuracy=1.5), "label_accuracy is 1.5"),
+        ("weak", told(label_accuracy=0.551), "label_accuracy 0.551 of 400 labels would be 220.400 labels"),
+        ("confidence", told(auroc=0.654321), "auroc 0.654321, where 220 of 400 labels are right"),
+        ("confidence", told(auroc=39000 / 39600), "with 131 of the 200 rows of highest score right"),
+        ("confidence", told(auroc=1000 / 39600), "with 131 of the 200 rows of highest score right"),
+        ("oracle", seed(kept=150, shortfall=50, coverage=0.375), "shortfall 50 of 200 rows, where 220 of 400 labels"),
+        ("gold_trust_set", seed(coverage=0.0), "coverage 0.0, of gold that is not of the pool"),
         ("confidence", seed(kept=-5), "seeds.0.kept: Input should be greater than or equal to 0"),
         ("confidence", seed(kept=10**30), "it holds an integer of 100 bits"),
         ("random", seed(kept=100, coverage=0.25), "kept 100 and shortfall 0, where 200 rows were asked for"),
@@ -100,6 +108,8 @@ def other_name(cell: dict[str, Any]) -> None:
         ("confidence", seed(error="x", accuracy=None, correct=None), "seed 0 failed, and has figures all the same"),
         ("confidence", lambda c: c["body"]["seeds"].pop(), "it has 2 seeds, the suite 3"),
         ("confidence", body(seeds=[]), "body.seeds: Tuple should have at least 1 item"),
+        ("confidence", body(seeds=[{"seed": i, "error": "x"} for i in range(1001)]), "should have at most 1000 items"),
+        ("confidence", body(generation=2), "it has generation 2, protocol w2s-1 1 alone"),
         ("confidence", body(items_digest="\x1b[2J\x1b]0;owned\x07"), "body.items_digest: String should match pattern"),
         ("confidence", body(protocol="w2s-9"), "it has protocol 'w2s-9', the suite 'w2s-1'"),
         ("confidence", of("arm", kind="reference"), "is of kind 'reference'; references are weak, base, ceiling"),
@@ -107,6 +117,9 @@ def other_name(cell: dict[str, Any]) -> None:
         ("confidence", of("arm", coverage=0.25), "it has coverage 0.25, the suite 0.5"),
         ("confidence", of("arm", coverage=None), "it has coverage None, the suite 0.5"),
         ("confidence", other_name, "is said to be 'w2s-bench/probe:layer=2'"),
+        ("confidence", of("arm", trust_function=None), "is said to be ''"),
+        ("confidence", of("arm", selection=None), "it has selection None, trust functions have 'top'"),
+        ("random", of("arm", parameters={"layer": 2}), "has a trust function, its parameters or its selection"),
         ("confidence", of("plugin", distribution="acme"), "is said to come from 'acme'"),
         ("confidence", body(plugin=None), "is said to come from nowhere"),
         ("base", of("suite", version="2"), "mixes cells of 2 suites"),
@@ -118,6 +131,7 @@ def other_name(cell: dict[str, Any]) -> None:
         ("confidence", lambda c: c["provenance"].update(packages=[1]), "packages is [1], expected a version as text"),
         ("confidence", lambda c: c["provenance"].update(packages=None), "packages is None, expected"),
         ("confidence", lambda c: c["provenance"].update(packages={"torch": 2}), "packages is {'torch': 2}"),
+        ("confidence", lambda c: c["provenance"].update(packages={str(i): "1" for i in range(1001)}), "has 1001 names"),
     ],
 )  # fmt: skip
 def test_a_figure_that_cannot_be_is_refused_whatever_the_digest(
@@ -166,6 +180,43 @@ def test_strata_must_fit_the_other_cells(results: Path) -> None:
     assert str(path) in message and "by_stratum fits no sizes of the strata" in message
 
 
+def test_strata_have_one_size_of_whole_items(results: Path) -> None:
+    """Few arms and more strata than they: shares that some sizes would give, though none of whole items."""
+    shares = dict.fromkeys(("a", "b", "c", "d"), 0.5)
+    for path in (results / "results" / "math").iterdir():
+        cell = json.loads(path.read_text())
+        for one in cell["body"]["seeds"]:
+            one["diagnostics"].pop("kept_by_stratum", None)
+        path.write_text(json.dumps({**cell, "digest": digest_of(cell["body"])}))
+    altered(results, "math/random", told(kept_by_stratum=shares))
+    altered(results, "math/confidence", told(kept_by_stratum={**shares, "a": 0.6, "b": 0.4}))
+    assert write_leaderboard(results).rows
+    (results / "README.md").unlink()
+    altered(results, "math/oracle", told(kept_by_stratum={**shares, "a": 49 / 97, "b": 50 / 101}))
+    assert "kept_by_stratum" in said_of(results)
+
+
+def test_labels_are_told_by_naive_where_the_weak_labels_cell_does_not(results: Path) -> None:
+    altered(results, "math/weak", seed(diagnostics={}))
+    altered(results, "math/confidence", seed(purity=0.05))
+    assert "purity 0.05 of 200 rows, where 220 of 400 labels are right" in said_of(results)
+
+
+@pytest.mark.parametrize("name", ["x\noracle  identical.json", "\x1b[2J.json", "\u202egpj.json"])
+def test_a_file_whose_name_would_part_or_steer_a_line_is_refused(results: Path, name: str) -> None:
+    (results / "results" / "math" / name).write_text("{}")
+    message = said_of(results)
+    assert "has a name that no cell has" in message and printable(message) == message and "\n" not in message
+
+
+@pytest.mark.parametrize("linked", ["results", "results/math", "results/none"])
+def test_folders_that_are_links_lead_nowhere(results: Path, tmp_path: Path, linked: str) -> None:
+    if (results / linked).exists():
+        (results / linked).rename(tmp_path / "elsewhere")
+    (results / linked).symlink_to(tmp_path / "elsewhere")
+    assert f"{results / linked} is a link, where a folder of cells belongs" in said_of(results)
+
+
 def test_a_suite_that_is_missing_or_another_is_refused(results: Path) -> None:
     suite = results / "suite.yaml"
     text = suite.read_text()
@@ -193,7 +244,7 @@ def planted(path: Path, how: str) -> None:
         with path.open("wb") as file:
             file.truncate(LARGEST + 1)
     else:
-        path.write_bytes({"deep": b"[" * 200_000, "many": b"[" + b"[]," * 1_000_000, "bytes": b"\xff\xfe"}[how])
+        path.write_bytes({"deep": b"[" * 90_000, "many": b"[" + b"[]," * 100_000, "bytes": b"\xff\xfe"}[how])
 
 
 @pytest.mark.parametrize(
@@ -205,7 +256,7 @@ def planted(path: Path, how: str) -> None:
         ("folder", "it is a folder, where a regular file belongs"),
         ("large", "it is larger than 32768 KiB"),
         ("deep", "it is nested deeper than 32 levels"),
-        ("many", "it holds more than 1000000 values"),
+        ("many", "it holds more than 100000 values"),
         ("bytes", "it is no UTF-8 text (byte 0)"),
     ],
 )

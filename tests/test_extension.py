@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ import pytest
 
 from support import bodies, run_inline, toy_registry, toy_suite
 from w2s_bench import api
+from w2s_bench.cells import Cell, read_cell
 from w2s_bench.errors import CellError, SuiteError
 from w2s_bench.executors import Event, Outcome
 from w2s_bench.pipeline import Plan, plan
+from w2s_bench.preflight import refuse_mistakes, refuse_other_suite
 from w2s_bench.registry import Registry
 from w2s_bench.stages import Stage
 from w2s_bench.store import Store
@@ -133,3 +137,29 @@ def test_a_suite_that_differs_in_more_than_its_seeds_is_another(finished: Bench)
             executor=Counting(finished.registry),
             events=lambda event: None,
         )
+
+
+def test_what_no_board_would_show_is_refused_before_anything_runs(finished: Bench, tmp_path: Path) -> None:
+    shutil.copytree(finished.folder / "toy", tmp_path / "toy")
+    path = next((tmp_path / "toy").rglob("confidence.json"))
+    cell = read_cell(path)
+    seeds = [one.model_copy(update={"shortfall": 1}) for one in cell.body.seeds]
+    Cell.of(cell.body.model_copy(update={"seeds": tuple(seeds)}), {}).write(tmp_path / "toy")
+    held = load_suite(tmp_path / "toy" / "suite.yaml")
+    with pytest.raises(CellError, match=r"confidence\.json cannot be: seed 0: kept \d+ and shortfall 1"):
+        refuse_mistakes(finished.plan(seeds=held.seeds, trust=()), tmp_path / "toy")
+    refuse_mistakes(finished.plan(seeds=held.seeds), tmp_path / "toy")
+
+
+def test_a_pipe_in_the_suites_place_is_refused_and_folders_of_models_stay_as_they_are_written(
+    finished: Bench, tmp_path: Path
+) -> None:
+    spec = finished.suite.domains[0]
+    near = spec.model_copy(update={"teacher": spec.teacher.model_copy(update={"model": "./models/teacher"})})
+    suite = finished.suite.model_copy(update={"domains": (near,)})
+    (tmp_path / "suite.yaml").write_text(suite.to_yaml())
+    refuse_other_suite(tmp_path, suite)
+    (tmp_path / "suite.yaml").unlink()
+    os.mkfifo(tmp_path / "suite.yaml")
+    with pytest.raises(SuiteError, match="it is a named pipe"):
+        refuse_other_suite(tmp_path, suite)

@@ -256,6 +256,10 @@ def test_the_board_is_json() -> None:
     assert "reason" in first["entries"]["acme/flat"]["pgr"]
 
 
+def test_a_long_word_is_read_once() -> None:
+    assert escape("a" * 300_000) == "a" * 300_000  # for hours, if anew from each of its characters
+
+
 def test_hostile_names_stay_text() -> None:
     hostile = "acme/a|b`c`<img src=x onerror=y>\n# big\n[x](javascript:y) **b** @all https://evil.example $x$ __i__"
     cells = make_cells()

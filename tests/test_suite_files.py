@@ -34,7 +34,9 @@ def repeated(line: str, first: str, levels: int = 12) -> str:
         ("a: !!float 'abc'", "'abc' is no float"),
         ("a: !!timestamp 'abc'", "'abc' is no timestamp"),
         ("a: " + "9" * 6000, "is no int"),
-        ("a: 0x" + "f" * 6000, "it holds an integer of 24000 bits"),
+        ("a: 0x" + "f" * 600, "it holds an integer of 2400 bits"),
+        ("a: 1" + ":0" * 60_000, "is no int; text goes in quotes"),
+        ("a: [" + "b," * 30_000 + "]", "more than 20000 values"),
         ("a: " + "[" * 5000, "nested deeper than 32 levels"),
         ("\n".join("  " * i + "a:" for i in range(300)), "nested deeper than 32 levels"),
         ("a: '\x1b[2J'", "unacceptable character #x001b"),
@@ -149,6 +151,17 @@ def test_a_suite_may_come_from_a_shells_pipe() -> None:
         load_suite(f"/dev/fd/{read}")
 
 
+def test_a_stream_that_has_nothing_yet_is_no_suite() -> None:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    try:
+        with pytest.raises(SuiteError, match="holds NoneType, expected a mapping"):
+            load_suite(f"/dev/fd/{read}")
+    finally:
+        os.close(read)
+        os.close(write)
+
+
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
@@ -201,7 +214,8 @@ def test_a_missing_folder_of_a_model_is_said_to_be_missing(tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[" * 200_000, "nested deeper"),
+        ("[" * 90_000, "nested deeper"),
+        ("[" * 200_000, "more than 100000 values"),
         ('{"a":' * 40 + "1" + "}" * 40, "nested deeper"),
         ('{"a": 1e9990}', "the number inf"),
         ('{"a": ' + "9" * 400 + "}", "an integer of 1329 bits"),

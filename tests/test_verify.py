@@ -14,19 +14,19 @@ import pytest
 from cell_builder import make_cells, write_cells
 from support import toy_registry, toy_suite
 from w2s_bench import api, machine
+from w2s_bench._cli.report import print_verdicts
 from w2s_bench.belief import read_results
 from w2s_bench.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef, read_cells
-from w2s_bench.collect import environment
 from w2s_bench.consent import refuse_unasked
 from w2s_bench.errors import ModelError, SuiteError, UnknownNameError
 from w2s_bench.leaderboard import write_leaderboard
-from w2s_bench.machine import alike
+from w2s_bench.machine import elsewhere
 from w2s_bench.pipeline import Plan, PlannedCell, plan
 from w2s_bench.plugin_loading import Plugin, Problem
 from w2s_bench.record import pack_bits
 from w2s_bench.stages import walk
 from w2s_bench.suite import Suite, read_results_suite
-from w2s_bench.verify import Verified, compare, compare_pages, verify
+from w2s_bench.verify import Verified, _verdict, compare, compare_pages, verify
 
 ITEMS = 100
 
@@ -262,7 +262,8 @@ def test_rows_that_cannot_be_run_differ_and_the_others_are_verified(
     cells = [
         cell_for(one, suite) for one in planned if one.arm.ref.name in {"naive", "weak", "w2s-bench-toy/prompt_hash"}
     ]
-    gone = ARM.model_copy(update={"name": "acme/gone", "coverage": suite.coverage})
+    named = {"name": "acme/gone", "trust_function": "acme/gone", "selection": "top", "coverage": suite.coverage}
+    gone = ARM.model_copy(update=named)
     plugin = PluginRef(distribution="acme", version="1", source="4" * 64)
     cells.append(Cell.of(cell_for(planned[0], suite).body.model_copy(update={"arm": gone, "plugin": plugin}), {}))
     for one in cells:
@@ -324,9 +325,7 @@ def test_the_tolerance_is_for_other_machines_alone() -> None:
     assert compare(cell(), close, 0.02).verdict == "within tolerance"
     verified = compare(cell(), close, 0.02, exact=True)
     assert verified.verdict == "DIFFERS"
-    assert verified.why.startswith(
-        "made with the same packages on a processor of the same kind, where a rerun is identical"
-    )
+    assert verified.why.startswith("made with the same packages on no other machine, where a rerun is identical")
     assert "accuracy 0.6000 before, 0.6100 now" in verified.why
     assert compare(cell(), cell(), 0.02, exact=True).verdict == "identical"
 
@@ -334,27 +333,54 @@ def test_the_tolerance_is_for_other_machines_alone() -> None:
 HERE = {
     "packages": {"torch": "2.13.0", "numpy": "2.4.6"},
     "python": "3.11.7",
-    "machine": "x86_64",
-    "processor": {"name": "A", "kind": "0" * 16},
-    "libc": "glibc 2.36",
+    "machines": ["A 01ab, x86_64, glibc 2.36, Python 3.11"],
     "threads_per_worker": 1,
     "device": "cpu",
     "visible_cpus": 2,
 }
 
 
-def test_machines_are_alike_where_everything_that_matters_is_said_to_be_equal() -> None:
-    assert alike(HERE, {**HERE, "visible_cpus": 64, "git": None})
-    for other in (
-        {"packages": {"torch": "2.13.1", "numpy": "2.4.6"}}, {"python": "3.12.1"}, {"machine": "aarch64"},
-        {"processor": {"name": "A", "kind": "1" * 16}}, {"libc": "glibc 2.40"}, {"device": "cuda"}, {"processor": None},
-    ):  # fmt: skip
-        assert not alike(HERE, {**HERE, **other})
-    unsaid = {name: value for name, value in HERE.items() if name != "processor"}
-    assert not alike(unsaid, unsaid), "cells of before it was recorded"
-    assert not alike({**HERE, "device": "cuda"}, {**HERE, "device": "cuda"})
-    made = environment()
-    assert made["processor"]["name"] and alike(made, dict(made)) == (made["device"] == "cpu" and bool(made["libc"]))
+def test_a_machine_is_another_where_its_packages_or_its_kind_are_said_to_be_others() -> None:
+    assert elsewhere(HERE, {**HERE, "visible_cpus": 64, "git": None, "python": "3.11.9"}) is None
+    a, b = HERE["machines"][0], "B 23cd, aarch64, glibc 2.40, Python 3.12"
+    for other, said in (
+        ({"packages": {"torch": "2.13.1", "numpy": "2.4.6"}}, "torch 2.13.0, here 2.13.1"),
+        ({"machines": [b]}, f"machine {a}; here {b}"),
+        ({"machines": [a, b]}, f"machine {a}; here {a} and {b}"),
+        ({"device": "cuda"}, "device cuda"),
+    ):
+        assert elsewhere(HERE, {**HERE, **other}) == said
+    several = {**HERE, "machines": [a, b]}
+    assert elsewhere(several, several) is not None, "which of them made what is not known"
+    assert elsewhere({**HERE, "device": "cuda"}, {**HERE, "device": "cuda"}) == "device cuda"
+
+
+@pytest.mark.parametrize("fact", [*HERE, None])
+def test_a_file_that_leaves_unsaid_where_it_was_made_gains_nothing_by_it(fact: str | None) -> None:
+    unsaid = {} if fact is None else {name: value for name, value in HERE.items() if name != fact}
+    assert elsewhere(unsaid, HERE) is None
+
+
+def test_what_makes_a_machine_another_is_said_beside_the_tolerance() -> None:
+    theirs, here = (replaced(one, HERE) for one in (cell(), cell(seed_result(0, 61), seed_result(1))))
+    assert _verdict(theirs, here, 0.02).verdict == "DIFFERS"
+    elsewhere_made = replaced(theirs, {**HERE, "machines": ["B"]})
+    verified = _verdict(elsewhere_made, here, 0.02)
+    assert verified.verdict == "within tolerance"
+    assert verified.why.startswith(
+        f"made with machine B; here {HERE['machines'][0]}, so that accuracies may be 0.02 apart; seed 0: accuracy 0.6000 before"
+    )
+
+
+def test_a_verdict_is_one_line_whatever_a_file_says(capsys: pytest.CaptureFixture[str]) -> None:
+    why = "seed 0 failed both times: x\nmath/oracle  identical\x1b[1A" + "y" * 9000
+    print_verdicts([Verified("math/naive", "DIFFERS", why)], as_json=False)
+    shown = capsys.readouterr().out
+    assert shown.count("\n") == 1 and "\x1b" not in shown and len(shown) < 2500
+
+
+def replaced(one: Cell, provenance: dict[str, Any]) -> Cell:
+    return Cell.of(one.body, provenance)
 
 
 CPU = "processor\t: 0\nvendor_id\t: X\nmodel name\t: Y 1\ncpu MHz\t\t: {mhz}\nflags\t\t: {flags}\n\nprocessor\t: 1\n"
@@ -368,6 +394,7 @@ def test_a_processor_is_known_by_its_kind_and_not_by_its_clock(tmp_path: Path) -
     assert facts("2000.1", "sse avx") == facts("3100.9", "avx sse") != facts("2000.1", "sse avx amx")
     assert facts("1", "avx")["model name"] == "Y 1"
     assert machine._cpuinfo(tmp_path / "none") == {}
+    assert len(machine.kind().splitlines()) == 1 and "Python 3." in machine.kind()
 
 
 def test_the_pages_are_compared_with_the_cells(tmp_path: Path) -> None:
@@ -394,6 +421,8 @@ def test_the_pages_are_compared_with_the_cells(tmp_path: Path) -> None:
     assert (
         "is not what the cells give" in said["pgr.svg"] and "`w2s-bench leaderboard` writes it anew" in said["pgr.svg"]
     )
+    plot.write_text("1" * 1_000_000)  # hours, if a number were looked for from each digit
+    assert verdicts()["pgr.svg"] == "DIFFERS"
     readme.symlink_to("/dev/zero")
     assert "it is a link" in compare_pages(results, cells)[0].why
 

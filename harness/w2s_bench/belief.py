@@ -6,6 +6,7 @@ bits or another cell contradict is refused, naming the file and the figure.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from w2s_bench.cells import Cell, SeedResult, read_cells
 from w2s_bench.errors import CellError
+from w2s_bench.figures import denominator, is_whole
 from w2s_bench.names import BUILT_IN, bare, short
 from w2s_bench.suite import DomainSpec, Suite, read_results_suite
 
@@ -71,6 +73,8 @@ def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
         true = {"version": spec.version, "teacher": spec.teacher.model, "student": spec.student.model}[what]
         if value != true:
             yield f"it has {what} {value!r}, the suite's domain {true!r}"
+    if body.generation != 1:
+        yield f"it has generation {body.generation}, protocol {suite.protocol} 1 alone"
     if len(body.seeds) != suite.seeds:
         yield f"it has {len(body.seeds)} seeds, the suite {suite.seeds}"
     if body.correctness() and body.items != (size := spec.sizes.of(suite.evaluate_on)):
@@ -79,6 +83,8 @@ def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
         yield from _against_plugin(cell)
     elif body.plugin is not None:
         yield f"arm {arm.name!r} is the harness's own, and is said to come from {body.plugin.distribution!r}"
+    elif arm.trust_function is not None or arm.parameters or arm.selection is not None:
+        yield f"arm {arm.name!r} is the harness's own, and has a trust function, its parameters or its selection"
     if arm.coverage not in {None, 1.0, suite.coverage} or (
         arm.kind == "trust_function" and arm.coverage in {None, 1.0}
     ):
@@ -96,8 +102,10 @@ def _against_plugin(cell: Cell) -> Iterator[str]:
     if plugin is None or plugin.distribution != arm.name.partition("/")[0]:
         origin = "nowhere" if plugin is None else repr(plugin.distribution)
         yield f"trust function {arm.name!r} is said to come from {origin}"
-    if arm.trust_function is not None and write_spec(arm.trust_function, arm.parameters) != arm.name:
-        yield f"arm {arm.name!r} is said to be {write_spec(arm.trust_function, arm.parameters)!r}"
+    if (said := write_spec(arm.trust_function or "", arm.parameters)) != arm.name:
+        yield f"arm {arm.name!r} is said to be {said!r}"
+    if arm.selection != "top":
+        yield f"it has selection {arm.selection!r}, trust functions have 'top'"
 
 
 def _against_sizes(cell: Cell, seed: SeedResult, suite: Suite, spec: DomainSpec) -> Iterator[str]:
@@ -113,6 +121,8 @@ def _against_sizes(cell: Cell, seed: SeedResult, suite: Suite, spec: DomainSpec)
         return
     if arm.coverage is None:
         wanted = spec.sizes.trust
+        if seed.coverage is not None:
+            yield f"coverage {seed.coverage}, of gold that is not of the pool"
     else:
         wanted = pool if arm.coverage == 1.0 else suite.kept_rows(spec)
         if seed.coverage is None or abs(seed.coverage * pool - seed.kept) > 1e-6 * pool:
@@ -127,23 +137,12 @@ def _against_sizes(cell: Cell, seed: SeedResult, suite: Suite, spec: DomainSpec)
 
 def _refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> None:
     """Refuse cells of one domain that contradict each other: labels that are right, sizes of strata."""
-    by_arm = {short(cell.body.arm.name): cell for cell in cells}
-    weak = by_arm.get("weak")
-    right: dict[int, int] = {}  # seed → how many labels of the pool are
-    for seed in weak.body.seeds if weak else ():
-        if (share := seed.diagnostics.get("label_accuracy")) is not None:
-            right[seed.seed] = round(share * spec.sizes.transfer)
-    for arm, cell in by_arm.items():
-        if arm in _ON_GOLD:
-            continue
+    right = _right_labels(cells, spec.sizes.transfer, results)
+    for cell in cells:
         for seed in cell.body.seeds:
-            if seed.seed not in right or seed.purity is None or seed.kept is None:
-                continue
-            true, kept_right = right[seed.seed], round(seed.purity * seed.kept)
-            wrong, kept_wrong = spec.sizes.transfer - true, seed.kept - round(seed.purity * seed.kept)
-            if kept_right > true or kept_wrong > wrong:
-                said = f"seed {seed.seed}: purity {seed.purity} of {seed.kept} rows, where {true} of {true + wrong} labels are right"
-                raise _error(cell, results, said)
+            if short(cell.body.arm.name) not in _ON_GOLD and seed.seed in right:
+                for fault in _against_labels(cell, seed, right[seed.seed], spec.sizes.transfer):
+                    raise _error(cell, results, f"seed {seed.seed}: {fault}")
     tested = [
         (cell, seed.by_stratum, float(seed.accuracy or 0.0) * cell.body.items)
         for cell in cells
@@ -161,6 +160,47 @@ def _refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> Non
         _refuse_misfit(kept, spec.sizes.transfer, f"seed {number}: kept_by_stratum", results)
 
 
+def _right_labels(cells: Sequence[Cell], pool: int, results: Path) -> dict[int, int]:
+    """Seed → how many labels of the pool are right, as the cell of weak says, or else that of naive, which keeps them all."""
+    by_arm = {short(cell.body.arm.name): cell for cell in cells}
+    right: dict[int, int] = {}
+    if (naive := by_arm.get("naive")) is not None:
+        right |= {seed.seed: round(seed.purity * pool) for seed in naive.body.seeds if seed.purity is not None}
+    if (weak := by_arm.get("weak")) is not None:
+        for seed in weak.body.seeds:
+            if (share := seed.diagnostics.get("label_accuracy")) is None:
+                continue
+            if not is_whole(share * pool):
+                said = f"seed {seed.seed}: label_accuracy {share} of {pool} labels would be {share * pool:.3f} labels"
+                raise _error(weak, results, said)
+            right[seed.seed] = round(share * pool)
+    return right
+
+
+def _against_labels(cell: Cell, seed: SeedResult, right: int, pool: int) -> Iterator[str]:
+    """What one seed says of its rows and scores, where so many labels of the pool are right."""
+    if seed.kept is None or seed.purity is None:
+        return
+    labels = f"where {right} of {pool} labels are right"
+    wrong, kept_right = pool - right, round(seed.purity * seed.kept)
+    kept_wrong = seed.kept - kept_right
+    if kept_right > right or kept_wrong > wrong:
+        yield f"purity {seed.purity} of {seed.kept} rows, {labels}"
+        return
+    lacked = max(0, seed.kept + seed.shortfall - right)
+    if short(cell.body.arm.name) == "oracle" and seed.shortfall != lacked:
+        yield f"shortfall {seed.shortfall} of {seed.kept + seed.shortfall} rows, {labels}"
+    if (auroc := seed.diagnostics.get("auroc")) is None:
+        return
+    pairs = right * wrong
+    if not pairs or not is_whole(2 * auroc * pairs):  # a pair counts whole, half where the two tie, or not
+        yield f"auroc {auroc}, {labels}"
+    # What was kept has no lower score than what was not.
+    low, high = kept_right * (wrong - kept_wrong) / 2, pairs - kept_wrong * (right - kept_right) / 2
+    if not low - 1e-6 <= auroc * pairs <= high + 1e-6:
+        yield f"auroc {auroc}, with {kept_right} of the {seed.kept} rows of highest score right, {labels}"
+
+
 def _refuse_misfit(
     rows: Sequence[tuple[Cell, Mapping[str, float], float]], total: int, what: str, results: Path
 ) -> None:
@@ -172,18 +212,26 @@ def _refuse_misfit(
         if sorted(shares) != names:
             other = rows[0][0].path(results)
             raise _error(cell, results, f"{what} has other strata than {other}")
+    parts = {id(shares): [denominator(shares[name], total) for name in names] for _, shares, _ in rows}
 
-    def misfit(chosen: Sequence[tuple[Cell, Mapping[str, float], float]]) -> float:
+    def fits(chosen: Sequence[tuple[Cell, Mapping[str, float], float]]) -> bool:
+        # The size of a stratum is a multiple of every denominator; where two times it would be too many, it is known.
+        least = [math.lcm(*column) for column in zip(*(parts[id(shares)] for _, shares, _ in chosen), strict=True)]
+        spare = total - sum(least)
+        if spare < 0:
+            return False
+        known = np.array([size > spare for size in least])
         matrix = np.array([[1.0] * len(names), *([shares[name] for name in names] for _, shares, _ in chosen)])
         counts = np.array([float(total), *(count for _, _, count in chosen)])
-        sizes = np.linalg.lstsq(matrix, counts, rcond=None)[0]
-        return float(np.abs(matrix @ sizes - counts).max()) / total
+        counts -= matrix[:, known] @ np.array(least, dtype=float)[known]
+        sizes = np.linalg.lstsq(matrix[:, ~known], counts, rcond=None)[0]
+        return bool(np.abs(matrix[:, ~known] @ sizes - counts).max() <= 1e-6 * total)
 
-    if misfit(rows) <= 1e-6:
+    if fits(rows):
         return
     cells = {id(cell): cell for cell, _, _ in rows}
     # The one without which all the others fit; where there is none, any of them may be at fault.
-    alone = [c for c in cells.values() if len(cells) > 2 and misfit([row for row in rows if row[0] is not c]) <= 1e-6]
+    alone = [c for c in cells.values() if len(cells) > 2 and fits([row for row in rows if row[0] is not c])]
     if len(alone) == 1:
         raise _error(alone[0], results, f"{what} fits no sizes of the strata that the other cells of its domain have")
     first = next(iter(cells.values()))

@@ -6,6 +6,7 @@ The `body` is digested and is the same for every run on one machine; `provenance
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -17,13 +18,15 @@ from w2s_bench.figures import is_rate, is_whole, refuse_impossible, shown
 from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS, file_name, row_name, short
 from w2s_bench.reading import UnreadableError, parse_json, read_text
 from w2s_bench.record import canonical_json, digest_of, pack_bits, unpack_bits, write_atomically
-from w2s_bench.text import shortened
+from w2s_bench.suite import MOST_SEEDS
+from w2s_bench.text import one_line, shortened
 from w2s_bench.types import JSON, BoolArray
 
 SCHEMA: Final = "w2s-bench/cell/1"
 
 #: Bytes of a cell file: a million items over fifty seeds have 13 MiB of bits.
 LARGEST: Final = 32 << 20
+_MOST_PACKAGES: Final = 1000
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Rows = Annotated[int, Field(ge=0, strict=True)]
@@ -74,7 +77,7 @@ class ArmRef(_Strict):
     kind: Literal["reference", "control", "trust_function"]
     supervision: Literal["none", "trust_set", "privileged"]
     trust_function: Text | None = None
-    parameters: Mapping[str, JSON] = Field(default_factory=dict)
+    parameters: Annotated[Mapping[str, JSON], Field(max_length=1000)] = Field(default_factory=dict)
     selection: Literal["top"] | None = None
     coverage: Rate | None = None
 
@@ -103,7 +106,7 @@ class SeedResult(_Strict):
     """
 
     seed: Rows
-    error: str | None = None
+    error: Text | None = None
     accuracy: Rate | None = None
     correct: str | None = None
     kept: Rows | None = None
@@ -160,7 +163,7 @@ class CellBody(_Strict):
     plugin: PluginRef | None = None
     items: Annotated[int, Field(ge=0, strict=True)]
     items_digest: Digest
-    seeds: Annotated[tuple[SeedResult, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[SeedResult, ...], Field(min_length=1, max_length=MOST_SEEDS)]
 
     @model_validator(mode="after")
     def _seeds_agree(self) -> CellBody:
@@ -209,6 +212,8 @@ class Cell(_Strict):
         packages = provenance.get("packages", {})
         if not isinstance(packages, Mapping) or not all(isinstance(version, str) for version in packages.values()):
             raise ValueError(f"packages is {shown(packages)}, expected a version as text for every name")
+        if len(packages) > _MOST_PACKAGES:
+            raise ValueError(f"packages has {len(packages)} names; at most {_MOST_PACKAGES} are taken")
         return provenance
 
     @classmethod
@@ -238,8 +243,17 @@ def cell_path(results: Path, row: str) -> Path:
 
 
 def cell_paths(results: Path) -> list[Path]:
-    """Every cell file under a suite's results folder."""
-    return sorted((results / "results").glob("*/*.json"))
+    """Every cell file under a suite's results folder: named as cells are, which no line of a message can be parted by, and
+    not reached by a link, which could lead to anybody's files."""
+    root = results / "results"
+    paths = sorted(root.glob("*/*.json"))
+    for path in (root, *sorted(root.glob("*"))):
+        if path.is_symlink():
+            raise CellError(f"{one_line(str(path))} is a link, where a folder of cells belongs; copy the folder itself")
+    for path in paths:
+        if not re.fullmatch(r"[\w.@=,+~-]+/[\w.@=,+~-]+", f"{path.parent.name}/{path.name}", re.ASCII):
+            raise CellError(f"{one_line(str(path))} has a name that no cell has; move it elsewhere")
+    return paths
 
 
 def schema_json() -> str:

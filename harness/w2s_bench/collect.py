@@ -21,7 +21,6 @@ from w2s_bench.evaluation import read_grades
 from w2s_bench.executors import Done, Failed, Outcome
 from w2s_bench.installation import running_version
 from w2s_bench.items import ITEMS
-from w2s_bench.machine import libc, processor
 from w2s_bench.names import BUILT_IN, DEVICE_VARIABLE
 from w2s_bench.pipeline import PlannedCell
 from w2s_bench.protocol import SeedGraph
@@ -29,7 +28,8 @@ from w2s_bench.record import digest_of, pack_bits, read_json, read_records, read
 from w2s_bench.scores import Scores
 from w2s_bench.stages import Stage, walk
 from w2s_bench.statistics import auroc
-from w2s_bench.store import Store
+from w2s_bench.store import Result, Store
+from w2s_bench.text import shortened
 from w2s_bench.training import KEPT, ROWS
 from w2s_bench.types import Item
 
@@ -83,7 +83,8 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     for place, (graph, own) in enumerate(zip(cell.graphs, cell.stages, strict=True)):
         failed = next((f for stage in cell.targets_of(place) if (f := results.failure(stage))), None)
         if failed:
-            seeds.append(SeedResult(seed=graph.seed, error=f"{failed.stage} failed: {scrubbed(failed.reason)}"))
+            reason = shortened(f"{failed.stage} failed: {scrubbed(failed.reason)}")
+            seeds.append(SeedResult(seed=graph.seed, error=reason))
             continue
         items = [item.id for item in results.items(graph.subset(suite.evaluate_on))]
         seeds.append(_seed_result(cell, graph, own, results))
@@ -99,7 +100,10 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
         items_digest=digest_of(items),
         seeds=tuple(seeds),
     )
-    return Cell.of(body, {**environment(), "cost": _cost(cell, results)})
+    made = _made(cell, results)
+    machines = sorted({one.machine or "a machine not recorded" for one in made})
+    where = {**environment(), "packages": _packages(cell), "machines": machines}
+    return Cell.of(body, {**where, "cost": _cost(made)})
 
 
 def scrubbed(reason: str) -> str:
@@ -163,11 +167,14 @@ def _share_by_stratum(items: list[Item], true: Mapping[str, bool]) -> dict[str, 
     return {s: float(np.mean([true[item.id] for item in items if item.stratum == s])) for s in strata}
 
 
-def _cost(cell: PlannedCell, results: Results) -> dict[str, Any]:
-    """What the arm's stages took when they ran, shared ones included: wall and processor seconds."""
-    done = [
-        outcome.result for stage in walk(cell.targets()) if isinstance(outcome := results.outcomes[stage.node], Done)
-    ]
+def _made(cell: PlannedCell, results: Results) -> list[Result]:
+    """What the arm's stages came to, shared ones included."""
+    outcomes = (results.outcomes[stage.node] for stage in walk(cell.targets()))
+    return [outcome.result for outcome in outcomes if isinstance(outcome, Done)]
+
+
+def _cost(done: list[Result]) -> dict[str, Any]:
+    """What stages took when they ran: wall and processor seconds."""
     return {
         "seconds": round(sum(r.seconds for r in done), 2),
         "cpu_seconds": round(sum(r.cpu_seconds for r in done), 2),
@@ -176,22 +183,29 @@ def _cost(cell: PlannedCell, results: Results) -> dict[str, Any]:
     }
 
 
+def _packages(cell: PlannedCell) -> dict[str, str]:
+    """Versions of what every cell is made with, and of what else this one's trust function computes with."""
+    needed = {name for stage in walk(cell.targets()) for name in stage.libraries}
+    own = sorted(name for name in needed if name.replace("-", "_") not in _PACKAGES)
+    return {name: _version(name) for name in (*_PACKAGES, *own)}
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return running_version() if package == BUILT_IN else metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
 @cache
 def environment() -> dict[str, Any]:
     """Where a cell was made; outside its digest."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = running_version() if package == BUILT_IN else metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
     return {
-        "packages": versions,
+        "packages": {package: _version(package) for package in _PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "processor": processor(),
-        "libc": libc(),
         "threads_per_worker": 1,
         "device": os.environ.get(DEVICE_VARIABLE) or "cpu",
         "visible_cpus": os.cpu_count(),

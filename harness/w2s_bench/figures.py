@@ -16,7 +16,12 @@ def is_rate(value: JSON) -> bool:
 
 def is_whole(value: float) -> bool:
     """Whether it is a whole number but for rounding."""
-    return abs(value - round(value)) <= 1e-6 * max(1.0, value)
+    return abs(value - round(value)) <= 1e-9 * max(1.0, value)
+
+
+def denominator(share: float, most: int) -> int:
+    """The least number of items, at most `most`, of which a share can be; of another share, that of the nearest."""
+    return Fraction(share).limit_denominator(most).denominator
 
 
 def shown(value: JSON) -> str:
@@ -30,6 +35,8 @@ def refuse_impossible(shares: Mapping[str, float], share: float, count: int, who
     Each share is a fraction whose denominator divides the size of its stratum, so the smallest such denominators give the
     fewest items that the strata can have.
     """
+    if len(shares) > count:
+        raise ValueError(f"{whole}: {parts} has {len(shares)} strata, of {count} items")
     low, high = min(shares.values()), max(shares.values())
     if not low - 1e-9 <= share <= high + 1e-9:
         raise ValueError(f"{whole} {share} lies outside its {parts}, {low} to {high}")

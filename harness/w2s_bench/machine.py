@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from w2s_bench.types import JSON
 
@@ -17,31 +18,47 @@ _TELLING: Final = frozenset(
         "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features", "isa", "uarch", "cpu",
     }
 )  # fmt: skip
-#: The facts of two runs that must be equal for the second to give the same bytes.
-_ALIKE: Final = ("packages", "python", "machine", "processor", "libc", "threads_per_worker")
 
 
 @cache
-def processor() -> dict[str, str]:
-    """Name of the processor, and a digest of what else tells its kind (family, caches, instruction sets)."""
+def kind() -> str:
+    """All that tells whether this machine and another give the same bytes with the same packages, on one line.
+
+    That is the processor (its name, and a digest of family, caches and instruction sets), the C library, whose mathematical
+    functions differ in the last bit from version to version, and Python without its patch.
+    """
     facts = _cpuinfo()
-    name = facts.get("model name") or platform.processor() or platform.machine()
-    kind = "\n".join(f"{key}: {value}" for key, value in sorted(facts.items()))
-    return {"name": name, "kind": hashlib.sha256(kind.encode()).hexdigest()[:16]}
+    name = facts.get("model name") or platform.processor()
+    telling = "\n".join(f"{key}: {value}" for key, value in sorted(facts.items()))
+    digest = hashlib.sha256(telling.encode()).hexdigest()[:16]
+    python = "Python " + ".".join(platform.python_version_tuple()[:2])
+    return ", ".join(part for part in (f"{name} {digest}".strip(), platform.machine(), _libc(), python) if part)
 
 
-def libc() -> str:
-    """The C library, whose mathematical functions differ in the last bit from version to version."""
+def _libc() -> str:
     return " ".join(platform.libc_ver()).strip()
 
 
-def alike(one: Any, other: Any) -> bool:
-    """Whether two runs' provenance says that both had the same packages on processors of one kind, of the CPU alone.
+def elsewhere(one: Mapping[str, JSON], other: Mapping[str, JSON]) -> str | None:
+    """What makes the machine or the packages of one run others than those of another (here), by what their provenance says.
 
-    What is not said (by older cells) is not taken to be equal.
+    None where nothing is said to be other: then the second must give the same bytes. What only one of them says tells
+    nothing. Models on other devices than the processor may give other bytes even where they ran before.
     """
-    missing = any(one.get(fact) is None or one.get(fact) != other.get(fact) for fact in _ALIKE)
-    return not missing and one.get("device") == other.get("device") == "cpu"
+    packages, here = one.get("packages") or {}, other.get("packages") or {}
+    for name, version in packages.items():
+        if here.get(name, version) != version:
+            return f"{name} {version}, here {here[name]}"
+    machines, those_here = _machines(one), _machines(other)
+    if len({*machines, *those_here}) > 1:  # of several it is not known which made what
+        return f"machine {' and '.join(machines)}; here {' and '.join(those_here)}"
+    devices = [str(run["device"]) for run in (one, other) if run.get("device", "cpu") != "cpu"]
+    return f"device {devices[0]}" if devices else None
+
+
+def _machines(run: Mapping[str, JSON]) -> list[str]:
+    listed = run.get("machines")
+    return list(map(str, listed)) if isinstance(listed, list) else []
 
 
 def _cpuinfo(path: Path = Path("/proc/cpuinfo")) -> dict[str, JSON]:

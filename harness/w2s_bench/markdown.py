@@ -47,7 +47,7 @@ _MEAN_NOTE = (
 
 
 #: A word with what cmark-gfm's autolinks and GitHub's mentions begin at; what ends a code span or a table's cell ends it.
-_LINKED = re.compile(r"([^\s|`]*(?:@|://|www\.)[^\s|`]*)", re.IGNORECASE)
+_LINKED = re.compile(r"(?<![^\s|`])([^\s|`]*(?:@|://|www\.)[^\s|`]*)", re.IGNORECASE)
 
 
 def render(board: Leaderboard, plot: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from w2s_bench.cells import cell_path, cell_paths, read_placed
+from w2s_bench.belief import refuse_contradictions
+from w2s_bench.cells import Cell, cell_path, cell_paths, read_placed
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
 from w2s_bench.names import PLOT, README
 from w2s_bench.stages import Stage, StageContext, walk
-from w2s_bench.suite import Suite, load_suite
+from w2s_bench.suite import Suite, read_results_suite
 
 if TYPE_CHECKING:
     from w2s_bench.pipeline import Plan
@@ -63,10 +65,12 @@ def refuse_stale_cells(folder: Path, planned: Plan) -> None:
     held = _held(folder)
     stale: list[str] = []
     behind: list[str] = []
+    staying: list[Cell] = []
     for path in cell_paths(folder):
         if path in rewritten:
             continue
-        body = read_placed(path, folder).body
+        staying.append(read_placed(path, folder))
+        body = staying[-1].body
         new = now.get(body.domain.name)
         if new and (body.domain, body.teacher, body.student) != (new.domain, new.teacher, new.student):
             stale.append(str(path))
@@ -84,6 +88,7 @@ def refuse_stale_cells(folder: Path, planned: Plan) -> None:
             f"{planned.suite.seeds}; run them too (leave out --domain, and --trust or name them there: what is stored is not "
             "computed again), remove these files, or give another --out"
         )
+    refuse_contradictions(staying, planned.suite, folder)
 
 
 def extension_note(planned: Plan, folder: Path) -> str | None:
@@ -206,8 +211,7 @@ def _missing_device(device: str) -> str | None:
 
 
 def _held(folder: Path) -> Suite | None:
-    path = folder / "suite.yaml"
-    return load_suite(path) if path.is_file() else None
+    return read_results_suite(folder) if os.path.lexists(folder / "suite.yaml") else None
 
 
 def _differ_in_seeds_alone(one: Suite, other: Suite) -> bool:

@@ -20,9 +20,12 @@ from w2s_bench.types import JSON
 
 #: Nothing that the harness writes is nested half as deep.
 MOST_NESTED: Final = 32
-#: Values a YAML file may stand for, each alias counted with all that it repeats; and those of a JSON file.
+#: Values that a file may stand for, in YAML each alias counted with all that it repeats. More are no mistake, but an attack.
 MOST_VALUES: Final = 100_000
-_MOST_OF_JSON: Final = 1_000_000
+#: Values that stand in a YAML file themselves: a second's work for its parser.
+MOST_WRITTEN: Final = 20_000
+#: Characters of a number or a date: whole numbers to the base 60 take time with the square of theirs.
+_LONGEST_SCALAR: Final = 1000
 
 
 class UnreadableError(ValueError):
@@ -53,7 +56,7 @@ def read_text(path: Path, most: int, *, follow: bool) -> str:
 
 def read_stream(stream: BinaryIO, most: int) -> str:
     """What a stream holds to its end, at most `most` bytes of UTF-8."""
-    content = stream.read(most + 1)
+    content = stream.read(most + 1) or b""  # None where a stream that does not wait has nothing yet
     if len(content) > most:
         raise UnreadableError(f"it is larger than {most >> 10} KiB, which no such file needs")
     try:
@@ -74,8 +77,8 @@ def _refuse_irregular(mode: int) -> None:
 
 def parse_json(text: str) -> JSON:
     """JSON in the strict sense: no NaN, no number that a float cannot hold, no half characters, nothing deeply nested."""
-    if text.count(",") + text.count("[") + text.count("{") > _MOST_OF_JSON:  # before each takes its 60 bytes and more
-        raise UnreadableError(f"it holds more than {_MOST_OF_JSON} values")
+    if text.count(",") + text.count("[") + text.count("{") > MOST_VALUES:  # before each takes its 60 bytes and more
+        raise UnreadableError(f"it holds more than {MOST_VALUES} values")
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
@@ -149,24 +152,30 @@ def parse_yaml(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping, where YAML loaders silently take the last, and deep nesting.
+    """Refuses a key that stands twice in one mapping, where YAML loaders silently take the last, deep nesting, and much.
 
     A value that its own tag or form cannot hold (`2024-02-30`, `!!int "abc"`) is an error at its place.
     """
 
-    depth = 0
+    depth = written = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self.depth += 1
-        if self.depth > MOST_NESTED:
+        self.written += 1
+        if self.depth > MOST_NESTED or self.written > MOST_WRITTEN:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, f"nested deeper than {MOST_NESTED} levels", mark)
+            much = f"more than {MOST_WRITTEN} values"
+            said = f"nested deeper than {MOST_NESTED} levels" if self.depth > MOST_NESTED else much
+            raise yaml.composer.ComposerError(None, None, said, mark)
         node: yaml.Node | None = super().compose_node(parent, index)
         self.depth -= 1
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
+            plain = node.tag in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:binary"}
+            if isinstance(node, yaml.ScalarNode) and not plain and len(node.value) > _LONGEST_SCALAR:
+                raise ValueError("too long")
             return super().construct_object(node, deep)
         except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:
             kind = str(node.tag).rpartition(":")[2]

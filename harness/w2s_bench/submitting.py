@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from w2s_bench.api import RunReport, check_first, execute, local_executor
 from w2s_bench.preflight import refuse_mistakes
+from w2s_bench.text import printable
 from w2s_bench.types import JSON
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ def collect_submission(folder: Path, request: Mapping[str, JSON]) -> int:
     """What the last job does: cells and leaderboard from the outcomes recorded in `folder`. The exit code of a run."""
     report = _collected(folder, request)
     for row, seed, reason in report.failures:
-        print(f"{row}, seed {seed}: {reason}", file=sys.stderr)
+        print(printable(f"{row}, seed {seed}: {reason}"), file=sys.stderr)
     for problem in report.problems:
-        print(problem, file=sys.stderr)
+        print(printable(problem), file=sys.stderr)
     print(f"results: {report.folder}", file=sys.stderr)
     return 0 if report.ok else 1
 

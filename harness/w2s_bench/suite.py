@@ -34,6 +34,7 @@ from w2s_bench.validation import explain
 PROTOCOL: Final = "w2s-1"
 #: Bytes of a suite file, and of one domain's parameters as JSON.
 LARGEST, LARGEST_PARAMETERS = 128 << 10, 64 << 10
+MOST_SEEDS: Final = 1000
 
 
 def _is_plain(text: str) -> str:
@@ -140,7 +141,7 @@ class Suite(_Strict):
     seed: Annotated[int, Field(ge=0, lt=1 << 63, strict=True)] = Field(
         0, description="what every seed's own randomness is derived from"
     )
-    seeds: Annotated[int, Field(gt=0, le=1000, strict=True)] = Field(
+    seeds: Annotated[int, Field(gt=0, le=MOST_SEEDS, strict=True)] = Field(
         3, description="how many seeds, numbered from 0: each cuts its own splits and trains its own models"
     )
     evaluate_on: Literal["test", "dev"] = Field(

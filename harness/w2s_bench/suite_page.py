@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from w2s_bench.reading import MOST_NESTED, MOST_VALUES, MOST_WRITTEN
 from w2s_bench.suite import LARGEST, DomainSpec, Sizes, Suite, Training, built_in_suites
 
 _HEAD: Final = f"""# Suite files
@@ -16,9 +17,14 @@ my-suite.yaml` runs it; `w2s-bench run -` reads it from the standard input. The 
 ([tiny.yaml](../harness/w2s_bench/suites/tiny.yaml)) is a good beginning. A suite has no trust functions: `run` takes every
 installed one, or those named with `--trust`.
 
-An unknown key is refused, with the nearest known one; so is a key that stands twice. Aliases (`&a`, `*a`) may be used. A
-file is at most {LARGEST >> 10} KiB of UTF-8. Everything but the `description` makes the suite's digest, which every cell
-carries: a changed suite is another one, so give it another `version`.
+An unknown key is refused, with the nearest known one; so is a key that stands twice. A file is at most {LARGEST >> 10} KiB of
+UTF-8, with at most {MOST_WRITTEN} values, nested at most {MOST_NESTED} deep. Aliases (`&a`, `*a`) may be used, as long as they stand for at
+most {MOST_VALUES} values when written out. Everything but the `description` makes the suite's digest, which every cell carries: a
+changed suite is another one, so give it another `version`.
+
+Reading a suite of somebody else runs nothing. To `run` it is to trust it as far as it goes: the folders of models that it
+names are opened, models of the hub fetched, and its `parameters` handed to the domains' plugins. `verify`, which runs the suite
+of a results folder, [asks first](protocol.md#verifying-a-row).
 
 ```yaml
 {{example}}```

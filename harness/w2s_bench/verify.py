@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,7 @@ from w2s_bench.belief import read_results
 from w2s_bench.cells import Cell, CellBody, SeedResult
 from w2s_bench.consent import is_folder, placements, refuse_unasked, under_old_names, with_placements
 from w2s_bench.errors import ModelError, UnknownNameError, W2SBenchError
-from w2s_bench.machine import alike
+from w2s_bench.machine import elsewhere
 from w2s_bench.reading import UnreadableError, read_text
 from w2s_bench.record import canonical_json, unpack_bits
 
@@ -86,6 +86,7 @@ def verify(
     placed = placements(suite, cells, models)
     if not trust_folder:
         refuse_unasked(suite, chosen, results, placed)
+    pages = compare_pages(results, cells)  # cells that no board can be made of are refused before anything runs
     here = with_placements(suite, placed)
     registry = Registry.load()
     documents = Documents()  # read once, however many rows there are
@@ -96,17 +97,12 @@ def verify(
         made = compute(Plan(here, runnable, ()), store=open_store(fresh), executor=where, events=events)
     computed = {cell.row: under_old_names(cell, committed[cell.row]) for cell in made}
     verdicts = [
-        compare(
-            cell,
-            computed[cell.row],
-            suite.tolerance,
-            exact=alike(cell.provenance, computed[cell.row].provenance),
-        )
+        _verdict(cell, computed[cell.row], suite.tolerance)
         if cell.row in computed
         else Verified(cell.row, "DIFFERS", f"cannot be run: {planned[cell.row]}")
         for cell in chosen
     ]
-    return [*verdicts, *compare_pages(results, cells)]
+    return [*verdicts, *pages]
 
 
 def _planned(
@@ -137,6 +133,15 @@ def _planned(
     return planned
 
 
+def _verdict(committed: Cell, computed: Cell, tolerance: float) -> Verified:
+    """The tolerance is for other machines alone; what makes this one another is said, since the cell's file says it."""
+    other = elsewhere(committed.provenance, computed.provenance)
+    verified = compare(committed, computed, tolerance, exact=other is None)
+    if other is None or verified.verdict != "within tolerance":
+        return verified
+    return replace(verified, why=f"made with {other}, so that accuracies may be {tolerance:g} apart; {verified.why}")
+
+
 def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
     """Verdicts on the README and the plot of a results folder: are they what its cells give?"""
     from w2s_bench.leaderboard import build, pages
@@ -163,7 +168,9 @@ def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
 
 def _nearly(one: str, other: str) -> bool:
     """Whether two SVG texts are the same but for the last digits of numbers."""
-    number = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+    number = re.compile(
+        r"(?:(?=-)|(?<![\d.]))-?\d++\.\d++(?:e-?\d++)?"
+    )  # looks at no digit twice: the file may be all digits
     if number.sub("#", one) != number.sub("#", other):
         return False
     pairs = zip(number.findall(one), number.findall(other), strict=True)
@@ -192,7 +199,7 @@ def compare(committed: Cell, computed: Cell, tolerance: float, *, exact: bool = 
     told = [one.text for one in found]
     if exact and verdict == "within tolerance":
         verdict = "DIFFERS"
-        told.insert(0, "made with the same packages on a processor of the same kind, where a rerun is identical")
+        told.insert(0, "made with the same packages on no other machine, where a rerun is identical")
     return Verified(committed.row, verdict, "; ".join(told), failed)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from w2s_bench._cli.output import console, say
 from w2s_bench.names import short
 from w2s_bench.stages import walk
+from w2s_bench.text import one_line, shortened
 
 if TYPE_CHECKING:
     from w2s_bench.api import RunReport
@@ -175,7 +176,8 @@ def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:
         return
     width = max(len(v.row) for v in verdicts)
     for verdict in verdicts:
-        say(f"{verdict.row:<{width}}  {verdict.verdict}" + (f"  ({verdict.why})" if verdict.why else ""))
+        why = f"  ({shortened(one_line(verdict.why))})" if verdict.why else ""
+        say(f"{verdict.row:<{width}}  {verdict.verdict}{why}")
 
 
 def _json(value: Any) -> None:

@@ -20,6 +20,7 @@ from w2s_bench.executors.seat import Seat
 from w2s_bench.executors.submission import Record, Setup, Submission
 from w2s_bench.stages import Stage
 from w2s_bench.store import Store, key_of, open_store
+from w2s_bench.text import printable
 
 _SHARE_OF_MEMORY = 0.9  # of what the job has; the rest is for this process
 #: Seconds before the cluster ends a job, in which its stage is stopped and that recorded. Slurm's signal, which submitit
@@ -49,7 +50,7 @@ def run_collect(folder: str) -> None:
         code, message = submission.setup.collect.call(submission.folder), ""
     except W2SBenchError as error:
         code, message = error.exit_code, str(error)
-        print(f"error: {message}", file=sys.stderr)
+        print(printable(f"error: {message}"), file=sys.stderr)
     finally:
         submission.record_end(code, message)
     if code:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from w2s_bench.errors import W2SBenchError
+from w2s_bench.machine import kind
 from w2s_bench.record import canonical_json, digest_of, file_digest
 from w2s_bench.stages import Stage
 from w2s_bench.types import JSON
@@ -36,6 +37,7 @@ class Result:
     seconds: float
     cpu_seconds: float
     created: str  # ISO 8601, UTC
+    machine: str = ""  # the kind of machine that made it (`machine.kind`); no part of the key; empty in old results
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ def seal(folder: Path, what: Mapping[str, JSON], seconds: float, cpu_seconds: fl
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 6),
         "cpu_seconds": round(cpu_seconds, 6),
+        "machine": kind(),
     }
     facts = dict(json.loads(canonical_json(facts)))  # as a reader will see it
     (folder / MANIFEST).write_bytes(_render(facts))
@@ -195,6 +198,7 @@ def result_of(folder: Path, key: str, facts: Mapping[str, JSON]) -> Result:
         seconds=facts["seconds"],
         cpu_seconds=facts["cpu_seconds"],
         created=facts["created"],
+        machine=str(facts.get("machine", "")),
     )
 
 
