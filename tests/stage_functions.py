@@ -191,7 +191,9 @@ def daemonise(context: StageContext) -> None:
     Path(context.params["pids"]).write_bytes(os.read(reader, 20))
     if context.params["end"] == "exit":
         os._exit(4)
-    if context.params["end"] == "hang":
+    if context.params["end"] == "print":
+        print("x" * (2 << 20), flush=True)
+    if context.params["end"] in ("print", "hang"):
         time.sleep(600)
     (context.out / "text").write_text("done")
 

@@ -17,9 +17,10 @@ from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
-from support import small_suite_file, toy_environment, toy_registry, toy_suite
+from support import LINUX, small_suite_file, toy_environment, toy_registry, toy_suite
 from w2s_bench import plugin_memory
 from w2s_bench.contract import check_trust_function
 from w2s_bench.errors import PluginError, W2SBenchError
@@ -321,6 +322,18 @@ def test_a_domain_or_model_that_ends_the_process_is_named(site: Path) -> None:
         described_domain(registry, "aa/d", {})
     with pytest.raises(PluginError, match=r"model 'aa/m' .*of aa 1.0\) could not be built .*with exit code 8$"):
         described_model(registry, "aa/m")
+
+
+@LINUX
+@pytest.mark.parametrize("end", ["pass", "os._exit(3)", "time.sleep(600)"])
+def test_no_process_that_an_import_starts_goes_on(
+    site: Path, tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("W2S_BENCH_IMPORT_TIMEOUT", LIMIT)
+    leave = "import subprocess, time; p = subprocess.Popen(['sleep', '600'], start_new_session=True)"
+    install(site, "aa", sound(MARK=f"{leave}; open({str(tmp_path / 'pid')!r}, 'w').write(str(p.pid)); {end}"))
+    loaded(site)
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
 def test_whoever_comes_after_is_not_blamed(site: Path) -> None:
