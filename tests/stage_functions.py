@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -180,6 +181,12 @@ def mark_and_fail(context: StageContext) -> None:
 
 def refuse(context: StageContext) -> None:
     raise StoreError("no bucket of mine")
+
+
+def starve(context: StageContext) -> None:
+    """Leaves its process without a way to open one more file."""
+    (context.out / "text").write_text("done")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
 def daemonise(context: StageContext) -> None:

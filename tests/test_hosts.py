@@ -17,6 +17,7 @@ from stage_functions import stage
 from support import LINUX
 from test_executor import failure_of, run, text_of
 from test_limits import alive
+from w2s_bench.errors import StoreError
 from w2s_bench.executors.hosts import Host, host_of
 from w2s_bench.executors.jobs import Job, Made
 from w2s_bench.executors.local import LocalExecutor
@@ -113,6 +114,16 @@ def test_a_stage_that_blames_a_store_of_its_own_fails_alone(tmp_path: Path) -> N
     outcomes, _ = run([bad := stage("refuse"), good := stage("write", text="good")], tmp_path)
     assert failure_of(outcomes, bad).reason == "no bucket of mine"
     assert text_of(outcomes, good) == "good"
+
+
+def test_a_plugin_whose_process_can_write_no_more_fails_alone(tmp_path: Path) -> None:
+    outcomes, _ = run([bad := stage("starve", **ACME_TRUST), good := stage("write", text="good")], tmp_path)
+    reason = failure_of(outcomes, bad).reason
+    assert reason.startswith("could not use the store, though others can: the store cannot use ")
+    assert "Too many open files" in reason
+    assert text_of(outcomes, good) == "good"
+    with pytest.raises(StoreError, match="Too many open files"):
+        run([stage("starve")], tmp_path / "engine")
 
 
 @LINUX

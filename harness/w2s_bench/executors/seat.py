@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from w2s_bench.executors.hosts import Host, host_of, installed_distributions
-from w2s_bench.executors.jobs import Broke, Job, Made, Reply, reply_from_json
+from w2s_bench.executors.jobs import Broke, Job, Made, Refused, Reply, reply_from_json
 from w2s_bench.executors.process import EndedError, WorkerProcess
 from w2s_bench.executors.resources import Limits
 from w2s_bench.store import Store
@@ -48,6 +48,9 @@ class Seat:
             known = reply.damages
             reply, _ = self._once(job, host)
             reply = replace(reply, damages=(*known, *reply.damages))
+        if isinstance(reply, Refused) and host.is_foreign and self.store.works():
+            # The plugin's doing (its umask, its limits), which costs its own cells alone.
+            reply = Broke(f"could not use the store, though others can: {reply.message}", "", reply.damages)
         return reply
 
     def close(self) -> None:
