@@ -23,6 +23,7 @@ from w2s_bench.executors.jobs import Job, Made
 from w2s_bench.executors.local import LocalExecutor
 from w2s_bench.executors.resources import Limits
 from w2s_bench.executors.seat import Seat
+from w2s_bench.executors.spare import Spare
 from w2s_bench.registry import Registry
 from w2s_bench.stages import Stage
 from w2s_bench.store import Store, key_of
@@ -90,15 +91,33 @@ def test_idle_processes_make_room_for_a_stage_that_needs_much_memory(tmp_path: P
         for name in names:
             made(stage("mark", text=name, domain={"name": name}))
         assert made(stage("mark", text="again", domain={"name": names[0]})) == names[0]
-        seat.limits = Limits(memory=sum(one.memory() for one in seat._processes.values()))
+        seat.limits = Limits(memory=2 * seat.spare.memory())
         made(stage("write", text="long", sleep=1.0))  # more than half of which it does not take: nothing is ended
-        assert len(seat._processes) == 4
+        assert len(seat.spare._idle) == 3
         process = seat._process_of(Host())
         assert process is not None
         seat._make_room(process, 1)
-        assert list(seat._processes) == [Host()]
+        assert not seat.spare._idle and list(seat._processes) == [Host()]
     finally:
         seat.kill()
+
+
+def test_seats_of_one_machine_share_the_processes_of_plugins_and_no_engine(tmp_path: Path) -> None:
+    store, spare, before = Store(tmp_path), Spare(2), psutil.Process().children()
+    seats = [Seat(store, limits=Limits(memory=10**9), spare=spare) for _ in range(2)]
+    try:
+        found = []
+        for number, one in enumerate(seats):
+            for kind in ({}, ACME_TRUST):
+                job = stage("mark", text=f"seat {number}", **kind)
+                reply = one.run(Job.of(job, key_of(job, {}), {}))
+                assert isinstance(reply, Made), reply
+                found.append((reply.result.path / "text").read_text())
+        assert found == ["nobody", "nobody", "nobody", "seat 0"]
+    finally:
+        for one in seats:
+            one.close()
+    assert psutil.Process().children() == before
 
 
 def test_a_process_loads_the_plugins_of_its_own_distribution(tmp_path: Path) -> None:
