@@ -29,7 +29,7 @@ _TIMEOUT = 60.0
 BEGINS, READS = "begins", "reads"
 _TO_READ = 60  # times as long
 _TO_START = 60.0  # seconds more until the process is there; a machine may be busy
-_FAREWELL = 10.0  # seconds from the last word to the end
+_FAREWELL = 60.0  # seconds from the last word to the end; a machine may be busy
 _KEPT = 4096  # bytes of what it printed
 _LAST_WORDS = 200  # characters of them that are told
 
