@@ -20,7 +20,7 @@ runpy.run_path(keeper)["keep"]()
 importlib.import_module(module).main()
 """
 _KEEPER = Path(__file__).with_name("keeper.py")
-_FAREWELL = 2.0  # seconds that a keeper has to end all that it keeps
+_FAREWELL = 20.0  # seconds that a keeper has to end all that it keeps; a machine may be busy
 
 
 def start(
