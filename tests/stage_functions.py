@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -182,6 +183,12 @@ def refuse(context: StageContext) -> None:
     raise StoreError("no bucket of mine")
 
 
+def starve(context: StageContext) -> None:
+    """Leaves its process without a way to open one more file."""
+    (context.out / "text").write_text("done")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
 def daemonise(context: StageContext) -> None:
     """Leaves a process that is in no group and session of the worker's; `end` says how the stage ends."""
     code = "import os, sys, time; os.setsid(); print(os.getpid(), flush=True); time.sleep(600)"
@@ -191,7 +198,9 @@ def daemonise(context: StageContext) -> None:
     Path(context.params["pids"]).write_bytes(os.read(reader, 20))
     if context.params["end"] == "exit":
         os._exit(4)
-    if context.params["end"] == "hang":
+    if context.params["end"] == "print":
+        print("x" * (2 << 20), flush=True)
+    if context.params["end"] in ("print", "hang"):
         time.sleep(600)
     (context.out / "text").write_text("done")
 

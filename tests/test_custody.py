@@ -24,6 +24,7 @@ from w2s_bench.custody import MOST_PRINTED, left_as_found, unchanged
 from w2s_bench.errors import TrustFunctionError
 from w2s_bench.evidence import read_only
 from w2s_bench.executors.isolation import generators_kept, torch_settings
+from w2s_bench.surroundings import current_umask
 
 SAID = "trust function 'acme/liar' did not leave everything as it found it: in score it changed "
 
@@ -47,7 +48,7 @@ def state(folder: Path) -> Iterator[None]:
         numpy = np.random.get_state()
         generators = random.getstate(), numpy[1].tolist(), numpy[2:], torch.get_rng_state().tolist()  # type: ignore[index, union-attr]
         variables = {n: v for n, v in os.environ.items() if n not in SET_BY_OTHERS}
-        return variables, Path.cwd(), generators, np.geterr()
+        return variables, Path.cwd(), current_umask(), generators, np.geterr()
 
     with generators_kept(20_240_601):  # a state that no seed below gives
         before = noted()
@@ -78,6 +79,7 @@ def set_variable(name: str, value: str | None) -> Callable[[], None]:
         (set_variable("W2S_THERE", "hunter2"), "the environment: W2S_THERE \\(changed\\)"),
         (set_variable("W2S_THERE", None), "the environment: W2S_THERE \\(removed\\)"),
         (lambda: os.chdir(tempfile.gettempdir()), "the working directory, from '.+' to '.+'; give absolute paths"),
+        (lambda: os.umask(0o777), "the umask, from [0-7]{3} to 777; give the modes of your own files instead"),
         (lambda: np.seterr(all="raise"), "what numpy does on errors, .* `with np.errstate"),
     ],
 )  # fmt: skip

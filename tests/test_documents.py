@@ -8,9 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from support import run_stage, toy_registry, toy_suite
+from support import LINUX, run_stage, toy_registry, toy_suite
 from w2s_bench import items as rendered
 from w2s_bench.documents import Documents, digest_of_task
 from w2s_bench.domains import TaskDomain
@@ -251,6 +252,18 @@ def test_documents_that_cannot_be_read_fail_the_items_and_nothing_else(
     params["domain"]["fingerprint"] = registry.domain("made", folder=str(folder)).fingerprint()
     with pytest.raises(PluginError, match="its documents could not be read when the run began"):
         run_stage(rendered.build_items, tmp_path / "items", params, registry=registry)
+
+
+@LINUX
+def test_no_process_that_a_loader_starts_goes_on(registry: Registry, tmp_path: Path) -> None:
+    folder, data = elsewhere(tmp_path)
+    leave = f"""import subprocess
+LEFT = subprocess.Popen(["sleep", "600"], start_new_session=True)
+pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(LEFT.pid))
+"""
+    (folder / "loader.py").write_text(LOADER.replace("FILE", repr(str(data))) + leave)
+    planned(folder, tmp_path / "models", registry)
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
 def test_the_code_of_the_package_is_part_of_what_items_are_made_of(registry: Registry, tmp_path: Path) -> None:

@@ -14,18 +14,19 @@ import psutil
 import pytest
 
 from stage_functions import stage
+from support import LINUX
 from test_executor import failure_of, run, text_of
 from test_limits import alive
+from w2s_bench.errors import StoreError
 from w2s_bench.executors.hosts import Host, host_of
 from w2s_bench.executors.jobs import Job, Made
 from w2s_bench.executors.local import LocalExecutor
 from w2s_bench.executors.resources import Limits
 from w2s_bench.executors.seat import Seat
+from w2s_bench.executors.spare import Spare
 from w2s_bench.registry import Registry
 from w2s_bench.stages import Stage
 from w2s_bench.store import Store, key_of
-
-LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere an orphan cannot be found")
 
 ACME_TRUST = {"function": {"name": "acme/trust"}}
 ACME_DOMAIN = {"domain": {"name": "acme/domain"}}
@@ -90,15 +91,33 @@ def test_idle_processes_make_room_for_a_stage_that_needs_much_memory(tmp_path: P
         for name in names:
             made(stage("mark", text=name, domain={"name": name}))
         assert made(stage("mark", text="again", domain={"name": names[0]})) == names[0]
-        seat.limits = Limits(memory=sum(one.memory() for one in seat._processes.values()))
+        seat.limits = Limits(memory=2 * seat.spare.memory())
         made(stage("write", text="long", sleep=1.0))  # more than half of which it does not take: nothing is ended
-        assert len(seat._processes) == 4
+        assert len(seat.spare._idle) == 3
         process = seat._process_of(Host())
         assert process is not None
         seat._make_room(process, 1)
-        assert list(seat._processes) == [Host()]
+        assert not seat.spare._idle and list(seat._processes) == [Host()]
     finally:
         seat.kill()
+
+
+def test_seats_of_one_machine_share_the_processes_of_plugins_and_no_engine(tmp_path: Path) -> None:
+    store, spare, before = Store(tmp_path), Spare(2), psutil.Process().children()
+    seats = [Seat(store, limits=Limits(memory=10**9), spare=spare) for _ in range(2)]
+    try:
+        found = []
+        for number, one in enumerate(seats):
+            for kind in ({}, ACME_TRUST):
+                job = stage("mark", text=f"seat {number}", **kind)
+                reply = one.run(Job.of(job, key_of(job, {}), {}))
+                assert isinstance(reply, Made), reply
+                found.append((reply.result.path / "text").read_text())
+        assert found == ["nobody", "nobody", "nobody", "seat 0"]
+    finally:
+        for one in seats:
+            one.close()
+    assert psutil.Process().children() == before
 
 
 def test_a_process_loads_the_plugins_of_its_own_distribution(tmp_path: Path) -> None:
@@ -116,15 +135,25 @@ def test_a_stage_that_blames_a_store_of_its_own_fails_alone(tmp_path: Path) -> N
     assert text_of(outcomes, good) == "good"
 
 
+def test_a_plugin_whose_process_can_write_no_more_fails_alone(tmp_path: Path) -> None:
+    outcomes, _ = run([bad := stage("starve", **ACME_TRUST), good := stage("write", text="good")], tmp_path)
+    reason = failure_of(outcomes, bad).reason
+    assert reason.startswith("could not use the store, though others can: the store cannot use ")
+    assert "Too many open files" in reason
+    assert text_of(outcomes, good) == "good"
+    with pytest.raises(StoreError, match="Too many open files"):
+        run([stage("starve")], tmp_path / "engine")
+
+
 @LINUX
-@pytest.mark.parametrize("end", ["exit", "hang", "done"])
+@pytest.mark.parametrize("end", ["exit", "print", "done"])
 def test_a_daemon_ends_with_its_worker(tmp_path: Path, end: str) -> None:
     pids = tmp_path / "pids"
     bad = stage("daemonise", pids=str(pids), end=end)
-    outcomes = LocalExecutor(1, limits=Limits(seconds=4.0)).run([bad], Store(tmp_path / "store"), lambda event: None)
+    outcomes = LocalExecutor(1, limits=Limits(output=1 << 20)).run([bad], Store(tmp_path / "store"), lambda event: None)
     assert {
         "exit": "worker died (exit code 4)",
-        "hang": "took longer than 4 seconds",
+        "print": "printed more than 1 MiB, and was stopped",
         "done": "",
     }[end] in str(outcomes[bad.node])
     assert not psutil.pid_exists(int(pids.read_text()))

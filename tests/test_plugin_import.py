@@ -17,9 +17,10 @@ from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
-from support import small_suite_file, toy_environment, toy_registry, toy_suite
+from support import LINUX, small_suite_file, toy_environment, toy_registry, toy_suite
 from w2s_bench import plugin_memory
 from w2s_bench.contract import check_trust_function
 from w2s_bench.errors import PluginError, W2SBenchError
@@ -61,7 +62,7 @@ BAD: Mapping[str, tuple[str, str, str | None]] = {
     "interrupt": ("MARK", "raise KeyboardInterrupt", "raised KeyboardInterrupt"),
     "generator": ("MARK", "raise GeneratorExit('x')", "raised GeneratorExit: x"),
     "mute": ("MARK", "class E(Exception):\n        def __str__(self): 1 / 0\n    raise E", "raised E"),
-    "closes": ("MARK", "os.closerange(3, 1000)", "ended the process with exit code"),
+    "closes": ("MARK", "os.closerange(3, 1000)", "ended the process "),  # itself, or as if nobody asked any more
     "hook-exit": ("CALL", "os._exit(6)", "ended the process with exit code 6"),
     "hook-stop": ("CALL", "raise GeneratorExit", "w2s_trust_functions raised GeneratorExit"),
     "prints": ("MARK", "print('hello'); os.write(1, b'hello')", None),
@@ -281,6 +282,7 @@ BUILDS = {
     "os._exit(4)": "could not be built with parameters {}: it ended the process with exit code 4",
     "import ctypes; ctypes.string_at(0)": "could not be built with parameters {}: it ended the process by SIGSEGV",
     HANG: f"could not be built with parameters {{}}: it took longer than {LIMIT} seconds",
+    "raise ValueError('no ' * 10**6)": "could not be built with parameters {}: ValueError: no no no ",
     "raise SystemExit(3)": "could not be built with parameters {}: SystemExit: 3",
     "self.needs = 3": "needs must be a tuple",
 }
@@ -292,12 +294,13 @@ def test_a_factory_costs_its_own_cells(
 ) -> None:
     install(site, "bad-one", sound(BUILD=mischief))
     install(site, "zz", sound())
-    monkeypatch.setenv("W2S_BENCH_IMPORT_TIMEOUT", LIMIT)
     registry = toy_registry(monkeypatch)
     assert not registry.problems
+    monkeypatch.setenv("W2S_BENCH_IMPORT_TIMEOUT", LIMIT)
     made = plan(suite, registry)
     (problem,) = made.problems
     assert "'bad-one/t' (entry point 'main' of bad-one 1.0)" in problem and BUILDS[mischief] in problem
+    assert len(problem) < 3000
     arms = {cell.arm.ref.name for cell in made.cells}
     assert {"zz/t", "w2s-bench/confidence", "naive"} <= arms and "bad-one/t" not in arms
     with pytest.raises(W2SBenchError, match=r"of bad-one 1\.0"):
@@ -321,6 +324,18 @@ def test_a_domain_or_model_that_ends_the_process_is_named(site: Path) -> None:
         described_domain(registry, "aa/d", {})
     with pytest.raises(PluginError, match=r"model 'aa/m' .*of aa 1.0\) could not be built .*with exit code 8$"):
         described_model(registry, "aa/m")
+
+
+@LINUX
+@pytest.mark.parametrize("end", ["pass", "os._exit(3)", "time.sleep(600)"])
+def test_no_process_that_an_import_starts_goes_on(
+    site: Path, tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("W2S_BENCH_IMPORT_TIMEOUT", LIMIT)
+    leave = "import subprocess, time; p = subprocess.Popen(['sleep', '600'], start_new_session=True)"
+    install(site, "aa", sound(MARK=f"{leave}; open({str(tmp_path / 'pid')!r}, 'w').write(str(p.pid)); {end}"))
+    loaded(site)
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
 def test_whoever_comes_after_is_not_blamed(site: Path) -> None:

@@ -20,6 +20,7 @@ from stage_functions import stage
 from w2s_bench.errors import StoreError
 from w2s_bench.record import write_arrays, write_json, write_rows
 from w2s_bench.store import Result, Store, key_of
+from w2s_bench.store.faults import machine_fault
 from w2s_bench.store.manifest import parse
 from w2s_bench.store.upkeep import check_all, collect, existing
 
@@ -282,6 +283,14 @@ def test_a_real_disk_that_fills_up_at_any_byte_or_file_leaves_nothing_half_made(
 def used(result: Result, when: float) -> None:
     for path in (result.path / "manifest.json", result.path):
         os.utime(path, (when, when))
+
+
+def test_an_error_without_words_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise GeneratorExit
+
+    assert machine_fault(MuteError(), tmp_path) is None
 
 
 def test_a_clock_that_jumps_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

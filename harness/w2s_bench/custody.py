@@ -29,6 +29,7 @@ from w2s_bench.executors.isolation import (
 )
 from w2s_bench.executors.traces import Settle, handlers, streams, threads, timers
 from w2s_bench.store.manifest import MANIFEST
+from w2s_bench.surroundings import current_umask
 
 #: Bytes a trust function may print; a stage's log keeps no more.
 MOST_PRINTED = 1 << 20
@@ -66,7 +67,7 @@ def left_as_found(name: str, what: str, inputs: Iterable[Path] = ()) -> Iterator
         sys.addaudithook(_Forks.hear)
         _Forks.added = True
     with quiet_imports() as set_by_imports:
-        own = (_directory, _python, _numpy, _torch, _torch_settings, _numpy_errors, _children, _output)
+        own = (_directory, _umask, _python, _numpy, _torch, _torch_settings, _numpy_errors, _children, _output)
         settles = [watch() for watch in (*_WATCHES, *own)]
         settles += [_environment(set_by_imports), _files(inputs)]
         _Forks.watched += 1
@@ -128,6 +129,18 @@ def _directory() -> Settle:
             return None
         os.chdir(before)
         return f"the working directory, from '{before}' to '{after}'; give absolute paths instead"
+
+    return settle
+
+
+def _umask() -> Settle:
+    before = current_umask()
+
+    def settle() -> str | None:
+        if (after := current_umask()) == before:
+            return None
+        os.umask(before)
+        return f"the umask, from {before:03o} to {after:03o}; give the modes of your own files instead"
 
     return settle
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from w2s_bench import kept
 from w2s_bench.contract import guarded
 from w2s_bench.errors import PluginError, W2SBenchError
 from w2s_bench.executors.isolation import WORKER_ENVIRONMENT
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from w2s_bench.hookspecs import Domain
     from w2s_bench.registry import Registry
 
-_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from w2s_bench.documents import main; main()"
 _REQUESTS, _DIGESTS = "requests.json", "digests.json"
 _BATCH = 1000  # documents decoded at once
 _LONGEST = 3600.0  # seconds that the domains of one distribution may take; a data set may have to be fetched
@@ -108,7 +106,7 @@ class Documents:
         missing = {_name(*one): one for one in requests if _name(*one) not in self.known}
         for distribution in sorted({name.partition("/")[0] for name, _ in missing.values()}):
             mine = {key: one for key, one in missing.items() if one[0].partition("/")[0] == distribution}
-            found = _read_apart(mine)
+            found = _read_apart(distribution, mine)
             self.known.update({key: found.get(key) for key in mine})
 
     def digest(self, name: str, parameters: Mapping[str, JSON]) -> str | None:
@@ -121,27 +119,26 @@ def _name(domain: str, parameters: Mapping[str, JSON]) -> str:
     return canonical_json([domain, dict(parameters)])
 
 
-def _read_apart(requests: Mapping[str, Request]) -> Mapping[str, str | None]:
+def _read_apart(distribution: str, requests: Mapping[str, Request]) -> Mapping[str, str | None]:
     """What a process of its own finds; what it did not come to, as it crashed or took too long, is missing."""
     with tempfile.TemporaryDirectory(prefix="w2s-documents-") as made:
         folder = Path(made)
         (folder / _REQUESTS).write_text(json.dumps(requests), encoding="utf-8")
-        process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps(sys.path), made],
+        process = kept.start(
+            __name__,
+            made,
+            distribution,
+            environment=WORKER_ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # what a loader prints is shown when its stage fails
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **WORKER_ENVIRONMENT},
-            start_new_session=True,
         )
         try:
             # One that takes too long is shown by the stage that makes the items, and stopped there as every stage is.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_LONGEST)
         finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing is left of it
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            kept.end(process)
         lines = (folder / _DIGESTS).read_text(encoding="utf-8").splitlines() if (folder / _DIGESTS).is_file() else []
         return dict(json.loads(line) for line in lines if line.endswith("]"))
 
@@ -159,9 +156,9 @@ def main() -> None:
     """Read the documents that the process which started this one asks for."""
     from w2s_bench.registry import Registry
 
-    folder = Path(sys.argv[2])
+    folder, distribution = Path(sys.argv[1]), sys.argv[2]
     requests: dict[str, list[Any]] = json.loads((folder / _REQUESTS).read_text(encoding="utf-8"))
-    registry = Registry.load()
+    registry = Registry.load(only=distribution)
     with (folder / _DIGESTS).open("w", encoding="utf-8") as out:
         for key, (name, parameters) in requests.items():
             digest = _digest_or_none(registry, name, parameters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-_LONGEST = 10_000  # characters; what is longer is cut where it is shown, but must not be carried about whole
+_LONGEST = 2000  # characters; a plugin may print whole arrays into a message
 
 
 def said(error: BaseException) -> str:

@@ -13,12 +13,12 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, cast
 
+from w2s_bench import kept
 from w2s_bench.errors import PluginError
 from w2s_bench.types import JSON
 
@@ -29,10 +29,9 @@ _TIMEOUT = 60.0
 BEGINS, READS = "begins", "reads"
 _TO_READ = 60  # times as long
 _TO_START = 60.0  # seconds more until the process is there; a machine may be busy
-_FAREWELL = 10.0  # seconds from the last word to the end
+_FAREWELL = 60.0  # seconds from the last word to the end; a machine may be busy
 _KEPT = 4096  # bytes of what it printed
 _LAST_WORDS = 200  # characters of them that are told
-_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from w2s_bench.plugin_child import main; main()"
 
 
 @dataclass(frozen=True)
@@ -78,20 +77,14 @@ class _Child:
         self._limit, self._began = seconds + _TO_START, False
         self._until = time.monotonic() + self._limit
         self._said, self._replies = b"", b""
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps(sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
+        self._process = kept.start(
+            "w2s_bench.plugin_child", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         try:
             self._send(json.dumps(questions).encode() + b"\n")
             self.ended = self._listen()
         finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):  # it, and what it started
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            kept.end(self._process)
             for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
                 with contextlib.suppress(BrokenPipeError):
                     cast(IO[bytes], pipe).close()

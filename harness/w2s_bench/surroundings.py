@@ -1,4 +1,4 @@
-"""What every process that is started from this one inherits: variables and the working directory."""
+"""What every process that is started from this one inherits: variables, the working directory and the umask."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 
 @contextmanager
 def surroundings_kept() -> Iterator[None]:
-    """Give both back afterwards: what plugins set while a run is planned must not reach the processes of others."""
+    """Give them back afterwards: what plugins set while a run is planned must not reach the processes of others."""
     environment = dict(os.environ)
+    mask = current_umask()
     try:
         folder: Path | None = Path.cwd()
     except FileNotFoundError:  # removed under this process
@@ -24,3 +25,11 @@ def surroundings_kept() -> Iterator[None]:
             os.environ.update(environment)
         if folder is not None:
             os.chdir(folder)
+        os.umask(mask)
+
+
+def current_umask() -> int:
+    """Of this process. It can be read only by setting it; meanwhile others see less than they may, not more."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

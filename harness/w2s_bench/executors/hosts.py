@@ -26,6 +26,11 @@ class Host(NamedTuple):
     role: Role = "engine"
     distribution: str = BUILT_IN
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether code of third parties runs there."""
+        return self.distribution != BUILT_IN
+
 
 def host_of(stage: Stage, installed: Callable[[], Set[str]]) -> Host:
     """Where a stage may run. `installed` gives the distributions that have plugins; it is asked for few stages.

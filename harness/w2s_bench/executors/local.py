@@ -13,6 +13,7 @@ from w2s_bench.executors.jobs import Broke, Reply
 from w2s_bench.executors.resources import Limits, needs_gpu, visible_gpus
 from w2s_bench.executors.schedule import Work
 from w2s_bench.executors.seat import Seat
+from w2s_bench.executors.spare import Spare
 from w2s_bench.stages import Stage
 from w2s_bench.store import Store
 
@@ -44,12 +45,14 @@ class _Seats(Places):
     def __init__(self, executor: LocalExecutor, store: Store) -> None:
         self.count = executor.workers
         gpus = visible_gpus() if executor.gpus is None else executor.gpus
+        spare = Spare(max(1, self.count - len(gpus)))  # of the seats that see no GPU: all have one environment
         self.seats = [
             Seat(
                 store,
                 executor.plugins,
                 executor.limits,
                 {"CUDA_VISIBLE_DEVICES": gpus[number]} if number < len(gpus) else {},
+                None if number < len(gpus) else spare,
             )
             for number in range(self.count)
         ]

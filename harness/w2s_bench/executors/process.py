@@ -8,27 +8,15 @@ import json
 import os
 import queue
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 
+from w2s_bench import kept
 from w2s_bench.executors.hosts import Host
 from w2s_bench.executors.isolation import WORKER_ENVIRONMENT
 from w2s_bench.types import JSON
 
-# The search path comes first, so that the worker finds the very modules that the driver has. Unlike a process that
-# `multiprocessing` spawns, this one never runs the user's main script again, and has its environment before any import.
-# The keeper's file is run alone: importing the package would make the keeper as large as a worker.
-_START = """
-import json, runpy, sys
-sys.path[:] = json.loads(sys.argv[1])
-runpy.run_path(sys.argv[2])["keep"]()
-from w2s_bench.executors.worker import main
-main()
-"""
-_KEEPER = Path(__file__).with_name("keeper.py")
 _KEPT_OUTPUT = 1 << 20  # bytes of a stage's output that its log keeps
 _FAREWELL = 2.0  # seconds that an idle worker has to end by itself
 
@@ -49,13 +37,12 @@ class WorkerProcess:
     ) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
         fcntl.fcntl(self._output, fcntl.F_SETFL, os.O_APPEND)  # it is cut to nothing before every job
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps(sys.path), str(_KEEPER)],
+        self._process = kept.start(
+            "w2s_bench.executors.worker",
+            environment={**WORKER_ENVIRONMENT, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._output,
-            env={**os.environ, **WORKER_ENVIRONMENT, **environment},
-            start_new_session=True,
             encoding="utf-8",
         )
         self._replies: queue.SimpleQueue[Mapping[str, JSON] | None] = queue.SimpleQueue()
@@ -130,12 +117,7 @@ class WorkerProcess:
 
     def kill(self) -> int:
         """End it now, with everything it started."""
-        self._process.terminate()  # asks the keeper, which knows whom it keeps
-        try:
-            code = self._process.wait(_FAREWELL)
-        except subprocess.TimeoutExpired:
-            self._process.kill()  # and the worker with it
-            code = self._process.wait()
+        code = kept.end(self._process)
         self._reader.join(_FAREWELL)
         self._output.close()
         return code

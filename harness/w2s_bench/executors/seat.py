@@ -9,20 +9,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from w2s_bench.executors.hosts import Host, host_of, installed_distributions
-from w2s_bench.executors.jobs import Broke, Job, Made, Reply, reply_from_json
+from w2s_bench.executors.jobs import Broke, Job, Made, Refused, Reply, reply_from_json
 from w2s_bench.executors.process import EndedError, WorkerProcess
 from w2s_bench.executors.resources import Limits
+from w2s_bench.executors.spare import Spare
 from w2s_bench.store import Store
 
 _LOOK = 0.25  # seconds between two looks at what a running stage takes
-_MOST_PROCESSES = 4  # alive in a place; of the others, the engine is the one that takes longest to start again
+_MOST_ENGINES = 4  # alive in a place
 
 
 class Seat:
     """`run` is called from one thread at a time; `kill` from any. No process is started before it is needed.
 
-    One process runs at a time, and the others wait for the next job of their kind; one that is gone is replaced.
-    `environment` is added to the workers'; `plugins` are the distributions that their registries are restricted to.
+    One process runs at a time, and engines wait here for the next job of their kind, others in `spare`; one that is gone is
+    replaced. `environment` is added to the workers'; `plugins` are the distributions that their registries are restricted to.
     """
 
     def __init__(
@@ -31,9 +32,11 @@ class Seat:
         plugins: tuple[str, ...] | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         environment: Mapping[str, str] | None = None,
+        spare: Spare | None = None,
     ) -> None:
         self.store, self.plugins, self.limits = store, plugins, limits
         self.environment = environment or {}
+        self.spare = spare or Spare()
         self._processes: dict[Host, WorkerProcess] = {}  # the one used last comes last
         self._installed: frozenset[str] | None = None
         self._closing = threading.Lock()
@@ -48,18 +51,23 @@ class Seat:
             known = reply.damages
             reply, _ = self._once(job, host)
             reply = replace(reply, damages=(*known, *reply.damages))
+        if isinstance(reply, Refused) and host.is_foreign and self.store.works():
+            # The plugin's doing (its umask, its limits), which costs its own cells alone.
+            reply = Broke(f"could not use the store, though others can: {reply.message}", "", reply.damages)
         return reply
 
     def close(self) -> None:
         """Let the workers end; they are idle."""
         for process in self._take_all():
             process.end()
+        self.spare.end()
 
     def kill(self) -> None:
         """End the workers now, whatever they do; nothing runs here afterwards."""
         self._killed = True
         for process in self._take_all():
             process.kill()
+        self.spare.end()
 
     def _once(self, job: Job, host: Host) -> tuple[Reply, bool]:
         """How the job ended, and whether it failed where other jobs of a plugin had run before."""
@@ -79,11 +87,13 @@ class Seat:
             return Broke(_cause_of_death(code, output), output), used
         reply = reply_from_json(answer["reply"])
         doubtful = used and not isinstance(reply, Made)
-        if isinstance(reply, Broke) or answer["spent"] or doubtful:
+        if isinstance(reply, Broke | Refused) or answer["spent"] or doubtful:
             # What failed may have left anything behind in its process: the next stage gets a new one.
             output, _ = self._replace(process, host, gone=False)
             if isinstance(reply, Broke):
                 reply = Broke(reply.reason, output + reply.log, reply.damages)
+        elif host.role != "engine" and self._is_ours(process, host):
+            self.spare.give(host, process)
         return reply, doubtful
 
     def _process_of(self, host: Host) -> WorkerProcess | None:
@@ -91,15 +101,23 @@ class Seat:
         with self._closing:
             if self._killed:
                 return None
-            process = self._processes.pop(host, None) or WorkerProcess(
-                self.store.location, self.plugins, self.environment, host
-            )
+            process = self._processes.pop(host, None) or self.spare.take(host)
+            if process is None:
+                process = WorkerProcess(self.store.location, self.plugins, self.environment, host)
             self._processes[host] = process
-            spare = next((one for one in self._processes if one not in (host, Host())), None)
-            excess = self._processes.pop(spare) if spare and len(self._processes) > _MOST_PROCESSES else None
+            oldest = next((one for one in self._processes if one not in (host, Host())), None)
+            excess = self._processes.pop(oldest) if oldest and len(self._processes) > _MOST_ENGINES else None
         if excess is not None:
             excess.end()
         return process
+
+    def _is_ours(self, process: WorkerProcess, host: Host) -> bool:
+        """Whether it is still the seat's, which then has it no more; else it was killed meanwhile, by the end of the run."""
+        with self._closing:
+            ours = self._processes.get(host) is process
+            if ours:
+                del self._processes[host]
+        return ours
 
     def _take_all(self) -> list[WorkerProcess]:
         with self._closing:
@@ -130,20 +148,17 @@ class Seat:
         """What waits for a next job does not count against the stage that runs; where memory gets short, it goes."""
         with self._closing:
             idle = {host: one for host, one in self._processes.items() if one is not process}
-            if sum(one.memory() for one in idle.values()) <= room:
+            if sum(one.memory() for one in idle.values()) + self.spare.memory() <= room:
                 return
             for host in idle:
                 del self._processes[host]
         for one in idle.values():
             one.end()
+        self.spare.clear()
 
     def _replace(self, process: WorkerProcess, host: Host, *, gone: bool) -> tuple[str, int]:
         """Done with this worker: what it printed, and its exit code. The next job of its kind starts another."""
-        with self._closing:
-            ours = self._processes.get(host) is process
-            if ours:
-                del self._processes[host]
-        if not ours:  # killed meanwhile, by the end of the run
+        if not self._is_ours(process, host):
             return "", -signal.SIGKILL
         output = process.output()
         code = process.end() if gone else process.kill()

@@ -31,7 +31,10 @@ def machine_fault(error: BaseException, folder: Path) -> str | None:
     for one in causes:
         if isinstance(one, OSError) and one.errno in _MACHINE_FAULTS and _is_below(folder, one.filename):
             return os.strerror(one.errno)
-    return _tried(folder) if any(_speaks_of_a_disk(one) for one in causes) else None
+    if any(_speaks_of_a_disk(one) for one in causes):
+        fault = tried(folder)
+        return os.strerror(fault) if fault in _MACHINE_FAULTS else None
+    return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -59,20 +62,20 @@ def _speaks_of_a_disk(error: BaseException) -> bool:
         return True
     try:
         said = str(error)
-    except Exception:  # noqa: BLE001 - a plugin's own class, which may do anything
+    except BaseException:  # noqa: BLE001 - a plugin's own class, which may do anything
         return False
     return any(os.strerror(fault) in said for fault in _MACHINE_FAULTS)
 
 
-def _tried(folder: Path) -> str | None:
-    """What keeps a few megabytes from being written to a folder, if anything of the kind does."""
+def tried(folder: Path) -> int | None:
+    """What keeps a few megabytes from being written to a folder: an error's number, or None."""
     try:
         with tempfile.TemporaryFile(dir=next(one for one in (folder, *folder.parents) if one.is_dir())) as file:
             for _ in range(_ROOM >> 20):
                 file.write(os.urandom(1 << 20))  # zeros take no room on some disks
             file.flush()
     except OSError as error:
-        return os.strerror(error.errno) if error.errno in _MACHINE_FAULTS else None
+        return error.errno or errno.EIO
     return None
 
 

@@ -15,7 +15,7 @@ from w2s_bench.errors import NoStoreError, StoreError, W2SBenchError
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.stages import Stage
 from w2s_bench.store.entries import Entry, entries_below
-from w2s_bench.store.faults import explained, machine_fault, store_error
+from w2s_bench.store.faults import explained, machine_fault, store_error, tried
 from w2s_bench.store.layout import Layout, has_manifest, place_of, remove, touch
 from w2s_bench.store.limit import LIMIT_VARIABLE, LOW_WATER, Total, size_of
 from w2s_bench.store.locks import held
@@ -59,6 +59,10 @@ class Store:
     def require(self) -> None:
         """Raise `NoStoreError` unless this is a store or may become one; writes nothing."""
         self.layout.mark.require()
+
+    def works(self) -> bool:
+        """Whether this process can write to it, as far as a try can tell."""
+        return tried(self.root) is None
 
     def close(self) -> None:
         """Nothing that was found or made here is in use any more."""

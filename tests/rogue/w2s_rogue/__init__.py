@@ -1,6 +1,7 @@
 """A plugin for the harness's own tests: whatever it runs in is another process afterwards, in ways that no list names.
 
-Everything scores, and loads, as a sound plugin would. `W2S_ROGUE` in the environment lets it do its mischief.
+Everything scores, and loads, as a sound plugin would. `W2S_ROGUE` in the environment lets it do its mischief,
+and says for how many seconds the processes that it leaves would go on.
 """
 
 from __future__ import annotations
@@ -18,9 +19,6 @@ from w2s_bench import hookimpl
 from w2s_bench.domains import TaskDomain
 
 TASKS = Path(__file__).parents[2] / "toy" / "w2s_bench_toy" / "tasks"
-
-#: An argument by which a test finds the processes that are left.
-SECONDS = "271.828"
 
 
 def precision():
@@ -71,7 +69,7 @@ def close():
 
 
 def daemon():
-    subprocess.run(["sh", "-c", f"setsid sleep {SECONDS} >/dev/null 2>&1 <&- &"], check=True)
+    subprocess.run(["sh", "-c", "setsid sleep $W2S_ROGUE >/dev/null 2>&1 <&- &"], check=True)
 
 
 def daemon_and_die():

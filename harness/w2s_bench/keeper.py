@@ -1,7 +1,8 @@
 """The parent of one worker: whatever the worker starts ends with it, also what has left its process group and session.
 
-On Linux orphans come to the worker, where a stage's watch sees them, and after its end to this process, which ends them.
-Elsewhere the system offers no such thing: then the worker's own process group is ended, and no more.
+A worker is any process of this package that runs code of others. On Linux orphans come to it, where a stage's watch sees
+them, and after its end to this process, which ends them. Elsewhere the system offers no such thing: then the worker's own
+process group is ended, and no more.
 
 This file is run by itself, before the package is imported: the process stays as small as Python can be.
 """
