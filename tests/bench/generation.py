@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -115,10 +116,16 @@ def by_ctranslate2(made: Any, words: Any, prompts: list[str], limit: int) -> Cal
         made.save_pretrained(saved)
         words.save_pretrained(saved)
         ctranslate2.converters.TransformersConverter(str(saved)).convert(str(converted))
+        named = (
+            converted / "config.json"
+        )  # it writes null for a special token that there is not, and refuses to read that
+        settings = json.loads(named.read_text())
+        named.write_text(json.dumps({name: words.eos_token if it is None else it for name, it in settings.items()}))
         engine = ctranslate2.Generator(
             str(converted), device="cpu", compute_type="float32", inter_threads=1, intra_threads=1
         )
-    ends = made.generation_config.eos_token_id
+    named_ends = made.generation_config.eos_token_id
+    ends = named_ends if isinstance(named_ends, list) else [named_ends]
 
     def texts_of(size: int) -> list[str]:
         tokens = [words.convert_ids_to_tokens(ids) for ids in encode(words, prompts)]

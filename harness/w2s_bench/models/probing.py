@@ -281,8 +281,9 @@ class _Probe:
 
     def _padded_cache(self, own: list[int], alone: torch.Tensor, marks: Sequence[int]) -> bool:
         for start, end in self._spans(len(own), marks):
-            prompts = [own[:start], own[: max(1, start - 3)]]
-            rows = PaddedRows(self.anatomy, self.plain, prompts, end - start + 1)
+            # The longest is read apart from the others, one of which is padded.
+            prompts = [own[:start], own[: max(1, start - 3)], own[: max(1, start - 1)]]
+            rows = PaddedRows(self.anatomy, self.plain, prompts, end - start + 1, at_once=2 * start)
             tokens = None
             for step in range(end - start + 1):
                 logits = rows.read(tokens)
