@@ -114,7 +114,7 @@ def die_leaving_a_child(context: StageContext) -> None:
 
 def fill_the_disk(context: StageContext) -> None:
     (context.out / "half").write_text("a result in the making")
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(context.out / "half"))
 
 
 def link(context: StageContext) -> None:

@@ -233,11 +233,14 @@ def test_changed_documents_are_other_items_and_other_rows(registry: Registry, tm
             run_stage(build, tmp_path / "old", items(before).params, registry=registry)
 
 
-def test_documents_that_cannot_be_read_fail_the_items_and_nothing_else(registry: Registry, tmp_path: Path) -> None:
+def test_documents_that_cannot_be_read_fail_the_items_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     folder, data = elsewhere(tmp_path)
     loader = folder / "loader.py"
     for fault in ("raise SystemExit(3)", "import os; os._exit(3)", "raise RuntimeError('no network')"):
         loader.write_text(LOADER.replace("FILE", repr(str(data))).replace("    return", f"    {fault}\n    return"))
+        registry = toy_registry(monkeypatch)  # a plan asks each domain once
         one = planned(folder, tmp_path / "models", registry)
         assert list(one.documents.values()) == [None]
         params = one.cells[0].graphs[0].items.params

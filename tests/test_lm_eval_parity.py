@@ -202,7 +202,9 @@ def test_the_cases_compared_are_not_all_alike(sources: Any, protocols: Any) -> N
     assert {(False, True), (False, False), (True, False)} <= right
 
 
-def test_a_stop_text_that_is_a_special_token_stops(sources: Any, tmp_path: Path) -> None:
+def test_a_stop_text_that_is_a_special_token_stops(
+    sources: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Chat tasks stop at texts such as <end_of_turn>, which vanish when special tokens are left out of the decoded text."""
     source = sources["words"]
     model, tokenizer = source.load()
@@ -212,7 +214,7 @@ def test_a_stop_text_that_is_a_special_token_stops(sources: Any, tmp_path: Path)
     text = GENERATE.format(name="chat") + "generation_kwargs: {until: [w], do_sample: false, max_gen_toks: 12}\n"
     (tmp_path / "chat.yaml").write_text(text, encoding="utf-8")
     domain = TaskDomain("chat", "1", "generate", tmp_path / "chat.yaml", "chat", max_new_tokens=12)
-    ours = Protocol(domain, tmp_path / "out", special)
+    ours = Protocol(domain, tmp_path_factory.mktemp("out"), special)
     theirs = evaluate_with_lm_eval(tmp_path, special, ["chat"], batch_size=1)  # its batches go on until all rows stop
     assert [label.answer for label in ours.labels] == [sample["resps"][0][0] for sample in theirs["samples"]["chat"]]
     assert any(label.ended and label.answer for label in ours.labels)
@@ -241,6 +243,7 @@ DOCUMENTS = """
 def task_over(folder: Path, text: str, *rows: dict[str, Any]) -> TaskDomain:
     """A task over these documents alone."""
     text = text.replace("loader.choices", "loader.documents").replace("loader.questions", "loader.documents")
+    folder.mkdir(exist_ok=True)
     (folder / "loader.py").write_text(textwrap.dedent(DOCUMENTS.format(rows=rows)), encoding="utf-8")
     (folder / "one.yaml").write_text(text.format(name="one"), encoding="utf-8")
     kind: Kind = "generate" if "generate_until" in text else "choice"
@@ -252,24 +255,25 @@ def test_gold_that_is_no_option_is_refused(gold: Any, tmp_path: Path) -> None:
     """A letter where the options are texts, a number past the end. (The first document, lm-eval itself looks at.)"""
     sound = "Lima" if isinstance(gold, str) else 1
     rows = [{"question": "one", "options": ["Paris", "Lima"], "gold": answer} for answer in (sound, gold)]
-    domain = task_over(tmp_path, CHOICE + "doc_to_target: gold\n", *rows)
+    domain = task_over(tmp_path / "task", CHOICE + "doc_to_target: gold\n", *rows)
     with pytest.raises(PluginError, match="is none of the options"):
         Protocol(domain, tmp_path)
 
 
 def test_digits_as_options_are_read_as_lm_eval_reads_them(tmp_path: Path) -> None:
-    """A template that renders to digits is an index to lm-eval; a field that holds a text is that text."""
+    """A field that holds a text is that text; a template that renders to digits is an index to lm-eval, and refused."""
     row = {"question": "one two", "options": ["2", "0", "1"], "gold": "1"}
-    field = Protocol(task_over(tmp_path, CHOICE + "doc_to_target: gold\n", row), tmp_path / "field")
-    template = Protocol(task_over(tmp_path, CHOICE + "doc_to_target: '{{{{gold}}}}'\n", row), tmp_path / "template")
-    assert [answer.index for answer in field.answers] == [2]
-    assert [answer.index for answer in template.answers] == [1]
+    field = task_over(tmp_path / "task", CHOICE + "doc_to_target: gold\n", row)
+    assert [answer.index for answer in Protocol(field, tmp_path / "field").answers] == [2]
+    template = task_over(tmp_path / "task", CHOICE + "doc_to_target: '{{{{gold}}}}'\n", row)
+    with pytest.raises(PluginError, match="reads the digits as an index and counts '0' as right"):
+        Protocol(template, tmp_path / "template")
 
 
 def test_a_generated_answer_named_by_its_option_trains_on_the_option(tmp_path: Path) -> None:
     text = GENERATE.replace("doc_to_target: answer", "doc_to_target: gold\ndoc_to_choice: options")
     text += "generation_kwargs: {{until: [], do_sample: false, max_gen_toks: 4}}\n"
-    domain = task_over(tmp_path, text, {"question": "one two", "options": ["Paris", "Lima"], "gold": 1})
+    domain = task_over(tmp_path / "task", text, {"question": "one two", "options": ["Paris", "Lima"], "gold": 1})
     assert [answer.completion for answer in Protocol(domain, tmp_path).answers] == [" Lima"]
 
 
@@ -285,6 +289,6 @@ def test_a_task_with_shots_is_refused(tmp_path: Path) -> None:
 
 def test_a_task_without_the_metric_is_refused(sources: Any, tmp_path: Path) -> None:
     text = CHOICE.replace("metric: acc", "metric: acc_norm") + "doc_to_target: gold\n"
-    domain = task_over(tmp_path, text, {"question": "one two", "options": ["a", "b"], "gold": 1})
-    with pytest.raises(PluginError, match="reports acc_norm, not 'acc'"):
+    domain = task_over(tmp_path / "task", text, {"question": "one two", "options": ["a", "b"], "gold": 1})
+    with pytest.raises(PluginError, match="metrics are acc_norm, the protocol takes acc"):
         Protocol(domain, tmp_path, sources["words"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -366,12 +367,12 @@ def test_a_reading_is_staged_only_where_it_applies(toy: tuple[Any, Registry]) ->
 def test_a_trust_function_runs_on_its_own_kinds_of_domain(
     toy: tuple[Any, Registry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from w2s_bench_toy import Scores
-
+    from w2s_bench import pipeline
     from w2s_bench.pipeline import plan
 
     suite, registry = toy
-    monkeypatch.setattr(Scores, "kinds", ("choice",), raising=False)
+    told = pipeline.declarations
+    monkeypatch.setattr(pipeline, "declarations", lambda *a: [replace(one, kinds=("choice",)) for one in told(*a)])
     one = "w2s-bench-toy/prompt_hash"
 
     def rows(**chosen: Any) -> set[str]:

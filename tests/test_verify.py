@@ -14,6 +14,7 @@ import pytest
 from cell_builder import make_cells, write_cells
 from support import toy_registry, toy_suite
 from w2s_bench import api, machine
+from w2s_bench.belief import read_results
 from w2s_bench.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef, read_cells
 from w2s_bench.collect import environment
 from w2s_bench.consent import refuse_unasked
@@ -23,7 +24,6 @@ from w2s_bench.machine import alike
 from w2s_bench.pipeline import Plan, PlannedCell, plan
 from w2s_bench.plugin_loading import Plugin, Problem
 from w2s_bench.record import pack_bits
-from w2s_bench.soundness import read_results
 from w2s_bench.suite import Suite, read_results_suite
 from w2s_bench.verify import Verified, compare, compare_pages, verify
 

@@ -147,7 +147,11 @@ def unreachable(domain: str, task: Any, until: Sequence[str], answers: Sequence[
     if not tried:
         return []
     given = [cut(a.completion, until) for a in tried]
-    right = answers_are_right(task, [a.id for a in tried], [a.document for a in tried], given)
+    ids, documents = [a.id for a in tried], [a.document for a in tried]
+    # Some tokenizers decode an answer without the space that it begins with.
+    bare = [text.removeprefix(task.config.target_delimiter) for text in given]
+    ways = [answers_are_right(task, ids, documents, texts) for texts in (given, bare)]
+    right = [any(way) for way in zip(*ways, strict=True)]
     lost = [a.id for a, text, ok in zip(tried, given, right, strict=True) if not ok and text != a.completion]
     if not any(right):
         example = tried[0]
