@@ -10,7 +10,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from w2s_bench.models import decoding
-from w2s_bench.models.decoding import GrowingLayer, attend, places_for
+from w2s_bench.models.decoding import GrowingLayer, PaddedRows, attend, places_for
 from w2s_bench.models.probing import anatomy_of
 
 LOWEST = torch.finfo(torch.float32).min
@@ -115,3 +115,26 @@ def test_steps_attend_by_it(sources: Any, name: str, monkeypatch: pytest.MonkeyP
     found = generation._decode_padded(anatomy, model, prompts, 24, set(), stops)
     assert {shape[-2] for shape in seen} == {16, 32, 48}
     assert found == [generation._decode(model, [prompt], 24, set(), stops)[0] for prompt in prompts]
+
+
+@pytest.mark.parametrize("name", ["words", "gpt2"])
+@pytest.mark.parametrize("at_once", [1, 12, 1 << 20])
+@torch.no_grad()
+def test_prompts_read_in_batches_are_rows_of_one_memory(sources: Any, name: str, at_once: int) -> None:
+    """Apart, two and more at a time, and all together: logits as the model gives them to each whole row by itself."""
+    model, _ = sources[name].load()
+    anatomy = anatomy_of(model)
+    assert anatomy is not None
+    prompts = [[4] * 14, [3, 4, 5], [5, 4, 3], [6, 7, 8, 9, 10], [7, 3, 8, 4]]
+    rows = PaddedRows(anatomy, model, prompts, 8, at_once=at_once)
+    found = rows.read()
+    for step in range(6):
+        alone = torch.stack([model(input_ids=torch.tensor([prompt])).logits[0, -1] for prompt in prompts])
+        torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-5)
+        if step == 2:
+            kept = [0, 2, 3]
+            rows.keep(torch.tensor(kept))
+            prompts = [prompts[place] for place in kept]
+        new = [3 + (step + place) % 5 for place in range(len(prompts))]
+        prompts = [[*prompt, token] for prompt, token in zip(prompts, new, strict=True)]
+        found = rows.read(torch.tensor(new))

@@ -10,7 +10,7 @@ import pytest
 from w2s_bench.errors import ModelError
 from w2s_bench.models import scoring
 from w2s_bench.models.encoding import Pair
-from w2s_bench.models.scoring import hidden_states, option_states, token_logprobs
+from w2s_bench.models.scoring import Tree, hidden_states, option_logprobs, option_states, token_logprobs
 
 MODELS = ["words", "bpe", "bos", "untied", "gpt2"]
 
@@ -129,3 +129,16 @@ def test_states_that_are_no_vectors_of_tokens_are_refused(sources: Any, inner: t
         ModelError, match=r"layer 'all' of model .* has states of shapes .* one vector a token is expected"
     ):
         hidden_states(model, pairs, "all")
+
+
+@pytest.mark.parametrize(("prompt", "options", "pays"), [(10, 3, True), (1, 1, True), (200, 60, True), (10, 90, False)])
+def test_prompts_are_shared_where_that_pays(sources: Any, prompt: int, options: int, pays: bool) -> None:
+    """Long options after a short prompt are rows of their own: the same log-probabilities either way."""
+    model, _ = sources["words"].load()
+    rng = np.random.default_rng(0)
+    question = tuple(rng.integers(0, 20, prompt).tolist())
+    item = [Pair(question, tuple(rng.integers(0, 20, options).tolist())) for _ in range(4)]
+    assert Tree.of(item).pays() is pays and Tree.of(item, whole=True).pays() is pays
+    if prompt + options < 60:
+        found = option_logprobs(model, [item])[0]
+        np.testing.assert_allclose(found, [row.sum() for row in token_logprobs(model, item)], rtol=1e-4)

@@ -69,7 +69,7 @@ def section(name: str, options: list[str]) -> str:
     if size:
         return f"### {name} {size} ({time.perf_counter() - begun:.0f} s)\n\n{table}"
     again = f"`{' '.join(['python tests/bench', name, *options])}` ({time.perf_counter() - begun:.0f} s)"
-    return f"### {module.TITLE}\n\n{module.TARGET}\n\n{table}\n\nAgain: {again}"
+    return f"### {module.TITLE}\n\n{module.TARGET}\n\n{table}\n\nAgain: {again}. Measured on {machine()}"
 
 
 def machine() -> str:
@@ -78,7 +78,10 @@ def machine() -> str:
 
     facts = dict(line.replace("\t", "").split(":", 1) for line in _cpu_facts() if ":" in line)
     flags = [flag for flag in FLAGS if flag in facts.get("flags", "").split()]
-    named = f"{facts.get('model name', 'unknown').strip()}; {' '.join(flags) or 'none of its flags known'}"
+    numbers = ", ".join(
+        f"{name.removeprefix('cpu ')} {facts[name].strip()}" for name in ("cpu family", "model") if name in facts
+    )
+    named = f"{facts.get('model name', 'unknown').strip()} {numbers}; {' '.join(flags) or 'none of its flags known'}"
     found = []
     for package in ("torch", "transformers", "lm_eval", "accelerate", "trl", "ctranslate2", "w2s-bench"):
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -112,7 +115,7 @@ def write_into(page: Path, sections: dict[str, str]) -> None:
         name = block.partition("python tests/bench ")[2].partition("`")[0].split(" ")[0]
         kept[name] = "### " + block.strip()
     kept |= sections
-    body = "\n\n".join([f"Measured on {machine()}", *(kept[name] for name in names() if name in kept)])
+    body = "\n\n".join(kept[name] for name in names() if name in kept)
     page.write_text(f"{before}{START}\n\n{body}\n\n{END}{after}", encoding="utf-8")
 
 

@@ -159,8 +159,9 @@ class Questions:
     def _padded_cache(self, own: list[int], alone: torch.Tensor) -> bool:
         """The same of prompts of unequal length, padded on the left."""
         start = max(1, len(own) - _READ)
-        prompts = [own[: max(1, start - 3)], own[:start]]
-        rows, tokens = PaddedRows(self.anatomy, self.plain, prompts, _READ + 1), None
+        # The longest is read apart from the others, one of which is padded.
+        prompts = [own[:start], own[: max(1, start - 3)], own[: max(1, start - 1)]]
+        rows, tokens = PaddedRows(self.anatomy, self.plain, prompts, _READ + 1, at_once=2 * start), None
         for step in range(len(own) - start + 1):
             places = [len(prompt) + step for prompt in prompts]
             logits = rows.read(tokens)

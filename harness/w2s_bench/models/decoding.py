@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,10 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from w2s_bench.models.anatomy import Anatomy, base_of, tree_mask
+from w2s_bench.models.encoding import length_batches
 
 _STEP = 16  # places by which memory grows
+_AT_ONCE = 2_048  # tokens of prompts
 _NAME = "w2s_bench_decoding"
 _LEFT_TO_TORCH = ("softcap", "s_aux", "position_bias", "cache")  # what its function does, or refuses to do
 
@@ -54,6 +56,17 @@ class GrowingLayer(DynamicLayer):
         self.values[:, :, before : self._length] = value_states
         return self.keys, self.values
 
+    def take(self, read: GrowingLayer, places: torch.Tensor, rows: int, length: int) -> None:
+        """Remember what another layer has `read`, as that of the rows at `places` of `rows`, at the end of `length` tokens."""
+        if read.keys is None or read.values is None:
+            return  # a layer that attends with another's
+        if self.keys is None or self.values is None:
+            self.keys, self.values = (_room(states, rows, length) for states in (read.keys, read.values))
+            self.is_initialized, self.dtype, self.device, self._length = True, read.dtype, read.device, length
+        first, there = length - read.get_seq_length(), read.get_seq_length()
+        self.keys[places, :, first:length] = read.keys[:, :, :there]
+        self.values[places, :, first:length] = read.values[:, :, :there]
+
 
 def growing_cache(layers: int) -> Any:
     """A cache of `transformers` for so many layers."""
@@ -61,43 +74,68 @@ def growing_cache(layers: int) -> Any:
 
 
 class PaddedRows:
-    """Prompts of like length, padded on the left, that are read once and then a token at a time."""
+    """Prompts, padded on the left, that are read once and then a token at a time, all rows together.
 
-    def __init__(self, anatomy: Anatomy, model: Any, prompts: Sequence[Sequence[int]], most_new: int) -> None:
-        longest, device = max(len(prompt) for prompt in prompts), model.device
-        ids = np.zeros((len(prompts), longest), dtype=np.int64)
-        branches = np.full((len(prompts), longest), -1, dtype=np.int64)
-        for row, prompt in enumerate(prompts):
-            ids[row, longest - len(prompt) :], branches[row, longest - len(prompt) :] = prompt, 0
-        lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
-        of_prompts = tree_mask(branches).to(device)
-        self._anatomy, self._model, self._length = anatomy, model, longest
-        self._ids = torch.from_numpy(ids).to(device)
-        self._positions = (torch.arange(longest, device=device) - (longest - lengths)[:, None]).clamp(min=0)
+    Prompts are read in batches of like length of `at_once` tokens: of those little is padding, and what a layer computes of
+    them stays in the processor's cache.
+    """
+
+    def __init__(
+        self, anatomy: Anatomy, model: Any, prompts: Sequence[Sequence[int]], most_new: int, at_once: int = _AT_ONCE
+    ) -> None:
+        self._anatomy, self._model, self._prompts, self._at_once = anatomy, model, prompts, at_once
+        lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
+        self._length, self._positions = max(len(prompt) for prompt in prompts), lengths[:, None] - 1
         # What a new token sees: neither the padding nor, as yet, the places after it.
-        room = (len(prompts), 1, 1, places_for(longest + most_new))
-        self._seen = torch.full(room, torch.finfo(torch.float32).min, device=device)
-        self._seen[..., :longest] = of_prompts[:, :, -1:]
-        # Without padding, causal attention by itself is faster.
-        self._mask = of_prompts if (branches < 0).any() else None
+        lowest = torch.finfo(torch.float32).min
+        places = torch.arange(places_for(self._length + most_new), device=model.device)
+        sees = (places >= self._length - lengths[:, None]) & (places < self._length)
+        self._seen = torch.zeros(sees.shape, device=model.device).masked_fill(~sees, lowest)[:, None, None]
         self._cache = growing_cache(model.config.get_text_config().num_hidden_layers)
 
     def read(self, tokens: torch.Tensor | None = None) -> torch.Tensor:
         """(rows, vocabulary) logits of the next token: after the prompts at first, then after one more of `tokens` (rows,)."""
-        if tokens is not None:
-            self._ids, self._positions = tokens[:, None], self._positions[:, -1:] + 1
-            self._seen[..., self._length] = 0
-            self._length += 1
-            self._mask = self._seen[..., : places_for(self._length)]
-        own = {} if self._mask is None else {"attention_mask": self._mask}
-        with nullcontext() if tokens is None else decoding(self._model):
-            states = self._anatomy.body(
-                input_ids=self._ids,
-                position_ids=self._positions,
-                past_key_values=self._cache,
-                use_cache=True,
-                **own,
-            ).last_hidden_state
+        if tokens is None:
+            return self._read_prompts()
+        self._positions = self._positions + 1
+        self._seen[..., self._length] = 0
+        self._length += 1
+        mask = self._seen[..., : places_for(self._length)]
+        with decoding(self._model):
+            return self._logits(tokens[:, None], self._positions, mask, self._cache)
+
+    def _read_prompts(self) -> torch.Tensor:
+        logits: torch.Tensor | None = None
+        rows = len(self._prompts)
+        for batch in length_batches([len(prompt) for prompt in self._prompts], max_tokens=self._at_once):
+            chosen, cache = [self._prompts[row] for row in batch], growing_cache(len(self._cache.layers))
+            found = self._read_side_by_side(chosen, cache)
+            places = torch.tensor(batch, device=found.device)
+            for layer, read in zip(self._cache.layers, cache.layers, strict=True):
+                layer.take(read, places, rows, self._length)
+            logits = found.new_empty((rows, found.shape[-1])) if logits is None else logits
+            logits[places] = found
+        assert logits is not None
+        return logits
+
+    def _read_side_by_side(self, prompts: Sequence[Sequence[int]], cache: Any) -> torch.Tensor:
+        longest, device = max(len(prompt) for prompt in prompts), self._model.device
+        ids = np.zeros((len(prompts), longest), dtype=np.int64)
+        branches = np.full((len(prompts), longest), -1, dtype=np.int64)
+        for row, prompt in enumerate(prompts):
+            ids[row, longest - len(prompt) :], branches[row, longest - len(prompt) :] = prompt, 0
+        positions = (branches == 0).cumsum(1).clip(min=1) - 1
+        # Without padding, causal attention by itself is faster.
+        mask = tree_mask(branches).to(device) if (branches < 0).any() else None
+        return self._logits(torch.from_numpy(ids).to(device), torch.from_numpy(positions).to(device), mask, cache)
+
+    def _logits(
+        self, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor | None, cache: Any
+    ) -> torch.Tensor:
+        own = {} if mask is None else {"attention_mask": mask}
+        states = self._anatomy.body(
+            input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True, **own
+        ).last_hidden_state
         logits: torch.Tensor = self._anatomy.head(states[:, -1])
         return logits
 
@@ -155,7 +193,11 @@ AttentionInterface.register(_NAME, attend)
 
 
 def _grown(states: torch.Tensor, length: int) -> torch.Tensor:
-    rows, heads, there, width = states.shape
-    grown = states.new_zeros((rows, heads, places_for(length), width))
-    grown[:, :, :there] = states
+    grown = _room(states, len(states), length)
+    grown[:, :, : states.shape[-2]] = states
     return grown
+
+
+def _room(like: torch.Tensor, rows: int, length: int) -> torch.Tensor:
+    """Zeros for so many rows and tokens, heads and width as of `like` (rows, heads, tokens, width)."""
+    return like.new_zeros((rows, like.shape[1], places_for(length), like.shape[-1]))

@@ -1,7 +1,8 @@
-"""Float32 matrix products on AMD's processors with AVX-512 by oneDNN, at twice the speed.
+"""Float32 matrix products on AMD's processors with AVX-512 by oneDNN, at up to twice the speed.
 
 torch gives float32 products to MKL, which uses half of the width of such processors' instructions; oneDNN, which torch
-brings for its compiler, makes code for the processor it finds. Both keep float32 throughout and differ in rounding only.
+brings for its compiler, makes code for the processor it finds. Measured on one thread: 239 GFLOP/s against
+107 on one EPYC, 100 against 90 on another (family 25). Both keep float32 throughout and differ in rounding only.
 """
 
 from __future__ import annotations

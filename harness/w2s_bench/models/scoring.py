@@ -25,6 +25,9 @@ from w2s_bench.models.probing import anatomy_of, verdict_of
 _MAX_TOKENS = 16_384
 _TREE_TOKENS = 2_048
 _LOGIT_ROWS = 1_024  # that pass through the output layer at once: their logits stay in the processor's cache
+_ATTENDED = (
+    600  # places: to attend to so many takes about as long as the rest of a token (timed for widths 128 and 256)
+)
 _MAX_LOGITS = 1 << 28  # numbers in one batch of logits: 1 GiB
 
 
@@ -105,7 +108,7 @@ def option_logprobs(model: Any, items: Sequence[Sequence[Pair]]) -> list[NDArray
     """For each item the summed log-probability of each of its options (options,).
 
     The options of an item share its prompt: it is read once, and all of them continue it, side by side in one row. Where
-    the model or the tokenizer does not allow that, every option is read with its prompt.
+    the model or the tokenizer does not allow that, or it does not pay, every option is read with its prompt.
     """
     out: list[NDArray[np.float64]] = [np.zeros(0)] * len(items)
     anatomy = anatomy_of(model)
@@ -153,7 +156,7 @@ def _trees(
         # Tokenizers may part prompt and option otherwise for one option than for another; then nothing is shared.
         if anatomy is not None and anatomy.trees and len({pair.prompt for pair in options}) == 1:
             tree = Tree.of(options, whole=whole)
-            if len(tree.tokens) <= anatomy.trees:
+            if len(tree.tokens) <= anatomy.trees and tree.pays():
                 trees[i] = tree
     return list(trees), list(trees.values()), [i for i in range(len(items)) if i not in trees]
 
@@ -190,6 +193,15 @@ class Tree:
             targets += pair.completion
             ends.append(len(tokens) - 1)
         return cls(tokens, branches, places, sources, targets, [len(pair.completion) for pair in options], ends)
+
+    def pays(self) -> bool:
+        """Whether it is read faster than a row an option: long options would be hidden from each other at great length."""
+        prompt = self.branches.count(0)
+        return _effort(len(self.tokens)) <= sum(_effort(prompt + count) for count in self.counts)
+
+
+def _effort(length: int) -> float:
+    return length + length**2 / _ATTENDED
 
 
 def _read_trees(anatomy: Anatomy, trees: Sequence[Tree], device: torch.device, **more: bool) -> Any:
