@@ -22,7 +22,8 @@ from w2s_bench.models.anatomy import Anatomy, base_of, tree_mask
 from w2s_bench.models.encoding import Pair, length_batches
 from w2s_bench.models.probing import anatomy_of, verdict_of
 
-_MAX_TOKENS = 16_384
+_MAX_TOKENS = 16_384  # in a batch, on an accelerator
+_CACHED_TOKENS = 2_048  # on a processor, in whose cache what a layer computes of them stays
 _TREE_TOKENS = 2_048
 _LOGIT_ROWS = 1_024  # that pass through the output layer at once: their logits stay in the processor's cache
 _ATTENDED = (
@@ -80,6 +81,11 @@ def _logits_side_by_side(
     return logits[row_index, column_index - first], target, row_index
 
 
+def _at_once(model: Any) -> int:
+    """Tokens, padding included, that are read in one batch."""
+    return _CACHED_TOKENS if model.device.type == "cpu" else _MAX_TOKENS
+
+
 def keeps_logits(model: Any) -> bool:
     """Whether the model can be asked for the logits of some positions only."""
     return "logits_to_keep" in inspect.signature(base_of(model).forward).parameters
@@ -92,7 +98,7 @@ def token_logprobs(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float64
     if not pairs:
         return out
     anatomy = anatomy_of(model)
-    most = min(_MAX_TOKENS, _MAX_LOGITS // model.config.get_text_config().vocab_size)
+    most = min(_at_once(model), _MAX_LOGITS // model.config.get_text_config().vocab_size)
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
         chosen = [pairs[i] for i in batch]
         logits, targets, _ = completion_logits(model, chosen, anatomy)
@@ -246,7 +252,7 @@ def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], device: torch.device) ->
 def hidden_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]) -> NDArray[np.float32]:
     """State of the last token of prompt + completion: (n, d), or (n, layers + 1, d) for `"all"`, the embedding first."""
     out: list[NDArray[np.float32] | None] = [None] * len(pairs)
-    for batch in length_batches([len(pair) for pair in pairs], max_tokens=_MAX_TOKENS):
+    for batch in length_batches([len(pair) for pair in pairs], max_tokens=_at_once(model)):
         for part in verdict_of(model).parts([len(pairs[i]) for i in batch]):
             chosen = [pairs[batch[place]] for place in part]
             for place, state in zip(part, _last_states(model, chosen, layer), strict=True):
