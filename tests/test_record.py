@@ -128,6 +128,8 @@ def test_arrays_come_back_with_their_types_and_in_the_same_bytes_whatever_their_
     }
     record.write_arrays(folder / "one", arrays)
     record.write_arrays(folder / "two", dict(reversed(arrays.items())))
+    record.write_json(folder / "three", {})
+    assert (folder / "one").stat().st_mode == (folder / "three").stat().st_mode, "who reads one reads the other"
     assert (folder / "one").read_bytes() == (folder / "two").read_bytes()
     back = record.read_arrays(folder / "one")
     assert back.keys() == arrays.keys()

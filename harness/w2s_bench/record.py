@@ -107,10 +107,13 @@ def read_records(path: Path, kind: type[T]) -> list[T]:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-    """Named arrays as safetensors."""
+    """Named arrays as safetensors; whoever may read the files beside it may read this one."""
     from safetensors.numpy import save_file
 
+    path.touch()
+    mode = path.stat().st_mode
     save_file({name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}, path)
+    path.chmod(mode)  # the library lets nobody but the owner read what it writes
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:

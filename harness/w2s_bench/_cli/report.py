@@ -106,7 +106,9 @@ def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_jso
         )
         return
     suite = planned.suite
-    say(f"{suite.name} {suite.version}: {len(planned.cells)} cells, {suite.seeds} seeds; store {store}")
+    say(
+        f"{suite.name} {suite.version}: {_counted(len(planned.cells), 'cell')}, {_counted(suite.seeds, 'seed')}; store {store}"
+    )
     from rich import box
     from rich.table import Table
 
@@ -178,6 +180,10 @@ def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:
     for verdict in verdicts:
         why = f"  ({shortened(one_line(verdict.why))})" if verdict.why else ""
         say(f"{verdict.row:<{width}}  {verdict.verdict}{why}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _json(value: Any) -> None:
