@@ -171,7 +171,8 @@ def test_documents_have_one_digest_whatever_holds_them(tmp_path: Path) -> None:
         def __init__(self, documents: Any) -> None:
             self.eval_docs = documents
 
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     some = rows(count=2500)
     digests = {digest_of_task("made", Task(one)) for one in (some, iter(some), datasets.Dataset.from_list(some))}
     assert len(digests) == 1

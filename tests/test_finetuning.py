@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -40,13 +41,14 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return set(one) == set(other) and all(np.array_equal(one[name], other[name]) for name in one)
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    lengths=st.lists(st.integers(1, 20), min_size=1, max_size=60),
-    steps=st.integers(0, 40),
-    size=st.integers(1, 12),
-    seed=st.integers(0, 9),
-)
+def any_batches(most: int) -> Any:
+    """Up to so many rows, any number of steps, size of a batch and seed."""
+    rows = st.lists(st.integers(1, 20), min_size=1, max_size=most)
+    drawn_for = given(lengths=rows, steps=st.integers(0, 40), size=st.integers(1, 12), seed=st.integers(0, 9))
+    return lambda test: settings(max_examples=60, deadline=None)(drawn_for(test))
+
+
+@any_batches(60)
 def test_all_rows_are_seen_before_any_repeats(lengths: list[int], steps: int, size: int, seed: int) -> None:
     made = list(batches(lengths, steps=steps, batch_size=size, rng=np.random.default_rng(seed)))
     assert [len(batch) for batch in made] == [size] * steps
@@ -57,13 +59,7 @@ def test_all_rows_are_seen_before_any_repeats(lengths: list[int], steps: int, si
     assert set(seen) == set(range(len(lengths)))
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    lengths=st.lists(st.integers(1, 20), min_size=1, max_size=400),
-    steps=st.integers(0, 40),
-    size=st.integers(1, 12),
-    seed=st.integers(0, 9),
-)
+@any_batches(400)
 def test_batches_depend_on_the_drawn_rows_alone(lengths: list[int], steps: int, size: int, seed: int) -> None:
     own: dict[str, Any] = {"steps": steps, "batch_size": size}
     known = set(drawn(len(lengths), **own, rng=np.random.default_rng(seed)))
@@ -180,6 +176,25 @@ def test_only_ended_rows_teach_the_end(sources: Any) -> None:
         finetune(model, some_pairs(tokenizer, ended=ended), steps=40, batch_size=6, learning_rate=1e-2, seed=0)
         ends[ended] = np.exp([row[-1] for row in token_logprobs(model, some_pairs(tokenizer, ended=True))])
     assert ends[False].max() < 0.05 and ends[True].min() > 0.8
+
+
+def test_memory_that_runs_out_says_nothing_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a RuntimeError too, as what a model raises that has no place for an adapter or cannot generate."""
+    import peft
+    import torch
+
+    from w2s_bench.models import answering
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr(peft, "get_peft_model", full)
+    monkeypatch.setattr(answering, "_generated", full)
+    model: Any = SimpleNamespace(device="cpu", config=SimpleNamespace(model_type="m", name_or_path="m"))
+    with pytest.raises(torch.OutOfMemoryError):
+        add_lora(model, rank=1, seed=0)
+    with pytest.raises(torch.OutOfMemoryError):
+        answering.answers(model, None, [[1]], 1, bool)
 
 
 def test_lora_trains_the_adapter_alone(sources: Any) -> None:

@@ -46,6 +46,7 @@ _REFUSED: dict[str, tuple[Any, ...]] = {
     "cache_implementation": ("dynamic", "offloaded", "static", "offloaded_static"),
 }
 
+#: What models raise that cannot generate. Memory that runs out is none of it.
 _FAULTS = (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
@@ -75,9 +76,13 @@ def answers(
     """New token ids a row, up to the first at which it has `ended`; all prompts of one length."""
     try:
         return _generated(model, tokenizer, prompts, most_new, ended)
+    except torch.OutOfMemoryError:
+        raise
     except _FAULTS:  # of a few models transformers' own memory does not work
         try:
             return _generated(model, tokenizer, prompts, most_new, ended, use_cache=False)
+        except torch.OutOfMemoryError:
+            raise
         except _FAULTS as error:
             raise ModelError(
                 f"model {model.config.name_or_path!r} cannot generate: {type(error).__name__}: {error}; take it for choice "

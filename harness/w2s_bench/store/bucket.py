@@ -150,7 +150,7 @@ class Bucket:
         """Write a file that must not be there yet, in one step where the file system can do that."""
         try:
             self.fs.pipe_file(path, data, mode="create")
-        except (OSError, NotImplementedError, TypeError) as error:
+        except (OSError, NotImplementedError, TypeError) as error:  # the last two: it takes no `mode`
             if self.fs.exists(path):  # another machine's, or one's own, whose answer was lost on the way
                 return False
             if isinstance(error, OSError) and error.errno != errno.ENOSYS:

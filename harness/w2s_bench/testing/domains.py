@@ -1,0 +1,98 @@
+"""Checks of a domain: its items can be made, cut, answered and graded."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from w2s_bench import contract
+from w2s_bench.hookspecs import Domain, LanguageModel
+from w2s_bench.testing.expecting import expect, expect_lasting_fingerprint, guarded, keeps_contract
+
+if TYPE_CHECKING:
+    from w2s_bench.plugin_loading import EntryKind, Registered
+
+#: A model as a suite may ask for it.
+_AS_IT_IS = MappingProxyType({"recipe": "full", "lora_rank": 8, "precision": "float32", "device": "cpu"})
+
+
+def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[LanguageModel] = ()) -> None:
+    """The harness can render, cut and grade the domain: its first `at_most` items, answered with gold, are all right.
+
+    Also: unique ids, options that are not empty, equal keys within one group only, no question under two keys with two
+    golds, the same items when loaded again; for a choice domain, wrong options graded wrong; for a generate domain, no
+    gold that `until` or the number of new tokens cuts: by its words, and by the tokens of each of `models`, whose tokenizers
+    are tried too. Items left out, as two of their options are equal, are told by a warning.
+    """
+    from w2s_bench import evaluation, prediction, record, training
+    from w2s_bench import items as rendered
+    from w2s_bench.registry import Registry
+    from w2s_bench.stages import StageContext
+    from w2s_bench.types import Answer, Item, Prediction
+
+    keeps_contract(contract.check_domain, domain)
+    expect_lasting_fingerprint(domain)
+    entry = _registered("domain", domain)
+    tried = {f"checked/model-{number}": _registered("model", model) for number, model in enumerate(models)}
+    registry = Registry((), MappingProxyType({}), MappingProxyType({entry.name: entry}), MappingProxyType(tried))
+    params: dict[str, Any] = {"domain": evaluation.domain_params(entry.name, domain, {})}
+
+    def stage(function: Callable[[StageContext], None], name: str, **inputs: Path) -> Path:
+        folder = root / name
+        folder.mkdir()
+        guarded(f"making the domain's {name}", lambda: function(StageContext(params, inputs, folder, registry)))
+        return folder
+
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made)
+        made_items = stage(rendered.build_items, "items")
+        items = record.read_records(made_items / rendered.ITEMS, Item)
+        again = record.read_records(stage(rendered.build_items, "again") / rendered.ITEMS, Item)
+        expect(items == again, "loading twice gives other items; make them from a fixed seed or a file")
+        expect(len(items) > 0, "the domain has no items")
+        made_answers = stage(rendered.build_answers, "answers")
+        answers = record.read_records(made_answers / rendered.ANSWERS, Answer)[:at_most]
+        for remark in record.read_json(made_items / rendered.REMARKS):
+            warnings.warn(f"{domain.name}: {remark}", stacklevel=2)
+        lost = record.read_json(made_answers / rendered.REMARKS)
+        remedy = "take that string out of until, allow more tokens, or shorten doc_to_target"
+        expect(not lost, f"{domain.name}: {', '.join(lost)}; {remedy}")
+        params["max_new_tokens"] = domain.max_new_tokens if domain.kind == "generate" else None
+        for name, model in zip(tried, models, strict=True):
+            params["model"] = {"name": name, "fingerprint": model.fingerprint(), **_AS_IT_IS}
+            measured = stage(training.run_usable, Path(name).name, answers=made_answers)
+            for remark in record.read_json(measured / rendered.REMARKS):
+                expect("takes more tokens" not in remark, f"{domain.name}, {model.name}: {remark}; {remedy}")
+        gold = root / "gold"
+        gold.mkdir()
+        record.write_records(gold / rendered.ANSWERS, answers)
+        key = {"gold": gold}
+        if domain.kind == "choice":
+            some = root / "some items"
+            some.mkdir()
+            record.write_records(some / rendered.ITEMS, items[:at_most])
+            key = {"marks": stage(evaluation.run_marks, "marks", gold=gold, subset=some)}
+        for name, shift in (("right", 0), ("wrong", 1)) if domain.kind == "choice" else (("right", 0),):
+            given = root / f"{name} predictions"
+            given.mkdir()
+            predictions = []
+            for item, answer in zip(items, answers, strict=False):
+                text, index, scores = answer.completion, None, None
+                if item.choices is not None and answer.index is not None:
+                    index = (answer.index + shift) % len(item.choices)
+                    text, scores = item.choices[index], tuple(float(i == index) for i in range(len(item.choices)))
+                predictions.append(Prediction(item.id, text, text, True, index, scores))
+            record.write_records(given / prediction.PREDICTIONS, predictions)
+            grades = evaluation.read_grades(stage(evaluation.run_grade, name, predictions=given, **key))
+            odd = [item for item, right in grades.items() if right != (name == "right")]
+            expect(not odd, f"the {name} answer of item {odd[:1]} is not graded {name}; see doc_to_target and metric")
+
+
+def _registered(kind: EntryKind, built: Domain | LanguageModel) -> Registered:
+    from w2s_bench.plugin_loading import Registered
+
+    return Registered(f"checked/{kind}", kind, lambda: built, "checked", "0", "checked", "")
