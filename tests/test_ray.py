@@ -70,7 +70,7 @@ def test_where_no_cluster_is_the_next_step_is_said(
     from ray._private import services
 
     # "auto" would find another's cluster on this machine.
-    monkeypatch.setattr(services, "find_gcs_addresses", cache(lambda: set()))
+    monkeypatch.setattr(services, "find_gcs_addresses", cache(set))
     monkeypatch.setenv("RAY_ADDRESS", variable)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where Ray writes down the cluster that it started last
     named = rf"{address}, \$RAY_ADDRESS {variable}" if variable else address
