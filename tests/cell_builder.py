@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from w2s_bench.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef
 from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS
+from w2s_bench.plugins.registry import parse_spec
 from w2s_bench.record import digest_of, pack_bits
-from w2s_bench.registry import parse_spec
+from w2s_bench.results.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef
 from w2s_bench.suite import Suite
 
 REFERENCES: dict[str, float] = {"weak": 0.50, "base": 0.25, "ceiling": 0.90}

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from w2s_bench.errors import StoreError, TrustFunctionError
-from w2s_bench.stages import Stage, StageContext
+from w2s_bench.store.stage import Stage, StageContext
 from w2s_bench.types import JSON
 
 

@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 
 from w2s_bench.executors import Done, Failed, Outcome
-from w2s_bench.registry import Registry
-from w2s_bench.stages import Stage, StageContext, walk
+from w2s_bench.plugins.registry import Registry
 from w2s_bench.store import Store, key_of
+from w2s_bench.store.stage import Stage, StageContext, walk
 from w2s_bench.suite import Suite
 
 #: For tests that ask what has become of a process that nobody waits for.
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere an orphan cannot be found")
-TOY = Path(__file__).with_name("toy")
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+TOY = TESTS / "toy"
 WORDS = [*map(str, range(45)), "+", "=", "####", "largest", "of", "is"]
 
 

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
+from support import ROOT
 from test_suite import SUITE, changed, put, refused
 from w2s_bench.errors import ModelError, SuiteError, UnknownNameError
-from w2s_bench.reading import UnreadableError, parse_json, parse_yaml, read_text
-from w2s_bench.registry import Registry
+from w2s_bench.plugins.registry import Registry
 from w2s_bench.suite import LARGEST, load_suite, read_results_suite
-from w2s_bench.suite_page import page
+from w2s_bench.suites.page import page
+from w2s_bench.untrusted import UnreadableError, parse_json, parse_yaml, read_text
 
-PAGE = Path(__file__).parents[1] / "docs" / "suites.md"
+PAGE = ROOT / "docs" / "suites.md"
 
 
 def repeated(line: str, first: str, levels: int = 12) -> str:
@@ -233,5 +234,5 @@ def test_json_is_bounded_too(text: str, said: str) -> None:
 
 
 def test_the_page_is_what_the_models_say() -> None:
-    """After a change on purpose: python -m w2s_bench.suite_page > docs/suites.md."""
+    """After a change on purpose: python -m w2s_bench.suites.page > docs/suites.md."""
     assert PAGE.read_text(encoding="utf-8") == page()

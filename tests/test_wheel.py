@@ -47,7 +47,7 @@ def test_every_file_of_the_three_roots_is_in_the_wheel(wheel: zipfile.ZipFile) -
     names = set(wheel.namelist())
     assert expected - names == set()
     for domain in DOMAINS:
-        assert f"w2s_bench_tasks/{domain}/items.jsonl" in names
+        assert f"w2s_bench_tasks/{domain}/data/items.jsonl" in names
         for size in "sml":
             folder = f"w2s_bench_tasks/{domain}/models/{domain}-{size}"
             assert {

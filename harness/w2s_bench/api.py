@@ -1,79 +1,21 @@
-"""`run`: a suite through the whole protocol, from Python as from the command line."""
+"""The harness from Python: what `w2s-bench run`, `verify` and `leaderboard` do."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from w2s_bench.cells import Cell, read_cell
-from w2s_bench.errors import CellError, SuiteError
 from w2s_bench.names import RESULTS
-from w2s_bench.suite import Suite, load_suite
+from w2s_bench.results.leaderboard import write_leaderboard as leaderboard
+from w2s_bench.runs.execute import RunReport, execute, local_executor, make_plan
+from w2s_bench.runs.verify import Verified, verify
 
 if TYPE_CHECKING:
-    from w2s_bench.executors import Event, Executor, Failed, Outcome
-    from w2s_bench.executors.resources import Limits
-    from w2s_bench.leaderboard import Leaderboard
-    from w2s_bench.pipeline import Plan
-    from w2s_bench.stages import Stage
-    from w2s_bench.store import Store
+    from w2s_bench.executors import Event, Executor
+    from w2s_bench.suite import Suite
 
-
-@dataclass(frozen=True)
-class RunReport:
-    """What a run left behind: cells (written to `folder`), the leaderboard made of them, what went wrong, what to know."""
-
-    suite: Suite
-    folder: Path
-    cells: tuple[Cell, ...]
-    leaderboard: Leaderboard
-    problems: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def failures(self) -> tuple[tuple[str, int, str], ...]:
-        """(row, seed, reason) of every seed that failed."""
-        return tuple((c.row, s.seed, s.error or "") for c in self.cells for s in c.body.failed)
-
-    @property
-    def ok(self) -> bool:
-        return not self.failures and not self.problems
-
-
-def default_workers() -> int:
-    """One worker a processor this process may use; each takes one thread."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def local_executor(workers: int | None = None, limits: Limits | None = None) -> Executor:
-    """Worker processes on this machine; one a processor where their number is not given."""
-    from w2s_bench.executors.local import LocalExecutor
-    from w2s_bench.executors.resources import Limits
-
-    return LocalExecutor(workers if workers is not None else default_workers(), limits=limits or Limits())
-
-
-def make_plan(
-    suite: str | Path | Suite,
-    *,
-    domains: Sequence[str] = (),
-    trust: Sequence[str] | None = None,
-    seeds: int | None = None,
-) -> Plan:
-    """What a run would do: every cell with its stages. Raises on any unknown name."""
-    from w2s_bench.pipeline import plan
-    from w2s_bench.registry import Registry
-
-    chosen = suite if isinstance(suite, Suite) else load_suite(suite)
-    if seeds is not None and seeds != chosen.seeds:
-        if seeds < 1:
-            raise SuiteError(f"--seeds {seeds}: at least one seed is needed")
-        chosen = Suite.model_validate({**chosen.model_dump(), "seeds": seeds})
-    return plan(chosen, Registry.load(), domains=domains, trust=trust)
+__all__ = ["RunReport", "Verified", "leaderboard", "run", "verify"]
 
 
 def run(
@@ -105,121 +47,3 @@ def run(
         executor=executor or local_executor(workers),
         events=events,
     )
-
-
-def execute(
-    planned: Plan,
-    *,
-    out: Path,
-    store: Path | str,
-    executor: Executor,
-    events: Callable[[Event], None],
-    models: bool = True,
-) -> RunReport:
-    """Run a plan and write its results; whatever the user must change first is said before anything is trained.
-
-    `models` are loaded for that, unless they have been used by now.
-    """
-    from w2s_bench.executors.local import LocalExecutor
-    from w2s_bench.leaderboard import write_leaderboard
-    from w2s_bench.preflight import extension_note, refuse_absent_device, refuse_mistakes
-    from w2s_bench.record import write_atomically
-    from w2s_bench.store import open_store
-
-    folder = out / planned.suite.name
-    refuse_mistakes(planned, folder)
-    if isinstance(executor, LocalExecutor):
-        refuse_absent_device(planned)
-    place = open_store(store)
-    extended = extension_note(planned, folder)
-    first = check_first(planned, store=place, executor=executor, events=events, models=models)
-    cells = compute(planned, store=place, executor=executor, events=events, unusable=first.unusable)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "suite.yaml", planned.suite.to_yaml())
-    for cell in cells:
-        if not _is_written(cell, folder):
-            cell.write(folder)
-    notes = tuple(note for note in [extended, *first.remarks, place.excess()] if note)
-    return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems, notes)
-
-
-def compute(
-    planned: Plan,
-    *,
-    store: Store,
-    executor: Executor,
-    events: Callable[[Event], None],
-    unusable: Mapping[str, Failed] = MappingProxyType({}),
-) -> tuple[Cell, ...]:
-    """The cells of a plan, from what is stored and what has to run; of a domain that is `unusable` nothing runs."""
-    from w2s_bench.collect import Results, cell_of
-    from w2s_bench.stages import walk
-
-    given: dict[str, Outcome] = {}
-    targets: list[Stage] = []
-    for cell in planned.cells:
-        if (failed := unusable.get(cell.domain.name)) is not None:
-            given |= {stage.node: failed for stage in walk(cell.targets())}
-        else:
-            targets += cell.targets()
-    results = Results({**given, **executor.run(targets, store, events)}, store)
-    return tuple(cell_of(cell, results) for cell in planned.cells)
-
-
-@dataclass(frozen=True)
-class FirstLook:
-    """What is known before anything is trained: domains that cannot be run, each with the reason; what else to know."""
-
-    unusable: Mapping[str, Failed]
-    remarks: tuple[str, ...]
-
-
-def check_first(
-    planned: Plan, *, store: Store, executor: Executor, events: Callable[[Event], None], models: bool = True
-) -> FirstLook:
-    """Cut every domain's splits, make its gold and load its models (unless they run elsewhere), and train nothing.
-
-    Sizes that a domain cannot fill, or a leak, end the run here. Items or gold that cannot be made, or a model that cannot
-    be used, are no mistake in the suite: they are told now, and the cells of that domain alone fail.
-    """
-    from w2s_bench.executors import Failed, GaveUp, Noted, Planned
-    from w2s_bench.items import remarks
-
-    splits = planned.splits()
-    cut = {stage.node for one in splits for stage in (one, one.inputs["held_out"])}
-
-    def untroubled(event: Event) -> None:
-        if isinstance(event, Planned):
-            events(replace(event, purpose="first checks"))
-        elif not (isinstance(event, GaveUp) and event.failed.cause_node in cut):  # told below
-            events(event)
-
-    of = {cell.domain.name: [cell.graphs[0].answers, *(cell.models if models else ())] for cell in planned.cells}
-    outcomes = executor.run([*splits, *(stage for stages in of.values() for stage in stages)], store, untroubled)
-    reasons: dict[str, str] = {}  # the first of each domain: its other seeds fail alike
-    for stage in splits:
-        outcome = outcomes[stage.node]
-        if isinstance(outcome, Failed) and outcome.cause_node in cut:
-            reasons.setdefault(stage.params["domain"], outcome.reason)
-    if reasons:
-        raise SuiteError("\n".join(reasons.values()))
-    unusable: dict[str, Failed] = {}
-    told: list[str] = []
-    for cell in {cell.domain.name: cell for cell in planned.cells}.values():
-        for stage in (cell.graphs[0].items, *of[cell.domain.name]):
-            found = outcomes[stage.node]
-            if isinstance(found, Failed):
-                unusable.setdefault(cell.domain.name, found)
-            elif (result := store.find(stage, found.result.key)) is not None:
-                told += remarks(cell.domain.name, result.path)
-    for text in dict.fromkeys(told):
-        events(Noted(text))
-    return FirstLook(unusable, tuple(dict.fromkeys(told)))
-
-
-def _is_written(cell: Cell, folder: Path) -> bool:
-    """Whether the same body lies there already; then its provenance, of the run that made it, stays."""
-    try:
-        return read_cell(cell.path(folder)).digest == cell.digest
-    except CellError:
-        return False  # none yet, or altered: written anew

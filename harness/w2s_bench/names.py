@@ -33,6 +33,8 @@ CONTROLS: Final = tuple(CONTROL_TRACKS)
 RESULTS: Final = Path("w2s-results")
 #: What a results folder shows to people.
 README, PLOT = "README.md", "pgr.svg"
+#: The file that makes a folder of a store a result.
+MANIFEST: Final = "manifest.json"
 #: Where models run: "cpu" (the default: the same bytes again) or any device torch knows. It is part of every key.
 DEVICE_VARIABLE: Final = "W2S_BENCH_DEVICE"
 

@@ -25,10 +25,10 @@ from pydantic import (
 
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.names import bare, short
-from w2s_bench.reading import UnreadableError, parse_yaml, read_stream, read_text, refuse_unsound
 from w2s_bench.record import digest_of
 from w2s_bench.text import printable
 from w2s_bench.types import JSON, SPLITS, Precision, Split
+from w2s_bench.untrusted import UnreadableError, parse_yaml, read_stream, read_text, refuse_unsound
 from w2s_bench.validation import explain
 
 PROTOCOL: Final = "w2s-1"

@@ -37,6 +37,6 @@ def w2s_models() -> Mapping[str, Callable[..., LanguageModel]]:
 
 def _tiny(name: str, path: Path) -> LanguageModel:
     """A small model that comes with the package."""
-    from w2s_bench.models.loading import LocalModel
+    from w2s_bench.models.sources import LocalModel
 
     return LocalModel(name=f"tiny/{name}", path=path)

@@ -60,7 +60,7 @@ def section(name: str, options: list[str]) -> str:
     if "--plain" in options:
         if name not in PLAIN:
             raise SystemExit(f"--plain is for {', '.join(PLAIN)}: the others run in processes of their own, not {name}")
-        from w2s_bench.models import products
+        from w2s_bench.models import onednn as products
 
         products.pays = lambda: False
     begun = time.perf_counter()

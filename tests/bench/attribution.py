@@ -88,7 +88,7 @@ def _watch_torch() -> None:
 
 
 def _watch_worker() -> None:
-    from w2s_bench.executors.worker import Worker
+    from w2s_bench.executors.local.worker import Worker
 
     reply_to = Worker.reply_to
 
@@ -106,7 +106,7 @@ def _watch_worker() -> None:
     Worker.reply_to = counted  # type: ignore[method-assign]
 
 
-_WATCHERS = {"w2s_bench.models.scoring": _watch_torch, "w2s_bench.executors.worker": _watch_worker}
+_WATCHERS = {"w2s_bench.models.scoring": _watch_torch, "w2s_bench.executors.local.worker": _watch_worker}
 
 
 def _importing(call: Callable[..., Any]) -> Callable[..., Any]:

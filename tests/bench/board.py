@@ -51,9 +51,9 @@ def write(results: Path, count: int) -> int:
 
 
 def main(results: Path) -> None:
-    from w2s_bench.cells import read_cells
-    from w2s_bench.leaderboard import build, write_leaderboard
-    from w2s_bench.statistics import accuracy
+    from w2s_bench.results.cells import read_cells
+    from w2s_bench.results.leaderboard import build, write_leaderboard
+    from w2s_bench.results.statistics import accuracy
 
     accuracy([[True, False], [True, True]])  # type: ignore[arg-type]  # what is imported on the way is imported now
     import scipy.optimize  # noqa: F401

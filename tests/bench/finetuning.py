@@ -19,7 +19,7 @@ from texts import model, size_of, tokenizer
 from w2s_bench.models import finetuning
 from w2s_bench.models.batching import batches, learning_rate_factor
 from w2s_bench.models.encoding import Pair
-from w2s_bench.models.products import fast_products
+from w2s_bench.models.onednn import fast_products
 from w2s_bench.models.scoring import token_logprobs
 
 TITLE = "Fine-tuning against TRL's `SFTTrainer`, transformers' `Trainer` and a hand-written loop"

@@ -14,9 +14,9 @@ import numpy as np
 
 from pairing import best_batch, paired
 from texts import bundled, bundled_domain, model, size_of, texts, tokenizer
-from w2s_bench.models import generation
+from w2s_bench.models import greedy as generation
 from w2s_bench.models.encoding import encode
-from w2s_bench.models.products import fast_products
+from w2s_bench.models.onednn import fast_products
 
 TITLE = "Generation: greedy answers against left-padded `model.generate`"
 TARGET = (

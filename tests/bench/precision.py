@@ -12,8 +12,8 @@ from finetuning import BATCH, RATE, some_pairs
 from pairing import paired
 from texts import choice_items, model, size_of, tokenizer
 from w2s_bench.models import finetuning
-from w2s_bench.models.products import fast_products
-from w2s_bench.models.reader import Reader
+from w2s_bench.models.engine import Reader
+from w2s_bench.models.onednn import fast_products
 
 TITLE = "`precision: bfloat16` against float32"
 TARGET = (

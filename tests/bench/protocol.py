@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from w2s_bench.stages import Stage, walk
+from w2s_bench.store.stage import Stage, walk
 
 TITLE = "Protocol: one more trust function, as a share of teacher → weak labels → student → ceiling"
 TARGET = (
@@ -51,7 +51,7 @@ def row(recipe: str, quick: bool) -> dict[str, str | float]:
 
 def stages_of(recipe: str, quick: bool) -> tuple[list[Stage], list[Stage]]:
     """The stages of the pipeline, and those that the trust function adds; inputs before what uses them."""
-    from w2s_bench.api import make_plan
+    from w2s_bench.runs.execute import make_plan
     from w2s_bench.suite import Suite, load_suite
 
     content: dict[str, Any] = load_suite("tiny").model_dump(mode="json")
@@ -68,9 +68,9 @@ def stages_of(recipe: str, quick: bool) -> tuple[list[Stage], list[Stage]]:
 
 def in_one_worker(stages: Sequence[Stage], folder: Path) -> Mapping[str, float]:
     """Node → processor seconds, by the manifests of an empty store: run one after another as a worker runs them."""
-    from w2s_bench.executors.isolation import watch_for_torch
     from w2s_bench.executors.jobs import Job, Made
-    from w2s_bench.executors.worker import Worker
+    from w2s_bench.executors.local.worker import Worker
+    from w2s_bench.isolation.process_state import watch_for_torch
     from w2s_bench.store import Result, key_of, open_store
 
     watch_for_torch()
@@ -101,7 +101,7 @@ def own_seconds() -> Iterator[float]:
 
 
 if __name__ == "__main__":
-    from w2s_bench.api import local_executor
+    from w2s_bench.runs.execute import local_executor
     from w2s_bench.store import open_store
 
     pipeline, added = stages_of(sys.argv[1], bool(int(sys.argv[2])))

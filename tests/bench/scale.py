@@ -14,8 +14,8 @@ from typing import Any
 
 from w2s_bench.executors import Done, Event
 from w2s_bench.executors.schedule import Schedule
-from w2s_bench.stages import Stage, walk
 from w2s_bench.store.manifest import Result
+from w2s_bench.store.stage import Stage, walk
 
 TITLE = "Scale: 100 trust functions × 10 domains × 10 seeds"
 TARGET = (
@@ -64,7 +64,7 @@ def run(quick: bool) -> list[dict[str, str | float]]:
 
 def recorded(quick: bool) -> tuple[Any, dict[tuple[str, str], Recorded]]:
     """(the plan of a run of `tiny` with one seed, what its stages took by (stage name, domain)), measured now."""
-    from w2s_bench.api import local_executor, make_plan
+    from w2s_bench.runs.execute import local_executor, make_plan
     from w2s_bench.store import Store
 
     plan = make_plan("tiny", seeds=1, domains=["knowledge"] if quick else ())
@@ -85,9 +85,9 @@ def recorded(quick: bool) -> tuple[Any, dict[tuple[str, str], Recorded]]:
 
 def large_run(plan: Any, *, functions: int, domains: int, seeds: int) -> Iterator[tuple[str, Stage]]:
     """(recorded domain, target stage): copies of the recorded domains, with all controls and so many trust functions."""
-    from w2s_bench.arms import controls, references
-    from w2s_bench.pipeline import PlannedCell
-    from w2s_bench.protocol import SeedGraph
+    from w2s_bench.protocol.arms import controls, references
+    from w2s_bench.protocol.generation import SeedGraph
+    from w2s_bench.runs.plan import PlannedCell
 
     facts = list({cell.facts.short_name: cell.facts for cell in plan.cells}.values())
     arms = [*references(), *controls(plan.suite.coverage), *trust_arms(functions, plan.suite.coverage)]
@@ -102,10 +102,10 @@ def large_run(plan: Any, *, functions: int, domains: int, seeds: int) -> Iterato
 
 def trust_arms(count: int, coverage: float) -> list[Any]:
     """The installed trust functions again and again, each time with another parameter, so that nothing is shared."""
-    from w2s_bench.arms import trust_arm
-    from w2s_bench.cells import PluginRef
-    from w2s_bench.contract import check_trust_function
-    from w2s_bench.registry import Registry
+    from w2s_bench.plugins.checks import check_trust_function
+    from w2s_bench.plugins.registry import Registry
+    from w2s_bench.protocol.arms import trust_arm
+    from w2s_bench.results.cells import PluginRef
 
     registry = Registry.load()
     names = sorted(name for name in registry.trust_functions if name.startswith("w2s-bench/"))

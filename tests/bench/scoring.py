@@ -10,7 +10,7 @@ import numpy as np
 
 from pairing import best_batch, paired
 from texts import choice_items, model, size_of, tokenizer
-from w2s_bench.models.reader import Reader
+from w2s_bench.models.engine import Reader
 from w2s_bench.types import Item
 
 TITLE = "Scoring: a task of four options against lm-eval's `HFLM`"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.encoding import encode
-from w2s_bench.models.probing import verdict_of
 from w2s_bench.types import Item
 
 

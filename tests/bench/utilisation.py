@@ -15,7 +15,7 @@ from finetuning import some_pairs
 from texts import model, size_of
 from w2s_bench.models import finetuning
 from w2s_bench.models.encoding import Pair
-from w2s_bench.models.products import fast_products
+from w2s_bench.models.onednn import fast_products
 from w2s_bench.models.scoring import token_logprobs
 
 TITLE = "Model-FLOPs utilisation: the share of the matrix-multiply peak that goes into the model"

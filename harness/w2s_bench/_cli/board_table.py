@@ -13,8 +13,8 @@ from rich.text import Text
 
 from w2s_bench._cli.causes import likely_cause
 from w2s_bench._cli.output import console
-from w2s_bench.board import DomainSummary, Leaderboard, Row
-from w2s_bench.statistics import Estimate, Ratio
+from w2s_bench.results.board import DomainSummary, Leaderboard, Row
+from w2s_bench.results.statistics import Estimate, Ratio
 from w2s_bench.text import one_line
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from w2s_bench.board import DomainSummary
-from w2s_bench.statistics import Estimate
+from w2s_bench.results.board import DomainSummary
+from w2s_bench.results.statistics import Estimate
 
 _MOST_TIMES = 20  # as many items: beyond it nobody has them
 

@@ -12,7 +12,7 @@ from w2s_bench.errors import W2SBenchError
 if TYPE_CHECKING:
     from w2s_bench.executors import Executor
     from w2s_bench.executors.resources import Limits
-    from w2s_bench.executors.slurm_options import SlurmSettings
+    from w2s_bench.executors.slurm.options import SlurmSettings
 
 CLUSTERS = "Clusters (see docs/clusters.md)"
 
@@ -47,16 +47,16 @@ def limits_of(seconds: float | None, gigabytes: float | None) -> Limits:
 def chosen(name: ExecutorName, *, workers: int | None, limits: Limits, address: str | None) -> Executor:
     """The executor of a run that this command sees to the end; jobs of Slurm are submitted instead."""
     if name is ExecutorName.RAY:
-        from w2s_bench.executors.ray import RayExecutor
+        from w2s_bench.executors.ray.executor import RayExecutor
 
         return RayExecutor(address or "auto", workers, limits=limits)
-    from w2s_bench.api import local_executor
+    from w2s_bench.runs.execute import local_executor
 
     return local_executor(workers, limits)
 
 
 def slurm_settings(texts: Sequence[str], gpu_texts: Sequence[str]) -> SlurmSettings:
     """What jobs ask for; a misspelt or reserved option is said before anything runs."""
-    from w2s_bench.executors.slurm_options import SlurmSettings
+    from w2s_bench.executors.slurm.options import SlurmSettings
 
     return SlurmSettings.parse(texts, gpu_texts)

@@ -22,7 +22,7 @@ def leaderboard(
 
     with explained():
         from w2s_bench._cli.report import print_leaderboard
-        from w2s_bench.leaderboard import write_leaderboard
+        from w2s_bench.results.leaderboard import write_leaderboard
 
         board = write_leaderboard(results)
         if not quiet:

@@ -32,10 +32,10 @@ def list_(
     from w2s_bench._cli.errors import explained
 
     with explained():
-        from w2s_bench.registry import Registry
+        from w2s_bench.plugins.registry import Registry
 
         if retry:
-            from w2s_bench.plugin_memory import forget_fatal
+            from w2s_bench.plugins.memory import forget_fatal
 
             forget_fatal()
         registry = Registry.load()

@@ -10,12 +10,12 @@ from w2s_bench._cli.executors import ExecutorName
 from w2s_bench.names import DEVICE_VARIABLE
 
 if TYPE_CHECKING:
-    from w2s_bench.pipeline import Plan
+    from w2s_bench.runs.plan import Plan
 
 
 def use_device(device: str | None) -> None:
     """Let this process, and what it starts, run models on a device; a misspelt one is said."""
-    from w2s_bench.preflight import check_device
+    from w2s_bench.runs.refusals import check_device
 
     if device is not None:
         os.environ[DEVICE_VARIABLE] = check_device(device)
@@ -24,14 +24,14 @@ def use_device(device: str | None) -> None:
 def refuse_before_preview(planned: Plan, out: Path, store: str, executor: ExecutorName) -> list[str]:
     """Raise what the run would raise, as far as it is known without running; the domains of which sizes are not known yet."""
     from w2s_bench.errors import SuiteError
-    from w2s_bench.preflight import refuse_absent_device, refuse_mistakes, refuse_unwritable_store, unfilled_splits
+    from w2s_bench.runs.refusals import refuse_absent_device, refuse_mistakes, refuse_unwritable_store, unfilled_splits
     from w2s_bench.store import open_store
 
     refuse_mistakes(planned, out / planned.suite.name)
     if executor is ExecutorName.LOCAL:
         refuse_absent_device(planned)
     elif executor is ExecutorName.SLURM:
-        from w2s_bench.executors.clusters import refuse_missing_slurm
+        from w2s_bench.executors.slurm.clusters import refuse_missing_slurm
 
         refuse_missing_slurm()
     place = open_store(store)

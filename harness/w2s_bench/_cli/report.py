@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from w2s_bench._cli.output import console, say
 from w2s_bench.names import short
-from w2s_bench.stages import walk
+from w2s_bench.store.stage import walk
 from w2s_bench.text import one_line, shortened
 
 if TYPE_CHECKING:
-    from w2s_bench.api import RunReport
-    from w2s_bench.board import Leaderboard
-    from w2s_bench.executors.slurm import Submitted
-    from w2s_bench.pipeline import Plan
-    from w2s_bench.verify import Verified
+    from w2s_bench.executors.slurm.executor import Submitted
+    from w2s_bench.results.board import Leaderboard
+    from w2s_bench.runs.execute import RunReport
+    from w2s_bench.runs.plan import Plan
+    from w2s_bench.runs.verify import Verified
 
 
 def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
@@ -85,7 +85,7 @@ def print_submitted(submitted: Submitted, planned: Plan, *, as_json: bool, quiet
 
 def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_json: bool) -> None:
     """What is stored and what would run, stage by stage name; `unchecked`: domains that may be too small for their sizes."""
-    from w2s_bench.preview import preview
+    from w2s_bench.runs.preview import preview
     from w2s_bench.store import open_store
 
     _print_problems(planned.problems)
@@ -147,7 +147,7 @@ def _print_unchecked(domains: Sequence[str]) -> None:
 
 def print_explanation(planned: Plan, store: str, unchecked: Sequence[str], *, as_json: bool) -> None:
     """A line for every stage: what it is, whether it is stored, and why it is not; `unchecked` as for `print_dry_run`."""
-    from w2s_bench.preview import explain
+    from w2s_bench.runs.preview import explain
     from w2s_bench.store import open_store
 
     _print_problems(planned.problems)

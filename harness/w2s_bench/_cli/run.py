@@ -148,7 +148,7 @@ def run(
     from w2s_bench._cli.errors import explained
 
     with explained():
-        from w2s_bench.api import execute, make_plan
+        from w2s_bench.runs.execute import execute, make_plan
         from w2s_bench.store import default_location
 
         refuse_others_options(executor, address, slurm or (), slurm_gpu or ())
@@ -168,7 +168,7 @@ def run(
 
         progress = shown_progress(planned.suite.name, quiet=quiet or json_output)
         if settings is not None:
-            from w2s_bench.submitting import collected, submit_suite
+            from w2s_bench.runs.submit import collected, submit_suite
 
             with progress as events:
                 handed_in = submit_suite(

@@ -70,7 +70,7 @@ def verify(
         from w2s_bench._cli.preflight import use_device
         from w2s_bench._cli.progress import shown_progress
         from w2s_bench._cli.report import print_verdicts
-        from w2s_bench.verify import verify as compute_again
+        from w2s_bench.runs.verify import verify as compute_again
 
         use_device(device)
         places = _places(model or ())

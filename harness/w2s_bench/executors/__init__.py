@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from w2s_bench.stages import Stage
 from w2s_bench.store import Damage, Result, Store
+from w2s_bench.store.stage import Stage
 
 __all__ = [
     "Ahead",

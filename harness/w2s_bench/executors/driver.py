@@ -17,8 +17,8 @@ from w2s_bench.executors.interruption import interruptible
 from w2s_bench.executors.jobs import Broke, Lacked, Made, Refused, Reply
 from w2s_bench.executors.schedule import Schedule, Work
 from w2s_bench.executors.timings import Timings
-from w2s_bench.stages import Stage
 from w2s_bench.store import Result, Store
+from w2s_bench.store.stage import Stage
 
 _CHECKERS = 4  # threads that read stored results; hashing releases the interpreter lock
 _HEARTBEAT = 1.0  # seconds; the interpreter must come by to notice a signal

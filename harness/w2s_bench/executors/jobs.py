@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from w2s_bench.stages import Stage
 from w2s_bench.store import Damage, Result
+from w2s_bench.store.stage import Stage
 from w2s_bench.types import JSON
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from w2s_bench.errors import W2SBenchError
-from w2s_bench.stages import Stage
+from w2s_bench.store.stage import Stage
 
 _KEPT_FREE = 0.1  # of the machine's memory: for the driver and everything else
 

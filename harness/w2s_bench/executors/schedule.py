@@ -14,8 +14,8 @@ from w2s_bench.errors import W2SBenchError
 from w2s_bench.executors import Ahead, Done, Event, Failed, Finished, GaveUp, Outcome, Stored, label_of
 from w2s_bench.executors.jobs import Job
 from w2s_bench.executors.resources import needs_gpu
-from w2s_bench.stages import Stage, walk
 from w2s_bench.store import Result, key_of
+from w2s_bench.store.stage import Stage, walk
 
 _MOST_REPAIRS = 3  # of one piece of work's inputs
 

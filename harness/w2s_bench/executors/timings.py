@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from w2s_bench.record import write_atomically
-from w2s_bench.stages import Stage
+from w2s_bench.store.stage import Stage
 
 #: Seconds, where nothing was measured yet: they order a run, and no time left is told from them.
 _GUESSES = {

@@ -1,1 +1,4 @@
-"""Language models: where they come from, and the batched engine that scores, generates and trains with them."""
+"""The engine: where language models come from, and the batched scoring, generation and training of them. Torch lives here.
+
+No stage, no store and no protocol may enter: it is told texts and gives numbers.
+"""

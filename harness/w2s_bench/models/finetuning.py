@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models.anatomy import Anatomy
+from w2s_bench.models.assumptions import anatomy_of
 from w2s_bench.models.batching import batches, learning_rate_factor, refuse_divergence
+from w2s_bench.models.capabilities import Anatomy
 from w2s_bench.models.encoding import Pair
-from w2s_bench.models.probing import anatomy_of
 from w2s_bench.models.scoring import completion_logits
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_bench.errors import ModelError
-from w2s_bench.reading import read_text
+from w2s_bench.untrusted import read_text
 
 _INDEX = ".safetensors.index.json"
 _TOKENIZERS = ("tokenizer_config.json", "special_tokens_map.json")

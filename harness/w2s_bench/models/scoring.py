@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models.anatomy import Anatomy, base_of, tree_mask
+from w2s_bench.models.assumptions import anatomy_of, verdict_of
+from w2s_bench.models.capabilities import Anatomy, base_of, tree_mask
 from w2s_bench.models.encoding import Pair, length_batches
-from w2s_bench.models.probing import anatomy_of, verdict_of
 
 _MAX_TOKENS = 16_384  # in a batch, on an accelerator
 _CACHED_TOKENS = 2_048  # on a processor, in whose cache what a layer computes of them stays

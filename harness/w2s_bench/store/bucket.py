@@ -17,8 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from w2s_bench.errors import NoStoreError, StoreError, W2SBenchError
+from w2s_bench.names import MANIFEST
 from w2s_bench.store.faults import explained, machine_fault, store_error
-from w2s_bench.store.manifest import MANIFEST, Damage, Result, check, parse
+from w2s_bench.store.manifest import Damage, Result, check, parse
 from w2s_bench.store.mark import MARK, TEXT, is_key, is_stage
 from w2s_bench.types import JSON
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from w2s_bench.names import MANIFEST
 from w2s_bench.store.layout import has_manifest
-from w2s_bench.store.manifest import MANIFEST, parse
+from w2s_bench.store.manifest import parse
 from w2s_bench.store.mark import is_key, is_stage
 from w2s_bench.types import JSON
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from w2s_bench.names import MANIFEST
 from w2s_bench.store.faults import explained
 from w2s_bench.store.locks import held
-from w2s_bench.store.manifest import MANIFEST
 from w2s_bench.store.mark import Mark, is_key, is_stage
 
 

@@ -12,16 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from w2s_bench.errors import NoStoreError, StoreError, W2SBenchError
+from w2s_bench.names import MANIFEST
 from w2s_bench.record import digest_of, write_atomically
-from w2s_bench.stages import Stage
 from w2s_bench.store.entries import Entry, entries_below
 from w2s_bench.store.faults import explained, machine_fault, store_error, tried
 from w2s_bench.store.layout import Layout, has_manifest, place_of, remove, touch
+from w2s_bench.store.leases import Living, Uses, bury
 from w2s_bench.store.limit import LIMIT_VARIABLE, LOW_WATER, Total, size_of
 from w2s_bench.store.locks import held
-from w2s_bench.store.manifest import MANIFEST, Damage, Result, check, identity, result_of, seal
+from w2s_bench.store.manifest import Damage, Result, check, identity, result_of, seal
 from w2s_bench.store.sizes import size_text
-from w2s_bench.store.uses import Living, Uses, bury
+from w2s_bench.store.stage import Stage
 
 
 class Store:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.machine import kind
+from w2s_bench.names import MANIFEST
 from w2s_bench.record import canonical_json, digest_of, file_digest
-from w2s_bench.stages import Stage
+from w2s_bench.store.stage import Stage
 from w2s_bench.types import JSON
 
-MANIFEST = "manifest.json"
 #: Part of every key: raised when the layout of a result changes, so that old results are passed by, not called damaged.
 LAYOUT = 1
 _NOTHING_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})

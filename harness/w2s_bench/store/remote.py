@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from w2s_bench.stages import Stage
+from w2s_bench.names import MANIFEST
 from w2s_bench.store.bucket import Bucket
 from w2s_bench.store.entries import Entry, entry_of
 from w2s_bench.store.faults import explained
 from w2s_bench.store.layout import place_of, remove
+from w2s_bench.store.leases import Living
 from w2s_bench.store.local import Store
-from w2s_bench.store.manifest import MANIFEST, Damage, Result, check, parse, result_of
-from w2s_bench.store.uses import Living
+from w2s_bench.store.manifest import Damage, Result, check, parse, result_of
+from w2s_bench.store.stage import Stage
 
 CACHE_VARIABLE = "W2S_BENCH_CACHE"
 _PAUSE = 0.5  # seconds; what looks damaged may be a file that is just being written

@@ -8,8 +8,8 @@ They run on a few dozen rows of made-up evidence, on one thread, and say nothing
 second where fitting is quick, in a few seconds for a small network, which they fit two dozen times.
 """
 
-from w2s_bench.synthetic import MemoryEvidence, synthetic_evidence
 from w2s_bench.testing.domains import check_domain
+from w2s_bench.testing.evidence import MemoryEvidence, synthetic_evidence
 from w2s_bench.testing.models import check_model
 from w2s_bench.testing.trust_functions import Check, check_trust_function, trust_function_checks
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from w2s_bench import contract
 from w2s_bench.hookspecs import Domain, LanguageModel
+from w2s_bench.plugins import checks as contract
 from w2s_bench.testing.expecting import expect, expect_lasting_fingerprint, guarded, keeps_contract
 
 if TYPE_CHECKING:
-    from w2s_bench.plugin_loading import EntryKind, Registered
+    from w2s_bench.plugins.loading import EntryKind, Registered
 
 #: A model as a suite may ask for it.
 _AS_IT_IS = MappingProxyType({"recipe": "full", "lora_rank": 8, "precision": "float32", "device": "cpu"})
@@ -28,10 +28,11 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
     gold that `until` or the number of new tokens cuts: by its words, and by the tokens of each of `models`, whose tokenizers
     are tried too. Items left out, as two of their options are equal, are told by a warning.
     """
-    from w2s_bench import evaluation, prediction, record, training
-    from w2s_bench import items as rendered
-    from w2s_bench.registry import Registry
-    from w2s_bench.stages import StageContext
+    from w2s_bench import record
+    from w2s_bench.plugins.registry import Registry
+    from w2s_bench.protocol import evaluation, prediction, training
+    from w2s_bench.protocol import items as rendered
+    from w2s_bench.store.stage import StageContext
     from w2s_bench.types import Answer, Item, Prediction
 
     keeps_contract(contract.check_domain, domain)
@@ -93,6 +94,6 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
 
 
 def _registered(kind: EntryKind, built: Domain | LanguageModel) -> Registered:
-    from w2s_bench.plugin_loading import Registered
+    from w2s_bench.plugins.loading import Registered
 
     return Registered(f"checked/{kind}", kind, lambda: built, "checked", "0", "checked", "")

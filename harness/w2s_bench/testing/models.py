@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from w2s_bench import contract
 from w2s_bench.hookspecs import LanguageModel
+from w2s_bench.plugins import checks as contract
 from w2s_bench.testing.expecting import expect, expect_lasting_fingerprint, guarded, keeps_contract
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from w2s_bench import contract
-from w2s_bench.custody import left_as_found
 from w2s_bench.errors import TrustFunctionError, W2SBenchError
-from w2s_bench.executors.isolation import generators_kept
 from w2s_bench.hookspecs import TrustFunction
-from w2s_bench.synthetic import MemoryEvidence, synthetic_evidence
+from w2s_bench.isolation.process_state import generators_kept
+from w2s_bench.isolation.watch import left_as_found
+from w2s_bench.plugins import checks as contract
+from w2s_bench.testing.evidence import MemoryEvidence, synthetic_evidence
 from w2s_bench.testing.expecting import expect, guarded
 from w2s_bench.types import BoolArray, FloatArray, IntArray, Kind
 
@@ -171,7 +171,7 @@ def _fitted(factory: Factory, kind: Kind, trust: tuple[MemoryEvidence, BoolArray
 
 
 def _call_score(function: TrustFunction, pool: MemoryEvidence) -> FloatArray:
-    from w2s_bench.trust import validated
+    from w2s_bench.protocol.trust import validated
 
     seen = pool.declaring(function.needs, privileged=function.supervision == "privileged")
     scores = guarded("score", lambda: function.score(seen, rng=np.random.default_rng(1)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from w2s_bench.domains import TaskDomain
+from w2s_bench.domains.task import TaskDomain
 
 
 def domain() -> TaskDomain:
@@ -13,7 +13,7 @@ def domain() -> TaskDomain:
         name="chess",
         version="1",
         kind="choice",
-        yaml=Path(__file__).with_name("chess.yaml"),
+        yaml=Path(__file__).parent / "data" / "chess.yaml",
         task_name="w2s_chess",
         files=("items.jsonl", "loader.py"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from w2s_bench.domains import TaskDomain
+from w2s_bench.domains.task import TaskDomain
 
 
 def domain() -> TaskDomain:
@@ -13,7 +13,7 @@ def domain() -> TaskDomain:
         name="math",
         version="1",
         kind="generate",
-        yaml=Path(__file__).with_name("math.yaml"),
+        yaml=Path(__file__).parent / "data" / "math.yaml",
         task_name="w2s_math",
         files=("items.jsonl", "loader.py"),
         max_new_tokens=24,

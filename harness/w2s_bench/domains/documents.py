@@ -1,0 +1,166 @@
+"""What a domain's documents are now: a digest of their contents, read at the start of a run.
+
+A fingerprint of files cannot tell that a data set of a hub, a database or whatever else a loader reads has changed; the
+documents can. They are read in a process of their own: nobody else meets the loader's code, and a run is planned without
+the libraries that it needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from w2s_bench.errors import PluginError, W2SBenchError
+from w2s_bench.isolation import processes as kept
+from w2s_bench.isolation.process_state import WORKER_ENVIRONMENT
+from w2s_bench.plugins.checks import guarded
+from w2s_bench.record import canonical_json
+from w2s_bench.types import JSON
+
+if TYPE_CHECKING:
+    from w2s_bench.hookspecs import Domain
+    from w2s_bench.plugins.registry import Registry
+
+_REQUESTS, _DIGESTS = "requests.json", "digests.json"
+_BATCH = 1000  # documents decoded at once
+_LONGEST = 3600.0  # seconds that the domains of one distribution may take; a data set may have to be fetched
+#: A domain by name and parameters.
+Request = tuple[str, Mapping[str, JSON]]
+
+
+def self_contained(domain: Domain) -> bool:
+    """Whether a domain's fingerprint tells all that its documents come from; else they have to be read."""
+    return bool(getattr(domain, "self_contained", False))
+
+
+def of_task(task: Any) -> Iterator[dict[str, Any]]:
+    """Every document of an lm-eval task, in its order."""
+    documents = task.eval_docs
+    if hasattr(documents, "column_names") and hasattr(documents, "__len__"):
+        # In batches: row by row, decoding takes five times as long.
+        for start in range(0, len(documents), _BATCH):
+            columns = documents[start : start + _BATCH]
+            for values in zip(*columns.values(), strict=True):
+                yield dict(zip(columns, values, strict=True))
+    else:
+        yield from map(dict, documents)
+
+
+class Digest:
+    """SHA-256 over documents as canonical JSON, one after another."""
+
+    def __init__(self, domain: str) -> None:
+        self._domain, self._sum = domain, hashlib.sha256()
+
+    def seen(self, documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The documents as they come, each taken into the sum."""
+        for document in documents:
+            self._sum.update(self._written(document).encode("utf-8", "surrogatepass") + b"\n")
+            yield document
+
+    def hexdigest(self) -> str:
+        return self._sum.hexdigest()
+
+    def _written(self, document: Mapping[str, Any]) -> str:
+        try:
+            return canonical_json(document)
+        except (TypeError, ValueError) as error:
+            odd = next((name for name, value in document.items() if not _is_json(value)), "?")
+            raise PluginError(
+                f"domain {self._domain!r}: field {odd!r} of a document is {str(document.get(odd))[:60]!r}, which JSON cannot "
+                f"hold ({error}); convert it, or drop it in process_docs"
+            ) from error
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        canonical_json(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def digest_of_task(domain: str, task: Any) -> str:
+    """The digest of all documents of a domain's task."""
+    digest = Digest(domain)
+    for _ in digest.seen(of_task(task)):
+        pass
+    return digest.hexdigest()
+
+
+class Documents:
+    """Digests of domains' documents, each read once however often it is asked for; `known` are read already."""
+
+    def __init__(self, known: Mapping[str, str | None] | None = None) -> None:
+        self.known: dict[str, str | None] = dict(known or {})
+
+    def read(self, requests: Sequence[Request]) -> None:
+        """Read what is not known yet, the domains of each distribution in one process."""
+        missing = {_name(*one): one for one in requests if _name(*one) not in self.known}
+        for distribution in sorted({name.partition("/")[0] for name, _ in missing.values()}):
+            mine = {key: one for key, one in missing.items() if one[0].partition("/")[0] == distribution}
+            found = _read_apart(distribution, mine)
+            self.known.update({key: found.get(key) for key in mine})
+
+    def digest(self, name: str, parameters: Mapping[str, JSON]) -> str | None:
+        """None where they could not be read: the domain's items fail then, and say why."""
+        self.read([(name, parameters)])
+        return self.known[_name(name, parameters)]
+
+
+def _name(domain: str, parameters: Mapping[str, JSON]) -> str:
+    return canonical_json([domain, dict(parameters)])
+
+
+def _read_apart(distribution: str, requests: Mapping[str, Request]) -> Mapping[str, str | None]:
+    """What a process of its own finds; what it did not come to, as it crashed or took too long, is missing."""
+    with tempfile.TemporaryDirectory(prefix="w2s-documents-") as made:
+        folder = Path(made)
+        (folder / _REQUESTS).write_text(json.dumps(requests), encoding="utf-8")
+        process = kept.start(
+            __name__,
+            made,
+            distribution,
+            environment=WORKER_ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # what a loader prints is shown when its stage fails
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            # One that takes too long is shown by the stage that makes the items, and stopped there as every stage is.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_LONGEST)
+        finally:
+            kept.end(process)
+        lines = (folder / _DIGESTS).read_text(encoding="utf-8").splitlines() if (folder / _DIGESTS).is_file() else []
+        return dict(json.loads(line) for line in lines if line.endswith("]"))
+
+
+def _digest_or_none(registry: Registry, name: str, parameters: Mapping[str, JSON]) -> str | None:
+    try:
+        return guarded(
+            name, "reading documents", lambda: digest_of_task(name, registry.domain(name, **parameters).task())
+        )
+    except W2SBenchError:
+        return None  # told by the stage that makes the items, which meets the same
+
+
+def main() -> None:
+    """Read the documents that the process which started this one asks for."""
+    from w2s_bench.plugins.registry import Registry
+
+    folder, distribution = Path(sys.argv[1]), sys.argv[2]
+    requests: dict[str, list[Any]] = json.loads((folder / _REQUESTS).read_text(encoding="utf-8"))
+    registry = Registry.load(only=distribution)
+    with (folder / _DIGESTS).open("w", encoding="utf-8") as out:
+        for key, (name, parameters) in requests.items():
+            digest = _digest_or_none(registry, name, parameters)
+            out.write(json.dumps([key, digest]) + "\n")
+            out.flush()

@@ -1,0 +1,185 @@
+"""What a task, an item and its gold must be for the protocol: whatever can never be asked or never be right is named here."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from w2s_bench.domains.grading import answers_are_right, headline
+from w2s_bench.errors import LeakError, PluginError
+from w2s_bench.record import digest_of
+from w2s_bench.types import Answer, Item
+
+_OUTPUT_TYPES = {"choice": "multiple_choice", "generate": "generate_until"}
+_TRIED = 32  # gold answers that are graded before anything is trained
+_WORD = re.compile(r"\S+")
+_ONE_EXPRESSION = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
+
+
+def check_task(domain: Any, task: Any) -> None:
+    """The task asks for what the protocol does: its kind of output, no shots, greedy decoding of the same length, a metric."""
+    fault = None
+    if _OUTPUT_TYPES[domain.kind] != task.OUTPUT_TYPE:
+        fault = f"its task's output_type is {task.OUTPUT_TYPE}, kind {domain.kind!r} needs {_OUTPUT_TYPES[domain.kind]}"
+    elif task.config.num_fewshot:
+        fault = f"its task asks for {task.config.num_fewshot} shots, the protocol is zero-shot; set num_fewshot: 0"
+    elif not task._metric_fn_list:
+        fault = (
+            f"its task has no metric; name one in metric_list: {'acc' if domain.kind == 'choice' else 'exact_match'}"
+        )
+    elif domain.kind == "choice" and "acc" not in task._metric_fn_list:
+        fault = (
+            f"its task's metrics are {', '.join(task._metric_fn_list)}, the protocol takes acc; add it to metric_list"
+        )
+    elif domain.kind == "generate":
+        asked = task.config.generation_kwargs or {}
+        limit = asked.get("max_gen_toks", asked.get("max_new_tokens", domain.max_new_tokens))
+        if asked.get("do_sample"):
+            fault = "its task samples answers, the protocol is greedy; set do_sample: false"
+        elif limit != domain.max_new_tokens:
+            fault = (
+                f"its task allows {limit} new tokens, the domain {domain.max_new_tokens}; "
+                "set max_gen_toks in generation_kwargs to the same"
+            )
+    if fault:
+        raise PluginError(f"domain {domain.name!r}: {fault}")
+
+
+def check_options(domain: str, item: str, options: Any) -> None:
+    """The options of a document, as its task gives them: two or more, and none of them nothing."""
+    if not isinstance(options, list | tuple) or len(options) < 2:
+        raise PluginError(
+            f"domain {domain!r}: item {item!r} needs two or more distinct options, got {options!r}; "
+            "see doc_to_choice, or leave the item out in process_docs"
+        )
+    for place, option in enumerate(options):
+        if option is None or not str(option).strip():
+            raise PluginError(
+                f"domain {domain!r}: option {place + 1} of item {item!r} is empty ({list(options)!r}); give it a text, or "
+                "leave the item out in process_docs"
+            )
+
+
+def repeats_an_option(item: Item) -> bool:
+    """Two options that read the same cannot both be wrong and right: such an item is left out, and counted."""
+    return item.choices is not None and len(set(item.choices)) < len(item.choices)
+
+
+def check_items(items: Sequence[Item], domain: str) -> None:
+    """Ids are unique, one question has one group, and every choice item has two or more distinct options."""
+    seen: set[str] = set()
+    first: dict[str, Item] = {}
+    for item in items:
+        if item.id in seen:
+            raise PluginError(f"domain {domain!r}: two items have the id {item.id!r}; ids must be unique")
+        seen.add(item.id)
+        other = first.setdefault(item.key, item)
+        if other.group != item.group:
+            raise LeakError(
+                f"domain {domain!r}: items {other.id} and {item.id} are the same question (key {item.key!r}) in two groups, "
+                f"{other.group!r} and {item.group!r}; give them one group, or remove one"
+            )
+        if item.choices is not None and (len(item.choices) < 2 or repeats_an_option(item)):
+            raise PluginError(
+                f"domain {domain!r}: item {item.id!r} needs two or more distinct options, got {item.choices!r}"
+            )
+
+
+def check_index(
+    domain: str, task: Any, document: Mapping[str, Any], item: str, options: Sequence[Any], index: int
+) -> None:
+    """Gold that is the text of one option is not taken for the number of another.
+
+    lm-eval reads digits that a template renders as an index: of the options "1" to "4", gold "1" would be the second.
+    """
+    template = task.config.doc_to_target
+    match = _ONE_EXPRESSION.fullmatch(template) if isinstance(template, str) and template not in task.features else None
+    if match is None:
+        return
+    from lm_eval.utils import env
+
+    text = env.compile_expression(match[1])(**document)
+    texts = [str(option) for option in options]
+    if isinstance(text, str) and text in texts and texts.index(text) != index:
+        raise PluginError(
+            f"domain {domain!r}: gold {text!r} of item {item!r} is option {texts.index(text) + 1} of {list(options)!r}, but "
+            f"lm-eval reads the digits as an index and counts {texts[index]!r} as right; write the field's name alone in "
+            "doc_to_target, or give the index"
+        )
+
+
+class Contradictions:
+    """Finds the same question, asked under two keys, with two golds: whichever a model learns, it is wrong."""
+
+    def __init__(self, domain: str) -> None:
+        self._domain = domain
+        self._seen: dict[str, tuple[str, str, str]] = {}
+
+    def check(self, item: Item, answer: Answer) -> None:
+        """Refuse `item` where an earlier one asks the same and has another key and another gold."""
+        asked = digest_of([_plain(item.prompt), sorted(map(_plain, item.choices or ()))])
+        gold = _plain(answer.completion)
+        first, key, other = self._seen.setdefault(asked, (item.id, item.key, gold))
+        if key != item.key and other != gold:
+            raise PluginError(
+                f"domain {self._domain!r}: items {first!r} and {item.id!r} ask the same, {item.prompt[-80:]!r}, under the keys "
+                f"{key!r} and {item.key!r}, and their golds are {other!r} and {gold!r}; give them one key and one gold, or "
+                "remove one"
+            )
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def cut(text: str, until: Iterable[str]) -> str:
+    """A generated text up to the first of the strings that end it."""
+    return text[: min((place for stop in until if stop and (place := text.find(stop)) >= 0), default=len(text))]
+
+
+def first_words(text: str, most: int) -> str:
+    """A text up to the end of its word of this number: no tokenizer in use has a token for more than one."""
+    words = list(islice(_WORD.finditer(text), most + 1))
+    return text[: words[most - 1].end()] if len(words) > most else text
+
+
+def unreachable(domain: str, task: Any, until: Sequence[str], most_tokens: int, answers: Sequence[Answer]) -> list[str]:
+    """Ids of generated answers that no model can give: what ends a generation comes before their gold does.
+
+    Raises where that holds of all, or where the task counts no gold as right at all.
+    """
+
+    def given(answer: Answer) -> str:
+        return first_words(cut(answer.completion, until), most_tokens)
+
+    tried = [a for place, a in enumerate(answers) if place < _TRIED or given(a) != a.completion]
+    if not tried:
+        return []
+    texts = [given(a) for a in tried]
+    ids, documents = [a.id for a in tried], [a.document for a in tried]
+    # Some tokenizers decode an answer without the space that it begins with.
+    bare = [text.removeprefix(task.config.target_delimiter) for text in texts]
+    ways = [answers_are_right(task, ids, documents, one) for one in (texts, bare)]
+    right = [any(way) for way in zip(*ways, strict=True)]
+    lost = [a.id for a, text, ok in zip(tried, texts, right, strict=True) if not ok and text != a.completion]
+    if not any(right):
+        example = tried[0]
+        shown = f"as in {example.completion[:80]!r} of item {example.id!r}"
+        if lost and cut(example.completion, until) != example.completion:
+            raise PluginError(
+                f"domain {domain!r}: no model can be right: `until` {list(until)!r} ends an answer inside the gold, {shown}; "
+                "take that string out of until, or shorten doc_to_target"
+            )
+        if lost:
+            raise PluginError(
+                f"domain {domain!r}: no model can be right: max_gen_toks {most_tokens} ends an answer inside the gold, of "
+                f"{len(example.completion.split())} words {shown}; raise it (and max_new_tokens), or shorten doc_to_target"
+            )
+        raise PluginError(
+            f"domain {domain!r}: its own gold is not right by its task's filter and metric {headline(task)!r}, {shown}; see "
+            "doc_to_target, filter_list and metric_list"
+        )
+    return lost

@@ -1,0 +1,151 @@
+"""`TaskDomain`: any lm-eval task as a domain."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from w2s_bench.domains.files import LARGEST_HASHED, digest_of_file, files_below, task_files, with_paths_resolved
+from w2s_bench.errors import PluginError
+from w2s_bench.types import Kind
+
+#: The name of a document's field, or a function of the document. A whole number counts as its text.
+Field = str | Callable[[Mapping[str, Any]], str | int]
+
+
+@dataclass(frozen=True)
+class TaskDomain:
+    """An lm-eval task (a YAML file and its loader) with an id, a group, a canonical key and a stratum an item.
+
+    `group` ties together items that must not straddle two splits (the same fact, template instance, position up to
+    symmetry); `key` is equal for two items exactly when they are the same question; `stratum` is a kind, for reporting.
+    Each is the name of a field of the documents or a function of one. `max_new_tokens` bounds a generated answer.
+
+    `files`, relative to the YAML's folder, promise that items come from these files and the YAML alone: then a change in
+    one of them makes other items, and nothing else does. Without them the documents are read at the start of every run,
+    wherever they come from.
+    """
+
+    name: str
+    version: str
+    kind: Kind
+    yaml: Path
+    task_name: str
+    id: Field = "id"
+    group: Field = "group"
+    key: Field = "key"
+    stratum: Field = "stratum"
+    max_new_tokens: int | None = None
+    files: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "generate" and self.max_new_tokens is None:
+            raise PluginError(f"domain {self.name!r} generates its answers: give max_new_tokens, the longest one")
+
+    def task(self) -> Any:
+        """The lm-eval task. The default task index is left out: reading it takes longer than a small run."""
+        from lm_eval.tasks import TaskManager
+
+        # It tells of `--metadata`, an option of its own command line, at every load.
+        logging.getLogger("lm_eval").setLevel(logging.ERROR)
+        task_files(self.yaml, self._who)  # says what is missing
+        manager = TaskManager(include_path=str(self.yaml.parent), include_defaults=False)
+        entry = manager.task_index.get(self.task_name)
+        if entry is None:
+            raise PluginError(
+                f"{self._who}: no task {self.task_name!r} in {self.yaml.parent} (there: {', '.join(manager.all_tasks) or 'none'})"
+            )
+        resolved = with_paths_resolved(task_files(Path(entry.yaml_path or self.yaml), self._who), self._who)
+        # A task is given other values as a member of a group.
+        changed = {"group": "resolved", "task": [{"task": self.task_name, **resolved}]}
+        try:
+            tasks = manager.load(changed if resolved else self.task_name)["tasks"]
+        except (IndexError, TypeError) as error:
+            # It looks at the options of the first document, and at their first characters.
+            raise PluginError(
+                f"{self._who}: lm-eval cannot load its task ({type(error).__name__}: {error}); an option of its first item may "
+                "be empty or no text, or its gold none of the options: see doc_to_choice and doc_to_target"
+            ) from error
+        return tasks[self.task_name]
+
+    @property
+    def _who(self) -> str:
+        return f"domain {self.name!r}"
+
+    @property
+    def self_contained(self) -> bool:
+        """Whether `fingerprint()` tells all that the documents come from, so that nobody need read them to know."""
+        return self.files is not None
+
+    def fields(self, document: Mapping[str, Any]) -> dict[str, str]:
+        """`id`, `group`, `key` and `stratum` of one document."""
+        return {name: self._field(name, document) for name in ("id", "group", "key", "stratum")}
+
+    def _field(self, name: str, document: Mapping[str, Any]) -> str:
+        field: Field = getattr(self, name)
+        if callable(field):
+            value = field(document)
+        elif field in document:
+            value = document[field]
+        else:
+            raise PluginError(
+                f"domain {self.name!r}: a document has no field {field!r} for its {name} (it has {', '.join(document)}); "
+                f"name another field, or give a function: TaskDomain(..., {name}=lambda document: ...)"
+            )
+        if isinstance(value, int) and not isinstance(value, bool):  # many data sets number their rows
+            value = str(value)
+        if not isinstance(value, str) or not value:
+            raise PluginError(
+                f"domain {self.name!r}: the {name} of a document must be a non-empty string or a whole number, got {value!r}"
+            )
+        return value
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the files that an item can come from: code, data, templates."""
+        digest = hashlib.sha256(
+            f"{self.name} {self.version} {self.kind} {self.task_name} {self.max_new_tokens}".encode()
+        )
+        for name in ("id", "group", "key", "stratum"):
+            digest.update(f"\0{name} {_written(getattr(self, name))}".encode())
+        for shown, path in self._sources():
+            digest.update(shown.encode() + b"\0" + bytes.fromhex(digest_of_file(path)))
+        return digest.hexdigest()
+
+    def _sources(self) -> list[tuple[str, Path]]:
+        """Names and paths of the files, each once: `files`, or all below the YAML's folder; what the YAML includes."""
+        folder = self.yaml.parent
+        tasks = task_files(self.yaml, self._who)
+        named = [one.path for one in tasks] + [path for one in tasks for path in one.code()]
+        if self.files is None:
+            # Larger ones are data, not code; their documents are read.
+            named += [path for path in files_below(folder) if path.stat().st_size <= LARGEST_HASHED]
+        else:
+            missing = [name for name in self.files if not (folder / name).is_file()]
+            if missing:
+                raise PluginError(
+                    f"{self._who}: no {', '.join(missing)} in {folder}; name files that lie beside {self.yaml.name}"
+                )
+            named += [folder / name for name in self.files]
+        # Relative to the YAML: the same files elsewhere are the same domain.
+        return sorted({Path(os.path.relpath(path, folder)).as_posix(): path for path in named}.items())
+
+
+def _written(field: Field) -> str:
+    """A field for the fingerprint: its name, or a digest of the source of the module that its function is in."""
+    if isinstance(field, str):
+        return field
+    try:
+        source = inspect.getsourcefile(field)
+    except TypeError:  # no function: a partial, an object that can be called
+        source = None
+    if source is None:
+        raise PluginError(
+            f"{field!r} has no source file to fingerprint; write it as a function in a module of your package"
+        )
+    return digest_of_file(Path(source))

@@ -1,0 +1,57 @@
+"""In whose process a stage runs: third-party code has processes of its own, one kind for each distribution and role.
+
+Whatever a plugin leaves behind in its process (settings, patched libraries, timers) then meets nobody but itself. A stage
+that only the harness's own code runs in, and every stage that trains, predicts or reads, belongs to the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from importlib import metadata
+from typing import Literal, NamedTuple
+
+from w2s_bench.hookspecs import ENTRY_POINT_GROUP
+from w2s_bench.names import BUILT_IN
+from w2s_bench.plugins.loading import RESERVED_PREFIXES, normalized
+from w2s_bench.store.stage import Stage
+
+Role = Literal["engine", "domain", "trust"]
+#: Whose code a stage runs, by the parameter that names it.
+_ROLES: dict[str, Role] = {"function": "trust", "domain": "domain", "model": "engine"}
+
+
+class Host(NamedTuple):
+    """One kind of worker process. It loads the plugins of `distribution` and of no other."""
+
+    role: Role = "engine"
+    distribution: str = BUILT_IN
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether code of third parties runs there."""
+        return self.distribution != BUILT_IN
+
+
+def host_of(stage: Stage, installed: Callable[[], Set[str]]) -> Host:
+    """Where a stage may run. `installed` gives the distributions that have plugins; it is asked for few stages.
+
+    A domain or trust function that the stage's parameters name takes it to its distribution's processes. A model of a
+    plugin is loaded where it trains: in an engine of its own distribution's.
+    """
+    for param, role in _ROLES.items():
+        value = stage.params.get(param)
+        name = value.get("name") if isinstance(value, dict) else None
+        if not isinstance(name, str):
+            continue
+        prefix, slash, _ = name.partition("/")
+        distribution = normalized(prefix) if slash else BUILT_IN
+        if role == "engine" and (distribution in ("", *RESERVED_PREFIXES) or distribution not in installed()):
+            return Host()  # a folder, or of a hub: no plugin's
+        return Host(role, distribution)
+    return Host()
+
+
+def installed_distributions() -> frozenset[str]:
+    """Those that bring plugins of this harness; none is imported."""
+    entries = metadata.entry_points(group=ENTRY_POINT_GROUP)
+    return frozenset(normalized(entry.dist.name) for entry in entries if entry.dist is not None)

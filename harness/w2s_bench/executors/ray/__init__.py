@@ -1,0 +1,1 @@
+"""A Ray cluster. Nothing of Slurm may enter."""

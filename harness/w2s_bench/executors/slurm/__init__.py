@@ -1,0 +1,1 @@
+"""A Slurm cluster, through submitit, with no process that must stay alive. Nothing of Ray may enter."""

@@ -1,0 +1,234 @@
+"""A loaded model, tuned or not, and what the protocol asks of it: answers, readings of labels, training, weights on disk."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2s_bench.errors import ModelError
+from w2s_bench.hookspecs import LanguageModel
+from w2s_bench.models import finetuning, scoring
+from w2s_bench.models.answering import refuse_other_than_greedy
+from w2s_bench.models.assumptions import verdict_of
+from w2s_bench.models.batching import drawn
+from w2s_bench.models.encoding import Pair, encode_pairs, end_of, max_length_of, refuse_closing
+from w2s_bench.models.greedy import Generated, generate
+from w2s_bench.models.sources import WEIGHTS
+from w2s_bench.types import Item, Precision, TrainingRow
+
+#: How a language model is tuned; `probe` leaves it as it is, see `w2s_bench.protocol.recipes.head`.
+Recipe = Literal["full", "lora"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+A = TypeVar("A", bound=Sequence[NDArray[Any]] | NDArray[Any])
+
+
+def _in_its_precision(method: Callable[Concatenate[Reader, P], R]) -> Callable[Concatenate[Reader, P], R]:
+    """A method of `Reader` whose matrix products are computed in the reader's precision, as fast as this machine can."""
+
+    @functools.wraps(method)
+    def call(self: Reader, /, *args: P.args, **settings: P.kwargs) -> R:
+        import torch
+
+        from w2s_bench.models.onednn import fast_products
+
+        # No cache: it would hold the weights as they were when training began.
+        lower = self.precision == "bfloat16"
+        autocast = torch.autocast(self.model.device.type, torch.bfloat16, enabled=lower, cache_enabled=False)
+        with autocast, fast_products(self.model):
+            return method(self, *args, **settings)
+
+    return call
+
+
+@dataclass
+class Reader:
+    """A causal language model with its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+    precision: Precision = "float32"
+
+    def notes(self) -> list[str]:
+        """What the engine does without because this model does not allow it, one line each."""
+        return verdict_of(self.model).notes()
+
+    def refuse_unfit(self, *, recipe: str, lora_rank: int, generates: bool) -> None:
+        """Raise whatever `train` and `generate` would raise, whatever the rows. The reader is of no use afterwards."""
+        if generates:
+            refuse_other_than_greedy(self.model)
+            end_of(self.tokenizer)
+        if recipe == "lora":
+            finetuning.add_lora(self.model, rank=lora_rank, seed=0)
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without those that a tokenizer adds."""
+        return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]] if texts else []
+
+    @_in_its_precision
+    def choice_scores(self, items: Sequence[Item]) -> list[NDArray[np.float64]]:
+        """(options,) an item: the summed log-probability of each option's tokens."""
+        return _numbers(scoring.option_logprobs(self.model, self._option_pairs(items)))
+
+    @_in_its_precision
+    def option_states(self, items: Sequence[Item]) -> NDArray[np.float32]:
+        """(options of all items, d): the state of the last token of each prompt + option."""
+        return _numbers(scoring.option_states(self.model, self._option_pairs(items)))
+
+    @_in_its_precision
+    def generate(self, items: Sequence[Item], *, max_new_tokens: int, until: Sequence[str]) -> list[Generated]:
+        """One greedy answer an item."""
+        prompts = [item.prompt for item in items]
+        return generate(self.model, self.tokenizer, prompts, max_new_tokens=max_new_tokens, until=until)
+
+    @_in_its_precision
+    def label_logprobs(self, rows: Sequence[TrainingRow]) -> list[NDArray[np.float64]]:
+        """One natural log-probability a token of each row's completion (and of its end, where it ended)."""
+        return _numbers(scoring.token_logprobs(self.model, self._row_pairs(rows)))
+
+    @_in_its_precision
+    def hidden_states(self, rows: Sequence[TrainingRow], layer: int | Literal["all"]) -> NDArray[np.float32]:
+        """State of the last token of prompt + completion (the end token left out): (n, d), or (n, layers + 1, d).
+
+        A completion without tokens (an answer that ended at once) leaves the prompt's last token.
+        """
+        count = getattr(self.model.config, "num_hidden_layers", None)
+        if isinstance(layer, int) and count is not None and not -count - 1 <= layer <= count:
+            raise ModelError(
+                f"layer {layer} of a model with layers 0 (embedding) to {count}; give one of these, -1, or 'all'"
+            )
+        texts = [(row.prompt, row.completion) for row in rows]
+        pairs = encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model), may_be_empty=True)
+        return _numbers(scoring.hidden_states(self.model, pairs, layer))
+
+    @_in_its_precision
+    def train(
+        self,
+        rows: Sequence[TrainingRow],
+        *,
+        recipe: Recipe,
+        steps: int,
+        batch_size: int,
+        learning_rate: float,
+        lora_rank: int,
+        seed: int,
+    ) -> list[float]:
+        """Train on `rows` in place; returns the loss of every step. Rows that no step draws are not looked at."""
+        if not rows:
+            raise ModelError("no rows to train on; raise the coverage or the size of the split")
+        if any(row.choices is None for row in rows):  # it will be asked for answers
+            refuse_other_than_greedy(self.model)
+        places = drawn(len(rows), steps=steps, batch_size=batch_size, rng=np.random.default_rng(seed))
+        pairs = [Pair((), ())] * len(rows)
+        for place, pair in zip(places, self._row_pairs([rows[place] for place in places]), strict=True):
+            pairs[place] = pair
+        if recipe == "lora":
+            self.model = finetuning.add_lora(self.model, rank=lora_rank, seed=seed)
+        return finetuning.finetune(
+            self.model, pairs, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed
+        )
+
+    def save_weights(self, folder: Path, *, recipe: Recipe) -> None:
+        """What training changed, in `weights.safetensors`: every tensor (`full`), or the adapter (`lora`)."""
+        from safetensors.torch import save_file
+
+        if recipe == "lora":
+            from peft import get_peft_model_state_dict
+
+            state = get_peft_model_state_dict(self.model)
+        else:
+            tied = _tied(self.model)
+            state = {name: tensor for name, tensor in self.model.state_dict().items() if name not in tied}
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(state.items())}, folder / WEIGHTS
+        )
+
+    def _row_pairs(self, rows: Sequence[TrainingRow]) -> list[Pair]:
+        texts = [(row.prompt, row.completion) for row in rows]
+        return encode_pairs(
+            self.tokenizer, texts, max_length=max_length_of(self.model), ended=[row.ended for row in rows]
+        )
+
+    def _option_pairs(self, items: Sequence[Item]) -> list[list[Pair]]:
+        """One list an item, of a pair an option."""
+        texts = [(item.prompt, choice) for item in items for choice in _choices(item)]
+        pairs = encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model))
+        bounds = np.cumsum([0, *(len(_choices(item)) for item in items)]).tolist()
+        return [pairs[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+def load_reader(
+    source: LanguageModel,
+    weights: Path | None = None,
+    *,
+    recipe: Recipe = "full",
+    lora_rank: int = 8,
+    device: str = "cpu",
+    precision: Precision = "float32",
+) -> Reader:
+    """The model as its source gives it, or with the weights that `save_weights` left in the folder `weights`."""
+    model, tokenizer = source.load()
+    refuse_closing(tokenizer, source.name)
+    try:
+        model = model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(
+            f"device {device!r} cannot be used: {error}; set W2S_BENCH_DEVICE to one that torch has here"
+        ) from error
+    verdict_of(model, source.name, source.fingerprint())
+    if weights is None:
+        return Reader(model, tokenizer, precision)
+    from safetensors.torch import load_file
+
+    state = load_file(weights / WEIGHTS)
+    try:
+        if recipe == "lora":
+            from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+            model = finetuning.add_lora(model, rank=lora_rank, seed=0)
+            missing = set(get_peft_model_state_dict(model)) - set(state)
+            result: Any = set_peft_model_state_dict(model, state)
+            unexpected = set(result.unexpected_keys)
+        else:
+            loaded = model.load_state_dict(state, strict=False)
+            missing, unexpected = set(loaded.missing_keys) - _tied(model), set(loaded.unexpected_keys)
+    except RuntimeError as error:  # torch's word for a tensor of another shape
+        raise _other_weights(weights, source, str(error)) from error
+    if missing or unexpected:
+        detail = f"missing {sorted(missing) or 'none'}, unexpected {sorted(unexpected) or 'none'}"
+        raise _other_weights(weights, source, detail)
+    return Reader(model.eval(), tokenizer, precision)
+
+
+def _numbers(found: A) -> A:
+    """Arrays, if there is no NaN in them."""
+    if any(np.isnan(array).any() for array in found):
+        raise ModelError(
+            "what the model says is no numbers (NaN): its training diverged (lower its learning rate), or its weights are damaged"
+        )
+    return found
+
+
+def _tied(model: Any) -> set[str]:
+    """Names of tensors that are another tensor's memory."""
+    return set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
+
+
+def _other_weights(weights: Path, source: LanguageModel, detail: str) -> ModelError:
+    return ModelError(
+        f"weights in {weights} are not those of model {source.name!r} with this recipe: {detail}; train it again"
+    )
+
+
+def _choices(item: Item) -> tuple[str, ...]:
+    if item.choices is None:
+        raise ModelError(f"item {item.id} has no options to score; its domain generates answers")
+    return item.choices

@@ -1,0 +1,213 @@
+"""Greedy generation with a key-value cache, prompts of like length at a time so that little is padded.
+
+A model that does not allow that (`probing`) generates by the plainer ways: prompts of equal length, or transformers' own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+
+from w2s_bench.errors import ModelError
+from w2s_bench.models.answering import answers, obeys_more, refuse_other_than_greedy
+from w2s_bench.models.assumptions import anatomy_of, verdict_of
+from w2s_bench.models.capabilities import Anatomy
+from w2s_bench.models.decoding import PaddedRows, read_on
+from w2s_bench.models.encoding import encode_prompts, max_length_of
+
+_How = Literal["padded", "alike", "plain"]
+
+_MAX_ROWS = 256
+_COMPACT = 0.75  # share of rows still going at which the others are taken out; before that a copy costs more
+
+
+@dataclass(frozen=True)
+class Generated:
+    """`text` as lm-eval sees it; `ended` says that the model stopped by itself within the limit.
+
+    An answer without any text counts as ended: its end is all that a student could learn from it.
+    """
+
+    text: str
+    ended: bool
+
+
+@torch.no_grad()
+def generate(
+    model: Any, tokenizer: Any, prompts: Sequence[str], *, max_new_tokens: int, until: Sequence[str]
+) -> list[Generated]:
+    """The most probable next token until end of sequence, a text of `until`, or `max_new_tokens`."""
+    stops = Stops([stop for stop in until if stop and stop != tokenizer.eos_token], tokenizer)
+    ends = _end_tokens(model, tokenizer)
+    encoded = encode_prompts(tokenizer, prompts)
+    limit = max_length_of(model)
+    for prompt, ids in zip(prompts, encoded, strict=True):
+        if len(ids) + max_new_tokens > limit:
+            raise ModelError(
+                f"a prompt of {len(ids)} tokens leaves no room for {max_new_tokens} new ones in a context of {limit}: {prompt[:80]!r}…"
+            )
+    refuse_other_than_greedy(model)
+    out: list[Generated | None] = [None] * len(prompts)
+    for decode, batch in _batches(model, [len(ids) for ids in encoded], max_new_tokens):
+        chosen = [encoded[i] for i in batch]
+        if decode == "padded":
+            anatomy = anatomy_of(model)
+            assert anatomy is not None
+            tokens = _decode_padded(anatomy, model, chosen, max_new_tokens, ends, stops)
+        elif decode == "alike":
+            tokens = _decode(model, chosen, max_new_tokens, ends, stops)
+        else:
+            ended = partial(_has_ended, ends=ends, stops=stops)
+            tokens = answers(model, tokenizer, chosen, max_new_tokens, ended)
+        for i, new in zip(batch, tokens, strict=True):
+            out[i] = _finish(tokenizer, new, ends, stops)
+    return [generated for generated in out if generated is not None]
+
+
+def _batches(model: Any, lengths: Sequence[int], max_new_tokens: int) -> Iterator[tuple[_How, list[int]]]:
+    """Indices in batches of like length; of equal length where the model is not known to allow another; and how they are
+    decoded: the fastest way that is known to give what transformers gives.
+    """
+    verdict, plain = verdict_of(model), obeys_more(model)
+
+    def way(length: int) -> tuple[_How, int]:
+        """How an answer to a prompt of that length is made, and of how many such at a time."""
+        whole = length + max_new_tokens
+        if whole > max(verdict.cache, verdict.padded_cache):
+            return "plain", 1  # some remember rightly for a single row alone
+        most = _MAX_ROWS if verdict.neighbours else 1
+        return "plain" if plain else "padded" if whole <= verdict.padded_cache else "alike", most
+
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        if batch:
+            how, most = way(lengths[batch[0]])
+            alike = how == way(lengths[i])[0] and (how == "padded" or lengths[batch[0]] == lengths[i])
+            if not alike or len(batch) == most:
+                yield how, batch
+                batch = []
+        batch.append(i)
+    if batch:
+        yield way(lengths[batch[0]])[0], batch
+
+
+class Stops:
+    """Texts that end an answer. Most new tokens cannot complete one, which is known without decoding the answer."""
+
+    def __init__(self, texts: Sequence[str], tokenizer: Any) -> None:
+        self.texts, self.tokenizer = tuple(texts), tokenizer
+        self._may_complete: dict[int, bool] = {}
+
+    def in_tail(self, tokens: list[int]) -> bool:
+        """Whether a stop text stands at the end of what was generated so far, or just before."""
+        if not self.texts or not self._may(tokens[-1]):
+            return False
+        # A stop text is a few tokens long; decoding the tail is enough to see it. It may be a special token's text.
+        tail = self.tokenizer.decode(tokens[-16:], skip_special_tokens=False)
+        return any(stop in tail for stop in self.texts)
+
+    def _may(self, token: int) -> bool:
+        known = self._may_complete.get(token)
+        if known is None:
+            text = self.tokenizer.decode([token], skip_special_tokens=False)
+            # Half a character, nothing, or a space between two tokens show only in the whole.
+            unclear = not text.strip() or "\ufffd" in text or any(stop[-1].isspace() for stop in self.texts)
+            known = self._may_complete[token] = unclear or any(stop[-1] in text for stop in self.texts)
+        return known
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
+    """The tokenizer's end of sequence, and those that the model's own generation settings name (a chat model has several)."""
+    named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    ends = {tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
+    return {int(end) for end in ends if end is not None}
+
+
+def _decode(model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set[int], stops: Stops) -> list[list[int]]:
+    """New token ids a row, all prompts of one length: for a model that knows no masks; a finished row leaves the batch."""
+    new: list[list[int]] = [[] for _ in prompts]
+    active = list(range(len(prompts)))
+    inputs, cache, read = torch.tensor(prompts, device=model.device), None, 0
+    for step in range(max_new_tokens):
+        logits, cache = read_on(model, inputs, cache, read)
+        read += inputs.shape[1]
+        chosen = _most_probable(logits)
+        going = _append(new, active, chosen.tolist(), ends, stops)
+        if not going or step + 1 == max_new_tokens:
+            break
+        inputs = chosen[:, None]
+        if len(going) < len(active):
+            keep = torch.tensor(going, device=model.device)
+            cache.batch_select_indices(keep)
+            inputs, active = inputs[keep], [active[place] for place in going]
+    return new
+
+
+def _decode_padded(
+    anatomy: Anatomy, model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set[int], stops: Stops
+) -> list[list[int]]:
+    """New token ids a row, prompts of like length, padded on the left; finished rows leave when a quarter has finished."""
+    rows, chosen = PaddedRows(anatomy, model, prompts, max_new_tokens), None
+    new: list[list[int]] = [[] for _ in prompts]
+    active = list(range(len(prompts)))
+    finished: set[int] = set()
+    for step in range(max_new_tokens):
+        chosen = _most_probable(rows.read(chosen))
+        going = set(_append(new, active, chosen.tolist(), ends, stops, finished))
+        if not going or step + 1 == max_new_tokens:
+            break
+        finished.update(row for place, row in enumerate(active) if place not in going)
+        if len(going) <= _COMPACT * len(active):
+            keep = torch.tensor(sorted(going), device=model.device)
+            rows.keep(keep)
+            chosen = chosen[keep]
+            active, finished = [active[place] for place in sorted(going)], set()
+    return new
+
+
+def _most_probable(logits: torch.Tensor) -> torch.Tensor:
+    """(rows,) token ids of (rows, vocabulary)."""
+    best, chosen = logits.max(-1)
+    if bool(torch.isnan(best).any()):
+        raise ModelError(
+            "logits are no numbers (NaN), so there is no most probable token; the model's training diverged (lower its "
+            "learning rate) or its weights are damaged"
+        )
+    return chosen
+
+
+def _append(
+    new: list[list[int]],
+    active: list[int],
+    chosen: list[int],
+    ends: set[int],
+    stops: Stops,
+    finished: Set[int] = frozenset(),
+) -> list[int]:
+    """Add each row's token; the places in the batch of those rows that go on."""
+    going = []
+    for place, token in enumerate(chosen):
+        row = active[place]
+        if row in finished:
+            continue
+        new[row].append(token)
+        if not _has_ended(new[row], ends, stops):
+            going.append(place)
+    return going
+
+
+def _has_ended(tokens: list[int], ends: Set[int], stops: Stops) -> bool:
+    return tokens[-1] in ends or stops.in_tail(tokens)
+
+
+def _finish(tokenizer: Any, tokens: list[int], ends: set[int], stops: Stops) -> Generated:
+    ended = _has_ended(tokens, ends, stops)
+    text = tokenizer.decode(tokens[:-1] if tokens[-1] == tokenizer.eos_token_id else tokens, skip_special_tokens=True)
+    for stop in stops.texts:
+        before, found, _ = text.partition(stop)
+        text, ended = before, ended or bool(found)
+    return Generated(text, ended or not text.strip())

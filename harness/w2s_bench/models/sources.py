@@ -1,0 +1,170 @@
+"""Where models come from: a directory on disk, or a pinned revision of a model hub. No torch until `load`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from w2s_bench.errors import ModelError
+from w2s_bench.models.folders import check_folder
+from w2s_bench.record import file_digest
+
+#: The file that holds what training changed, in a folder of its own.
+WEIGHTS = "weights.safetensors"
+#: The libraries that what a language model computes depends on.
+ENGINE = ("torch", "transformers", "tokenizers", "numpy")
+_SMALL = 32 << 20  # bytes of files
+_MOST_LOADED = 4
+#: Folder and fingerprint → (model, tokenizer) as loaded, which nobody else holds; those used last come last.
+_LOADED: dict[tuple[Path, str], tuple[Any, Any]] = {}
+_READ = (
+    *(".safetensors", ".json", ".txt", ".model", ".jinja"),
+    *(".tiktoken", ".spm", ".vocab", ".bpe", ".codes", ".tokenizer"),  # vocabularies
+)
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A causal language model saved by transformers: `config.json`, `*.safetensors`, tokenizer files."""
+
+    name: str
+    path: Path
+
+    def __post_init__(self) -> None:
+        if not (self.path / "config.json").is_file():
+            raise ModelError(
+                f"model {self.name!r}: no config.json in {self.path}; give a folder written by save_pretrained"
+            )
+        check_folder(self.path, self.name)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the names and contents of the files that loading reads."""
+        return _folder_digest(
+            self.path, tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in _files(self.path))
+        )
+
+    def load(self) -> tuple[Any, Any]:
+        """(model in float32 and evaluation mode, tokenizer)."""
+        return _load_again(self.path, self.name, self.fingerprint())
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A causal language model of the Hugging Face hub at one pinned revision."""
+
+    repo: str
+    revision: str
+
+    @property
+    def name(self) -> str:
+        return f"hf/{self.repo}@{self.revision}"
+
+    def fingerprint(self) -> str:
+        """A full commit hash already names the content; anything else (a branch, a tag) is refused, for it can move."""
+        if len(self.revision) != 40 or set(self.revision) - set("0123456789abcdef"):
+            raise ModelError(
+                f"model {self.name!r}: revision {self.revision!r} can move; give the 40 hexadecimal digits of a commit"
+            )
+        return hashlib.sha256(self.name.encode()).hexdigest()
+
+    def load(self) -> tuple[Any, Any]:
+        """(model in float32 and evaluation mode, tokenizer); downloads what the cache lacks."""
+        self.fingerprint()
+        from huggingface_hub import snapshot_download
+
+        try:
+            folder = snapshot_download(
+                self.repo, revision=self.revision, allow_patterns=[f"*{suffix}" for suffix in _READ]
+            )
+        except Exception as error:  # the hub client raises many kinds; all mean the same to the user
+            raise ModelError(
+                f"model {self.name!r} cannot be fetched: {error}; check repo and revision, or give a local folder"
+            ) from error
+        return _load(folder, self.name)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in _READ and p.name != "training.json")
+
+
+@cache
+def _folder_digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
+    # Cached by names, times and sizes: a suite asks for the same fingerprint many times.
+    return hashlib.sha256(
+        "".join(f"{name} {file_digest(folder / name)}\n" for name, _, _ in stamp).encode()
+    ).hexdigest()
+
+
+def _load_again(folder: Path, name: str, fingerprint: str) -> tuple[Any, Any]:
+    """As `_load`; of a small model a copy of what was loaded before, which takes a fraction of the time."""
+    import copy
+
+    small = sum(path.stat().st_size for path in _files(folder)) <= _SMALL
+    known = _LOADED.pop((folder, fingerprint), None) if small else None
+    model, tokenizer = known or _load(str(folder), name)
+    if not small:
+        return model, tokenizer
+    from w2s_bench.models.assumptions import verdict_of
+
+    verdict_of(model, name, fingerprint)  # asked before copies are made: they know it then
+    _LOADED[folder, fingerprint] = (model, tokenizer)
+    while len(_LOADED) > _MOST_LOADED:
+        del _LOADED[next(iter(_LOADED))]
+    return copy.deepcopy(model), copy.deepcopy(tokenizer)
+
+
+def _load(folder: str, name: str) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    check_folder(Path(folder), name)
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        if (Path(folder) / "generation_config.json").is_file():
+            GenerationConfig.from_pretrained(folder)  # the model goes on without one that cannot be read
+    except Exception as error:  # tokenizers and safetensors raise kinds of their own; all mean the same
+        raise ModelError(
+            f"model {name!r} cannot be loaded from {folder}: {error}; save model and tokenizer again"
+        ) from error
+    model, report = loaded
+    if missing := sorted(report["missing_keys"]):
+        # transformers fills them with random numbers and only warns.
+        raise ModelError(
+            f"model {name!r}: the weights in {folder} lack {len(missing)} tensors, {missing[0]} among them; save the model again"
+        )
+    _check_parts(model, tokenizer, name)
+    return model.eval(), tokenizer
+
+
+def _check_parts(model: Any, tokenizer: Any, name: str) -> None:
+    """That the model is whole, computes in float32, and knows every token of its tokenizer."""
+    import torch
+
+    if model.get_output_embeddings() is None:
+        raise ModelError(
+            f"model {name!r} ({type(model).__name__}) has no output layer that gives logits of tokens; take a causal language model"
+        )
+    odd = sorted({str(p.dtype) for p in model.parameters() if p.dtype != torch.float32})
+    if odd or getattr(model, "is_quantized", False):
+        raise ModelError(
+            f"model {name!r} has weights of {', '.join(odd) or 'a quantized kind'}, float32 is expected; save it dequantized"
+        )
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    token, largest = max(tokenizer.get_vocab().items(), key=lambda pair: pair[1], default=("", -1))
+    if largest >= rows:
+        raise ModelError(
+            f"model {name!r}: the tokenizer has {token!r} as token {largest}, the model embeds tokens 0 to {rows - 1}; take the "
+            "model's own tokenizer, or resize its embeddings (resize_token_embeddings) and save it again"
+        )

@@ -1,0 +1,90 @@
+"""The process in which third-party code is looked at: `main` answers the questions of `plugin_watch` until all are answered.
+
+It has what the harness has, and nothing to lose: whatever a plugin does here, at worst its own answer is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import EntryPoint
+from typing import IO
+
+from w2s_bench.errors import W2SBenchError
+from w2s_bench.hookspecs import ENTRY_POINT_GROUP
+from w2s_bench.plugins.checks import check_trust_function
+from w2s_bench.plugins.descriptions import DescribedDomain, DescribedModel, declared_to_json, factory_to_json, module_of
+from w2s_bench.plugins.loading import load_here
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.plugins.watching import BEGINS, READS
+from w2s_bench.types import JSON
+
+
+def main() -> None:
+    """One JSON list of questions on standard input; on standard output, a line each, where it is and the answers.
+
+    It ends with the process that asked, or when all is answered.
+    """
+    asker, replies, own = os.fdopen(os.dup(0), "rb"), os.dup(1), os.getpid()
+    os.dup2(2, 1)  # what plugins print is no answer
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    questions = json.loads(asker.readline())
+    threading.Thread(target=_end_with, args=(asker,), daemon=True).start()
+
+    def say(message: JSON) -> None:
+        if os.getpid() != own:  # a plugin that forked came back twice
+            os._exit(0)
+        text = json.dumps(message).encode() + b"\n"
+        while text:
+            text = text[os.write(replies, text) :]
+
+    for question in questions:
+        say(BEGINS)
+        say(_answer(question, say))
+    os._exit(0)  # threads and exit handlers that a plugin left here do not matter
+
+
+def _end_with(asker: IO[bytes]) -> None:
+    asker.read()
+    os.killpg(os.getpid(), signal.SIGKILL)
+
+
+def _answer(question: JSON, say: Callable[[JSON], None]) -> JSON:
+    try:
+        return _told(question, say)
+    except W2SBenchError as error:
+        return {"fault": str(error)}
+    except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, at any time
+        return {"fault": f"it raised {type(error).__name__}"}
+
+
+def _told(question: JSON, say: Callable[[JSON], None]) -> JSON:
+    """What is told, the modules that it depends on, and whether it is worth being remembered."""
+    name, value, distribution, version = question["plugin"]
+    plugin = load_here(EntryPoint(name, value, ENTRY_POINT_GROUP), distribution, version)
+    if question["do"] == "load":
+        entries = [{"kind": one.kind, "name": one.name, **factory_to_json(one.factory)} for one in plugin.provides]
+        faults = [plugin.problem.cause] if plugin.problem else []
+        told = {"faults": faults, "provides": entries}
+        return {"told": told, "modules": [one["module"] for one in entries], "sound": not faults}
+    registry, full, parameters = Registry.of([plugin]), question["name"], question["parameters"]
+    built: object
+    if question["kind"] == "trust_function":
+        built = registry.trust_function(full, **parameters)
+        registered = registry.resolve("trust_function", full)
+        told = declared_to_json(check_trust_function(str(registered), built))
+    elif question["kind"] == "domain":
+        built = domain = registry.domain(full, **parameters)
+        say(READS)
+        digest = registry.guarded("domain", full, "fingerprint()", domain.fingerprint)
+        told = asdict(DescribedDomain.of(domain, digest))
+    else:
+        built = model = registry.model(full)
+        say(READS)
+        told = asdict(DescribedModel.of(model, registry.guarded("model", full, "fingerprint()", model.fingerprint)))
+    modules = [module_of(registry.resolve(question["kind"], full).factory), type(built).__module__]
+    return {"told": told, "modules": modules, "sound": True}

@@ -1,0 +1,140 @@
+"""What planning must know of a plugin, as plain data, so that a run can be planned without importing it.
+
+Each thing is written to JSON in the process that looks at the plugin, and read back where the run is planned.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from w2s_bench.errors import PluginError
+from w2s_bench.hookspecs import Domain, LanguageModel
+from w2s_bench.plugins.checks import Declared
+from w2s_bench.plugins.looking import Look
+from w2s_bench.types import JSON, Kind, Need
+
+
+def unwrap(factory: Callable[..., Any]) -> Callable[..., Any]:
+    """The function or class inside any number of `functools.partial`s."""
+    while isinstance(factory, partial):
+        factory = factory.func
+    return factory
+
+
+def summary_of(factory: Callable[..., Any]) -> str:
+    """First line of a factory's docstring."""
+    return (inspect.getdoc(unwrap(factory)) or "").partition("\n")[0]
+
+
+def module_of(factory: Callable[..., Any]) -> str:
+    """The module that a factory was written in."""
+    inner = unwrap(factory)
+    return str(getattr(inner, "__module__", None) or type(inner).__module__)
+
+
+class Elsewhere:
+    """The factory of a plugin that is not imported here. It looks like the factory; calling it imports the plugin.
+
+    `look`: the question that its plugin was described by.
+    """
+
+    def __init__(self, described: JSON, look: Look, opened: Callable[[], Callable[..., Any]]) -> None:
+        self.__doc__, self.__module__ = described["summary"], described["module"]
+        self.look, self._opened = look, opened
+        if (parameters := described["parameters"]) is not None:
+            self.__signature__ = inspect.Signature(
+                [
+                    inspect.Parameter(name, _PARAMETERS[kind], default=None if optional else inspect.Parameter.empty)
+                    for name, kind, optional in parameters
+                ]
+            )
+
+    def __call__(self, **parameters: JSON) -> Any:
+        return self._opened()(**parameters)
+
+
+_PARAMETERS: Mapping[str, Any] = {
+    kind.name: kind
+    for kind in (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+        inspect.Parameter.KEYWORD_ONLY,
+        inspect.Parameter.VAR_KEYWORD,
+    )
+}
+
+
+def factory_to_json(factory: Callable[..., Any]) -> JSON:
+    """Summary, module and parameters, as `Elsewhere` takes them."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # built-in callables have none
+        signature = None
+    else:
+        signature = [[one.name, one.kind.name, _is_optional(one)] for one in parameters]
+    return {"summary": summary_of(factory), "module": module_of(factory), "parameters": signature}
+
+
+def _is_optional(parameter: inspect.Parameter) -> bool:
+    return (
+        parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and parameter.default is not parameter.empty
+    )
+
+
+def declared_to_json(declared: Declared) -> JSON:
+    return asdict(declared)
+
+
+def declared_from_json(told: JSON) -> Declared:
+    needs = tuple(Need(one["of"], one["read"], one["layer"], when=one["when"]) for one in told["needs"])
+    return Declared(told["supervision"], needs, told["scope"], tuple(told["kinds"]))
+
+
+@dataclass(frozen=True)
+class DescribedDomain:
+    """A domain as far as planning asks; its items are read in other processes."""
+
+    name: str
+    version: str
+    kind: Kind
+    max_new_tokens: int | None
+    digest: str
+    self_contained: bool
+
+    @classmethod
+    def of(cls, domain: Domain, fingerprint: str) -> DescribedDomain:
+        whole = bool(getattr(domain, "self_contained", False))
+        return cls(domain.name, domain.version, domain.kind, domain.max_new_tokens, fingerprint, whole)
+
+    def fingerprint(self) -> str:
+        return self.digest
+
+    def task(self) -> Any:
+        raise PluginError(f"domain {self.name!r} is described, not loaded; build it with Registry.domain")
+
+    def fields(self, document: Mapping[str, Any]) -> dict[str, str]:
+        raise PluginError(f"domain {self.name!r} is described, not loaded; build it with Registry.domain")
+
+
+@dataclass(frozen=True)
+class DescribedModel:
+    """A model as far as planning asks; its weights are loaded in other processes."""
+
+    name: str
+    digest: str
+
+    @classmethod
+    def of(cls, model: LanguageModel, fingerprint: str) -> DescribedModel:
+        return cls(model.name, fingerprint)
+
+    def fingerprint(self) -> str:
+        return self.digest
+
+    def load(self) -> tuple[Any, Any]:
+        raise PluginError(f"model {self.name!r} is described, not loaded; build it with Registry.model")

@@ -1,0 +1,66 @@
+"""Which of the installed distributions called `w2s-bench` is the one that runs. Others of that name are only in the way."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from w2s_bench.names import BUILT_IN
+
+
+def called_so() -> tuple[metadata.Distribution, ...]:
+    """Every distribution of the name on the search path, the running one first."""
+    found: dict[tuple[Path, str], metadata.Distribution] = {}
+    for dist in metadata.distributions(name=BUILT_IN):
+        found.setdefault(_identity(dist), dist)  # a folder may be on the path twice
+    return tuple(sorted(found.values(), key=_distance))
+
+
+def is_running(dist: metadata.Distribution) -> bool:
+    """Whether the running package is part of this distribution; where none can be told to be, of the first."""
+    first = called_so()[:1]
+    return bool(first) and _identity(first[0]) == _identity(dist)
+
+
+def running_version() -> str:
+    """The version of the running package, whatever else is called so."""
+    return next((dist.version for dist in called_so()), _version_of_package())
+
+
+def place_of(dist: metadata.Distribution) -> Path:
+    """The folder that a distribution's metadata lie in."""
+    return Path(str(dist.locate_file("")))
+
+
+def _identity(dist: metadata.Distribution) -> tuple[Path, str]:
+    return place_of(dist).resolve(), dist.version
+
+
+def _distance(dist: metadata.Distribution) -> tuple[int, bool]:
+    """How surely a distribution holds the running package; of two in one folder, the stale one has another version."""
+    package = Path(__file__).resolve().parents[1]
+    beside = place_of(dist).resolve()
+    source = _source_tree(dist)
+    if package.parent == beside:
+        rank = 0
+    elif source is not None and source in package.parents:
+        rank = 1
+    else:
+        rank = 2 if beside in package.parents else 3  # 2: metadata in a source tree, as old tools leave them
+    return rank, dist.version != _version_of_package()
+
+
+def _version_of_package() -> str:
+    return str(pkgutil.resolve_name("w2s_bench:__version__"))  # by name: the package's root offers what lies above
+
+
+def _source_tree(dist: metadata.Distribution) -> Path | None:
+    """The folder that an editable installation leads to."""
+    try:
+        url = urlsplit(str(json.loads(dist.read_text("direct_url.json") or "{}").get("url", "")))
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return Path(unquote(url.path)).resolve() if url.scheme == "file" and url.path else None

@@ -1,0 +1,171 @@
+"""Arms: the ways of choosing what the student trains on. Controls and references belong to the harness, not to plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS, short
+from w2s_bench.plugins.checks import Declared
+from w2s_bench.plugins.registry import write_spec
+from w2s_bench.protocol import selection, training, trust
+from w2s_bench.protocol.generation import SeedGraph, Student
+from w2s_bench.results.cells import ArmRef, PluginRef
+from w2s_bench.store.stage import Stage
+from w2s_bench.types import KINDS, Kind
+
+
+@dataclass(frozen=True)
+class ArmStages:
+    """An arm's stages for one domain and seed; None where the arm has no such step."""
+
+    student: Student
+    rows: Stage | None = None
+    kept: Stage | None = None
+    scores: Stage | None = None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm's identity and how it hangs onto a seed's graph.
+
+    `gold` says that it trains on gold, not on weak labels; `kinds`, on which domains it exists.
+    """
+
+    ref: ArmRef
+    build: Callable[[SeedGraph], ArmStages]
+    plugin: PluginRef | None = None
+    gold: bool = False
+    kinds: tuple[Kind, ...] = KINDS
+
+
+def references() -> list[Arm]:
+    """`weak` (the teacher), `base` (the untuned student), `ceiling` (the student trained on the pool's gold)."""
+
+    def weak(graph: SeedGraph) -> ArmStages:
+        split = graph.suite.evaluate_on
+        return ArmStages(Student(graph.teacher_weights, graph.weak_labels(split), graph.label_grades(split)))
+
+    def base(graph: SeedGraph) -> ArmStages:
+        return ArmStages(graph.student(None, "base"))
+
+    def ceiling(graph: SeedGraph) -> ArmStages:
+        rows = training.gold_rows(graph.subset("transfer"), graph.gold("transfer"), None, graph.label("ceiling's rows"))
+        return ArmStages(graph.student(rows, "ceiling"), rows)
+
+    return [
+        Arm(_own("weak", "reference"), weak),
+        Arm(_own("base", "reference"), base),
+        Arm(_own("ceiling", "reference", 1.0), ceiling, gold=True),
+    ]
+
+
+def controls(coverage: float) -> list[Arm]:
+    """`naive`, `random`, `oracle`, `gold_trust_set`, `gold_random`, at the suite's coverage."""
+
+    def random_rows(graph: SeedGraph) -> Stage:
+        labels = graph.weak_labels("transfer")
+        return selection.random(
+            labels, coverage=coverage, seed=graph.stream("random"), label=graph.label("random rows")
+        )
+
+    def naive(graph: SeedGraph) -> ArmStages:
+        return _on_weak_labels(graph, None, "naive")
+
+    def random(graph: SeedGraph) -> ArmStages:
+        return _on_weak_labels(graph, random_rows(graph), "random")
+
+    def oracle(graph: SeedGraph) -> ArmStages:
+        grades = graph.label_grades("transfer")
+        kept = selection.oracle(
+            grades, coverage=coverage, seed=graph.stream("oracle"), label=graph.label("oracle's rows")
+        )
+        return _on_weak_labels(graph, kept, "oracle")
+
+    def gold_trust_set(graph: SeedGraph) -> ArmStages:
+        return ArmStages(graph.student(graph.trust_gold_rows, "gold_trust_set"), graph.trust_gold_rows)
+
+    def gold_random(graph: SeedGraph) -> ArmStages:
+        kept = random_rows(graph)
+        rows = training.gold_rows(
+            graph.subset("transfer"), graph.gold("transfer"), kept, graph.label("gold of random rows")
+        )
+        return ArmStages(graph.student(rows, "gold_random"), rows, kept)
+
+    return [
+        Arm(_own("naive", "control", 1.0), naive),
+        Arm(_own("random", "control", coverage), random),
+        Arm(_own("oracle", "control", coverage), oracle),
+        Arm(_own("gold_trust_set", "control"), gold_trust_set, gold=True),
+        Arm(_own("gold_random", "control", coverage), gold_random, gold=True),
+    ]
+
+
+def _own(name: str, kind: Literal["reference", "control"], coverage: float | None = None) -> ArmRef:
+    """An arm of the harness; what it knows stands beside its name, where whoever reads cells looks it up too."""
+    tracks = REFERENCE_TRACKS if kind == "reference" else CONTROL_TRACKS
+    return ArmRef(name=name, kind=kind, supervision=tracks[name], coverage=coverage)
+
+
+def trust_arm(
+    name: str,
+    parameters: Mapping[str, Any],
+    declared: Declared,
+    plugin: PluginRef,
+    coverage: float,
+    libraries: tuple[str, ...],
+) -> Arm:
+    """The arm of one trust function: score the pool, keep the top `coverage`. `libraries` as for `trust.score`."""
+    needs, supervision = declared.needs, declared.supervision
+    arm_name = write_spec(name, parameters)
+    identity = {
+        "name": name,
+        "parameters": dict(parameters),
+        "supervision": supervision,
+        "needs": [str(need) for need in needs],
+        "plugin": plugin.model_dump(),
+    }
+
+    def build(graph: SeedGraph) -> ArmStages:
+        privileged = supervision == "privileged"
+        pool = graph.evidence(needs, "transfer", with_grades=False, with_gold=privileged)
+        fitted = None
+        if supervision != "none":
+            fitted = graph.evidence(needs, "trust", with_grades=True, with_gold=privileged)
+        shown = short(arm_name)
+        scores = trust.score(
+            identity,
+            pool,
+            fitted,
+            salt=f"{graph.facts.spec.name} {graph.seed}",
+            seed=graph.stream(f"trust function {arm_name}"),
+            libraries=libraries,
+            label=graph.label(f"scores of {shown}"),
+        )
+        kept = selection.top(
+            scores,
+            coverage=coverage,
+            seed=graph.stream("ties"),
+            label=graph.label(f"rows kept by {shown}"),
+        )
+        stages = _on_weak_labels(graph, kept, shown)
+        return ArmStages(stages.student, stages.rows, kept, scores)
+
+    ref = ArmRef(
+        name=arm_name,
+        kind="trust_function",
+        supervision=supervision,
+        trust_function=name,
+        parameters=dict(parameters),
+        selection="top",
+        coverage=coverage,
+    )
+    return Arm(ref, build, plugin, kinds=declared.kinds)
+
+
+def _on_weak_labels(graph: SeedGraph, kept: Stage | None, name: str) -> ArmStages:
+    rows = training.weak_rows(
+        graph.subset("transfer"), graph.weak_labels("transfer"), kept, graph.label(f"rows of {name}")
+    )
+    return ArmStages(graph.student(rows, name), rows, kept)

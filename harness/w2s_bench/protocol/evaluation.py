@@ -1,0 +1,84 @@
+"""Answers → right or wrong, by the task's own filter and metric, as lm-eval has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from w2s_bench.domains.grading import answers_are_right, option_is_right
+from w2s_bench.protocol.items import ANSWERS, ITEMS, loaded_task
+from w2s_bench.protocol.prediction import PREDICTIONS
+from w2s_bench.record import read_json, read_records, write_json
+from w2s_bench.store.stage import Stage, StageContext
+from w2s_bench.types import Answer, Item, Kind, Prediction
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from w2s_bench.hookspecs import Domain
+
+GRADES, MARKS = "grades.json", "marks.json"
+
+
+def domain_params(name: str, domain: Domain, parameters: Mapping[str, Any], **read: Any) -> dict[str, Any]:
+    """A domain as stage parameters carry it: enough to build it, and what makes a changed one another.
+
+    That is its fingerprint; of a domain that is not self-contained also what is `read` at the start of a run: `documents`,
+    their digest (None: they could not be read), and `source`, that of its package.
+    """
+    return {
+        "name": name,
+        "version": domain.version,
+        "fingerprint": domain.fingerprint(),
+        "parameters": dict(parameters),
+        **read,
+    }
+
+
+def marks(domain: Mapping[str, Any], gold: Stage, subset: Stage, label: str = "") -> Stage:
+    """Stage: id → for each option of a choice item, whether it is right. Gold by another name: `grade` stages alone read it."""
+    inputs = {"gold": gold, "subset": subset}
+    return Stage("marks", 1, "w2s_bench.protocol.evaluation:run_marks", {"domain": domain}, inputs, ("lm_eval",), label)
+
+
+def grade(
+    domain: Mapping[str, Any], kind: Kind, predictions: Stage, gold: Stage, subset: Stage, label: str = ""
+) -> Stage:
+    """Stage: id → whether the prediction is right. Chosen options are looked up in the split's marks, whoever chose them."""
+    function = "w2s_bench.protocol.evaluation:run_grade"
+    if kind == "choice":
+        marked = marks(domain, gold, subset, f"{subset.label} · marks")
+        return Stage("grade", 2, function, {}, {"predictions": predictions, "marks": marked}, label=label)
+    inputs = {"predictions": predictions, "gold": gold}
+    return Stage("grade", 2, function, {"domain": domain}, inputs, ("lm_eval",), label)
+
+
+def run_marks(context: StageContext) -> None:
+    task = loaded_task(context)
+    gold = {a.id: a for a in read_records(context.inputs["gold"] / ANSWERS, Answer)}
+    items = read_records(context.inputs["subset"] / ITEMS, Item)
+    write_json(
+        context.out / MARKS,
+        {
+            item.id: [option_is_right(task, gold[item.id].document, count, i, item.id) for i in range(count)]
+            for item in items
+            for count in [len(item.choices or ())]
+        },
+    )
+
+
+def run_grade(context: StageContext) -> None:
+    predictions = read_records(context.inputs["predictions"] / PREDICTIONS, Prediction)
+    if "marks" in context.inputs:
+        right = read_json(context.inputs["marks"] / MARKS)
+        correct = [right[p.id][p.index] for p in predictions]
+    else:
+        gold = {a.id: a for a in read_records(context.inputs["gold"] / ANSWERS, Answer)}
+        ids, answers = [p.id for p in predictions], [p.answer for p in predictions]
+        correct = answers_are_right(loaded_task(context), ids, [gold[i].document for i in ids], answers)
+    write_json(context.out / GRADES, {p.id: c for p, c in zip(predictions, correct, strict=True)})
+
+
+def read_grades(folder: Path) -> dict[str, bool]:
+    """Id → right or wrong, in the order of the ids."""
+    return dict(sorted(read_json(folder / GRADES).items()))

@@ -1,0 +1,94 @@
+"""The evidence on one split, from the files of the stages before it: whole, or so many rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2s_bench.protocol.evidence.view import EvidenceView
+from w2s_bench.protocol.items import ANSWERS, ITEMS
+from w2s_bench.protocol.prediction import PREDICTIONS, READING
+from w2s_bench.record import iter_records
+from w2s_bench.types import Answer, Item, Need, Prediction
+
+
+def view(inputs: Mapping[str, Path], split: str, needs: Sequence[Need], *, salt: str, fitting: bool) -> EvidenceView:
+    """All rows of a split. `inputs` are a stage's: `trust.Labelled.inputs` names them."""
+    return next(views(inputs, split, needs, salt=salt, fitting=fitting, rows=None))
+
+
+def views(
+    inputs: Mapping[str, Path], split: str, needs: Sequence[Need], *, salt: str, fitting: bool, rows: int | None
+) -> Iterator[EvidenceView]:
+    """The rows of a split in the order of its labels' file, `rows` in a view (the last has fewer); None: all in one.
+
+    Views are made as they are asked for and hold nothing of each other: a caller that lets go of one has the memory of
+    one view in use, however many rows there are.
+    """
+    items = _ById(iter_records(inputs[f"{split}:items"] / ITEMS, Item))
+    labels = iter_records(inputs[f"{split}:labels"] / PREDICTIONS, Prediction)
+    answers = _ById(iter_records(folder / ANSWERS, Answer)) if (folder := inputs.get(f"{split}:gold")) else None
+    readings = {need: path / READING for need in needs if (path := inputs.get(f"{split}:{need}"))}
+    start = 0
+    while (shown := list(islice(labels, rows))) or not start:
+        end = start + len(shown)
+        yield EvidenceView(
+            [items.take(label.id) for label in shown],
+            shown,
+            salt=f"{salt} {split}",
+            declared=needs,
+            arrays={need: _rows(path, start, end) for need, path in readings.items()},
+            fitting=fitting,
+            gold={label.id: answers.take(label.id).completion for label in shown} if answers else None,
+        )
+        if not shown:
+            return
+        start = end
+
+
+def _rows(path: Path, start: int, end: int) -> dict[str, NDArray[np.generic]]:
+    """Rows of a reading, one a label; nothing else of the file is read."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        if "offsets" not in file.keys():  # noqa: SIM118 - no mapping
+            return {"states": _part(file.get_slice("states"), start, end)}
+        offsets = _part(file.get_slice("offsets"), start, end + 1)
+        values = _part(file.get_slice("values"), int(offsets[0]), int(offsets[-1]))
+        return {"values": values, "offsets": offsets - offsets[0]}
+
+
+def _part(array: Any, start: int, end: int) -> NDArray[Any]:
+    # safetensors refuses to cut nothing off an end.
+    return array[start:end] if start < end else np.zeros((0, *array.get_shape()[1:]))
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Record = TypeVar("Record", bound=_Identified)
+
+
+class _ById(Generic[Record]):
+    """Records by id, from a file that is read once and forwards: one that comes before it is asked for waits in memory.
+
+    The files of a split have one order, so that none waits for long. Any other order gives the same, for more memory.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._records, self._waiting = iter(records), dict[str, Record]()
+
+    def take(self, name: str) -> Record:
+        while name not in self._waiting:
+            record = next(self._records, None)
+            if record is None:
+                raise KeyError(f"no record has the id {name!r}")
+            self._waiting[record.id] = record
+        return self._waiting.pop(name)

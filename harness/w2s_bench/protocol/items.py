@@ -1,0 +1,216 @@
+"""Domain → items and answers, rendered once by lm-eval itself.
+
+Items and answers are different stages with different folders, so that a stage which should not see gold has no path to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from w2s_bench.domains.documents import Digest, of_task
+from w2s_bench.domains.soundness import (
+    Contradictions,
+    check_index,
+    check_items,
+    check_options,
+    check_task,
+    repeats_an_option,
+    unreachable,
+)
+from w2s_bench.errors import PluginError
+from w2s_bench.hookspecs import Domain
+from w2s_bench.plugins.checks import check_domain_unchanged
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.protocol.catalogue import write_groups, write_indexed
+from w2s_bench.record import canonical_json, digest_of, read_json, write_json
+from w2s_bench.store.stage import Stage, StageContext
+from w2s_bench.types import Answer, Item
+
+ITEMS, ANSWERS, FORMAT, REMARKS = "items.jsonl", "answers.jsonl", "format.json", "remarks.json"
+_LM_EVAL = ("lm_eval", "datasets")
+_MOST_SHOWN = 5  # ids in a remark
+_MOST_TEMPLATES = 256
+_MOST_TASKS = 4  # kept loaded, each with all its documents
+#: Parameters of a domain → the plugins that built it, and its task; the one used last comes last.
+_TASKS: dict[str, tuple[Registry, Any]] = {}
+
+
+def items(domain: Mapping[str, Any], label: str = "") -> Stage:
+    """Stage: every item of a domain without its answer, and the format of answers. `domain` is `evaluation.domain_params`."""
+    return Stage(
+        "items", 2, "w2s_bench.protocol.items:build_items", {"domain": domain}, libraries=_LM_EVAL, label=label
+    )
+
+
+def answers(domain: Mapping[str, Any], label: str = "") -> Stage:
+    """Stage: the gold of every item. Only `gold` stages read it."""
+    return Stage(
+        "answers", 2, "w2s_bench.protocol.items:build_answers", {"domain": domain}, libraries=_LM_EVAL, label=label
+    )
+
+
+def build_items(context: StageContext) -> None:
+    """Prompts and options are exactly the strings that lm-eval scores; what cannot be asked is left out and counted."""
+    domain = load_domain(context)
+    task = _load(domain)
+    check_task(domain, task)
+    everything = [_item(domain, task, document) for document in _documents(context, task)]
+    built = [item for item in everything if not repeats_an_option(item)]
+    check_items(built or everything, domain.name)
+    write_indexed(context.out / ITEMS, built)
+    write_groups(context.out, built)
+    write_json(
+        context.out / FORMAT,
+        {"kind": domain.kind, "until": _until(domain, task), "delimiter": task.config.target_delimiter},
+    )
+    left_out = [item.id for item in everything if repeats_an_option(item)]
+    said = f"of {len(everything)} items were left out, as they have two equal options"
+    write_json(context.out / REMARKS, _remark(left_out, said))
+
+
+def build_answers(context: StageContext) -> None:
+    """Every item's gold: the document, the completion a student trains on, and the option's index."""
+    domain = load_domain(context)
+    task = _load(domain)
+    contradictions, built = Contradictions(domain.name), []
+    for document in _documents(context, task):
+        item = _item(domain, task, document)
+        if not repeats_an_option(item):
+            built.append(_answer(domain, task, document, item))
+            contradictions.check(item, built[-1])
+    write_indexed(context.out / ANSWERS, built)
+    until = _until(domain, task)
+    lost: list[str] = []
+    if domain.kind == "generate":
+        assert domain.max_new_tokens is not None
+        lost = unreachable(domain.name, task, until, domain.max_new_tokens, built)
+    ends = f"{', '.join(map(repr, until)) or 'nothing'}, or {domain.max_new_tokens} tokens"
+    said = (
+        f"of {len(built)} items cannot be answered right, as their gold goes on after what ends a generation ({ends})"
+    )
+    write_json(context.out / REMARKS, _remark(lost, said))
+
+
+def remarks(domain: str, folder: Path) -> list[str]:
+    """What the user should know of a domain by the result of a stage in this folder, though it is no error."""
+    return [f"{domain}: {text}" for text in read_json(folder / REMARKS)]
+
+
+def _remark(ids: Sequence[str], said: str) -> list[str]:
+    shown = ", ".join(ids[:_MOST_SHOWN]) + (", …" if len(ids) > _MOST_SHOWN else "")
+    return [f"{len(ids)} {said} ({shown})"] if ids else []
+
+
+def _until(domain: Domain, task: Any) -> list[str]:
+    until = (task.config.generation_kwargs or {}).get("until", []) if domain.kind == "generate" else []
+    return [until] if isinstance(until, str) else list(until)
+
+
+def load_domain(context: StageContext) -> Domain:
+    """The domain a stage's parameters name, as it was when the run was planned."""
+    params = context.params["domain"]
+    registry = context.registry
+    domain = registry.domain(params["name"], **params["parameters"])
+    source = registry.source_digest(registry.resolve("domain", params["name"])) if "source" in params else None
+    check_domain_unchanged(domain, params, source)
+    return domain
+
+
+def loaded_task(context: StageContext) -> Any:
+    """The task of the domain that a stage's parameters name, loaded once in a process: for grading, which leaves it as it is.
+
+    `items` and `answers` each load their own, so that one that comes out otherwise every time is found out.
+    """
+    domain, registry = load_domain(context), context.registry
+    key = canonical_json(context.params["domain"])
+    known = _TASKS.pop(key, None)
+    task = known[1] if known and known[0] is registry else _load(domain)
+    _TASKS[key] = (registry, task)
+    while len(_TASKS) > _MOST_TASKS:
+        del _TASKS[next(iter(_TASKS))]
+    return task
+
+
+def item_digest(item: Item) -> str:
+    """Of what an answer belongs to: the prompt and the options in their order."""
+    return digest_of([item.prompt, item.choices])
+
+
+def _load(domain: Domain) -> Any:
+    """The domain's task. From here on lm-eval compiles a template once, not once a document, which took most of rendering."""
+    from lm_eval import utils
+
+    task, environment = domain.task(), getattr(utils, "env", None)
+    if environment is not None and not hasattr(environment.from_string, "cache_info"):
+        environment.from_string = lru_cache(_MOST_TEMPLATES)(environment.from_string)
+    return task
+
+
+def _documents(context: StageContext, task: Any) -> Iterator[dict[str, Any]]:
+    """Every document; at the end it is seen whether they are those that the run was planned with."""
+    planned = context.params["domain"]
+    if "documents" not in planned:
+        yield from of_task(task)
+        return
+    digest = Digest(planned["name"])
+    yield from digest.seen(of_task(task))
+    if planned["documents"] is None:
+        raise PluginError(f"domain {planned['name']!r}: its documents could not be read when the run began; run again")
+    if digest.hexdigest() != planned["documents"]:
+        raise PluginError(
+            f"domain {planned['name']!r}: its documents are not those that were read when the run began; run again. "
+            "If it happens again, fix the loader: no randomness without a seed of its own"
+        )
+
+
+def _item(domain: Any, task: Any, document: dict[str, Any]) -> Item:
+    context = task.fewshot_context(document, 0, gen_prefix=task.doc_to_prefix(document))
+    if not isinstance(context, str):
+        raise PluginError(
+            f"domain {domain.name!r}: its options stand in the prompt (several contexts an item); one context an item is needed"
+        )
+    fields, choices = domain.fields(document), None
+    if domain.kind == "choice":
+        check_options(domain.name, fields["id"], task.doc_to_choice(document))
+        pairs = [request.args for request in task.construct_requests(document, context)]
+        if any(prompt != context for prompt, _ in pairs):
+            raise PluginError(
+                f"domain {domain.name!r}: a metric of its task scores the options without the prompt too (acc_mutual_info); "
+                "the protocol takes acc: leave the other out of metric_list"
+            )
+        choices = tuple(str(option) for _, option in pairs)
+    return Item(prompt=context, choices=choices, **fields)
+
+
+def _answer(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Answer:
+    target, delimiter = task.doc_to_target(document), task.config.target_delimiter
+    index = None
+    if domain.kind == "choice":
+        choices = task.doc_to_choice(document)
+        index = target
+        if isinstance(target, str):
+            index = choices.index(target) if target in choices else None
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(choices):
+            raise PluginError(
+                f"domain {domain.name!r}: gold {target!r} is none of the options {choices!r} of item {item.id}"
+            )
+        check_index(domain.name, task, document, item.id, choices, index)
+        target = choices[index]
+    elif task.config.doc_to_choice is not None:
+        target = task.doc_to_choice(document)[target]  # lm-eval grades such an answer against the option's text
+    elif isinstance(target, list):
+        if not target:
+            raise PluginError(
+                f"domain {domain.name!r}: item {item.id!r} has no gold, an empty list of answers; give it one, or leave it "
+                "out in process_docs"
+            )
+        target = target[0]
+    if target is None or not str(target).strip():
+        raise PluginError(
+            f"domain {domain.name!r}: the gold of item {item.id!r} is empty ({target!r}); see doc_to_target, or leave the "
+            "item out in process_docs"
+        )
+    return Answer(item.id, document, f"{delimiter}{target}", index, item_digest(item))

@@ -1,0 +1,234 @@
+"""Items → the splits dev / test / weak_train / trust / transfer, and the gold of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, cast
+
+import numpy as np
+
+from w2s_bench.errors import LeakError, PluginError, SuiteError
+from w2s_bench.protocol.catalogue import (
+    Texts,
+    hashes,
+    lines_of,
+    order,
+    read_array,
+    read_groups,
+    read_texts,
+    write_texts,
+)
+from w2s_bench.protocol.items import ANSWERS, FORMAT, ITEMS, item_digest
+from w2s_bench.record import iter_records, read_json, write_json
+from w2s_bench.store.stage import Stage, StageContext
+from w2s_bench.types import SPLITS, IntArray, Item, Split
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from w2s_bench.suite import Sizes
+
+SPLIT_IDS, HELD, POOL = "splits.json", "held_out.json", "pool.safetensors"
+#: Cut once for all seeds.
+HELD_OUT: Final[tuple[Split, ...]] = ("dev", "test")
+
+
+def held_out(items: Stage, sizes: Sizes, *, domain: str, label: str = "") -> Stage:
+    """Stage: ids of `dev` and `test`, which are the same for every seed, and the items that seeds draw from."""
+    params = {"sizes": {split: sizes.of(split) for split in HELD_OUT}, "domain": domain}
+    return Stage("held_out", 1, "w2s_bench.protocol.splits:hold_out", params, {"items": items}, label=label)
+
+
+def splits(held_out: Stage, sizes: Sizes, *, domain: str, seed: int, suite_seed: int, label: str = "") -> Stage:
+    """Stage: ids of each split of one seed."""
+    params = {"sizes": sizes.model_dump(), "domain": domain, "seed": seed, "suite_seed": suite_seed}
+    return Stage("splits", 2, "w2s_bench.protocol.splits:cut", params, {"held_out": held_out}, label=label)
+
+
+def subset(items: Stage, splits: Stage, split: Split, label: str = "") -> Stage:
+    """Stage: the items of one split."""
+    return Stage(
+        "subset",
+        1,
+        "w2s_bench.protocol.splits:take_subset",
+        {"split": split},
+        {"items": items, "splits": splits},
+        label=label,
+    )
+
+
+def gold(answers: Stage, subset: Stage, split: Split, label: str = "") -> Stage:
+    """Stage: the answers of one split. Whoever may read gold has this stage among its inputs, and nobody else has."""
+    return Stage(
+        "gold",
+        1,
+        "w2s_bench.protocol.splits:take_gold",
+        {"split": split},
+        {"answers": answers, "subset": subset},
+        label=label,
+    )
+
+
+def hold_out(context: StageContext) -> None:
+    p = context.params
+    pool = _Pool.of(*read_groups(context.inputs["items"]), p["domain"])
+    out: dict[str, IntArray] = {}
+    pool = pool.without_held_out(p["sizes"], out)
+    held = {split: sorted((pool.ids[int(row)], pool.keys[int(row)]) for row in out[split]) for split in HELD_OUT}
+    write_json(context.out / HELD, held)
+    pool.write(context.out)
+
+
+def cut(context: StageContext) -> None:
+    p = context.params
+    pool = _Pool.read(context.inputs["held_out"], p["domain"])
+    held = read_json(context.inputs["held_out"] / HELD)
+    drawn = pool.drawn(p["sizes"], p["seed"], p["suite_seed"])
+    of = {**held, **{split: [(pool.ids[int(r)], pool.keys[int(r)]) for r in rows] for split, rows in drawn.items()}}
+    _refuse_shared_keys(of, p["domain"])
+    write_json(context.out / SPLIT_IDS, {split: sorted(i for i, _ in of[split]) for split in SPLITS})
+
+
+def take_subset(context: StageContext) -> None:
+    ids = read_json(context.inputs["splits"] / SPLIT_IDS)[context.params["split"]]  # sorted
+    with (context.out / ITEMS).open("wb") as out:
+        for one, line in zip(ids, lines_of(context.inputs["items"] / ITEMS, ids), strict=True):
+            assert line is not None, f"item {one} was cut from these items"
+            out.write(line)
+    write_json(context.out / FORMAT, read_json(context.inputs["items"] / FORMAT))
+
+
+def take_gold(context: StageContext) -> None:
+    # Items and answers come from two loads of the task. One that shuffles at random would pair them wrongly.
+    digests = {item.id: item_digest(item) for item in iter_records(context.inputs["subset"] / ITEMS, Item)}
+    with (context.out / ANSWERS).open("wb") as out:
+        found = lines_of(context.inputs["answers"] / ANSWERS, list(digests))
+        for (one, digest), line in zip(digests.items(), found, strict=True):
+            if line is None or json.loads(line)["item"] != digest:
+                raise PluginError(
+                    f"item {one} came out otherwise when its task was loaded again; fix the loader: no randomness without a "
+                    "seed of its own"
+                )
+            out.write(line)
+
+
+def split_ids(
+    items: Sequence[Item], sizes: Mapping[str, int], domain: str, *, seed: int, suite_seed: int = 0
+) -> dict[str, list[str]]:
+    """Ids of each split, sorted; exact sizes; no group and no key in two splits.
+
+    Groups are ranked by a hash of (domain, group); `dev` is dealt from the front of that order and `test` from its back,
+    so that each depends on its own size alone and what one suite calls dev is no other suite's test. The other three are
+    dealt from the rest by a hash of (suite seed, seed, group). A group that overfills a split is cut; what is cut off is
+    used nowhere.
+    """
+    columns = [Texts.of(getattr(item, name) for item in items) for name in ("id", "group", "key")]
+    rows: dict[str, IntArray] = {}
+    pool = _Pool.of(columns[0], columns[1], columns[2], domain).without_held_out(sizes, rows)
+    rows |= pool.drawn(sizes, seed, suite_seed)
+    of: dict[str, list[tuple[str, str]]] = {
+        split: [(pool.ids[int(row)], pool.keys[int(row)]) for row in rows[split]] for split in SPLITS
+    }
+    _refuse_shared_keys(of, domain)
+    return {split: sorted(one for one, _ in of[split]) for split in SPLITS}
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Items that splits are dealt from, group by group: `members[starts[g]:starts[g + 1]]` are the rows of group g.
+
+    Members of a group are in the order in which they are dealt, by a hash of (domain, id). `left` are the groups that no
+    split has had; what was there at first is told where a split cannot be filled.
+    """
+
+    domain: str
+    ids: Texts
+    keys: Texts
+    groups: Texts
+    members: IntArray
+    starts: IntArray
+    left: IntArray
+
+    @classmethod
+    def of(cls, ids: Texts, groups: Texts, keys: Texts, domain: str) -> _Pool:
+        numbers: dict[bytes, int] = {}
+        of = np.fromiter((numbers.setdefault(raw, len(numbers)) for raw in groups.raw()), np.int64, len(groups))
+        members = np.argsort(of, kind="stable").astype(np.int64)
+        sizes = np.bincount(of, minlength=len(numbers))
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        shared = members[(sizes > 1)[of[members]]]  # of groups with more than one; they lie in runs
+        if len(shared):
+            ranks = hashes(_before(domain), ids.take(shared).raw())
+            by_group = np.lexsort((*ranks.T[::-1], of[shared]))
+            members[(sizes > 1)[of[members]]] = shared[by_group]
+        # By name, so that nothing hangs on the order in which a task gives its documents.
+        names = Texts(b"".join(numbers), np.cumsum([0, *map(len, numbers)], dtype=np.int64))
+        return cls(domain, ids, keys, names, members, starts, np.arange(len(numbers)))
+
+    def without_held_out(self, sizes: Mapping[str, int], out: dict[str, IntArray]) -> _Pool:
+        """What is left when `dev` and `test` are dealt, whose rows go to `out`."""
+        ranked = order(hashes(_before("held out", self.domain), self.groups.raw()))
+        ranked = self._deal(ranked, ("dev",), sizes, out)
+        return replace(self, left=self._deal(ranked[::-1], ("test",), sizes, out))
+
+    def drawn(self, sizes: Mapping[str, int], seed: int, suite_seed: int) -> dict[str, IntArray]:
+        """Rows of the three splits that a seed draws."""
+        left = np.sort(self.left)
+        ranks = hashes(_before("drawn", suite_seed, self.domain, seed), self.groups.take(left).raw())
+        out: dict[str, IntArray] = {}
+        self._deal(left[order(ranks)], ("weak_train", "trust", "transfer"), sizes, out)
+        return out
+
+    def _deal(
+        self, groups: IntArray, splits: Sequence[Split], sizes: Mapping[str, int], out: dict[str, IntArray]
+    ) -> IntArray:
+        """Fill `splits` in turn from the groups in their order; returns the groups left over."""
+        place = 0
+        for split in splits:
+            rows: list[int] = []
+            while len(rows) < sizes[split]:
+                if place == len(groups):
+                    asked = ", ".join(f"{name} {sizes[name]}" for name in SPLITS if name in sizes)
+                    raise SuiteError(
+                        f"domain {self.domain!r} has {len(self.ids)} items in {len(self.groups)} groups, too few for sizes {asked} "
+                        f"(sum {sum(sizes[name] for name in SPLITS if name in sizes)}); {split} was filled to {len(rows)}. Make the "
+                        "splits smaller; a group that straddles two splits is cut, so leave some room."
+                    )
+                group = int(groups[place])
+                members = self.members[self.starts[group] : self.starts[group + 1]]
+                rows += members[: sizes[split] - len(rows)].tolist()
+                place += 1
+            out[split] = np.array(rows, dtype=np.int64)
+        return groups[place:]
+
+    def write(self, folder: Path) -> None:
+        columns = {"ids": self.ids, "keys": self.keys, "groups": self.groups}
+        write_texts(folder / POOL, columns, members=self.members, starts=self.starts, left=self.left)
+
+    @classmethod
+    def read(cls, folder: Path, domain: str) -> _Pool:
+        ids, keys, groups = (read_texts(folder / POOL, name) for name in ("ids", "keys", "groups"))
+        members, starts, left = (
+            cast(IntArray, read_array(folder / POOL, name)) for name in ("members", "starts", "left")
+        )
+        return cls(domain, ids, keys, groups, members, starts, left)
+
+
+def _before(*parts: object) -> str:
+    """What `randomness.hash_rank(*parts, text)` hashes before the text."""
+    return "".join(f"{part}\0" for part in parts)
+
+
+def _refuse_shared_keys(of: Mapping[str, Iterable[tuple[str, str]]], domain: str) -> None:
+    """`of`: split → (id, key) of its items."""
+    seen: dict[str, tuple[str, str]] = {}
+    for split, members in of.items():
+        for one, key in members:
+            other, where = seen.setdefault(key, (one, split))
+            if where != split:
+                raise LeakError(
+                    f"domain {domain!r}: items {other} ({where}) and {one} ({split}) are the same question "
+                    f"(key {key!r}); give them one group, or remove one"
+                )

@@ -1,0 +1,143 @@
+"""Calls a trust function, guards it, and validates what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from w2s_bench.errors import EvidenceError, TrustFunctionError, said
+from w2s_bench.isolation.watch import left_as_found, unchanged
+from w2s_bench.plugins.checks import raised_at
+from w2s_bench.protocol.evaluation import read_grades
+from w2s_bench.protocol.evidence.files import view, views
+from w2s_bench.protocol.evidence.view import item_ids, read_only
+from w2s_bench.protocol.scores import Scores
+from w2s_bench.store.stage import Stage, StageContext
+from w2s_bench.types import FloatArray, Need
+
+T = TypeVar("T")
+
+#: What a trust function may take, where a run sets no other limit: one that hangs must not hold everything up.
+MOST_SECONDS = 3600.0
+#: Rows that a function of scope "row" scores in one call, so that any pool fits into memory. Part of the stage's version:
+#: another number may change the last bits of a sum.
+ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The stages a trust function's evidence on one split is made of. `grades` for the trust set, `gold` for the privileged."""
+
+    subset: Stage
+    labels: Stage
+    readings: Mapping[Need, Stage]
+    grades: Stage | None = None
+    gold: Stage | None = None
+
+    def inputs(self, split: str) -> dict[str, Stage]:
+        named: dict[str, Stage | None] = {
+            "items": self.subset,
+            "labels": self.labels,
+            "grades": self.grades,
+            "gold": self.gold,
+        }
+        named |= {str(need): stage for need, stage in self.readings.items()}
+        return {f"{split}:{name}": stage for name, stage in named.items() if stage is not None}
+
+
+def score(
+    function: Mapping[str, Any],
+    pool: Labelled,
+    trust: Labelled | None,
+    *,
+    salt: str,
+    seed: int,
+    libraries: tuple[str, ...],
+    label: str = "",
+) -> Stage:
+    """Stage: a trust score for every row of the pool. `function` is its name, parameters, supervision and plugin.
+
+    `trust` is None exactly for supervision `none`: such a function has no path to the trust set's gold. `libraries` are
+    those that the plugin computes with (`Registry.libraries`): a new version of one makes new scores.
+    """
+    inputs = pool.inputs("pool") | (trust.inputs("trust") if trust else {})
+    return Stage(
+        "score",
+        2,
+        "w2s_bench.protocol.trust:run_score",
+        {"function": function, "salt": salt, "seed": seed},
+        inputs,
+        libraries,
+        label,
+        seconds=MOST_SECONDS,
+    )
+
+
+def run_score(context: StageContext) -> None:
+    p = context.params
+    name, inputs = p["function"]["name"], tuple(context.inputs.values())
+    check_plugin_unchanged(context)
+    function = context.registry.trust_function(name, **p["function"]["parameters"])
+    fit_rng, score_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(p["seed"]).spawn(2))
+    needs = guarded(name, "needs", lambda: tuple(function.needs))
+    if p["function"]["supervision"] != "none":
+        trust = view(context.inputs, "trust", needs, salt=p["salt"], fitting=True)
+        grades = read_grades(context.inputs["trust:grades"])
+        correct = read_only(np.array([grades[i] for i in item_ids(trust)], dtype=np.bool_))
+        with left_as_found(name, "fit", inputs), unchanged(name, "fit", label_index=trust.label_index, correct=correct):
+            guarded(name, "fit", lambda: function.fit(trust, correct, rng=fit_rng))
+    rows = ROWS_AT_ONCE if guarded(name, "scope", lambda: function.scope) == "row" else None
+    parts = []
+    with left_as_found(name, "score", inputs):
+        for pool in views(context.inputs, "pool", needs, salt=p["salt"], fitting=False, rows=rows):
+            with unchanged(name, "score", label_index=pool.label_index):
+                given = guarded(name, "score", partial(function.score, pool, rng=score_rng))
+            parts.append(Scores.of(item_ids(pool), validated(name, given, len(pool))))
+    check_plugin_unchanged(context)  # once more: what it imports inside its functions came from the disk only now
+    Scores.joined(parts).write(context.out)
+
+
+def check_plugin_unchanged(context: StageContext) -> None:
+    """The plugin's source on disk is what the stage is named by, so that no scores are stored as those of other code."""
+    planned = context.params["function"]
+    registered = context.registry.resolve("trust_function", planned["name"])
+    if context.registry.source_digest(registered) != planned["plugin"]["source"]:
+        raise TrustFunctionError(f"{registered} changed on disk since the run began; run again")
+
+
+def guarded(name: str, what: str, call: Callable[[], T]) -> T:
+    """Run a trust function's own code; whatever it raises becomes one error that names it and the line."""
+    try:
+        return call()
+    except KeyboardInterrupt:
+        raise
+    except (EvidenceError, TrustFunctionError) as error:  # ours: what it read, or tried to do
+        raise type(error)(f"trust function {name!r} {said(error)}") from error
+    except BaseException as error:  # a plugin may raise anything, SystemExit too; it fails its own cell alone
+        raise TrustFunctionError(
+            f"trust function {name!r} raised {type(error).__name__} in {what}: {said(error)} ({raised_at(error)})"
+        ) from error
+
+
+def validated(name: str, scores: Any, count: int) -> FloatArray:
+    """`scores` if it is one finite number a row, else an error that says what it is instead."""
+    expected = f"expected a numpy array of shape ({count},) of finite floats, higher = more trusted"
+    if not isinstance(scores, np.ndarray) or isinstance(scores, np.ma.MaskedArray):  # a mask would hide missing scores
+        raise TrustFunctionError(f"trust function {name!r} returned {type(scores).__name__}; {expected}")
+    if scores.dtype.kind not in "fiu":
+        raise TrustFunctionError(f"trust function {name!r} returned an array of {scores.dtype}; {expected}")
+    if scores.shape != (count,):
+        raise TrustFunctionError(f"trust function {name!r} returned shape {scores.shape}; {expected}")
+    with np.errstate(over="ignore"):  # what float64 cannot hold becomes infinite, and is then said to be
+        scores = scores.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        first = f"the first {scores[bad[0]]} in row {bad[0]}"
+        raise TrustFunctionError(
+            f"trust function {name!r} returned {len(bad)} scores that are not finite, {first}; {expected}"
+        )
+    return cast(FloatArray, scores)

@@ -1,0 +1,255 @@
+"""A results folder as leaderboards and `verify` read it: cells that are believed only as far as the suite allows.
+
+A digest says that a file was not altered by mistake; whoever alters it on purpose makes it anew. So every figure that sizes,
+bits or another cell contradict is refused, naming the file and the figure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from w2s_bench.errors import CellError
+from w2s_bench.names import BUILT_IN, bare, short
+from w2s_bench.results.cells import Cell, SeedResult, read_cells
+from w2s_bench.results.figures import denominator, is_whole
+from w2s_bench.suite import DomainSpec, Suite, read_results_suite
+
+#: Arms whose every row is right.
+_ALL_RIGHT: Final = frozenset({"ceiling", "oracle", "gold_trust_set", "gold_random"})
+#: Arms that train on gold rather than on weak labels.
+_ON_GOLD: Final = _ALL_RIGHT - {"oracle"}
+
+
+def read_results(results: Path) -> tuple[Suite, list[Cell]]:
+    """The suite of a results folder, its domains named in full, and its cells, sorted by domain and arm."""
+    cells = read_cells(results)
+    suite = read_results_suite(results)
+    known = {bare(cell.body.domain.name): cell.body.domain.name for cell in cells}
+    suite = suite.with_full_names(lambda name: name if "/" in name else known.get(name, f"{BUILT_IN}/{name}"))
+    refuse_contradictions(cells, suite, results)
+    return suite, cells
+
+
+def refuse_contradictions(cells: Sequence[Cell], suite: Suite, results: Path) -> None:
+    """Refuse cells that are not of this suite, or whose figures its sizes, its other cells or a plugin contradict."""
+    if any(cell.body.suite.digest != suite.digest for cell in cells):
+        raise CellError(
+            f"{results}/suite.yaml is not the suite its cells were made with; restore it, or run the suite again"
+        )
+    by_domain: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        by_domain[cell.body.domain.name].append(cell)
+        for fault in _against_suite(cell, suite):
+            raise _error(cell, results, fault)
+    for domain, here in by_domain.items():
+        _refuse_among(here, suite.domain(domain), results)
+    _refuse_other_tracks(cells, results)
+
+
+def _error(cell: Cell, results: Path, fault: str) -> CellError:
+    return CellError(f"{cell.path(results)} cannot be: {fault}; restore it, or run the row again")
+
+
+def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
+    """What in a cell the suite contradicts."""
+    body, arm = cell.body, cell.body.arm
+    ref = body.suite
+    stated = {"name": ref.name, "version": ref.version, "evaluate_on": ref.evaluate_on, "protocol": body.protocol}
+    for what, value in stated.items():
+        if value != (true := getattr(suite, what)):
+            yield f"it has {what} {value!r}, the suite {true!r}"
+    spec = next((one for one in suite.domains if one.name == body.domain.name), None)
+    if spec is None:
+        yield f"the suite has no domain {body.domain.name!r}"
+        return
+    stated = {"version": body.domain.version, "teacher": body.teacher.name, "student": body.student.name}
+    for what, value in stated.items():
+        true = {"version": spec.version, "teacher": spec.teacher.model, "student": spec.student.model}[what]
+        if value != true:
+            yield f"it has {what} {value!r}, the suite's domain {true!r}"
+    if body.generation != 1:
+        yield f"it has generation {body.generation}, protocol {suite.protocol} 1 alone"
+    if len(body.seeds) != suite.seeds:
+        yield f"it has {len(body.seeds)} seeds, the suite {suite.seeds}"
+    if body.correctness() and body.items != (size := spec.sizes.of(suite.evaluate_on)):
+        yield f"it has {body.items} items, the suite {size}"
+    if arm.kind == "trust_function":
+        yield from _against_plugin(cell)
+    elif body.plugin is not None:
+        yield f"arm {arm.name!r} is the harness's own, and is said to come from {body.plugin.distribution!r}"
+    elif arm.trust_function is not None or arm.parameters or arm.selection is not None:
+        yield f"arm {arm.name!r} is the harness's own, and has a trust function, its parameters or its selection"
+    if arm.coverage not in {None, 1.0, suite.coverage} or (
+        arm.kind == "trust_function" and arm.coverage in {None, 1.0}
+    ):
+        yield f"it has coverage {arm.coverage}, the suite {suite.coverage}"
+        return
+    for seed in body.seeds:
+        if seed.error is None:
+            yield from (f"seed {seed.seed}: {fault}" for fault in _against_sizes(cell, seed, suite, spec))
+
+
+def _against_plugin(cell: Cell) -> Iterator[str]:
+    from w2s_bench.plugins.registry import write_spec
+
+    arm, plugin = cell.body.arm, cell.body.plugin
+    if plugin is None or plugin.distribution != arm.name.partition("/")[0]:
+        origin = "nowhere" if plugin is None else repr(plugin.distribution)
+        yield f"trust function {arm.name!r} is said to come from {origin}"
+    if (said := write_spec(arm.trust_function or "", arm.parameters)) != arm.name:
+        yield f"arm {arm.name!r} is said to be {said!r}"
+    if arm.selection != "top":
+        yield f"it has selection {arm.selection!r}, trust functions have 'top'"
+
+
+def _against_sizes(cell: Cell, seed: SeedResult, suite: Suite, spec: DomainSpec) -> Iterator[str]:
+    """What one seed says of the rows kept, against the sizes of the suite's splits."""
+    arm, pool = cell.body.arm, spec.sizes.transfer
+    name = short(arm.name)
+    if name in {"weak", "base"}:
+        if seed.kept is not None or seed.shortfall:
+            yield f"{name} keeps no rows; it has kept {seed.kept}, shortfall {seed.shortfall}"
+        return
+    if seed.kept is None or seed.purity is None:
+        yield f"it lacks {'kept' if seed.kept is None else 'purity'}"
+        return
+    if arm.coverage is None:
+        wanted = spec.sizes.trust
+        if seed.coverage is not None:
+            yield f"coverage {seed.coverage}, of gold that is not of the pool"
+    else:
+        wanted = pool if arm.coverage == 1.0 else suite.kept_rows(spec)
+        if seed.coverage is None or abs(seed.coverage * pool - seed.kept) > 1e-6 * pool:
+            yield f"coverage {seed.coverage}, with {seed.kept} of {pool} rows kept"
+    if seed.kept + seed.shortfall != wanted:
+        yield f"kept {seed.kept} and shortfall {seed.shortfall}, where {wanted} rows were asked for"
+    if seed.shortfall and name != "oracle":
+        yield f"shortfall {seed.shortfall}, which only oracle can have"
+    if name in _ALL_RIGHT and seed.purity != 1.0:
+        yield f"purity {seed.purity}, where every row is right"
+
+
+def _refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> None:
+    """Refuse cells of one domain that contradict each other: labels that are right, sizes of strata."""
+    right = _right_labels(cells, spec.sizes.transfer, results)
+    for cell in cells:
+        for seed in cell.body.seeds:
+            if short(cell.body.arm.name) not in _ON_GOLD and seed.seed in right:
+                for fault in _against_labels(cell, seed, right[seed.seed], spec.sizes.transfer):
+                    raise _error(cell, results, f"seed {seed.seed}: {fault}")
+    tested = [
+        (cell, seed.by_stratum, float(seed.accuracy or 0.0) * cell.body.items)
+        for cell in cells
+        for seed in cell.body.seeds
+        if seed.by_stratum
+    ]
+    _refuse_misfit(tested, max(cell.body.items for cell in cells), "by_stratum", results)
+    for number in {seed.seed for cell in cells for seed in cell.body.seeds}:
+        kept = [
+            (cell, seed.diagnostics["kept_by_stratum"], float(seed.kept or 0))
+            for cell in cells
+            for seed in cell.body.seeds
+            if seed.seed == number and seed.diagnostics.get("kept_by_stratum")
+        ]
+        _refuse_misfit(kept, spec.sizes.transfer, f"seed {number}: kept_by_stratum", results)
+
+
+def _right_labels(cells: Sequence[Cell], pool: int, results: Path) -> dict[int, int]:
+    """Seed → how many labels of the pool are right, as the cell of weak says, or else that of naive, which keeps them all."""
+    by_arm = {short(cell.body.arm.name): cell for cell in cells}
+    right: dict[int, int] = {}
+    if (naive := by_arm.get("naive")) is not None:
+        right |= {seed.seed: round(seed.purity * pool) for seed in naive.body.seeds if seed.purity is not None}
+    if (weak := by_arm.get("weak")) is not None:
+        for seed in weak.body.seeds:
+            if (share := seed.diagnostics.get("label_accuracy")) is None:
+                continue
+            if not is_whole(share * pool):
+                said = f"seed {seed.seed}: label_accuracy {share} of {pool} labels would be {share * pool:.3f} labels"
+                raise _error(weak, results, said)
+            right[seed.seed] = round(share * pool)
+    return right
+
+
+def _against_labels(cell: Cell, seed: SeedResult, right: int, pool: int) -> Iterator[str]:
+    """What one seed says of its rows and scores, where so many labels of the pool are right."""
+    if seed.kept is None or seed.purity is None:
+        return
+    labels = f"where {right} of {pool} labels are right"
+    wrong, kept_right = pool - right, round(seed.purity * seed.kept)
+    kept_wrong = seed.kept - kept_right
+    if kept_right > right or kept_wrong > wrong:
+        yield f"purity {seed.purity} of {seed.kept} rows, {labels}"
+        return
+    lacked = max(0, seed.kept + seed.shortfall - right)
+    if short(cell.body.arm.name) == "oracle" and seed.shortfall != lacked:
+        yield f"shortfall {seed.shortfall} of {seed.kept + seed.shortfall} rows, {labels}"
+    if (auroc := seed.diagnostics.get("auroc")) is None:
+        return
+    pairs = right * wrong
+    if not pairs or not is_whole(2 * auroc * pairs):  # a pair counts whole, half where the two tie, or not
+        yield f"auroc {auroc}, {labels}"
+    # What was kept has no lower score than what was not.
+    low, high = kept_right * (wrong - kept_wrong) / 2, pairs - kept_wrong * (right - kept_right) / 2
+    if not low - 1e-6 <= auroc * pairs <= high + 1e-6:
+        yield f"auroc {auroc}, with {kept_right} of the {seed.kept} rows of highest score right, {labels}"
+
+
+def _refuse_misfit(
+    rows: Sequence[tuple[Cell, Mapping[str, float], float]], total: int, what: str, results: Path
+) -> None:
+    """Refuse shares by stratum for which no sizes of the strata, the same in every cell and `total` in all, give the counts."""
+    if not rows:
+        return
+    names = sorted(rows[0][1])
+    for cell, shares, _ in rows:
+        if sorted(shares) != names:
+            other = rows[0][0].path(results)
+            raise _error(cell, results, f"{what} has other strata than {other}")
+    parts = {id(shares): [denominator(shares[name], total) for name in names] for _, shares, _ in rows}
+
+    def fits(chosen: Sequence[tuple[Cell, Mapping[str, float], float]]) -> bool:
+        # The size of a stratum is a multiple of every denominator; where two times it would be too many, it is known.
+        least = [math.lcm(*column) for column in zip(*(parts[id(shares)] for _, shares, _ in chosen), strict=True)]
+        spare = total - sum(least)
+        if spare < 0:
+            return False
+        known = np.array([size > spare for size in least])
+        matrix = np.array([[1.0] * len(names), *([shares[name] for name in names] for _, shares, _ in chosen)])
+        counts = np.array([float(total), *(count for _, _, count in chosen)])
+        counts -= matrix[:, known] @ np.array(least, dtype=float)[known]
+        sizes = np.linalg.lstsq(matrix[:, ~known], counts, rcond=None)[0]
+        return bool(np.abs(matrix[:, ~known] @ sizes - counts).max() <= 1e-6 * total)
+
+    if fits(rows):
+        return
+    cells = {id(cell): cell for cell, _, _ in rows}
+    # The one without which all the others fit; where there is none, any of them may be at fault.
+    alone = [c for c in cells.values() if len(cells) > 2 and fits([row for row in rows if row[0] is not c])]
+    if len(alone) == 1:
+        raise _error(alone[0], results, f"{what} fits no sizes of the strata that the other cells of its domain have")
+    first = next(iter(cells.values()))
+    raise _error(first, results, f"{what}, of it or of other cells of its domain, fits no sizes of the strata")
+
+
+def _refuse_other_tracks(cells: Sequence[Cell], results: Path) -> None:
+    """Refuse a built-in trust function in a track that is not its own. Others' code is not loaded to look at a file."""
+    named = {c.body.arm.trust_function or c.body.arm.name for c in cells if c.body.arm.kind == "trust_function"}
+    if not any(name.startswith(f"{BUILT_IN}/") for name in named):
+        return
+    from w2s_bench.plugins.descriptions import unwrap
+    from w2s_bench.plugins.registry import Registry
+
+    known = Registry.load(restrict=()).trust_functions
+    for cell in cells:
+        arm = cell.body.arm
+        registered = known.get(arm.name.partition(":")[0]) if arm.kind == "trust_function" else None
+        track = getattr(unwrap(registered.factory), "supervision", None) if registered else None
+        if isinstance(track, str) and track != arm.supervision:
+            raise _error(cell, results, f"supervision {arm.supervision!r}, where that of {arm.name!r} is {track!r}")

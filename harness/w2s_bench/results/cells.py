@@ -1,0 +1,304 @@
+"""A cell: one arm on one domain, all seeds. The file format that leaderboards are made of and that `verify` compares.
+
+The `body` is digested and is the same for every run on one machine; `provenance` says where and when, and costs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from w2s_bench.errors import CellError
+from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS, file_name, row_name, short
+from w2s_bench.record import canonical_json, digest_of, pack_bits, unpack_bits, write_atomically
+from w2s_bench.results.figures import is_rate, is_whole, refuse_impossible, shown
+from w2s_bench.suite import MOST_SEEDS
+from w2s_bench.text import one_line, shortened
+from w2s_bench.types import JSON, BoolArray
+from w2s_bench.untrusted import UnreadableError, parse_json, read_text
+
+SCHEMA: Final = "w2s-bench/cell/1"
+
+#: Bytes of a cell file: a million items over fifty seeds have 13 MiB of bits.
+LARGEST: Final = 32 << 20
+_MOST_PACKAGES: Final = 1000
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+Rows = Annotated[int, Field(ge=0, strict=True)]
+Text = Annotated[str, Field(max_length=4000)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SuiteRef(_Strict):
+    name: Text
+    version: Text
+    digest: Digest
+    evaluate_on: Literal["test", "dev"]
+
+
+class DomainRef(_Strict):
+    """`documents`: the digest of those that the run read, of a domain whose fingerprint does not tell all."""
+
+    name: Text
+    version: Text
+    fingerprint: Text
+    documents: Text | None = Field(default=None, exclude_if=lambda value: value is None)
+
+
+class ModelRef(_Strict):
+    name: Text
+    fingerprint: Text
+
+
+class PluginRef(_Strict):
+    """Where a trust function came from; `source` is the digest of the Python files of its package."""
+
+    distribution: Text
+    version: Text
+    source: Digest
+
+
+class ArmRef(_Strict):
+    """One way of choosing what the student trains on. Its identity: trust function with parameters, selection, coverage.
+
+    `kind`: `reference` (weak, base, ceiling), `control` (owned by the harness) or `trust_function`.
+    """
+
+    name: Text
+    kind: Literal["reference", "control", "trust_function"]
+    supervision: Literal["none", "trust_set", "privileged"]
+    trust_function: Text | None = None
+    parameters: Annotated[Mapping[str, JSON], Field(max_length=1000)] = Field(default_factory=dict)
+    selection: Literal["top"] | None = None
+    coverage: Rate | None = None
+
+    @model_validator(mode="after")
+    def _is_whose_it_is(self) -> ArmRef:
+        """The harness's names are of its own kinds and tracks, and no plugin's."""
+        for kind, tracks in (("reference", REFERENCE_TRACKS), ("control", CONTROL_TRACKS)):
+            name = short(self.name)
+            if (name in tracks) != (self.kind == kind):
+                raise ValueError(f"arm {self.name!r} is of kind {self.kind!r}; {kind}s are {', '.join(tracks)}")
+            if name in tracks and self.supervision != tracks[name]:
+                raise ValueError(f"arm {self.name!r} has supervision {self.supervision!r}, its is {tracks[name]!r}")
+        return self
+
+    @property
+    def slug(self) -> str:
+        """The arm's file name without suffix, and its name in rows: `distribution.name@parameter=value,…`."""
+        return file_name(self.name)
+
+
+class SeedResult(_Strict):
+    """What one seed gave. `correct` packs one bit an item of the evaluated split, items sorted by id (`record.pack_bits`).
+
+    `accuracy` … are None where the seed failed, and `error` says why. `kept`, `purity` and `coverage` describe the rows
+    the student trained on (None for weak and base); `shortfall` is how many rows an arm lacked of what it was asked for.
+    """
+
+    seed: Rows
+    error: Text | None = None
+    accuracy: Rate | None = None
+    correct: str | None = None
+    kept: Rows | None = None
+    purity: Rate | None = None
+    coverage: Rate | None = None
+    shortfall: Rows = 0
+    by_stratum: Mapping[Text, Rate] = Field(default_factory=dict)
+    diagnostics: Mapping[Text, JSON] = Field(default_factory=dict)
+    digests: Mapping[Text, Digest] = Field(default_factory=dict)
+
+    @field_validator("diagnostics")
+    @classmethod
+    def _are_figures(cls, diagnostics: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        """Those that leaderboards show; others may be any JSON."""
+        for name in ("auroc", "label_accuracy"):
+            if name in diagnostics and not (is_rate(diagnostics[name]) or diagnostics[name] is None):
+                raise ValueError(f"{name} is {shown(diagnostics[name])}, expected a number from 0 to 1")
+        shares = diagnostics.get("kept_by_stratum", {})
+        if not isinstance(shares, Mapping) or not all(is_rate(share) for share in shares.values()):
+            raise ValueError(f"kept_by_stratum is {shown(shares)}, expected a number from 0 to 1 for every stratum")
+        return diagnostics
+
+    @model_validator(mode="after")
+    def _figures_agree(self) -> SeedResult:
+        if len({self.error is None, self.accuracy is not None, self.correct is not None}) > 1:
+            raise ValueError(f"seed {self.seed} must have accuracy and correct, or else an error")
+        figures = (self.kept, self.purity, self.coverage, *self.by_stratum, *self.diagnostics)
+        if self.error is not None and any(figure is not None for figure in figures):
+            raise ValueError(f"seed {self.seed} failed, and has figures all the same")
+        for name in ("purity", "coverage"):
+            if getattr(self, name) is not None and self.kept is None:
+                raise ValueError(f"seed {self.seed}: {name} {getattr(self, name)} of no rows kept")
+        if self.purity is not None and not is_whole(right := self.purity * (self.kept or 0)):
+            raise ValueError(
+                f"seed {self.seed}: purity {self.purity} of {self.kept} rows kept would be {right:.3f} rows"
+            )
+        if self.coverage and self.kept and not is_whole(pool := self.kept / self.coverage):
+            raise ValueError(f"seed {self.seed}: {self.kept} rows kept are coverage {self.coverage} of {pool:.3f} rows")
+        kept_by_stratum = self.diagnostics.get("kept_by_stratum")
+        if kept_by_stratum and self.coverage and self.kept:
+            pool = round(self.kept / self.coverage)
+            refuse_impossible(kept_by_stratum, self.coverage, pool, f"seed {self.seed}: coverage", "kept_by_stratum")
+        return self
+
+
+class CellBody(_Strict):
+    suite: SuiteRef
+    protocol: Text
+    generation: Annotated[int, Field(ge=1, strict=True)] = 1
+    domain: DomainRef
+    teacher: ModelRef
+    student: ModelRef
+    arm: ArmRef
+    plugin: PluginRef | None = None
+    items: Annotated[int, Field(ge=0, strict=True)]
+    items_digest: Digest
+    seeds: Annotated[tuple[SeedResult, ...], Field(min_length=1, max_length=MOST_SEEDS)]
+
+    @model_validator(mode="after")
+    def _seeds_agree(self) -> CellBody:
+        """Accuracy and bits must tell the same story: leaderboards are computed from the bits alone."""
+        numbers = [s.seed for s in self.seeds]
+        if len(set(numbers)) < len(numbers):
+            raise ValueError(f"a seed stands once in a cell; got {numbers[:20]}")
+        if numbers != list(range(len(numbers))):
+            raise ValueError(f"seeds are 0 to {len(numbers) - 1}, in this order; got {numbers[:20]}")
+        for s in self.seeds:
+            if s.correct is None or s.accuracy is None:
+                continue
+            if self.items < 2:
+                raise ValueError(f"seed {s.seed} has an accuracy on {self.items} items; at least 2 are needed")
+            bits = unpack_bits(s.correct, self.items)
+            if pack_bits(bits) != s.correct or abs(s.accuracy * self.items - bits.sum()) > 1e-6:
+                raise ValueError(
+                    f"seed {s.seed}: accuracy {s.accuracy} and the bits of correct ({bits.sum()} of {self.items} items) disagree"
+                )
+            if s.by_stratum:
+                refuse_impossible(s.by_stratum, s.accuracy, self.items, f"seed {s.seed}: accuracy", "by_stratum")
+        return self
+
+    @property
+    def failed(self) -> tuple[SeedResult, ...]:
+        return tuple(s for s in self.seeds if s.error is not None)
+
+    def correctness(self) -> dict[int, BoolArray]:
+        """Seed → (items,) whether each item was answered right, in the order of the sorted ids; failed seeds left out."""
+        return {s.seed: unpack_bits(s.correct, self.items) for s in self.seeds if s.correct is not None}
+
+
+class Cell(_Strict):
+    """The file: schema, body, the body's digest, and provenance."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Literal["w2s-bench/cell/1"] = Field(alias="schema")
+    body: CellBody
+    digest: Digest
+    provenance: Mapping[str, JSON] = Field(default_factory=dict)
+
+    @field_validator("provenance")
+    @classmethod
+    def _names_packages(cls, provenance: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        packages = provenance.get("packages", {})
+        if not isinstance(packages, Mapping) or not all(isinstance(version, str) for version in packages.values()):
+            raise ValueError(f"packages is {shown(packages)}, expected a version as text for every name")
+        if len(packages) > _MOST_PACKAGES:
+            raise ValueError(f"packages has {len(packages)} names; at most {_MOST_PACKAGES} are taken")
+        return provenance
+
+    @classmethod
+    def of(cls, body: CellBody, provenance: Mapping[str, JSON]) -> Cell:
+        return cls(schema=SCHEMA, body=body, digest=digest_of(body.model_dump(mode="json")), provenance=provenance)
+
+    @property
+    def row(self) -> str:
+        """`DOMAIN/ARM` as the command line names it: the cell's path under `results/`, without the suffix."""
+        return row_name(self.body.domain.name, self.body.arm.name)
+
+    def path(self, results: Path) -> Path:
+        """Where the cell lies under a suite's results folder."""
+        return cell_path(results, self.row)
+
+    def write(self, results: Path) -> Path:
+        path = self.path(results)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False, allow_nan=False)
+        write_atomically(path, text + "\n")
+        return path
+
+
+def cell_path(results: Path, row: str) -> Path:
+    """Where the cell of a row lies under a suite's results folder."""
+    return results / "results" / f"{row}.json"
+
+
+def cell_paths(results: Path) -> list[Path]:
+    """Every cell file under a suite's results folder: named as cells are, which no line of a message can be parted by, and
+    not reached by a link, which could lead to anybody's files."""
+    root = results / "results"
+    paths = sorted(root.glob("*/*.json"))
+    for path in (root, *sorted(root.glob("*"))):
+        if path.is_symlink():
+            raise CellError(f"{one_line(str(path))} is a link, where a folder of cells belongs; copy the folder itself")
+    for path in paths:
+        if not re.fullmatch(r"[\w.@=,+~-]+/[\w.@=,+~-]+", f"{path.parent.name}/{path.name}", re.ASCII):
+            raise CellError(f"{one_line(str(path))} has a name that no cell has; move it elsewhere")
+    return paths
+
+
+def schema_json() -> str:
+    """The published JSON schema of cell files, as `docs/cell.schema.json` holds it."""
+    return json.dumps(Cell.model_json_schema(by_alias=True), indent=1, sort_keys=True) + "\n"
+
+
+def read_cell(path: Path) -> Cell:
+    """One cell file, checked: a regular file, the schema, every field, and that the digest is the body's."""
+    try:
+        content = parse_json(read_text(path, LARGEST, follow=False))
+        cell = Cell.model_validate(content)
+    except ValidationError as error:
+        faults = [(".".join(map(str, e["loc"])) or "the file", e["msg"]) for e in error.errors()[:3]]
+        found = "; ".join(f"{place}: {said.removeprefix('Value error, ')}" for place, said in faults)
+        raise CellError(f"{path} is no cell of schema {SCHEMA}: {shortened(found, 600)}") from error
+    except UnreadableError as error:
+        raise CellError(f"{path} cannot be read as a cell of schema {SCHEMA}: {error}") from error
+    if digest_of(content["body"]) != cell.digest:
+        raise CellError(
+            f"{path} was altered after it was written: its body does not give its digest {cell.digest[:12]}; run the row again"
+        )
+    return cell
+
+
+def read_placed(path: Path, results: Path) -> Cell:
+    """One cell file of a results folder, which must lie where its row says: then no row has two files."""
+    cell = read_cell(path)
+    if path != (own := cell.path(results)):
+        raise CellError(f"{path} holds the cell of row {cell.row}, which belongs in {own}; move it there, or remove it")
+    return cell
+
+
+def read_cells(results: Path) -> list[Cell]:
+    """All cells under a suite's results folder, sorted by domain and arm; at least one, all of one suite, each in its place."""
+    paths = cell_paths(results)
+    if not paths:
+        raise CellError(f"no cell files in {results / 'results'}; give the folder that holds suite.yaml and results/")
+    cells = [read_placed(path, results) for path in paths]
+    suites: dict[str, Cell] = {}
+    for cell in cells:
+        suites.setdefault(canonical_json(cell.body.suite.model_dump()), cell)
+    if len(suites) > 1:
+        shown = "; ".join(f"{cell.path(results)} is of {suite}" for suite, cell in list(suites.items())[:2])
+        raise CellError(
+            f"{results} mixes cells of {len(suites)} suites: {shown}; keep each suite in a folder of its own"
+        )
+    return cells

@@ -1,0 +1,95 @@
+"""What a results folder asks this machine for: folders of models, and plugins with parameters that it chose.
+
+Whoever verifies a folder of somebody else runs what is installed on what that folder says. So these are named, and wait for
+the user's word; a model of a folder may instead be said to lie somewhere here, and is then known by its fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from w2s_bench.errors import ModelError, SuiteError, UnknownNameError
+from w2s_bench.names import BUILT_IN, short
+from w2s_bench.results.cells import Cell, ModelRef
+from w2s_bench.suite import Suite, Training
+
+#: How many digits of a fingerprint name a model.
+_FEWEST_DIGITS = 8
+
+
+def refuse_unasked(suite: Suite, cells: Sequence[Cell], results: Path, placed: Mapping[str, str]) -> None:
+    """Refuse cells that need a folder of this disk, other than those `placed`, or hand a plugin parameters."""
+    wanted = list(dict.fromkeys(_wanted(suite, cells, placed)))
+    if wanted:
+        raise SuiteError(
+            f"{results} asks for what is not opened or run on its word alone: {'; '.join(wanted)}. Give --trust-folder if you "
+            "trust where it comes from, --model NAME=FOLDER for a model that lies on this machine, or --row for other rows"
+        )
+
+
+def _wanted(suite: Suite, cells: Sequence[Cell], placed: Mapping[str, str]) -> Iterator[str]:
+    for name in dict.fromkeys(cell.body.domain.name for cell in cells):
+        spec = suite.domain(name)
+        for role, training in (("teacher", spec.teacher), ("student", spec.student)):
+            if is_folder(training.model) and training.model not in placed:
+                yield f"model {training.model!r}, {role} of {short(name)}"
+        if spec.parameters and not name.startswith(f"{BUILT_IN}/"):
+            yield f"domain {name!r} with parameters {', '.join(map(repr, spec.parameters))}"
+    for cell in cells:
+        arm = cell.body.arm
+        if arm.kind == "trust_function" and ":" in arm.name and not arm.name.startswith(f"{BUILT_IN}/"):
+            yield f"trust function {arm.name!r}"
+
+
+def is_folder(model: str) -> bool:
+    """Whether a suite's name of a model is that of a folder."""
+    return model.partition("/")[0] in {"local", "", ".", ".."} or model.startswith("~")
+
+
+def placements(suite: Suite, cells: Sequence[Cell], models: Mapping[str, str]) -> dict[str, str]:
+    """A suite's name of a model → the folder of it on this machine, from what the user calls it: its name, or the first
+    digits of its fingerprint (at least 8)."""
+    made_with: dict[str, ModelRef] = {}
+    for cell in cells:
+        made_with |= {ref.name: ref for ref in (cell.body.teacher, cell.body.student) if is_folder(ref.name)}
+    placed: dict[str, str] = {}
+    for key, folder in models.items():
+        fitting = [ref for ref in made_with.values() if key == ref.name or _begins(ref.fingerprint, key)]
+        if not fitting:
+            known = [f"{ref.name} ({ref.fingerprint[:12]})" for ref in made_with.values()]
+            raise UnknownNameError(
+                "model", key, known, f"--model names a model of suite {suite.name!r} that is a folder."
+            )
+        if not Path(folder).expanduser().is_dir():
+            raise ModelError(
+                f"--model {key}={folder}: there is no folder {folder!r}; give one with config.json and weights"
+            )
+        placed |= {ref.name: str(Path(folder).expanduser().absolute()) for ref in fitting}
+    return placed
+
+
+def _begins(fingerprint: str, key: str) -> bool:
+    return len(key) >= _FEWEST_DIGITS and fingerprint.startswith(key)
+
+
+def with_placements(suite: Suite, placed: Mapping[str, str]) -> Suite:
+    """The suite with models taken from the folders given."""
+
+    def moved(training: Training) -> Training:
+        folder = placed.get(training.model)
+        return training if folder is None else training.model_copy(update={"model": f"local/{folder}"})
+
+    domains = [d.model_copy(update={"teacher": moved(d.teacher), "student": moved(d.student)}) for d in suite.domains]
+    return suite.model_copy(update={"domains": tuple(domains)})
+
+
+def under_old_names(computed: Cell, committed: Cell) -> Cell:
+    """The cell as it would be had the models lain where they did: the suite's and the models' names are the committed ones.
+
+    Fingerprints stay what they are, and so does everything that was computed.
+    """
+    old, new = committed.body, computed.body
+    names = {"teacher": old.teacher.name, "student": old.student.name}
+    models = {role: getattr(new, role).model_copy(update={"name": name}) for role, name in names.items()}
+    return Cell.of(new.model_copy(update={"suite": old.suite, **models}), computed.provenance)

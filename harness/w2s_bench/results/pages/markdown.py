@@ -1,0 +1,317 @@
+"""A leaderboard as markdown that GitHub renders. Text that plugins, items or errors supplied is escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from w2s_bench.results.board import DomainSummary, Entry, Leaderboard
+from w2s_bench.results.consent import is_folder
+from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
+from w2s_bench.text import one_line, shortened
+
+TRACK_WORDS = {"none": "none", "trust_set": "trust set", "privileged": "privileged", "control": "control"}
+CHECK_WORDS = {
+    "gap": "ceiling − weak, accuracy: there is a gap to close",
+    "ceiling_over_base": "ceiling − base, accuracy: ground truth teaches the student something",
+    "naive_pgr": "PGR of naive: the student outdoes its teacher without any filter",
+    "oracle_pgr": "PGR of oracle: right labels alone close part of the gap",
+    "oracle_minus_naive": "oracle − naive, PGR: a filter has something to win",
+    "oracle_minus_gold_trust_set": "oracle − gold_trust_set, PGR: the trust set's gold alone is not enough",
+    "oracle_shortfall": "rows oracle lacks: enough weak labels are right",
+    "confidence_auroc": "AUROC of the teacher's confidence is above 0.5",
+}
+CONTROL_WORDS = {
+    "naive": "all weak labels",
+    "random": "as many weak labels as the suite's coverage allows, drawn blindly",
+    "oracle": "as many, drawn from the weak labels that are right",
+    "gold_trust_set": "the gold labels of the trust set alone: what the supervision is worth by itself",
+    "gold_random": "gold labels on the rows of `random`",
+}
+
+_INTRODUCTION = (
+    "Each row is one way of choosing which of a weak teacher's labels a strong student trains on. **PGR** is the share of "
+    "the gap between the teacher (0) and the same student trained on ground truth (1) that this closes: "
+    "(student − weak) / (ceiling − weak) of mean accuracies. Brackets are 95 % intervals over seeds and test items. Trust "
+    "functions are ranked within a track (what they may learn from: nothing, the small gold trust set, or more); the "
+    "harness's controls stand below them as yardsticks."
+)
+_COLUMNS = (
+    "Recovery: (student − base) / (ceiling − base). Short of: rows an arm was asked to keep and could not find. AUROC: of "
+    "the trust scores against the correctness of the weak labels; it need not predict PGR."
+)
+_MEAN_NOTE = (
+    "Paired differences to controls in PGR units, means over the domains whose gap is resolved; bold where the 95 % "
+    "interval excludes 0. No correction for the number of comparisons is made."
+)
+
+
+#: A word with what cmark-gfm's autolinks and GitHub's mentions begin at; what ends a code span or a table's cell ends it.
+_LINKED = re.compile(r"(?<![^\s|`])([^\s|`]*(?:@|://|www\.)[^\s|`]*)", re.IGNORECASE)
+
+
+def render(board: Leaderboard, plot: str) -> str:
+    """The whole README."""
+    suite = board.suite
+    blocks = [
+        f"# {escape(suite.name)}: how much trust recovers",
+        f"Suite {_code(suite.name)} version {escape(suite.version)} (digest {_code(suite.digest[:12])}), protocol "
+        f"{escape(board.protocol)}, {_count(len(board.seeds), 'seed')}, evaluated on `{suite.evaluate_on}`.",
+        *_warnings(board),
+        _INTRODUCTION,
+        f"![PGR of every arm in every domain, with 95 % intervals]({plot})",
+        "## Leaderboard",
+        _headline(board),
+        "Purity: share of kept labels that are right; coverage: share of the pool kept (means over domains). Controls: "
+        + "; ".join(f"`{name}` trains on {words}" for name, words in CONTROL_WORDS.items())
+        + ".",
+        *_differences("## What trust functions add", {row.arm: row.mean_minus for row in board.rows}, _MEAN_NOTE),
+        "## What the suite must show",
+        "✓: it does, with an interval above 0 where there is one; ✗: it does not, or not clearly; –: it cannot be told.",
+        _checks(board),
+    ]
+    for domain in board.domains:
+        blocks += _domain(domain, board)
+    if board.failures:
+        blocks += ["## Failed seeds", _failures(board)]
+    blocks += _models(board)
+    blocks += _reproduce(board)
+    return "\n\n".join(blocks) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text from outside as inert inline markdown: one line, no markup, no HTML, no table bars, no mentions or links.
+
+    It is shown as it is. A word that would become a link or a mention stands in a code span, which is read for neither
+    (an entity or a backslash is no help: links are looked for in what these have become).
+    """
+    return "".join(
+        f"`{part}`" if place % 2 else _escaped(part) for place, part in enumerate(_LINKED.split(one_line(text)))
+    )
+
+
+def _escaped(text: str) -> str:
+    # Backslashes first: the entities' own characters must not be escaped.
+    text = re.sub(r"([\\`*\[\]|~$!#])", r"\\\1", text)
+    text = re.sub(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])", r"\\_", text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _code(text: str) -> str:
+    """A name or digest as code; what could end the code span is left out."""
+    return "`" + re.sub(r"[^0-9A-Za-z._-]", "", text) + "`"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A pipe table, padded so that the raw text reads well too; the first column left, the others centred."""
+    import tabulate
+
+    # Widths are counted in characters whether or not wcwidth is installed: the same bytes everywhere.
+    tabulate.WIDE_CHARS_MODE = False
+    align = ("left", *["center"] * (len(header) - 1))
+    lines = [list(row) for row in rows]
+    return tabulate.tabulate(lines, list(header), tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A figure with a true minus sign; a dash where there is none. What rounds to 0 has no sign."""
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", "−")
+
+
+def figure(ratio: Ratio | None, digits: int = 2) -> str:
+    """A figure with its interval, or what stands in its place."""
+    if ratio is None:
+        return "–"
+    if isinstance(ratio, Unresolved):
+        return ratio.brief
+    return f"{number(ratio.value, digits)} [{number(ratio.low, digits)}, {number(ratio.high, digits)}]"
+
+
+def difference(ratio: Ratio | None) -> str:
+    """A difference with sign, interval and p; bold where the interval excludes 0."""
+    if not isinstance(ratio, Estimate):
+        return figure(ratio)
+    text = ("+" if ratio.value > 0 and number(ratio.value) != "0.00" else "") + figure(ratio)
+    if ratio.excludes_zero:
+        text = f"**{text}**"
+    if ratio.p is None:
+        return text
+    return f"{text} p < 0.001" if ratio.p < 0.001 else f"{text} p = {ratio.p:.3f}"
+
+
+def _headline(board: Leaderboard) -> str:
+    means = board.mean_domains
+    mean = "mean PGR"
+    if len(means) < len(board.domains):
+        mean += f" ({len(means)} of {len(board.domains)} domains)"
+    header = ["arm", "#", "track", *(f"PGR {escape(d.name)}" for d in board.domains), mean, "purity", "coverage"]
+    rows = []
+    for row in board.rows:
+        best = f"**{figure(row.mean_pgr)}**" if row.rank == 1 else figure(row.mean_pgr)
+        pgrs = [_pgr(row.entries.get(d.name), board) for d in board.domains]
+        rank = str(row.rank) if row.rank else "" if row.is_control else "–"
+        shares = [number(row.purity), number(row.coverage)]
+        rows.append([escape(row.arm), rank, TRACK_WORDS[row.track], *pgrs, best, *shares])
+    return table(header, rows)
+
+
+def _pgr(entry: Entry | None, board: Leaderboard) -> str:
+    if entry is None:
+        return "–"
+    partial = 0 < len(entry.seeds) < len(board.seeds)
+    return figure(entry.pgr) + (f" ({len(entry.seeds)} of {len(board.seeds)} seeds)" if partial else "")
+
+
+def _differences(title: str, minus: Mapping[str, Mapping[str, Ratio]], note: str) -> list[str]:
+    shown = {arm: by_rival for arm, by_rival in minus.items() if by_rival}
+    if not shown:
+        return []
+    rivals = list(next(iter(shown.values())))
+    rows = [[escape(arm), *(difference(by_rival[r]) for r in rivals)] for arm, by_rival in shown.items()]
+    return [title, note, table(["arm", *(f"− {rival}" for rival in rivals)], rows)]
+
+
+def _checks(board: Leaderboard) -> str:
+    def told(domain: DomainSummary, name: str) -> str:
+        check = domain.checks[name]
+        mark = {True: "✓", False: "✗", None: "–"}[check.shown]
+        if isinstance(check.figure, int):
+            return f"{mark} {check.figure}"
+        shown = number(check.figure) if isinstance(check.figure, float) else figure(check.figure)
+        return shown if shown == mark else f"{mark} {shown}"
+
+    header = ["check", *(escape(d.name) for d in board.domains)]
+    return table(header, [[words, *(told(d, name) for d in board.domains)] for name, words in CHECK_WORDS.items()])
+
+
+def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
+    arms: dict[str, Entry] = dict(domain.references)
+    arms |= {row.arm: row.entries[domain.name] for row in board.rows if domain.name in row.entries}
+    header = ["arm", "accuracy", "Recovery", "rows kept", "short of", "purity", "AUROC", "seeds"]
+    rows = [
+        [
+            escape(arm),
+            figure(entry.accuracy, 3),
+            "–" if arm in domain.references else figure(entry.recovery),
+            "–".join(map(str, dict.fromkeys(entry.kept))) if entry.kept else "–",
+            str(entry.shortfall) if entry.kept else "–",
+            number(entry.purity, 3),
+            number(entry.auroc),
+            f"{len(entry.seeds)} of {len(board.seeds)}",
+        ]
+        for arm, entry in arms.items()
+    ]
+    facts = (
+        f"Version {escape(domain.version)}, {domain.items} items of `{board.suite.evaluate_on}`, teacher "
+        f"{escape(domain.teacher)}, student {escape(domain.student)}."
+    )
+    if domain.label_accuracy is not None:
+        facts += f" Of the weak labels of the transfer pool, {number(domain.label_accuracy, 3)} are right."
+    blocks = [
+        f"## Domain {escape(domain.name)}",
+        facts,
+        table(header, rows),
+        _COLUMNS,
+    ]
+    strata = sorted({s for entry in arms.values() for s in (*entry.by_stratum, *entry.kept_by_stratum)})
+    if len(strata) > 1:
+        header = ["accuracy (share kept)", *(escape(s) for s in strata)]
+        rows = [[escape(arm), *(_stratum(entry, s) for s in strata)] for arm, entry in arms.items()]
+        blocks.append(table(header, rows))
+    minus = {row.arm: row.entries[domain.name].minus for row in board.rows if domain.name in row.entries}
+    return blocks + _differences(f"### Differences to controls in {escape(domain.name)}", minus, "PGR units, paired.")
+
+
+def _stratum(entry: Entry, stratum: str) -> str:
+    kept = entry.kept_by_stratum.get(stratum)
+    return number(entry.by_stratum.get(stratum)) + (f" ({number(kept)})" if kept is not None else "")
+
+
+def _count(number_of: int, noun: str) -> str:
+    return f"{number_of} {noun}" + ("" if number_of == 1 else "s")
+
+
+def _warnings(board: Leaderboard) -> list[str]:
+    """What a reader must know before any figure, as one block quote."""
+    lines = []
+    if board.suite.evaluate_on == "dev":
+        lines.append(
+            "**DEV FIGURES, NOT RESULTS.** This suite is evaluated on `dev`, the split its settings are chosen on; nothing "
+            "here may be compared with a leaderboard."
+        )
+    if len(board.seeds) < 3:
+        lines.append(
+            f"**Fewer than 3 seeds.** With {len(board.seeds)} the intervals "
+            + ("are over test items alone" if len(board.seeds) == 1 else "are wide and cover less than they say")
+            + "; take no ranking from them."
+        )
+    for d in board.domains:
+        name = escape(d.name)
+        if d.gap is None:
+            absent = [arm for arm in ("weak", "ceiling") if arm not in d.references]
+            why = f"there is no cell of {' and '.join(absent)}" if absent else "weak and ceiling have no seed in common"
+            lines.append(f"**No PGR in {name}:** {why}.")
+        elif not d.resolved:
+            lines.append(
+                f"**Gap unresolved in {name}:** ceiling − weak is {figure(d.gap, 3)}; no PGR is given and means leave it out."
+            )
+        short_of = d.checks["oracle_shortfall"].figure
+        if isinstance(short_of, int) and short_of > 0:
+            lines.append(
+                f"**Coverage exceeds the weak labels' accuracy in {name}** ({number(d.label_accuracy, 3)}): oracle is short "
+                f"of {_count(short_of, 'row')}, and even a perfect trust function must keep wrong labels."
+            )
+    for row in board.rows:
+        if len(row.plugins) > 1:
+            mixed = "; ".join(map(escape, row.plugins))
+            lines.append(f"**Row {escape(row.arm)} mixes versions of its plugin:** {mixed}.")
+    if board.failures:
+        failed = sum(len(f.rows) for f in board.failures)
+        lines.append(f"**Seeds failed** ({failed} over all rows); see [Failed seeds](#failed-seeds).")
+    return ["\n>\n".join(f"> {line}" for line in lines)] if lines else []
+
+
+def _failures(board: Leaderboard) -> str:
+    rows = [[str(f.seed), ", ".join(map(escape, f.rows)), escape(shortened(f.reason))] for f in board.failures]
+    return table(["seed", "rows", "reason"], rows)
+
+
+def _models(board: Leaderboard) -> list[str]:
+    rows = [
+        [escape(d.name), escape(d.version), _code(d.fingerprint[:12]), escape(d.teacher), escape(d.student)]
+        for d in board.domains
+    ]
+    blocks = ["## Models and versions", table(["domain", "version", "fingerprint", "teacher", "student"], rows)]
+    plugins = [[escape(row.arm), "; ".join(map(escape, row.plugins))] for row in board.rows if row.plugins]
+    if plugins:
+        blocks.append(table(["trust function", "distribution, version (source digest)"], plugins))
+    if board.packages:
+        found = ", ".join(f"{escape(name)} {' and '.join(map(escape, seen))}" for name, seen in board.packages.items())
+        blocks.append(f"Cells were made with {found}.")
+    return blocks
+
+
+def _reproduce(board: Leaderboard) -> list[str]:
+    rows = [entry.row for row in board.rows for entry in row.entries.values()]
+    example = rows[0] if rows and re.fullmatch(r"[0-9A-Za-z._/@=,+-]+", rows[0]) else "DOMAIN/ARM"
+    folders = any(is_folder(model) for d in board.domains for model in (d.teacher, d.student))
+    elsewhere = (
+        " Models of this suite are folders: give `verify` each as `--model FINGERPRINT=FOLDER`, by its digits above, or "
+        "`--trust-folder` where they lie as the suite says."
+    )
+    return [
+        "## Run it again",
+        "In the folder of this file, which also holds `suite.yaml` and the cells under `results/`:",
+        "```sh\n"
+        "# the whole suite, one row computed anew and compared, this page from the cell files (the same bytes)\n"
+        "w2s-bench run suite.yaml\n"
+        f"w2s-bench verify . --row {example}\n"
+        "w2s-bench leaderboard .\n"
+        "```",
+        "Made by `w2s-bench` from the cell files alone; do not edit it by hand." + (elsewhere if folders else ""),
+    ]

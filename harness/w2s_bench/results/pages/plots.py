@@ -1,0 +1,174 @@
+"""The leaderboard's plot: every arm's PGR in every domain, with intervals. SVG, the same bytes for the same rows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from w2s_bench.results.board import Leaderboard, Row
+from w2s_bench.results.statistics import Estimate, Ratio
+from w2s_bench.text import one_line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Colours that stay apart for colour-blind readers (Okabe & Ito); controls grey. Markers differ as well.
+COLOURS = {"none": "#0072B2", "trust_set": "#D55E00", "privileged": "#009E73", "control": "#777777"}
+MARKERS = {"none": "o", "trust_set": "s", "privileged": "^", "control": "D"}
+WORDS = {
+    "none": "trust function, no supervision",
+    "trust_set": "trust function, learns from the trust set",
+    "privileged": "trust function, privileged",
+    "control": "control",
+}
+COLUMNS = 4  # panels side by side; more of them wrap
+WIDTH = 9.3  # inches; about 900 pixels in a browser
+LINE = 0.235  # inches an arm takes
+_STYLE: Mapping[str, Any] = {
+    "svg.hashsalt": "w2s-bench",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "text.parse_math": False,  # a plugin's name may hold a dollar sign
+    "path.simplify": False,
+}
+
+
+def draw(board: Leaderboard) -> str:
+    """The plot as SVG text."""
+    import matplotlib
+
+    style: dict[Any, Any] = {**matplotlib.rcParamsDefault, **_STYLE}
+    with matplotlib.rc_context(style):
+        out = io.StringIO()
+        compose(board).savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def compose(board: Leaderboard) -> Figure:
+    """One panel a domain and one for their mean, the arms in the leaderboard's order from the top."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    panels: dict[str, dict[str, Ratio]] = {
+        d.name: {row.arm: row.entries[d.name].pgr for row in board.rows if d.name in row.entries} for d in board.domains
+    }
+    if len(board.mean_domains) > 1:
+        panels[f"mean of {len(board.mean_domains)} domains"] = {row.arm: row.mean_pgr for row in board.rows}
+    heights = _heights(board.rows)
+    limits = _limits([r for figures in panels.values() for r in figures.values() if isinstance(r, Estimate)])
+    columns = min(COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
+    body = LINE * (max(heights.values(), default=0.0) + 1.2)
+    margin_top, margin_bottom, between = 0.5, 0.78, 0.75
+    height = margin_top + lines * body + (lines - 1) * between + margin_bottom
+    figure = Figure(figsize=(WIDTH, height), facecolor="white")
+    names = max((len(row.arm) for row in board.rows), default=0)
+    left = min(0.35 + 0.068 * names, 0.4 * WIDTH)
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=False, sharey=False)
+    figure.subplots_adjust(
+        left=left / WIDTH,
+        right=1 - 0.12 / WIDTH,
+        top=1 - margin_top / height,
+        bottom=margin_bottom / height,
+        wspace=0.08,
+        hspace=between / body,
+    )
+    for place, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
+        _panel(axes, panels[name], board.rows, heights, limits)
+        axes.set_title(one_line(name)[:24], fontsize=10, fontweight="bold", pad=17)
+        labels = [_cut(row.arm, left) for row in board.rows] if place % columns == 0 else []
+        axes.set_yticks(list(heights.values()) if labels else [], labels)
+        for row, label in zip(board.rows, axes.get_yticklabels(), strict=False):
+            label.set_color(COLOURS[row.track])
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    tracks = dict.fromkeys(row.track for row in board.rows)
+    handles = [Line2D([], [], color=COLOURS[t], marker=MARKERS[t], markersize=5, label=WORDS[t]) for t in tracks]
+    figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8.5)
+    where = " (dev: not a result)" if board.suite.evaluate_on == "dev" else ""
+    figure.text(
+        0.5,
+        0.4 / height,
+        f"PGR, the share of the gap closed, with 95 % intervals{where}",
+        ha="center",
+        fontsize=9,
+    )
+    return figure
+
+
+def _heights(rows: tuple[Row, ...]) -> dict[str, float]:
+    """Arm → its height, 0 at the bottom; a little space between tracks."""
+    heights: dict[str, float] = {}
+    at, track = 0.0, rows[-1].track if rows else ""
+    for row in reversed(rows):
+        at += 0.6 if row.track != track else 0.0
+        heights[row.arm] = at
+        at, track = at + 1.0, row.track
+    return {row.arm: heights[row.arm] for row in rows}
+
+
+def _limits(figures: list[Estimate]) -> tuple[float, float]:
+    """All values and the marks at 0 and 1 in view; intervals are let out of it to keep the panels readable."""
+    low = min([0.0, *(f.value for f in figures), *(max(f.low, -0.5) for f in figures)])
+    high = max([1.0, *(f.value for f in figures), *(min(f.high, 1.5) for f in figures)])
+    return low - 0.08, high + 0.08
+
+
+def _panel(
+    axes: Axes,
+    figures: Mapping[str, Ratio],
+    rows: tuple[Row, ...],
+    heights: Mapping[str, float],
+    limits: tuple[float, float],
+) -> None:
+    top = max(heights.values(), default=0.0) + 0.7
+    axes.set_xlim(*limits)
+    axes.set_ylim(-0.7, top)
+    for at, name in ((0.0, "weak"), (1.0, "ceiling")):
+        axes.axvline(at, color="#444444", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+        axes.annotate(
+            name, (at, top), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=7.5, color="#444444"
+        )
+    shown = {arm: f for arm, f in figures.items() if isinstance(f, Estimate)}
+    if figures and not shown:
+        axes.text(
+            0.5,
+            top / 2,
+            "gap unresolved",
+            ha="center",
+            va="center",
+            color="#777777",
+            fontsize=9,
+            backgroundcolor="white",
+        )
+    for row in rows:
+        axes.axhline(heights[row.arm], color="#F0F0F0", linewidth=0.8, zorder=0)  # leads the eye to the name
+        found = shown.get(row.arm)
+        if found is None:
+            continue
+        height, colour = heights[row.arm], COLOURS[row.track]
+        low, high = max(found.low, limits[0]), min(found.high, limits[1])
+        axes.plot([low, high], [height, height], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
+        for bound, end, marker in ((found.low, limits[0], "<"), (found.high, limits[1], ">")):
+            if (bound < end) if marker == "<" else (bound > end):  # the interval goes on beyond the panel
+                axes.plot([end], [height], color=colour, marker=marker, markersize=5, clip_on=False, zorder=2)
+        axes.plot(
+            [found.value], [height], color=colour, marker=MARKERS[row.track], markersize=5.5, linestyle="", zorder=3
+        )
+    axes.set_xticks([0.0, 0.5, 1.0], ["0", "0.5", "1"])
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", length=3, color="#999999")
+    axes.grid(axis="x", color="#E6E6E6", zorder=0)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color("#999999")
+
+
+def _cut(name: str, inches: float) -> str:
+    """A name that fits into the left margin."""
+    name, room = one_line(name), int((inches - 0.3) / 0.068)
+    return name if len(name) <= room else name[: room - 1] + "…"

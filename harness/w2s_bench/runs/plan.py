@@ -1,0 +1,234 @@
+"""A suite and the installed plugins → a plan of cells, each a set of stages. Nothing of the protocol runs here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from w2s_bench.domains.documents import Documents, Request, self_contained
+from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
+from w2s_bench.isolation.surroundings import surroundings_kept
+from w2s_bench.names import BUILT_IN, row_name
+from w2s_bench.plugins.loading import normalized
+from w2s_bench.plugins.planning import declarations, described_domain, described_model
+from w2s_bench.plugins.registry import Registry, parse_spec
+from w2s_bench.plugins.source import Source
+from w2s_bench.protocol import arms
+from w2s_bench.protocol.arms import Arm, ArmStages
+from w2s_bench.protocol.evaluation import domain_params
+from w2s_bench.protocol.generation import DomainFacts, SeedGraph
+from w2s_bench.protocol.training import model_params, usable
+from w2s_bench.results.cells import DomainRef, ModelRef, PluginRef
+from w2s_bench.store.stage import Stage, walk
+
+if TYPE_CHECKING:
+    from w2s_bench.suite import DomainSpec, Suite, Training
+
+
+ROW_HINT = "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json."
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One arm on one domain: for each seed its graph and the arm's own stages."""
+
+    facts: DomainFacts
+    arm: Arm
+    graphs: tuple[SeedGraph, ...]
+    stages: tuple[ArmStages, ...]
+
+    @property
+    def row(self) -> str:
+        return row_name(self.facts.spec.name, self.arm.ref.name)
+
+    @property
+    def domain(self) -> DomainRef:
+        facts = self.facts.domain
+        return DomainRef(
+            name=facts["name"],
+            version=facts["version"],
+            fingerprint=facts["fingerprint"],
+            documents=facts.get("documents"),
+        )
+
+    @property
+    def teacher(self) -> ModelRef:
+        return ModelRef(name=self.facts.teacher["name"], fingerprint=self.facts.teacher["fingerprint"])
+
+    @property
+    def student(self) -> ModelRef:
+        return ModelRef(name=self.facts.student["name"], fingerprint=self.facts.student["fingerprint"])
+
+    @property
+    def models(self) -> list[Stage]:
+        """What shows whether its models can be used as the suite says."""
+        facts, answers = self.facts, self.graphs[0].answers
+        roles = (("teacher", facts.teacher), ("student", facts.student))
+        return [
+            usable(model, facts.max_new_tokens, answers, f"{facts.short_name} · model of the {role}")
+            for role, model in roles
+        ]
+
+    def targets_of(self, place: int) -> list[Stage]:
+        """Every stage whose result the seed at this place of `graphs` is made of."""
+        graph, own = self.graphs[place], self.stages[place]
+        out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.subset("transfer")]
+        if not self.arm.gold and self.arm.ref.name != "base":
+            out.append(graph.label_grades("transfer"))
+        return out
+
+    def targets(self) -> list[Stage]:
+        """Every stage whose result the cell file is made of."""
+        return [stage for place in range(len(self.graphs)) for stage in self.targets_of(place)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a run. `problems` are plugins that did not load whole and trust functions that could not be built."""
+
+    suite: Suite
+    cells: tuple[PlannedCell, ...]
+    problems: tuple[str, ...]
+    documents: Mapping[str, str | None] = field(default_factory=dict)  # as `Documents.known`, for a plan made again
+
+    def targets(self) -> list[Stage]:
+        return [stage for cell in self.cells for stage in cell.targets()]
+
+    def stages(self) -> list[Stage]:
+        return list(walk(self.targets()))
+
+    def splits(self) -> list[Stage]:
+        """What shows whether the domains can fill the suite's sizes: quick, and before anything is trained."""
+        return list({graph.splits.node: graph.splits for cell in self.cells for graph in cell.graphs}.values())
+
+
+@surroundings_kept()
+def plan(
+    suite: Suite,
+    registry: Registry,
+    *,
+    domains: Sequence[str] = (),
+    trust: Sequence[str] | None = None,
+    rows: Sequence[str] = (),
+    documents: Documents | None = None,
+) -> Plan:
+    """The cells of `suite` with every installed trust function (None), or with those named (none: controls alone).
+
+    `domains` restricts the domains; `trust` names trust functions as `name` or `name:key=value,…`; `rows` restricts to
+    `DOMAIN/ARM` rows. Unknown names raise before anything runs. The plan's suite has its domains' names in full.
+    The documents of domains whose fingerprint does not tell all are read now, once; those in `documents` are known.
+    """
+    suite = full_names(suite, registry)
+    specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
+    chosen, problems = _trust_arms(registry, trust, suite.coverage)
+    every_arm = [*arms.references(), *arms.controls(suite.coverage), *chosen]
+    documents = documents if documents is not None else Documents()
+    documents.read(_unknown_documents(specs, registry))
+    every_domain = [domain_facts(spec, registry, documents) for spec in specs]
+    if trust is not None:
+        _refuse_idle(chosen, every_domain)
+    cells = []
+    for facts in every_domain:
+        graphs = tuple(SeedGraph(suite, facts, seed) for seed in range(suite.seeds))
+        cells += [
+            PlannedCell(facts, arm, graphs, tuple(arm.build(graph) for graph in graphs))
+            for arm in every_arm
+            if facts.kind in arm.kinds
+        ]
+    if rows:
+        known = [cell.row for cell in cells]
+        for row in rows:
+            if row not in known:
+                raise UnknownNameError("row", row, known, ROW_HINT)
+        cells = [cell for cell in cells if cell.row in rows]
+    return Plan(suite, tuple(cells), (*map(str, registry.problems), *problems), documents.known)
+
+
+def full_names(suite: Suite, registry: Registry) -> Suite:
+    """The suite with its domains named in full; a full name may be of a domain that is not installed here."""
+
+    def full(name: str) -> str:
+        distribution, slash, rest = name.partition("/")
+        return f"{normalized(distribution)}/{rest}" if slash else registry.resolve("domain", name).name
+
+    return suite.with_full_names(full)
+
+
+def _unknown_documents(specs: Sequence[DomainSpec], registry: Registry) -> list[Request]:
+    """The domains whose documents must be read to know them."""
+    return [
+        (spec.name, spec.parameters)
+        for spec in specs
+        if not self_contained(described_domain(registry, spec.name, spec.parameters))
+    ]
+
+
+def domain_facts(spec: DomainSpec, registry: Registry, documents: Documents) -> DomainFacts:
+    """A domain and its models, built and checked against the suite."""
+    domain = described_domain(registry, spec.name, spec.parameters)
+    if domain.version != spec.version:
+        raise SuiteError(
+            f"the suite was made for domain {spec.name!r} version {spec.version!r}, version {domain.version!r} is installed; "
+            "install the one the suite names, or make a new suite"
+        )
+    if domain.kind == "generate" and "probe" in (spec.teacher.recipe, spec.student.recipe):
+        raise SuiteError(
+            f"recipe 'probe' chooses among options; domain {spec.name!r} generates its answers: take 'full' or 'lora'"
+        )
+
+    def model(training: Training) -> dict[str, Any]:
+        source, registered = described_model(registry, training.model), registry.resolve("model", training.model)
+        if registered.distribution != BUILT_IN:
+            # In full, since it says in whose processes the model is loaded.
+            training = training.model_copy(update={"model": registered.name})
+        return registry.guarded("model", training.model, "fingerprint()", lambda: model_params(training, source))
+
+    read: dict[str, Any] = {}
+    if not self_contained(domain):
+        read["documents"] = documents.digest(spec.name, spec.parameters)
+        read["source"] = registry.source_digest(registry.resolve("domain", spec.name))
+    return DomainFacts(
+        spec=spec,
+        kind=domain.kind,
+        max_new_tokens=domain.max_new_tokens if domain.kind == "generate" else None,
+        domain=registry.guarded(
+            "domain", spec.name, "fingerprint()", lambda: domain_params(spec.name, domain, spec.parameters, **read)
+        ),
+        teacher=model(spec.teacher),
+        student=model(spec.student),
+    )
+
+
+def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float) -> tuple[list[Arm], list[str]]:
+    """Arms of the trust functions named (a fault raises), or of all installed ones (a fault is a problem of its own)."""
+    out: list[Arm] = []
+    problems: list[str] = []
+    sources: dict[Source, str] = {}  # a package has many functions, and is read once
+    specs = [parse_spec(text) for text in dict.fromkeys(sorted(registry.trust_functions) if trust is None else trust)]
+    for (name, parameters), declared in zip(specs, declarations(registry, specs), strict=True):
+        try:
+            if isinstance(declared, W2SBenchError):
+                raise declared
+            registered = registry.resolve("trust_function", name)
+            source = registry.source_digest(registered, sources)
+        except W2SBenchError as error:
+            if trust is not None:
+                raise
+            problems.append(str(error))
+            continue
+        plugin = PluginRef(distribution=registered.distribution, version=registered.version, source=source)
+        libraries = registry.libraries(registered)
+        out.append(arms.trust_arm(registered.name, parameters, declared, plugin, coverage, libraries))
+    return out, problems
+
+
+def _refuse_idle(named: Sequence[Arm], domains: Sequence[DomainFacts]) -> None:
+    """A trust function asked for by name must have a domain that it is meant for."""
+    for arm in named:
+        if not any(facts.kind in arm.kinds for facts in domains):
+            chosen = ", ".join(f"{facts.short_name} ({facts.kind})" for facts in domains)
+            raise W2SBenchError(
+                f"trust function {arm.ref.name!r} is for {' and '.join(arm.kinds)} domains alone, and none of those "
+                f"chosen is one: {chosen}; leave it out, or choose another domain"
+            )

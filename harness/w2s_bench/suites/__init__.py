@@ -1,0 +1,1 @@
+"""The suites that ship, and the page that says what a suite file may hold. Nothing of a run may enter."""

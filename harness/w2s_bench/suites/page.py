@@ -1,0 +1,122 @@
+"""`docs/suites.md`, made from the models that suite files are checked by: `python -m w2s_bench.suites.page > docs/suites.md`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from w2s_bench.suite import LARGEST, DomainSpec, Sizes, Suite, Training, built_in_suites
+from w2s_bench.untrusted import MOST_NESTED, MOST_VALUES, MOST_WRITTEN
+
+_HEAD: Final = f"""# Suite files
+
+A suite is a YAML file: domains, models, sizes, recipe, coverage and seeds, all that a result rests on. `w2s-bench run
+my-suite.yaml` runs it; `w2s-bench run -` reads it from the standard input. The one that ships
+([tiny.yaml](../harness/w2s_bench/suites/tiny.yaml)) is a good beginning. A suite has no trust functions: `run` takes every
+installed one, or those named with `--trust`.
+
+An unknown key is refused, with the nearest known one; so is a key that stands twice. A file is at most {LARGEST >> 10} KiB of
+UTF-8, with at most {MOST_WRITTEN} values, nested at most {MOST_NESTED} deep. Aliases (`&a`, `*a`) may be used, as long as they stand for at
+most {MOST_VALUES} values when written out. Everything but the `description` makes the suite's digest, which every cell carries: a
+changed suite is another one, so give it another `version`.
+
+Reading a suite of somebody else runs nothing. To `run` it is to trust it as far as it goes: the folders of models that it
+names are opened, models of the hub fetched, and its `parameters` handed to the domains' plugins. `verify`, which runs the suite
+of a results folder, [asks first](protocol.md#verifying-a-row).
+
+```yaml
+{{example}}```
+"""
+
+_MODELS: Final = """## Models
+
+| `model` | what it is |
+|---|---|
+| `tiny/NAME` | a bundled model (`w2s-bench list models`) |
+| `DISTRIBUTION/NAME` | a model of an installed plugin |
+| `hf/OWNER/NAME@COMMIT` | a causal language model of the Hugging Face hub, at the 40 digits of a commit |
+| `local/FOLDER` | a folder that `save_pretrained` wrote: `config.json`, `*.safetensors`, tokenizer files |
+| `/FOLDER`, `./FOLDER`, `../FOLDER`, `~/FOLDER` | the same |
+
+A relative folder, `local/models/x` or `./models/x`, is the one beside the suite file (of the working directory, where the
+suite comes from a stream). It enters the suite's digest as the absolute path that it stands for. A model is known by its
+fingerprint, which every cell has; `w2s-bench verify DIR --model NAME=FOLDER` says where it lies on another machine.
+
+## Domains
+
+`name` is a domain of an installed plugin. Its `parameters` are handed over as they are written; a path among them is the
+domain's own affair. What is relative in a domain's own YAML is relative to that YAML.
+
+This page is made from the code: `python -m w2s_bench.suites.page > docs/suites.md`.
+"""
+
+
+def page() -> str:
+    """The page's whole text."""
+    parts: list[tuple[str, str, type[BaseModel]]] = [
+        ("The suite", "Top level of the file.", Suite),
+        ("A domain", "Each entry of `domains`.", DomainSpec),
+        ("Sizes", "The splits of a domain; no item, group or question stands in two of them.", Sizes),
+        ("A model and its training", "`teacher` and `student` of a domain.", Training),
+    ]
+    blocks = [_HEAD.replace("{example}", _example())]
+    for title, words, model in parts:
+        blocks.append(f"## {title}\n\n{words}\n\n{_table(model)}\n")
+    return "\n".join([*blocks, _MODELS])
+
+
+def _example() -> str:
+    """The shipped suite's head with its first domain."""
+    lines = built_in_suites()["tiny"].read_text(encoding="utf-8").splitlines()
+    starts = [place for place, line in enumerate(lines) if line.lstrip().startswith("- name:")]
+    return "\n".join(line for line in lines[: starts[1]] if not line.startswith("#")).rstrip() + "\n"
+
+
+def _table(model: type[BaseModel]) -> str:
+    schema = model.model_json_schema()
+    required = set(schema.get("required", ()))
+    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    for key, field in schema["properties"].items():
+        default = "required" if key in required else f"`{json.dumps(field.get('default', {}), ensure_ascii=False)}`"
+        rows.append(f"| `{key}` | {_value(field, schema.get('$defs', {}))} | {default} | {field['description']} |")
+    return "\n".join(rows)
+
+
+def _value(field: dict[str, Any], defs: dict[str, Any]) -> str:
+    """A field's type and range in words."""
+    if "const" in field or "enum" in field:
+        return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
+    kind = field.get("type")
+    if kind == "array":
+        return f"list of {_reference(field['items'])}, {field['minItems']} to {field['maxItems']}"
+    if kind == "object":
+        return "mapping"
+    if kind == "string":
+        pattern = f", `{field['pattern']}`" if "pattern" in field else ""
+        return f"text, at most {field['maxLength']} characters{pattern}"
+    if kind == "integer":
+        low = field.get("minimum", field.get("exclusiveMinimum", -1) + 1)
+        high = field.get("maximum", field.get("exclusiveMaximum", 0) - 1)
+        return f"integer, {low} to {f'{high:,}'.replace(',', ' ') if high < 1 << 62 else '2⁶³ − 1'}"
+    if kind == "number":
+        words = {
+            "minimum": "from {}",
+            "exclusiveMinimum": "above {}",
+            "maximum": "to {}",
+            "exclusiveMaximum": "below {}",
+        }
+        return ", ".join(["number", *(text.format(field[name]) for name, text in words.items() if name in field)])
+    return f"mapping: {_reference(field)}"
+
+
+def _reference(field: dict[str, Any]) -> str:
+    target = field["$ref"].rpartition("/")[2]
+    titles = {"DomainSpec": "domains", "Sizes": "sizes", "Training": "a model and its training"}
+    anchors = {"DomainSpec": "a-domain", "Sizes": "sizes", "Training": "a-model-and-its-training"}
+    return f"[{titles[target]}](#{anchors[target]})"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

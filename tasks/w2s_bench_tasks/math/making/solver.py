@@ -1,0 +1,42 @@
+"""Gold from the text alone: read a question's sentences, give the number. Shares no code with what writes them."""
+
+from __future__ import annotations
+
+import re
+
+from w2s_bench_tasks.math.making.lexicon import MEANING
+
+_SENTENCE = re.compile(r"^(?:Then |Later )?(?P<name>[A-Z][a-z]+) (?P<verb>[a-z]+) (?:it by )?(?P<number>\d+)\.$")
+
+
+def infinitive(form: str) -> str:
+    """The known verb that `form` is the third person of."""
+    for stem in (form.removesuffix("s"), form.removesuffix("es"), form.removesuffix("ies") + "y"):
+        if stem in MEANING:
+            return stem
+    raise ValueError(f"{form!r} is the third person of no verb of the domain; the lexicon lists them all")
+
+
+def solve(question: str) -> int:
+    """The amount after the last event of `question`."""
+    sentences = re.findall(r"[^.?]+[.?]", question)
+    opening = re.match(r"^[A-Z][a-z]+ (has|owns|starts with) (\d+) ", sentences[0])
+    if opening is None:
+        raise ValueError(f"expected an opening such as 'Tom has 38 apples.', got {sentences[0]!r}")
+    amount = int(opening[2])
+    for sentence in (text.strip() for text in sentences[1:-1]):
+        match = _SENTENCE.match(sentence)
+        if match is None:
+            raise ValueError(f"expected an event such as 'Tom buys 22.', got {sentence!r}")
+        number, operation = int(match["number"]), MEANING[infinitive(match["verb"])]
+        if operation == "+":
+            amount += number
+        elif operation == "-":
+            amount -= number
+        elif operation == "*":
+            amount *= number
+        else:
+            amount, left = divmod(amount, number)
+            if left:
+                raise ValueError(f"the division in {sentence!r} leaves {left} of {question!r}")
+    return amount

@@ -1,0 +1,294 @@
+"""Other data are other items: a fingerprint sees every file it can, and documents are read where it cannot see all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from support import LINUX, run_stage, toy_registry, toy_suite
+from w2s_bench.domains.documents import Documents, digest_of_task
+from w2s_bench.domains.task import TaskDomain
+from w2s_bench.errors import PluginError
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.protocol import items as rendered
+from w2s_bench.protocol.evaluation import domain_params
+from w2s_bench.runs.plan import plan
+from w2s_bench.suite import Suite
+
+YAML = """task: made
+DATA
+test_split: test
+output_type: multiple_choice
+num_fewshot: 0
+doc_to_text: "{{question}}"
+doc_to_choice: choices
+doc_to_target: answer
+metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
+"""
+LOADER = """import datasets, json, pathlib
+def load(**_):
+    return {"test": datasets.Dataset.from_list(json.loads(pathlib.Path(FILE).read_text()))}
+"""
+
+
+def rows(answer: int = 0, count: int = 6) -> list[dict[str, Any]]:
+    names = ("id", "group", "key")
+    return [
+        {**dict.fromkeys(names, str(n)), "stratum": "s", "question": f"Q{n}", "choices": ["a", "b"], "answer": answer}
+        for n in range(count)
+    ]
+
+
+def domain_over(folder: Path, data: str = "custom_dataset: !function loader.load", **more: Any) -> TaskDomain:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "made.yaml").write_text(YAML.replace("DATA", data))
+    return TaskDomain("made", "1", "choice", folder / "made.yaml", "made", **more)
+
+
+SEEN = ("items.jsonl", "data/items.jsonl", "a/b/c.tsv", "games.pgn", "items.jsonl.zst", "data.arrow", "items.db")
+
+
+@pytest.mark.parametrize("name", [*SEEN, "base.yml", "ITEMS.JSONL", "LICENSE"])
+def test_a_fingerprint_sees_every_file_below_the_yaml(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "domain"
+    domain, path = domain_over(folder), folder / name
+    before = domain.fingerprint()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("one")
+    one = domain.fingerprint()
+    path.write_text("two")
+    two = domain.fingerprint()
+    assert len({before, one, two}) == 3
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    assert domain_over(tmp_path / "elsewhere").fingerprint() == two
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "__pycache__/loader.cpython-311.pyc",
+        ".cache/x",
+        ".hidden",
+        "out/qa/results/made/naive.json",  # what a run leaves, had it been told to leave it here
+        f"store/items/{'0' * 64}/items.jsonl",
+    ],
+)
+def test_a_fingerprint_passes_over_caches_and_what_a_run_writes(name: str, tmp_path: Path) -> None:
+    domain, path = domain_over(tmp_path), tmp_path / name
+    before = domain.fingerprint()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x")
+    if "results" in name:
+        (tmp_path / "out/qa/suite.yaml").write_text("name: qa")
+    assert domain.fingerprint() == before
+
+
+def test_a_fingerprint_sees_what_the_yaml_includes_and_the_code_that_it_names(tmp_path: Path) -> None:
+    base, again, code = (
+        tmp_path / "base.yaml",
+        tmp_path / "more" / "again.yaml",
+        tmp_path / "more" / "utils" / "text.py",
+    )
+    code.parent.mkdir(parents=True)
+    base.write_text("include: more/again.yaml\ndoc_to_text: one\n")
+    again.write_text("doc_to_text: !function utils.text.shown\n")
+    code.write_text("def shown(document): return 1\n")
+    for files in (None, ("made.yaml",)):
+        domain = domain_over(tmp_path / "d", f"include: {base}", files=files)
+        prints = [domain.fingerprint()]
+        for path in (base, again, code):
+            path.write_text(path.read_text() + "\n")
+            prints.append(domain.fingerprint())
+        assert len(set(prints)) == 4
+
+
+def test_a_yaml_that_is_missing_or_broken_is_named(tmp_path: Path) -> None:
+    gone = TaskDomain("made", "1", "choice", tmp_path / "none" / "made.yaml", "made")
+    with pytest.raises(PluginError, match=f"domain 'made': there is no folder {tmp_path}/none"):
+        gone.fingerprint()
+    with pytest.raises(PluginError, match=f"there is no other.yaml in {tmp_path}"):
+        TaskDomain("made", "1", "choice", tmp_path / "other.yaml", "made").task()
+    with pytest.raises(PluginError, match=f"made.yaml includes base.yaml, which does not lie in {tmp_path}"):
+        domain_over(tmp_path, "include: base.yaml").fingerprint()
+    (tmp_path / "base.yaml").write_text("include: made.yaml")
+    with pytest.raises(PluginError, match="includes itself"):
+        domain_over(tmp_path, "include: base.yaml").task()
+    (tmp_path / "base.yaml").write_text("a: [1")
+    with pytest.raises(PluginError, match=r"cannot read .*base.yaml: while parsing"):
+        domain_over(tmp_path, "include: base.yaml").task()
+    (tmp_path / "base.yaml").write_text("- 1")
+    with pytest.raises(PluginError, match=r"base.yaml holds list, an lm-eval task is a mapping"):
+        domain_over(tmp_path, "include: base.yaml").task()
+    domain_over(tmp_path / "other", "")
+    with pytest.raises(PluginError, match=r"no task 'mode' in .*other \(there: made\)"):
+        TaskDomain("made", "1", "choice", tmp_path / "other" / "made.yaml", "mode").task()
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ("dataset_kwargs: {data_files: {test: items.jsonl}}", "items.jsonl"),
+        ("dataset_kwargs: {data_files: {test: [data/*.jsonl]}}", "data/items.jsonl"),
+        ("dataset_kwargs: {data_files: {test: items.jsonl}, data_dir: data}", "data/items.jsonl"),
+        ("include: ../shared/base.yaml", "../shared/items.jsonl"),
+    ],
+)
+def test_paths_in_a_yaml_are_relative_to_the_file_they_stand_in(
+    options: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "domain"
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "base.yaml").write_text("dataset_kwargs: {data_files: {test: items.jsonl}}")
+    domain = domain_over(folder, f"dataset_path: json\n{options}")
+    monkeypatch.chdir(tmp_path)  # elsewhere
+    if "*" not in options:
+        with pytest.raises(
+            PluginError, match=r"domain 'made': \w+.yaml names data that is missing: there is no|missing"
+        ):
+            domain.task()
+    path = folder / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(map(json.dumps, rows())))
+    assert [document["question"] for document in domain.task().eval_docs] == [f"Q{n}" for n in range(6)]
+
+
+def test_a_folder_of_data_that_is_missing_is_named(tmp_path: Path) -> None:
+    domain = domain_over(tmp_path, "dataset_path: ./data")
+    with pytest.raises(
+        PluginError, match=f"dataset_path './data' of made.yaml is missing: there is no {tmp_path}/data"
+    ):
+        domain.task()
+
+
+def test_documents_have_one_digest_whatever_holds_them(tmp_path: Path) -> None:
+    class Task:
+        def __init__(self, documents: Any) -> None:
+            self.eval_docs = documents
+
+    import datasets
+
+    some = rows(count=2500)
+    digests = {digest_of_task("made", Task(one)) for one in (some, iter(some), datasets.Dataset.from_list(some))}
+    assert len(digests) == 1
+    for place, name, value in ((0, "answer", 1), (2499, "question", "Q"), (1200, "choices", ["a", "c"])):
+        changed = [*some[:place], {**some[place], name: value}, *some[place + 1 :]]
+        digests.add(digest_of_task("made", Task(changed)))
+    assert len(digests) == 4
+    for value in (b"bytes", float("nan"), {1, 2}):
+        with pytest.raises(
+            PluginError, match=r"domain 'made': field 'extra' of a document is .*which JSON cannot hold"
+        ):
+            digest_of_task("made", Task([{**some[0], "extra": value}]))
+
+
+# --- at the start of a run ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    return toy_registry(monkeypatch)
+
+
+def elsewhere(tmp_path: Path) -> tuple[Path, Path]:
+    """A domain's folder whose loader reads a file outside of it, and that file."""
+    folder, data = tmp_path / "domain", tmp_path / "data.json"
+    domain_over(folder)
+    (folder / "loader.py").write_text(LOADER.replace("FILE", repr(str(data))))
+    data.write_text(json.dumps(rows()))
+    return folder, data
+
+
+def planned(folder: Path, models: Path, registry: Registry, documents: Documents | None = None) -> Any:
+    content = toy_suite(models, seeds=1).model_dump()
+    spec = {**content["domains"][0], "name": "w2s-bench-toy/made", "parameters": {"folder": str(folder)}}
+    return plan(Suite.model_validate({**content, "domains": [spec]}), registry, trust=(), documents=documents)
+
+
+def test_changed_documents_are_other_items_and_other_rows(registry: Registry, tmp_path: Path) -> None:
+    folder, data = elsewhere(tmp_path)
+    before = planned(folder, tmp_path / "models", registry)
+    again = planned(folder, tmp_path / "models", registry)
+    data.write_text(json.dumps(rows(answer=1)))
+    after = planned(folder, tmp_path / "models", registry)
+
+    def items(one: Any) -> Any:
+        return one.cells[0].graphs[0].items
+
+    assert items(before).node == items(again).node != items(after).node
+    assert before.cells[0].domain == again.cells[0].domain != after.cells[0].domain
+    assert before.cells[0].domain.fingerprint == after.cells[0].domain.fingerprint
+    assert before.cells[0].domain.documents in before.documents.values()
+    known = planned(folder, tmp_path / "models", registry, Documents(before.documents))  # as a job made again elsewhere
+    assert items(known).node == items(before).node
+    out = run_stage(rendered.build_items, tmp_path / "items", items(after).params, registry=registry)
+    assert (out / rendered.ITEMS).is_file()
+    for build in (rendered.build_items, rendered.build_answers):
+        with pytest.raises(
+            PluginError, match="its documents are not those that were read when the run began; run again"
+        ):
+            run_stage(build, tmp_path / "old", items(before).params, registry=registry)
+
+
+def test_documents_that_cannot_be_read_fail_the_items_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder, data = elsewhere(tmp_path)
+    loader = folder / "loader.py"
+    for fault in ("raise SystemExit(3)", "import os; os._exit(3)", "raise RuntimeError('no network')"):
+        loader.write_text(LOADER.replace("FILE", repr(str(data))).replace("    return", f"    {fault}\n    return"))
+        registry = toy_registry(monkeypatch)  # a plan asks each domain once
+        one = planned(folder, tmp_path / "models", registry)
+        assert list(one.documents.values()) == [None]
+        params = one.cells[0].graphs[0].items.params
+        if "_exit" not in fault:
+            with pytest.raises((RuntimeError, SystemExit)):
+                run_stage(rendered.build_items, tmp_path / "items", params, registry=registry)
+    loader.write_text(LOADER.replace("FILE", repr(str(data))))
+    params["domain"]["fingerprint"] = registry.domain("made", folder=str(folder)).fingerprint()
+    with pytest.raises(PluginError, match="its documents could not be read when the run began"):
+        run_stage(rendered.build_items, tmp_path / "items", params, registry=registry)
+
+
+@LINUX
+def test_no_process_that_a_loader_starts_goes_on(registry: Registry, tmp_path: Path) -> None:
+    folder, data = elsewhere(tmp_path)
+    leave = f"""import subprocess
+LEFT = subprocess.Popen(["sleep", "600"], start_new_session=True)
+pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(LEFT.pid))
+"""
+    (folder / "loader.py").write_text(LOADER.replace("FILE", repr(str(data))) + leave)
+    planned(folder, tmp_path / "models", registry)
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+def test_the_code_of_the_package_is_part_of_what_items_are_made_of(registry: Registry, tmp_path: Path) -> None:
+    folder, _ = elsewhere(tmp_path)
+    params = planned(folder, tmp_path / "models", registry).cells[0].graphs[0].items.params
+    params["domain"]["source"] = "0" * 64
+    with pytest.raises(PluginError, match="changed on disk since the run began"):
+        run_stage(rendered.build_items, tmp_path / "items", params, registry=registry)
+
+
+@pytest.mark.parametrize("name", ["knowledge", "math", "chess"])
+def test_the_bundled_domains_come_from_their_files_alone(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They promise it, so that nobody reads their documents to plan a run: copied alone, the files give the same ones."""
+    domain = Registry.load().domain(name)
+    assert isinstance(domain, TaskDomain) and domain.self_contained and domain.files is not None
+    for file in (*domain.files, domain.yaml.name):
+        shutil.copy(domain.yaml.parent / file, tmp_path / file)
+    monkeypatch.chdir(tmp_path)
+    for variable in [v for v in os.environ if v.startswith("W2S")]:
+        monkeypatch.delenv(variable)
+    alone = TaskDomain(
+        name, domain.version, domain.kind, tmp_path / domain.yaml.name, domain.task_name, max_new_tokens=9
+    )
+    assert digest_of_task(name, alone.task()) == digest_of_task(name, domain.task())
+    assert "documents" not in domain_params(name, domain, {})

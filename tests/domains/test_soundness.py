@@ -1,0 +1,215 @@
+"""What can never be asked, or never be right, is named before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import run_stage, toy_registry
+from w2s_bench.domains.soundness import cut
+from w2s_bench.domains.task import TaskDomain
+from w2s_bench.errors import PluginError
+from w2s_bench.protocol import items as rendered
+from w2s_bench.protocol.evaluation import domain_params
+from w2s_bench.protocol.items import ANSWERS, ITEMS, REMARKS
+from w2s_bench.record import read_json, read_records
+from w2s_bench.types import Answer, Item
+
+LOADER = """import datasets, json, pathlib
+def load(**_):
+    return {"test": datasets.Dataset.from_list(json.loads((pathlib.Path(__file__).parent / "rows.json").read_text()))}
+"""
+BASE = {
+    "task": "made",
+    "test_split": "test",
+    "doc_to_text": "{{question}}",
+    "num_fewshot": 0,
+}
+CHOICE = {
+    **BASE,
+    "output_type": "multiple_choice",
+    "doc_to_choice": "choices",
+    "doc_to_target": "gold",
+    "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+}
+GENERATE = {
+    **BASE,
+    "output_type": "generate_until",
+    "doc_to_target": "gold",
+    "generation_kwargs": {"until": ["\n"], "do_sample": False, "max_gen_toks": 5},
+    "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
+    "filter_list": [{"name": "all", "filter": [{"function": "remove_whitespace"}, {"function": "take_first"}]}],
+}
+
+
+def built(folder: Path, rows: list[dict[str, Any]], task: dict[str, Any]) -> tuple[list[Item], list[Answer], list[str]]:
+    """Items, answers and remarks of a task over these rows."""
+    folder = folder / "domain"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("id", "group", "key")
+    rows = [{**dict.fromkeys(names, str(n)), "stratum": "s", "question": f"Q{n}", **row} for n, row in enumerate(rows)]
+    (folder / "rows.json").write_text(json.dumps(rows))
+    (folder / "loader.py").write_text(LOADER)
+    keys = "\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in task.items())
+    (folder / "made.yaml").write_text(f"custom_dataset: !function loader.load\n{keys}\n")
+    kind: Any = "choice" if "doc_to_choice" in task else "generate"
+    domain = TaskDomain("made", "1", kind, folder / "made.yaml", "made", max_new_tokens=5)
+    params = {"domain": domain_params("made", domain, {})}
+
+    class Registry:
+        def domain(self, name: str) -> TaskDomain:
+            return domain
+
+    registry: Any = Registry()
+    items = run_stage(rendered.build_items, folder.with_suffix(".items"), params, registry=registry)
+    answers = run_stage(rendered.build_answers, folder.with_suffix(".answers"), params, registry=registry)
+    said = [*rendered.remarks("made", items), *rendered.remarks("made", answers)]
+    assert len(said) == len(read_json(items / REMARKS)) + len(read_json(answers / REMARKS))
+    return read_records(items / ITEMS, Item), read_records(answers / ANSWERS, Answer), said
+
+
+def test_an_item_with_two_equal_options_is_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [{"choices": ["a", "b", "a" if n in (1, 3) else "c"], "gold": 1} for n in range(5)]
+    items, answers, said = built(tmp_path / "some", rows, CHOICE)
+    assert [item.id for item in items] == [answer.id for answer in answers] == ["0", "2", "4"]
+    assert said == ["made: 2 of 5 items were left out, as they have two equal options (1, 3)"]
+    with pytest.raises(PluginError, match="item '0' needs two or more distinct options"):
+        built(tmp_path / "all", [{"choices": ["a", "a"], "gold": 1}], CHOICE)
+
+
+OPTIONS = ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("target", "gold", "choices", "refused"),
+    [
+        ("{{gold}}", "1", OPTIONS, True),  # lm-eval: the second option, "2"
+        ("{{ gold | trim }}", " 3", OPTIONS, True),
+        ("gold", "1", OPTIONS, False),  # the field itself: its text
+        ("{{gold}}", 1, OPTIONS, False),  # a number is an index, whatever the options say
+        ("{{choices.index(gold)}}", "1", OPTIONS, False),
+        ("{{gold}}", "1", ["0", "1", "2"], False),  # the text and the index agree
+        ("{{gold}}", "1", ["one", "two"], False),
+    ],
+)
+def test_digits_that_lm_eval_takes_for_another_option_are_refused(
+    target: str, gold: Any, choices: list[str], refused: bool, tmp_path: Path
+) -> None:
+    rows, task = [{"choices": choices, "gold": gold}], {**CHOICE, "doc_to_target": target}
+    if refused:
+        with pytest.raises(
+            PluginError, match=r"gold '.*' of item '0' is option \d of .*lm-eval reads the digits as an index"
+        ):
+            built(tmp_path, rows, task)
+    else:
+        _, (answer,), _ = built(tmp_path, rows, task)
+        assert answer.completion == f" {choices[answer.index or 0]}"
+
+
+def test_one_question_under_two_keys_with_two_golds_is_refused(tmp_path: Path) -> None:
+    same = {"question": "Which  one?", "choices": ["a", "b"], "gold": 0}
+    other = {"question": "Which one?", "choices": ["b", "a"], "gold": 0}  # other spaces, another order, another gold
+    with pytest.raises(
+        PluginError, match=r"items '0' and '1' ask the same, .*keys '0' and '1', and their golds are 'a' and 'b'"
+    ):
+        built(tmp_path, [same, other], CHOICE)
+    for fine in ({**other, "gold": 1}, {**other, "choices": ["a", "c"]}, {**other, "question": "which one?"}):
+        built(tmp_path, [same, fine], CHOICE)
+    with pytest.raises(PluginError, match="their golds are '4' and '5'"):
+        built(tmp_path, [{"question": "2 + 2 =", "gold": gold} for gold in ("4", "5")], GENERATE)
+    built(tmp_path, [{"question": "2 + 2 =", "gold": gold, "key": "k", "group": "g"} for gold in ("4", "5")], GENERATE)
+
+
+def test_gold_that_until_cuts_is_told_and_refused_where_none_is_left(tmp_path: Path) -> None:
+    rows = [{"gold": f"so\n{n}" if n in (1, 50) else str(n)} for n in range(60)]
+    _, answers, said = built(tmp_path / "some", rows, GENERATE)
+    assert len(answers) == 60
+    assert said == [
+        "made: 2 of 60 items cannot be answered right, as their gold goes on after what ends a generation ('\\n', or 5 tokens) "
+        "(1, 50)"
+    ]
+    with pytest.raises(PluginError, match=r"no model can be right: `until` \['\\n'\] ends an answer inside the gold"):
+        built(tmp_path / "all", [{"gold": f"so\n{n}"} for n in range(60)], GENERATE)
+    # Cut, but what is graded is left.
+    first = {
+        "name": "first",
+        "filter": [{"function": "regex", "regex_pattern": "([0-9]+)"}, {"function": "take_first"}],
+    }
+    kept = {**GENERATE, "filter_list": [first], "doc_to_target": "{{gold.split()[0]}}\nor so"}
+    kept["metric_list"] = [{**GENERATE["metric_list"][0], "regexes_to_ignore": ["\nor so"]}]
+    assert built(tmp_path / "kept", [{"gold": f"{n} so"} for n in range(60)], kept)[2] == []
+
+
+def test_gold_of_more_words_than_tokens_is_told_and_refused_where_none_is_shorter(tmp_path: Path) -> None:
+    long, fits = "one two three four five six", "one two three four five"
+    _, _, said = built(tmp_path / "some", [{"gold": long if n in (1, 50) else fits} for n in range(60)], GENERATE)
+    assert [text.rpartition(" (")[2] for text in said] == ["1, 50)"]
+    with pytest.raises(PluginError, match=r"no model can be right: max_gen_toks 5 ends .*, of 6 words as in ' one two"):
+        built(tmp_path / "all", [{"gold": long} for _ in range(60)], GENERATE)
+    first = {
+        "name": "first",
+        "filter": [{"function": "regex", "regex_pattern": "^ *(one)"}, {"function": "take_first"}],
+    }
+    kept = {**GENERATE, "filter_list": [first], "doc_to_target": "{{gold}}"}
+    kept["metric_list"] = [{**GENERATE["metric_list"][0], "regexes_to_ignore": [" two.*"]}]
+    assert built(tmp_path / "kept", [{"gold": long} for _ in range(60)], kept)[2] == [], "what is graded is left"
+
+
+def test_a_text_is_cut_at_the_first_string_that_ends_it() -> None:
+    assert cut("a b; c\nd", ["\n", ";"]) == "a b"
+    assert cut("a b", ["\n", ""]) == cut("a b", []) == "a b"
+
+
+@pytest.mark.parametrize(
+    ("gold", "more", "said"),
+    [
+        ([], {}, "item '0' has no gold, an empty list of answers"),
+        ("", {}, "the gold of item '0' is empty"),
+        (None, {}, "the gold of item '0' is empty"),
+        ("7", {"metric_list": []}, "its task has no metric"),
+        (
+            "7",
+            {"metric_list": [{"metric": "bleu", "aggregation": "bleu", "higher_is_better": True}]},
+            "metric 'bleu' gave",
+        ),
+        (
+            "7",
+            {"filter_list": [{"name": "x", "filter": [{"function": "regex", "regex_pattern": "=(\\d)"}]}]},
+            "its own gold",
+        ),
+    ],
+)
+def test_what_no_answer_can_satisfy_is_refused(gold: Any, more: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match=said):
+        built(tmp_path, [{"gold": gold}], {**GENERATE, **more})
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("option", ["", None, " "])
+def test_an_empty_option_is_refused(option: str | None, place: int, tmp_path: Path) -> None:
+    """In the first item lm-eval itself meets it, and falls over."""
+    rows = [{"choices": ["a", option if n == place else "b"], "gold": 0} for n in range(3)]
+    with pytest.raises(PluginError, match=r"option .*empty.*doc_to_choice|option 2 of item .* is empty"):
+        built(tmp_path, rows, CHOICE)
+
+
+def test_a_choice_domain_needs_acc(tmp_path: Path) -> None:
+    other = {"metric_list": [{"metric": "acc_norm", "aggregation": "mean", "higher_is_better": True}]}
+    with pytest.raises(
+        PluginError, match="its task's metrics are acc_norm, the protocol takes acc; add it to metric_list"
+    ):
+        built(tmp_path, [{"choices": ["a", "b"], "gold": 0}], {**CHOICE, **other})
+
+
+@pytest.mark.parametrize("name", ["knowledge", "math", "chess"])
+def test_the_bundled_domains_give_no_cause_for_remarks(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = toy_registry(monkeypatch)
+    params = {"domain": domain_params(f"w2s-bench/{name}", registry.domain(name), {})}
+    for build in (rendered.build_items, rendered.build_answers):
+        out = run_stage(build, tmp_path / build.__name__, params, registry=registry)
+        assert read_json(out / REMARKS) == []

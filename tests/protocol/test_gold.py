@@ -1,0 +1,136 @@
+"""Gold never leaks: over the graph of every arm, and by changing gold and seeing what changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support import run_inline, toy_registry, toy_suite
+from w2s_bench.executors import Done
+from w2s_bench.protocol.splits import SPLIT_IDS
+from w2s_bench.record import read_json
+from w2s_bench.runs.plan import Plan, PlannedCell, plan
+from w2s_bench.store import Store
+from w2s_bench.store.stage import Stage, walk
+
+#: Whose gold may lie behind an arm's student (and so behind everything that led to it).
+BEHIND_STUDENT = {
+    "weak": {"weak_train"},
+    "base": set(),
+    "ceiling": {"transfer"},
+    "naive": {"weak_train"},
+    "random": {"weak_train"},
+    "oracle": {"weak_train", "transfer"},
+    "gold_trust_set": {"trust"},
+    "gold_random": {"weak_train", "transfer"},
+}
+BEHIND_TRACK = {
+    "none": {"weak_train"},
+    "trust_set": {"weak_train", "trust"},
+    "privileged": {"weak_train", "trust", "transfer"},
+}
+
+
+def gold_behind(stage: Stage | None) -> set[str]:
+    """Splits whose gold a stage could depend on."""
+    return {one.params["split"] for one in walk([stage] if stage else []) if one.name == "gold"}
+
+
+def may_see(cell: PlannedCell) -> set[str]:
+    ref = cell.arm.ref
+    return BEHIND_TRACK[ref.supervision] if ref.kind == "trust_function" else BEHIND_STUDENT[ref.name]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(params=["test", "dev"])
+def planned(request: pytest.FixtureRequest, models: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    return plan(toy_suite(models, evaluate_on=request.param), toy_registry(monkeypatch))
+
+
+def test_no_arm_has_a_path_from_gold_it_may_not_see(planned: Plan) -> None:
+    assert {cell.arm.ref.supervision for cell in planned.cells} == set(BEHIND_TRACK)
+    for cell in planned.cells:
+        may = may_see(cell)
+        for own in cell.stages:
+            for stage in (own.scores, own.kept, own.rows, own.student.weights, own.student.predictions):
+                assert gold_behind(stage) <= may, (
+                    f"{cell.row}: {stage and stage.label} sees gold of {gold_behind(stage)}"
+                )
+
+
+def test_references_and_controls_see_exactly_the_gold_they_are_defined_by(planned: Plan) -> None:
+    for cell in planned.cells:
+        if cell.arm.ref.kind != "trust_function":
+            for own in cell.stages:
+                assert gold_behind(own.student.predictions) == BEHIND_STUDENT[cell.arm.ref.name], cell.row
+
+
+def test_gold_of_the_evaluated_split_is_read_by_grades_alone(planned: Plan) -> None:
+    evaluated = planned.suite.evaluate_on
+    other = "dev" if evaluated == "test" else "test"
+    for stage in planned.stages():
+        for one in stage.inputs.values():
+            if one.name == "gold" and one.params["split"] == evaluated:
+                assert stage.name in ("grade", "marks")
+            assert not (one.name == "gold" and one.params["split"] == other), "the other held-out split is never read"
+
+
+def test_marks_are_gold_and_read_by_grades_alone(planned: Plan) -> None:
+    readers = {stage.name for stage in planned.stages() for one in stage.inputs.values() if one.name == "marks"}
+    assert readers == {"grade"}
+    marked = [stage for stage in planned.stages() if stage.name == "marks"]
+    assert marked and all(gold_behind(stage) == {stage.inputs["subset"].params["split"]} for stage in marked)
+
+
+def test_all_answers_are_read_by_gold_stages_alone(planned: Plan) -> None:
+    readers = {stage.name for stage in planned.stages() for one in stage.inputs.values() if one.name == "answers"}
+    assert readers == {"gold"}
+
+
+def test_nothing_is_trained_or_chosen_on_grades_of_the_evaluated_split(planned: Plan) -> None:
+    final = {own.student.grades.node for cell in planned.cells for own in cell.stages}
+    for stage in planned.stages():
+        assert not final & {one.node for one in stage.inputs.values()}, f"{stage.label} uses final grades"
+
+
+def test_other_gold_gives_the_same_scores_and_students(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong gold on all of transfer and test: only what is defined by that gold may come out otherwise."""
+    registry = toy_registry(monkeypatch)
+    trust = ["w2s-bench-toy/privileged", "confidence", "probe", "verifier"]
+    planned = plan(toy_suite(models, seeds=1), registry, domains=["largest"], trust=trust)
+    honest = run_inline(planned.targets(), Store(tmp_path / "honest"), registry)
+    graph = planned.cells[0].graphs[0]
+    splits = honest[graph.splits.node]
+    assert isinstance(splits, Done)
+    ids = read_json(splits.result.path / SPLIT_IDS)
+    wrong = tmp_path / "wrong.txt"
+    wrong.write_text("\n".join(ids["transfer"] + ids["test"]))
+    monkeypatch.setenv("W2S_TOY_WRONG_GOLD", str(wrong))
+    tainted = run_inline(planned.targets(), Store(tmp_path / "tainted"), registry)
+
+    def same(stage: Stage) -> bool:
+        one, other = honest[stage.node], tainted[stage.node]
+        assert isinstance(one, Done), one
+        assert isinstance(other, Done), other
+        return one.result.content == other.result.content
+
+    assert not same(graph.gold("transfer")), "the test must change something"
+    for cell in planned.cells:
+        own = cell.stages[0]
+        assert not same(own.student.grades), f"{cell.row}: grades are by gold"
+        sees_pool_gold = "transfer" in gold_behind(own.student.predictions)
+        for stage in filter(None, (own.scores, own.rows, own.student.weights, own.student.predictions)):
+            if not sees_pool_gold:
+                assert same(stage), f"{cell.row}: {stage.label} depends on gold that it must not see"
+    by_name = {cell.arm.ref.name: cell.stages[0] for cell in planned.cells}
+    for name in ("oracle", "ceiling", "gold_random"):
+        rows = by_name[name].rows
+        assert rows is not None
+        assert not same(rows), f"{name} is defined by the pool's gold"

@@ -1,0 +1,331 @@
+"""Recipe `probe`: heads in numpy are AdamW's own, learn what can be separated, and hang on states computed once a split."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support import run_stage, toy_registry, toy_suite
+from w2s_bench.errors import ModelError
+from w2s_bench.executors.resources import device_of
+from w2s_bench.models.batching import batches, learning_rate_factor
+from w2s_bench.models.head import Head, train_head
+from w2s_bench.models.sources import WEIGHTS
+from w2s_bench.protocol.items import FORMAT, ITEMS
+from w2s_bench.protocol.prediction import PREDICTIONS, READING, choose, read, run_predict, run_read
+from w2s_bench.protocol.recipes import head as heads
+from w2s_bench.protocol.training import LOSSES, ROWS, run_train
+from w2s_bench.record import read_arrays, read_records, write_arrays, write_json, write_records
+from w2s_bench.runs.plan import plan
+from w2s_bench.store.stage import Stage
+from w2s_bench.types import Item, Need, Prediction, TrainingRow
+
+SETTINGS: dict[str, Any] = {"steps": 60, "batch_size": 4, "learning_rate": 0.05, "seed": 1}
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+
+def ragged_problem(seed: int, *, items: int = 120, width: int = 6) -> tuple[Any, Any, Any]:
+    """States, offsets and labels of items of two to four options; one dimension tells the labels, its mean is far off."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(2, 5, items)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    labels = np.array([rng.integers(count) for count in counts], dtype=np.int64)
+    states = rng.normal(size=(offsets[-1], width)).astype(np.float32) * 5 + 100
+    states[offsets[:-1] + labels, 2] += 40
+    return states, offsets, labels
+
+
+def with_torch(states: Any, offsets: Any, labels: Any, *, seed: int, **s: Any) -> tuple[Any, list[float]]:
+    """The same head by torch: its own cross-entropy, gradients and AdamW."""
+    import torch
+    import torch.nn.functional as F
+
+    double = states.astype(np.float64)
+    mean = double.mean(0).astype(np.float32)
+    scale = (double.std(0) + 1e-6).astype(np.float32)
+    x = torch.from_numpy((double - mean) / scale)
+    weight = torch.zeros(x.shape[1], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.AdamW([weight], lr=s["learning_rate"], betas=(0.9, 0.98), weight_decay=0.01)
+    counts, losses = np.diff(offsets).tolist(), []
+    order = batches(counts, steps=s["steps"], batch_size=s["batch_size"], rng=np.random.default_rng(seed))
+    for step, rows in enumerate(order):
+        parts = [x[offsets[i] : offsets[i + 1]] @ weight for i in rows]
+        loss: Any = torch.stack([F.cross_entropy(p, torch.tensor(labels[i])) for p, i in zip(parts, rows)]).mean()  # noqa: B905
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.param_groups[0]["lr"] = s["learning_rate"] * learning_rate_factor(step, s["steps"])
+        optimizer.step()
+        losses.append(loss.item())
+    return weight.detach().numpy(), losses
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 99),
+    items=st.integers(1, 40),
+    steps=st.integers(1, 80),
+    batch_size=st.integers(1, 9),
+    learning_rate=st.sampled_from([1e-3, 0.05, 0.5]),
+)
+def test_a_head_is_trained_as_torch_trains_it(seed: int, items: int, **own: Any) -> None:
+    states, offsets, labels = ragged_problem(seed, items=items)
+    head, losses = train_head(states, offsets, labels, seed=seed, **own)
+    weight, expected = with_torch(states, offsets, labels, seed=seed, **own)
+    np.testing.assert_allclose(head.weight, weight, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_head_learns_what_can_be_separated() -> None:
+    states, offsets, labels = ragged_problem(0)
+    own: dict[str, Any] = {"steps": 150, "batch_size": 16, "learning_rate": 0.05}
+    head, losses = train_head(states, offsets, labels, seed=0, **own)
+    scores = head.scores(states)
+    chosen = [int(np.argmax(scores[a:b])) for a, b in pairwise(offsets.tolist())]
+    assert np.mean(np.array(chosen) == labels) > 0.97
+    assert len(losses) == 150 and losses[-1] < 0.3 < losses[0]
+    again, other = (train_head(states, offsets, labels, seed=seed, **own)[0] for seed in (0, 1))
+    assert np.array_equal(head.weight, again.weight) and not np.array_equal(head.weight, other.weight)
+
+
+@pytest.mark.parametrize(("learning_rate", "step"), [(1e40, 1), (3e38, 2), (1e300, 1)])
+def test_a_head_that_diverges_is_named_with_its_step_and_rate(learning_rate: float, step: int) -> None:
+    """Beyond what single precision holds, in which heads are stored, it would choose among infinite scores."""
+    with pytest.raises(ModelError) as raised:
+        train_head(*ragged_problem(0), **{**SETTINGS, "learning_rate": learning_rate})
+    assert f"training diverged at step {step} of 60: loss " in str(raised.value)
+    assert f"(learning_rate {learning_rate:g}); lower learning_rate" in str(raised.value)
+
+
+def test_a_head_on_disk_is_safetensors_and_comes_back_as_it_was(tmp_path: Path) -> None:
+    head, _ = train_head(*ragged_problem(0), **SETTINGS)
+    head.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [WEIGHTS]
+    again = Head.load(tmp_path)
+    for name in ("weight", "mean", "scale"):
+        assert np.array_equal(getattr(head, name), getattr(again, name))
+        assert getattr(again, name).dtype == np.float32
+
+
+def test_what_is_no_head_of_these_states_is_refused(tmp_path: Path) -> None:
+    head, _ = train_head(*ragged_problem(0), **SETTINGS)
+    with pytest.raises(ModelError, match="a head of width 6 cannot read states of shape"):
+        head.scores(np.zeros((3, 7), dtype=np.float32))
+    for wrong in ({"lm_head.weight": head.weight}, {**vars_of(head), "head.mean": head.mean[:-1]}):
+        write_arrays(tmp_path / WEIGHTS, wrong)
+        with pytest.raises(ModelError, match=r"are no head: head\.mean, head\.scale, head\.weight"):
+            Head.load(tmp_path)
+
+
+def vars_of(head: Head) -> dict[str, Any]:
+    return {"head.weight": head.weight, "head.mean": head.mean, "head.scale": head.scale}
+
+
+class Split:
+    """A split of ten questions on disk, its `states` by a model of words, and the stages of a head on it."""
+
+    def __init__(self, folder: Path, source: Any) -> None:
+        rng = np.random.default_rng(0)
+        names = (" Paris", " Lima", " ten")
+        self.items = []
+        for number in rng.permutation(10).tolist():
+            options = tuple(names[i] for i in rng.permutation(3))
+            self.items.append(
+                Item(f"i{number}", "g", str(number), "all", f"The capital of {WORDS[number]} is", options)
+            )
+        self.folder, self.source = folder, source
+        (folder / "subset").mkdir()
+        write_records(folder / "subset" / ITEMS, self.items)
+        write_json(folder / "subset" / FORMAT, {"kind": "choice", "until": [], "delimiter": " "})
+        self.rows = [self.row(item) for item in sorted(self.items, key=lambda item: item.id)]
+        (folder / "rows").mkdir()
+        write_records(folder / "rows" / ROWS, self.rows)
+        model = {"name": "words", "fingerprint": source.fingerprint(), "precision": "float32", "device": "cpu"}
+        self.stage("states", heads.run_states, {"model": model}, "subset")
+
+    @staticmethod
+    def row(item: Item, completion: str = " Lima") -> TrainingRow:
+        assert item.choices is not None
+        return TrainingRow(item.id, item.prompt, completion, False, item.choices, item.choices.index(completion))
+
+    def stage(self, out: str, function: Any, params: dict[str, Any], *inputs: str) -> Path:
+        registry: Any = SimpleNamespace(model=lambda name: self.source)
+        return run_stage(
+            function, self.folder / out, params, registry=registry, **{name: self.folder / name for name in inputs}
+        )
+
+
+@pytest.fixture(scope="module")
+def split(sources: Any, tmp_path_factory: pytest.TempPathFactory) -> Split:
+    made = Split(tmp_path_factory.mktemp("split"), sources["words"])
+    made.stage("weights", run_train, SETTINGS, "rows", "states")
+    made.stage("labels", run_predict, {}, "subset", "states", "weights")
+    return made
+
+
+def test_a_head_learns_over_frozen_states(split: Split) -> None:
+    """The option towards which the rows point wins on every item, wherever it stands."""
+    answers = read_records(split.folder / "labels" / PREDICTIONS, Prediction)
+    assert [answer.id for answer in answers] == [item.id for item in split.items]
+    assert {answer.answer for answer in answers} == {" Lima"}
+    assert len({answer.index for answer in answers}) > 1
+    losses = json.loads((split.folder / "weights" / LOSSES).read_text())
+    assert len(losses) == SETTINGS["steps"] and losses[-1] < 0.1 < losses[0] == pytest.approx(np.log(3), abs=1e-6)
+
+
+def test_scores_are_the_heads_logits_of_the_language_models_own_states(split: Split) -> None:
+    from w2s_bench.models.engine import load_reader
+
+    reader, head = load_reader(split.source), Head.load(split.folder / "weights")
+    for item, answer in zip(split.items, read_records(split.folder / "labels" / PREDICTIONS, Prediction), strict=True):
+        rows = [Split.row(item, choice) for choice in item.choices or ()]
+        expected = head.scores(reader.hidden_states(rows, -1))
+        np.testing.assert_allclose(answer.choice_scores, expected, atol=1e-4)
+        assert answer == choose(item, np.array(answer.choice_scores))
+
+
+def test_items_are_found_by_id_in_any_order(split: Split) -> None:
+    folder, weights = split.folder / "states", split.folder / "weights"
+    ids = [item.id for item in split.items]
+    whole = dict(zip(ids, heads.scores(folder, weights, ids), strict=True))
+    some = ids[7:2:-2]
+    for item, scores in zip(some, heads.scores(folder, weights, some), strict=True):
+        np.testing.assert_allclose(scores, whole[item], rtol=1e-12)
+
+
+def test_a_head_on_some_rows_is_as_if_there_were_no_others(split: Split, tmp_path: Path) -> None:
+    some = split.rows[2:7]
+    known = heads.OptionStates.read(split.folder / "states")
+    values, offsets = known.of([row.id for row in some])
+    expected, _ = train_head(values, offsets, np.array([row.index for row in some]), **SETTINGS)
+    head, _ = heads.train(split.folder / "states", some, **SETTINGS)
+    assert np.array_equal(head.weight, expected.weight) and np.array_equal(head.mean, expected.mean)
+    assert not np.array_equal(head.mean, Head.load(split.folder / "weights").mean)
+
+
+@pytest.mark.parametrize("wanted", [Need("teacher", "hidden_states", -1), Need("verifier", "choice_probs")])
+def test_readings_of_labels_come_from_the_states(split: Split, wanted: Need) -> None:
+    from w2s_bench.models.engine import load_reader
+
+    params = {"read": wanted.read, "layer": wanted.layer}
+    arrays = read_arrays(split.stage(str(wanted), run_read, params, "subset", "labels", "states", "weights") / READING)
+    answers = read_records(split.folder / "labels" / PREDICTIONS, Prediction)
+    if wanted.read == "choice_probs":
+        np.testing.assert_allclose(arrays["values"], np.concatenate([a.choice_scores for a in answers]), rtol=1e-12)
+        assert arrays["offsets"].tolist() == list(range(0, 31, 3))
+        return
+    rows = [Split.row(item, answer.answer) for item, answer in zip(split.items, answers, strict=True)]
+    np.testing.assert_allclose(arrays["states"], load_reader(split.source).hidden_states(rows, -1), atol=1e-5)
+
+
+def test_a_head_needs_neither_torch_nor_lm_eval(split: Split) -> None:
+    """Trains, predicts and reads in a process of its own, and gives the same bytes."""
+    code = """
+import sys
+from pathlib import Path
+from w2s_bench.protocol.prediction import run_predict, run_read
+from w2s_bench.store.stage import StageContext
+from w2s_bench.protocol.training import run_train
+folder, settings = Path(sys.argv[1]), {}
+def stage(out, function, params, *inputs):
+    (folder / out).mkdir()
+    function(StageContext(params, {name.split()[0]: folder / name for name in inputs}, folder / out, None))
+stage("weights again", run_train, SETTINGS, "rows", "states")
+stage("labels again", run_predict, {}, "subset", "states", "weights again")
+stage("reading again", run_read, {"read": "hidden_states", "layer": -1}, "subset", "labels again", "states", "weights again")
+print(sorted({"torch", "transformers", "lm_eval", "datasets", "peft"} & set(sys.modules)))
+""".replace("SETTINGS", repr(SETTINGS))
+    done = subprocess.run([sys.executable, "-c", code, str(split.folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+    for name, file in (("weights", WEIGHTS), ("labels", PREDICTIONS)):
+        assert (split.folder / f"{name} again" / file).read_bytes() == (split.folder / name / file).read_bytes()
+
+
+def test_states_that_cannot_be_are_refused(split: Split, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no rows to train on"):
+        heads.train(split.folder / "states", [], **SETTINGS)
+    write_records(tmp_path / ITEMS, [Item("a", "g", "k", "s", "one", None)])
+    with pytest.raises(ModelError, match="this domain generates its answers: take 'full' or 'lora'"):
+        run_stage(heads.run_states, tmp_path / "out", {}, subset=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A suite whose teacher and student are heads, with trust functions that read the states."""
+    with pytest.MonkeyPatch.context() as patch:
+        registry = toy_registry(patch)
+        suite = toy_suite(tmp_path_factory.mktemp("models"), seeds=1).model_dump(mode="json")
+        suite["domains"] = suite["domains"][:1]
+        for role in ("teacher", "student"):
+            suite["domains"][0][role]["recipe"] = "probe"
+        from w2s_bench.suite import Suite
+
+        yield plan(Suite.model_validate(suite), registry, trust=["probe", "student_probe", "verifier", "confidence"])
+
+
+def test_the_graph_shows_states_once_a_model_and_split(planned: Any) -> None:
+    found = [stage for stage in planned.stages() if stage.name == "states"]
+    shown = {
+        (stage.params["model"]["name"].rpartition("/")[2], stage.inputs["subset"].params["split"]) for stage in found
+    }
+    assert shown == {
+        *(("teacher", split) for split in ("weak_train", "trust", "transfer", "test")),
+        *(("student", split) for split in ("trust", "transfer", "test")),
+    }
+    assert len(found) == len(shown), "shared by all arms"
+    assert all(stage.label for stage in found)
+
+
+def test_what_hangs_on_states_takes_no_model_and_no_gpu(planned: Any) -> None:
+    on_states = [stage for stage in planned.stages() if "states" in stage.inputs]
+    assert {stage.name for stage in on_states} == {"train", "predict", "read"}
+    for stage in on_states:
+        assert stage.libraries == ("numpy",)
+        assert "model" not in stage.params and device_of(stage) == "cpu"
+    trained = [stage for stage in planned.stages() if stage.name == "train"]
+    assert trained and all("states" in stage.inputs for stage in trained)
+    # Of the language models there are left: the zero-shot base, and the untuned student's readings.
+    others = [stage for stage in planned.stages() if "states" not in stage.inputs and "model" in stage.params]
+    assert {stage.name for stage in others} == {"states", "predict", "read"}
+    assert [s.label.rpartition(" · ")[2] for s in others if s.name == "predict"] == ["answers of base"]
+    assert all(s.params["model"]["recipe"] == "full" and "weights" not in s.inputs for s in others if s.name == "read")
+
+
+PROBED = {
+    "name": "m",
+    "fingerprint": "f",
+    "recipe": "probe",
+    "lora_rank": 8,
+    "precision": "float32",
+    "device": "cpu",
+}
+
+
+def test_how_a_model_is_tuned_does_not_part_its_states() -> None:
+    subset = Stage("subset", 1, "", {"split": "test"})
+    nodes = {heads.states({**PROBED, "lora_rank": rank}, subset).node for rank in (4, 8)}
+    assert len(nodes) == 1
+    assert heads.states({**PROBED, "device": "cuda"}, subset).node not in nodes
+    assert heads.states({**PROBED, "fingerprint": "g"}, subset).node not in nodes
+
+
+def test_inner_layers_of_a_probe_are_read_from_the_untuned_model() -> None:
+    subset, labels, weights = (Stage(name, 1, "", {"split": "test"}) for name in ("subset", "predict", "train"))
+    inner = read(PROBED, Need("teacher", "hidden_states", "all"), labels, subset, weights=weights)
+    assert inner.params["model"]["recipe"] == "full" and set(inner.inputs) == {"subset", "labels"}
+    last = read(PROBED, Need("teacher", "hidden_states", -1), labels, subset, weights=weights)
+    assert set(last.inputs) == {"subset", "labels", "states"}, "the head itself says nothing of the states"
+    probs = read(PROBED, Need("verifier", "choice_probs"), labels, subset, weights=weights)
+    assert set(probs.inputs) == {"subset", "labels", "states", "weights"}
+    with pytest.raises(ModelError, match="gives no token log-probabilities"):
+        read(PROBED, Need("teacher", "label_logprobs"), labels, subset, weights=weights)

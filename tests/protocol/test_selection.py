@@ -1,0 +1,152 @@
+"""Selection keeps ⌊coverage · n⌋ rows by score alone, ties by a seeded hash, and only `oracle` sees who is right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support import run_stage
+from w2s_bench.errors import SuiteError
+from w2s_bench.protocol import selection
+from w2s_bench.protocol.evaluation import GRADES
+from w2s_bench.protocol.prediction import PREDICTIONS
+from w2s_bench.protocol.scores import Scores
+from w2s_bench.protocol.selection import count_to_keep, random_ids
+from w2s_bench.protocol.training import KEPT
+from w2s_bench.randomness import hash_rank
+from w2s_bench.record import read_json, write_json, write_records
+from w2s_bench.store.stage import Stage
+from w2s_bench.types import Prediction
+
+IDS = [f"item-{i:03d}" for i in range(60)]
+LEVELS = st.lists(st.integers(-3, 3), min_size=60, max_size=60).map(
+    lambda s: dict(zip(IDS, map(float, s), strict=True))
+)
+
+
+def top_ids(scores: Mapping[str, float], count: int, seed: int) -> list[str]:
+    return selection.top_ids(Scores.of(list(scores), np.array(list(scores.values()))), count, seed)
+
+
+@given(st.integers(1, 99), st.integers(1, 5000))
+def test_the_count_is_the_floor_of_what_was_written(percent: int, count: int) -> None:
+    assert count_to_keep(percent / 100, count) == Fraction(percent, 100) * count // 1
+
+
+@pytest.mark.parametrize(("coverage", "count", "kept"), [(0.29, 100, 29), (0.57, 100, 57), (1 / 3, 3, 1), (0.5, 7, 3)])
+def test_counts_at_rounding_errors(coverage: float, count: int, kept: int) -> None:
+    assert count_to_keep(coverage, count) == kept
+
+
+@given(LEVELS, st.integers(0, 60), st.integers(0, 9), st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=40)
+def test_the_highest_are_kept_whatever_their_order(
+    scores: dict[str, float], count: int, seed: int, random: Any
+) -> None:
+    kept = top_ids(scores, count, seed)
+    assert len(kept) == len(set(kept)) == count
+    assert kept == sorted(kept)
+    left = set(scores) - set(kept)
+    if kept and left:
+        assert min(scores[i] for i in kept) >= max(scores[i] for i in left)
+    assert top_ids(dict(random.sample(list(scores.items()), len(scores))), count, seed) == kept
+
+
+@given(LEVELS, st.integers(0, 60), st.integers(0, 9))
+@settings(deadline=None, max_examples=40)
+def test_a_rising_transform_of_the_scores_changes_nothing(scores: dict[str, float], count: int, seed: int) -> None:
+    kept = top_ids(scores, count, seed)
+    for transform in (lambda s: 3 * s - 7, np.exp, lambda s: s**3, lambda s: 1 / (1 + np.exp(-s))):
+        assert top_ids({i: float(transform(s)) for i, s in scores.items()}, count, seed) == kept
+
+
+@given(LEVELS, st.integers(0, 60), st.integers(0, 9))
+@settings(deadline=None, max_examples=40)
+def test_partition_and_sort_keep_the_same(scores: dict[str, float], count: int, seed: int) -> None:
+    by_sorting = sorted(scores, key=lambda i: (-scores[i], hash_rank("tie", seed, i)))[:count]
+    assert top_ids(scores, count, seed) == sorted(by_sorting)
+
+
+def test_negative_zero_ties_with_zero() -> None:
+    scores = {i: 0.0 if n % 2 else -0.0 for n, i in enumerate(IDS)}
+    assert top_ids(scores, 30, 0) == top_ids(dict.fromkeys(IDS, 0.0), 30, 0)
+
+
+def test_ties_are_broken_by_the_seed_and_never_by_place() -> None:
+    level = dict.fromkeys(IDS, 0.0)
+    draws = [top_ids(level, 20, seed) for seed in range(300)]
+    assert len({tuple(draw) for draw in draws}) > 290
+    times = np.array([sum(i in draw for draw in draws) for i in IDS])
+    # Kept with chance 1/3 in each of 300 draws: 100 times, standard deviation 8.2; five of them.
+    assert abs(times - 100).max() < 41
+    assert abs(np.corrcoef(times, np.arange(60))[0, 1]) < 0.45
+
+
+def test_a_tie_break_is_no_random_control_in_disguise() -> None:
+    assert top_ids(dict.fromkeys(IDS, 1.0), 30, 7) != random_ids(IDS, 30, 7)
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 9), st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=40)
+def test_a_smaller_random_draw_is_part_of_a_larger_one(one: int, other: int, seed: int, random: Any) -> None:
+    small, large = sorted((one, other))
+    shuffled = random.sample(IDS, len(IDS))
+    assert set(random_ids(IDS, small, seed)) <= set(random_ids(shuffled, large, seed))
+    assert len(random_ids(IDS, small, seed)) == small
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> dict[str, Path]:
+    """Sixty weak labels, scores and grades; every file in an order of its own. Every fourth label is right."""
+    for name in ("labels", "scores", "grades"):
+        (tmp_path / name).mkdir()
+    write_records(tmp_path / "labels" / PREDICTIONS, [Prediction(i, "a", " a", False) for i in IDS[::-1]])
+    Scores.of(IDS, np.arange(60.0) * 37 % 60).write(tmp_path / "scores")
+    write_json(tmp_path / "grades" / GRADES, {i: n % 4 == 0 for n, i in enumerate(IDS)})
+    return {name: tmp_path / name for name in ("labels", "scores", "grades")}
+
+
+def kept_by(function: Any, out: Path, coverage: float, seed: int = 0, **inputs: Path) -> dict[str, Any]:
+    kept: dict[str, Any] = read_json(run_stage(function, out, {"coverage": coverage, "seed": seed}, **inputs) / KEPT)
+    return kept
+
+
+def test_a_score_belongs_to_its_id(folders: dict[str, Path], tmp_path: Path) -> None:
+    kept = kept_by(selection.run_top, tmp_path / "out", 0.25, scores=folders["scores"])
+    best = sorted(i for n, i in enumerate(IDS) if n * 37 % 60 >= 45)
+    assert kept == {"ids": best, "wanted": 15, "shortfall": 0}
+
+
+def test_random_rows_depend_on_ids_and_seed_alone(folders: dict[str, Path], tmp_path: Path) -> None:
+    kept = kept_by(selection.run_random, tmp_path / "a", 0.29, seed=3, labels=folders["labels"])
+    assert kept == {"ids": random_ids(IDS, 17, 3), "wanted": 17, "shortfall": 0}
+    labels = Stage("predict", 1, "f:f", {})
+    assert set(selection.random(labels, coverage=0.3, seed=0).inputs) == {"labels"}
+    assert set(selection.top(labels, coverage=0.3, seed=0).inputs) == {"scores"}
+
+
+def test_the_oracle_is_not_applicable_where_no_label_is_right(tmp_path: Path) -> None:
+    (tmp_path / "grades").mkdir()
+    write_json(tmp_path / "grades" / GRADES, dict.fromkeys(IDS, False))
+    with pytest.raises(SuiteError, match="oracle is not applicable: none of the teacher's 60 weak labels is right"):
+        kept_by(selection.run_oracle, tmp_path / "none", 0.1, grades=tmp_path / "grades")
+
+
+def test_the_oracle_keeps_correct_rows_alone_and_records_what_is_missing(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    right = {i for n, i in enumerate(IDS) if n % 4 == 0}
+    few = kept_by(selection.run_oracle, tmp_path / "few", 0.1, grades=folders["grades"])
+    assert (len(few["ids"]), few["wanted"], few["shortfall"]) == (6, 6, 0)
+    assert set(few["ids"]) < right
+    all_of_them = kept_by(selection.run_oracle, tmp_path / "many", 0.5, grades=folders["grades"])
+    assert all_of_them == {"ids": sorted(right), "wanted": 30, "shortfall": 15}
+    other = kept_by(selection.run_oracle, tmp_path / "other", 0.1, seed=1, grades=folders["grades"])
+    assert other["ids"] != few["ids"]

@@ -1,0 +1,112 @@
+"""What a run says before it trains anything: models that cannot be used, gold that no answer can be, items left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import bpe_tokenizer, random_model
+from support import run_inline, toy_registry, toy_suite
+from w2s_bench.executors import Event, GaveUp, Noted, Outcome
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.runs import execute as api
+from w2s_bench.runs.plan import Plan, plan
+from w2s_bench.store import Store, open_store
+from w2s_bench.store.stage import Stage, walk
+from w2s_bench.suite import Suite
+
+
+class Inline:
+    """An executor in this process; tells of failures, as every executor does."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry, self.ran = registry, set[str]()
+
+    def run(self, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]) -> Mapping[str, Outcome]:
+        self.ran |= {stage.name for stage in walk(targets)}
+        outcomes = run_inline(targets, store, self.registry)
+        for stage in walk(targets):
+            if not hasattr(outcomes[stage.node], "result"):
+                events(GaveUp(stage, outcomes[stage.node]))  # type: ignore[arg-type]
+        return outcomes
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    return toy_registry(monkeypatch)
+
+
+def planned_with(suite: Suite, registry: Registry, **student: Any) -> Plan:
+    """Both toy domains; the student of `sums`, whose answers are generated, is changed."""
+    content = suite.model_dump(mode="json")
+    content["domains"][1]["student"] |= student
+    return plan(Suite.model_validate(content), registry, trust=())
+
+
+def test_a_model_that_cannot_be_used_costs_its_domain_alone_and_no_training(registry: Registry, tmp_path: Path) -> None:
+    from tokenizers import processors
+
+    tokenizer = bpe_tokenizer(bos=True)
+    raw = tokenizer.backend_tokenizer
+    ends = [(token, raw.token_to_id(token)) for token in ("<s>", "</s>")]
+    raw.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=ends)
+    random_model(tokenizer).save_pretrained(tmp_path / "closing")
+    tokenizer.save_pretrained(tmp_path / "closing")
+    planned = planned_with(toy_suite(tmp_path / "models"), registry, model=str(tmp_path / "closing"))
+    planned = Plan(planned.suite, tuple(c for c in planned.cells if c.arm.ref.name in ("weak", "base")), ())
+    store, told, executor = open_store(tmp_path / "store"), list[Event](), Inline(registry)
+    settings: Any = {"store": store, "executor": executor, "events": told.append}
+    first = api.check_first(planned, **settings)
+    assert "train" not in executor.ran and "predict" not in executor.ran
+    assert list(first.unusable) == ["w2s-bench-toy/sums"] and first.remarks == ()
+    (failed,) = {event.failed for event in told if isinstance(event, GaveUp)}
+    assert failed.stage == "w2s-bench-toy/sums · model of the student"
+    assert "closing': its tokenizer ends every text with '</s>'" in failed.reason
+    executor.ran.clear()
+    cells = {cell.row: cell for cell in api.compute(planned, **settings, unusable=first.unusable)}
+    for arm in ("weak", "base"):
+        assert cells[f"w2s-bench-toy.largest/{arm}"].body.failed == ()
+        errors = {seed.error for seed in cells[f"w2s-bench-toy.sums/{arm}"].body.failed}
+        assert errors == {f"{failed.stage} failed: {failed.reason}"}
+
+
+def test_gold_longer_than_an_answer_may_be_is_told_by_the_models_own_tokens(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from w2s_bench.models.engine import Reader
+
+    planned = planned_with(toy_suite(tmp_path / "models"), registry)
+    store, told = open_store(tmp_path / "store"), list[Event]()
+    settings: Any = {"store": store, "executor": Inline(registry), "events": told.append}
+    monkeypatch.setattr(Reader, "lengths", lambda reader, texts: [99, *(1 for _ in texts[1:])])
+    first = api.check_first(planned, **settings)
+    assert first.unusable == {}
+    assert [event.text for event in told if isinstance(event, Noted)] == list(first.remarks)
+    assert len(first.remarks) == 2, "one a model of the domain that generates"
+    assert all(
+        "the gold of 1 of " in text and "takes more tokens than an answer may have" in text for text in first.remarks
+    )
+    settings["store"] = open_store(tmp_path / "again")
+    monkeypatch.setattr(Reader, "lengths", lambda reader, texts: [99 for _ in texts])
+    first = api.check_first(planned, **settings)
+    assert "raise max_gen_toks and max_new_tokens" in first.unusable["w2s-bench-toy/sums"].reason
+
+
+def test_a_recipe_that_a_model_has_no_place_for_is_told_first(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from w2s_bench.errors import ModelError
+    from w2s_bench.models import finetuning
+
+    def no_place(*_: Any, **__: Any) -> None:
+        raise ModelError("recipe 'lora' has no place")
+
+    monkeypatch.setattr(finetuning, "add_lora", no_place)
+    planned = planned_with(toy_suite(tmp_path / "models"), registry, recipe="lora")
+    first = api.check_first(
+        planned, store=open_store(tmp_path / "store"), executor=Inline(registry), events=lambda event: None
+    )
+    assert first.unusable["w2s-bench-toy/sums"].reason == "recipe 'lora' has no place"
