@@ -27,7 +27,7 @@ from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
 from w2s_bench.text import printable
-from w2s_bench.types import JSON, SPLITS, Precision, Split
+from w2s_bench.types import JSON, SPLITS, Precision, RecipeName, Split
 from w2s_bench.untrusted import UnreadableError, parse_yaml, read_stream, read_text, refuse_unsound
 from w2s_bench.validation import explain
 
@@ -82,9 +82,9 @@ class Training(_Strict):
     model: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_is_plain)] = Field(
         description="a language model: see below"
     )
-    recipe: Literal["full", "lora", "probe"] = Field(
+    recipe: RecipeName = Field(
         "full",
-        description="`full` trains every weight, `lora` a low-rank adapter, `probe` a head on frozen states (choice domains)",
+        description="`full` trains every weight, `lora` a low-rank adapter, `head` a head on frozen states (choice domains)",
     )
     steps: Annotated[int, Field(gt=0, le=10**8, strict=True)] = Field(description="optimizer steps")
     batch_size: Annotated[int, Field(gt=0, le=10**6, strict=True)] = Field(32, description="rows a step")

@@ -10,10 +10,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from w2s_bench.protocol.files import SCORES
 from w2s_bench.record import read_arrays, write_arrays
 from w2s_bench.types import FloatArray, IntArray
-
-SCORES = "scores.safetensors"
 
 
 @dataclass(frozen=True)

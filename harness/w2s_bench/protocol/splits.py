@@ -20,9 +20,10 @@ from w2s_bench.protocol.catalogue import (
     read_texts,
     write_texts,
 )
-from w2s_bench.protocol.items import ANSWERS, FORMAT, ITEMS, item_digest
+from w2s_bench.protocol.files import ANSWERS, FORMAT, HELD, ITEMS, POOL, SPLIT_IDS
+from w2s_bench.protocol.items import item_digest
 from w2s_bench.record import iter_records, read_json, write_json
-from w2s_bench.store.stage import Stage, StageContext
+from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import SPLITS, IntArray, Item, Split
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from w2s_bench.suite import Sizes
 
-SPLIT_IDS, HELD, POOL = "splits.json", "held_out.json", "pool.safetensors"
 #: Cut once for all seeds.
 HELD_OUT: Final[tuple[Split, ...]] = ("dev", "test")
 
@@ -38,39 +38,27 @@ HELD_OUT: Final[tuple[Split, ...]] = ("dev", "test")
 def held_out(items: Stage, sizes: Sizes, *, domain: str, label: str = "") -> Stage:
     """Stage: ids of `dev` and `test`, which are the same for every seed, and the items that seeds draw from."""
     params = {"sizes": {split: sizes.of(split) for split in HELD_OUT}, "domain": domain}
-    return Stage("held_out", 1, "w2s_bench.protocol.splits:hold_out", params, {"items": items}, label=label)
+    return Stage(hold_out, params, {"items": items}, label=label, domain=domain)
 
 
 def splits(held_out: Stage, sizes: Sizes, *, domain: str, seed: int, suite_seed: int, label: str = "") -> Stage:
     """Stage: ids of each split of one seed."""
     params = {"sizes": sizes.model_dump(), "domain": domain, "seed": seed, "suite_seed": suite_seed}
-    return Stage("splits", 2, "w2s_bench.protocol.splits:cut", params, {"held_out": held_out}, label=label)
+    return Stage(cut, params, {"held_out": held_out}, label=label, domain=domain)
 
 
 def subset(items: Stage, splits: Stage, split: Split, label: str = "") -> Stage:
     """Stage: the items of one split."""
-    return Stage(
-        "subset",
-        1,
-        "w2s_bench.protocol.splits:take_subset",
-        {"split": split},
-        {"items": items, "splits": splits},
-        label=label,
-    )
+    rows = splits.params["sizes"][split]
+    return Stage(take_subset, {"split": split}, {"items": items, "splits": splits}, label=label, amount=rows)
 
 
 def gold(answers: Stage, subset: Stage, split: Split, label: str = "") -> Stage:
     """Stage: the answers of one split. Whoever may read gold has this stage among its inputs, and nobody else has."""
-    return Stage(
-        "gold",
-        1,
-        "w2s_bench.protocol.splits:take_gold",
-        {"split": split},
-        {"answers": answers, "subset": subset},
-        label=label,
-    )
+    return Stage(take_gold, {"split": split}, {"answers": answers, "subset": subset}, label=label)
 
 
+@stage("held_out", version=1)
 def hold_out(context: StageContext) -> None:
     p = context.params
     pool = _Pool.of(*read_groups(context.inputs["items"]), p["domain"])
@@ -81,6 +69,7 @@ def hold_out(context: StageContext) -> None:
     pool.write(context.out)
 
 
+@stage("splits", version=2)
 def cut(context: StageContext) -> None:
     p = context.params
     pool = _Pool.read(context.inputs["held_out"], p["domain"])
@@ -91,6 +80,7 @@ def cut(context: StageContext) -> None:
     write_json(context.out / SPLIT_IDS, {split: sorted(i for i, _ in of[split]) for split in SPLITS})
 
 
+@stage("subset", version=1)
 def take_subset(context: StageContext) -> None:
     ids = read_json(context.inputs["splits"] / SPLIT_IDS)[context.params["split"]]  # sorted
     with (context.out / ITEMS).open("wb") as out:
@@ -100,6 +90,7 @@ def take_subset(context: StageContext) -> None:
     write_json(context.out / FORMAT, read_json(context.inputs["items"] / FORMAT))
 
 
+@stage("gold", version=1)
 def take_gold(context: StageContext) -> None:
     # Items and answers come from two loads of the task. One that shuffles at random would pair them wrongly.
     digests = {item.id: item_digest(item) for item in iter_records(context.inputs["subset"] / ITEMS, Item)}

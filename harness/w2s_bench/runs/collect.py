@@ -20,10 +20,9 @@ from w2s_bench.names import BUILT_IN, DEVICE_VARIABLE
 from w2s_bench.plugins.installation import running_version
 from w2s_bench.protocol.arms import ArmStages
 from w2s_bench.protocol.evaluation import read_grades
-from w2s_bench.protocol.generation import SeedGraph
-from w2s_bench.protocol.items import ITEMS
+from w2s_bench.protocol.files import ITEMS, KEPT, ROWS
+from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.protocol.training import KEPT, ROWS
 from w2s_bench.record import digest_of, pack_bits, read_json, read_records, read_rows
 from w2s_bench.results.cells import Cell, CellBody, SeedResult, SuiteRef
 from w2s_bench.results.statistics import auroc
@@ -91,6 +90,7 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     body = CellBody(
         suite=SuiteRef(name=suite.name, version=suite.version, digest=suite.digest, evaluate_on=suite.evaluate_on),
         protocol=suite.protocol,
+        generation=cell.graphs[0].index,
         domain=cell.domain,
         teacher=cell.teacher,
         student=cell.student,
@@ -117,7 +117,7 @@ def _without_folder(path: re.Match[str]) -> str:
     return f"…/{name}" if "." in name and not name.startswith(("tmp", ".")) else "…"
 
 
-def _seed_result(cell: PlannedCell, graph: SeedGraph, own: ArmStages, results: Results) -> SeedResult:
+def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: Results) -> SeedResult:
     arm, suite = cell.arm, graph.suite
     grades = results.grades(own.student.grades)
     evaluated = results.items(graph.subset(suite.evaluate_on))

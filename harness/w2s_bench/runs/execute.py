@@ -168,7 +168,7 @@ def check_first(
     for stage in splits:
         outcome = outcomes[stage.node]
         if isinstance(outcome, Failed) and outcome.cause_node in cut:
-            reasons.setdefault(stage.params["domain"], outcome.reason)
+            reasons.setdefault(stage.domain, outcome.reason)
     if reasons:
         raise SuiteError("\n".join(reasons.values()))
     unusable: dict[str, Failed] = {}

@@ -143,7 +143,7 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 if _cut(stage, stored, Path(scratch)) is None:
-                    unknown.append(str(stage.params["domain"]))
+                    unknown.append(stage.domain)
             except W2SBenchError as error:
                 reasons.append(str(error))
     return reasons, unknown
@@ -164,7 +164,7 @@ def _cut(stage: Stage, stored: Mapping[str, Path | None], scratch: Path) -> Path
     from w2s_bench.plugins.registry import Registry
 
     # No plugin has a part in it, so that none is loaded for it.
-    stage.resolve()(StageContext(stage.params, folders, out, Registry((), {}, {}, {})))
+    stage.function(StageContext(stage.params, folders, out, Registry((), {}, {}, {})))
     return out
 
 
@@ -177,7 +177,7 @@ def check_device(device: str) -> str:
 
 def refuse_absent_device(planned: Plan) -> None:
     """The device that models are to run on must be there; torch is asked, in a process of its own, if it is not the processor."""
-    devices = {str(model["device"]) for cell in planned.cells for model in (cell.facts.teacher, cell.facts.student)}
+    devices = {model.device for cell in planned.cells for model in (cell.task.teacher, cell.task.student)}
     for device in sorted(devices):
         if device != "cpu" and (missing := _missing_device(device)):
             raise W2SBenchError(
@@ -225,5 +225,5 @@ def _seeds(suite: Suite) -> str:
 def _first_by_domain(splits: Sequence[Stage]) -> list[Stage]:
     first: dict[str, Stage] = {}
     for stage in splits:
-        first.setdefault(str(stage.params["domain"]), stage)
+        first.setdefault(stage.domain, stage)
     return list(first.values())
