@@ -88,8 +88,8 @@ def test_idle_processes_make_room_for_a_stage_that_needs_much_memory(tmp_path: P
 
     try:
         for name in names:
-            made(stage("mark", text=name, domain={"name": name}))
-        assert made(stage("mark", text="again", domain={"name": names[0]})) == names[0]
+            made(stage("mark", text=name, of=("domain", name)))
+        assert made(stage("mark", text="again", of=("domain", names[0]))) == names[0]
         seat.limits = Limits(memory=2 * seat.spare.memory())
         made(stage("write", text="long", sleep=1.0))  # more than half of which it does not take: nothing is ended
         assert len(seat.spare._idle) == 3
