@@ -104,8 +104,8 @@ def _domain_column(domain: DomainSummary) -> _Column:
         return _ratio(row.entries[domain.name].pgr) if domain.name in row.entries else "–"
 
     def accuracy(row: Row) -> str:
-        found = row.entries[domain.name].accuracy if domain.name in row.entries else None
-        return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]" if found else "–"
+        accuracy = row.entries[domain.name].accuracy if domain.name in row.entries else None
+        return f"{accuracy.value:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}]" if accuracy else "–"
 
     return _Column(domain.name, pgr) if domain.resolved else _Column(f"{domain.name} (accuracy)", accuracy)
 
@@ -118,8 +118,10 @@ def _references(board: Leaderboard, screen: Console) -> Table:
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for domain in board.domains:
-        found = [domain.references[name].accuracy if name in domain.references else None for name in names]
-        table.add_row(Text(one_line(domain.name)), *(f"{one.value:.3f}" if one else "–" for one in found))
+        accuracies = [domain.references[name].accuracy if name in domain.references else None for name in names]
+        table.add_row(
+            Text(one_line(domain.name)), *(f"{accuracy.value:.3f}" if accuracy else "–" for accuracy in accuracies)
+        )
     return table
 
 

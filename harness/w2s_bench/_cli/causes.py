@@ -12,19 +12,19 @@ _MOST_TIMES = 20  # as many items: beyond it nobody has them
 
 def likely_cause(domain: DomainSummary) -> str:
     """One or two sentences: what the accuracies of teacher, untuned student and ceiling point to, and the next step."""
-    found = {name: entry.accuracy.value for name, entry in domain.references.items() if entry.accuracy}
+    accuracies = {name: entry.accuracy.value for name, entry in domain.references.items() if entry.accuracy}
     gap, learned = domain.gap, domain.checks["ceiling_over_base"].figure
     if gap is None:
-        missing = " and ".join(name for name in ("weak", "ceiling") if name not in found)
+        missing = " and ".join(name for name in ("weak", "ceiling") if name not in accuracies)
         return f"There is no result of {missing or 'weak and ceiling on one seed'} to measure it between: run them, or see what failed."
     if isinstance(learned, Estimate) and learned.high < 0:
         return (
-            f"The ceiling ({found['ceiling']:.3f}) is below the untuned student ({found['base']:.3f}): training on ground truth "
+            f"The ceiling ({accuracies['ceiling']:.3f}) is below the untuned student ({accuracies['base']:.3f}): training on ground truth "
             "makes it worse. Lower the student's learning rate, or take more steps."
         )
     if isinstance(learned, Estimate) and learned.low <= 0:
         return (
-            f"The ceiling ({found['ceiling']:.3f}) is hardly above the untuned student ({found['base']:.3f}): too few steps, or "
+            f"The ceiling ({accuracies['ceiling']:.3f}) is hardly above the untuned student ({accuracies['base']:.3f}): too few steps, or "
             "too low a learning rate, to learn from ground truth."
         )
     shown = f"ceiling − weak is {gap.value:.3f} [{gap.low:.3f}, {gap.high:.3f}]"

@@ -79,8 +79,8 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     suite = cell.graphs[0].suite
     seeds: list[SeedResult] = []
     items: list[str] = []
-    for place, (graph, own) in enumerate(zip(cell.graphs, cell.stages, strict=True)):
-        failed = next((f for stage in cell.targets_of(place) if (f := results.failure(stage))), None)
+    for graph, own in zip(cell.graphs, cell.stages, strict=True):
+        failed = next((f for stage in cell.targets_of(graph.seed) if (f := results.failure(stage))), None)
         if failed:
             reason = shortened(f"{failed.stage} failed: {scrubbed(failed.reason)}")
             seeds.append(SeedResult(seed=graph.seed, error=reason))
