@@ -12,9 +12,9 @@ from typing import Any
 
 import psutil
 import pytest
-from test_executor import failure_of, run, text_of
 from test_limits import alive
 
+from local_run import failure_of, run, text_of
 from stage_functions import named, stage
 from support import LINUX
 from w2s_bench.errors import StoreError
