@@ -13,7 +13,7 @@ from w2s_bench._cli.report import print_leaderboard
 from w2s_bench.results import leaderboard
 from w2s_bench.results.board import DomainSummary, Leaderboard
 
-INTERVAL = re.compile(r"-?\d\.\d{2,3} \[-?\d\.\d{2,3}, -?\d\.\d{2,3}\]")
+INTERVAL = re.compile(r"−?\d\.\d{2,3} \[−?\d\.\d{2,3}, −?\d\.\d{2,3}\]")
 ARMS = len(TRUST) + len(CONTROLS)
 
 

@@ -18,8 +18,9 @@ from w2s_bench.protocol.items import ANSWERS, ITEMS
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.record import digest_of, read_records, read_rows, unpack_bits
 from w2s_bench.results.cells import Cell
-from w2s_bench.runs.collect import Results, cell_of, environment, scrubbed
+from w2s_bench.runs.collect import Results, cell_of, scrubbed
 from w2s_bench.runs.plan import Plan, plan
+from w2s_bench.runs.provenance import environment
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
 from w2s_bench.types import Answer, Item, Prediction
