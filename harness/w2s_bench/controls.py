@@ -163,8 +163,9 @@ _TABLE: Final = (
         words="gold labels on the rows of `random`",
     ),
 )
+_BY_NAME = {arm.name: arm for arm in _TABLE}
 #: Name → facts, in the order in which tables show them.
-OWN_ARMS: Final[Mapping[str, OwnArm]] = MappingProxyType({arm.name: arm for arm in _TABLE})
+OWN_ARMS: Final[Mapping[str, OwnArm]] = MappingProxyType(_BY_NAME)
 #: What every trust function's arm trains on.
 TRUST_FUNCTION: Final = Facts(rows=(Rows("transfer", "weak", "coverage"),))
 
