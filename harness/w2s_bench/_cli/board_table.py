@@ -71,10 +71,12 @@ def _width(board: Leaderboard, shown: Sequence[Column[Row]], screen: Console, *,
 def _table(board: Leaderboard, shown: Sequence[Column[Row]], width: int) -> Table:
     # Names and stand-ins for figures come from plugins and cells: `Text`, in which no brackets mean anything.
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("arm", overflow="fold", vertical="bottom")
-    for column in shown:
-        head = "\n".join(textwrap.wrap(one_line(_head(column)), min(_WIDEST_HEAD, width)))
-        table.add_column(Text(head), justify="left" if column.left else "right", no_wrap=True, vertical="bottom")
+    heads = [textwrap.wrap(one_line(_head(column)), min(_WIDEST_HEAD, width)) for column in shown]
+    height = max(map(len, heads), default=1)
+    table.add_column("\n" * (height - 1) + "arm", overflow="fold")
+    for column, head in zip(shown, heads, strict=True):
+        lines = [""] * (height - len(head)) + head  # heads end, rows begin on one line
+        table.add_column(Text("\n".join(lines)), justify="left" if column.left else "right", no_wrap=True)
     was_control = False
     for row in board.rows:
         if row.is_control and not was_control:
@@ -103,8 +105,9 @@ def _head(column: Column[Row]) -> str:
 
 
 def _figure(column: Column[Row], row: Row) -> Text:
+    """A figure, and what stands in small print after it on a line of its own, so that columns stay narrow."""
     text = Text(one_line(column.text(row)), style="bold" if column.strong(row) else "")
-    return text.append(f" {aside}", style="not bold") if (aside := column.aside(row)) else text
+    return text.append(f"\n{aside}", style="not bold") if (aside := column.aside(row)) else text
 
 
 def _references(board: Leaderboard, screen: Console) -> Table:

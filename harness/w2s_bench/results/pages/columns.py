@@ -118,6 +118,9 @@ ENTRY: Final[Mapping[str, Column[Entry]]] = _named(
     Column("seeds", "seeds", lambda entry: entry.seeds, _seeds),
 )
 
+#: Which of them a domain's own table shows.
+DOMAIN: Final = ("accuracy", "recovery", "kept", "shortfall", "purity", "auroc", "seeds")
+
 #: Of an arm over all domains.
 ROW: Final[Mapping[str, Column[Row]]] = _named(
     Column(
@@ -170,7 +173,7 @@ def headline(board: Leaderboard) -> list[Column[Row]]:
 
 def of_domain() -> list[Column[Entry]]:
     """The columns of a domain's own table."""
-    return [ENTRY[name] for name in ("accuracy", "recovery", "kept", "shortfall", "purity", "auroc", "seeds")]
+    return [ENTRY[name] for name in DOMAIN]
 
 
 def mean_differences() -> list[Column[Row]]:
