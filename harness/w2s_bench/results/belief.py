@@ -59,7 +59,7 @@ def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
     for what, value in stated.items():
         if value != (true := getattr(suite, what)):
             yield f"it has {what} {value!r}, the suite {true!r}"
-    spec = next((one for one in suite.domains if one.name == body.domain.name), None)
+    spec = next((domain for domain in suite.domains if domain.name == body.domain.name), None)
     if spec is None:
         yield f"the suite has no domain {body.domain.name!r}"
         return
@@ -223,17 +223,17 @@ def _refuse_misfit(
     parts = {id(shares): [denominator(shares[name], total) for name in names] for _, shares, _ in rows}
 
     def fits(chosen: Sequence[tuple[Cell, Mapping[str, float], float]]) -> bool:
-        # The size of a stratum is a multiple of every denominator; where two times it would be too many, it is known.
+        # The size of a stratum is a multiple of every denominator; where two times it would be too many, it is settled.
         least = [math.lcm(*column) for column in zip(*(parts[id(shares)] for _, shares, _ in chosen), strict=True)]
         spare = total - sum(least)
         if spare < 0:
             return False
-        known = np.array([size > spare for size in least])
+        settled = np.array([size > spare for size in least])
         matrix = np.array([[1.0] * len(names), *([shares[name] for name in names] for _, shares, _ in chosen)])
         counts = np.array([float(total), *(count for _, _, count in chosen)])
-        counts -= matrix[:, known] @ np.array(least, dtype=float)[known]
-        sizes = np.linalg.lstsq(matrix[:, ~known], counts, rcond=None)[0]
-        return bool(np.abs(matrix[:, ~known] @ sizes - counts).max() <= 1e-6 * total)
+        counts -= matrix[:, settled] @ np.array(least, dtype=float)[settled]
+        sizes = np.linalg.lstsq(matrix[:, ~settled], counts, rcond=None)[0]
+        return bool(np.abs(matrix[:, ~settled] @ sizes - counts).max() <= 1e-6 * total)
 
     if fits(rows):
         return

@@ -272,8 +272,8 @@ def read_cell(path: Path) -> Cell:
         cell = Cell.model_validate(content)
     except ValidationError as error:
         faults = [(".".join(map(str, e["loc"])) or "the file", e["msg"]) for e in error.errors()[:3]]
-        found = "; ".join(f"{place}: {said.removeprefix('Value error, ')}" for place, said in faults)
-        raise CellError(f"{path} is no cell of schema {SCHEMA}: {shortened(found, 600)}") from error
+        told = "; ".join(f"{field}: {said.removeprefix('Value error, ')}" for field, said in faults)
+        raise CellError(f"{path} is no cell of schema {SCHEMA}: {shortened(told, 600)}") from error
     except UnreadableError as error:
         raise CellError(f"{path} cannot be read as a cell of schema {SCHEMA}: {error}") from error
     if digest_of(content["body"]) != cell.digest:

@@ -62,10 +62,10 @@ def _minus(rival: str, of: Callable[[Subject], Mapping[str, Ratio]]) -> Column[S
         return of(subject).get(rival)
 
     def strong(subject: Subject) -> bool:
-        return isinstance(found := ratio(subject), Estimate) and found.excludes_zero
+        return isinstance(minus := ratio(subject), Estimate) and minus.excludes_zero
 
     def p(subject: Subject) -> str:
-        return p_value(found.p) if isinstance(found := ratio(subject), Estimate) and found.p is not None else ""
+        return p_value(minus.p) if isinstance(minus := ratio(subject), Estimate) and minus.p is not None else ""
 
     return Column(f"minus_{rival}", f"− {rival}", ratio, lambda subject: difference(ratio(subject)), strong, p)
 

@@ -66,9 +66,7 @@ def escape(text: str) -> str:
     It is shown as it is. A word that would become a link or a mention stands in a code span, which is read for neither
     (an entity or a backslash is no help: links are looked for in what these have become).
     """
-    return "".join(
-        f"`{part}`" if place % 2 else _escaped(part) for place, part in enumerate(_LINKED.split(one_line(text)))
-    )
+    return "".join(f"`{part}`" if at % 2 else _escaped(part) for at, part in enumerate(_LINKED.split(one_line(text))))
 
 
 def _escaped(text: str) -> str:
@@ -112,7 +110,7 @@ def _differences(
     title: str, subjects: Mapping[str, Subject], columns: Sequence[Column[Subject]], note: str
 ) -> list[str]:
     """The arms that have any difference to a control."""
-    shown = {arm: one for arm, one in subjects.items() if any(column.value(one) is not None for column in columns)}
+    shown = {arm: subject for arm, subject in subjects.items() if any(c.value(subject) is not None for c in columns)}
     return [title, note, _columns(shown, columns)] if shown else []
 
 

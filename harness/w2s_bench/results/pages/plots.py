@@ -69,10 +69,10 @@ def compose(board: Leaderboard) -> Figure:
         wspace=0.08,
         hspace=between / body,
     )
-    for place, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
+    for panel, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
         _panel(axes, panels[name], board.rows, heights, limits)
         axes.set_title(one_line(name)[:24], fontsize=10, fontweight="bold", pad=17)
-        labels = [_cut(row.arm, left) for row in board.rows] if place % columns == 0 else []
+        labels = [_cut(row.arm, left) for row in board.rows] if panel % columns == 0 else []
         axes.set_yticks(list(heights.values()) if labels else [], labels)
         for row, label in zip(board.rows, axes.get_yticklabels(), strict=False):
             label.set_color(TRACKS[row.track].colour)
@@ -140,17 +140,17 @@ def _panel(
         )
     for row in rows:
         axes.axhline(heights[row.arm], color="#F0F0F0", linewidth=0.8, zorder=0)  # leads the eye to the name
-        found = shown.get(row.arm)
-        if found is None:
+        pgr = shown.get(row.arm)
+        if pgr is None:
             continue
         height, colour = heights[row.arm], TRACKS[row.track].colour
-        low, high = max(found.low, limits[0]), min(found.high, limits[1])
+        low, high = max(pgr.low, limits[0]), min(pgr.high, limits[1])
         axes.plot([low, high], [height, height], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
-        for bound, end, marker in ((found.low, limits[0], "<"), (found.high, limits[1], ">")):
+        for bound, end, marker in ((pgr.low, limits[0], "<"), (pgr.high, limits[1], ">")):
             if (bound < end) if marker == "<" else (bound > end):  # the interval goes on beyond the panel
                 axes.plot([end], [height], color=colour, marker=marker, markersize=5, clip_on=False, zorder=2)
         axes.plot(
-            [found.value],
+            [pgr.value],
             [height],
             color=colour,
             marker=TRACKS[row.track].marker,
