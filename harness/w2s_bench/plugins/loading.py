@@ -19,8 +19,9 @@ from typing import Any, Literal
 import pluggy
 
 from w2s_bench import hookspecs
+from w2s_bench.controls import OWN_ARMS
 from w2s_bench.errors import PluginError, UnknownNameError
-from w2s_bench.names import BUILT_IN, CONTROLS, REFERENCES
+from w2s_bench.names import BUILT_IN
 from w2s_bench.plugins.descriptions import Elsewhere, summary_of
 from w2s_bench.plugins.installation import called_so, is_running, place_of
 from w2s_bench.plugins.looking import Look, Told, look_at
@@ -32,7 +33,7 @@ BUILT_IN_MODELS = "tiny"
 #: First parts of names that mean something else than a distribution.
 RESERVED_PREFIXES = frozenset({"tiny", "hf", "gguf", "local", "lm-eval"})
 #: Arms that the harness owns; no trust function may take their names.
-RESERVED_ARMS = frozenset((*REFERENCES, *CONTROLS))
+RESERVED_ARMS = frozenset(OWN_ARMS)
 #: Environment variable with the distributions or entry points to load, comma-separated; unset: all of them.
 RESTRICT_VARIABLE = "W2S_BENCH_PLUGINS"
 

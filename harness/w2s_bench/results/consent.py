@@ -57,9 +57,9 @@ def placements(suite: Suite, cells: Sequence[Cell], models: Mapping[str, str]) -
     for key, folder in models.items():
         fitting = [ref for ref in made_with.values() if key == ref.name or _begins(ref.fingerprint, key)]
         if not fitting:
-            known = [f"{ref.name} ({ref.fingerprint[:12]})" for ref in made_with.values()]
+            names = [f"{ref.name} ({ref.fingerprint[:12]})" for ref in made_with.values()]
             raise UnknownNameError(
-                "model", key, known, f"--model names a model of suite {suite.name!r} that is a folder."
+                "model", key, names, f"--model names a model of suite {suite.name!r} that is a folder."
             )
         if not Path(folder).expanduser().is_dir():
             raise ModelError(

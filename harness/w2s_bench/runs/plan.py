@@ -71,9 +71,9 @@ class PlannedCell:
         """Every stage whose result a seed is made of."""
         graph, own = self.graphs[seed], self.stages[seed]
         out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.subset("transfer")]
-        if not self.arm.gold and self.arm.ref.name != "base":
+        if self.arm.ref.facts.hangs_on_weak_labels:
             out.append(graph.label_grades("transfer"))
-        return out
+        return [*out, own.certainty] if own.certainty else out
 
     def targets(self) -> list[Stage]:
         """Every stage whose result the cell file is made of."""
@@ -119,7 +119,7 @@ def plan(
     suite = full_names(suite, registry)
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
     chosen, problems = _trust_arms(registry, trust, suite.coverage)
-    every_arm = [*arms.references(), *arms.controls(suite.coverage), *chosen]
+    every_arm = [*arms.references(suite.coverage), *arms.controls(suite.coverage), *chosen]
     documents = documents if documents is not None else Documents()
     documents.read(_unknown_documents(specs, registry))
     tasks = [planned_task(spec, registry, documents) for spec in specs]
