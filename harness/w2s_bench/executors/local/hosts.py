@@ -11,8 +11,8 @@ from importlib import metadata
 from typing import Literal, NamedTuple
 
 from w2s_bench.hookspecs import ENTRY_POINT_GROUP
-from w2s_bench.names import BUILT_IN
-from w2s_bench.plugins.loading import RESERVED_PREFIXES, normalized
+from w2s_bench.names import BUILT_IN, normalized
+from w2s_bench.plugins.hooks import distribution_of
 from w2s_bench.store.stage import Stage
 
 Role = Literal["engine", "domain", "trust"]
@@ -43,10 +43,9 @@ def host_of(stage: Stage, installed: Callable[[], Set[str]]) -> Host:
         name = value.get("name") if isinstance(value, dict) else None
         if not isinstance(name, str):
             continue
-        prefix, slash, _ = name.partition("/")
-        distribution = normalized(prefix) if slash else BUILT_IN
-        if role == "engine" and (distribution in ("", *RESERVED_PREFIXES) or distribution not in installed()):
-            return Host()  # a folder, or of a hub: no plugin's
+        distribution = distribution_of(name)
+        if role == "engine" and (distribution == BUILT_IN or distribution not in installed()):
+            return Host()
         return Host(role, distribution)
     return Host()
 
