@@ -304,7 +304,7 @@ import sys
 from pathlib import Path
 from stage_functions import stage
 from w2s_bench.executors import Started
-from w2s_bench.executors.local import LocalExecutor
+from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.store import Store
 
 quick = stage("write", text="quick")
@@ -328,8 +328,11 @@ def start_slow_run(root: Path) -> subprocess.Popen[str]:
     assert process.stdout is not None
     begun = 0
     while begun < 3:
-        begun += process.stdout.readline() == "Started\n"
+        line = process.stdout.readline()
+        assert line, f"the run ended before its stages began: exit code {process.wait()}"
+        begun += line == "Started\n"
     while len(list((root / ".partial").iterdir())) < 2:
+        assert process.poll() is None
         time.sleep(0.01)
     return process
 

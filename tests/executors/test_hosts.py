@@ -163,7 +163,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from stage_functions import stage
-from w2s_bench.executors.local import LocalExecutor
+from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.store import Store
 bad = stage("daemonise", pids=sys.argv[1] + "/pids", end="hang")
 LocalExecutor(1).run([bad], Store(Path(sys.argv[1]) / "store"), lambda event: None)
