@@ -133,3 +133,20 @@ def unpack_bits(text: str, count: int) -> NDArray[np.bool_]:
     if not count <= len(bits) < count + 8:
         raise ValueError(f"{len(text)} hexadecimal digits cannot hold {count} bits")
     return bits[:count].astype(np.bool_)
+
+
+def pack_codes(codes: NDArray[np.int64], count: int) -> str:
+    """Numbers below `count` as hexadecimal, each in as few whole bytes (1, 2 or 4), highest first, as `count` needs."""
+    return codes.astype(_width(count)).tobytes().hex()
+
+
+def unpack_codes(text: str, count: int) -> NDArray[np.int64]:
+    """The numbers of `pack_codes`'s text."""
+    content, width = bytes.fromhex(text), np.dtype(_width(count))
+    if len(content) % width.itemsize:
+        raise ValueError(f"{len(text)} hexadecimal digits are no numbers of {width.itemsize} bytes each")
+    return np.frombuffer(content, dtype=width).astype(np.int64)
+
+
+def _width(count: int) -> str:
+    return ">u1" if count <= 1 << 8 else ">u2" if count <= 1 << 16 else ">u4"

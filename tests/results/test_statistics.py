@@ -1,8 +1,8 @@
-"""PGR and its interval: identities, invariances, agreement with brute force, and coverage in simulations."""
+"""PGR and its interval: identities, invariances, agreement with brute force. Coverage: test_coverage.py."""
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import asdict
 from itertools import product
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.random import Generator, default_rng
 
 from w2s_bench.results import statistics
 from w2s_bench.results.statistics import Estimate, Unresolved, auroc
+from w2s_bench.results.statistics.variance import Variance
 from w2s_bench.types import BoolArray, FloatArray
 
 ITEM, ARM_ITEM = 1.2, 0.5  # standard deviations on the logit scale: of items, and of items anew for each arm
@@ -29,17 +30,6 @@ def draw(rng: Generator, seeds: int, items: int, seed_sd: float) -> dict[str, Bo
         logit = level + item + rng.normal(0, ARM_ITEM, items) + seed
         tables[arm] = rng.random((seeds, items)) < 1 / (1 + np.exp(-logit))
     return tables
-
-
-@cache
-def true_pgr(seed_sd: float) -> float:
-    """PGR of the population that `draw` samples, by quadrature."""
-    points, weights = np.polynomial.hermite_e.hermegauss(80)
-    means = {}
-    for arm, level in LOGITS.items():
-        spread = np.sqrt(ITEM**2 + ARM_ITEM**2 + (seed_sd * SEED_SHARE[arm]) ** 2)
-        means[arm] = float((weights / weights.sum() / (1 + np.exp(-(level + points * spread)))).sum())
-    return (means["student"] - means["weak"]) / (means["ceiling"] - means["weak"])
 
 
 def resolved(ratio: statistics.Ratio) -> Estimate:
@@ -120,20 +110,36 @@ def test_unresolved_where_the_ceiling_is_near_or_below_weak(tables: dict[str, Bo
     assert below.reason.startswith("ceiling − weak is -0.")
 
 
-def test_the_interval_is_where_the_test_of_each_ratio_does_not_reject(tables: dict[str, BoolArray]) -> None:
-    """Fieller by its definition: at either bound, the contrast's own 95 % interval just touches 0."""
+def half_width(z: FloatArray) -> float:
+    """Half of the interval of the mean of a contrast z (seeds, units), by its definition."""
     from scipy import stats
 
+    seeds, units = z.shape
+    rest = z - z.mean(0) - z.mean(1, keepdims=True) + z.mean()
+    of_seeds, of_units = units * z.mean(1).var(ddof=1), seeds * z.mean(0).var(ddof=1)
+    of_rest = (rest**2).sum() / ((seeds - 1) * (units - 1))
+    t_seeds, t_units = (stats.t.ppf(0.975, df) for df in (seeds - 1, units - 1))
+    squared = t_seeds**2 * of_seeds + t_units**2 * max(of_units - of_rest, 0)
+    return float(np.sqrt(max(squared, t_units**2 * of_units) / z.size))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000), st.integers(2, 6), st.sampled_from([0.0, 0.1, 0.4]))
+def test_the_interval_is_where_the_test_of_each_ratio_does_not_reject(number: int, seeds: int, seed_sd: float) -> None:
+    """Fieller by its definition: at either bound, the contrast's own 95 % interval just touches 0, and outside it does not."""
+    tables = draw(default_rng(number), seeds, 200, seed_sd)
+    found = pgr(tables)
+    assume(isinstance(found, Estimate))
     weak, student, ceiling = (tables[arm].astype(float) for arm in ("weak", "student", "ceiling"))
-    found = resolved(pgr(tables))
-    for bound in (found.low, found.high):
-        z = student - weak - bound * (ceiling - weak)
-        seeds, items = z.shape
-        rest = z - z.mean(0) - z.mean(1, keepdims=True) + z.mean()
-        squares = np.array([items * z.mean(1).var(ddof=1), seeds * z.mean(0).var(ddof=1), (rest**2).sum() / (2 * 799)])
-        total = max(squares[0] + squares[1] - squares[2], *squares)
-        df = total**2 / (squares**2 / [2, 799, 2 * 799]).sum()
-        assert abs(z.mean()) == pytest.approx(stats.t.ppf(0.975, df) * np.sqrt(total / z.size), rel=1e-6)
+
+    def excess(r: float) -> float:
+        z = student - weak - r * (ceiling - weak)
+        return abs(float(z.mean())) - half_width(z)
+
+    found = resolved(found)
+    for bound, outwards in ((found.low, -1), (found.high, 1)):
+        assert excess(bound) == pytest.approx(0, abs=1e-9)
+        assert all(excess(bound + outwards * step) > 0 for step in (0.01, 0.1, 1, 10, 1000))
 
 
 def test_one_seed_gives_the_interval_over_items_alone(tables: dict[str, BoolArray]) -> None:
@@ -159,7 +165,7 @@ def test_differences_are_paired_and_agree_with_their_p_value(tables: dict[str, B
     assert (same.low, same.value, same.high, same.p) == (0.0, 0.0, 0.0, 1.0)
     assert not same.excludes_zero
     nearly = student.copy()
-    nearly[:, :40] = True  # the same arm but for 40 items: hardly any noise is left
+    nearly[:, :80] = True  # the same arm but for 80 items: hardly any noise is left
     paired = statistics.accuracy_difference(nearly, student)
     assert paired.high - paired.low < statistics.accuracy(student).high - statistics.accuracy(student).low
     assert paired.excludes_zero
@@ -168,6 +174,75 @@ def test_differences_are_paired_and_agree_with_their_p_value(tables: dict[str, B
         found = resolved(statistics.pgr_difference(a, b, weak, ceiling))
         assert found.p is not None
         assert found.excludes_zero == (found.p < 0.05)
+
+
+@pytest.mark.parametrize("parts", [(2.0, 1.0, 1.5), (0.1, 1.0, 1.5), (0.0, 0.5, 0.5), (1.0, 0.0, 0.9)])
+def test_p_is_of_the_widest_interval_that_just_reaches_0(parts: tuple[float, float, float]) -> None:
+    variance = Variance(*parts, seeds_df=2, items_df=300)
+    for value in (0.3, 2.0, 5.0):
+        p = variance.p_value(value)
+        assert variance.p_value(-value) == p
+        assert 0 < p < 1
+        assert variance.half_width(1 - p) == pytest.approx(value, rel=1e-6)
+    assert variance.p_value(0.0) == 1.0
+
+
+def test_items_alone_are_students_t_and_seeds_alone_are_on_their_own_degrees_of_freedom() -> None:
+    from scipy import stats
+
+    items = Variance(0.0, 0.49, 0.49, 2, 300)
+    assert items.half_width() == pytest.approx(0.7 * stats.t.ppf(0.975, 300))
+    assert items.p_value(1.5) == pytest.approx(2 * stats.t.sf(1.5 / 0.7, 300))
+    assert items.df == 300
+    seeds = Variance(0.49, 0.0, 0.001, 2, 300)
+    assert seeds.p_value(1.5) == pytest.approx(2 * stats.t.sf(1.5 / 0.7, 2))
+    assert seeds.df == pytest.approx(2, abs=1e-3)
+    assert Variance(0.0, 0.0, 0.0, 2, 300).p_value(0.1) == 0.0
+
+
+def test_three_seeds_that_agree_by_luck_do_not_count_as_hundreds() -> None:
+    """As much noise from seeds as from items: what one seed in a hundred decides, no test of three calls certain."""
+    alike = Variance(0.25, 0.75, 0.9, 2, 800)
+    from scipy import stats
+
+    assert alike.p_value(4.0) > 10 * 2 * stats.t.sf(4.0, alike.df)
+
+
+def test_clusters_of_one_item_change_no_bit(tables: dict[str, BoolArray]) -> None:
+    weak, student, ceiling = (tables[arm] for arm in ("weak", "student", "ceiling"))
+    own = default_rng(0).permutation(800)
+    assert statistics.pgr(student, weak, ceiling, clusters=own) == statistics.pgr(student, weak, ceiling)
+    assert statistics.accuracy(student, clusters=own) == statistics.accuracy(student)
+    assert statistics.pgr_difference(student, weak, weak, ceiling, clusters=own) == statistics.pgr_difference(
+        student, weak, weak, ceiling
+    )
+
+
+def test_doubled_items_say_as_much_as_half_of_them(tables: dict[str, BoolArray]) -> None:
+    """Each item asked twice and answered alike: the clusters know, and the figures are those of each asked once."""
+    once = {arm: table[:, :300] for arm, table in tables.items()}
+    twice = {arm: np.repeat(table, 2, axis=1) for arm, table in once.items()}
+    single = resolved(pgr(once))
+    known = resolved(
+        statistics.pgr(twice["student"], twice["weak"], twice["ceiling"], clusters=np.repeat(np.arange(300), 2))
+    )
+    assert (known.low, known.value, known.high) == pytest.approx((single.low, single.value, single.high))
+    unknown = resolved(pgr(twice))
+    assert unknown.high - unknown.low < known.high - known.low
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(2, 40))
+def test_clusters_keep_the_mean_and_need_no_order(number: int, seeds: int, count: int) -> None:
+    rng = default_rng(number)
+    tables, clusters = draw(rng, seeds, 120, 0.1), rng.integers(0, count, 120)
+    assume(len(np.unique(clusters)) > 1)
+    weak, student = tables["weak"], tables["student"]
+    found = statistics.accuracy_difference(student, weak, clusters=clusters)
+    assert found.value == statistics.accuracy_difference(student, weak).value
+    order = rng.permutation(120)
+    again = statistics.accuracy_difference(student[:, order], weak[:, order], clusters=1000 - clusters[order])
+    assert (again.low, again.high, again.p) == pytest.approx((found.low, found.high, found.p), rel=1e-6, abs=1e-9)
 
 
 def test_a_bootstrap_of_seeds_and_items_agrees_where_there_are_many_seeds() -> None:
@@ -185,15 +260,17 @@ def test_a_bootstrap_of_seeds_and_items_agrees_where_there_are_many_seeds() -> N
 
 
 def test_mean_over_domains_keeps_asymmetry_and_adds_degrees_of_freedom() -> None:
-    skewed = Estimate(0.5, 0.4, 0.8, df=4, seeds=3, items=100)
+    noise = Variance(0.01, 0.0, 0.001, 2, 99)
+    half = noise.half_width()
+    skewed = Estimate(0.5, 0.5 - half, 0.5 + 3 * half, df=2, seeds=3, items=100, variance=noise)
     mean = resolved(statistics.mean_over_domains({"a": skewed, "b": skewed, "c": skewed}))
     assert mean.value == pytest.approx(0.5)
-    assert mean.df == pytest.approx(12)
+    assert mean.df == pytest.approx(6)
     assert (mean.high - 0.5) / (0.5 - mean.low) == pytest.approx(3)
-    assert 0.5 - mean.low < 0.1 / np.sqrt(3)  # narrower than one domain's, and t has more degrees of freedom
+    assert 0.5 - mean.low < half / np.sqrt(3)  # narrower than one domain's, and t has more degrees of freedom
     assert mean.items == 300
     alone = resolved(statistics.mean_over_domains({"a": skewed}))
-    assert (alone.low, alone.high) == pytest.approx((0.4, 0.8))
+    assert (alone.low, alone.high) == pytest.approx((skewed.low, skewed.high))
     spoilt = statistics.mean_over_domains({"a": skewed, "b": Unresolved("flat")})
     assert isinstance(spoilt, Unresolved)
     assert "b" in spoilt.reason
@@ -246,75 +323,19 @@ def test_wrong_shapes_are_refused_with_what_was_expected() -> None:
         statistics.accuracy_difference(ok, other)
     with pytest.raises(ValueError, match="items ≥ 2"):
         statistics.accuracy(np.ones((3, 1), dtype=np.bool_))
+    with pytest.raises(ValueError, match=r"one cluster an item, shape \(10,\); got \(3,\)"):
+        statistics.accuracy(ok, clusters=np.arange(3))
+    with pytest.raises(ValueError, match="all 10 items are of one cluster"):
+        statistics.accuracy(ok, clusters=np.zeros(10, dtype=int))
     with pytest.raises(ValueError, match="finite"):
         auroc(np.array([np.nan, 1.0]), np.array([True, False]))
 
 
-def coverage(seeds: int, seed_sd: float, runs: int) -> tuple[float, float, float]:
-    """Share of intervals that hold the truth, the same for means of three domains, and the share unresolved."""
-    rng = default_rng([seeds, int(1000 * seed_sd)])
-    truth = true_pgr(seed_sd)
-    held, held_mean, unresolved = [], [], 0
-    for _ in range(runs):
-        domains = {str(n): pgr(draw(rng, seeds, items, seed_sd)) for n, items in enumerate((600, 800, 1000))}
-        found = [r for r in domains.values() if isinstance(r, Estimate)]
-        held += [r.low <= truth <= r.high for r in found]
-        unresolved += 3 - len(found)
-        mean = statistics.mean_over_domains(domains)
-        if isinstance(mean, Estimate):
-            held_mean.append(mean.low <= truth <= mean.high)
-    return float(np.mean(held)), float(np.mean(held_mean)), unresolved / (3 * runs)
-
-
-@pytest.mark.parametrize("seeds", [3, 5])
-def test_intervals_cover_in_a_short_simulation(seeds: int) -> None:
-    held, held_mean, _ = coverage(seeds, 0.1, 100)
-    assert 0.92 <= held <= 0.99
-    assert 0.91 <= held_mean <= 1.0  # 100 draws: a standard error of .02
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seeds", [3, 5])
-@pytest.mark.parametrize("seed_sd", [0.0, 0.05, 0.1, 0.2, 0.3])
-def test_intervals_cover_in_a_long_simulation(seeds: int, seed_sd: float) -> None:
-    """Seeds' standard deviation .1 on the logit scale is 1.7 points of a student's accuracy, 2.8 of the teacher's."""
-    held, held_mean, unresolved = coverage(seeds, seed_sd, 400)
-    print(f"S={seeds} seed sd {seed_sd}: {held:.3f}, mean of 3 domains {held_mean:.3f}, unresolved {unresolved:.3f}")
-    assert 0.92 <= held <= 0.99
-    assert 0.92 <= held_mean <= 0.995
-
-
 def test_figures_are_plain_floats(tables: dict[str, BoolArray]) -> None:
     """They go to JSON."""
-    found: list[FloatArray | float] = [*vars(resolved(pgr(tables))).values()]
+    figure = asdict(resolved(pgr(tables)))
+    found = [*figure.pop("variance").values(), *figure.values()]
     assert all(isinstance(value, float | int | None) and not isinstance(value, np.generic) for value in found)
-
-
-# The fast ways to a figure give its every bit, which boards and digests that are committed depend on.
-
-
-@given(seed=st.integers(0, 2**32), seeds=st.sampled_from([1, 2, 3, 10]), items=st.sampled_from([2, 5, 60]))
-@settings(max_examples=60, deadline=None)
-def test_one_contrast_is_what_an_array_of_contrasts_has_in_its_place(seed: int, seeds: int, items: int) -> None:
-    rng = default_rng(seed)
-    tables = [rng.random((seeds, items)) < level for level in rng.uniform(0, 1, 4)]
-    table = statistics._Table.of(*tables)
-    r = np.concatenate([[0.0], rng.normal(0, 10.0 ** rng.integers(-3, 4), 50)])
-    errors, dfs = table.spread(1.0, -r)
-    assert [table.spread_at(1.0, -float(one)) for one in r] == list(zip(errors.tolist(), dfs.tolist(), strict=True))
-    excess = np.abs(table.mean[0] - r * table.mean[1]) - statistics._quantiles(dfs) * errors
-    assert [table.excess(float(one)) for one in r] == excess.tolist()
-    assert table.last_kept(r) == max(np.flatnonzero(excess <= 0), default=0)
-
-
-def test_quantiles_and_p_values_are_those_of_scipys_t_distribution() -> None:
-    from scipy import stats
-
-    rng = default_rng(0)
-    df = np.concatenate([np.arange(1.0, 2000), rng.uniform(1, 5, 5000), 10 ** rng.uniform(0, 8, 5000)])
-    assert np.array_equal(statistics._quantiles(df), stats.t.ppf(0.975, df))
-    for value, one in zip(rng.normal(0, 5, 500), rng.choice(df, 500), strict=True):
-        assert statistics._p_value(value, 0.7, one) == float(2 * stats.t.sf(abs(value) / 0.7, one))
 
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=1, max_size=60))

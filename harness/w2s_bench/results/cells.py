@@ -17,10 +17,11 @@ from w2s_bench.controls import OWN_ARMS, Facts, facts_of, of_kind
 from w2s_bench.errors import CellError
 from w2s_bench.names import row_name, short
 from w2s_bench.record import canonical_json, digest_of, pack_bits, unpack_bits, write_atomically
+from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.figures import is_rate, is_whole, refuse_impossible, shown
 from w2s_bench.suite import MOST_SEEDS
 from w2s_bench.text import one_line, shortened
-from w2s_bench.types import JSON, BoolArray
+from w2s_bench.types import JSON, BoolArray, IntArray
 from w2s_bench.untrusted import UnreadableError, parse_json, read_text
 
 SCHEMA: Final = "w2s-bench/cell/1"
@@ -157,6 +158,8 @@ class SeedResult(_Strict):
 
 
 class CellBody(_Strict):
+    """`clusters`: those of the items, of a domain that names them; without, each item is its own."""
+
     suite: SuiteRef
     protocol: Text
     generation: Annotated[int, Field(ge=1, strict=True)] = 1
@@ -167,6 +170,7 @@ class CellBody(_Strict):
     plugin: PluginRef | None = None
     items: Annotated[int, Field(ge=0, strict=True)]
     items_digest: Digest
+    clusters: Clusters | None = Field(default=None, exclude_if=lambda value: value is None)
     seeds: Annotated[tuple[SeedResult, ...], Field(min_length=1, max_length=MOST_SEEDS)]
 
     @model_validator(mode="after")
@@ -177,6 +181,8 @@ class CellBody(_Strict):
             raise ValueError(f"a seed stands once in a cell; got {numbers[:20]}")
         if numbers != list(range(len(numbers))):
             raise ValueError(f"seeds are 0 to {len(numbers) - 1}, in this order; got {numbers[:20]}")
+        if self.clusters is not None and len(self.clusters.array()) != self.items:
+            raise ValueError(f"clusters has {len(self.clusters.array())} codes, of {self.items} items")
         for s in self.seeds:
             if s.correct is None or s.accuracy is None:
                 continue
@@ -194,6 +200,11 @@ class CellBody(_Strict):
     @property
     def failed(self) -> tuple[SeedResult, ...]:
         return tuple(s for s in self.seeds if s.error is not None)
+
+    @property
+    def cluster_codes(self) -> IntArray | None:
+        """(items,) the number of each item's cluster, in the order of the sorted ids; None where each is its own."""
+        return None if self.clusters is None else self.clusters.array()
 
     def correctness(self) -> dict[int, BoolArray]:
         """Seed → (items,) whether each item was answered right, in the order of the sorted ids; failed seeds left out."""

@@ -26,6 +26,8 @@ class Comparison:
         self.cells = cells
         # Bits are unpacked once: each cell is compared with the references and controls, many times.
         self._correct = {arm: cell.body.correctness() for arm, cell in cells.items()}
+        #: (items,) one number a cluster, the same in all cells that have items; None where each item is its own.
+        self.clusters = next((cell.body.cluster_codes for cell in cells.values() if cell.body.clusters), None)
 
     def common(self, *arms: str) -> tuple[int, ...]:
         """Seeds that all of these arms have."""
@@ -49,20 +51,28 @@ class Comparison:
 
     def pgr(self, arm: str) -> Ratio:
         matrices = self.matrices(arm, WEAK, CEILING)
-        return matrices if isinstance(matrices, Unresolved) else statistics.pgr(*matrices)
+        return matrices if isinstance(matrices, Unresolved) else statistics.pgr(*matrices, clusters=self.clusters)
 
     def recovery(self, arm: str) -> Ratio:
         matrices = self.matrices(arm, BASE, CEILING)
-        return matrices if isinstance(matrices, Unresolved) else statistics.recovery(*matrices)
+        return matrices if isinstance(matrices, Unresolved) else statistics.recovery(*matrices, clusters=self.clusters)
 
     def difference(self, a: str, b: str) -> Ratio:
         """a − b in PGR units."""
         matrices = self.matrices(a, b, WEAK, CEILING)
-        return matrices if isinstance(matrices, Unresolved) else statistics.pgr_difference(*matrices)
+        return (
+            matrices
+            if isinstance(matrices, Unresolved)
+            else statistics.pgr_difference(*matrices, clusters=self.clusters)
+        )
 
     def accuracy_difference(self, a: str, b: str) -> Estimate | None:
         matrices = self.matrices(a, b)
-        return None if isinstance(matrices, Unresolved) else statistics.accuracy_difference(*matrices)
+        return (
+            None
+            if isinstance(matrices, Unresolved)
+            else statistics.accuracy_difference(*matrices, clusters=self.clusters)
+        )
 
     def entry(self, arm: str, of_seeds: int) -> Entry:
         """What a board shows of an arm, where it has `of_seeds` seeds in all."""
@@ -75,7 +85,7 @@ class Comparison:
             kind=body.arm.kind,
             seeds=seeds,
             of_seeds=of_seeds,
-            accuracy=statistics.accuracy(self.stacked(arm, seeds)) if seeds else None,
+            accuracy=statistics.accuracy(self.stacked(arm, seeds), clusters=self.clusters) if seeds else None,
             pgr=self.pgr(arm),
             recovery=self.recovery(arm),
             kept=(min(kept), max(kept)) if kept else None,

@@ -9,7 +9,7 @@ from pathlib import Path
 from w2s_bench.controls import CEILING, WEAK, of_kind, rivals
 from w2s_bench.errors import CellError
 from w2s_bench.names import PLOT, README, short
-from w2s_bench.record import write_atomically
+from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.results import statistics
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.board import DomainSummary, Failure, Leaderboard, Row
@@ -82,6 +82,7 @@ def _refuse_mixture(cells: list[Cell], results: Path) -> None:
         }
         if body.correctness():  # a cell whose seeds all failed has seen no items
             stated["items digest"] = body.items_digest
+            stated["clusters of items"] = digest_of(body.clusters.codes)[:12] if body.clusters else "none"
         weak = {s.seed: s.digests["weak_labels"] for s in body.seeds if "weak_labels" in s.digests}
         return stated | {f"weak labels of seed {seed}": digest for seed, digest in weak.items()}
 

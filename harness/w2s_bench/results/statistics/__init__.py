@@ -1,0 +1,24 @@
+"""PGR, Recovery, accuracies and their differences, with intervals that know of seeds and of clusters of test items.
+
+Everything starts from correctness matrices (S, I): S seeds × I test items, True where an item was answered right. The
+test items are the same for every seed, so the two factors are crossed, and both are samples: other seeds, other items.
+Items that share a fact, a template or a verb are one cluster: clusters, not items, are what is drawn.
+"""
+
+from w2s_bench.results.statistics.domains import mean_over_domains
+from w2s_bench.results.statistics.estimate import Estimate, Ratio, Unresolved
+from w2s_bench.results.statistics.ratios import accuracy, accuracy_difference, pgr, pgr_difference, recovery
+from w2s_bench.results.statistics.scores import auroc
+
+__all__ = [
+    "Estimate",
+    "Ratio",
+    "Unresolved",
+    "accuracy",
+    "accuracy_difference",
+    "auroc",
+    "mean_over_domains",
+    "pgr",
+    "pgr_difference",
+    "recovery",
+]

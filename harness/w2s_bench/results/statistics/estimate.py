@@ -1,0 +1,45 @@
+"""A figure with its interval, or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from w2s_bench.results.statistics.variance import Variance
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval; `p` two-sided, of "it is 0", for differences alone.
+
+    `seeds` = 1 says that the interval is over test items alone and knows nothing of other seeds. `df` says what it rests on:
+    about seeds − 1 where seeds are most of the noise, in the hundreds where items are. `adjusted` is p after Holm's
+    correction for all differences of its table, where it stands in one.
+    """
+
+    value: float
+    low: float
+    high: float
+    df: float
+    seeds: int
+    items: int
+    p: float | None = None
+    variance: Variance | None = None
+    adjusted: float | None = None
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Unresolved:
+    """No figure: the denominator's own 95 % interval reaches 0 or lies below it, so the ratio would mean nothing.
+
+    `brief` is what a table shows in its place; the leaderboard also uses this where cells are missing.
+    """
+
+    reason: str
+    brief: str = "gap unresolved"
+
+
+Ratio = Estimate | Unresolved
