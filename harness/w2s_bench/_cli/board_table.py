@@ -92,7 +92,7 @@ def _table(board: Leaderboard, shown: Sequence[Column[Row]], width: int) -> Tabl
 
 def _columns(board: Leaderboard) -> tuple[list[Column[Row]], list[Column[Row]]]:
     """Those of all domains, and one a domain."""
-    general = [columns.ROW[name] for name in ("track", "mean_pgr", "purity", "coverage")]
+    general = [columns.ROW[name] for name in ("track", "places", "mean_pgr", "purity", "coverage")]
     figures = {True: columns.ENTRY["pgr"], False: columns.ENTRY["accuracy"]}
     return general, [columns.in_domain(figures[domain.resolved], domain.name) for domain in board.domains]
 

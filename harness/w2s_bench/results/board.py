@@ -10,6 +10,9 @@ from w2s_bench.results.statistics import Estimate, Ratio
 
 #: The tracks that are ranked, in their order.
 TRACKS = ("none", "trust_set", "privileged")
+#: What a domain's gap must be for its PGRs to enter means: so large, made of so many items (or clusters) that do not cancel by
+#: the tens, as normal theory asks, and known to half of itself on either side, or PGRs in it would be mostly noise.
+LEAST_GAP, LEAST_DISCORDANT, WIDEST = 0.02, 20, 1.0
 #: What a check may look at.
 Figure = Ratio | float | int | None
 
@@ -21,6 +24,7 @@ class Entry:
     `kind` is that of its arm, `of_seeds` the number of the board's seeds. `kept` is the smallest and largest number of rows
     over seeds, `shortfall` the largest. `diagnostics` are the cell's figures from 0 to 1, means over seeds (`auroc`: of the
     trust scores against the correctness of the weak labels). `minus` holds paired differences to controls, in PGR units.
+    `pgr_by_seed` has a value for each of `seeds`, each over the gap of all.
     """
 
     row: str
@@ -38,11 +42,17 @@ class Entry:
     by_stratum: Mapping[str, float]
     kept_by_stratum: Mapping[str, float]
     minus: Mapping[str, Ratio]
+    pgr_by_seed: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Row:
-    """One arm across the suite's domains. `track`: none, trust_set, privileged, control; `rank` is within a track."""
+    """One arm across the suite's domains. `track`: none, trust_set, privileged, control; `rank` is within a track.
+
+    `places`: the best and the worst rank that paired tests leave open. `pgr_by_seed`: means over the domains, where all have
+    the same seeds. `iqm`: mean of the middle half of all seeds' PGRs in all domains; `improvement`: the chance that one of
+    its seeds outdoes one of naive's.
+    """
 
     arm: str
     track: str
@@ -53,10 +63,31 @@ class Row:
     mean_minus: Mapping[str, Ratio]
     purity: float | None
     coverage: float | None
+    places: tuple[int, int] | None = None
+    pgr_by_seed: tuple[float, ...] = ()
+    iqm: float | None = None
+    improvement: float | None = None
 
     @property
     def is_control(self) -> bool:
         return self.track == "control"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two trust functions of a track, `first` of the higher rank, and their mean difference in PGR units."""
+
+    track: str
+    first: str
+    second: str
+    difference: Ratio
+
+    @property
+    def known(self) -> tuple[str, str] | None:
+        """The better and the worse of the two, where that holds when all pairs of the track are tested."""
+        if isinstance(self.difference, Estimate) and self.difference.holds:
+            return (self.first, self.second) if self.difference.value > 0 else (self.second, self.first)
+        return None
 
 
 @dataclass(frozen=True)
@@ -71,7 +102,8 @@ class Check:
 class DomainSummary:
     """One domain: its references, its gap (ceiling − weak) and what it must show to be worth filtering in.
 
-    `checks` maps a check's name to its figure; `resolved` says that the gap's interval lies above 0.
+    `checks` maps a check's name to its figure; `resolved` says that the gap's interval lies above 0. `clusters`: how many
+    groups of items are independent of each other; `discordant`: in how many of them ceiling and weak teacher differ.
     """
 
     name: str
@@ -84,6 +116,22 @@ class DomainSummary:
     gap: Estimate | None
     label_accuracy: float | None
     checks: Mapping[str, Check]
+    clusters: int
+    discordant: int
+
+    @property
+    def left_out(self) -> str:
+        """Why means leave it out; empty where they do not."""
+        if self.gap is None or not self.resolved:
+            return "its gap is unresolved"
+        if self.gap.value < LEAST_GAP:
+            return f"its gap is below {LEAST_GAP}, so that a few items would decide every arm's mean"
+        if self.discordant < LEAST_DISCORDANT:
+            unit = "items" if self.clusters == self.items else "clusters of items"
+            return f"ceiling and weak teacher differ in {self.discordant} {unit} alone, fewer than {LEAST_DISCORDANT}"
+        if (width := (self.gap.high - self.gap.low) / self.gap.value) > WIDEST:
+            return f"its gap's own interval is {width:.1f} times as wide as the gap; {WIDEST:g} is the most"
+        return ""
 
     @property
     def resolved(self) -> bool:
@@ -101,7 +149,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Rows in the order they are shown: by track, ranked by mean PGR, then the controls in their fixed order."""
+    """Rows in the order they are shown: by track, ranked by mean PGR, then the controls in their fixed order.
+
+    `pairs` has every two trust functions of a track; `detectable` is the true difference of two arms' mean PGRs that the
+    board would find with 80 % power, None where it can show none.
+    """
 
     suite: SuiteRef
     protocol: str
@@ -110,8 +162,10 @@ class Leaderboard:
     rows: tuple[Row, ...]
     failures: tuple[Failure, ...]
     packages: Mapping[str, tuple[str, ...]]
+    pairs: tuple[Pair, ...] = ()
+    detectable: float | None = None
 
     @property
     def mean_domains(self) -> tuple[str, ...]:
-        """The domains that means are over: those whose gap is resolved."""
-        return tuple(d.name for d in self.domains if d.resolved)
+        """The domains that means are over."""
+        return tuple(d.name for d in self.domains if not d.left_out)

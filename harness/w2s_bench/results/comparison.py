@@ -74,6 +74,25 @@ class Comparison:
             else statistics.accuracy_difference(*matrices, clusters=self.clusters)
         )
 
+    def pgr_by_seed(self, arm: str) -> tuple[float, ...]:
+        """Of each seed that it and the references have, over the gap of all; empty where the gap is unresolved."""
+        matrices = self.matrices(arm, WEAK, CEILING)
+        if isinstance(matrices, Unresolved) or isinstance(self.pgr(arm), Unresolved):
+            return ()
+        return statistics.pgr_by_seed(*matrices)
+
+    def units(self, items: int) -> int:
+        """How many groups of items are independent of each other, of so many items."""
+        return items if self.clusters is None else int(self.clusters.max()) + 1
+
+    def discordant(self, a: str, b: str) -> int:
+        """In how many clusters of items the two arms do not have the same number right."""
+        matrices = self.matrices(a, b)
+        if isinstance(matrices, Unresolved):
+            return 0
+        apart = matrices[0].sum(axis=0) - matrices[1].sum(axis=0, dtype=np.int64)
+        return int((np.bincount(np.arange(len(apart)) if self.clusters is None else self.clusters, apart) != 0).sum())
+
     def entry(self, arm: str, of_seeds: int) -> Entry:
         """What a board shows of an arm, where it has `of_seeds` seeds in all."""
         body, row = self.cells[arm].body, self.cells[arm].row
@@ -98,6 +117,7 @@ class Comparison:
             minus={rival: self.difference(arm, rival) for rival in rivals()}
             if body.arm.kind == "trust_function"
             else {},
+            pgr_by_seed=self.pgr_by_seed(arm),
         )
 
     def of_labels(self, name: str) -> float | None:

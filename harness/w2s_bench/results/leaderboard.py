@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from math import fsum
 from pathlib import Path
+from statistics import median
 
-from w2s_bench.controls import CEILING, WEAK, of_kind, rivals
+from w2s_bench.controls import CEILING, NAIVE, WEAK, of_kind, rivals
 from w2s_bench.errors import CellError
 from w2s_bench.names import PLOT, README, short
 from w2s_bench.record import digest_of, write_atomically
@@ -16,8 +18,12 @@ from w2s_bench.results.board import DomainSummary, Failure, Leaderboard, Row
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checks import CHECKS
 from w2s_bench.results.comparison import Comparison, mean
+from w2s_bench.results.places import corrected, paired, placed
 from w2s_bench.results.ranking import ranked
-from w2s_bench.results.statistics import Ratio, Unresolved
+from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
+
+#: How often the board would find the difference that it is said to be able to tell.
+POWER = 0.8
 
 __all__ = ["Leaderboard", "build", "write_leaderboard"]
 
@@ -51,8 +57,13 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
     domains = {name: Comparison(arms) for name, arms in by_domain.items()}
     summaries = tuple(_summary(name, domain, len(seeds)) for name, domain in domains.items())
     arms_shown = {short(c.body.arm.name): c for c in ordered if c.body.arm.kind != "reference"}
-    resolved = [d.name for d in summaries if d.resolved]
-    rows = [_row(arm, cell, domains, resolved, len(seeds)) for arm, cell in arms_shown.items()]
+    entering = {d.name: domains[d.name] for d in summaries if not d.left_out}
+
+    def difference(a: str, b: str) -> Ratio:
+        return statistics.mean_over_domains({name: domain.difference(a, b) for name, domain in entering.items()})
+
+    rows = ranked(_row(arm, cell, domains, entering, len(seeds)) for arm, cell in arms_shown.items())
+    pairs = paired(rows, difference)
     packages: dict[str, set[str]] = defaultdict(set)
     for cell in ordered:
         for package, version in cell.provenance.get("packages", {}).items():
@@ -62,10 +73,20 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         protocol=ordered[0].body.protocol,
         seeds=seeds,
         domains=summaries,
-        rows=ranked(rows),
+        rows=placed(corrected(rows), pairs),
         failures=_failures(ordered),
         packages={package: tuple(sorted(versions)) for package, versions in sorted(packages.items())},
+        pairs=pairs,
+        detectable=_detectable(rows, difference),
     )
+
+
+def _detectable(rows: Iterable[Row], difference: Callable[[str, str], Ratio]) -> float | None:
+    """Of what trust functions are to the first control they are compared with, the median; without any, of two controls."""
+    first, second, *_ = rivals()
+    found = [row.mean_minus[first] for row in rows if first in row.mean_minus] or [difference(second, first)]
+    variances = [ratio.variance for ratio in found if isinstance(ratio, Estimate) and ratio.variance is not None]
+    return median(variance.detectable(POWER) for variance in variances) if variances else None
 
 
 def _refuse_mixture(cells: list[Cell], results: Path) -> None:
@@ -112,15 +133,22 @@ def _summary(name: str, domain: Comparison, of_seeds: int) -> DomainSummary:
         gap=domain.accuracy_difference(CEILING, WEAK),
         label_accuracy=domain.of_labels("label_accuracy"),
         checks={check.name: check.of(domain) for check in CHECKS},
+        clusters=domain.units(max(cell.body.items for cell in domain.cells.values())),
+        discordant=domain.discordant(CEILING, WEAK),
     )
 
 
-def _row(arm: str, cell: Cell, domains: Mapping[str, Comparison], resolved: list[str], of_seeds: int) -> Row:
+def _row(
+    arm: str, cell: Cell, domains: Mapping[str, Comparison], entering: Mapping[str, Comparison], of_seeds: int
+) -> Row:
     entries = {name: domain.entry(arm, of_seeds) for name, domain in domains.items() if arm in domain.cells}
     plugins = {domain.cells[arm].body.plugin for domain in domains.values() if arm in domain.cells}
 
     def over_domains(figures: Mapping[str, Ratio]) -> Ratio:
-        return statistics.mean_over_domains({d: figures.get(d, Unresolved("no cell", "–")) for d in resolved})
+        return statistics.mean_over_domains({d: figures.get(d, Unresolved("no cell", "–")) for d in entering})
+
+    by_seed = {name: entries[name].pgr_by_seed for name in entering if name in entries}
+    same = len(by_seed) == len(entering) and len({entries[name].seeds for name in by_seed}) == 1
 
     return Row(
         arm=arm,
@@ -136,6 +164,11 @@ def _row(arm: str, cell: Cell, domains: Mapping[str, Comparison], resolved: list
         },
         purity=mean([e.purity for e in entries.values()]),
         coverage=mean([e.coverage for e in entries.values()]),
+        pgr_by_seed=tuple(fsum(one) / len(one) for one in zip(*by_seed.values(), strict=True)) if same else (),
+        iqm=statistics.interquartile_mean(value for values in by_seed.values() for value in values),
+        improvement=statistics.improvement(
+            (values, domains[name].pgr_by_seed(NAIVE)) for name, values in by_seed.items() if arm != NAIVE
+        ),
     )
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from w2s_bench.controls import CEILING, WEAK, of_kind
 from w2s_bench.resolvers import is_on_disk
-from w2s_bench.results.board import DomainSummary, Entry, Leaderboard
+from w2s_bench.results.board import DomainSummary, Entry, Leaderboard, Row
 from w2s_bench.results.checks import CHECKS
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.columns import Column, Subject
-from w2s_bench.results.pages.style import count, figure, number
+from w2s_bench.results.pages.style import TRACKS, count, difference, figure, number, p_value
+from w2s_bench.results.statistics import Estimate
 from w2s_bench.text import one_line, shortened
 
 _INTRODUCTION = (
@@ -22,9 +23,12 @@ _INTRODUCTION = (
     "harness's controls stand below them as yardsticks."
 )
 _MEAN_NOTE = (
-    "Paired differences to controls in PGR units, means over the domains whose gap is resolved; bold where the 95 % "
-    "interval excludes 0. No correction for the number of comparisons is made."
+    "Paired differences to controls in PGR units, means over the domains that enter means. p is corrected for all the "
+    "comparisons of the table (Holm); bold where it is below 0.05. Intervals are not corrected."
 )
+#: Pairs of ten trust functions, what a table may show of them.
+_MOST_PAIRS = 45
+_DOMAIN_NOTE = "PGR units, paired; p corrected for the comparisons of this table (Holm)."
 
 
 #: A word with what cmark-gfm's autolinks and GitHub's mentions begin at; what ends a code span or a table's cell ends it.
@@ -45,8 +49,11 @@ def render(board: Leaderboard, plot: str) -> str:
         "## Leaderboard",
         _columns(rows, headline),
         columns.notes(headline),
+        *_standing(board),
         _own_arms(),
         *_differences("## What trust functions add", rows, columns.mean_differences(), _MEAN_NOTE),
+        *_pairs(board),
+        *_robust(rows),
         "## What the suite must show",
         "✓: it does, with an interval above 0 where there is one; ✗: it does not, or not clearly; –: it cannot be told.",
         _checks(board),
@@ -114,6 +121,57 @@ def _differences(
     return [title, note, _columns(shown, columns)] if shown else []
 
 
+def _standing(board: Leaderboard) -> list[str]:
+    """Who is first in each track, or tied for it, and what the board can tell apart at all."""
+    said = []
+    for track, look in TRACKS.items():
+        ranked = [row for row in board.rows if row.track == track and row.places]
+        first = [escape(row.arm) for row in ranked if row.places and row.places[0] == 1]
+        if len(ranked) < 2:
+            continue
+        if len(first) == 1:
+            said.append(f"Track {look.word}: **{first[0]}** is first.")
+        else:
+            named = f"{', '.join(first[:-1])} and {first[-1]}"
+            said.append(f"Track {look.word}: **{named}** are tied for first; no test tells them from the best.")
+    if board.detectable is not None:
+        said.append(
+            f"This board can tell two arms {number(board.detectable)} PGR apart with 80 % power "
+            "(a mean over domains, one test at 5 %); smaller differences it will mostly miss."
+        )
+    return [" ".join(said)] if said else []
+
+
+def _pairs(board: Leaderboard) -> list[str]:
+    """Trust functions of a track against each other."""
+    if not board.pairs:
+        return []
+    rows, shown, few = [], board.pairs, len(board.pairs) <= _MOST_PAIRS
+    if not few:
+        order = [row.arm for row in board.rows]
+        shown = tuple(pair for pair in shown if order.index(pair.second) == order.index(pair.first) + 1)
+    for pair in shown:
+        told = difference(pair.difference)
+        if isinstance(pair.difference, Estimate) and pair.difference.adjusted is not None:
+            told = f"**{told}**" if pair.difference.holds else told
+            told += f" {p_value(pair.difference.adjusted)}"
+        rows.append([escape(pair.first), escape(pair.second), TRACKS[pair.track].word, told])
+    return [
+        "## Trust functions against each other",
+        "Paired, in PGR units, means over the domains that enter means; p corrected for all pairs of a track (Holm)."
+        + ("" if few else f" Neighbours alone, of {len(board.pairs)} pairs; `--json` has all."),
+        table(["higher", "lower", "track", "difference"], rows),
+    ]
+
+
+def _robust(rows: Mapping[str, Row]) -> list[str]:
+    """Summaries that no single seed decides, of the arms that have any."""
+    shown = {arm: row for arm, row in rows.items() if row.iqm is not None}
+    if not shown:
+        return []
+    return ["## Seed by seed", _columns(shown, columns.robust()), columns.notes(columns.robust())]
+
+
 def _checks(board: Leaderboard) -> str:
     def told(domain: DomainSummary, name: str) -> str:
         check = domain.checks[name]
@@ -136,8 +194,9 @@ def _own_arms() -> str:
 def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
     arms: dict[str, Entry] = dict(domain.references)
     arms |= {row.arm: row.entries[domain.name] for row in board.rows if domain.name in row.entries}
+    clusters = f" in {domain.clusters} clusters" if domain.clusters < domain.items else ""
     facts = (
-        f"Version {escape(domain.version)}, {domain.items} items of `{board.suite.evaluate_on}`, teacher "
+        f"Version {escape(domain.version)}, {domain.items} items of `{board.suite.evaluate_on}`{clusters}, teacher "
         f"{escape(domain.teacher)}, student {escape(domain.student)}."
     )
     if domain.label_accuracy is not None:
@@ -154,7 +213,7 @@ def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
         rows = [[escape(arm), *(_stratum(entry, s) for s in strata)] for arm, entry in arms.items()]
         blocks.append(table(header, rows))
     title = f"### Differences to controls in {escape(domain.name)}"
-    return blocks + _differences(title, arms, columns.differences(), "PGR units, paired.")
+    return blocks + _differences(title, arms, columns.differences(), _DOMAIN_NOTE)
 
 
 def _stratum(entry: Entry, stratum: str) -> str:
@@ -190,6 +249,8 @@ def _warnings(board: Leaderboard) -> list[str]:
             lines.append(
                 f"**Gap unresolved in {name}:** ceiling − weak is {figure(d.gap, 3)}; no PGR is given and means leave it out."
             )
+        elif d.left_out:
+            lines.append(f"**Means leave {name} out:** {d.left_out} (ceiling − weak is {figure(d.gap, 3)}).")
         short_of = d.checks["oracle_shortfall"].figure
         if isinstance(short_of, int) and short_of > 0:
             lines.append(

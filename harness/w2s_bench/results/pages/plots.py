@@ -50,6 +50,12 @@ def compose(board: Leaderboard) -> Figure:
     }
     if len(board.mean_domains) > 1:
         panels[f"mean of {len(board.mean_domains)} domains"] = {row.arm: row.mean_pgr for row in board.rows}
+    seeds = {
+        d.name: {row.arm: row.entries[d.name].pgr_by_seed for row in board.rows if d.name in row.entries}
+        for d in board.domains
+    }
+    if len(panels) > len(board.domains):
+        seeds[[*panels][-1]] = {row.arm: row.pgr_by_seed for row in board.rows}
     heights = _heights(board.rows)
     limits = _limits([r for figures in panels.values() for r in figures.values() if isinstance(r, Estimate)])
     columns = min(COLUMNS, len(panels))
@@ -70,7 +76,7 @@ def compose(board: Leaderboard) -> Figure:
         hspace=between / body,
     )
     for panel, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
-        _panel(axes, panels[name], board.rows, heights, limits)
+        _panel(axes, panels[name], seeds[name], board.rows, heights, limits)
         axes.set_title(one_line(name)[:24], fontsize=10, fontweight="bold", pad=17)
         labels = [_cut(row.arm, left) for row in board.rows] if panel % columns == 0 else []
         axes.set_yticks(list(heights.values()) if labels else [], labels)
@@ -86,7 +92,7 @@ def compose(board: Leaderboard) -> Figure:
     figure.text(
         0.5,
         0.4 / height,
-        f"PGR, the share of the gap closed, with 95 % intervals{where}",
+        f"PGR, the share of the gap closed, with 95 % intervals; dots: seeds{where}",
         ha="center",
         fontsize=9,
     )
@@ -114,6 +120,7 @@ def _limits(figures: list[Estimate]) -> tuple[float, float]:
 def _panel(
     axes: Axes,
     figures: Mapping[str, Ratio],
+    seeds: Mapping[str, tuple[float, ...]],
     rows: tuple[Row, ...],
     heights: Mapping[str, float],
     limits: tuple[float, float],
@@ -146,6 +153,10 @@ def _panel(
         height, colour = heights[row.arm], TRACKS[row.track].colour
         low, high = max(pgr.low, limits[0]), min(pgr.high, limits[1])
         axes.plot([low, high], [height, height], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
+        dots = [dot for dot in seeds[row.arm] if limits[0] <= dot <= limits[1]]
+        axes.plot(
+            dots, [height] * len(dots), color=colour, marker=".", markersize=3.5, linestyle="", alpha=0.55, zorder=2.5
+        )
         for bound, end, marker in ((pgr.low, limits[0], "<"), (pgr.high, limits[1], ">")):
             if (bound < end) if marker == "<" else (bound > end):  # the interval goes on beyond the panel
                 axes.plot([end], [height], color=colour, marker=marker, markersize=5, clip_on=False, zorder=2)

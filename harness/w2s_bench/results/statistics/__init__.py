@@ -7,7 +7,9 @@ Items that share a fact, a template or a verb are one cluster: clusters, not ite
 
 from w2s_bench.results.statistics.domains import mean_over_domains
 from w2s_bench.results.statistics.estimate import Estimate, Ratio, Unresolved
+from w2s_bench.results.statistics.multiplicity import cliques, holm, rank_intervals
 from w2s_bench.results.statistics.ratios import accuracy, accuracy_difference, pgr, pgr_difference, recovery
+from w2s_bench.results.statistics.robust import improvement, interquartile_mean, pgr_by_seed
 from w2s_bench.results.statistics.scores import auroc
 
 __all__ = [
@@ -17,8 +19,14 @@ __all__ = [
     "accuracy",
     "accuracy_difference",
     "auroc",
+    "cliques",
+    "holm",
+    "improvement",
+    "interquartile_mean",
     "mean_over_domains",
     "pgr",
+    "pgr_by_seed",
     "pgr_difference",
+    "rank_intervals",
     "recovery",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from w2s_bench.results.statistics.variance import Variance
+from w2s_bench.results.statistics.variance import LEVEL, Variance
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class Estimate:
     @property
     def excludes_zero(self) -> bool:
         return self.low > 0 or self.high < 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is no 0 even when all differences of its table are tested."""
+        return self.adjusted is not None and self.adjusted < 1 - LEVEL
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,213 @@
+"""Many comparisons at once: Holm within a table, ranks that tests leave open, who is tied for first; what enters means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cell_builder import make_cells
+from w2s_bench.controls import rivals
+from w2s_bench.results import leaderboard, statistics
+from w2s_bench.results.board import LEAST_DISCORDANT, LEAST_GAP, Leaderboard
+from w2s_bench.results.cells import Cell
+from w2s_bench.results.pages.markdown import render
+from w2s_bench.results.statistics import Estimate, cliques, holm, improvement, interquartile_mean, rank_intervals
+
+
+def board_of(*domains: dict[str, Cell]) -> Leaderboard:
+    return leaderboard.build([cell for cells in domains for cell in cells.values()], Path("somewhere"))
+
+
+@pytest.fixture(scope="module")
+def board() -> Leaderboard:
+    return board_of(make_cells("w2s-bench/math", seeds=5, items=600), make_cells("w2s-bench/chess", seeds=5, items=600))
+
+
+def test_holm_of_a_known_case() -> None:
+    """The example of Wright 1992, Biometrics 48, 1005: .01 is below .05 / 3, .04 and .03 are not."""
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_keeps_the_order_and_is_never_below_p_nor_above_bonferronis(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    for p, q in zip(p_values, adjusted, strict=True):
+        assert p <= q <= min(1.0, len(p_values) * p) or q == pytest.approx(min(1.0, len(p_values) * p))
+    order = np.argsort(p_values, kind="stable")
+    assert (np.diff(np.array(adjusted)[order]) >= 0).all()
+
+
+def test_a_board_of_equal_arms_seldom_shows_a_difference() -> None:
+    """Under a global null, 12 comparisons a table: the share of tables with any bold difference stays near 5 %."""
+    rng, bold = np.random.default_rng(4), 0
+    for _ in range(200):
+        shared = rng.random((1, 300))
+        weak, ceiling = shared + rng.normal(0, 0.3, (5, 300)) < 0.5, shared + rng.normal(0, 0.3, (5, 300)) < 0.9
+        students = [shared + rng.normal(0, 0.3, (5, 300)) + rng.normal(0, 0.01, (5, 1)) < 0.7 for _ in range(7)]
+        ratios = [statistics.pgr_difference(a, b, weak, ceiling) for a in students[:4] for b in students[4:]]
+        p_values = [ratio.p for ratio in ratios if isinstance(ratio, Estimate) and ratio.p is not None]
+        bold += min(holm(p_values)) < 0.05
+    assert bold / 200 < 0.08
+
+
+def test_ranks_are_what_known_differences_leave() -> None:
+    better = {("a", "c"), ("a", "d"), ("b", "d")}
+    assert rank_intervals("abcd", better) == {"a": (1, 2), "b": (1, 3), "c": (2, 4), "d": (3, 4)}
+    assert cliques("abcd", better) == [("a", "b"), ("b", "c"), ("c", "d")]
+    assert cliques("abc", set()) == [("a", "b", "c")]
+    assert cliques("ab", {("a", "b")}) == []
+
+
+def test_p_values_are_corrected_within_a_table_and_bold_says_so(board: Leaderboard) -> None:
+    trusting = [row for row in board.rows if row.mean_minus]
+    tables = [[row.mean_minus[rival] for row in trusting for rival in rivals()]]
+    tables += [
+        [row.entries[domain].minus[rival] for row in trusting for rival in rivals()] for domain in ("math", "chess")
+    ]
+    for ratios in tables:
+        found = [ratio for ratio in ratios if isinstance(ratio, Estimate)]
+        assert len(found) == len(trusting) * len(rivals())
+        assert [ratio.adjusted for ratio in found] == holm([ratio.p or 0.0 for ratio in found])
+    page = render(board, "p")
+    for row in trusting:
+        line = next(
+            line for line in page[page.index("## What trust functions add") :].splitlines() if f" {row.arm} " in line
+        )
+        assert line.count("**") == 2 * sum(isinstance(m, Estimate) and m.holds for m in row.mean_minus.values())
+
+
+def test_trust_functions_of_a_track_are_tested_against_each_other(board: Leaderboard) -> None:
+    assert [(pair.track, pair.first, pair.second) for pair in board.pairs] == [
+        ("none", "confidence", "acme/margin"),
+        ("trust_set", "acme/verifier:layer=-1", "probe"),
+    ]
+    clear, close = (pair.difference for pair in board.pairs)
+    assert isinstance(clear, Estimate) and isinstance(close, Estimate)
+    assert clear.holds and clear.p == clear.adjusted
+    rows = {row.arm: row for row in board.rows}
+    for pair in board.pairs:
+        means = [rows[arm].mean_pgr for arm in (pair.first, pair.second)]
+        assert isinstance(means[0], Estimate) and isinstance(means[1], Estimate)
+        assert isinstance(pair.difference, Estimate)
+        assert pair.difference.value == pytest.approx(means[0].value - means[1].value)
+
+
+def test_the_board_says_who_is_first_and_who_is_tied_for_it() -> None:
+    far = {"w2s-bench/confidence": 0.82, "w2s-bench/probe": 0.80, "acme/verifier:layer=-1": 0.80}
+    board = board_of(*(make_cells(name, seeds=5, items=600, accuracies=far) for name in ("a/math", "a/chess")))
+    places = {row.arm: row.places for row in board.rows}
+    assert (places["confidence"], places["acme/margin"]) == ((1, 1), (2, 2))
+    assert places["probe"] == places["acme/verifier:layer=-1"] == (1, 2)
+    assert places["acme/engine"] == (1, 1)
+    assert places["naive"] is None
+    page = render(board, "p")
+    assert "Track none: **confidence** is first." in page
+    assert "are tied for first; no test tells them from the best." in page
+    assert "Track privileged" not in page, "one alone in its track is no winner"
+
+
+def test_many_pairs_are_shown_as_neighbours(board: Leaderboard) -> None:
+    many = replace(board, pairs=board.pairs * 30)
+    page = render(many, "p")
+    assert "Neighbours alone, of 60 pairs" in page
+
+
+def test_seeds_one_by_one_have_the_pgr_as_their_mean(board: Leaderboard) -> None:
+    for row in board.rows:
+        for entry in row.entries.values():
+            assert isinstance(entry.pgr, Estimate)
+            assert len(entry.pgr_by_seed) == len(entry.seeds)
+            assert np.mean(entry.pgr_by_seed) == pytest.approx(entry.pgr.value)
+        assert isinstance(row.mean_pgr, Estimate)
+        assert np.mean(row.pgr_by_seed) == pytest.approx(row.mean_pgr.value)
+        values = [value for entry in row.entries.values() for value in entry.pgr_by_seed]
+        assert row.iqm == interquartile_mean(values)
+        assert (row.improvement is None) == (row.arm == "naive")
+
+
+def test_interquartile_mean_and_improvement_of_known_cases() -> None:
+    from scipy.stats import trim_mean
+
+    rng = np.random.default_rng(0)
+    for count in (1, 3, 4, 5, 15, 30):
+        values = rng.normal(size=count)
+        assert interquartile_mean(values.tolist()) == pytest.approx(trim_mean(values, 0.25))
+    assert interquartile_mean([]) is None
+    assert improvement([([1.0, 2.0], [1.0, 0.0])]) == pytest.approx(0.875)
+    assert improvement([([1.0], [0.0]), ([0.0], [1.0]), ([], [1.0])]) == 0.5
+    assert improvement([]) is None
+
+
+def steady(items: int, gap: int) -> dict[str, Cell]:
+    """A domain where ceiling and weak teacher differ in `gap` items, the same for every seed, all in one direction."""
+    from w2s_bench.record import pack_bits
+    from w2s_bench.results.cells import Cell
+
+    cells = {}
+    for arm, cell in make_cells("a/steady", items=items).items():
+        right = items // 2 + {"weak": 0, "base": -items // 4, "ceiling": gap}.get(arm, gap // 2)
+        bits = np.arange(items) < right
+        seeds = tuple(
+            seed.model_copy(update={"correct": pack_bits(bits), "accuracy": right / items, "by_stratum": {}})
+            for seed in cell.body.seeds
+        )
+        cells[arm] = Cell.of(cell.body.model_copy(update={"seeds": seeds}), {})
+    return cells
+
+
+@pytest.mark.parametrize(
+    ("items", "gap", "why"),
+    [(1000, 6, f"its gap is below {LEAST_GAP}"), (100, 12, f"fewer than {LEAST_DISCORDANT}"), (1000, 60, "")],
+)
+def test_a_gap_of_a_few_items_enters_no_mean(items: int, gap: int, why: str) -> None:
+    board = board_of(make_cells("a/math"), steady(items, gap))
+    math, small = board.domains
+    assert small.resolved
+    assert small.discordant == gap
+    assert not math.left_out
+    assert (why in small.left_out) if why else not small.left_out
+    assert board.mean_domains == (("a/math",) if why else ("a/math", "a/steady"))
+    page = render(board, "p")
+    assert ("**Means leave a/steady out:** " in page) == bool(why)
+
+
+def test_a_gap_that_is_itself_uncertain_enters_no_mean(board: Leaderboard) -> None:
+    domain = board.domains[0]
+    assert domain.gap is not None
+    wide = replace(domain, gap=replace(domain.gap, value=0.1, low=0.01, high=0.19))
+    assert wide.resolved
+    assert "1.8 times as wide as the gap" in wide.left_out
+
+
+def test_what_a_board_can_tell_apart_shrinks_with_seeds_and_is_said() -> None:
+    three, ten = (board_of(make_cells(seeds=seeds)).detectable for seeds in (3, 10))
+    assert three is not None and ten is not None
+    assert 0 < ten < three
+    controls = board_of(make_cells(arms=["weak", "ceiling", "naive", "random"]))
+    assert controls.detectable is not None
+    assert "with 80 % power" in render(controls, "p")
+    assert board_of(make_cells(arms=["weak", "ceiling"])).detectable is None
+
+
+@pytest.mark.parametrize("seed_sd", [0.0, 0.05])
+def test_a_difference_as_large_as_can_be_detected_is_found_four_times_in_five(seed_sd: float) -> None:
+    rng, found, sizes = np.random.default_rng(1), [], []
+    for _ in range(400):
+        seeds = rng.normal(0, seed_sd, (5, 1))
+        a, b = rng.random((5, 500)) < 0.70 + seeds, rng.random((5, 500)) < 0.70
+        variance = statistics.accuracy_difference(a, b).variance
+        assert variance is not None
+        sizes.append(variance.detectable(0.8))
+    apart = float(np.sqrt(np.mean(np.square(sizes))))
+    for _ in range(400):
+        seeds = rng.normal(0, seed_sd, (5, 1))
+        a, b = rng.random((5, 500)) < 0.70 + apart + seeds, rng.random((5, 500)) < 0.70
+        found.append((statistics.accuracy_difference(a, b).p or 0.0) < 0.05)
+    assert 0.68 <= np.mean(found) <= 0.95
