@@ -56,7 +56,7 @@ def test_version() -> None:
     assert runner.invoke(app, ["--version"]).output.strip() == f"w2s-bench {__version__}"
 
 
-@pytest.mark.parametrize("verb", [[], ["run"], ["list"], ["leaderboard"], ["verify"]])
+@pytest.mark.parametrize("verb", [[], ["run"], ["list"], ["leaderboard"], ["verify"], ["plan"]])
 def test_help_teaches(verb: list[str]) -> None:
     result = runner.invoke(app, [*verb, "--help"])
     assert result.exit_code == 0

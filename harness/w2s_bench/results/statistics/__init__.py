@@ -8,11 +8,14 @@ Items that share a fact, a template or a verb are one cluster: clusters, not ite
 from w2s_bench.results.statistics.domains import mean_over_domains
 from w2s_bench.results.statistics.estimate import Estimate, Ratio, Unresolved
 from w2s_bench.results.statistics.multiplicity import cliques, holm, rank_intervals
+from w2s_bench.results.statistics.power import Components, components, typical
 from w2s_bench.results.statistics.ratios import accuracy, accuracy_difference, pgr, pgr_difference, recovery
 from w2s_bench.results.statistics.robust import improvement, interquartile_mean, pgr_by_seed
 from w2s_bench.results.statistics.scores import auroc
+from w2s_bench.results.statistics.variance import of_sum
 
 __all__ = [
+    "Components",
     "Estimate",
     "Ratio",
     "Unresolved",
@@ -20,13 +23,16 @@ __all__ = [
     "accuracy_difference",
     "auroc",
     "cliques",
+    "components",
     "holm",
     "improvement",
     "interquartile_mean",
     "mean_over_domains",
+    "of_sum",
     "pgr",
     "pgr_by_seed",
     "pgr_difference",
     "rank_intervals",
     "recovery",
+    "typical",
 ]

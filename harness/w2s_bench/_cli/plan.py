@@ -1,0 +1,104 @@
+"""`w2s-bench plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from w2s_bench.results.planning import Plan
+    from w2s_bench.suite import Suite
+
+EPILOG = """
+**Examples**
+
+`w2s-bench plan tiny --detect .05` — from stated assumptions
+
+`w2s-bench plan leaderboards/tiny --detect .05` — from the noise that these results show
+"""
+
+
+def plan(
+    suite: Annotated[
+        str,
+        typer.Argument(help="A suite, its file, or a results folder, whose noise is measured.", metavar="SUITE|DIR"),
+    ],
+    detect: Annotated[
+        float,
+        typer.Option("--detect", "-d", help="A difference of two arms' mean PGRs.", metavar="PGR", min=0.001, max=10),
+    ] = 0.05,
+    power: Annotated[
+        float, typer.Option("--power", help="How often it shall be found.", metavar="SHARE", min=0.5, max=0.999)
+    ] = 0.8,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """How many seeds and test items a suite needs to tell two trust functions apart."""
+    from w2s_bench._cli.errors import explained
+
+    with explained():
+        from w2s_bench.results import planning
+        from w2s_bench.suite import built_in_suites, load_suite
+
+        is_measured = suite not in built_in_suites() and Path(suite).is_dir()
+        if is_measured:
+            of, noise = planning.measured(Path(suite))
+        else:
+            of = load_suite(suite)
+            noise = planning.assumed(of)
+        found = planning.plan(of, noise, detect, power, measured=is_measured)
+        if json_output:
+            import json
+            from dataclasses import asdict
+
+            print(json.dumps(asdict(found) | {"noise": [asdict(one) for one in noise]}, indent=1))
+        else:
+            _print(found, of, [one.domain for one in noise])
+
+
+def _print(found: Plan, suite: Suite, domains: list[str]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from w2s_bench._cli.output import console
+    from w2s_bench.results import planning
+    from w2s_bench.results.pages.style import count, number
+    from w2s_bench.text import one_line
+
+    screen = console()
+    factors = list(dict.fromkeys(factor for _, factor, _ in found.grid))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("seeds", justify="right")
+    for factor in factors:
+        table.add_column(f"test items × {factor:g}", justify="right")
+    for seeds in dict.fromkeys(seeds for seeds, _, _ in found.grid):
+        cells = {factor: told for s, factor, told in found.grid if s == seeds}
+        styles = ["bold" if cells[factor] <= found.detect else "" for factor in factors]
+        figures = [Text(number(cells[f], 3), style=style) for f, style in zip(factors, styles, strict=True)]
+        table.add_row(f"{seeds}", *figures)
+    said = [
+        f"{suite.name} {suite.version}: differences of mean PGR over {', '.join(domains)} that are found with "
+        f"{100 * found.power:g} % power, by one test at 5 %.",
+        f"As it is ({count(suite.seeds, 'seed')}): {number(found.now, 3)}. For {found.detect:g}: "
+        + (
+            f"{count(found.seeds, 'seed')} with these test items, "
+            if found.seeds
+            else "no number of seeds is enough with these test items, "
+        )
+        + (
+            f"or {found.factor:.2g} times the test items with {count(suite.seeds, 'seed')}."
+            if found.factor
+            else f"and no number of test items with {count(suite.seeds, 'seed')}."
+        ),
+        "From the noise that the results show: medians over arms, so an arm that is a lottery needs more."
+        if found.measured
+        else f"From assumptions: a gap of {planning.ASSUMED_GAP:g}; standard deviations of a paired difference of "
+        f"{planning.ASSUMED_SEED:g} from seed to seed, {planning.ASSUMED_ITEM:g} from item to item, "
+        f"{planning.ASSUMED_REST:g} within; every item its own cluster. Give a results folder to measure them.",
+    ]
+    screen.print(Text(one_line(said[0]), style="bold"))
+    screen.print(table)
+    for line in said[1:]:
+        screen.print(Text(one_line(line)))

@@ -1,0 +1,66 @@
+"""`w2s-bench plan`: what a suite needs, from assumptions or from results; mistakes are explained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cell_builder import make_cells, write_cells
+from w2s_bench._cli.app import app
+
+runner = CliRunner()
+
+
+def said(*arguments: object) -> str:
+    result = runner.invoke(app, ["plan", *map(str, arguments)], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split())
+
+
+def test_a_suite_is_planned_from_assumptions_that_are_stated() -> None:
+    told = said("tiny", "--detect", ".05")
+    assert "found with 80 % power, by one test at 5 %" in told
+    assert "From assumptions: a gap of 0.3;" in told
+    assert "For 0.05: " in told and "seeds with these test items" in told
+    never = said("tiny", "--detect", ".002")
+    assert "no number of seeds is enough with these test items, and no number of test items" in never
+
+
+def test_results_are_planned_from_their_own_noise(tmp_path: Path) -> None:
+    results = write_cells(tmp_path, make_cells("a/math"), make_cells("a/chess"))
+    told = said(results, "--detect", ".1", "--power", ".9")
+    assert "over a/chess, a/math" in told
+    assert "90 % power" in told
+    assert "From the noise that the results show" in told
+    content = json.loads(said(results, "--json"))
+    assert content["measured"] is True
+    assert {one["domain"] for one in content["noise"]} == {"a/chess", "a/math"}
+    assert [len(row) for row in content["grid"]] == [3] * len(content["grid"])
+
+
+def test_a_built_in_suite_wins_over_a_folder_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tiny").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert "From assumptions" in said("tiny")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nosuch"], "unknown suite 'nosuch'"),
+        (["."], "no cell files in"),
+        (["tiny", "--detect", "0"], "greater than or equal to 0.001"),
+        (["tiny", "--power", "2"], "less than or equal to 0.999"),
+    ],
+)
+def test_mistakes_are_explained(
+    arguments: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = runner.invoke(app, ["plan", *arguments], env={"COLUMNS": "200"})
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert told in " ".join(result.output.split())

@@ -1,0 +1,100 @@
+"""Planning: noise is found as it was put in, and what is foretold is what larger boards then have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.random import Generator, default_rng
+
+from cell_builder import make_cells, write_cells
+from w2s_bench.errors import CellError
+from w2s_bench.results import leaderboard, planning, statistics
+from w2s_bench.results.statistics import Components, Estimate, components, typical
+from w2s_bench.suite import load_suite
+from w2s_bench.types import BoolArray
+
+GAP = 0.4
+
+
+def draw(rng: Generator, seeds: int, items: int) -> tuple[BoolArray, ...]:
+    """Two arms that differ by an item and a seed effect; the gap is the same in every seed."""
+    apart = rng.normal(0, 0.05, (seeds, 1)) + rng.choice([-0.25, 0.25], (1, items))
+    a, b = rng.random((seeds, items)) < 0.6 + apart, rng.random((seeds, items)) < 0.6
+    weak = np.zeros((seeds, items), dtype=np.bool_)
+    ceiling = np.broadcast_to(np.arange(items) < GAP * items, (seeds, items))
+    return a, b, weak, ceiling
+
+
+def test_components_are_those_that_were_put_in() -> None:
+    rng = default_rng(0)
+    found = [components(*draw(rng, 8, 500)) for _ in range(100)]
+    seed, cluster, rest = (np.mean([getattr(c, name) for c in found]) * GAP**2 for name in ("seed", "cluster", "rest"))
+    assert seed == pytest.approx(0.05**2, rel=0.25)
+    assert cluster == pytest.approx(0.25**2, rel=0.1)
+    assert rest == pytest.approx(2 * 0.6 * 0.4 - 0.25**2 - 0.05**2, rel=0.1)
+
+
+def test_the_variance_of_the_same_size_is_that_of_the_table() -> None:
+    a, b, weak, ceiling = draw(default_rng(3), 6, 300)
+    clusters = np.arange(300) // 3
+    ratio = statistics.pgr_difference(a, b, weak, ceiling, clusters=clusters)
+    assert isinstance(ratio, Estimate) and ratio.variance is not None
+    again = components(a, b, weak, ceiling, clusters=clusters).variance(6, 100)
+    assert vars(again) == pytest.approx(vars(ratio.variance))
+
+
+def test_what_is_foretold_is_what_a_larger_board_has() -> None:
+    rng = default_rng(1)
+    small = typical([components(*draw(rng, 5, 300)) for _ in range(60)])
+    foretold = small.variance(10, 1200).detectable(0.8)
+    large = []
+    for _ in range(40):
+        ratio = statistics.pgr_difference(*draw(rng, 10, 1200))
+        assert isinstance(ratio, Estimate) and ratio.variance is not None
+        large.append(ratio.variance.detectable(0.8))
+    assert np.median(large) == pytest.approx(foretold, rel=0.15)
+
+
+def test_a_negative_component_counts_as_none_and_one_seed_as_items_alone() -> None:
+    assert Components(-1.0, -0.1, 0.8).variance(4, 100) == Components(0.0, 0.0, 0.8).variance(4, 100)
+    assert Components(1.0, 0.1, 0.8).variance(1, 100).seeds == 0
+    with pytest.raises(ValueError, match="one seed says nothing"):
+        components(*draw(default_rng(0), 1, 50))
+
+
+def test_a_plan_says_how_many_seeds_and_items_are_enough() -> None:
+    suite = load_suite("tiny")
+    noise = planning.assumed(suite)
+    found = planning.plan(suite, noise, 0.06, 0.8, measured=False)
+    told = {(seeds, factor): figure for seeds, factor, figure in found.grid}
+    assert told[suite.seeds, 1.0] == found.now
+    assert sorted(told.values(), reverse=True)[0] == told[2, 0.5]
+    assert found.seeds is not None
+    at = [
+        planning.plan(suite.model_copy(update={"seeds": s}), noise, 0.06, 0.8, measured=False).now
+        for s in (found.seeds - 1, found.seeds)
+    ]
+    assert at[1] <= 0.06 < at[0]
+    assert found.factor is None or found.factor > 1
+    easy = planning.plan(suite, noise, 0.2, 0.8, measured=False)
+    assert easy.factor is not None and easy.factor < 1
+    assert planning.plan(suite, noise, 0.002, 0.8, measured=False).seeds is None
+    assert planning.plan(suite, noise, 0.06, 0.95, measured=False).now > found.now
+
+
+def test_noise_is_measured_from_cells_and_is_that_of_the_board(tmp_path: Path) -> None:
+    results = write_cells(tmp_path, make_cells("a/math", seeds=4), make_cells("a/chess", seeds=4))
+    suite, noise = planning.measured(results)
+    assert [(one.domain, one.clusters) for one in noise] == [("a/chess", 300), ("a/math", 300)]
+    found = planning.plan(suite, noise, 0.05, 0.8, measured=True)
+    board = leaderboard.write_leaderboard(results)
+    assert board.detectable is not None
+    assert found.now == pytest.approx(board.detectable, rel=0.3)  # medians of other things
+
+
+def test_results_that_tell_no_noise_are_refused_with_the_next_step(tmp_path: Path) -> None:
+    results = write_cells(tmp_path, make_cells(arms=["weak", "ceiling", "naive", "random"], seeds=1))
+    with pytest.raises(CellError, match="name the suite instead of its results"):
+        planning.measured(results)
