@@ -13,7 +13,7 @@ BUILT_IN: Final = "w2s-bench"
 #: Parent of results folders where the user names none.
 RESULTS: Final = Path("w2s-results")
 #: What a results folder shows to people.
-README, PLOT = "README.md", "pgr.svg"
+README, PLOT, TIES = "README.md", "pgr.svg", "ties.svg"
 #: The file that makes a folder of a store a result.
 MANIFEST: Final = "manifest.json"
 #: Where models run: "cpu" (the default: the same bytes again) or any device torch knows. It is part of every key.

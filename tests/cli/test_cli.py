@@ -177,7 +177,7 @@ def test_a_preview_says_of_sizes_what_is_known(suite: Path, tmp_path: Path, monk
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["README.md", "pgr.svg"])
+@pytest.mark.parametrize("name", ["README.md", "pgr.svg", "ties.svg"])
 def test_a_run_writes_over_nobodys_page(suite: Path, tmp_path: Path, name: str) -> None:
     mine = tmp_path / "out" / "toy" / name
     mine.parent.mkdir(parents=True)

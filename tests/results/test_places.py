@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from w2s_bench.results import leaderboard, statistics
 from w2s_bench.results.board import LEAST_DISCORDANT, LEAST_GAP, Leaderboard
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.pages.markdown import render
+from w2s_bench.results.pages.ties import draw_ties
 from w2s_bench.results.statistics import Estimate, cliques, holm, improvement, interquartile_mean, rank_intervals
 
 
@@ -111,6 +113,19 @@ def test_the_board_says_who_is_first_and_who_is_tied_for_it() -> None:
     assert "Track none: **confidence** is first." in page
     assert "are tied for first; no test tells them from the best." in page
     assert "Track privileged" not in page, "one alone in its track is no winner"
+
+
+def test_the_diagram_of_ties_names_the_ranked_arms_and_joins_those_that_no_test_tells_apart() -> None:
+    board = board_of(make_cells("w2s-bench/math"))
+    text = draw_ties(board)
+    ElementTree.fromstring(text)
+    ranked = {"confidence", "acme/margin", "acme/verifier:layer=-1", "probe"}
+    assert all(f"<!-- {name} -->" in text for name in ranked)
+    assert not any(f"<!-- {name} -->" in text for name in ("acme/engine", "naive"))
+    tied = [pair for pair in board.pairs if pair.known is None]
+    assert text.count("stroke: #222222; stroke-width: 3") == len(tied) == 1
+    alone = draw_ties(board_of(make_cells(arms=["weak", "ceiling", "naive"])))
+    assert "no track has two ranked trust functions" in alone
 
 
 def test_many_pairs_are_shown_as_neighbours(board: Leaderboard) -> None:

@@ -10,7 +10,7 @@ from statistics import median
 
 from w2s_bench.controls import CEILING, NAIVE, WEAK, of_kind, rivals
 from w2s_bench.errors import CellError
-from w2s_bench.names import PLOT, README, short
+from w2s_bench.names import PLOT, README, TIES, short
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.results import statistics
 from w2s_bench.results.belief import read_results
@@ -29,7 +29,7 @@ __all__ = ["Leaderboard", "build", "write_leaderboard"]
 
 
 def write_leaderboard(results: Path) -> Leaderboard:
-    """Read the cells under `results`, write `README.md` and the plot beside them, and return what they show."""
+    """Read the cells under `results`, write `README.md` and the plots beside them, and return what they show."""
     _, cells = read_results(results)
     board = build(cells, results)
     for name, text in pages(board).items():
@@ -38,11 +38,12 @@ def write_leaderboard(results: Path) -> Leaderboard:
 
 
 def pages(board: Leaderboard) -> dict[str, str]:
-    """File name → text of the plot and the README."""
+    """File name → text of the plots and the README."""
     from w2s_bench.results.pages.markdown import render
     from w2s_bench.results.pages.plots import draw
+    from w2s_bench.results.pages.ties import draw_ties
 
-    return {PLOT: draw(board), README: render(board, PLOT)}
+    return {PLOT: draw(board), TIES: draw_ties(board), README: render(board, PLOT, TIES)}
 
 
 def build(cells: Iterable[Cell], results: Path) -> Leaderboard:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
-from w2s_bench.names import PLOT, README
+from w2s_bench.names import PLOT, README, TIES
 from w2s_bench.results.belief import refuse_contradictions
 from w2s_bench.results.cells import Cell, cell_path, cell_paths, read_placed
 from w2s_bench.store.stage import Stage, StageContext, walk
@@ -33,7 +33,7 @@ def refuse_mistakes(planned: Plan, folder: Path) -> None:
 
 def refuse_foreign(folder: Path) -> None:
     """A run writes its pages over those of an earlier run, and over nobody else's: a run's folder has its suite."""
-    theirs = [name for name in (README, PLOT) if (folder / name).exists()]
+    theirs = [name for name in (README, PLOT, TIES) if (folder / name).exists()]
     if theirs and not (folder / "suite.yaml").exists():
         raise W2SBenchError(
             f"{folder / theirs[0]} is there and no suite.yaml beside it, so that no run has written it; it is left as it is: "

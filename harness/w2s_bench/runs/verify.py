@@ -145,14 +145,14 @@ def _verdict(committed: Cell, computed: Cell, tolerance: float) -> Verified:
 
 
 def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
-    """Verdicts on the README and the plot of a results folder: are they what its cells give?"""
-    from w2s_bench.names import PLOT, README
+    """Verdicts on the README and the plots of a results folder: are they what its cells give?"""
+    from w2s_bench.names import README
     from w2s_bench.results.leaderboard import build, pages
 
     made = pages(build(cells, results))
     again = "`w2s-bench leaderboard` writes it anew"
     verdicts = []
-    for name in (README, PLOT):
+    for name in (README, *sorted({*made} - {README})):
         try:
             on_disk = read_text(results / name, _LARGEST_PAGE, follow=False)
         except UnreadableError as error:
@@ -160,7 +160,7 @@ def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
             continue
         if on_disk == made[name]:
             verdicts.append(Verified(name, "identical"))
-        elif name == PLOT and _nearly(on_disk, made[name]):
+        elif name.endswith(".svg") and _nearly(on_disk, made[name]):
             verdicts.append(Verified(name, "within tolerance", "the same plot, drawn by another library"))
         else:
             why = f"is not what the cells give: it was edited, or written by another version; {again}"

@@ -35,8 +35,8 @@ _DOMAIN_NOTE = "PGR units, paired; p corrected for the comparisons of this table
 _LINKED = re.compile(r"(?<![^\s|`])([^\s|`]*(?:@|://|www\.)[^\s|`]*)", re.IGNORECASE)
 
 
-def render(board: Leaderboard, plot: str) -> str:
-    """The whole README."""
+def render(board: Leaderboard, plot: str, ties: str = "") -> str:
+    """The whole README; `ties` is the file that shows them, where there is one."""
     suite, headline = board.suite, columns.headline(board)
     rows = {row.arm: row for row in board.rows}
     blocks = [
@@ -52,7 +52,7 @@ def render(board: Leaderboard, plot: str) -> str:
         *_standing(board),
         _own_arms(),
         *_differences("## What trust functions add", rows, columns.mean_differences(), _MEAN_NOTE),
-        *_pairs(board),
+        *_pairs(board, ties),
         *_robust(rows),
         "## What the suite must show",
         "✓: it does, with an interval above 0 where there is one; ✗: it does not, or not clearly; –: it cannot be told.",
@@ -142,7 +142,7 @@ def _standing(board: Leaderboard) -> list[str]:
     return [" ".join(said)] if said else []
 
 
-def _pairs(board: Leaderboard) -> list[str]:
+def _pairs(board: Leaderboard, ties: str) -> list[str]:
     """Trust functions of a track against each other."""
     if not board.pairs:
         return []
@@ -156,8 +156,10 @@ def _pairs(board: Leaderboard) -> list[str]:
             told = f"**{told}**" if pair.difference.holds else told
             told += f" {p_value(pair.difference.adjusted)}"
         rows.append([escape(pair.first), escape(pair.second), TRACKS[pair.track].word, told])
+    picture = [f"![Trust functions that no test tells apart]({ties})"] if ties else []
     return [
         "## Trust functions against each other",
+        *picture,
         "Paired, in PGR units, means over the domains that enter means; p corrected for all pairs of a track (Holm)."
         + ("" if few else f" Neighbours alone, of {len(board.pairs)} pairs; `--json` has all."),
         table(["higher", "lower", "track", "difference"], rows),

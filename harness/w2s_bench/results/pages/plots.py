@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.controls import CEILING, WEAK
@@ -31,12 +31,17 @@ _STYLE: Mapping[str, Any] = {
 
 def draw(board: Leaderboard) -> str:
     """The plot as SVG text."""
+    return as_svg(lambda: compose(board))
+
+
+def as_svg(compose: Callable[[], Figure]) -> str:
+    """A figure as SVG text, the same bytes for the same figure whatever matplotlib is told elsewhere."""
     import matplotlib
 
     style: dict[Any, Any] = {**matplotlib.rcParamsDefault, **_STYLE}
     with matplotlib.rc_context(style):
         out = io.StringIO()
-        compose(board).savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        compose().savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
@@ -78,7 +83,7 @@ def compose(board: Leaderboard) -> Figure:
     for panel, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
         _panel(axes, panels[name], seeds[name], board.rows, heights, limits)
         axes.set_title(one_line(name)[:24], fontsize=10, fontweight="bold", pad=17)
-        labels = [_cut(row.arm, left) for row in board.rows] if panel % columns == 0 else []
+        labels = [cut(row.arm, left) for row in board.rows] if panel % columns == 0 else []
         axes.set_yticks(list(heights.values()) if labels else [], labels)
         for row, label in zip(board.rows, axes.get_yticklabels(), strict=False):
             label.set_color(TRACKS[row.track].colour)
@@ -155,7 +160,14 @@ def _panel(
         axes.plot([low, high], [height, height], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
         dots = [dot for dot in seeds[row.arm] if limits[0] <= dot <= limits[1]]
         axes.plot(
-            dots, [height] * len(dots), color=colour, marker=".", markersize=3.5, linestyle="", alpha=0.55, zorder=2.5
+            dots,
+            [height - 0.3] * len(dots),
+            color=colour,
+            marker=".",
+            markersize=3.5,
+            linestyle="",
+            alpha=0.6,
+            zorder=1.5,
         )
         for bound, end, marker in ((pgr.low, limits[0], "<"), (pgr.high, limits[1], ">")):
             if (bound < end) if marker == "<" else (bound > end):  # the interval goes on beyond the panel
@@ -179,7 +191,7 @@ def _panel(
     axes.spines["bottom"].set_color("#999999")
 
 
-def _cut(name: str, inches: float) -> str:
+def cut(name: str, inches: float) -> str:
     """A name that fits into the left margin."""
     name, room = one_line(name), int((inches - 0.3) / 0.068)
     return name if len(name) <= room else name[: room - 1] + "…"
