@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pytest
@@ -42,8 +43,8 @@ class World:
     def pgr(self) -> float:
         return (self.student - self.weak) / (self.ceiling - self.weak)
 
-    def draw(self, rng: Generator, seeds: int) -> dict[str, BoolArray]:
-        """Correctness (seeds, items) of weak, ceiling and two students that are equal in truth."""
+    def draw(self, rng: Generator, seeds: int, students: int = 2) -> dict[str, BoolArray]:
+        """Correctness (seeds, items) of weak, ceiling and students, numbered from 0, that are equal in truth."""
         from scipy.special import ndtri
 
         groups = self.clusters
@@ -54,13 +55,9 @@ class World:
         shared = noise(0.3, 1, self.items) + noise(self.seed, seeds, 1)
         own = 1 - 0.3 - 0.08 - 2 * self.seed - self.cluster
         tables = {}
-        for arm, level in (
-            ("weak", self.weak),
-            ("one", self.student),
-            ("two", self.student),
-            ("ceiling", self.ceiling),
-        ):
-            coin = rng.choice([-1.0, 1.0], (seeds, 1)) * (self.lottery if arm in {"one", "two"} else 0.0)
+        levels = {"weak": self.weak} | {str(n): self.student for n in range(students)} | {"ceiling": self.ceiling}
+        for arm, level in levels.items():
+            coin = rng.choice([-1.0, 1.0], (seeds, 1)) * (self.lottery if arm.isdigit() else 0.0)
             latent = shared + noise(0.08, 1, self.items) + noise(self.seed, seeds, 1) + noise(own, seeds, self.items)
             latent += noise(self.cluster, 1, groups[-1] + 1)[:, groups]
             tables[arm] = latent > -ndtri(level + coin)
@@ -90,12 +87,12 @@ def simulate(world: World, seeds: int, runs: int) -> Found:
         for domain in "abc":
             tables = world.draw(rng, seeds)
             weak, ceiling, groups = tables["weak"], tables["ceiling"], world.clusters
-            ratios[domain] = statistics.pgr(tables["one"], weak, ceiling, clusters=groups)
-            difference = statistics.accuracy_difference(tables["one"], tables["two"], clusters=groups)
+            ratios[domain] = statistics.pgr(tables["0"], weak, ceiling, clusters=groups)
+            difference = statistics.accuracy_difference(tables["0"], tables["1"], clusters=groups)
             held_difference.append(difference.low <= 0 <= difference.high)
             p_values.append(difference.p)
-        whole = statistics.accuracy_difference(tables["one"], weak, clusters=groups).variance
-        apart = statistics.accuracy_difference(tables["one"], weak).variance
+        whole = statistics.accuracy_difference(tables["0"], weak, clusters=groups).variance
+        apart = statistics.accuracy_difference(tables["0"], weak).variance
         assert whole is not None and apart is not None
         effects.append(whole.alone / apart.alone)
         found = [ratio for ratio in ratios.values() if isinstance(ratio, Estimate)]
@@ -152,7 +149,7 @@ def test_clusters_that_nobody_knows_of_make_intervals_too_narrow() -> None:
     rng, held = default_rng(1), []
     for _ in range(100):
         tables = world.draw(rng, 10)
-        ratio = statistics.pgr(tables["one"], tables["weak"], tables["ceiling"])
+        ratio = statistics.pgr(tables["0"], tables["weak"], tables["ceiling"])
         assert isinstance(ratio, Estimate)
         held.append(ratio.low <= world.pgr <= ratio.high)
     assert np.mean(held) < 0.85
@@ -180,3 +177,39 @@ def test_intervals_cover_in_a_long_simulation() -> None:
             if found.errs > 0.05 + 0.02 or found.errs_at_001 > 0.005:
                 faults.append(told)
     assert not faults, "\n".join(faults)
+
+
+@pytest.mark.slow
+def test_boards_of_equal_arms_seldom_show_a_difference() -> None:
+    """Four trust functions against three controls over three domains, all equal in truth: what a table shows by chance."""
+    print("\n| world | seeds | tests of means, p < .05 | p < .001 | tables with any p < .05 | the same, corrected |")
+    print("| :-- | :-: | :-: | :-: | :-: | :-: |")
+    runs = 250
+    for world in (WORLDS[1], WORLDS[2], WORLDS[-1]):
+        for seeds in (3, 5):
+            rng = default_rng([seeds, *world.name.encode()])
+            tables = []
+            for _ in range(runs):
+                domains = [world.draw(rng, seeds, 7) for _ in range(3)]
+                p_values = []
+                for pair in product("0123", "456"):
+                    ratios = {
+                        str(n): statistics.pgr_difference(
+                            *(d[arm] for arm in (*pair, "weak", "ceiling")), clusters=world.clusters
+                        )
+                        for n, d in enumerate(domains)
+                    }
+                    mean = statistics.mean_over_domains(ratios)
+                    p_values += [mean.p] if isinstance(mean, Estimate) and mean.p is not None else []
+                tables.append(p_values)
+            every = np.array([p for table in tables for p in table])
+            plain = np.mean([min(table, default=1.0) < 0.05 for table in tables])
+            corrected = np.mean([min(statistics.holm(table), default=1.0) < 0.05 for table in tables])
+            errs, rarely = (every < 0.05).mean(), (every < 0.001).mean()
+            print(
+                f"| {world.name} | {seeds} | {100 * errs:.1f} % | {100 * rarely:.2f} % | {100 * plain:.0f} % | "
+                f"{100 * corrected:.0f} % |",
+                flush=True,
+            )
+            assert errs <= 0.065 and rarely <= 0.003
+            assert corrected <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
