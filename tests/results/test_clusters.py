@@ -16,6 +16,7 @@ from w2s_bench.results import leaderboard
 from w2s_bench.results.cells import Cell, CellBody, read_cell
 from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.statistics import Estimate
+from w2s_bench.runs.verify import compare
 
 
 def clustered(cells: dict[str, Cell], clusters: Clusters) -> dict[str, Cell]:
@@ -88,3 +89,12 @@ def test_cells_of_one_domain_have_one_clustering(tmp_path: Path) -> None:
     cells["oracle"] = change(cells["oracle"], clusters=Clusters.of([i // 4 for i in range(40)]))
     with pytest.raises(CellError, match=r"differ in clusters of items"):
         leaderboard.write_leaderboard(write_cells(tmp_path, cells))
+
+
+def test_other_clusters_are_another_result() -> None:
+    cell = make_cells(items=40)["oracle"]
+    one, other = (change(cell, clusters=Clusters.of([i // size for i in range(40)])) for size in (2, 4))
+    assert compare(one, one, 0.02).verdict == "identical"
+    for committed, computed in ((one, other), (cell, one), (one, cell)):
+        verified = compare(committed, computed, 0.02)
+        assert verified.verdict == "DIFFERS" and "clusters of items" in verified.why

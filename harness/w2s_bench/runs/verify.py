@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from w2s_bench.errors import ModelError, UnknownNameError, W2SBenchError
 from w2s_bench.machine import elsewhere
-from w2s_bench.record import canonical_json, unpack_bits
+from w2s_bench.record import canonical_json, digest_of, unpack_bits
 from w2s_bench.resolvers import is_on_disk
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import Cell, CellBody, SeedResult
@@ -299,5 +299,8 @@ def _identity(body: CellBody) -> dict[str, str]:
         "student": f"{body.student.name} {body.student.fingerprint[:12]}",
         "arm": canonical_json(body.arm.model_dump(mode="json")),
         "items": f"{body.items} {body.items_digest[:12]}",
+        "clusters of items": f"{body.clusters.count} {digest_of(body.clusters.codes)[:12]}"
+        if body.clusters
+        else "none",
         "plugin": f"{plugin.distribution} {plugin.version} {plugin.source[:12]}" if plugin else "none",
     }

@@ -11,6 +11,7 @@ from w2s_bench.results.board import DomainSummary, Entry, Leaderboard, Row
 from w2s_bench.results.checks import CHECKS
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.columns import Column, Subject
+from w2s_bench.results.pages.standing import standing
 from w2s_bench.results.pages.style import TRACKS, count, difference, figure, number, p_value
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.text import one_line, shortened
@@ -49,7 +50,7 @@ def render(board: Leaderboard, plot: str, ties: str = "") -> str:
         "## Leaderboard",
         _columns(rows, headline),
         columns.notes(headline),
-        *_standing(board),
+        *([" ".join(said)] if (said := standing(board, lambda arm: f"**{escape(arm)}**")) else []),
         _own_arms(),
         *_differences("## What trust functions add", rows, columns.mean_differences(), _MEAN_NOTE),
         *_pairs(board, ties),
@@ -119,27 +120,6 @@ def _differences(
     """The arms that have any difference to a control."""
     shown = {arm: subject for arm, subject in subjects.items() if any(c.value(subject) is not None for c in columns)}
     return [title, note, _columns(shown, columns)] if shown else []
-
-
-def _standing(board: Leaderboard) -> list[str]:
-    """Who is first in each track, or tied for it, and what the board can tell apart at all."""
-    said = []
-    for track, look in TRACKS.items():
-        ranked = [row for row in board.rows if row.track == track and row.places]
-        first = [escape(row.arm) for row in ranked if row.places and row.places[0] == 1]
-        if len(ranked) < 2:
-            continue
-        if len(first) == 1:
-            said.append(f"Track {look.word}: **{first[0]}** is first.")
-        else:
-            named = f"{', '.join(first[:-1])} and {first[-1]}"
-            said.append(f"Track {look.word}: **{named}** are tied for first; no test tells them from the best.")
-    if board.detectable is not None:
-        said.append(
-            f"This board can tell two arms {number(board.detectable)} PGR apart with 80 % power "
-            "(a mean over domains, one test at 5 %); smaller differences it will mostly miss."
-        )
-    return [" ".join(said)] if said else []
 
 
 def _pairs(board: Leaderboard, ties: str) -> list[str]:

@@ -1,0 +1,29 @@
+"""A board in words: who is first in each track, or tied for it, and what the board can tell apart at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from w2s_bench.results.board import Leaderboard
+from w2s_bench.results.pages.style import TRACKS, number
+
+
+def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
+    """Sentences; `name` writes an arm's name as the page needs it. One alone in its track is no winner."""
+    said = []
+    for track, look in TRACKS.items():
+        ranked = [row for row in board.rows if row.track == track and row.places]
+        if len(ranked) < 2:
+            continue
+        first = [name(row.arm) for row in ranked if row.places and row.places[0] == 1]
+        if len(first) == 1:
+            said.append(f"Track {look.word}: {first[0]} is first.")
+        else:
+            named = f"{', '.join(first[:-1])} and {first[-1]}"
+            said.append(f"Track {look.word}: {named} are tied for first; no test tells them from the best.")
+    if board.detectable is not None:
+        said.append(
+            f"This board can tell two arms {number(board.detectable)} PGR apart with 80 % power "
+            "(a mean over domains, one test at 5 %); smaller differences it will mostly miss."
+        )
+    return said
