@@ -154,6 +154,13 @@ def test_seeds_one_by_one_have_the_pgr_as_their_mean(board: Leaderboard) -> None
         assert (row.improvement is None) == (row.arm == "naive")
 
 
+def test_an_arm_that_lacks_a_domain_has_no_summary_of_the_others() -> None:
+    math, chess = make_cells("w2s-bench/math"), make_cells("w2s-bench/chess")
+    del chess["w2s-bench/probe"]
+    row = next(row for row in board_of(math, chess).rows if row.arm == "probe")
+    assert (row.iqm, row.improvement, row.pgr_by_seed, row.places) == (None, None, (), None)
+
+
 def test_interquartile_mean_and_improvement_of_known_cases() -> None:
     from scipy.stats import trim_mean
 
@@ -188,7 +195,9 @@ def steady(items: int, gap: int) -> dict[str, Cell]:
     ("items", "gap", "why"),
     [(1000, 6, f"its gap is below {LEAST_GAP}"), (100, 12, f"fewer than {LEAST_DISCORDANT}"), (1000, 60, "")],
 )
-def test_a_gap_of_a_few_items_enters_no_mean(items: int, gap: int, why: str) -> None:
+def test_a_gap_of_a_few_items_enters_no_mean(
+    items: int, gap: int, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     board = board_of(make_cells("a/math"), steady(items, gap))
     math, small = board.domains
     assert small.resolved
@@ -198,6 +207,8 @@ def test_a_gap_of_a_few_items_enters_no_mean(items: int, gap: int, why: str) -> 
     assert board.mean_domains == (("a/math",) if why else ("a/math", "a/steady"))
     page = render(board, "p")
     assert ("**Means leave a/steady out:** " in page) == bool(why)
+    print_board(board)
+    assert ("a/steady: means leave it out" in capsys.readouterr().out) == bool(why)
 
 
 def test_a_gap_that_is_itself_uncertain_enters_no_mean(board: Leaderboard) -> None:

@@ -47,6 +47,8 @@ def print_board(board: Leaderboard) -> None:
         if not domain.resolved:
             told = f"{domain.name}: gap unresolved, so accuracies and no PGR. {likely_cause(domain)}"
             screen.print(Text(one_line(told)))
+        elif domain.left_out:
+            screen.print(Text(one_line(f"{domain.name}: means leave it out: {domain.left_out}.")))
 
 
 def _blocks(

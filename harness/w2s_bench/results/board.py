@@ -13,6 +13,8 @@ TRACKS = ("none", "trust_set", "privileged")
 #: What a domain's gap must be for its PGRs to enter means: so large, made of so many items (or clusters) that do not cancel by
 #: the tens, as normal theory asks, and known to half of itself on either side, or PGRs in it would be mostly noise.
 LEAST_GAP, LEAST_DISCORDANT, WIDEST = 0.02, 20, 1.0
+#: How often the board would find the difference that it is said to be able to tell.
+POWER = 0.8
 #: What a check may look at.
 Figure = Ratio | float | int | None
 
@@ -152,7 +154,7 @@ class Leaderboard:
     """Rows in the order they are shown: by track, ranked by mean PGR, then the controls in their fixed order.
 
     `pairs` has every two trust functions of a track; `detectable` is the true difference of two arms' mean PGRs that the
-    board would find with 80 % power, None where it can show none.
+    board would find with chance POWER, None where it can show none.
     """
 
     suite: SuiteRef

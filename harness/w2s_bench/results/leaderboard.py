@@ -14,16 +14,13 @@ from w2s_bench.names import PLOT, README, TIES, short
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.results import statistics
 from w2s_bench.results.belief import read_results
-from w2s_bench.results.board import DomainSummary, Failure, Leaderboard, Row
+from w2s_bench.results.board import POWER, DomainSummary, Failure, Leaderboard, Row
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checks import CHECKS
 from w2s_bench.results.comparison import Comparison, mean
 from w2s_bench.results.places import corrected, paired, placed
 from w2s_bench.results.ranking import ranked
 from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
-
-#: How often the board would find the difference that it is said to be able to tell.
-POWER = 0.8
 
 __all__ = ["Leaderboard", "build", "write_leaderboard"]
 
@@ -148,8 +145,10 @@ def _row(
     def over_domains(figures: Mapping[str, Ratio]) -> Ratio:
         return statistics.mean_over_domains({d: figures.get(d, Unresolved("no cell", "–")) for d in entering})
 
-    by_seed = {name: entries[name].pgr_by_seed for name in entering if name in entries}
-    same = len(by_seed) == len(entering) and len({entries[name].seeds for name in by_seed}) == 1
+    by_seed = {name: entries[name].pgr_by_seed for name in entering if name in entries and entries[name].pgr_by_seed}
+    if len(by_seed) < len(entering):  # an arm without a mean has no summary of fewer domains either
+        by_seed = {}
+    same = len({entries[name].seeds for name in by_seed}) == 1
 
     return Row(
         arm=arm,

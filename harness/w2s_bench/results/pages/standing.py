@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from w2s_bench.results.board import Leaderboard
+from w2s_bench.results.board import POWER, Leaderboard
 from w2s_bench.results.pages.style import TRACKS, number
 
 
@@ -23,7 +23,7 @@ def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
             said.append(f"Track {look.word}: {named} are tied for first; no test tells them from the best.")
     if board.detectable is not None:
         said.append(
-            f"This board can tell two arms {number(board.detectable)} PGR apart with 80 % power "
+            f"This board can tell two arms {number(board.detectable)} PGR apart with {100 * POWER:g} % power "
             "(a mean over domains, one test at 5 %); smaller differences it will mostly miss."
         )
     return said
