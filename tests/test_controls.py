@@ -18,7 +18,7 @@ from w2s_bench.controls import GOLD_TRUST_SET, OWN_ARMS, TRUST_FUNCTION, OwnArm,
 from w2s_bench.errors import CellError
 from w2s_bench.executors import Done
 from w2s_bench.plugins.registry import Registry
-from w2s_bench.protocol.training import ROWS
+from w2s_bench.protocol.files import ROWS
 from w2s_bench.record import digest_of, read_rows, write_rows
 from w2s_bench.results.cells import ArmRef, Cell
 from w2s_bench.results.leaderboard import build, write_leaderboard
@@ -89,7 +89,7 @@ def test_facts_are_those_of_the_graph(planned: Plan) -> None:
             labels, pool_gold, trust_gold = graph.weak_labels("transfer"), graph.gold("transfer"), graph.gold("trust")
             nodes = behind(own.rows)
             assert (own.rows is not None) == bool(facts.rows), cell.row
-            assert (own.student.weights == graph.teacher_weights) == (facts.answers == "teacher")
+            assert (own.student.weights == graph.teacher.weights) == (facts.answers == "teacher")
             if cell.arm.ref.kind == "trust_function":
                 assert facts == TRUST_FUNCTION and labels.node in nodes and pool_gold.node not in nodes
                 continue

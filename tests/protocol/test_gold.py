@@ -8,7 +8,7 @@ import pytest
 
 from support import run_inline, toy_registry, toy_suite
 from w2s_bench.executors import Done
-from w2s_bench.protocol.splits import SPLIT_IDS
+from w2s_bench.protocol.files import SPLIT_IDS
 from w2s_bench.record import read_json
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
 from w2s_bench.store import Store

@@ -14,9 +14,8 @@ import pytest
 from support import run_inline, toy_registry, toy_suite
 from w2s_bench.executors import Done, Failed
 from w2s_bench.protocol.arms import ArmStages
-from w2s_bench.protocol.evaluation import GRADES
-from w2s_bench.protocol.generation import SeedGraph
-from w2s_bench.protocol.items import ANSWERS, ITEMS
+from w2s_bench.protocol.files import ANSWERS, GRADES, ITEMS
+from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.record import digest_of, read_json, read_records, read_rows, unpack_bits, write_json
 from w2s_bench.results.cells import Cell
@@ -59,7 +58,7 @@ def cells(ran: Any) -> dict[str, Cell]:
     return {cell.arm.ref.name.rpartition("/")[2]: cell_of(cell, results) for cell in ran.plan.cells}
 
 
-def stages_of(planned: Plan, arm: str, seed: int) -> tuple[SeedGraph, ArmStages]:
+def stages_of(planned: Plan, arm: str, seed: int) -> tuple[Generation, ArmStages]:
     cell = next(c for c in planned.cells if c.arm.ref.name.rpartition("/")[2] == arm)
     return cell.graphs[seed], cell.stages[seed]
 
@@ -252,7 +251,7 @@ def test_a_failed_seed_is_shown_and_the_others_stay(ran: Any, cells: dict[str, C
 
 def test_a_failed_teacher_leaves_what_does_not_need_it(ran: Any, cells: dict[str, Cell]) -> None:
     graph, _ = stages_of(ran.plan, "weak", 0)
-    after = collect(ran, with_failure(ran, graph.teacher_weights, "training diverged"))
+    after = collect(ran, with_failure(ran, graph.teacher.weights, "training diverged"))
     for arm in ("base", "ceiling", "gold_trust_set"):
         assert after[arm].digest == cells[arm].digest
     for arm in ("weak", "naive", "oracle", "prompt_hash", "privileged", "gold_random"):
@@ -287,7 +286,7 @@ def test_a_reason_holds_nothing_that_a_rerun_would_not_repeat(reason: str, left:
 def test_failures_in_cells_are_scrubbed(ran: Any) -> None:
     graph, _ = stages_of(ran.plan, "weak", 0)
     bodies = [
-        collect(ran, with_failure(ran, graph.teacher_weights, f"<Model at {address}> in '/tmp/{address}/w.bin'"))
+        collect(ran, with_failure(ran, graph.teacher.weights, f"<Model at {address}> in '/tmp/{address}/w.bin'"))
         for address in ("0x7f01", "0x7f02")
     ]
     assert {arm: cell.digest for arm, cell in bodies[0].items()} == {arm: c.digest for arm, c in bodies[1].items()}

@@ -72,7 +72,7 @@ def _rows(topic: Topic, registry: Any) -> list[dict[str, str]]:
                 "version": plugin.version,
                 "entry point": plugin.entry_point,
                 "status": plugin.status,
-                "provides": ", ".join(one.name for one in plugin.provides),
+                "provides": ", ".join(registered.name for registered in plugin.provides),
             }
             for plugin in registry.plugins
         ]

@@ -11,7 +11,7 @@ from w2s_bench.names import short
 from w2s_bench.plugins.checks import Declared
 from w2s_bench.plugins.registry import write_spec
 from w2s_bench.protocol import selection, training, trust
-from w2s_bench.protocol.generation import SeedGraph, Student
+from w2s_bench.protocol.generation import Generation, Student
 from w2s_bench.results.cells import ArmRef, PluginRef
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import KINDS, Kind, Need
@@ -39,7 +39,7 @@ class Arm:
     """
 
     ref: ArmRef
-    build: Callable[[SeedGraph], ArmStages]
+    build: Callable[[Generation], ArmStages]
     plugin: PluginRef | None = None
     kinds: tuple[Kind, ...] = KINDS
 
@@ -47,17 +47,17 @@ class Arm:
 def references(coverage: float) -> list[Arm]:
     """`weak` (the teacher), `base` (the untuned student), `ceiling` (the student trained on the pool's gold)."""
 
-    def weak(graph: SeedGraph) -> ArmStages:
+    def weak(graph: Generation) -> ArmStages:
         split = graph.suite.evaluate_on
-        answers = Student(graph.teacher_weights, graph.weak_labels(split), graph.label_grades(split))
+        answers = Student(graph.teacher.weights, graph.weak_labels(split), graph.label_grades(split))
         tokens = Need("teacher", "label_logprobs", when="generate")  # the scores of options come with the labels
         read = graph.evidence((tokens,), "transfer", with_grades=False, with_gold=False).readings
         return ArmStages(answers, certainty=read.get(tokens))
 
-    def base(graph: SeedGraph) -> ArmStages:
+    def base(graph: Generation) -> ArmStages:
         return ArmStages(graph.student(None, "base"))
 
-    def ceiling(graph: SeedGraph) -> ArmStages:
+    def ceiling(graph: Generation) -> ArmStages:
         rows = training.gold_rows(graph.subset("transfer"), graph.gold("transfer"), None, graph.label("ceiling's rows"))
         return ArmStages(graph.student(rows, "ceiling"), rows)
 
@@ -68,29 +68,29 @@ def references(coverage: float) -> list[Arm]:
 def controls(coverage: float) -> list[Arm]:
     """`naive`, `random`, `oracle`, `gold_trust_set`, `gold_random`, at the suite's coverage."""
 
-    def random_rows(graph: SeedGraph) -> Stage:
+    def random_rows(graph: Generation) -> Stage:
         labels = graph.weak_labels("transfer")
         return selection.random(
             labels, coverage=coverage, seed=graph.stream("random"), label=graph.label("random rows")
         )
 
-    def naive(graph: SeedGraph) -> ArmStages:
+    def naive(graph: Generation) -> ArmStages:
         return _on_weak_labels(graph, None, "naive")
 
-    def random(graph: SeedGraph) -> ArmStages:
+    def random(graph: Generation) -> ArmStages:
         return _on_weak_labels(graph, random_rows(graph), "random")
 
-    def oracle(graph: SeedGraph) -> ArmStages:
+    def oracle(graph: Generation) -> ArmStages:
         grades = graph.label_grades("transfer")
         kept = selection.oracle(
             grades, coverage=coverage, seed=graph.stream("oracle"), label=graph.label("oracle's rows")
         )
         return _on_weak_labels(graph, kept, "oracle")
 
-    def gold_trust_set(graph: SeedGraph) -> ArmStages:
+    def gold_trust_set(graph: Generation) -> ArmStages:
         return ArmStages(graph.student(graph.trust_gold_rows, "gold_trust_set"), graph.trust_gold_rows)
 
-    def gold_random(graph: SeedGraph) -> ArmStages:
+    def gold_random(graph: Generation) -> ArmStages:
         kept = random_rows(graph)
         rows = training.gold_rows(
             graph.subset("transfer"), graph.gold("transfer"), kept, graph.label("gold of random rows")
@@ -131,7 +131,7 @@ def trust_arm(
         "plugin": plugin.model_dump(),
     }
 
-    def build(graph: SeedGraph) -> ArmStages:
+    def build(graph: Generation) -> ArmStages:
         privileged = supervision == "privileged"
         pool = graph.evidence(needs, "transfer", with_grades=False, with_gold=privileged)
         fitted = None
@@ -142,7 +142,7 @@ def trust_arm(
             identity,
             pool,
             fitted,
-            salt=f"{graph.facts.spec.name} {graph.seed}",
+            salt=f"{graph.task.spec.name} {graph.seed}",
             seed=graph.stream(f"trust function {arm_name}"),
             libraries=libraries,
             label=graph.label(f"scores of {shown}"),
@@ -168,7 +168,7 @@ def trust_arm(
     return Arm(ref, build, plugin, kinds=declared.kinds)
 
 
-def _on_weak_labels(graph: SeedGraph, kept: Stage | None, name: str) -> ArmStages:
+def _on_weak_labels(graph: Generation, kept: Stage | None, name: str) -> ArmStages:
     rows = training.weak_rows(
         graph.subset("transfer"), graph.weak_labels("transfer"), kept, graph.label(f"rows of {name}")
     )

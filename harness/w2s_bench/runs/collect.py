@@ -13,11 +13,9 @@ from w2s_bench.errors import StoreError
 from w2s_bench.executors import Done, Failed, Outcome
 from w2s_bench.protocol.arms import ArmStages
 from w2s_bench.protocol.evaluation import read_grades
-from w2s_bench.protocol.generation import SeedGraph
-from w2s_bench.protocol.items import ITEMS
-from w2s_bench.protocol.prediction import PREDICTIONS, READING
+from w2s_bench.protocol.files import ITEMS, KEPT, PREDICTIONS, READING, ROWS
+from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.protocol.training import KEPT, ROWS
 from w2s_bench.record import digest_of, pack_bits, read_arrays, read_json, read_records, read_rows
 from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC, Cell, CellBody, SeedResult, SuiteRef
 from w2s_bench.results.statistics import auroc
@@ -74,8 +72,8 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     suite = cell.graphs[0].suite
     seeds: list[SeedResult] = []
     items: list[str] = []
-    for place, (graph, own) in enumerate(zip(cell.graphs, cell.stages, strict=True)):
-        failed = next((f for stage in cell.targets_of(place) if (f := results.failure(stage))), None)
+    for graph, own in zip(cell.graphs, cell.stages, strict=True):
+        failed = next((f for stage in cell.targets_of(graph.seed) if (f := results.failure(stage))), None)
         if failed:
             reason = shortened(f"{failed.stage} failed: {scrubbed(failed.reason)}")
             seeds.append(SeedResult(seed=graph.seed, error=reason))
@@ -85,6 +83,7 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     body = CellBody(
         suite=SuiteRef(name=suite.name, version=suite.version, digest=suite.digest, evaluate_on=suite.evaluate_on),
         protocol=suite.protocol,
+        generation=cell.graphs[0].index,
         domain=cell.domain,
         teacher=cell.teacher,
         student=cell.student,
@@ -110,7 +109,7 @@ def _without_folder(path: re.Match[str]) -> str:
     return f"…/{name}" if "." in name and not name.startswith(("tmp", ".")) else "…"
 
 
-def _seed_result(cell: PlannedCell, graph: SeedGraph, own: ArmStages, results: Results) -> SeedResult:
+def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: Results) -> SeedResult:
     arm, suite = cell.arm.ref.facts, graph.suite
     grades = results.grades(own.student.grades)
     evaluated = results.items(graph.subset(suite.evaluate_on))
@@ -155,7 +154,7 @@ def _seed_result(cell: PlannedCell, graph: SeedGraph, own: ArmStages, results: R
     )
 
 
-def _of_the_labels(graph: SeedGraph, own: ArmStages, results: Results) -> dict[str, Any]:
+def _of_the_labels(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
     """What share of the teacher's labels of the pool is right, and how well its own label probability tells which."""
     right = results.grades(graph.label_grades("transfer"))
     told: dict[str, Any] = {"label_accuracy": float(np.mean(list(right.values())))}
@@ -164,7 +163,7 @@ def _of_the_labels(graph: SeedGraph, own: ArmStages, results: Results) -> dict[s
         arrays = read_arrays(results.folder(own.certainty) / READING)
         tokens = Ragged(arrays["values"].astype(np.float64), arrays["offsets"].astype(np.int64))
         probability = {label.id: _mean_log_probability(row) for label, row in zip(labels, tokens, strict=True)}
-    elif graph.facts.kind == "choice":
+    elif graph.task.domain.kind == "choice":
         probability = {label.id: _probability(label) for label in labels}
     else:
         return told

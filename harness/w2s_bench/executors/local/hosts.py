@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Set
 from importlib import metadata
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from w2s_bench.hookspecs import ENTRY_POINT_GROUP
 from w2s_bench.names import BUILT_IN
 from w2s_bench.plugins.loading import RESERVED_PREFIXES, normalized
-from w2s_bench.store.stage import Stage
-
-Role = Literal["engine", "domain", "trust"]
-#: Whose code a stage runs, by the parameter that names it.
-_ROLES: dict[str, Role] = {"function": "trust", "domain": "domain", "model": "engine"}
+from w2s_bench.store.stage import Role, Stage
 
 
 class Host(NamedTuple):
@@ -35,20 +31,17 @@ class Host(NamedTuple):
 def host_of(stage: Stage, installed: Callable[[], Set[str]]) -> Host:
     """Where a stage may run. `installed` gives the distributions that have plugins; it is asked for few stages.
 
-    A domain or trust function that the stage's parameters name takes it to its distribution's processes. A model of a
-    plugin is loaded where it trains: in an engine of its own distribution's.
+    A domain or trust function whose code the stage runs takes it to its distribution's processes. A model of a plugin is
+    loaded where it trains: in an engine of its own distribution's.
     """
-    for param, role in _ROLES.items():
-        value = stage.params.get(param)
-        name = value.get("name") if isinstance(value, dict) else None
-        if not isinstance(name, str):
-            continue
-        prefix, slash, _ = name.partition("/")
-        distribution = normalized(prefix) if slash else BUILT_IN
-        if role == "engine" and (distribution in ("", *RESERVED_PREFIXES) or distribution not in installed()):
-            return Host()  # a folder, or of a hub: no plugin's
-        return Host(role, distribution)
-    return Host()
+    if stage.code is None:
+        return Host()
+    role, name = stage.code
+    prefix, slash, _ = name.partition("/")
+    distribution = normalized(prefix) if slash else BUILT_IN
+    if role == "engine" and (distribution in ("", *RESERVED_PREFIXES) or distribution not in installed()):
+        return Host()  # a folder, or of a hub: no plugin's
+    return Host(role, distribution)
 
 
 def installed_distributions() -> frozenset[str]:
