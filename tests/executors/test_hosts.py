@@ -161,7 +161,7 @@ def test_a_daemon_ends_with_its_worker(tmp_path: Path, end: str) -> None:
 KILLED = """
 import sys
 from pathlib import Path
-from stage_functions import named, stage
+from stage_functions import stage
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.store import Store
 bad = stage("daemonise", pids=sys.argv[1] + "/pids", end="hang")
