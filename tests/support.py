@@ -110,7 +110,7 @@ def run_inline(targets: Sequence[Stage], store: Store, registry: Registry) -> Ma
         if result is None:
 
             def produce(out: Path, stage: Stage = stage, folders: Mapping[str, Path] = folders) -> None:
-                stage.resolve()(StageContext(stage.params, folders, out, registry))
+                stage.function.resolve()(StageContext(stage.params, folders, out, registry))
 
             try:
                 result = store.put(stage, contents, produce)

@@ -20,6 +20,8 @@ Kind = Literal["choice", "generate"]
 KINDS: tuple[Kind, ...] = ("choice", "generate")
 Supervision = Literal["none", "trust_set", "privileged"]
 Scope = Literal["row", "pool"]
+#: How a model is tuned: see `protocol.recipes`.
+RecipeName = Literal["full", "lora", "head"]
 #: What a model's products are computed in; its weights, and everything that is summed, are float32 either way.
 Precision = Literal["float32", "bfloat16"]
 Split = Literal["dev", "test", "weak_train", "trust", "transfer"]

@@ -12,10 +12,10 @@ from typing import Any
 
 import psutil
 import pytest
-from test_executor import failure_of, run, text_of
 from test_limits import alive
 
-from stage_functions import stage
+from local_run import failure_of, run, text_of
+from stage_functions import named, stage
 from support import LINUX
 from w2s_bench.errors import StoreError
 from w2s_bench.executors.jobs import Job, Made
@@ -26,25 +26,24 @@ from w2s_bench.executors.local.spare import Spare
 from w2s_bench.executors.resources import Limits
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.store import Store, key_of
-from w2s_bench.store.stage import Stage
+from w2s_bench.store.stage import Code, Stage
 
-ACME_TRUST = {"function": {"name": "acme/trust"}}
-ACME_DOMAIN = {"domain": {"name": "acme/domain"}}
-OTHER_DOMAIN = {"domain": {"name": "other/domain"}}
+ACME_TRUST: dict[str, Any] = {"of": ("trust", "acme/trust")}
+ACME_DOMAIN: dict[str, Any] = {"of": ("domain", "acme/domain")}
+OTHER_DOMAIN: dict[str, Any] = {"of": ("domain", "other/domain")}
 
 
 def test_which_processes_a_stage_runs_in() -> None:
-    def host(**params: Any) -> Host:
-        return host_of(Stage("any", 1, "m:f", params), lambda: frozenset({"w2s-bench", "acme"}))
+    def host(*code: Any) -> Host:
+        return host_of(named("any", code=Code(*code) if code else None), lambda: frozenset({"w2s-bench", "acme"}))
 
-    assert host(domain="acme/chess", seed=1) == Host("engine", "w2s-bench")
-    assert host(domain={"name": "acme/chess"}) == Host("domain", "acme")
-    assert host(domain={"name": "w2s-bench/chess"}) == Host("domain", "w2s-bench")
-    assert host(function={"name": "A.cme/probe"}) == Host("trust", "a-cme")
-    assert host(model={"name": "acme/large"}) == Host("engine", "acme")
+    assert host() == Host("engine", "w2s-bench")
+    assert host("domain", "acme/chess") == Host("domain", "acme")
+    assert host("domain", "w2s-bench/chess") == Host("domain", "w2s-bench")
+    assert host("trust", "A.cme/probe") == Host("trust", "a-cme")
+    assert host("engine", "acme/large") == Host("engine", "acme")
     for elsewhere in ("tiny/math-s", "hf/acme/large@0", "local/acme/x", "/acme/x", "models/x", "x"):
-        assert host(model={"name": elsewhere}) == Host("engine", "w2s-bench")
-    assert host(model={"device": "cuda"}) == Host("engine", "w2s-bench")
+        assert host("engine", elsewhere) == Host("engine", "w2s-bench")
 
 
 def chain(*steps: tuple[str, dict[str, Any]]) -> list[Stage]:
@@ -70,7 +69,7 @@ def test_what_fails_after_another_stage_of_its_plugin_is_tried_in_a_new_process(
 
 
 def test_idle_processes_are_bounded_and_the_engine_is_the_last_to_go(tmp_path: Path) -> None:
-    kinds: list[dict[str, Any]] = [{"domain": {"name": f"d{number}/x"}} for number in range(6)]
+    kinds: list[dict[str, Any]] = [{"of": ("domain", f"d{number}/x")} for number in range(6)]
     stages = chain(
         *(("mark", {"text": str(number), **kind}) for number, kind in enumerate([{}, *kinds, {}, kinds[5], kinds[0]]))
     )
@@ -89,8 +88,8 @@ def test_idle_processes_make_room_for_a_stage_that_needs_much_memory(tmp_path: P
 
     try:
         for name in names:
-            made(stage("mark", text=name, domain={"name": name}))
-        assert made(stage("mark", text="again", domain={"name": names[0]})) == names[0]
+            made(stage("mark", text=name, of=("domain", name)))
+        assert made(stage("mark", text="again", of=("domain", names[0]))) == names[0]
         seat.limits = Limits(memory=2 * seat.spare.memory())
         made(stage("write", text="long", sleep=1.0))  # more than half of which it does not take: nothing is ended
         assert len(seat.spare._idle) == 3
@@ -122,7 +121,7 @@ def test_seats_of_one_machine_share_the_processes_of_plugins_and_no_engine(tmp_p
 
 def test_a_process_loads_the_plugins_of_its_own_distribution(tmp_path: Path) -> None:
     built_in, acme = (
-        stage("registry", domain={"name": "w2s-bench/x"}),
+        stage("registry", of=("domain", "w2s-bench/x")),
         stage("registry", **ACME_DOMAIN),
     )
     outcomes, _ = run([built_in, acme, engine := stage("registry")], tmp_path)
@@ -163,7 +162,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from stage_functions import stage
-from w2s_bench.executors.local import LocalExecutor
+from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.store import Store
 bad = stage("daemonise", pids=sys.argv[1] + "/pids", end="hang")
 LocalExecutor(1).run([bad], Store(Path(sys.argv[1]) / "store"), lambda event: None)

@@ -29,7 +29,7 @@ GRAPH = """
 import json, sys
 from pathlib import Path
 from stage_functions import stage
-from w2s_bench.executors.local import LocalExecutor
+from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.store import Store
 layer = [stage("write", text=f"0.{n}", sleep=0.02) for n in range(10)]
 for depth in range(1, 4):

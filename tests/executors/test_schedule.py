@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stage_functions import named
 from w2s_bench.executors import Ahead, Done, Event, Failed, Finished, GaveUp, Stored
 from w2s_bench.executors.schedule import Schedule, Work
 from w2s_bench.record import digest_of
@@ -17,7 +18,7 @@ from w2s_bench.store.stage import Stage, walk
 
 
 def stage(name: str, *inputs: Stage, **params: Any) -> Stage:
-    return Stage(name, 1, "nowhere:nothing", params, {f"i{n}": one for n, one in enumerate(inputs)}, label=name)
+    return named(name, params, inputs={f"i{n}": one for n, one in enumerate(inputs)}, label=name)
 
 
 def result(work: Work, content: str = "") -> Result:
@@ -143,8 +144,8 @@ def test_no_time_is_told_of_a_stage_whose_kind_was_never_measured() -> None:
 
 
 def test_what_takes_a_gpu_waits_apart_from_what_takes_none() -> None:
-    on_gpu = stage("train", model={"name": "m", "device": "cuda"})
-    plan, _ = schedule(on_gpu, stage("grade"), stage("predict", model={"name": "m", "device": "cpu"}))
+    on_gpu = named("train", device="cuda")
+    plan, _ = schedule(on_gpu, stage("grade"), stage("predict"))
     all_absent(plan)
     assert plan.waiting(gpu=True) and plan.waiting(gpu=False)
     assert plan.pop(gpu=True).stage is on_gpu

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fake_slurm import FIRST, FakeSlurm, dependencies
-from stage_functions import stage
+from stage_functions import named, stage
 from w2s_bench.errors import StoreError, UnknownNameError, W2SBenchError
 from w2s_bench.executors import Done, Event, Failed, Finished, GaveUp, Outcome, Stored
 from w2s_bench.executors.jobs import Broke, Job, Reply
@@ -33,7 +34,7 @@ from w2s_bench.executors.slurm.options import minutes_of
 from w2s_bench.executors.slurm.recorded import RecordedExecutor
 from w2s_bench.executors.slurm.submission import Submission
 from w2s_bench.store import Store
-from w2s_bench.store.stage import Stage, walk
+from w2s_bench.store.stage import Code, Stage, walk
 
 QUICK = SlurmSettings(patience=0.3)
 COLLECT = Collect("test_slurm:note", {"said": "well"})
@@ -131,7 +132,7 @@ def test_what_a_script_asks_for(fake: FakeSlurm, tmp_path: Path) -> None:
         ["partition=debug", "mem=4G", "time=1:30:00", "requeue=true", "nice=10", "setup=module load cuda/12"],
         ["gres=gpu:a100:1", "time=2-0"],
     )
-    here, there = stage("write", text="here"), stage("write", text="there", model={"name": "m", "device": "cuda"})
+    here, there = stage("write", text="here"), stage("write", text="there", device="cuda")
     handed_in([here, there], tmp_path, settings=asked)
     cpu, gpu, last = fake.jobs().values()
     common = {"partition": "debug", "mem": "4G", "requeue": "", "nice": "10", "cpus-per-task": "1", "nodes": "1"}
@@ -235,7 +236,7 @@ def test_jobs_that_are_all_cancelled_have_the_first_as_their_cause(fake: FakeSlu
 
 
 def test_a_stage_that_cannot_run_here_is_not_submitted(fake: FakeSlurm, tmp_path: Path) -> None:
-    needy = Stage("write", 1, "stage_functions:write", {"text": "x"}, {}, ("no-such-library",), "write needy")
+    needy = replace(stage("write", text="x"), libraries=("no-such-library",), label="write needy")
     below, sound = stage("write", {"a": needy}, text="below"), stage("write", text="sound")
     submitted = handed_in([below, sound], tmp_path)
     assert list(submitted.jobs) == [sound.node]
@@ -385,7 +386,19 @@ def test_a_graph_that_has_changed_since_is_not_taken_for_the_one_submitted(fake:
 
 
 def test_a_graph_is_read_back_as_it_was(fake: FakeSlurm, tmp_path: Path) -> None:
-    stages = [*graph().values(), Stage("write", 2, "m:f", {"a": [1, 2.0, None]}, {}, ("numpy",), "näme", 3.5)]
+    stages = [
+        *graph().values(),
+        named(
+            "write",
+            {"a": [1, 2.0, None]},
+            version=2,
+            libraries=("numpy",),
+            label="näme",
+            seconds=3.5,
+            code=Code("trust", "a/b"),
+            amount=3,
+        ),
+    ]
     read = Submission(handed_in(stages, tmp_path).folder).stages
     assert list(read) == [one.node for one in walk(stages)]
     for one in walk(stages):

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stage_functions import named
 from w2s_bench.errors import EvidenceError
 from w2s_bench.protocol.evidence.view import EvidenceView, Readers, item_ids, needs_stage, readings
+from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import Item, Need, Prediction, Ragged
 
@@ -247,12 +249,12 @@ def test_a_need_takes_a_stage_unless_it_comes_with_the_labels(need: Need, kind: 
 
 
 def test_needs_become_stages_of_the_right_reader_and_never_of_gold() -> None:
-    labels, subset = Stage("predict", 1, "f:labels", {"a": 1}), Stage("subset", 1, "f:subset", {})
-    teacher, verifier = Stage("train", 2, "f:t", {"is": "teacher"}), Stage("train", 2, "f:t", {"is": "verifier"})
+    labels, subset = named("predict", {"a": 1}), named("subset")
+    teacher, verifier = named("train", {"is": "teacher"}), named("train", {"is": "verifier"})
     readers = Readers(
-        ({"name": "small", "recipe": "full"}, teacher),
-        ({"name": "large", "recipe": "full"}, None),
-        ({"name": "large", "recipe": "full"}, verifier),
+        (PlannedModel("small", "f"), teacher),
+        (PlannedModel("large", "f"), None),
+        (PlannedModel("large", "f"), verifier),
     )
 
     def stages(fitting: bool) -> dict[Need, Stage]:

@@ -19,10 +19,8 @@ from support import run_stage
 from w2s_bench.protocol import selection, trust
 from w2s_bench.protocol.evidence.files import view, views
 from w2s_bench.protocol.evidence.view import EvidenceView, item_ids
-from w2s_bench.protocol.items import ANSWERS, ITEMS
-from w2s_bench.protocol.prediction import PREDICTIONS, READING
+from w2s_bench.protocol.files import ANSWERS, ITEMS, KEPT, PREDICTIONS, READING
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.protocol.training import KEPT
 from w2s_bench.record import read_json, write_arrays, write_records
 from w2s_bench.types import Answer, Item, Kind, Need, Prediction, Ragged
 

@@ -486,7 +486,7 @@ def test_a_model_that_lies_elsewhere_is_known_by_its_fingerprint(theirs: Path, m
     places = {fingerprint[:12]: str(tmp_path / "mine/teacher"), str(models / "student"): str(tmp_path / "mine/student")}
     found = rows_of(verify(theirs, models=places))
     assert {one.verdict for one in found.values()} == {"identical"}
-    used = ASKED[0].cells[0].facts.spec
+    used = ASKED[0].cells[0].task.spec
     assert (used.teacher.model, used.student.model) == (
         f"local/{tmp_path / 'mine/teacher'}", f"local/{tmp_path / 'mine/student'}",
     )  # fmt: skip

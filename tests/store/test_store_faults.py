@@ -239,19 +239,19 @@ for options in [f"size={k}k" for k in range(20, 150, 4)] + [f"nr_inodes={n},size
     store, kept = Store(root / "store", limit=10**9), []
     try:
         for number in range(3):
-            kept.append(store.put(Stage("write", 1, "", {"n": number}), {}, produce))
+            kept.append(store.put(named("write", {"n": number}), {}, produce))
     except StoreError as error:
         assert "No space left on device. Free space" in str(error) and "--store DIR" in str(error), error
     told.append(len(kept))
     for number in range(3):
-        one = Stage("write", 1, "", {"n": number})
+        one = named("write", {"n": number})
         found = store.find(one, key_of(one, {}))
         assert found == (kept[number] if number < len(kept) else None), (options, number)
     assert store.damages == [], store.damages
     assert not list((root / "store" / ".partial").glob("*"))
     subprocess.run(["mount", "-o", "remount,size=2m,nr_inodes=1000", root], check=True)
     for number in range(3):
-        store.put(Stage("write", 1, "", {"n": number}), {}, produce)
+        store.put(named("write", {"n": number}), {}, produce)
     assert len(list(store.entries())) == 3
     store.close()
     subprocess.run(["umount", root], check=True)

@@ -129,7 +129,7 @@ class _Drive:
         if isinstance(reply, Lacked):
             self.schedule.lacked(work, reply.inputs)
         elif isinstance(reply, Broke):
-            head = f"{label_of(work.stage)}\n{work.stage.function}\n{reply.reason}\n\n"
+            head = f"{label_of(work.stage)}\n{work.stage.function.path}\n{reply.reason}\n\n"
             path = self.store.write_log(f"{work.stage.name}-{work.key}", head + reply.log)
             self.schedule.broke(work, Failed(label_of(work.stage), reply.reason, work.nodes[0], path))
         else:

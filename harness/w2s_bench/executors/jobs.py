@@ -34,24 +34,12 @@ class Job:
         return cls(replace(stage, inputs={}), key, named)
 
     def to_json(self) -> dict[str, JSON]:
-        stage = self.stage
-        return {
-            "stage": {
-                "name": stage.name,
-                "version": stage.version,
-                "function": stage.function,
-                "params": stage.params,
-                "libraries": list(stage.libraries),
-                "label": stage.label,
-                "seconds": stage.seconds,
-            },
-            "key": self.key,
-            "inputs": {name: list(one) for name, one in self.inputs.items()},
-        }
+        inputs = {name: list(one) for name, one in self.inputs.items()}
+        return {"stage": self.stage.to_json(), "key": self.key, "inputs": inputs}
 
     @classmethod
     def from_json(cls, value: Mapping[str, JSON]) -> Job:
-        stage = Stage(**{**value["stage"], "libraries": tuple(value["stage"]["libraries"])})
+        stage = Stage.from_json(value["stage"])
         return cls(stage, value["key"], {name: Input(*one) for name, one in value["inputs"].items()})
 
 

@@ -50,15 +50,9 @@ def machine_memory() -> int:
     return total
 
 
-def device_of(stage: Stage) -> str:
-    """Where a stage's model runs, as torch names it; "cpu" for a stage without one."""
-    model = stage.params.get("model")
-    return str(model.get("device", "cpu")) if isinstance(model, dict) else "cpu"
-
-
 def needs_gpu(stage: Stage) -> bool:
     """Whether a stage takes a GPU for itself. One that names its device by number (`cuda:1`) has chosen, and takes none."""
-    return device_of(stage) == "cuda"
+    return stage.device == "cuda"
 
 
 def visible_gpus() -> tuple[str, ...]:

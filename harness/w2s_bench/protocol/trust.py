@@ -16,7 +16,7 @@ from w2s_bench.protocol.evaluation import read_grades
 from w2s_bench.protocol.evidence.files import view, views
 from w2s_bench.protocol.evidence.view import item_ids, read_only
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.store.stage import Stage, StageContext
+from w2s_bench.store.stage import Code, Stage, StageContext, stage
 from w2s_bench.types import FloatArray, Need
 
 T = TypeVar("T")
@@ -66,17 +66,17 @@ def score(
     """
     inputs = pool.inputs("pool") | (trust.inputs("trust") if trust else {})
     return Stage(
-        "score",
-        2,
-        "w2s_bench.protocol.trust:run_score",
+        run_score,
         {"function": function, "salt": salt, "seed": seed},
         inputs,
         libraries,
         label,
         seconds=MOST_SECONDS,
+        code=Code("trust", function["name"]),
     )
 
 
+@stage("score", version=2)
 def run_score(context: StageContext) -> None:
     p = context.params
     name, inputs = p["function"]["name"], tuple(context.inputs.values())

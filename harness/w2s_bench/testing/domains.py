@@ -6,7 +6,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.hookspecs import Domain, LanguageModel
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from w2s_bench.plugins.hooks import EntryKind
 
 #: A model as a suite may ask for it.
-_AS_IT_IS = MappingProxyType({"recipe": "full", "lora_rank": 8, "precision": "float32", "device": "cpu"})
 
 
 def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[LanguageModel] = ()) -> None:
@@ -32,8 +30,9 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
     from w2s_bench import record
     from w2s_bench.plugins.entries import Plugin
     from w2s_bench.plugins.registry import Registry
-    from w2s_bench.protocol import evaluation, prediction, training
+    from w2s_bench.protocol import evaluation, files, training
     from w2s_bench.protocol import items as rendered
+    from w2s_bench.protocol.planned import PlannedDomain, PlannedModel
     from w2s_bench.store.stage import StageContext
     from w2s_bench.types import Answer, Item, Prediction
 
@@ -42,7 +41,7 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
     entry = _registered("domain", "checked/domain", domain)
     tried = [_registered("model", f"checked/model-{number}", model) for number, model in enumerate(models)]
     registry = Registry.of([Plugin("checked", "checked", "0", "ok", (entry, *tried))])
-    params: dict[str, Any] = {"domain": evaluation.domain_params(entry.name, domain, {})}
+    params: dict[str, Any] = {"domain": PlannedDomain.of(entry.name, domain, {}).params}
 
     def stage(function: Callable[[StageContext], None], name: str, **inputs: Path) -> Path:
         folder = root / name
@@ -53,31 +52,31 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
     with tempfile.TemporaryDirectory() as made:
         root = Path(made)
         made_items = stage(rendered.build_items, "items")
-        items = record.read_records(made_items / rendered.ITEMS, Item)
-        again = record.read_records(stage(rendered.build_items, "again") / rendered.ITEMS, Item)
+        items = record.read_records(made_items / files.ITEMS, Item)
+        again = record.read_records(stage(rendered.build_items, "again") / files.ITEMS, Item)
         expect(items == again, "loading twice gives other items; make them from a fixed seed or a file")
         expect(len(items) > 0, "the domain has no items")
         made_answers = stage(rendered.build_answers, "answers")
-        answers = record.read_records(made_answers / rendered.ANSWERS, Answer)[:at_most]
-        for remark in record.read_json(made_items / rendered.REMARKS):
+        answers = record.read_records(made_answers / files.ANSWERS, Answer)[:at_most]
+        for remark in record.read_json(made_items / files.REMARKS):
             warnings.warn(f"{domain.name}: {remark}", stacklevel=2)
-        lost = record.read_json(made_answers / rendered.REMARKS)
+        lost = record.read_json(made_answers / files.REMARKS)
         remedy = "take that string out of until, allow more tokens, or shorten doc_to_target"
         expect(not lost, f"{domain.name}: {', '.join(lost)}; {remedy}")
         params["max_new_tokens"] = domain.max_new_tokens if domain.kind == "generate" else None
         for name, model in zip((one.name for one in tried), models, strict=True):
-            params["model"] = {"name": name, "fingerprint": model.fingerprint(), **_AS_IT_IS}
+            params["model"] = PlannedModel(name, model.fingerprint()).params
             measured = stage(training.run_usable, Path(name).name, answers=made_answers)
-            for remark in record.read_json(measured / rendered.REMARKS):
+            for remark in record.read_json(measured / files.REMARKS):
                 expect("takes more tokens" not in remark, f"{domain.name}, {model.name}: {remark}; {remedy}")
         gold = root / "gold"
         gold.mkdir()
-        record.write_records(gold / rendered.ANSWERS, answers)
+        record.write_records(gold / files.ANSWERS, answers)
         key = {"gold": gold}
         if domain.kind == "choice":
             some = root / "some items"
             some.mkdir()
-            record.write_records(some / rendered.ITEMS, items[:at_most])
+            record.write_records(some / files.ITEMS, items[:at_most])
             key = {"marks": stage(evaluation.run_marks, "marks", gold=gold, subset=some)}
         for name, shift in (("right", 0), ("wrong", 1)) if domain.kind == "choice" else (("right", 0),):
             given = root / f"{name} predictions"
@@ -89,7 +88,7 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
                     index = (answer.index + shift) % len(item.choices)
                     text, scores = item.choices[index], tuple(float(i == index) for i in range(len(item.choices)))
                 predictions.append(Prediction(item.id, text, text, True, index, scores))
-            record.write_records(given / prediction.PREDICTIONS, predictions)
+            record.write_records(given / files.PREDICTIONS, predictions)
             grades = evaluation.read_grades(stage(evaluation.run_grade, name, predictions=given, **key))
             odd = [item for item, right in grades.items() if right != (name == "right")]
             expect(not odd, f"the {name} answer of item {odd[:1]} is not graded {name}; see doc_to_target and metric")

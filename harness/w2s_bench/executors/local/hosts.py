@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Set
 from importlib import metadata
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from w2s_bench.hookspecs import ENTRY_POINT_GROUP
 from w2s_bench.names import BUILT_IN, normalized
 from w2s_bench.plugins.hooks import distribution_of
-from w2s_bench.store.stage import Stage
-
-Role = Literal["engine", "domain", "trust"]
-#: Whose code a stage runs, by the parameter that names it.
-_ROLES: dict[str, Role] = {"function": "trust", "domain": "domain", "model": "engine"}
+from w2s_bench.store.stage import Role, Stage
 
 
 class Host(NamedTuple):
@@ -35,19 +31,16 @@ class Host(NamedTuple):
 def host_of(stage: Stage, installed: Callable[[], Set[str]]) -> Host:
     """Where a stage may run. `installed` gives the distributions that have plugins; it is asked for few stages.
 
-    A domain or trust function that the stage's parameters name takes it to its distribution's processes. A model of a
-    plugin is loaded where it trains: in an engine of its own distribution's.
+    A domain or trust function whose code the stage runs takes it to its distribution's processes. A model of a plugin is
+    loaded where it trains: in an engine of its own distribution's.
     """
-    for param, role in _ROLES.items():
-        value = stage.params.get(param)
-        name = value.get("name") if isinstance(value, dict) else None
-        if not isinstance(name, str):
-            continue
-        distribution = distribution_of(name)
-        if role == "engine" and (distribution == BUILT_IN or distribution not in installed()):
-            return Host()
-        return Host(role, distribution)
-    return Host()
+    if stage.code is None:
+        return Host()
+    role, name = stage.code
+    distribution = distribution_of(name)
+    if role == "engine" and (distribution == BUILT_IN or distribution not in installed()):
+        return Host()  # a folder, or of a hub: no plugin's
+    return Host(role, distribution)
 
 
 def installed_distributions() -> frozenset[str]:

@@ -89,7 +89,7 @@ class Worker:
             from w2s_bench.plugins.registry import Registry
 
             self._registry = Registry.load(self.plugins, only=self.host and self.host.distribution)
-        function, registry, made_here = job.stage.resolve(), self._registry, False
+        function, registry, made_here = job.stage.function.resolve(), self._registry, False
 
         def produce(out: Path) -> None:
             nonlocal made_here
@@ -120,7 +120,7 @@ def _place_of(error: BaseException, stage: Stage) -> str:
     """The innermost line of the harness, a plugin or the user's own code; libraries below it are not at fault."""
     from importlib import metadata
 
-    ours = {"w2s_bench", stage.function.partition(":")[0].partition(".")[0]}
+    ours = {"w2s_bench", stage.function.path.partition(":")[0].partition(".")[0]}
     ours |= {entry.module.partition(".")[0] for entry in metadata.entry_points(group="w2s_bench")}
     libraries = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
     place = ""

@@ -121,7 +121,7 @@ def _judged(reply: Reply, stage: Stage, key: str, store: Store) -> Record:
         lost = " and ".join(label_of(stage.inputs[name]) for name in reply.inputs)
         reason = f"its input {lost} is not in the store as this node has it: do all nodes share it, or is it cleaned? Submit again"
         return Record(Failed(label, reason, stage.node))
-    head = f"{label}\n{stage.function}\n{reply.reason}\n\n"
+    head = f"{label}\n{stage.function.path}\n{reply.reason}\n\n"
     return Record(Failed(label, reply.reason, stage.node, store.write_log(f"{stage.name}-{key}", head + reply.log)))
 
 

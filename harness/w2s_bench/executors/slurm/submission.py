@@ -15,7 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,7 @@ class Submission:
         stages: dict[str, Stage] = {}
         for entry in read_json(self.folder / "graph.json"):
             inputs = {name: stages[node] for name, node in entry["inputs"].items()}
-            stage = Stage(**{**entry["stage"], "libraries": tuple(entry["stage"]["libraries"])}, inputs=inputs)
+            stage = Stage.from_json(entry["stage"], inputs)
             stages[stage.node] = stage
         return stages
 
@@ -207,10 +207,7 @@ class Submission:
 
 
 def _stage_to_json(stage: Stage) -> dict[str, JSON]:
-    return {
-        "stage": {name: one for name, one in vars(replace(stage, inputs={})).items() if name != "inputs"},
-        "inputs": {name: one.node for name, one in stage.inputs.items()},
-    }
+    return {"stage": stage.to_json(), "inputs": {name: one.node for name, one in stage.inputs.items()}}
 
 
 def _numbered(parent: Path) -> Path:

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2s_bench.protocol.evidence.view import EvidenceView
-from w2s_bench.protocol.items import ANSWERS, ITEMS
-from w2s_bench.protocol.prediction import PREDICTIONS, READING
+from w2s_bench.protocol.files import ANSWERS, ITEMS, PREDICTIONS, READING
 from w2s_bench.record import iter_records
 from w2s_bench.types import Answer, Item, Need, Prediction
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from w2s_bench.errors import EvidenceError
 from w2s_bench.plugins import checks as contract
-from w2s_bench.protocol import prediction
+from w2s_bench.protocol.planned import PlannedModel
+from w2s_bench.protocol.recipes import recipe_of
 from w2s_bench.randomness import hash_rank
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import FloatArray, IntArray, Item, Kind, Need, Prediction, Ragged, Reader
@@ -23,14 +24,19 @@ Arrays = Mapping[str, NDArray[np.generic]]
 class Readers:
     """The three models that may read weak labels, each with its parameters and, where tuned, the stage of its weights."""
 
-    teacher: tuple[Mapping[str, Any], Stage]
-    student: tuple[Mapping[str, Any], None]
-    verifier: tuple[Mapping[str, Any], Stage]
+    teacher: tuple[PlannedModel, Stage | None]
+    student: tuple[PlannedModel, Stage | None]
+    verifier: tuple[PlannedModel, Stage | None]
 
     def stage(self, need: Need, labels: Stage, subset: Stage, label: str = "") -> Stage:
         """The stage that produces one need for the labels of one split."""
-        model, weights = getattr(self, need.of)
-        return prediction.read(model, need, labels, subset, weights=weights, label=f"{label} · {need}")
+        model, weights = self.of(need)
+        return recipe_of(model).read(model, need, labels, subset, weights=weights, label=f"{label} · {need}")
+
+    def of(self, need: Need) -> tuple[PlannedModel, Stage | None]:
+        """The model that a need asks, and the stage of its weights."""
+        pair: tuple[PlannedModel, Stage | None] = getattr(self, need.of)
+        return pair
 
 
 def needs_stage(need: Need, kind: Kind) -> bool:
@@ -42,11 +48,6 @@ def needs_stage(need: Need, kind: Kind) -> bool:
     return True
 
 
-def has_reading(need: Need, recipe: str) -> bool:
-    """Whether a model tuned by `recipe` can give a reading: a probe scores options, it has no token log-probabilities."""
-    return not (recipe == "probe" and need.read == "label_logprobs")
-
-
 def readings(
     needs: Iterable[Need], readers: Readers, *, kind: Kind, labels: Stage, subset: Stage, fitting: bool, label: str
 ) -> dict[Need, Stage]:
@@ -55,7 +56,7 @@ def readings(
         need
         for need in sorted(needs, key=str)
         if needs_stage(need, kind)
-        and has_reading(need, getattr(readers, need.of)[0]["recipe"])
+        and recipe_of(readers.of(need)[0]).gives(need)
         and not (fitting and need.of == "verifier")
     ]
     return {need: readers.stage(need, labels, subset, label) for need in wanted}
@@ -156,7 +157,7 @@ class EvidenceView:
     def _ragged_rows(self, need: Need) -> list[FloatArray]:
         if need not in self._arrays:
             raise EvidenceError(
-                f"read {need}, which a model tuned by recipe 'probe' does not have: it scores options, not tokens; read choice_probs"
+                f"read {need}, which a model tuned by recipe 'head' does not have: it scores options, not tokens; read choice_probs"
             )
         arrays = self._arrays[need]
         ragged = Ragged(arrays["values"].astype(np.float64), arrays["offsets"].astype(np.int64))
