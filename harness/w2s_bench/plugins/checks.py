@@ -96,7 +96,7 @@ def check_trust_function(who: str, built: Any) -> Declared:
     needs = _attribute(who, built, "needs")
     if not isinstance(needs, tuple) or not all(isinstance(need, Need) for need in needs):
         raise PluginError(
-            f"{who}: needs must be a tuple of w2s_bench.types.Need, got {needs!r}; "
+            f"{who}: needs must be a tuple of w2s_bench.Need, got {needs!r}; "
             "write for example needs = (Need('teacher', 'choice_probs'),), with the comma"
         )
     for need in needs:
