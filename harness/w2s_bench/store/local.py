@@ -15,10 +15,10 @@ from w2s_bench.errors import NoStoreError, StoreError, W2SBenchError
 from w2s_bench.names import MANIFEST
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.store.entries import Entry, entries_below
+from w2s_bench.store.eviction import LIMIT_VARIABLE, LOW_WATER, Total, collect, size_of
 from w2s_bench.store.faults import explained, machine_fault, store_error, tried
 from w2s_bench.store.layout import Layout, has_manifest, place_of, remove, touch
 from w2s_bench.store.leases import Living, Uses, bury
-from w2s_bench.store.limit import LIMIT_VARIABLE, LOW_WATER, Total, size_of
 from w2s_bench.store.locks import held
 from w2s_bench.store.manifest import Damage, Result, check, identity, result_of, seal
 from w2s_bench.store.sizes import size_text
@@ -175,7 +175,7 @@ class Store:
             write_atomically(path, text, errors="backslashreplace")
         return path
 
-    # What the verbs of `w2s-bench store` are made of: see `upkeep`.
+    # What the verbs of `w2s-bench store` are made of: see `eviction` and `upkeep`.
 
     def entries(self) -> Iterator[Entry]:
         """Everything that is stored, by stage and key."""
@@ -221,8 +221,6 @@ class Store:
     def shrink(self) -> None:
         """Remove what was not used for longest and is not in use, until the store is well within its limit."""
         from filelock import Timeout
-
-        from w2s_bench.store.upkeep import collect
 
         if self.limit is None:
             return

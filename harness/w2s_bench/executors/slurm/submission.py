@@ -26,7 +26,7 @@ from w2s_bench.executors.jobs import Refused
 from w2s_bench.executors.resources import Limits
 from w2s_bench.record import read_json, write_atomically
 from w2s_bench.store import Damage, Result
-from w2s_bench.store.limit import LIMIT_VARIABLE
+from w2s_bench.store.eviction import LIMIT_VARIABLE
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import JSON
 
