@@ -105,8 +105,8 @@ class _Drive:
             else:
                 self.schedule.found(work, None)
 
-    def looked_up(self, work: Work, found: Future[Result | None]) -> None:
-        self.schedule.found(work, found.result())
+    def looked_up(self, work: Work, looked: Future[Result | None]) -> None:
+        self.schedule.found(work, looked.result())
 
     def hand_out(self) -> None:
         """Give waiting work to free places: first what takes a GPU, so that no GPU stands idle."""

@@ -20,12 +20,12 @@ def check_all(store: Store, entries: Sequence[Entry], *, repair: bool = False) -
     if repair:
         store.require()
     for entry in entries:
-        found = store.inspect(entry.stage, entry.key)
-        if isinstance(found, Damage):  # or just being replaced, which the second look waits for, or sees done
-            found = store.inspect(entry.stage, entry.key)
-        if isinstance(found, Damage) and repair:
-            found = store.repair(entry.stage, entry.key) or found
-        yield found if isinstance(found, Damage) else None
+        checked = store.inspect(entry.stage, entry.key)
+        if isinstance(checked, Damage):  # or just being replaced, which the second look waits for, or sees done
+            checked = store.inspect(entry.stage, entry.key)
+        if isinstance(checked, Damage) and repair:
+            checked = store.repair(entry.stage, entry.key) or checked
+        yield checked if isinstance(checked, Damage) else None
 
 
 @dataclass
@@ -89,9 +89,9 @@ def existing(store: Store, stages: Sequence[str] = ()) -> list[Entry]:
     """All results, or those of some stages."""
     entries = list(store.entries())
     if stages:
-        known = {entry.stage for entry in entries}
+        present = {entry.stage for entry in entries}
         for name in stages:
-            if name not in known:
-                raise UnknownNameError("stage", name, known, f"Results of these are in the store {store.location}.")
+            if name not in present:
+                raise UnknownNameError("stage", name, present, f"Results of these are in the store {store.location}.")
         entries = [entry for entry in entries if entry.stage in stages]
     return entries

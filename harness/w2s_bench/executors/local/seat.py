@@ -1,4 +1,4 @@
-"""A place where jobs run, one after another, within limits: in a worker process of the kind that each belongs to."""
+"""A place where jobs run, one after another, within limits: in worker processes, each of the host that its job belongs to."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ _MOST_ENGINES = 4  # alive in a place
 class Seat:
     """`run` is called from one thread at a time; `kill` from any. No process is started before it is needed.
 
-    One process runs at a time, and engines wait here for the next job of their kind, others in `spare`; one that is gone is
-    replaced. `environment` is added to the workers'; `plugins` are the distributions that their registries are restricted to.
+    One process runs at a time. Engines wait here for the next job of their host, other processes in `spare`. The next job
+    starts another process where one is gone. `environment` is added to the workers'; `plugins` are the distributions that
+    their registries are restricted to.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class Seat:
         return answer, doubtful
 
     def _process_of(self, host: Host) -> WorkerProcess | None:
-        """The process for this kind of job, begun if there is none; None once the seat was killed."""
+        """A process of this host, started if there is none; None once the seat was killed."""
         with self._closing:
             if self._killed:
                 return None
@@ -146,7 +147,7 @@ class Seat:
         return None
 
     def _make_room(self, process: WorkerProcess, room: int) -> None:
-        """What waits for a next job does not count against the stage that runs; where memory gets short, it goes."""
+        """End the idle processes, which do not count against the stage that runs, where they leave it too little memory."""
         with self._closing:
             idle = {host: other for host, other in self._processes.items() if other is not process}
             if sum(other.memory() for other in idle.values()) + self.spare.memory() <= room:
@@ -158,7 +159,7 @@ class Seat:
         self.spare.clear()
 
     def _replace(self, process: WorkerProcess, host: Host, *, gone: bool) -> tuple[str, int]:
-        """Done with this worker: what it printed, and its exit code. The next job of its kind starts another."""
+        """Done with this worker: what it printed, and its exit code. The next job of its host starts another."""
         if not self._is_ours(process, host):
             return "", -signal.SIGKILL
         output = process.output()

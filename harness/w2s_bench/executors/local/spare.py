@@ -1,6 +1,6 @@
-"""Idle worker processes that no seat of its own keeps: whichever seat of a machine has the next job of their kind takes one.
+"""Idle worker processes that no seat keeps for itself: whichever seat of a machine has the next job of their host takes one.
 
-So many seats start few of them: jobs of plugins are short, and few run at one time.
+So many seats start few processes: jobs of plugins are short, and few run at one time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Spare:
         self._ended = False
 
     def take(self, host: Host) -> WorkerProcess | None:
-        """A process of this kind, which is then the caller's."""
+        """A process of this host, which is then the caller's."""
         with self._changing:
             for number in reversed(range(len(self._idle))):
                 if self._idle[number][0] == host:

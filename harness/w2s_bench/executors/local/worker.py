@@ -54,7 +54,7 @@ class Worker:
 
     def answer_to(self, job: Job, memory: int | None = None) -> Answer:
         """Whatever a stage does short of ending the process has an answer. `memory` (bytes) bounds what the process takes."""
-        known = len(self.store.damages)
+        before = len(self.store.damages)
         try:
             folders = {name: self._folder_of(read) for name, read in job.inputs.items()}
             lacking = tuple(name for name, folder in folders.items() if folder is None)
@@ -63,7 +63,7 @@ class Worker:
             answer = Answer(Unusable(str(error)))
         except BaseException as error:  # noqa: BLE001 - whatever a stage does, sys.exit too, is its own failure
             answer = job.failed(reason_of(error, job.stage), _traceback_of(error))
-        return replace(answer, damages=tuple(self.store.damages[known:]))
+        return replace(answer, damages=tuple(self.store.damages[before:]))
 
     def _folder_of(self, read: Input) -> Path | None:
         """Where an input lies, every byte of it checked once in this process; None where it is not what it was."""

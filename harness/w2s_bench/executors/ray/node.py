@@ -1,4 +1,4 @@
-"""What a Ray task runs on its node: one job, in a worker process of the same kind as on one machine."""
+"""What a Ray task runs on its node: one job, in a worker process as on one machine."""
 
 from __future__ import annotations
 

@@ -101,9 +101,9 @@ def submit(
         submission.record_end(collect.call(submission.folder), "")
         return Submitted(submission.folder, {}, stored, None)
     store.clean()
-    kind = SlurmCluster if cluster == "slurm" else LocalCluster
+    place = (SlurmCluster if cluster == "slurm" else LocalCluster)(submission.scripts, settings)
     with interruptible():
-        jobs = _submit(missing, submission, kind(submission.scripts, settings), progress)
+        jobs = _submit(missing, submission, place, progress)
         last = jobs.pop(COLLECT)
     return Submitted(submission.folder, jobs, stored, last)
 
