@@ -170,7 +170,7 @@ def test_a_stage_whose_model_runs_on_cuda_has_a_gpu_for_itself(cluster: Any, tmp
     """Ray is told that a node has two; it hands them out, and no stage here touches one."""
     node = cluster.add_node(num_cpus=4, num_gpus=2, object_store_memory=80 << 20)
     asks: dict[str, Any] = {"variable": "CUDA_VISIBLE_DEVICES", "sleep": 0.5}
-    on_gpu = [stage("environment", number=n, device="cuda", **asks) for n in range(4)]
+    on_gpu = [stage("environment", number=4 + n, device="cuda", **asks) for n in range(4)]
     on_cpu = [stage("environment", number=n, **asks) for n in range(4)]
     running: list[Stage] = []
     most = 0
