@@ -31,7 +31,7 @@ def explain(error: ValidationError, root: type[BaseModel], models: Mapping[str, 
             keys = list((models[parents[-1]] if parents else root).model_fields)
             near = difflib.get_close_matches(str(fault["loc"][-1]), keys, n=1)
             line = f"  {where}: unknown key" + (
-                f"; did you mean {near[0]!r}?" if near else f"; keys: {', '.join(keys)}"
+                f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(keys)}"
             )
         elif fault["type"] != "missing" and isinstance(fault["input"], str | int | float | None):
             line += f" (got {shortened(repr(fault['input']), 200)})"

@@ -8,20 +8,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import pytest
 
+from local_run import Told, failure_of, result_of, run, text_of
 from stage_functions import stage
-from support import ended
 from w2s_bench.errors import StoreError, W2SBenchError
 from w2s_bench.executors import (
     Damaged,
-    Done,
     Event,
-    Failed,
     Outcome,
     Planned,
     Started,
@@ -31,42 +29,8 @@ from w2s_bench.executors import (
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.executors.outcomes import Answer
 from w2s_bench.executors.schedule import Work
-from w2s_bench.store import Result, Store
+from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage
-
-E = TypeVar("E")
-
-
-class Told(list[Event]):
-    """Keeps the events of a run."""
-
-    def of(self, kind: type[E]) -> list[E]:
-        return [event for event in self if isinstance(event, kind)]
-
-    def labels(self, how: Literal["new", "stored", "failed"]) -> list[str]:
-        return sorted(one.label for one in ended(self, how))
-
-
-def run(targets: Sequence[Stage], root: Path, workers: int = 1) -> tuple[Mapping[str, Outcome], Told]:
-    told = Told()
-    outcomes = LocalExecutor(workers).run(targets, Store(root), told.append)
-    return outcomes, told
-
-
-def result_of(outcomes: Mapping[str, Outcome], one: Stage) -> Result:
-    outcome = outcomes[one.node]
-    assert isinstance(outcome, Done), outcome
-    return outcome.result
-
-
-def failure_of(outcomes: Mapping[str, Outcome], one: Stage) -> Failed:
-    outcome = outcomes[one.node]
-    assert isinstance(outcome, Failed), outcome
-    return outcome
-
-
-def text_of(outcomes: Mapping[str, Outcome], one: Stage) -> str:
-    return (result_of(outcomes, one).path / "text").read_text()
 
 
 def diamond(**params: Any) -> dict[str, Stage]:
@@ -301,7 +265,6 @@ INTERRUPTED = """
 import sys
 from pathlib import Path
 from stage_functions import stage
-from support import ended
 from w2s_bench.executors import Started
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.store import Store
@@ -328,9 +291,10 @@ def start_slow_run(root: Path) -> subprocess.Popen[str]:
     begun = 0
     while begun < 3:
         line = process.stdout.readline()
-        assert line, f"the run ended by itself, with code {process.wait()}"
+        assert line, f"the run ended before its stages began: exit code {process.wait()}"
         begun += line == "Started\n"
     while len(list((root / ".partial").iterdir())) < 2:
+        assert process.poll() is None
         time.sleep(0.01)
     return process
 

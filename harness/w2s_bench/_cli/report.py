@@ -24,11 +24,13 @@ def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
     """The leaderboard, what failed, and where the results are."""
     _print_problems(report.problems)
     if as_json:
+        from w2s_bench.results.pages.data import board_as_json
+
         failures = [{"row": row, "seed": seed, "reason": reason} for row, seed, reason in report.failures]
         _json(
             {
                 "folder": str(report.folder),
-                "leaderboard": report.leaderboard.as_json(),
+                "leaderboard": board_as_json(report.leaderboard),
                 "failures": failures,
                 "problems": report.problems,
                 "notes": report.notes,
@@ -62,7 +64,9 @@ def _print_failures(report: RunReport) -> None:
 def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
     """PGR of every arm in every domain with its 95 % interval, ranked within tracks; controls below."""
     if as_json:
-        _json(board.as_json())
+        from w2s_bench.results.pages.data import board_as_json
+
+        _json(board_as_json(board))
         return
     from w2s_bench._cli.board_table import print_board
 

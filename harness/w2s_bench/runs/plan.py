@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from w2s_bench.domains.documents import Documents, Request, self_contained
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.isolation.surroundings import surroundings_kept
-from w2s_bench.names import BUILT_IN, row_name
-from w2s_bench.plugins.loading import normalized
+from w2s_bench.names import BUILT_IN, normalized, row_name
 from w2s_bench.plugins.planning import declarations, described_domain, described_model
-from w2s_bench.plugins.registry import Registry, parse_spec
+from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.source import Source
+from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.protocol import arms
 from w2s_bench.protocol.arms import Arm, ArmStages
 from w2s_bench.protocol.generation import Generation
@@ -71,9 +71,9 @@ class PlannedCell:
         """Every stage whose result a seed is made of."""
         graph, own = self.graphs[seed], self.stages[seed]
         out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.subset("transfer")]
-        if not self.arm.gold and self.arm.ref.name != "base":
+        if self.arm.ref.facts.hangs_on_weak_labels:
             out.append(graph.label_grades("transfer"))
-        return out
+        return [*out, own.certainty] if own.certainty else out
 
     def targets(self) -> list[Stage]:
         """Every stage whose result the cell file is made of."""
@@ -119,7 +119,7 @@ def plan(
     suite = full_names(suite, registry)
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
     chosen, problems = _trust_arms(registry, trust, suite.coverage)
-    every_arm = [*arms.references(), *arms.controls(suite.coverage), *chosen]
+    every_arm = [*arms.references(suite.coverage), *arms.controls(suite.coverage), *chosen]
     documents = documents if documents is not None else Documents()
     documents.read(_unknown_documents(specs, registry))
     tasks = [planned_task(spec, registry, documents) for spec in specs]
