@@ -80,9 +80,3 @@ class NoStoreError(StoreError):
 
 class CellError(W2SBenchError):
     """A cell file that is missing, malformed, of another schema, or altered after it was written."""
-
-
-class VerificationError(W2SBenchError):
-    """A row that was run again and differs."""
-
-    exit_code = 1

@@ -68,8 +68,9 @@ def stages_of(recipe: str, quick: bool) -> tuple[list[Stage], list[Stage]]:
 
 def in_one_worker(stages: Sequence[Stage], folder: Path) -> Mapping[str, float]:
     """Node → processor seconds, by the manifests of an empty store: run one after another as a worker runs them."""
-    from w2s_bench.executors.jobs import Job, Made
+    from w2s_bench.executors.jobs import Job
     from w2s_bench.executors.local.worker import Worker
+    from w2s_bench.executors.outcomes import Done
     from w2s_bench.isolation.process_state import watch_for_torch
     from w2s_bench.store import Result, key_of, open_store
 
@@ -78,9 +79,9 @@ def in_one_worker(stages: Sequence[Stage], folder: Path) -> Mapping[str, float]:
     for stage in stages:
         inputs = {name: made[one.node] for name, one in stage.inputs.items()}
         key = key_of(stage, {name: one.content for name, one in inputs.items()})
-        reply = worker.reply_to(Job.of(stage, key, inputs))
-        assert isinstance(reply, Made), reply
-        made[stage.node] = reply.result
+        outcome = worker.answer_to(Job.of(stage, key, inputs)).outcome
+        assert isinstance(outcome, Done), outcome
+        made[stage.node] = outcome.result
     return {node: result.cpu_seconds for node, result in made.items()}
 
 

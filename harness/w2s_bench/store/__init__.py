@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from w2s_bench.store.limit import limit_from_environment
+from w2s_bench.store.eviction import limit_from_environment
 from w2s_bench.store.local import Store
 from w2s_bench.store.manifest import Damage, Result, key_of
 

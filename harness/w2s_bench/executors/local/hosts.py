@@ -1,4 +1,4 @@
-"""In whose process a stage runs: third-party code has processes of its own, one kind for each distribution and role.
+"""In whose process a stage runs: third-party code has processes of its own, a host for each distribution and role.
 
 Whatever a plugin leaves behind in its process (settings, patched libraries, timers) then meets nobody but itself. A stage
 that only the harness's own code runs in, and every stage that trains, predicts or reads, belongs to the engine.
@@ -17,7 +17,7 @@ from w2s_bench.store.stage import Role, Stage
 
 
 class Host(NamedTuple):
-    """One kind of worker process. It loads the plugins of `distribution` and of no other."""
+    """Whose stages a worker process runs. It loads the plugins of `distribution` and of no other."""
 
     role: Role = "engine"
     distribution: str = BUILT_IN
