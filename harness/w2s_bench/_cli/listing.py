@@ -19,6 +19,10 @@ class Topic(StrEnum):
     plugins = "plugins"
 
 
+#: The kind of entry (`plugins.hooks.EntryKind`) that a topic lists.
+_ENTRIES = {Topic.domains: "domain", Topic.trust: "trust_function", Topic.models: "model"}
+
+
 def list_(
     topic: Annotated[
         Topic | None, typer.Argument(help="What to list (default: everything).", show_choices=True)
@@ -76,9 +80,7 @@ def _rows(topic: Topic, registry: Any) -> list[dict[str, str]]:
             }
             for plugin in registry.plugins
         ]
-    table = {Topic.domains: registry.domains, Topic.trust: registry.trust_functions, Topic.models: registry.models}[
-        topic
-    ]
+    table = registry.table(_ENTRIES[topic])
     rows = [{"name": r.name, "from": f"{r.distribution} {r.version}", "summary": r.summary} for r in table.values()]
     if topic is Topic.models:
         rows.append(

@@ -20,28 +20,19 @@ import pluggy
 
 from w2s_bench import hookspecs
 from w2s_bench.errors import PluginError, UnknownNameError
-from w2s_bench.names import BUILT_IN, CONTROLS, REFERENCES
+from w2s_bench.names import BUILT_IN
 from w2s_bench.plugins.descriptions import Elsewhere, summary_of
+from w2s_bench.plugins.hooks import HOOKS, EntryKind, full_name, words
 from w2s_bench.plugins.installation import called_so, is_running, place_of
 from w2s_bench.plugins.looking import Look, Told, look_at
 from w2s_bench.plugins.source import module_named
 from w2s_bench.text import shortened
 
-#: First part of the names of the models that the built-in distribution brings.
-BUILT_IN_MODELS = "tiny"
 #: First parts of names that mean something else than a distribution.
 RESERVED_PREFIXES = frozenset({"tiny", "hf", "gguf", "local", "lm-eval"})
-#: Arms that the harness owns; no trust function may take their names.
-RESERVED_ARMS = frozenset((*REFERENCES, *CONTROLS))
 #: Environment variable with the distributions or entry points to load, comma-separated; unset: all of them.
 RESTRICT_VARIABLE = "W2S_BENCH_PLUGINS"
-
-EntryKind = Literal["trust_function", "domain", "model"]
-HOOKS: Mapping[str, EntryKind] = {
-    "w2s_trust_functions": "trust_function",
-    "w2s_domains": "domain",
-    "w2s_models": "model",
-}
+_HOOKS = tuple(hook.name for hook in HOOKS.values())
 
 
 @dataclass(frozen=True)
@@ -92,19 +83,9 @@ class Plugin:
     problem: Problem | None = None
 
 
-def words(kind: EntryKind) -> str:
-    """A kind of entry as one reads it."""
-    return kind.replace("_", " ")
-
-
 def normalized(distribution: str) -> str:
     """A distribution's name as package indexes compare it."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
-def full_name(distribution: str, kind: EntryKind, name: str) -> str:
-    """`distribution/name`, or `tiny/name` for the models that the harness brings."""
-    return f"{BUILT_IN_MODELS if kind == 'model' and distribution == BUILT_IN else distribution}/{name}"
 
 
 def load_plugins(
@@ -226,9 +207,9 @@ class _Loading:
             self._raised("registering its hooks", error)
             return
         self._find_misspelt(plugin, manager)
-        for hook, kind in HOOKS.items():
-            for implementation in getattr(manager.hook, hook).get_hookimpls():
-                self._call(hook, kind, implementation.function)
+        for kind, hook in HOOKS.items():
+            for implementation in getattr(manager.hook, hook.name).get_hookimpls():
+                self._call(hook.name, kind, implementation.function)
 
     def look(self) -> Look:
         """The question what it would register."""
@@ -266,14 +247,14 @@ class _Loading:
         callers = manager.get_hookcallers(plugin) or []
         for caller in callers:
             if not caller.has_spec():
-                near = difflib.get_close_matches(caller.name, HOOKS, n=1, cutoff=0.5)
-                meant = f"did you mean {near[0]}?" if near else f"the hooks are {', '.join(HOOKS)}"
+                near = difflib.get_close_matches(caller.name, _HOOKS, n=1, cutoff=0.5)
+                meant = f"did you mean {near[0]}?" if near else f"the hooks are {', '.join(_HOOKS)}"
                 self.faults.append(f"it implements hook {caller.name!r}, which does not exist; {meant}")
         names = {caller.name for caller in callers}
-        bare = [hook for hook in HOOKS if hook not in names and inspect.isfunction(vars(plugin).get(hook))]
+        bare = [hook for hook in _HOOKS if hook not in names and inspect.isfunction(vars(plugin).get(hook))]
         self.faults += [f"{hook} lacks its decorator @w2s_bench.hookspecs.hookimpl" for hook in bare]
         if not names and not bare:
-            self.faults.append(f"{self.entry_point.value} implements none of {', '.join(HOOKS)} with @hookimpl")
+            self.faults.append(f"{self.entry_point.value} implements none of {', '.join(_HOOKS)} with @hookimpl")
 
     def _call(self, hook: str, kind: EntryKind, function: Callable[[], Any]) -> None:
         try:
@@ -307,8 +288,8 @@ def _fault(kind: EntryKind, name: Any, factory: Any) -> str | None:
     """What is wrong with one entry of a hook's mapping."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         return f"{name!r} is no name; use letters, digits and . _ - only (the distribution's name is put before it)"
-    if kind == "trust_function" and name in RESERVED_ARMS:
-        return f"the name {name!r} is reserved for an arm that the harness owns; choose another"
+    if name in HOOKS[kind].reserved:
+        return f"the name {name!r} is reserved for {HOOKS[kind].reserved_for}; choose another"
     if not callable(factory):
         return f"{name!r} maps to a {type(factory).__name__}, which cannot be called; give a class or function"
     return None

@@ -25,22 +25,13 @@ from w2s_bench.isolation.surroundings import surroundings_kept
 from w2s_bench.names import BUILT_IN
 from w2s_bench.plugins import checks as contract
 from w2s_bench.plugins.descriptions import module_of
+from w2s_bench.plugins.hooks import HOOKS, EntryKind, full_name, words
 from w2s_bench.plugins.installation import running_version
-from w2s_bench.plugins.loading import (
-    RESTRICT_VARIABLE,
-    EntryKind,
-    Plugin,
-    Problem,
-    Registered,
-    full_name,
-    load_plugins,
-    normalized,
-    words,
-)
+from w2s_bench.plugins.loading import RESTRICT_VARIABLE, Plugin, Problem, Registered, load_plugins, normalized
 from w2s_bench.plugins.source import Source, sources_of
 from w2s_bench.types import JSON
 
-__all__ = ["EntryKind", "Plugin", "Problem", "Registered", "Registry", "parse_spec", "write_spec"]
+__all__ = ["Plugin", "Problem", "Registered", "Registry", "parse_spec", "write_spec"]
 
 T = TypeVar("T")
 
@@ -50,10 +41,9 @@ class Registry:
     """Everything that the installed plugins offer, by full name. Made anew by `load`; there is no global one."""
 
     plugins: tuple[Plugin, ...]
-    trust_functions: Mapping[str, Registered]
-    domains: Mapping[str, Registered]
-    models: Mapping[str, Registered]
-    #: What planning asked of plugins that are not imported here (`plugin_planning`).
+    #: Kind of entry → full name → what is registered.
+    tables: Mapping[EntryKind, Mapping[str, Registered]]
+    #: What planning asked of plugins that are not imported here (`plugins.planning`).
     seen: dict[str, JSON] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -87,7 +77,7 @@ class Registry:
         def table(kind: EntryKind) -> Mapping[str, Registered]:
             return MappingProxyType({one.name: one for one in provided if one.kind == kind})
 
-        return cls(plugins, table("trust_function"), table("domain"), table("model"))
+        return cls(plugins, MappingProxyType({kind: table(kind) for kind in HOOKS}))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -96,7 +86,19 @@ class Registry:
 
     def table(self, kind: EntryKind) -> Mapping[str, Registered]:
         """Full name → what is registered of one kind."""
-        return {"trust_function": self.trust_functions, "domain": self.domains, "model": self.models}[kind]
+        return self.tables[kind]
+
+    @property
+    def trust_functions(self) -> Mapping[str, Registered]:
+        return self.table("trust_function")
+
+    @property
+    def domains(self) -> Mapping[str, Registered]:
+        return self.table("domain")
+
+    @property
+    def models(self) -> Mapping[str, Registered]:
+        return self.table("model")
 
     def resolve(self, kind: EntryKind, name: str) -> Registered:
         """What a full or bare name stands for; bare, the built-in one wins, else it must be the only one so called.
@@ -127,21 +129,20 @@ class Registry:
         left_out = sorted({p.distribution for p in mine if p.status == "left out"})
         return " ".join([*hints, *([f"Left out by {RESTRICT_VARIABLE}: {', '.join(left_out)}."] if left_out else [])])
 
-    def trust_function(self, name: str, **parameters: JSON) -> TrustFunction:
+    def trust_function(self, name: str, /, **parameters: JSON) -> TrustFunction:
         """Build the trust function that `name` stands for and check it."""
-        return cast(TrustFunction, self._build("trust_function", name, parameters, contract.check_trust_function))
+        return cast(TrustFunction, self.build("trust_function", name, **parameters))
 
-    def domain(self, name: str, **parameters: JSON) -> Domain:
+    def domain(self, name: str, /, **parameters: JSON) -> Domain:
         """Build the domain that `name` stands for and check it."""
-        return cast(Domain, self._build("domain", name, parameters, contract.check_domain))
+        return cast(Domain, self.build("domain", name, **parameters))
 
     def model(self, name: str) -> LanguageModel:
         """Build the language model that `name` stands for and check it; its weights are not loaded."""
-        return cast(LanguageModel, self._build("model", name, {}, contract.check_model))
+        return cast(LanguageModel, self.build("model", name))
 
-    def _build(
-        self, kind: EntryKind, name: str, parameters: Mapping[str, JSON], check: Callable[[str, Any], object]
-    ) -> object:
+    def build(self, kind: EntryKind, name: str, /, **parameters: JSON) -> object:
+        """Build what `name` stands for and check that it is what its kind must be."""
         registered = self.resolve(kind, name)
         contract.check_parameters(str(registered), registered.name, registered.factory, parameters)
         try:
@@ -151,7 +152,7 @@ class Registry:
         except BaseException as error:  # a plugin may raise anything, SystemExit too
             fault = f"could not be built with parameters {dict(parameters)!r}: {type(error).__name__}: {said(error)}"
             raise PluginError(f"{registered} {fault}") from error
-        contract.guarded(str(registered), "checking what it gave", lambda: check(str(registered), built))
+        contract.guarded(str(registered), "checking what it gave", lambda: HOOKS[kind].check(str(registered), built))
         return built
 
     def guarded(self, kind: EntryKind, name: str, what: str, call: Callable[[], T]) -> T:
@@ -262,9 +263,8 @@ def _prefixes(kind: EntryKind, table: Mapping[str, Registered]) -> str:
     known = ", ".join(dict.fromkeys(f"{name.partition('/')[0]}/" for name in table)) or "none here"
     if kind == "model":
         return f"A model is a plugin's ({known}), hf/OWNER/NAME@COMMIT of a hub, local/FOLDER on this disk, or a folder's path."
-    if kind == "domain":
-        return f"A domain is a plugin's ({known}); any lm-eval task becomes one by a small plugin (docs/plugins.md)."
-    return ""  # their full names, which the error lists, say all
+    hint = HOOKS[kind].hint
+    return f"A {words(kind)} is a plugin's ({known}); {hint}." if hint else ""
 
 
 def _model_elsewhere(name: str) -> Registered | None:

@@ -164,7 +164,7 @@ def _cut(stage: Stage, stored: Mapping[str, Path | None], scratch: Path) -> Path
     from w2s_bench.plugins.registry import Registry
 
     # No plugin has a part in it, so that none is loaded for it.
-    stage.function(StageContext(stage.params, folders, out, Registry((), {}, {}, {})))
+    stage.function(StageContext(stage.params, folders, out, Registry.of(())))
     return out
 
 
