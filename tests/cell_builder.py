@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS
-from w2s_bench.plugins.registry import parse_spec
+from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.record import digest_of, pack_bits
 from w2s_bench.results.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef
 from w2s_bench.suite import Suite

@@ -39,6 +39,11 @@ MANIFEST: Final = "manifest.json"
 DEVICE_VARIABLE: Final = "W2S_BENCH_DEVICE"
 
 
+def normalized(distribution: str) -> str:
+    """A distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
 def short(name: str) -> str:
     """A full name without the built-in distribution's prefix; others keep theirs, so two names never become one."""
     return name.removeprefix(f"{BUILT_IN}/")

@@ -26,6 +26,7 @@ from pydantic import (
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
+from w2s_bench.resolvers import beside
 from w2s_bench.text import printable
 from w2s_bench.types import JSON, SPLITS, Precision, RecipeName, Split
 from w2s_bench.untrusted import UnreadableError, parse_yaml, read_stream, read_text, refuse_unsound
@@ -201,7 +202,7 @@ class Suite(_Strict):
         """The suite with relative folders of models taken from `folder`."""
 
         def placed(training: Training) -> Training:
-            return training.model_copy(update={"model": _beside(training.model, folder)})
+            return training.model_copy(update={"model": beside("model", training.model, folder)})
 
         domains = [
             d.model_copy(update={"teacher": placed(d.teacher), "student": placed(d.student)}) for d in self.domains
@@ -294,13 +295,3 @@ def _suite_of(what: str, read: Callable[[], str]) -> Suite:
         return Suite.model_validate(content)
     except ValidationError as error:
         raise SuiteError(f"{what}:\n{explain(error, Suite, _NESTED)}") from error
-
-
-def _beside(model: str, folder: Path) -> str:
-    """A model's name with a relative folder in it made absolute: `local/models/x` and `./models/x` beside `folder`."""
-    prefix, _, rest = model.partition("/")
-    relative = rest if prefix == "local" else model if prefix in {".", ".."} else ""
-    if not relative or relative.startswith(("/", "~")):
-        return model
-    absolute = os.path.abspath(folder / relative)  # noqa: PTH100 - `..` goes by name, so that links stay as they are written
-    return f"local/{absolute}" if prefix == "local" else absolute

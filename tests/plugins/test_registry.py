@@ -18,10 +18,10 @@ import pytest
 from w2s_bench import hookspecs
 from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
 from w2s_bench.plugins.checks import check_domain_unchanged
-from w2s_bench.plugins.hooks import HOOKS, EntryKind
+from w2s_bench.plugins.hooks import HOOKS, RESERVED_PREFIXES, EntryKind
 from w2s_bench.plugins.installation import called_so
-from w2s_bench.plugins.loading import RESERVED_PREFIXES
-from w2s_bench.plugins.registry import Registry, parse_spec, write_spec
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.plugins.spec import parse_spec, write_spec
 from w2s_bench.types import Need
 
 SOUND = """

@@ -16,8 +16,8 @@ from typing import IO
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.hookspecs import ENTRY_POINT_GROUP
 from w2s_bench.plugins.descriptions import factory_to_json, module_of
+from w2s_bench.plugins.entry_point import load_here
 from w2s_bench.plugins.hooks import HOOKS
-from w2s_bench.plugins.loading import load_here
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.watching import BEGINS, READS
 from w2s_bench.types import JSON

@@ -11,9 +11,10 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from w2s_bench.hookspecs import Domain, LanguageModel
-from w2s_bench.names import BUILT_IN, CONTROLS, REFERENCES
+from w2s_bench.names import BUILT_IN, CONTROLS, REFERENCES, normalized
 from w2s_bench.plugins.checks import check_domain, check_model, check_trust_function, guarded
 from w2s_bench.plugins.descriptions import DescribedDomain, DescribedModel, declared_to_json
+from w2s_bench.resolvers import PREFIXES, is_bare_path
 from w2s_bench.types import JSON
 
 EntryKind = Literal["trust_function", "domain", "model"]
@@ -25,6 +26,8 @@ class Hook:
 
     #: Of the function that a plugin implements.
     name: str
+    #: What `w2s-bench list` calls the entries.
+    topic: str
     #: Refuses what a factory built if it breaks the contract; its first argument says who built it.
     check: Callable[[str, Any], object]
     #: What planning must know of what a factory built, as JSON; said in the process that looks at the plugin.
@@ -56,6 +59,7 @@ HOOKS: Final[Mapping[EntryKind, Hook]] = MappingProxyType(
     {
         "trust_function": Hook(
             "w2s_trust_functions",
+            "trust",
             check_trust_function,
             _described_trust_function,
             reserved=frozenset((*REFERENCES, *CONTROLS)),
@@ -63,14 +67,17 @@ HOOKS: Final[Mapping[EntryKind, Hook]] = MappingProxyType(
         ),
         "domain": Hook(
             "w2s_domains",
+            "domains",
             check_domain,
             _described_domain,
             reads_data=True,
             hint="any lm-eval task becomes one by a small plugin (docs/plugins.md)",
         ),
-        "model": Hook("w2s_models", check_model, _described_model, reads_data=True, built_in_prefix="tiny"),
+        "model": Hook("w2s_models", "models", check_model, _described_model, reads_data=True, built_in_prefix="tiny"),
     }
 )
+#: First parts of names that mean something else than a distribution.
+RESERVED_PREFIXES: Final = PREFIXES | {hook.built_in_prefix for hook in HOOKS.values()} - {BUILT_IN}
 
 
 def words(kind: EntryKind) -> str:
@@ -81,3 +88,10 @@ def words(kind: EntryKind) -> str:
 def full_name(distribution: str, kind: EntryKind, name: str) -> str:
     """`distribution/name`, or `tiny/name` for the models that the harness brings."""
     return f"{HOOKS[kind].built_in_prefix if distribution == BUILT_IN else distribution}/{name}"
+
+
+def distribution_of(name: str) -> str:
+    """The distribution that brings what a full name stands for; what no plugin can bring is the built-in one's."""
+    prefix, slash, _ = name.partition("/")
+    distribution = normalized(prefix)
+    return distribution if slash and distribution not in RESERVED_PREFIXES and not is_bare_path(name) else BUILT_IN

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS, short
 from w2s_bench.plugins.checks import Declared
-from w2s_bench.plugins.registry import write_spec
+from w2s_bench.plugins.spec import write_spec
 from w2s_bench.protocol import selection, training, trust
 from w2s_bench.protocol.generation import Generation, Student
 from w2s_bench.results.cells import ArmRef, PluginRef

@@ -96,7 +96,7 @@ def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
 
 
 def _against_plugin(cell: Cell) -> Iterator[str]:
-    from w2s_bench.plugins.registry import write_spec
+    from w2s_bench.plugins.spec import write_spec
 
     arm, plugin = cell.body.arm, cell.body.plugin
     if plugin is None or plugin.distribution != arm.name.partition("/")[0]:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from w2s_bench.domains.documents import Documents, Request, self_contained
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.isolation.surroundings import surroundings_kept
-from w2s_bench.names import BUILT_IN, row_name
-from w2s_bench.plugins.loading import normalized
+from w2s_bench.names import BUILT_IN, normalized, row_name
 from w2s_bench.plugins.planning import declarations, described_domain, described_model
-from w2s_bench.plugins.registry import Registry, parse_spec
+from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.source import Source
+from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.protocol import arms
 from w2s_bench.protocol.arms import Arm, ArmStages
 from w2s_bench.protocol.generation import Generation

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from w2s_bench.errors import ModelError, UnknownNameError, W2SBenchError
 from w2s_bench.machine import elsewhere
 from w2s_bench.record import canonical_json, unpack_bits
+from w2s_bench.resolvers import is_on_disk
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import Cell, CellBody, SeedResult
-from w2s_bench.results.consent import is_folder, placements, refuse_unasked, under_old_names, with_placements
+from w2s_bench.results.consent import placements, refuse_unasked, under_old_names, with_placements
 from w2s_bench.untrusted import UnreadableError, read_text
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def _planned(
             suite, registry, domains=[cell.body.domain.name], trust=trust, rows=rows, documents=documents
         ).cells[0]
     except W2SBenchError as error:
-        gone = [ref for ref in (cell.body.teacher, cell.body.student) if is_folder(ref.name) and ref.name not in placed]
+        models = (cell.body.teacher, cell.body.student)
+        gone = [ref for ref in models if is_on_disk("model", ref.name) and ref.name not in placed]
         if isinstance(error, ModelError) and gone:
             named = " and ".join(f"--model {ref.fingerprint[:12]}=FOLDER (for {ref.name})" for ref in gone)
             return ModelError(f"{error}; where it lies elsewhere, say so: {named}")

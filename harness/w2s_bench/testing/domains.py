@@ -13,8 +13,8 @@ from w2s_bench.plugins import checks as contract
 from w2s_bench.testing.expecting import expect, expect_lasting_fingerprint, guarded, keeps_contract
 
 if TYPE_CHECKING:
+    from w2s_bench.plugins.entries import Registered
     from w2s_bench.plugins.hooks import EntryKind
-    from w2s_bench.plugins.loading import Registered
 
 
 def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[LanguageModel] = ()) -> None:
@@ -26,7 +26,8 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
     are tried too. Items left out, as two of their options are equal, are told by a warning.
     """
     from w2s_bench import record
-    from w2s_bench.plugins.registry import Plugin, Registry
+    from w2s_bench.plugins.entries import Plugin
+    from w2s_bench.plugins.registry import Registry
     from w2s_bench.protocol import evaluation, files, training
     from w2s_bench.protocol import items as rendered
     from w2s_bench.protocol.planned import PlannedDomain, PlannedModel
@@ -92,6 +93,6 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
 
 
 def _registered(kind: EntryKind, name: str, built: Domain | LanguageModel) -> Registered:
-    from w2s_bench.plugins.loading import Registered
+    from w2s_bench.plugins.entries import Registered
 
     return Registered(name, kind, lambda: built, "checked", "0", "checked", "")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from w2s_bench.resolvers import is_on_disk
 from w2s_bench.results.board import DomainSummary, Entry, Leaderboard
-from w2s_bench.results.consent import is_folder
 from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
 from w2s_bench.text import one_line, shortened
 
@@ -299,7 +299,7 @@ def _models(board: Leaderboard) -> list[str]:
 def _reproduce(board: Leaderboard) -> list[str]:
     rows = [entry.row for row in board.rows for entry in row.entries.values()]
     example = rows[0] if rows and re.fullmatch(r"[0-9A-Za-z._/@=,+-]+", rows[0]) else "DOMAIN/ARM"
-    folders = any(is_folder(model) for d in board.domains for model in (d.teacher, d.student))
+    folders = any(is_on_disk("model", model) for d in board.domains for model in (d.teacher, d.student))
     elsewhere = (
         " Models of this suite are folders: give `verify` each as `--model FINGERPRINT=FOLDER`, by its digits above, or "
         "`--trust-folder` where they lie as the suite says."
