@@ -92,7 +92,7 @@ class Seat:
             output, _ = self._replace(process, host, gone=False)
             if isinstance(reply, Broke):
                 reply = Broke(reply.reason, output + reply.log, reply.damages)
-        elif host.role != "engine" and self._is_ours(process, host):
+        elif not host.loads_models and self._is_ours(process, host):
             self.spare.give(host, process)
         return reply, doubtful
 
