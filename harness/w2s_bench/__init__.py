@@ -7,14 +7,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from w2s_bench.hookspecs import Domain, Evidence, LanguageModel, TrustFunction, hookimpl
-from w2s_bench.types import Need, Ragged
+from w2s_bench.hookspecs import Domain, Evidence, LanguageModel, Reading, TrustFunction, hookimpl
+from w2s_bench.types import Need, Ragged, Synthetic, TrainingRow
 
 if TYPE_CHECKING:
     from w2s_bench.api import run
 
 __version__ = "0.1.0"
-__all__ = ["Domain", "Evidence", "LanguageModel", "Need", "Ragged", "TrustFunction", "hookimpl", "run"]
+__all__ = [
+    "Domain",
+    "Evidence",
+    "LanguageModel",
+    "Need",
+    "Ragged",
+    "Reading",
+    "Synthetic",
+    "TrainingRow",
+    "TrustFunction",
+    "hookimpl",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

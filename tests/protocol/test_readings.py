@@ -27,7 +27,7 @@ from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage
 from w2s_bench.suite import Suite
-from w2s_bench.testing import check_trust_function, synthetic_evidence
+from w2s_bench.testing import check_reading, check_trust_function, synthetic_evidence
 from w2s_bench.types import KINDS, Kind, Need, Prediction, Ragged, Reader, TrainingRow
 
 #: Each of the harness's own readings with parameters that it takes, in whole.
@@ -314,14 +314,38 @@ def test_a_changed_plugin_reads_nothing_more(models: Path, registry: Any, tmp_pa
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_twins_of_plugins_serve_the_checks_of_trust_functions(kind: Kind, registry: Any) -> None:
-    from w2s_bench_toy.readings import Surprise
+    from w2s_bench_toy.readings import Noise, OptionLengths, PromptLogprob, Surprise
 
     check_trust_function(Surprise, (kind,))
+    for reading in (PromptLogprob(), OptionLengths(), Noise(2)):
+        check_reading(reading)
     with pytest.raises(W2SBenchError, match=r"read student\.w2s-bench-toy/noise\[k=2\], which it did not declare"):
         synthetic_evidence(kind, 5, 0)[0].declaring(Surprise.needs).read(Need("student", f"{TOY}/noise", k=2))
 
 
-def test_a_hook_that_gives_no_readings_is_told(registry: Any) -> None:
+def test_checks_say_what_is_wrong_with_a_twin_or_a_need(registry: Any) -> None:
+    from w2s_bench_toy.readings import Noise, Surprise
+
+    class Unseeded(Noise):  # type: ignore[misc]
+        def synthetic(self, made_up: Any, *, rng: Any) -> Any:
+            return [np.random.default_rng().random(2) for _ in made_up.rows]
+
+    class Short(Noise):  # type: ignore[misc]
+        def synthetic(self, made_up: Any, *, rng: Any) -> Any:
+            return []
+
+    class Misspelt(Surprise):  # type: ignore[misc]
+        needs = (Need("teacher", "choice_prob"),)
+
+    with pytest.raises(AssertionError, match="take all randomness from `rng`"):
+        check_reading(Unseeded(1))
+    with pytest.raises(AssertionError, match="synthetic: reading 'Short' gave a list of length 0; expected 30 arrays"):
+        check_reading(Short(1))
+    with pytest.raises(AssertionError, match=r"did you mean choice_probs\?"):
+        check_trust_function(Misspelt)
+
+
+def test_a_reading_keeps_its_contract(registry: Any) -> None:
     from w2s_bench.plugins.checks import check_reading
 
     class Sound:

@@ -58,6 +58,15 @@ class MemoryEvidence:
         return len(self.ids)
 
     @property
+    def rows(self) -> tuple[TrainingRow, ...]:
+        """The weak labels as a reading gets them."""
+        n, ended = len(self), self.choices is None
+        places = [None] * n if self.label_index is None else [int(at) for at in self.label_index]
+        options = [None] * n if self.choices is None else self.choices
+        columns = zip(self.ids, self.prompts, self.labels, options, places, strict=True)
+        return tuple(TrainingRow(name, prompt, label, ended, shown, at) for name, prompt, label, shown, at in columns)
+
+    @property
     def gold(self) -> tuple[str, ...]:
         """(n,) the right answers, for the privileged track alone."""
         if not self.privileged:
@@ -199,11 +208,8 @@ def synthetic_evidence(
     answers = tuple(row[i] if c else row[i - 1] for row, i, c in zip(texts, index, correct, strict=True))
     choices = tuple(texts) if kind == "choice" else None
     label_index = _locked(index.astype(np.int64)) if kind == "choice" else None
-    options_of = texts if kind == "choice" else [None] * n
-    rows = tuple(
-        TrainingRow(name, prompt, label, kind == "generate", shown, int(at) if shown else None)
-        for name, prompt, label, shown, at in zip(ids, prompts, labels, options_of, index, strict=True)
-    )
+    evidence = MemoryEvidence(ids, prompts, labels, choices, label_index, {}, answers)
+    rows = evidence.rows
 
     def made(need: Need) -> Values:
         lean = np.where(correct, 1.0, -1.0) * signal * (0.5 if need.of == "teacher" else 1.0)
@@ -215,7 +221,7 @@ def synthetic_evidence(
         values = validated(need.read, reading.form, values, rows)
         return values.astype(np.float64) if isinstance(values, np.ndarray) else Ragged.from_rows(list(values))
 
-    return MemoryEvidence(ids, prompts, labels, choices, label_index, _Made(made), answers), correct
+    return replace(evidence, readings=_Made(made)), correct
 
 
 def _locked(array: NDArray[Scalar]) -> NDArray[Scalar]:
