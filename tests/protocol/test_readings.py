@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import pytest
 
 from stage_functions import named
-from support import ROOT, run_inline, toy_environment, toy_registry, toy_suite
+from support import ROOT, run_inline, run_stage, toy_environment, toy_registry, toy_suite
 from w2s_bench.errors import PluginError, UnknownNameError, W2SBenchError
 from w2s_bench.executors import Done, Failed
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.executors.local.hosts import Host, host_of
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.protocol import needs
+from w2s_bench.protocol.evidence import readings
+from w2s_bench.protocol.evidence.files import view
 from w2s_bench.protocol.evidence.readings import built_in_reading, built_in_readings, documentation
 from w2s_bench.protocol.evidence.registered import disguise, run_reading, validated
-from w2s_bench.protocol.files import PREDICTIONS, READING
+from w2s_bench.protocol.files import ITEMS, PREDICTIONS, READING
 from w2s_bench.protocol.needs import PlannedNeed, Readers, lacks, planned_needs
 from w2s_bench.protocol.planned import PlannedModel
-from w2s_bench.protocol.recipes import RECIPES, recipe_of
+from w2s_bench.protocol.recipes import RECIPES, recipe_of, tuned
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.record import read_arrays, read_records
+from w2s_bench.record import read_arrays, read_records, write_records
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage
 from w2s_bench.suite import Suite
 from w2s_bench.testing import check_reading, check_trust_function, synthetic_evidence
-from w2s_bench.types import KINDS, Kind, Need, Prediction, Ragged, Reader, TrainingRow
+from w2s_bench.types import KINDS, Item, Kind, Need, Prediction, Ragged, Reader, TrainingRow
 
 #: Each of the harness's own readings with parameters that it takes, in whole.
 OWN: dict[str, dict[str, Any]] = {"choice_probs": {}, "label_logprobs": {}, "hidden_states": {"layer": -1}}
@@ -83,6 +88,70 @@ def test_a_recipe_reads_what_it_says_it_gives(name: str, recipe: Any) -> None:
     else:
         with pytest.raises(W2SBenchError, match=f"model 'm' tuned by recipe '{recipe}' gives no {name}"):
             recipe_of(model).read(model, need, labels, subset, weights=weights)
+
+
+ONE_FILE = """
+import numpy as np
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading
+
+class Samples(BuiltInReading):
+    form, draws, kinds = "tokens", True, ("generate",)
+    call, says = "read(Need(of, 'samples', k=…))", "lengths of k labels drawn beside the label"
+
+    def __init__(self, k, temperature=1.0):
+        self.k = k
+
+    def read(self, model, rows, *, rng=None):
+        return [len(row.completion) + rng.integers(0, 9, self.k) for row in rows]
+
+    def synthetic(self, made_up, *, rng):
+        return self.read(None, made_up.rows, rng=rng)
+
+READING = Samples
+"""
+
+
+def test_a_file_is_a_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planned, run, stored, shown, made up and documented: nothing but its file knows of it."""
+    (tmp_path / "samples.py").write_text(ONE_FILE)
+    monkeypatch.setattr(readings, "__path__", [*readings.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, f"{readings.__name__}.samples", raising=False)
+    built_in_readings.cache_clear()
+    try:
+        need = Need("teacher", "samples", k=3)
+        assert "\n| `read(Need(of, 'samples', k=…))` | lengths of k labels" in documentation()
+        assert [len(row) for row in cast(Ragged, synthetic_evidence("generate", 5, 0)[0].read(need))] == [3] * 5
+        (planned,) = planned_needs(Registry.of(()), [need], "who")
+        one = (PlannedModel("m", "f"), None)
+        asked = Readers(one, one, one)
+        stages = needs.readings(
+            [planned],
+            asked,
+            kind="generate",
+            labels=named("predict"),
+            subset=named("subset"),
+            fitting=True,
+            label="x",
+            seed=lambda need: 7,
+        ).stages
+        params = {"read": "samples", "layer": None, "parameters": {"k": 3}, "seed": 7}
+        assert stages[need].params == {"model": one[0].params, **params} and str(need) == "teacher.samples[k=3]"
+        items = [Item(f"i{n}", "g", "k", "s", "p", None) for n in range(9)]
+        labels = [Prediction(item.id, "a", "a" * 10 * n, True) for n, item in enumerate(items)]
+        inputs = {name: tmp_path / name for name in ("subset", "labels")}
+        for folder, file, records in (("subset", ITEMS, items), ("labels", PREDICTIONS, labels)):
+            inputs[folder].mkdir()
+            write_records(inputs[folder] / file, records)
+        monkeypatch.setattr(tuned, "load_planned", lambda context: None)
+        read = run_stage(tuned.read, tmp_path / "read", stages[need].params, **inputs)
+        split = {"pool:items": inputs["subset"], "pool:labels": inputs["labels"], f"pool:{need}": read}
+        shown = view(split, "pool", [need], salt="s", fitting=False)
+        found = [[int(x) // 10 for x in row] for row in cast(Ragged, shown.read(need))]
+        assert found == [[len(label) // 10] * 3 for label in shown.labels]
+        with pytest.raises(W2SBenchError, match="needs a value for k"):
+            planned_needs(Registry.of(()), [Need("teacher", "samples")], "who")
+    finally:
+        built_in_readings.cache_clear()
 
 
 # --- a plugin's ------------------------------------------------------------------------------------------------------
@@ -200,6 +269,17 @@ def test_of_a_head_it_is_read_from_the_untuned_model_or_not_at_all(models: Path,
     reads = {name: one for name, one in stage.inputs.items() if one.name == "reading" and "model" in one.params}
     assert reads and all(one.params["model"]["recipe"] == "full" for one in reads.values())
     assert not any("weights" in one.inputs for one in reads.values())
+
+
+def test_the_verifier_is_not_asked_of_the_rows_that_it_was_trained_on(registry: Any) -> None:
+    planned = planned_needs(
+        registry, [Need("verifier", f"{TOY}/prompt_logprob"), Need("verifier", f"{TOY}/noise", k=1)], "x"
+    )
+    one = (PlannedModel("m", "f"), named("train"))
+    settings: dict[str, Any] = {"kind": "choice", "labels": named("predict"), "subset": named("subset"), "label": ""}
+    for fitting in (False, True):
+        read = needs.readings(planned, Readers(one, one, one), fitting=fitting, seed=lambda need: 0, **settings)
+        assert len(read.stages) == (0 if fitting else 2) and len(read.shown_as) == 2
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from w2s_bench.plugins.planning import described_reading
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.source import Source
 from w2s_bench.protocol.evidence.readings import built_in_reading, built_in_readings
-from w2s_bench.protocol.evidence.readings.base import BuiltInReading
+from w2s_bench.protocol.evidence.readings.base import Ask, BuiltInReading
 from w2s_bench.protocol.evidence.registered import registered_reading
 from w2s_bench.protocol.evidence.view import ShownAs
 from w2s_bench.protocol.planned import PlannedModel
@@ -127,7 +127,7 @@ def readings(
 ) -> Readings:
     """The stages behind `needs` on one split. While fitting the verifier is left out: those rows are what it was trained on.
 
-    `seed` gives that of a plugin's reading.
+    `seed` gives that of a reading which draws.
     """
     stages: dict[Need, Stage] = {}
     shown_as: dict[str, ShownAs] = {}
@@ -141,7 +141,8 @@ def readings(
         model, weights = readers.of(need)
         named = f"{label} · {need}"
         if isinstance(planned.reading, BuiltInReading):
-            stages[need] = recipe_of(model).read(model, need, labels, subset, weights=weights, label=named)
+            ask = Ask(need, recipe_of(model), model, weights, labels, subset, seed(need), named)
+            stages[need] = planned.reading.stage(ask)
             continue
         asked = recipe_of(model).as_engine(model, weights) if planned.reading.asks_model else None
         stages[need] = registered_reading(

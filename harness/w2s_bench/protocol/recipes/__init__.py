@@ -46,9 +46,17 @@ class Recipe(Protocol):
         """The language model behind one so tuned and the stage of its own weights, for who knows nothing of recipes."""
 
     def read(
-        self, model: PlannedModel, need: Need, labels: Stage, subset: Stage, *, weights: Stage | None, label: str = ""
+        self,
+        model: PlannedModel,
+        need: Need,
+        labels: Stage,
+        subset: Stage,
+        *,
+        weights: Stage | None,
+        seed: int | None = None,
+        label: str = "",
     ) -> Stage:
-        """What the model says of weak labels that a teacher made (one of `evidence.readings`)."""
+        """What the model says of weak labels that a teacher made (one of `evidence.readings`). `seed`: where it draws."""
 
 
 #: A suite's word → what it means.

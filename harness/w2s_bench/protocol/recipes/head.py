@@ -61,14 +61,22 @@ class Head:
         return model.untuned, None  # a head leaves it as it is
 
     def read(
-        self, model: PlannedModel, need: Need, labels: Stage, subset: Stage, *, weights: Stage | None, label: str = ""
+        self,
+        model: PlannedModel,
+        need: Need,
+        labels: Stage,
+        subset: Stage,
+        *,
+        weights: Stage | None,
+        seed: int | None = None,
+        label: str = "",
     ) -> Stage:
-        params = as_params(need)
+        params = as_params(need, seed)
         reading = reading_of(params)
         if not self.gives(reading):
             raise ModelError(f"model {model.name!r} tuned by recipe 'head' gives no {need.read}: {reading.instead}")
         if weights is None or reading.of_head == "untuned":
-            return Tuned().read(model.untuned, need, labels, subset, weights=None, label=label)
+            return Tuned().read(model.untuned, need, labels, subset, weights=None, seed=seed, label=label)
         inputs = {"subset": subset, "labels": labels, "states": states_of(model, subset)}
         if reading.of_head == "scores":
             inputs["weights"] = weights

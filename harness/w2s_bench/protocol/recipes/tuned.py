@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from w2s_bench.plugins.descriptions import DescribedReading
 from w2s_bench.protocol.evidence.readings import built_in_reading
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, to_arrays
@@ -50,17 +52,26 @@ class Tuned:
         return model, weights
 
     def read(
-        self, model: PlannedModel, need: Need, labels: Stage, subset: Stage, *, weights: Stage | None, label: str = ""
+        self,
+        model: PlannedModel,
+        need: Need,
+        labels: Stage,
+        subset: Stage,
+        *,
+        weights: Stage | None,
+        seed: int | None = None,
+        label: str = "",
     ) -> Stage:
         inputs = {"subset": subset, "labels": labels} | ({"weights": weights} if weights else {})
-        params = {"model": model.params, **as_params(need)}
+        params = {"model": model.params, **as_params(need, seed)}
         return Stage(read, params, inputs, label=label, **model.stage_fields())
 
 
-def as_params(need: Need) -> dict[str, JSON]:
+def as_params(need: Need, seed: int | None) -> dict[str, JSON]:
     """What a `read` stage holds of a need, whoever reads."""
     others = {name: value for name, value in need.parameters.items() if name != "layer"}
-    return {"read": need.read, "layer": need.layer, **({"parameters": others} if others else {})}
+    drawn = {} if seed is None else {"seed": seed}
+    return {"read": need.read, "layer": need.layer, **({"parameters": others} if others else {}), **drawn}
 
 
 def reading_of(params: Mapping[str, JSON]) -> BuiltInReading:
@@ -102,5 +113,7 @@ def predict(context: StageContext) -> None:
 def read(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
-    reading = reading_of(context.params)
-    write_arrays(context.out / READING, to_arrays(reading.form, reading.read(load_planned(context), rows)))
+    reading, seed = reading_of(context.params), context.params.get("seed")
+    rng = None if seed is None else np.random.default_rng(seed)
+    values = reading.read(load_planned(context), rows, rng=rng)
+    write_arrays(context.out / READING, to_arrays(reading.form, values))

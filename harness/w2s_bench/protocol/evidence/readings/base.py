@@ -4,20 +4,53 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from w2s_bench.hookspecs import ReadingModel
-from w2s_bench.types import KINDS, FloatArray, Form, Kind, Prediction, Ragged, Reader, Synthetic, TrainingRow
+from w2s_bench.protocol.planned import PlannedModel
+from w2s_bench.store.stage import Stage
+from w2s_bench.types import KINDS, FloatArray, Form, Kind, Need, Prediction, Ragged, Reader, Synthetic, TrainingRow
 
 #: What there is of a model tuned by recipe `head`: the head's score of every option, the frozen state of the label's last
 #: token (both without loading the model), or what the untuned model says.
 OfHead = Literal["scores", "states", "untuned"]
 Values = NDArray[Any] | Sequence[NDArray[Any]]
 Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class Asked(Protocol):
+    """What a reading's stage may be made with: `recipes.Recipe`, as far as readings use it."""
+
+    def read(
+        self,
+        model: PlannedModel,
+        need: Need,
+        labels: Stage,
+        subset: Stage,
+        *,
+        weights: Stage | None,
+        seed: int | None = None,
+        label: str = "",
+    ) -> Stage: ...
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One need on the labels of one split: who is asked, tuned how, and what for. `weights`: None where it is untuned."""
+
+    need: Need
+    recipe: Asked
+    model: PlannedModel
+    weights: Stage | None
+    labels: Stage
+    subset: Stage
+    seed: int
+    label: str
 
 
 class BuiltInReading(ABC):
@@ -34,6 +67,9 @@ class BuiltInReading(ABC):
     #: Ends the error of whoever reads it where there is none of it: why, and what to read in its place.
     instead: ClassVar[str] = ""
 
+    #: Whether `read` draws at random; its stage then has a seed, and `rng` is made of it.
+    draws: ClassVar[bool] = False
+
     @property
     def of_head(self) -> OfHead | None:
         """What stands for it where the model was tuned by recipe `head`; None: nothing does."""
@@ -47,9 +83,16 @@ class BuiltInReading(ABC):
         """A row as `read` would give it."""
         raise NotImplementedError
 
+    def stage(self, ask: Ask) -> Stage:
+        """The stage that makes it: of the asked model, as its recipe reads. One that takes more than a call says so here."""
+        seed = ask.seed if self.draws else None
+        return ask.recipe.read(
+            ask.model, ask.need, ask.labels, ask.subset, weights=ask.weights, seed=seed, label=ask.label
+        )
+
     @abstractmethod
     def read(self, model: ReadingModel, rows: Sequence[TrainingRow], *, rng: Generator | None = None) -> Values:
-        """A row for each of `rows`, as it is stored."""
+        """A row for each of `rows`, as it is stored: the engine's call."""
 
     def shown(self, row: FloatArray) -> FloatArray:
         """A stored row (of form "tokens" or "options") as trust functions see it; options keep their order here."""
