@@ -180,13 +180,13 @@ class Suite(_Strict):
 
     def domain(self, name: str) -> DomainSpec:
         """The spec of a domain by full or bare name; bare, the built-in one wins, else it must be the only one so called."""
-        found = [d for d in self.domains if short(d.name) == short(name)]
-        found = found or [d for d in self.domains if bare(d.name) == name]
-        if len(found) == 1:
-            return found[0]
-        if found:
+        named = [d for d in self.domains if short(d.name) == short(name)]
+        named = named or [d for d in self.domains if bare(d.name) == name]
+        if len(named) == 1:
+            return named[0]
+        if named:
             hint = f"Several domains of suite {self.name!r} have this name; write one in full."
-            raise UnknownNameError("domain", name, [d.name for d in found], hint)
+            raise UnknownNameError("domain", name, [d.name for d in named], hint)
         raise UnknownNameError(
             "domain", name, [d.name for d in self.domains], f"These are the domains of suite {self.name!r}."
         )

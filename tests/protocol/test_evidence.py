@@ -14,7 +14,7 @@ from stage_functions import named
 from w2s_bench.errors import EvidenceError, W2SBenchError
 from w2s_bench.protocol.evidence.readings import built_in_reading
 from w2s_bench.protocol.evidence.view import EvidenceView, item_ids
-from w2s_bench.protocol.needs import PlannedNeed, Readers, needs_stage, readings
+from w2s_bench.protocol.needs import Readers, needs_stage, own_need, readings
 from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import Item, Need, Prediction, Ragged
@@ -59,12 +59,6 @@ def arrays_for(labels: list[Prediction], scores: dict[str, np.ndarray[Any, Any]]
         LAST: {"states": np.array([[x, x + 0.5] for x in number], dtype=np.float32)},
         EVERY: {"states": np.array([[[x, 0], [x, 1], [x, 2]] for x in number], dtype=np.float32)},
     }
-
-
-def planned(need: Need) -> PlannedNeed:
-    reading = built_in_reading(need.read, need.parameters)
-    assert reading is not None
-    return PlannedNeed(need, reading)
 
 
 def view(n: int = 30, *, salt: str = "toy 0 transfer", order: list[int] | None = None, **changes: Any) -> EvidenceView:
@@ -245,16 +239,16 @@ def test_when_is_no_part_of_what_is_read() -> None:
 
 @pytest.mark.parametrize("need", NEEDS, ids=str)
 def test_a_need_of_another_kind_takes_no_stage(need: Need) -> None:
-    assert not needs_stage(planned(replace(need, when="generate")), "choice")
+    assert not needs_stage(own_need(replace(need, when="generate")), "choice")
     if need.read != "choice_probs":
-        assert needs_stage(planned(replace(need, when="generate")), "generate")
+        assert needs_stage(own_need(replace(need, when="generate")), "generate")
 
 
 @pytest.mark.parametrize("need", NEEDS, ids=str)
 @pytest.mark.parametrize("kind", ["choice", "generate"])
 def test_a_need_takes_a_stage_unless_it_comes_with_the_labels(need: Need, kind: Any) -> None:
     free = need == PROBS or (kind == "generate" and need.read == "choice_probs")
-    assert needs_stage(planned(need), kind) == (not free)
+    assert needs_stage(own_need(need), kind) == (not free)
 
 
 def test_needs_become_stages_of_the_right_reader_and_never_of_gold() -> None:
@@ -267,7 +261,7 @@ def test_needs_become_stages_of_the_right_reader_and_never_of_gold() -> None:
     )
 
     def stages(fitting: bool) -> dict[Need, Stage]:
-        needs = map(planned, reversed(NEEDS))
+        needs = map(own_need, reversed(NEEDS))
         read = readings(
             needs, readers, kind="choice", labels=labels, subset=subset, fitting=fitting, label="toy", seed=hash
         )

@@ -76,7 +76,7 @@ def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
                 "version": plugin.version,
                 "entry point": plugin.entry_point,
                 "status": plugin.status,
-                "provides": ", ".join(one.name for one in plugin.provides),
+                "provides": ", ".join(registered.name for registered in plugin.provides),
             }
             for plugin in registry.plugins
         ]

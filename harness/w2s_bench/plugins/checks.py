@@ -46,7 +46,7 @@ def raised_at(error: BaseException) -> str:
 
 
 def check_domain_unchanged(domain: Domain, params: Mapping[str, JSON], source: str | None = None) -> None:
-    """Refuse a domain that is no longer the one a stage was planned with (`params` is `evaluation.domain_params`).
+    """Refuse a domain that is no longer the one a stage was planned with (`params` is `PlannedDomain.params`).
 
     `source` is the digest of its package now, where `params` have one. Documents are compared as they are read.
     """
@@ -96,7 +96,7 @@ def check_trust_function(who: str, built: Any) -> Declared:
     needs = _attribute(who, built, "needs")
     if not isinstance(needs, tuple) or not all(isinstance(need, Need) for need in needs):
         raise PluginError(
-            f"{who}: needs must be a tuple of w2s_bench.types.Need, got {needs!r}; "
+            f"{who}: needs must be a tuple of w2s_bench.Need, got {needs!r}; "
             "write for example needs = (Need('teacher', 'choice_probs'),), with the comma"
         )
     for need in needs:

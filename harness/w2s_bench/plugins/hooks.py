@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from w2s_bench.controls import OWN_ARMS
 from w2s_bench.hookspecs import Domain, LanguageModel, Reading
-from w2s_bench.names import BUILT_IN, CONTROLS, REFERENCES, normalized
+from w2s_bench.names import BUILT_IN, normalized
 from w2s_bench.plugins.checks import check_domain, check_model, check_reading, check_trust_function, guarded
 from w2s_bench.plugins.descriptions import DescribedDomain, DescribedModel, DescribedReading, declared_to_json
 from w2s_bench.resolvers import PREFIXES, is_bare_path
@@ -66,7 +67,7 @@ HOOKS: Final[Mapping[EntryKind, Hook]] = MappingProxyType(
             "trust",
             check_trust_function,
             _described_trust_function,
-            reserved=frozenset((*REFERENCES, *CONTROLS)),
+            reserved=frozenset(OWN_ARMS),
             reserved_for="an arm that the harness owns",
         ),
         "domain": Hook(

@@ -55,6 +55,13 @@ class Readings:
     shown_as: Mapping[str, ShownAs]
 
 
+def own_need(need: Need) -> PlannedNeed:
+    """A need of the harness itself, of one of its own readings."""
+    reading = built_in_reading(need.read, need.parameters)
+    assert reading is not None, need
+    return PlannedNeed(need, reading)
+
+
 def planned_needs(
     registry: Registry, needs: Iterable[Need], who: str, sources: dict[Source, str] | None = None
 ) -> tuple[PlannedNeed, ...]:

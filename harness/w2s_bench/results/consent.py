@@ -53,9 +53,9 @@ def placements(suite: Suite, cells: Sequence[Cell], models: Mapping[str, str]) -
     for key, folder in models.items():
         fitting = [ref for ref in made_with.values() if key == ref.name or _begins(ref.fingerprint, key)]
         if not fitting:
-            known = [f"{ref.name} ({ref.fingerprint[:12]})" for ref in made_with.values()]
+            names = [f"{ref.name} ({ref.fingerprint[:12]})" for ref in made_with.values()]
             raise UnknownNameError(
-                "model", key, known, f"--model names a model of suite {suite.name!r} that is a folder."
+                "model", key, names, f"--model names a model of suite {suite.name!r} that is a folder."
             )
         for ref in fitting:
             if (fault := what_lacks("model", ref.name, Path(folder).expanduser())) is not None:

@@ -75,7 +75,7 @@ def page() -> str:
 def _example() -> str:
     """The shipped suite's head with its first domain."""
     lines = built_in_suites()["tiny"].read_text(encoding="utf-8").splitlines()
-    starts = [place for place, line in enumerate(lines) if line.lstrip().startswith("- name:")]
+    starts = [number for number, line in enumerate(lines) if line.lstrip().startswith("- name:")]
     return "\n".join(line for line in lines[: starts[1]] if not line.startswith("#")).rstrip() + "\n"
 
 

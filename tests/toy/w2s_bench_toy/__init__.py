@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from w2s_bench import Need, hookimpl
-from w2s_bench.domains.task import TaskDomain
+from w2s_bench import Need, TaskDomain, hookimpl
 from w2s_bench_toy.faults import FAULTS
 from w2s_bench_toy.readings import READERS, READINGS
 
