@@ -8,20 +8,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from w2s_bench.errors import EvidenceError, ModelError, PluginError, TrustFunctionError, W2SBenchError
-from w2s_bench.hookspecs import Domain, Evidence, LanguageModel, TrustFunction, hookimpl
+from w2s_bench.errors import (
+    EvidenceError,
+    ModelError,
+    PluginError,
+    ReadingError,
+    TrustFunctionError,
+    W2SBenchError,
+)
+from w2s_bench.hookspecs import Domain, Evidence, LanguageModel, Reading, ReadingModel, TrustFunction, hookimpl
 from w2s_bench.types import (
     JSON,
     BoolArray,
     FloatArray,
+    Form,
     IntArray,
     Kind,
     Need,
     Ragged,
     Reader,
-    Reading,
     Scope,
     Supervision,
+    Synthetic,
+    TrainingRow,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +46,7 @@ __all__ = [
     "Evidence",
     "EvidenceError",
     "FloatArray",
+    "Form",
     "HubModel",
     "IntArray",
     "Kind",
@@ -48,9 +58,13 @@ __all__ = [
     "Ragged",
     "Reader",
     "Reading",
+    "ReadingError",
+    "ReadingModel",
     "Scope",
     "Supervision",
+    "Synthetic",
     "TaskDomain",
+    "TrainingRow",
     "TrustFunction",
     "TrustFunctionError",
     "W2SBenchError",

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TypeVar, cast
 
 from w2s_bench.errors import PluginError, UnknownNameError, W2SBenchError, said
-from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
+from w2s_bench.hookspecs import Domain, LanguageModel, Reading, TrustFunction
 from w2s_bench.isolation.surroundings import surroundings_kept
 from w2s_bench.names import BUILT_IN, normalized
 from w2s_bench.plugins import checks as contract
@@ -138,6 +138,10 @@ class Registry:
     def model(self, name: str) -> LanguageModel:
         """Build the language model that `name` stands for and check it; its weights are not loaded."""
         return cast(LanguageModel, self.build("model", name))
+
+    def reading(self, name: str, /, **parameters: JSON) -> Reading:
+        """Build the reading of a plugin that `name` stands for and check it."""
+        return cast(Reading, self.build("reading", name, **parameters))
 
     def build(self, kind: EntryKind, name: str, /, **parameters: JSON) -> object:
         """Build what `name` stands for and check that it is what its kind must be."""
