@@ -417,6 +417,11 @@ def test_checks_say_what_is_wrong_with_a_twin_or_a_need(registry: Any) -> None:
     class Misspelt(Surprise):  # type: ignore[misc]
         needs = (Need("teacher", "choice_prob"),)
 
+    evidence = synthetic_evidence("generate", 5, 0)[0]
+    with pytest.raises(W2SBenchError, match="option_lengths' is for choice domains alone"):
+        evidence.read(Need("teacher", f"{TOY}/option_lengths"))
+    with pytest.raises(PluginError, match=r"faulty': synthetic raised KeyError: 'none' \(readings.py:"):
+        evidence.read(Need("teacher", f"{TOY}/faulty"))
     with pytest.raises(AssertionError, match="take all randomness from `rng`"):
         check_reading(Unseeded(1))
     with pytest.raises(AssertionError, match="synthetic: reading 'Short' gave a list of length 0; expected 30 arrays"):

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from w2s_bench.errors import EvidenceError
 from w2s_bench.hookspecs import Reading
-from w2s_bench.plugins.checks import check_declared
+from w2s_bench.plugins.checks import check_declared, kinds_of
+from w2s_bench.plugins.checks import guarded as plugin_guarded
 from w2s_bench.protocol.evidence.readings import built_in_reading
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading
 from w2s_bench.protocol.evidence.readings.hidden_states import HiddenStates
@@ -217,7 +218,10 @@ def synthetic_evidence(
         drawn = int.from_bytes(hashlib.sha256(f"{need.of} {need.read}".encode()).digest()[:8])
         made_up = Synthetic(rows, lean, need.of, layers, width)
         reading, own = _reading(need), np.random.default_rng([seed, drawn])
-        values = reading.synthetic(made_up, rng=own)
+        who, kinds = f"reading {need.read!r}", kinds_of(reading)
+        if kind not in kinds:
+            raise EvidenceError(f"read {need} in a {kind} domain: {who} is for {' and '.join(kinds)} domains alone")
+        values = plugin_guarded(who, "synthetic", lambda: reading.synthetic(made_up, rng=own))
         values = validated(need.read, reading.form, values, rows)
         return values.astype(np.float64) if isinstance(values, np.ndarray) else Ragged.from_rows(list(values))
 

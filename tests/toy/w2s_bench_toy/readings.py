@@ -66,13 +66,16 @@ class Noise:
 class Faulty(Noise):
     """Gives what `W2S_TOY_READING` says."""
 
-    form = os.environ.get("W2S_TOY_FORM", "array")
+    form = "array"
 
     def __init__(self):
         super().__init__(1)
 
     def read(self, model, rows, *, rng):
         return eval(os.environ["W2S_TOY_READING"], {"np": np, "n": len(rows)})  # noqa: S307 - a test's own
+
+    def synthetic(self, made_up, *, rng):
+        raise KeyError("none")
 
 
 PROMPT, LENGTHS = (
