@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.batching import batches, learning_rate_factor, refuse_divergence
-from w2s_bench.models.sources import WEIGHTS
+from w2s_bench.models.weights import WEIGHTS
 from w2s_bench.record import read_arrays, write_arrays
 from w2s_bench.types import FloatArray, IntArray
 

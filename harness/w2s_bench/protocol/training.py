@@ -78,12 +78,12 @@ def _only_kept(context: StageContext, rows: list[TrainingRow]) -> list[TrainingR
 
 @stage("usable", version=1)
 def run_usable(context: StageContext) -> None:
-    model, most_new, reader = context.params["model"], context.params["max_new_tokens"], load_planned(context)
-    reader.refuse_unfit(recipe=model["recipe"], lora_rank=model["lora_rank"], generates=most_new is not None)
-    notes = reader.notes()
+    model, most_new, engine = context.params["model"], context.params["max_new_tokens"], load_planned(context)
+    engine.refuse_unfit(recipe=model["recipe"], lora_rank=model["lora_rank"], generates=most_new is not None)
+    notes = engine.notes()
     if most_new is not None:
         gold = [row["completion"] for row in every_nth(context.inputs["answers"] / ANSWERS, _MOST_MEASURED)]
-        if long := sum(length > most_new for length in reader.lengths(gold)):
+        if long := sum(length > most_new for length in engine.lengths(gold)):
             notes.append(
                 f"the gold of {long} of {len(gold)} items takes more tokens than an answer may have ({most_new})"
             )

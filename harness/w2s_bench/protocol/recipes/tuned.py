@@ -54,10 +54,10 @@ class Tuned:
 def train(context: StageContext) -> None:
     model = PlannedModel(**context.params["model"])
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
-    reader = load_planned(context)
+    engine = load_planned(context)
     settings = {name: context.params[name] for name in ("steps", "batch_size", "learning_rate", "seed")}
-    losses = reader.train(rows, recipe=model.recipe, lora_rank=model.lora_rank, **settings)
-    reader.save_weights(context.out, recipe=model.recipe)
+    losses = engine.train(rows, recipe=model.recipe, lora_rank=model.lora_rank, **settings)
+    engine.save_weights(context.out, recipe=model.recipe)
     write_json(context.out / LOSSES, losses_as_written(losses))
 
 
