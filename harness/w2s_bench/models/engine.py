@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
@@ -19,11 +19,14 @@ from w2s_bench.models.answering import refuse_other_than_greedy
 from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.batching import drawn
 from w2s_bench.models.encoding import Pair, encode_pairs, end_of, max_length_of, refuse_closing
+from w2s_bench.models.finetuning import Choices
 from w2s_bench.models.greedy import Generated, generate
-from w2s_bench.types import Item, Precision, RecipeName, TrainingRow
+from w2s_bench.models.objectives import XENT, Objective, Whose, relative
+from w2s_bench.types import FloatArray, Item, Precision, RecipeName, TrainingRow
 
 P = ParamSpec("P")
 R = TypeVar("R")
+V = TypeVar("V")
 A = TypeVar("A", bound=Sequence[NDArray[Any]] | NDArray[Any])
 
 
@@ -116,20 +119,35 @@ class Engine:
         learning_rate: float,
         lora_rank: int,
         seed: int,
+        objective: Objective = XENT,
+        probs: Mapping[Whose, Sequence[FloatArray]] | None = None,
     ) -> list[float]:
-        """Train on `rows` in place; returns the loss of every step. Rows that no step draws are not looked at."""
+        """Train on `rows` in place; returns the loss of every step. Rows that no step draws are not looked at.
+
+        `probs`, for those that the objective `needs`: a distribution over the options of every row, empty where it has none.
+        """
         if not rows:
             raise ModelError("no rows to train on; raise the coverage or the size of the split")
         if any(row.choices is None for row in rows):  # it will be asked for answers
             refuse_other_than_greedy(self.model)
         places = drawn(len(rows), steps=steps, batch_size=batch_size, rng=np.random.default_rng(seed))
-        pairs = [Pair((), ())] * len(rows)
-        for place, pair in zip(places, self._row_pairs([rows[place] for place in places]), strict=True):
-            pairs[place] = pair
+        examples: Sequence[Pair] | Choices
+        if "tokens" in objective.over:
+            examples = _placed(places, self._row_pairs([rows[i] for i in places]), len(rows), Pair((), ()))
+        else:
+            options = _placed(places, self._option_pairs([rows[i] for i in places]), len(rows), [])
+            examples = Choices(options, [-1 if row.index is None else row.index for row in rows], probs or {})
         if recipe == "lora":
             self.model = finetuning.add_lora(self.model, rank=lora_rank, seed=seed)
         return finetuning.finetune(
-            self.model, pairs, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed
+            self.model,
+            examples,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            objective=objective,
+            weights=relative([row.weight for row in rows]),
         )
 
     def save_weights(self, folder: Path, *, recipe: RecipeName) -> None:
@@ -142,7 +160,7 @@ class Engine:
             self.tokenizer, texts, max_length=max_length_of(self.model), ended=[row.ended for row in rows]
         )
 
-    def _option_pairs(self, items: Sequence[Item]) -> list[list[Pair]]:
+    def _option_pairs(self, items: Sequence[Item | TrainingRow]) -> list[list[Pair]]:
         """One list an item, of a pair an option."""
         texts = [(item.prompt, choice) for item in items for choice in _choices(item)]
         pairs = encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model))
@@ -174,6 +192,14 @@ def load_engine(
     return Engine(model, tokenizer, precision)
 
 
+def _placed(places: Sequence[int], values: Sequence[V], count: int, absent: V) -> list[V]:
+    """`count` values: these at their places, `absent` at all others."""
+    out = [absent] * count
+    for place, value in zip(places, values, strict=True):
+        out[place] = value
+    return out
+
+
 def _numbers(found: A) -> A:
     """Arrays, if there is no NaN in them."""
     if any(np.isnan(array).any() for array in found):
@@ -183,7 +209,7 @@ def _numbers(found: A) -> A:
     return found
 
 
-def _choices(item: Item) -> tuple[str, ...]:
+def _choices(item: Item | TrainingRow) -> tuple[str, ...]:
     if item.choices is None:
         raise ModelError(f"item {item.id} has no options to score; its domain generates answers")
     return item.choices
