@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from other_objectives import Confident, Generalised, Product, Soft
 from w2s_bench.models.encoding import Pair, encode_pairs
 from w2s_bench.models.finetuning import Choices, finetune
 from w2s_bench.models.head import Head, train_head
@@ -20,12 +21,10 @@ from w2s_bench.models.objectives import (
     ABSENT,
     XENT,
     ClosedForm,
-    Over,
     Step,
     Targets,
     Whose,
     effective_size,
-    mean_of,
     places,
     relative,
 )
@@ -33,56 +32,6 @@ from w2s_bench.models.scoring import completion_logits
 
 SETTINGS: dict[str, Any] = {"steps": 5, "batch_size": 3, "learning_rate": 1e-2, "seed": 3}
 FIRST = Step(0, 10)
-
-
-class Generalised:
-    """Generalised cross-entropy (1 − pᑫ) / q of the label's p: robust to wrong labels (Zhang & Sabuncu 2018)."""
-
-    over: tuple[Over, ...] = ("tokens", "options")
-    needs: tuple[Whose, ...] = ()
-
-    def __init__(self, q: float = 0.7) -> None:
-        self.q = q
-
-    def loss(self, logits: torch.Tensor, targets: Targets, weights: torch.Tensor | None, step: Step) -> torch.Tensor:
-        logprob = -functional.cross_entropy(logits, targets.label, reduction="none")
-        return mean_of((1 - torch.exp(self.q * logprob)) / self.q, weights)
-
-
-class Confident:
-    """Burns et al.: (1 − α) of cross-entropy to the label and α to the student's own choice; α rises, and does not jump."""
-
-    over: tuple[Over, ...] = ("options",)
-    needs: tuple[Whose, ...] = ()
-
-    def __init__(self, alpha: float = 0.5, warm: float = 0.2) -> None:
-        self.alpha, self.warm = alpha, warm
-
-    def loss(self, logits: torch.Tensor, targets: Targets, weights: torch.Tensor | None, step: Step) -> torch.Tensor:
-        own, alpha = logits.detach().argmax(-1), self.alpha * step.warmed(self.warm)
-        to_label, to_own = (functional.cross_entropy(logits, to, reduction="none") for to in (targets.label, own))
-        return mean_of((1 - alpha) * to_label + alpha * to_own, weights)
-
-
-class Soft:
-    """Cross-entropy to the teacher's distribution over the options."""
-
-    over: tuple[Over, ...] = ("options",)
-    needs: tuple[Whose, ...] = ("teacher",)
-
-    def loss(self, logits: torch.Tensor, targets: Targets, weights: torch.Tensor | None, step: Step) -> torch.Tensor:
-        return mean_of(-(targets.probs["teacher"] * logits.log_softmax(-1)).sum(-1), weights)
-
-
-class Product(Soft):
-    """Towards softmax(own) · teacher, renormalised; the base student's distribution joins in (openai's `product`)."""
-
-    needs: tuple[Whose, ...] = ("teacher", "base")
-
-    def loss(self, logits: torch.Tensor, targets: Targets, weights: torch.Tensor | None, step: Step) -> torch.Tensor:
-        joined = targets.probs["teacher"] * targets.probs["base"]
-        joined = joined / joined.sum(-1, keepdim=True)
-        return mean_of(-(joined * logits.log_softmax(-1)).sum(-1), weights)
 
 
 class Plain:

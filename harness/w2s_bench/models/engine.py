@@ -19,7 +19,7 @@ from w2s_bench.models.answering import refuse_other_than_greedy
 from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.batching import drawn
 from w2s_bench.models.encoding import Pair, encode_pairs, end_of, max_length_of, refuse_closing
-from w2s_bench.models.finetuning import Choices
+from w2s_bench.models.finetuning import Choices, Examples
 from w2s_bench.models.greedy import Generated, generate
 from w2s_bench.models.objectives import XENT, Objective, Whose, relative
 from w2s_bench.types import FloatArray, Item, Precision, RecipeName, TrainingRow
@@ -131,7 +131,7 @@ class Engine:
         if any(row.choices is None for row in rows):  # it will be asked for answers
             refuse_other_than_greedy(self.model)
         places = drawn(len(rows), steps=steps, batch_size=batch_size, rng=np.random.default_rng(seed))
-        examples: Sequence[Pair] | Choices
+        examples: Sequence[Pair] | Examples
         if "tokens" in objective.over:
             examples = _placed(places, self._row_pairs([rows[i] for i in places]), len(rows), Pair((), ()))
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,10 +19,24 @@ from w2s_bench.models.objectives import ABSENT, XENT, Objective, Step, Targets, 
 from w2s_bench.models.scoring import completion_logits
 from w2s_bench.types import FloatArray
 
+#: Logits (n, k), what they are trained towards, and which of the batch's rows each is of (n,).
+Asked = tuple[torch.Tensor, Targets, torch.Tensor]
+
+
+class Examples(Protocol):
+    """Rows to train on, and what a model is asked of them."""
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Tokens of each row: those of like length share a batch."""
+
+    def logits(self, model: Any, anatomy: Anatomy | None, rows: Sequence[int]) -> Asked:
+        """What the objective is a function of, for a batch of rows."""
+
 
 @dataclass(frozen=True)
 class Completions:
-    """Rows to train on whose objective is over tokens: those of each one's completion."""
+    """Rows whose objective is over tokens: those of each one's completion."""
 
     pairs: Sequence[Pair]
 
@@ -37,7 +51,7 @@ class Completions:
 
 @dataclass(frozen=True)
 class Choices:
-    """Rows to train on whose objective is over the options of an item: a pair an option, and the option that is the label.
+    """Rows whose objective is over the options of an item: a pair an option, and the option that is the label.
 
     An option's logit is the summed log-probability of its tokens, by which options are chosen too. `probs`: for every row a
     distribution over its options, empty where it has none.
@@ -64,13 +78,9 @@ class Choices:
         return table, Targets(labels, distributions(probs, labels, table)), torch.arange(len(rows), device=own.device)
 
 
-#: Logits (n, k), what they are trained towards, and which of the batch's rows each is of (n,).
-Asked = tuple[torch.Tensor, Targets, torch.Tensor]
-
-
 def finetune(
     model: Any,
-    rows: Sequence[Pair] | Choices,
+    rows: Sequence[Pair] | Examples,
     *,
     steps: int,
     batch_size: int,
@@ -79,7 +89,7 @@ def finetune(
     objective: Objective = XENT,
     weights: FloatArray | None = None,
 ) -> list[float]:
-    """Train `model`'s trainable parameters in place on the completions' tokens, or on choices; returns the loss of every step.
+    """Train `model`'s trainable parameters in place, on the completions' tokens where `rows` are pairs; returns the loss of every step.
 
     Of `rows` only those that `batching.drawn` names for these steps and this seed are looked at. `weights` (rows,) are as
     `Objective.loss` has them.
@@ -91,7 +101,7 @@ def finetune(
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     anatomy = anatomy_of(model)
-    examples = rows if isinstance(rows, Choices) else Completions(rows)
+    examples = Completions(rows) if isinstance(rows, Sequence) else rows
 
     def loss_of(batch: Sequence[int], step: int) -> torch.Tensor:
         logits, targets, own = examples.logits(model, anatomy, batch)

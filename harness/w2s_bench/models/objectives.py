@@ -42,7 +42,7 @@ class Targets:
     """What n rows of logits over k classes are trained towards.
 
     `label` (n,) is the class that the label names. `probs` (n, k), for those that the objective `needs`, are distributions
-    over the options; all of it on the label, where a row comes without (gold). Classes that a row lacks have probability 0.
+    over the classes; all of it on the label, where a row comes without (gold). Classes that a row lacks have probability 0.
     """
 
     label: torch.Tensor

@@ -51,7 +51,7 @@ def references() -> list[Arm]:
         return ArmStages(graph.student(None, "base"))
 
     def ceiling(graph: Generation) -> ArmStages:
-        rows = training.gold_rows(graph.subset("transfer"), graph.gold("transfer"), None, graph.label("ceiling's rows"))
+        rows = training.gold_rows(graph.subset(graph.pool), graph.gold(graph.pool), None, graph.label("ceiling's rows"))
         return ArmStages(graph.student(rows, "ceiling"), rows)
 
     return [
@@ -65,7 +65,7 @@ def controls(coverage: float) -> list[Arm]:
     """`naive`, `random`, `oracle`, `gold_trust_set`, `gold_random`, at the suite's coverage."""
 
     def random_rows(graph: Generation) -> Stage:
-        labels = graph.weak_labels("transfer")
+        labels = graph.weak_labels(graph.pool)
         return selection.random(
             labels, coverage=coverage, seed=graph.stream("random"), label=graph.label("random rows")
         )
@@ -77,7 +77,7 @@ def controls(coverage: float) -> list[Arm]:
         return _on_weak_labels(graph, random_rows(graph), "random")
 
     def oracle(graph: Generation) -> ArmStages:
-        grades = graph.label_grades("transfer")
+        grades = graph.label_grades(graph.pool)
         kept = selection.oracle(
             grades, coverage=coverage, seed=graph.stream("oracle"), label=graph.label("oracle's rows")
         )
@@ -89,7 +89,7 @@ def controls(coverage: float) -> list[Arm]:
     def gold_random(graph: Generation) -> ArmStages:
         kept = random_rows(graph)
         rows = training.gold_rows(
-            graph.subset("transfer"), graph.gold("transfer"), kept, graph.label("gold of random rows")
+            graph.subset(graph.pool), graph.gold(graph.pool), kept, graph.label("gold of random rows")
         )
         return ArmStages(graph.student(rows, "gold_random"), rows, kept)
 
@@ -129,7 +129,7 @@ def trust_arm(
 
     def build(graph: Generation) -> ArmStages:
         privileged = supervision == "privileged"
-        pool = graph.evidence(needs, "transfer", with_grades=False, with_gold=privileged)
+        pool = graph.evidence(needs, graph.pool, with_grades=False, with_gold=privileged)
         fitted = None
         if supervision != "none":
             fitted = graph.evidence(needs, "trust", with_grades=True, with_gold=privileged)
@@ -166,6 +166,6 @@ def trust_arm(
 
 def _on_weak_labels(graph: Generation, kept: Stage | None, name: str) -> ArmStages:
     rows = training.weak_rows(
-        graph.subset("transfer"), graph.weak_labels("transfer"), kept, graph.label(f"rows of {name}")
+        graph.subset(graph.pool), graph.weak_labels(graph.pool), kept, graph.label(f"rows of {name}")
     )
     return ArmStages(graph.student(rows, name), rows, kept)

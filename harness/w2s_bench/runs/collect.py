@@ -16,6 +16,7 @@ import numpy as np
 
 from w2s_bench.errors import StoreError
 from w2s_bench.executors import Done, Failed, Outcome
+from w2s_bench.models.objectives import effective_size
 from w2s_bench.names import BUILT_IN, DEVICE_VARIABLE
 from w2s_bench.plugins.installation import running_version
 from w2s_bench.protocol.arms import ArmStages
@@ -126,29 +127,32 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
     digests: dict[str, str] = {}
     diagnostics: dict[str, Any] = {}
     if arm.ref.name != "base" and not arm.gold:
-        digests["weak_labels"] = results.content(graph.weak_labels("transfer"))
+        digests["weak_labels"] = results.content(graph.weak_labels(graph.pool))
     if own.student.weights is not None:
         digests["student" if arm.ref.name != "weak" else "teacher"] = results.content(own.student.weights)
     if arm.ref.name == "weak":
-        diagnostics["label_accuracy"] = float(np.mean(list(results.grades(graph.label_grades("transfer")).values())))
+        diagnostics["label_accuracy"] = float(np.mean(list(results.grades(graph.label_grades(graph.pool)).values())))
     if own.rows is not None:
         kept_file = read_json(results.folder(own.kept) / KEPT) if own.kept else None
         rows = kept_file["ids"] if kept_file else [row["id"] for row in read_rows(results.folder(own.rows) / ROWS)]
-        digests["kept"] = digest_of(rows)
+        weights = kept_file and kept_file.get("weights")
+        digests["kept"] = digest_of(weights or rows)
+        if weights:
+            diagnostics["effective_rows"] = effective_size(list(weights.values()))
         facts["kept"] = len(rows)
         facts["shortfall"] = kept_file["shortfall"] if kept_file else 0
         facts["purity"] = 1.0
         if not arm.gold:
-            right = results.grades(graph.label_grades("transfer"))
+            right = results.grades(graph.label_grades(graph.pool))
             facts["purity"] = float(np.mean([right[i] for i in rows]))
         if arm.ref.name != "gold_trust_set":
-            pool = results.items(graph.subset("transfer"))
+            pool = results.items(graph.subset(graph.pool))
             facts["coverage"] = len(rows) / len(pool)
             kept = set(rows)
             diagnostics["kept_by_stratum"] = _share_by_stratum(pool, {item.id: item.id in kept for item in pool})
     if own.scores is not None:
         scores = dict(Scores.read(results.folder(own.scores)).items())
-        right = results.grades(graph.label_grades("transfer"))
+        right = results.grades(graph.label_grades(graph.pool))
         diagnostics["auroc"] = auroc(
             np.array([scores[i] for i in right]), np.array(list(right.values()), dtype=np.bool_)
         )

@@ -17,6 +17,7 @@ from w2s_bench.plugins.source import Source
 from w2s_bench.protocol import arms
 from w2s_bench.protocol.arms import Arm, ArmStages
 from w2s_bench.protocol.generation import Generation
+from w2s_bench.protocol.objectives import refuse_unfit
 from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
@@ -70,9 +71,9 @@ class PlannedCell:
     def targets_of(self, place: int) -> list[Stage]:
         """Every stage whose result the seed at this place of `graphs` is made of."""
         graph, own = self.graphs[place], self.stages[place]
-        out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.subset("transfer")]
+        out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.subset(graph.pool)]
         if not self.arm.gold and self.arm.ref.name != "base":
-            out.append(graph.label_grades("transfer"))
+            out.append(graph.label_grades(graph.pool))
         return out
 
     def targets(self) -> list[Stage]:
@@ -175,6 +176,8 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
             raise SuiteError(
                 f"recipe {recipe!r} chooses among options; domain {spec.name!r} generates its answers: take {others}"
             )
+    refuse_unfit(spec.teacher.objective, spec.name, domain.kind, teaches=True)
+    refuse_unfit(spec.student.objective, spec.name, domain.kind, teaches=False)
 
     def model(training: Training) -> PlannedModel:
         source, registered = described_model(registry, training.model), registry.resolve("model", training.model)

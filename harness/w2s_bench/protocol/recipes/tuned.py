@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from w2s_bench.protocol.files import FORMAT, ITEMS, LOSSES, PREDICTIONS, READING, ROWS
+from w2s_bench.protocol.objectives import objective_of
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import as_completion, choices_of, label_rows
-from w2s_bench.protocol.training import losses_as_written, schedule_of
+from w2s_bench.protocol.training import losses_as_written, probs_of, report_weights, schedule_of, settings_of
 from w2s_bench.record import read_json, read_records, write_arrays, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import KINDS, Item, Kind, Need, Prediction, Ragged, TrainingRow
@@ -24,7 +25,8 @@ class Tuned:
     def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
         params = {"model": model.params, **schedule_of(training), "seed": seed}
         drawn = training.steps * training.batch_size
-        return Stage(train, params, {"rows": rows}, label=label, amount=drawn, **model.stage_fields())
+        inputs = {"rows": rows, **told(model, training, rows)}
+        return Stage(train, params, inputs, label=label, amount=drawn, **model.stage_fields())
 
     def predict(
         self,
@@ -50,13 +52,30 @@ class Tuned:
         return Stage(read, params, inputs, label=label, **model.stage_fields())
 
 
+def told(model: PlannedModel, training: Training, rows: Stage) -> dict[str, Stage]:
+    """The predictions, over the items of `rows`, of those whose distributions the objective needs.
+
+    Rows of gold have no teacher: their labels are all that a model is trained towards.
+    """
+    needs, stages = objective_of(training.objective).needs, dict[str, Stage]()
+    if "teacher" in needs and "labels" in rows.inputs:
+        stages["teacher"] = rows.inputs["labels"]
+    if "base" in needs:
+        subset = rows.inputs["subset"]
+        label = f"{subset.label} · answers of base"
+        stages["base"] = Tuned().predict(model.untuned, subset, weights=None, label=label)
+    return stages
+
+
 @stage("train", version=5)
 def train(context: StageContext) -> None:
     model = PlannedModel(**context.params["model"])
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
     engine = load_planned(context)
-    settings = {name: context.params[name] for name in ("steps", "batch_size", "learning_rate", "seed")}
-    losses = engine.train(rows, recipe=model.recipe, lora_rank=model.lora_rank, **settings)
+    settings = settings_of(context.params)
+    probs = probs_of(context, rows, settings["objective"].needs)
+    report_weights(rows)
+    losses = engine.train(rows, recipe=model.recipe, lora_rank=model.lora_rank, probs=probs, **settings)
     engine.save_weights(context.out, recipe=model.recipe)
     write_json(context.out / LOSSES, losses_as_written(losses))
 

@@ -1,0 +1,42 @@
+"""Objectives by name, and whether one exists where a suite asks for it. Gold is no input of any: a row's label may be gold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from w2s_bench.errors import SuiteError, UnknownNameError
+from w2s_bench.models.objectives import CrossEntropy, Objective
+from w2s_bench.plugins.registry import parse_spec
+
+if TYPE_CHECKING:
+    from w2s_bench.types import Kind
+
+#: Name → what makes one from the parameters that a suite gives: `name`, or `name:key=value,…`.
+OBJECTIVES: Final[Mapping[str, Callable[..., Objective]]] = MappingProxyType({"xent": CrossEntropy})
+
+
+def objective_of(spec: str) -> Objective:
+    """The objective that a suite writes so."""
+    name, parameters = parse_spec(spec)
+    if name not in OBJECTIVES:
+        raise UnknownNameError("objective", name, OBJECTIVES)
+    try:
+        return OBJECTIVES[name](**parameters)
+    except (TypeError, ValueError) as error:
+        raise SuiteError(f"objective {spec!r} cannot be made: {error}; change its parameters") from error
+
+
+def refuse_unfit(spec: str, domain: str, kind: Kind, *, teaches: bool) -> None:
+    """Raises for an objective that does not exist, not for this kind of domain, or not for a teacher (`teaches`)."""
+    objective = objective_of(spec)
+    if kind == "generate" and "tokens" not in objective.over:
+        raise SuiteError(
+            f"objective {spec!r} is over the options of an item; domain {domain!r} generates its answers: take another"
+        )
+    if teaches and objective.needs:
+        raise SuiteError(
+            f"objective {spec!r} needs distributions of {' and '.join(objective.needs)}, and a teacher is trained on gold "
+            "alone; give it to the student, or take another"
+        )
