@@ -52,7 +52,8 @@ class PlannedCell:
 
     @property
     def teacher(self) -> ModelRef:
-        return ModelRef(name=self.task.teacher.name, fingerprint=self.task.teacher.fingerprint)
+        model = self.graphs[0].teacher.model
+        return ModelRef(name=model.name, fingerprint=model.fingerprint)
 
     @property
     def student(self) -> ModelRef:
