@@ -138,7 +138,7 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
         weights = kept_file and kept_file.get("weights")
         digests["kept"] = digest_of(weights or rows)
         if weights:
-            diagnostics["effective_rows"] = effective_size(list(weights.values()))
+            diagnostics["effective_share"] = effective_size(list(weights.values())) / len(weights)
         facts["kept"] = len(rows)
         facts["shortfall"] = kept_file["shortfall"] if kept_file else 0
         facts["purity"] = 1.0
