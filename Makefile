@@ -1,12 +1,14 @@
 # The project's tasks; `make` alone lists them. They use the virtual environment that is active.
 .DEFAULT_GOAL := help
-.PHONY: help install lint types test slow bench wheel leaderboard hooks
+.PHONY: help install check lint types test slow bench wheel leaderboard hooks
 
 help:        ## List the tasks
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: +##/\t/' | expand -t 14
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
 install:     ## Install everything for development, at the pinned versions
 	pip install -c constraints.txt -e '.[dev]'
+
+check: lint types test ## What CI does, the fast part
 
 lint:        ## ruff and the import layers
 	ruff check . && ruff format --check . && lint-imports
@@ -15,10 +17,10 @@ types:       ## mypy, strict
 	mypy
 
 test:        ## The fast tests
-	pytest -m 'not slow'
+	pytest -m 'not slow' -n 2 --dist worksteal
 
 slow:        ## The slow tests
-	pytest -m slow
+	pytest -m slow -n 2 --dist worksteal
 
 bench:       ## Measure everything in docs/performance.md and write it there (forty minutes on a quiet machine)
 	pip install -c constraints.txt -e '.[bench]' && python tests/bench --write docs/performance.md

@@ -24,8 +24,8 @@ _RUN = """
 import json, sys
 from pathlib import Path
 shared, counts, *sys.argv[1:] = sys.argv[1:]
-from w2s_bench.executors import hosts, seat
-from w2s_bench.executors.process import WorkerProcess
+from w2s_bench.executors.local import hosts, seat
+from w2s_bench.executors.local.process import WorkerProcess
 roles = []
 class Counted(WorkerProcess):
     def __init__(self, location, plugins, environment, host):

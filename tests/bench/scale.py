@@ -90,7 +90,11 @@ def large_run(plan: Any, *, functions: int, domains: int, seeds: int) -> Iterato
     from w2s_bench.runs.plan import PlannedCell
 
     tasks = list({cell.task.domain.name: cell.task for cell in plan.cells}.values())
-    arms = [*references(), *controls(plan.suite.coverage), *trust_arms(functions, plan.suite.coverage)]
+    arms = [
+        *references(plan.suite.coverage),
+        *controls(plan.suite.coverage),
+        *trust_arms(functions, plan.suite.coverage),
+    ]
     for number in range(domains):
         original = tasks[number % len(tasks)]
         copy = replace(original, domain=replace(original.domain, name=f"{original.domain.name}-{number}"))

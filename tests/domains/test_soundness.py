@@ -211,5 +211,5 @@ def test_the_bundled_domains_give_no_cause_for_remarks(
     registry = toy_registry(monkeypatch)
     params = {"domain": PlannedDomain.of(f"w2s-bench/{name}", registry.domain(name), {}).params}
     for build in (rendered.build_items, rendered.build_answers):
-        out = run_stage(build, tmp_path / build.__name__, params, registry=registry)
+        out = run_stage(build, tmp_path / build.name, params, registry=registry)
         assert read_json(out / REMARKS) == []

@@ -8,19 +8,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
+from local_run import Told, failure_of, result_of, run, text_of
 from stage_functions import stage
 from w2s_bench.errors import StoreError, W2SBenchError
 from w2s_bench.executors import (
     Damaged,
-    Done,
     Event,
-    Failed,
     Finished,
     GaveUp,
     Outcome,
@@ -33,42 +32,8 @@ from w2s_bench.executors import (
 from w2s_bench.executors.jobs import Broke, Reply
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.executors.schedule import Work
-from w2s_bench.store import Result, Store
+from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage
-
-E = TypeVar("E")
-
-
-class Told(list[Event]):
-    """Keeps the events of a run."""
-
-    def of(self, kind: type[E]) -> list[E]:
-        return [event for event in self if isinstance(event, kind)]
-
-    def labels(self, kind: type[Stored | Started | Finished | GaveUp]) -> list[str]:
-        return sorted(event.stage.label for event in self if isinstance(event, kind))
-
-
-def run(targets: Sequence[Stage], root: Path, workers: int = 1) -> tuple[Mapping[str, Outcome], Told]:
-    told = Told()
-    outcomes = LocalExecutor(workers).run(targets, Store(root), told.append)
-    return outcomes, told
-
-
-def result_of(outcomes: Mapping[str, Outcome], one: Stage) -> Result:
-    outcome = outcomes[one.node]
-    assert isinstance(outcome, Done), outcome
-    return outcome.result
-
-
-def failure_of(outcomes: Mapping[str, Outcome], one: Stage) -> Failed:
-    outcome = outcomes[one.node]
-    assert isinstance(outcome, Failed), outcome
-    return outcome
-
-
-def text_of(outcomes: Mapping[str, Outcome], one: Stage) -> str:
-    return (result_of(outcomes, one).path / "text").read_text()
 
 
 def diamond(**params: Any) -> dict[str, Stage]:
@@ -302,6 +267,7 @@ def test_two_runs_on_one_store_share_their_work(tmp_path: Path) -> None:
 INTERRUPTED = """
 import sys
 from pathlib import Path
+from local_run import Told, failure_of, result_of, run, text_of
 from stage_functions import stage
 from w2s_bench.executors import Started
 from w2s_bench.executors.local.executor import LocalExecutor
@@ -329,9 +295,10 @@ def start_slow_run(root: Path) -> subprocess.Popen[str]:
     begun = 0
     while begun < 3:
         line = process.stdout.readline()
-        assert line, f"the run ended by itself, with code {process.wait()}"
+        assert line, f"the run ended before its stages began: exit code {process.wait()}"
         begun += line == "Started\n"
     while len(list((root / ".partial").iterdir())) < 2:
+        assert process.poll() is None
         time.sleep(0.01)
     return process
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import psutil
 import pytest
-from test_executor import failure_of, run, text_of
 from test_limits import alive
 
+from local_run import failure_of, run, text_of
 from stage_functions import named, stage
 from support import LINUX
 from w2s_bench.errors import StoreError
@@ -161,7 +161,7 @@ def test_a_daemon_ends_with_its_worker(tmp_path: Path, end: str) -> None:
 KILLED = """
 import sys
 from pathlib import Path
-from stage_functions import named, stage
+from stage_functions import stage
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.store import Store
 bad = stage("daemonise", pids=sys.argv[1] + "/pids", end="hang")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_executor import Told, failure_of, result_of, run, text_of
 
+from local_run import Told, failure_of, result_of, run, text_of
 from stage_functions import named, stage
 from support import toy_registry, toy_suite
 from w2s_bench.errors import W2SBenchError

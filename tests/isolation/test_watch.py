@@ -367,7 +367,7 @@ TORCH_AFRESH = """
 import sys
 from w2s_bench.isolation.watch import left_as_found
 from w2s_bench.errors import TrustFunctionError
-from w2s_bench.executors.isolation import isolated, watch_for_torch
+from w2s_bench.isolation.process_state import isolated, watch_for_torch
 
 watch_for_torch()
 for what in sys.argv[1:]:

@@ -461,7 +461,7 @@ def test_many_may_remember_at_once(site: Path, tmp_path: Path) -> None:
     install(site, "aa", sound())
     code = f"""
         import sys
-        sys.path.insert(0, {str(TESTS)!r})
+        sys.path[:0] = {[str(TESTS), str(Path(__file__).parent)]!r}
         from pathlib import Path
         from test_plugin_import import loaded
         assert set(loaded(Path({str(site)!r})).trust_functions) == {{"aa/t"}}

@@ -57,7 +57,7 @@ def test_no_arm_has_a_path_from_gold_it_may_not_see(planned: Plan) -> None:
     for cell in planned.cells:
         may = may_see(cell)
         for own in cell.stages:
-            for stage in (own.scores, own.kept, own.rows, own.student.weights, own.student.predictions):
+            for stage in (own.scores, own.kept, own.rows, own.certainty, own.student.weights, own.student.predictions):
                 assert gold_behind(stage) <= may, (
                     f"{cell.row}: {stage and stage.label} sees gold of {gold_behind(stage)}"
                 )

@@ -383,12 +383,12 @@ def test_a_trust_function_runs_on_its_own_kinds_of_domain(
         plan(suite, registry, domains=["w2s-bench-toy/sums"], trust=[one])
 
 
-def test_the_harness_owns_the_arms_that_its_table_of_names_lists() -> None:
-    from w2s_bench import names
+def test_the_harness_owns_the_arms_that_its_table_lists() -> None:
+    from w2s_bench.controls import of_kind
     from w2s_bench.protocol import arms
 
-    assert [arm.ref.name for arm in arms.references()] == list(names.REFERENCES)
-    assert [arm.ref.name for arm in arms.controls(0.5)] == list(names.CONTROLS)
+    assert [arm.ref.name for arm in arms.references(0.5)] == [arm.name for arm in of_kind("reference")]
+    assert [arm.ref.name for arm in arms.controls(0.5)] == [arm.name for arm in of_kind("control")]
 
 
 def test_broken_trust_functions_fail_alone_and_say_what_is_wrong(

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_executor import result_of, run
 
+from local_run import result_of, run
 from stage_functions import stage
 from w2s_bench.runs.preview import explain, preview
 from w2s_bench.store import Store, manifest

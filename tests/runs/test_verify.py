@@ -17,7 +17,7 @@ from w2s_bench import machine
 from w2s_bench._cli.report import print_verdicts
 from w2s_bench.errors import ModelError, SuiteError, UnknownNameError
 from w2s_bench.machine import elsewhere
-from w2s_bench.plugins.loading import Plugin, Problem
+from w2s_bench.plugins.entries import Plugin, Problem
 from w2s_bench.record import pack_bits
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import (

@@ -117,7 +117,7 @@ class RunState:
     def now(self) -> list[str]:
         """The stages that run, those that have run longest first, each with its time."""
         now = self.clock()
-        ordered = sorted(self.running.copy().values(), key=lambda one: one[1])
+        ordered = sorted(self.running.copy().values(), key=lambda started: started[1])
         return [f"{label} ({duration(now - begun)})" for label, begun in ordered]
 
 

@@ -46,7 +46,7 @@ def raised_at(error: BaseException) -> str:
 
 
 def check_domain_unchanged(domain: Domain, params: Mapping[str, JSON], source: str | None = None) -> None:
-    """Refuse a domain that is no longer the one a stage was planned with (`params` is `evaluation.domain_params`).
+    """Refuse a domain that is no longer the one a stage was planned with (`params` is `PlannedDomain.params`).
 
     `source` is the digest of its package now, where `params` have one. Documents are compared as they are read.
     """

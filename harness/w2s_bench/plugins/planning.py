@@ -9,7 +9,7 @@ from w2s_bench.errors import PluginError, W2SBenchError
 from w2s_bench.hookspecs import Domain, LanguageModel
 from w2s_bench.plugins.checks import Declared, check_parameters, check_trust_function
 from w2s_bench.plugins.descriptions import DescribedDomain, DescribedModel, Elsewhere, declared_from_json
-from w2s_bench.plugins.loading import EntryKind
+from w2s_bench.plugins.hooks import HOOKS, EntryKind
 from w2s_bench.plugins.looking import Look, Told, look_at
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.record import canonical_json
@@ -77,7 +77,7 @@ def _look(registry: Registry, kind: EntryKind, name: str, parameters: Mapping[st
         return None
     check_parameters(str(registered), registered.name, registered.factory, parameters)
     asked = {"do": "build", "kind": kind, "name": registered.name, "parameters": dict(parameters)}
-    return replace(registered.factory.look, asked=asked, lasting=kind == "trust_function")
+    return replace(registered.factory.look, asked=asked, lasting=not HOOKS[kind].reads_data)
 
 
 def _told(registry: Registry, kind: EntryKind, name: str, parameters: Mapping[str, JSON], answer: Told) -> JSON:

@@ -4,48 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS, short
+from w2s_bench.controls import OwnArm, of_kind
+from w2s_bench.names import short
 from w2s_bench.plugins.checks import Declared
-from w2s_bench.plugins.registry import write_spec
+from w2s_bench.plugins.spec import write_spec
 from w2s_bench.protocol import selection, training, trust
 from w2s_bench.protocol.generation import Generation, Student
 from w2s_bench.results.cells import ArmRef, PluginRef
 from w2s_bench.store.stage import Stage
-from w2s_bench.types import KINDS, Kind
+from w2s_bench.types import KINDS, Kind, Need
 
 
 @dataclass(frozen=True)
 class ArmStages:
-    """An arm's stages for one domain and seed; None where the arm has no such step."""
+    """An arm's stages for one domain and seed; None where the arm has no such step.
+
+    `certainty` reads how likely the teacher found its labels of the pool, where the labels themselves do not say.
+    """
 
     student: Student
     rows: Stage | None = None
     kept: Stage | None = None
     scores: Stage | None = None
+    certainty: Stage | None = None
 
 
 @dataclass(frozen=True)
 class Arm:
     """An arm's identity and how it hangs onto a seed's graph.
 
-    `gold` says that it trains on gold, not on weak labels; `kinds`, on which domains it exists.
+    `kinds` says on which domains it exists; what it trains on, `ref.facts`.
     """
 
     ref: ArmRef
     build: Callable[[Generation], ArmStages]
     plugin: PluginRef | None = None
-    gold: bool = False
     kinds: tuple[Kind, ...] = KINDS
 
 
-def references() -> list[Arm]:
+def references(coverage: float) -> list[Arm]:
     """`weak` (the teacher), `base` (the untuned student), `ceiling` (the student trained on the pool's gold)."""
 
     def weak(graph: Generation) -> ArmStages:
         split = graph.suite.evaluate_on
-        return ArmStages(Student(graph.teacher.weights, graph.weak_labels(split), graph.label_grades(split)))
+        answers = Student(graph.teacher.weights, graph.weak_labels(split), graph.label_grades(split))
+        tokens = Need("teacher", "label_logprobs", when="generate")  # the scores of options come with the labels
+        read = graph.evidence((tokens,), graph.pool, with_grades=False, with_gold=False).readings
+        return ArmStages(answers, certainty=read.get(tokens))
 
     def base(graph: Generation) -> ArmStages:
         return ArmStages(graph.student(None, "base"))
@@ -54,11 +61,8 @@ def references() -> list[Arm]:
         rows = training.gold_rows(graph.subset(graph.pool), graph.gold(graph.pool), None, graph.label("ceiling's rows"))
         return ArmStages(graph.student(rows, "ceiling"), rows)
 
-    return [
-        Arm(_own("weak", "reference"), weak),
-        Arm(_own("base", "reference"), base),
-        Arm(_own("ceiling", "reference", 1.0), ceiling, gold=True),
-    ]
+    build = {"weak": weak, "base": base, "ceiling": ceiling}
+    return [Arm(_own(arm, coverage), build[arm.name]) for arm in of_kind("reference")]
 
 
 def controls(coverage: float) -> list[Arm]:
@@ -93,19 +97,19 @@ def controls(coverage: float) -> list[Arm]:
         )
         return ArmStages(graph.student(rows, "gold_random"), rows, kept)
 
-    return [
-        Arm(_own("naive", "control", 1.0), naive),
-        Arm(_own("random", "control", coverage), random),
-        Arm(_own("oracle", "control", coverage), oracle),
-        Arm(_own("gold_trust_set", "control"), gold_trust_set, gold=True),
-        Arm(_own("gold_random", "control", coverage), gold_random, gold=True),
-    ]
+    build = {
+        "naive": naive,
+        "random": random,
+        "oracle": oracle,
+        "gold_trust_set": gold_trust_set,
+        "gold_random": gold_random,
+    }
+    return [Arm(_own(arm, coverage), build[arm.name]) for arm in of_kind("control")]
 
 
-def _own(name: str, kind: Literal["reference", "control"], coverage: float | None = None) -> ArmRef:
-    """An arm of the harness; what it knows stands beside its name, where whoever reads cells looks it up too."""
-    tracks = REFERENCE_TRACKS if kind == "reference" else CONTROL_TRACKS
-    return ArmRef(name=name, kind=kind, supervision=tracks[name], coverage=coverage)
+def _own(arm: OwnArm, coverage: float) -> ArmRef:
+    """How cells name an arm of the harness, at the suite's coverage."""
+    return ArmRef(name=arm.name, kind=arm.kind, supervision=arm.supervision, coverage=arm.coverage(coverage))
 
 
 def trust_arm(

@@ -19,6 +19,11 @@ class Kept:
     weights: Mapping[str, float]
     wanted: int
 
+    @property
+    def shortfall(self) -> int:
+        """How many rows there were too few of."""
+        return self.wanted - len(self.weights)
+
     @classmethod
     def whole(cls, ids: Iterable[str], wanted: int) -> Kept:
         """Every one of `ids` with weight 1."""
@@ -36,7 +41,7 @@ class Kept:
 
     def write(self, folder: Path) -> None:
         """Weights are written where one of them is not 1."""
-        content = {"ids": sorted(self.weights), "wanted": self.wanted, "shortfall": self.wanted - len(self.weights)}
+        content = {"ids": sorted(self.weights), "wanted": self.wanted, "shortfall": self.shortfall}
         if any(weight != 1 for weight in self.weights.values()):
             content["weights"] = dict(self.weights)
         write_json(folder / KEPT, content)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.models.objectives import CrossEntropy, Objective
-from w2s_bench.plugins.registry import parse_spec
+from w2s_bench.plugins.spec import parse_spec
 
 if TYPE_CHECKING:
     from w2s_bench.types import Kind

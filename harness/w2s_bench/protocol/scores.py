@@ -25,7 +25,7 @@ class Scores:
 
     @classmethod
     def of(cls, ids: Sequence[str], values: FloatArray) -> Scores:
-        encoded = [one.encode() for one in ids]
+        encoded = [name.encode() for name in ids]
         if len(encoded) != len(values):
             raise ValueError(f"{len(encoded)} ids for {len(values)} scores")
         ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)

@@ -13,8 +13,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from w2s_bench.controls import OWN_ARMS, Facts, facts_of, of_kind
 from w2s_bench.errors import CellError
-from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS, file_name, row_name, short
+from w2s_bench.names import row_name, short
 from w2s_bench.record import canonical_json, digest_of, pack_bits, unpack_bits, write_atomically
 from w2s_bench.results.figures import is_rate, is_whole, refuse_impossible, shown
 from w2s_bench.suite import MOST_SEEDS
@@ -27,6 +28,8 @@ SCHEMA: Final = "w2s-bench/cell/1"
 #: Bytes of a cell file: a million items over fifty seeds have 13 MiB of bits.
 LARGEST: Final = 32 << 20
 _MOST_PACKAGES: Final = 1000
+#: A diagnostic of the teacher: AUROC of its own label probability against the correctness of its labels of the pool.
+LABEL_PROBABILITY_AUROC: Final = "label_probability_auroc"
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Rows = Annotated[int, Field(ge=0, strict=True)]
@@ -84,18 +87,19 @@ class ArmRef(_Strict):
     @model_validator(mode="after")
     def _is_whose_it_is(self) -> ArmRef:
         """The harness's names are of its own kinds and tracks, and no plugin's."""
-        for kind, tracks in (("reference", REFERENCE_TRACKS), ("control", CONTROL_TRACKS)):
-            name = short(self.name)
-            if (name in tracks) != (self.kind == kind):
-                raise ValueError(f"arm {self.name!r} is of kind {self.kind!r}; {kind}s are {', '.join(tracks)}")
-            if name in tracks and self.supervision != tracks[name]:
-                raise ValueError(f"arm {self.name!r} has supervision {self.supervision!r}, its is {tracks[name]!r}")
+        own = OWN_ARMS.get(short(self.name))
+        if self.kind != (kind := own.kind if own else "trust_function"):
+            stated: list[Literal["reference", "control"]] = [k for k in (self.kind, kind) if k != "trust_function"]
+            told = "; ".join(f"{k}s are {', '.join(arm.name for arm in of_kind(k))}" for k in stated)
+            raise ValueError(f"arm {self.name!r} is of kind {self.kind!r}; {told}")
+        if own and self.supervision != own.supervision:
+            raise ValueError(f"arm {self.name!r} has supervision {self.supervision!r}, its is {own.supervision!r}")
         return self
 
     @property
-    def slug(self) -> str:
-        """The arm's file name without suffix, and its name in rows: `distribution.name@parameter=value,…`."""
-        return file_name(self.name)
+    def facts(self) -> Facts:
+        """What it trains on."""
+        return facts_of(short(self.name))
 
 
 class SeedResult(_Strict):
@@ -121,7 +125,7 @@ class SeedResult(_Strict):
     @classmethod
     def _are_figures(cls, diagnostics: Mapping[str, JSON]) -> Mapping[str, JSON]:
         """Those that leaderboards show; others may be any JSON."""
-        for name in ("auroc", "label_accuracy"):
+        for name in ("auroc", "label_accuracy", LABEL_PROBABILITY_AUROC):
             if name in diagnostics and not (is_rate(diagnostics[name]) or diagnostics[name] is None):
                 raise ValueError(f"{name} is {shown(diagnostics[name])}, expected a number from 0 to 1")
         shares = diagnostics.get("kept_by_stratum", {})
@@ -268,8 +272,8 @@ def read_cell(path: Path) -> Cell:
         cell = Cell.model_validate(content)
     except ValidationError as error:
         faults = [(".".join(map(str, e["loc"])) or "the file", e["msg"]) for e in error.errors()[:3]]
-        found = "; ".join(f"{place}: {said.removeprefix('Value error, ')}" for place, said in faults)
-        raise CellError(f"{path} is no cell of schema {SCHEMA}: {shortened(found, 600)}") from error
+        told = "; ".join(f"{field}: {said.removeprefix('Value error, ')}" for field, said in faults)
+        raise CellError(f"{path} is no cell of schema {SCHEMA}: {shortened(told, 600)}") from error
     except UnreadableError as error:
         raise CellError(f"{path} cannot be read as a cell of schema {SCHEMA}: {error}") from error
     if digest_of(content["body"]) != cell.digest:

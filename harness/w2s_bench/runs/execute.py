@@ -98,16 +98,16 @@ def execute(
     refuse_mistakes(planned, folder)
     if isinstance(executor, LocalExecutor):
         refuse_absent_device(planned)
-    place = open_store(store)
+    opened = open_store(store)
     extended = extension_note(planned, folder)
-    first = check_first(planned, store=place, executor=executor, events=events, models=models)
-    cells = compute(planned, store=place, executor=executor, events=events, unusable=first.unusable)
+    first = check_first(planned, store=opened, executor=executor, events=events, models=models)
+    cells = compute(planned, store=opened, executor=executor, events=events, unusable=first.unusable)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "suite.yaml", planned.suite.to_yaml())
     for cell in cells:
         if not _is_written(cell, folder):
             cell.write(folder)
-    notes = tuple(note for note in [extended, *first.remarks, place.excess()] if note)
+    notes = tuple(note for note in [extended, *first.remarks, opened.excess()] if note)
     return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems, notes)
 
 
@@ -154,7 +154,7 @@ def check_first(
     from w2s_bench.protocol.items import remarks
 
     splits = planned.splits()
-    cut = {stage.node for one in splits for stage in (one, one.inputs["held_out"])}
+    cut = {stage.node for split in splits for stage in (split, split.inputs["held_out"])}
 
     def untroubled(event: Event) -> None:
         if isinstance(event, Planned):
@@ -175,10 +175,10 @@ def check_first(
     told: list[str] = []
     for cell in {cell.domain.name: cell for cell in planned.cells}.values():
         for stage in (cell.graphs[0].items, *of[cell.domain.name]):
-            found = outcomes[stage.node]
-            if isinstance(found, Failed):
-                unusable.setdefault(cell.domain.name, found)
-            elif (result := store.find(stage, found.result.key)) is not None:
+            outcome = outcomes[stage.node]
+            if isinstance(outcome, Failed):
+                unusable.setdefault(cell.domain.name, outcome)
+            elif (result := store.find(stage, outcome.result.key)) is not None:
                 told += remarks(cell.domain.name, result.path)
     for text in dict.fromkeys(told):
         events(Noted(text))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from w2s_bench.domains.documents import Documents, Request, self_contained
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.isolation.surroundings import surroundings_kept
-from w2s_bench.names import BUILT_IN, row_name
-from w2s_bench.plugins.loading import normalized
+from w2s_bench.names import BUILT_IN, normalized, row_name
 from w2s_bench.plugins.planning import declarations, described_domain, described_model
-from w2s_bench.plugins.registry import Registry, parse_spec
+from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.source import Source
+from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.protocol import arms
 from w2s_bench.protocol.arms import Arm, ArmStages
 from w2s_bench.protocol.generation import Generation
@@ -69,17 +69,17 @@ class PlannedCell:
             for role, model in roles
         ]
 
-    def targets_of(self, place: int) -> list[Stage]:
-        """Every stage whose result the seed at this place of `graphs` is made of."""
-        graph, own = self.graphs[place], self.stages[place]
+    def targets_of(self, seed: int) -> list[Stage]:
+        """Every stage whose result a seed is made of."""
+        graph, own = self.graphs[seed], self.stages[seed]
         out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.subset(graph.pool)]
-        if not self.arm.gold and self.arm.ref.name != "base":
+        if self.arm.ref.facts.hangs_on_weak_labels:
             out.append(graph.label_grades(graph.pool))
-        return out
+        return [*out, own.certainty] if own.certainty else out
 
     def targets(self) -> list[Stage]:
         """Every stage whose result the cell file is made of."""
-        return [stage for place in range(len(self.graphs)) for stage in self.targets_of(place)]
+        return [stage for seed in range(len(self.graphs)) for stage in self.targets_of(seed)]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def plan(
     suite = full_names(suite, registry)
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
     chosen, problems = _trust_arms(registry, trust, suite.coverage)
-    every_arm = [*arms.references(), *arms.controls(suite.coverage), *chosen]
+    every_arm = [*arms.references(suite.coverage), *arms.controls(suite.coverage), *chosen]
     documents = documents if documents is not None else Documents()
     documents.read(_unknown_documents(specs, registry))
     tasks = [planned_task(spec, registry, documents) for spec in specs]
@@ -136,10 +136,10 @@ def plan(
             if task.domain.kind in arm.kinds
         ]
     if rows:
-        known = [cell.row for cell in cells]
+        planned_rows = [cell.row for cell in cells]
         for row in rows:
-            if row not in known:
-                raise UnknownNameError("row", row, known, ROW_HINT)
+            if row not in planned_rows:
+                raise UnknownNameError("row", row, planned_rows, ROW_HINT)
         cells = [cell for cell in cells if cell.row in rows]
     return Plan(suite, tuple(cells), (*map(str, registry.problems), *problems), documents.known)
 
@@ -173,7 +173,7 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
         )
     for recipe in (spec.teacher.recipe, spec.student.recipe):
         if domain.kind not in RECIPES[recipe].kinds:
-            others = " or ".join(repr(name) for name, one in RECIPES.items() if domain.kind in one.kinds)
+            others = " or ".join(repr(name) for name, meant in RECIPES.items() if domain.kind in meant.kinds)
             raise SuiteError(
                 f"recipe {recipe!r} chooses among options; domain {spec.name!r} generates its answers: take {others}"
             )

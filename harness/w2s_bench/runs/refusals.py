@@ -61,7 +61,7 @@ def refuse_other_suite(folder: Path, suite: Suite) -> None:
 def refuse_stale_cells(folder: Path, planned: Plan) -> None:
     """Cells that stay beside the new ones must be sound, of this suite with as many seeds, and of the same domain and models."""
     rewritten = {cell_path(folder, cell.row) for cell in planned.cells}
-    now = {one.domain.name: one for one in planned.cells}
+    now = {cell.domain.name: cell for cell in planned.cells}
     held = _held(folder)
     stale: list[str] = []
     behind: list[str] = []
@@ -139,7 +139,9 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
 
     reasons, unknown = [], []
     for stage in _first_by_domain(planned.splits()):
-        stored = {one.stage.node: one.path for one in explain(list(walk([stage])), store, reasons=False)}
+        stored = {
+            explained.stage.node: explained.path for explained in explain(list(walk([stage])), store, reasons=False)
+        }
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 if _cut(stage, stored, Path(scratch)) is None:
@@ -155,7 +157,7 @@ def _cut(stage: Stage, stored: Mapping[str, Path | None], scratch: Path) -> Path
         return path
     if stage.name not in ("splits", "held_out"):
         return None
-    inputs = {name: _cut(one, stored, scratch) for name, one in stage.inputs.items()}
+    inputs = {name: _cut(needed, stored, scratch) for name, needed in stage.inputs.items()}
     folders = {name: path for name, path in inputs.items() if path is not None}
     if len(folders) < len(inputs):
         return None
@@ -164,7 +166,7 @@ def _cut(stage: Stage, stored: Mapping[str, Path | None], scratch: Path) -> Path
     from w2s_bench.plugins.registry import Registry
 
     # No plugin has a part in it, so that none is loaded for it.
-    stage.function(StageContext(stage.params, folders, out, Registry((), {}, {}, {})))
+    stage.function(StageContext(stage.params, folders, out, Registry.of(())))
     return out
 
 
@@ -214,8 +216,8 @@ def _held(folder: Path) -> Suite | None:
     return read_results_suite(folder) if os.path.lexists(folder / "suite.yaml") else None
 
 
-def _differ_in_seeds_alone(one: Suite, other: Suite) -> bool:
-    return one.model_copy(update={"seeds": other.seeds}).digest == other.digest
+def _differ_in_seeds_alone(suite: Suite, other: Suite) -> bool:
+    return suite.model_copy(update={"seeds": other.seeds}).digest == other.digest
 
 
 def _seeds(suite: Suite) -> str:

@@ -6,7 +6,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.hookspecs import Domain, LanguageModel
@@ -14,7 +13,8 @@ from w2s_bench.plugins import checks as contract
 from w2s_bench.testing.expecting import expect, expect_lasting_fingerprint, guarded, keeps_contract
 
 if TYPE_CHECKING:
-    from w2s_bench.plugins.loading import EntryKind, Registered
+    from w2s_bench.plugins.entries import Registered
+    from w2s_bench.plugins.hooks import EntryKind
 
 #: A model as a suite may ask for it.
 
@@ -28,6 +28,7 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
     are tried too. Items left out, as two of their options are equal, are told by a warning.
     """
     from w2s_bench import record
+    from w2s_bench.plugins.entries import Plugin
     from w2s_bench.plugins.registry import Registry
     from w2s_bench.protocol import evaluation, files, training
     from w2s_bench.protocol import items as rendered
@@ -37,9 +38,9 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
 
     keeps_contract(contract.check_domain, domain)
     expect_lasting_fingerprint(domain)
-    entry = _registered("domain", domain)
-    tried = {f"checked/model-{number}": _registered("model", model) for number, model in enumerate(models)}
-    registry = Registry((), MappingProxyType({}), MappingProxyType({entry.name: entry}), MappingProxyType(tried))
+    entry = _registered("domain", "checked/domain", domain)
+    tried = [_registered("model", f"checked/model-{number}", model) for number, model in enumerate(models)]
+    registry = Registry.of([Plugin("checked", "checked", "0", "ok", (entry, *tried))])
     params: dict[str, Any] = {"domain": PlannedDomain.of(entry.name, domain, {}).params}
 
     def stage(function: Callable[[StageContext], None], name: str, **inputs: Path) -> Path:
@@ -63,7 +64,7 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
         remedy = "take that string out of until, allow more tokens, or shorten doc_to_target"
         expect(not lost, f"{domain.name}: {', '.join(lost)}; {remedy}")
         params["max_new_tokens"] = domain.max_new_tokens if domain.kind == "generate" else None
-        for name, model in zip(tried, models, strict=True):
+        for name, model in zip((one.name for one in tried), models, strict=True):
             params["model"] = PlannedModel(name, model.fingerprint()).params
             measured = stage(training.run_usable, Path(name).name, answers=made_answers)
             for remark in record.read_json(measured / files.REMARKS):
@@ -93,7 +94,7 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
             expect(not odd, f"the {name} answer of item {odd[:1]} is not graded {name}; see doc_to_target and metric")
 
 
-def _registered(kind: EntryKind, built: Domain | LanguageModel) -> Registered:
-    from w2s_bench.plugins.loading import Registered
+def _registered(kind: EntryKind, name: str, built: Domain | LanguageModel) -> Registered:
+    from w2s_bench.plugins.entries import Registered
 
-    return Registered(f"checked/{kind}", kind, lambda: built, "checked", "0", "checked", "")
+    return Registered(name, kind, lambda: built, "checked", "0", "checked", "")

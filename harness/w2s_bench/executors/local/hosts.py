@@ -11,8 +11,8 @@ from importlib import metadata
 from typing import NamedTuple
 
 from w2s_bench.hookspecs import ENTRY_POINT_GROUP
-from w2s_bench.names import BUILT_IN
-from w2s_bench.plugins.loading import RESERVED_PREFIXES, normalized
+from w2s_bench.names import BUILT_IN, normalized
+from w2s_bench.plugins.hooks import distribution_of
 from w2s_bench.store.stage import Role, Stage
 
 
@@ -37,9 +37,8 @@ def host_of(stage: Stage, installed: Callable[[], Set[str]]) -> Host:
     if stage.code is None:
         return Host()
     role, name = stage.code
-    prefix, slash, _ = name.partition("/")
-    distribution = normalized(prefix) if slash else BUILT_IN
-    if role == "engine" and (distribution in ("", *RESERVED_PREFIXES) or distribution not in installed()):
+    distribution = distribution_of(name)
+    if role == "engine" and (distribution == BUILT_IN or distribution not in installed()):
         return Host()  # a folder, or of a hub: no plugin's
     return Host(role, distribution)
 

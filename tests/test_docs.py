@@ -1,0 +1,198 @@
+"""What README and docs show is so: their Python runs, their commands and options exist, their links lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import textwrap
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from support import ROOT, TESTS, toy_model
+from w2s_bench import __version__
+from w2s_bench._cli.app import app
+from w2s_bench.testing import check_domain, check_model, check_trust_function
+
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path for path in sorted((*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
+}
+TEXTS = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def blocks(name: str, *kinds: str) -> list[str]:
+    """The fenced blocks of a page that are of these kinds; "" is one without a kind."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", TEXTS[name], re.DOTALL | re.MULTILINE)
+    return [code for kind, code in found if kind in kinds]
+
+
+def lines() -> Iterator[str]:
+    """Every command of a block, and every span of code in the text that may be a whole one."""
+    for name, text in TEXTS.items():
+        for block in blocks(name, "", "sh", "console"):
+            for line in block.replace("\\\n", " ").splitlines():
+                yield from (part.strip() for part in line.removeprefix("$ ").split("&&"))
+        yield from re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
+
+
+def commands(program: str) -> list[Any]:
+    """The commands that begin as `program` does, as words without comments."""
+    return [
+        pytest.param(words, id=" ".join(words)[:90])
+        for line in dict.fromkeys(lines())
+        if line.startswith(program + " ") and (words := shlex.split(line, comments=True))
+    ]
+
+
+# Python.
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Path:
+    """A folder with what blocks expect beside them: a domain's YAML, a model."""
+    shutil.copytree(TESTS / "plugin_package" / "w2s_bench_example" / "longest", tmp_path / "longest")
+    toy_model(tmp_path / "my-model")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if blocks(name, "python")])
+def test_python_blocks_run_and_what_they_register_keeps_the_contract(
+    name: str, beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of the page, each as a module that the later ones may import. An indented block is a part of a class."""
+    for number, block in enumerate(blocks(name, "python")):
+        tree = ast.parse(textwrap.dedent(block))
+        if block[0].isspace():
+            continue
+        classes = [re.sub(r"(?<!^)([A-Z])", r"_\1", n.name).lower() for n in tree.body if isinstance(n, ast.ClassDef)]
+        named = re.match(r"# (\w+)\.py\n", block)
+        module = ModuleType(named[1] if named else f"{classes[0]}_trust" if classes else f"block_{number}")
+        module.__file__ = str(beside / f"{module.__name__}.py")
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        exec(compile(tree, f"{name}, block {number}", "exec"), vars(module))
+        registered = {hook: getattr(module, hook)() for hook in vars(module) if hook.startswith("w2s_")}
+        assert registered or "pytest" in block, "a block registers something, or tests what one before it registers"
+        for hook, check in CHECKS.items():
+            for factory in registered.pop(hook, {}).values():
+                check(factory)
+        assert not registered, "a hook that this test knows no check for"
+
+
+CHECKS: dict[str, Any] = {
+    # Those that know `choice` domains alone say so themselves.
+    "w2s_trust_functions": lambda factory: check_trust_function(
+        factory, getattr(factory, "kinds", ("choice", "generate"))
+    ),
+    "w2s_domains": lambda factory: check_domain(factory()),
+    "w2s_models": lambda factory: check_model(factory()),
+}
+
+
+def test_the_readmes_plugin_is_run_by_the_readmes_command(tmp_path: Path) -> None:
+    """Its two files, installed, under the command that it gives for it: planned with nothing computed."""
+    (module,), (project,) = blocks("README.md", "python"), blocks("README.md", "toml")
+    ((distribution, target),) = tomllib.loads(project)["project"]["entry-points"]["w2s_bench"].items()
+    assert module.startswith(f"# {target}.py\n")
+    (tmp_path / f"{target}.py").write_text(module)
+    info = tmp_path / f"{distribution.replace('-', '_')}-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text(f"[w2s_bench]\n{distribution} = {target}\n")
+    (command,) = re.findall(r"`w2s-bench (run [^`]*--trust[^`]*)`", TEXTS["README.md"])
+    apart = ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-m", "w2s_bench", *shlex.split(command), "--dry-run", "--json", *apart],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"knowledge/{distribution}.margin" in json.loads(done.stdout)["cells"]
+
+
+# Commands.
+
+
+@pytest.mark.parametrize("words", commands("w2s-bench"))
+def test_a_command_and_its_options_exist(words: list[str]) -> None:
+    """Parsed as the program parses them, and not run."""
+    command: Any = get_command(app)
+    rest = words[1:]
+    while hasattr(command, "commands"):
+        _, rest, _ = command.make_parser(command.context_class(command)).parse_args(rest)
+        if not rest:
+            return
+        command, rest = command.commands[rest[0]], rest[1:]
+    _, rest, _ = command.make_parser(command.context_class(command)).parse_args(rest)
+    assert not [word for word in rest if word != "…"], "words that the command does not take"
+
+
+@pytest.mark.parametrize("words", commands("make"))
+def test_a_task_of_make_exists(words: list[str]) -> None:
+    tasks = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(words[1:]) <= set(tasks)
+
+
+@pytest.mark.parametrize("words", commands("python tests/bench"))
+def test_a_part_of_the_benchmarks_exists(words: list[str]) -> None:
+    source = (TESTS / "bench" / "__main__.py").read_text()
+    assert all(f'"{word}"' in source for word in words if word.startswith("--"))
+    parts = itertools.takewhile(lambda word: not word.startswith("--"), words[2:])
+    assert all((TESTS / "bench" / f"{part}.py").is_file() for part in parts)
+
+
+def test_the_extras_that_are_named_exist() -> None:
+    named = set(re.findall(r"(?:w2s-bench|\.)\[(\w+)\]", "".join(TEXTS.values())))
+    assert named and named <= set(PROJECT["project"]["optional-dependencies"])
+
+
+# The rest of the pages.
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_links_lead_somewhere(name: str) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", TEXTS[name]):
+        path = (PAGES[name].parent / target if target else PAGES[name]).resolve()
+        assert path.exists(), f"{name} links to {target}"
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            known = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert anchor in known, f"{name} links to {target}#{anchor}"
+
+
+def test_the_tree_names_what_is_there_and_every_room() -> None:
+    (tree,) = [block for block in blocks("README.md", "") if block.startswith("harness/")]
+    named: set[Path] = set()
+    above: list[tuple[int, Path]] = []
+    for line in tree.splitlines():
+        indent = len(line) - len(line.lstrip())
+        above = [(depth, path) for depth, path in above if depth < indent]
+        folder = above[-1][1] if above else ROOT
+        words, _, _ = line.strip().partition("  ")
+        paths = [folder / word for word in words.split()]
+        assert all(path.exists() for path in paths), line
+        named |= set(paths)
+        above.append((indent, paths[-1]))
+    harness = ROOT / "harness" / "w2s_bench"
+    assert {path.parent for path in harness.glob("*/__init__.py")} <= named
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == __version__ == PROJECT["project"]["version"]
+    assert (citation["title"], citation["license"]) == (PROJECT["project"]["name"], PROJECT["project"]["license"])
+    assert {"cff-version", "message", "authors"} <= citation.keys()
