@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.executors import Done, Outcome
 from w2s_bench.models.weights import WEIGHTS
 from w2s_bench.protocol import objectives, training
+from w2s_bench.protocol.arms import ArmStages
 from w2s_bench.protocol.files import FORMAT, ITEMS, KEPT, LOSSES, PREDICTIONS, ROWS
 from w2s_bench.protocol.kept import Kept
-from w2s_bench.record import read_json, read_records, write_json, write_records
+from w2s_bench.record import digest_of, read_json, read_records, write_json, write_records
+from w2s_bench.runs.collect import Results, cell_of
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, StageContext, stage, walk
@@ -224,3 +227,24 @@ def test_a_teacher_has_no_teacher(others: None) -> None:
     ):
         objectives.refuse_unfit("soft", "d", "choice", teaches=True)
     objectives.refuse_unfit("logconf", "d", "choice", teaches=True)
+
+
+def test_a_cell_says_what_unequal_weights_come_to(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of one weight are told by their ids alone."""
+    registry = toy_registry(monkeypatch)
+    cell = next(c for c in planned_with(models, registry).cells if c.arm.ref.name == "random")
+    (graph,), (own,) = cell.graphs, cell.stages
+    kept = Stage(weigh, {"scale": 1.0}, {"labels": graph.weak_labels(graph.pool)})
+    rows = training.weak_rows(graph.subset(graph.pool), graph.weak_labels(graph.pool), kept)
+    weighted = replace(cell, stages=(ArmStages(graph.student(rows, "weighted"), rows, kept),))
+    store = Store(tmp_path / "store")
+    outcomes = run_inline([*cell.targets(), *weighted.targets(), *filter(None, [own.kept])], store, registry)
+    (plain,), (other,) = (cell_of(one, Results(outcomes, store)).body.seeds for one in (cell, weighted))
+    assert plain.error is None and other.error is None
+    assert "effective_share" not in plain.diagnostics
+    assert plain.digests["kept"] == digest_of(sorted(Kept.read(folder_of(outcomes, own.kept)).weights))
+    assert other.kept == 66 and other.shortfall == 34
+    assert other.diagnostics["effective_share"] == pytest.approx((33 * 1.25) ** 2 / (33 * 1.0625) / 66)
+    assert other.digests["kept"] == digest_of(Kept.read(folder_of(outcomes, kept)).weights)
