@@ -48,7 +48,7 @@ class Soft:
 
 
 class Product(Soft):
-    """Towards softmax(own) · teacher, renormalised; the base student's distribution joins in (openai's `product`)."""
+    """Cross-entropy to the product of the teacher's distribution and the untuned student's, made to sum to 1."""
 
     needs: tuple[Whose, ...] = ("teacher", "base")
 
@@ -56,3 +56,9 @@ class Product(Soft):
         joined = targets.probs["teacher"] * targets.probs["base"]
         joined = joined / joined.sum(-1, keepdim=True)
         return mean_of(-(joined * logits.log_softmax(-1)).sum(-1), weights)
+
+
+class Tokens(Generalised):
+    """Over tokens alone."""
+
+    over: tuple[Over, ...] = ("tokens",)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from other_objectives import Confident, Generalised, Product, Soft
+from other_objectives import Confident, Generalised, Product, Soft, Tokens
 from support import run_inline, run_stage, toy_registry, toy_suite
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.executors import Done, Outcome
@@ -23,10 +23,10 @@ from w2s_bench.runs.collect import Results, cell_of
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, StageContext, stage, walk
-from w2s_bench.suite import Suite
+from w2s_bench.suite import Suite, Training
 from w2s_bench.types import Item, Prediction, RecipeName, TrainingRow
 
-OTHERS = {"gce": Generalised, "logconf": Confident, "soft": Soft, "product": Product}
+OTHERS = {"gce": Generalised, "logconf": Confident, "soft": Soft, "product": Product, "tokens": Tokens}
 
 
 @pytest.fixture(scope="module")
@@ -207,26 +207,36 @@ def test_probabilities_are_joined_by_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "domain", "error", "message"),
+    ("spec", "asked", "error", "message"),
     [
-        ("xnet", "largest", UnknownNameError, r"unknown objective 'xnet'; did you mean xent\? Known: .*xent"),
-        ("xent:q=1", "largest", SuiteError, r"objective 'xent:q=1' cannot be made: .*; change its parameters"),
-        ("logconf", "sums", SuiteError, r"'logconf' is over the options of an item; domain '.*sums' generates"),
+        ("xnet", {}, UnknownNameError, r"unknown objective 'xnet'; did you mean xent\? Known: .*xent"),
+        ("xent:q=1", {}, SuiteError, r"objective 'xent:q=1' cannot be made: .*; change its parameters"),
+        (
+            "logconf",
+            {"domain": "sums"},
+            SuiteError,
+            r"'logconf' is over the options of an item; domain '.*sums' generates",
+        ),
+        ("tokens", {"recipe": "head"}, SuiteError, r"'tokens' is over tokens, recipe 'head' trains over options; take"),
     ],
 )
 def test_an_objective_that_cannot_be_is_refused_before_anything_runs(
-    models: Path, monkeypatch: pytest.MonkeyPatch, others: None, spec: str, domain: str, error: Any, message: str
+    models: Path, monkeypatch: pytest.MonkeyPatch, others: None, spec: str, asked: Any, error: Any, message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        planned_with(models, toy_registry(monkeypatch), domain, objective=spec)
+        planned_with(models, toy_registry(monkeypatch), objective=spec, **asked)
 
 
 def test_a_teacher_has_no_teacher(others: None) -> None:
+    def refuse(objective: str) -> None:
+        how = Training(model="m", steps=1, learning_rate=0.1, objective=objective)
+        objectives.refuse_unfit(how, ("tokens", "options"), "d", "choice", teaches=True)
+
     with pytest.raises(
         SuiteError, match=r"'soft' needs distributions of teacher, and a teacher is trained on gold alone"
     ):
-        objectives.refuse_unfit("soft", "d", "choice", teaches=True)
-    objectives.refuse_unfit("logconf", "d", "choice", teaches=True)
+        refuse("soft")
+    refuse("logconf")
 
 
 def test_a_cell_says_what_unequal_weights_come_to(

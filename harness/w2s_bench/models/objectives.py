@@ -72,7 +72,7 @@ class Objective(Protocol):
 
 @runtime_checkable
 class ClosedForm(Protocol):
-    """An objective that gives its own derivative too, so that heads are trained without torch."""
+    """An objective of labels alone (it `needs` nothing) that gives its own derivative too: heads are trained without torch."""
 
     def losses_and_slopes(
         self, logits: FloatArray, starts: IntArray, labels: IntArray, step: Step

@@ -177,8 +177,9 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
             raise SuiteError(
                 f"recipe {recipe!r} chooses among options; domain {spec.name!r} generates its answers: take {others}"
             )
-    refuse_unfit(spec.teacher.objective, spec.name, domain.kind, teaches=True)
-    refuse_unfit(spec.student.objective, spec.name, domain.kind, teaches=False)
+    for training in (spec.teacher, spec.student):
+        over, teaches = RECIPES[training.recipe].over, training is spec.teacher
+        refuse_unfit(training, over, spec.name, domain.kind, teaches=teaches)
 
     def model(training: Training) -> PlannedModel:
         source, registered = described_model(registry, training.model), registry.resolve("model", training.model)

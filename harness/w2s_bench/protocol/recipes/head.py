@@ -15,7 +15,7 @@ import numpy as np
 from w2s_bench.errors import ModelError
 from w2s_bench.models import head as heads
 from w2s_bench.models.head import States
-from w2s_bench.models.objectives import ClosedForm, relative
+from w2s_bench.models.objectives import ClosedForm, Over, relative
 from w2s_bench.protocol.files import ITEMS, LOSSES, PREDICTIONS, READING, ROWS, STATE_IDS, STATES
 from w2s_bench.protocol.objectives import objective_of
 from w2s_bench.protocol.planned import PlannedModel, load_planned
@@ -34,6 +34,7 @@ class Head:
     """See `recipes.Recipe`."""
 
     kinds: tuple[Kind, ...] = ("choice",)
+    over: tuple[Over, ...] = ("options",)
 
     def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
         inputs = {

@@ -14,6 +14,7 @@ from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import KINDS, Item, Kind, Need, Prediction, Ragged, TrainingRow
 
 if TYPE_CHECKING:
+    from w2s_bench.models.objectives import Over
     from w2s_bench.suite import Training
 
 
@@ -21,6 +22,7 @@ class Tuned:
     """See `recipes.Recipe`."""
 
     kinds: tuple[Kind, ...] = KINDS
+    over: tuple[Over, ...] = ("tokens", "options")
 
     def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
         params = {"model": model.params, **schedule_of(training), "seed": seed}
