@@ -15,6 +15,8 @@ class Generalised:
     needs: tuple[Whose, ...] = ()
 
     def __init__(self, q: float = 0.7) -> None:
+        if not 0 < q <= 1:
+            raise ValueError(f"q is {q}, expected a number above 0 and at most 1")
         self.q = q
 
     def loss(self, logits: torch.Tensor, targets: Targets, weights: torch.Tensor | None, step: Step) -> torch.Tensor:

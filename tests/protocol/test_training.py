@@ -11,7 +11,7 @@ import pytest
 
 from other_objectives import Confident, Generalised, Product, Soft, Tokens
 from support import run_inline, run_stage, toy_registry, toy_suite
-from w2s_bench.errors import SuiteError, UnknownNameError
+from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.executors import Done, Outcome
 from w2s_bench.models.weights import WEIGHTS
 from w2s_bench.protocol import objectives, training
@@ -210,7 +210,9 @@ def test_probabilities_are_joined_by_id(tmp_path: Path) -> None:
     ("spec", "asked", "error", "message"),
     [
         ("xnet", {}, UnknownNameError, r"unknown objective 'xnet'; did you mean xent\? Known: .*xent"),
-        ("xent:q=1", {}, SuiteError, r"objective 'xent:q=1' cannot be made: .*; change its parameters"),
+        ("xent:q=1", {}, W2SBenchError, r"objective 'xent'.*'q'"),
+        ("gce:k=1", {}, UnknownNameError, r"unknown parameter of objective 'gce' 'k'.* Known: q"),
+        ("gce:q=2", {}, SuiteError, r"objective 'gce:q=2' cannot be made: q is 2, expected .*; change its parameters"),
         (
             "logconf",
             {"domain": "sums"},

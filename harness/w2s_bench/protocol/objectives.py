@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.models.objectives import CrossEntropy, Objective, Over
+from w2s_bench.plugins.checks import check_parameters
 from w2s_bench.plugins.spec import parse_spec
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def objective_of(spec: str) -> Objective:
     name, parameters = parse_spec(spec)
     if name not in OBJECTIVES:
         raise UnknownNameError("objective", name, OBJECTIVES)
+    check_parameters(f"objective {name!r}", name, OBJECTIVES[name], parameters)
     try:
         return OBJECTIVES[name](**parameters)
     except (TypeError, ValueError) as error:
