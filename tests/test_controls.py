@@ -35,6 +35,10 @@ OTHER_MEANINGS = {
     ("protocol/selection.py", "random"),
     ("protocol/selection.py", "oracle"),
     ("protocol/generation.py", "gold_trust_set"),
+    # The untuned student's distribution, which an objective may need; a module of that name.
+    ("models/objectives.py", "base"),
+    ("protocol/recipes/tuned.py", "base"),
+    ("protocol/evidence/readings/__init__.py", "base"),
 }
 MIXED = OwnArm(
     name="naive_and_gold",

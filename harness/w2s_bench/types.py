@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ BoolArray = NDArray[np.bool_]
 
 #: What JSON can hold; parameters, manifests and records are made of it.
 JSON = Any
+
+#: Metadata of a record's field that is written only where it is not its default: files from before it was there stay as they are.
+UNWRITTEN_DEFAULT: Final = MappingProxyType({"written by default": False})
 
 Kind = Literal["choice", "generate"]
 KINDS: tuple[Kind, ...] = ("choice", "generate")
@@ -174,7 +178,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class TrainingRow:
-    """One row a model trains on: gold or a weak label, the two look alike."""
+    """One row a model trains on: gold or a weak label, the two look alike.
+
+    `weight` is what a selection gave it, above 0 (1: kept); only the proportions of rows' weights matter.
+    """
 
     id: str
     prompt: str
@@ -182,6 +189,7 @@ class TrainingRow:
     ended: bool
     choices: tuple[str, ...] | None
     index: int | None
+    weight: float = field(default=1.0, metadata=UNWRITTEN_DEFAULT)
 
 
 @dataclass(frozen=True)

@@ -75,12 +75,12 @@ def test_a_model_that_cannot_be_used_costs_its_domain_alone_and_no_training(regi
 def test_gold_longer_than_an_answer_may_be_is_told_by_the_models_own_tokens(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from w2s_bench.models.engine import Reader
+    from w2s_bench.models.engine import Engine
 
     planned = planned_with(toy_suite(tmp_path / "models"), registry)
     store, told = open_store(tmp_path / "store"), list[Event]()
     settings: Any = {"store": store, "executor": Inline(registry), "events": told.append}
-    monkeypatch.setattr(Reader, "lengths", lambda reader, texts: [99, *(1 for _ in texts[1:])])
+    monkeypatch.setattr(Engine, "lengths", lambda engine, texts: [99, *(1 for _ in texts[1:])])
     first = api.check_first(planned, **settings)
     assert first.unusable == {}
     assert [event.text for event in told if isinstance(event, Noted)] == list(first.remarks)
@@ -89,7 +89,7 @@ def test_gold_longer_than_an_answer_may_be_is_told_by_the_models_own_tokens(
         "the gold of 1 of " in text and "takes more tokens than an answer may have" in text for text in first.remarks
     )
     settings["store"] = open_store(tmp_path / "again")
-    monkeypatch.setattr(Reader, "lengths", lambda reader, texts: [99 for _ in texts])
+    monkeypatch.setattr(Engine, "lengths", lambda engine, texts: [99 for _ in texts])
     first = api.check_first(planned, **settings)
     assert "raise max_gen_toks and max_new_tokens" in first.unusable["w2s-bench-toy/sums"].reason
 

@@ -1,6 +1,6 @@
 """Greedy generation with a key-value cache, prompts of like length at a time so that little is padded.
 
-A model that does not allow that (`probing`) generates by the plainer ways: prompts of equal length, or transformers' own.
+A model that does not allow that (`assumptions`) generates by the plainer ways: prompts of equal length, or transformers' own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Questions to one model, on a few tokens: which of the engine's assumptions hold for it. `probing` draws the conclusions.
+"""Questions to one model, on a few tokens: which of the engine's assumptions hold for it. `assumptions` draws the conclusions.
 
 Plain transformers, one row at a time and no memory of keys and values, is what every answer is compared with.
 """

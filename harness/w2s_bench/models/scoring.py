@@ -1,7 +1,7 @@
 """Log-probabilities and hidden states of completions, in length-sorted batches without attention masks.
 
 Rows are padded on the right: in a causal model no real token sees the padding, so no mask is needed. A model in which it
-shows all the same (`probing`) reads rows of equal length alone.
+shows all the same (`assumptions`) reads rows of equal length alone.
 """
 
 from __future__ import annotations

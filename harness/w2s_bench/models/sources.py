@@ -12,8 +12,6 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models.folders import check_folder
 from w2s_bench.record import file_digest
 
-#: The file that holds what training changed, in a folder of its own.
-WEIGHTS = "weights.safetensors"
 #: The libraries that what a language model computes depends on.
 ENGINE = ("torch", "transformers", "tokenizers", "numpy")
 _SMALL = 32 << 20  # bytes of files

@@ -52,14 +52,14 @@ def references(coverage: float) -> list[Arm]:
         split = graph.suite.evaluate_on
         answers = Student(graph.teacher.weights, graph.weak_labels(split), graph.label_grades(split))
         tokens = Need("teacher", "label_logprobs", when="generate")  # the scores of options come with the labels
-        read = graph.evidence((own_need(tokens),), "transfer", with_grades=False, with_gold=False).readings
+        read = graph.evidence((own_need(tokens),), graph.pool, with_grades=False, with_gold=False).readings
         return ArmStages(answers, certainty=read.get(tokens))
 
     def base(graph: Generation) -> ArmStages:
         return ArmStages(graph.student(None, "base"))
 
     def ceiling(graph: Generation) -> ArmStages:
-        rows = training.gold_rows(graph.subset("transfer"), graph.gold("transfer"), None, graph.label("ceiling's rows"))
+        rows = training.gold_rows(graph.subset(graph.pool), graph.gold(graph.pool), None, graph.label("ceiling's rows"))
         return ArmStages(graph.student(rows, "ceiling"), rows)
 
     build = {"weak": weak, "base": base, "ceiling": ceiling}
@@ -70,7 +70,7 @@ def controls(coverage: float) -> list[Arm]:
     """`naive`, `random`, `oracle`, `gold_trust_set`, `gold_random`, at the suite's coverage."""
 
     def random_rows(graph: Generation) -> Stage:
-        labels = graph.weak_labels("transfer")
+        labels = graph.weak_labels(graph.pool)
         return selection.random(
             labels, coverage=coverage, seed=graph.stream("random"), label=graph.label("random rows")
         )
@@ -82,7 +82,7 @@ def controls(coverage: float) -> list[Arm]:
         return _on_weak_labels(graph, random_rows(graph), "random")
 
     def oracle(graph: Generation) -> ArmStages:
-        grades = graph.label_grades("transfer")
+        grades = graph.label_grades(graph.pool)
         kept = selection.oracle(
             grades, coverage=coverage, seed=graph.stream("oracle"), label=graph.label("oracle's rows")
         )
@@ -94,7 +94,7 @@ def controls(coverage: float) -> list[Arm]:
     def gold_random(graph: Generation) -> ArmStages:
         kept = random_rows(graph)
         rows = training.gold_rows(
-            graph.subset("transfer"), graph.gold("transfer"), kept, graph.label("gold of random rows")
+            graph.subset(graph.pool), graph.gold(graph.pool), kept, graph.label("gold of random rows")
         )
         return ArmStages(graph.student(rows, "gold_random"), rows, kept)
 
@@ -138,7 +138,7 @@ def trust_arm(
 
     def build(graph: Generation) -> ArmStages:
         privileged = supervision == "privileged"
-        pool = graph.evidence(needs, "transfer", with_grades=False, with_gold=privileged)
+        pool = graph.evidence(needs, graph.pool, with_grades=False, with_gold=privileged)
         fitted = None
         if supervision != "none":
             fitted = graph.evidence(needs, "trust", with_grades=True, with_gold=privileged)
@@ -175,6 +175,6 @@ def trust_arm(
 
 def _on_weak_labels(graph: Generation, kept: Stage | None, name: str) -> ArmStages:
     rows = training.weak_rows(
-        graph.subset("transfer"), graph.weak_labels("transfer"), kept, graph.label(f"rows of {name}")
+        graph.subset(graph.pool), graph.weak_labels(graph.pool), kept, graph.label(f"rows of {name}")
     )
     return ArmStages(graph.student(rows, name), rows, kept)

@@ -52,6 +52,12 @@ class Generation:
     taught_by: Teacher | None = None
     pool: Split = "transfer"
 
+    def __post_init__(self) -> None:
+        if self.index < 1 or (self.index > 1 and self.taught_by is None):
+            raise ValueError(
+                f"generation {self.index} taught by {self.taught_by}; generations count from 1, and later ones have a teacher"
+            )
+
     @property
     def name(self) -> str:
         """The domain's full name, however the suite wrote it: splits and randomness hang on it."""

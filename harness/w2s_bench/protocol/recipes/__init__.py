@@ -10,6 +10,7 @@ from w2s_bench.protocol.recipes.head import Head
 from w2s_bench.protocol.recipes.tuned import Tuned
 
 if TYPE_CHECKING:
+    from w2s_bench.models.objectives import Over
     from w2s_bench.plugins.descriptions import DescribedReading
     from w2s_bench.protocol.evidence.readings.base import BuiltInReading
     from w2s_bench.protocol.planned import PlannedModel
@@ -25,8 +26,15 @@ class Recipe(Protocol):
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of domain that it is for."""
 
+    @property
+    def over(self) -> tuple[Over, ...]:
+        """What its models give logits over, and so what an objective may be over."""
+
     def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
-        """A model trained on `rows`. `seed` names the role, never the arm: equal rows give one and the same student."""
+        """A model trained on `rows` by the objective of `training`, with what that needs beside the rows among its inputs.
+
+        `seed` names the role, never the arm: equal rows give one and the same student.
+        """
 
     def predict(
         self,

@@ -15,13 +15,15 @@ import numpy as np
 from w2s_bench.errors import ModelError
 from w2s_bench.models import head as heads
 from w2s_bench.models.head import States
+from w2s_bench.models.objectives import ClosedForm, Over, relative
 from w2s_bench.plugins.descriptions import DescribedReading
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, Values, to_arrays
 from w2s_bench.protocol.files import ITEMS, LOSSES, PREDICTIONS, READING, ROWS, STATE_IDS, STATES
+from w2s_bench.protocol.objectives import objective_of
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import choices_of, label_rows
-from w2s_bench.protocol.recipes.tuned import Tuned, as_params, reading_of
-from w2s_bench.protocol.training import losses_as_written, schedule_of
+from w2s_bench.protocol.recipes.tuned import Tuned, as_params, reading_of, told
+from w2s_bench.protocol.training import losses_as_written, probs_of, report_weights, schedule_of, settings_of
 from w2s_bench.record import read_arrays, read_json, read_records, write_arrays, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import FloatArray, IntArray, Item, Kind, Need, Prediction, TrainingRow
@@ -34,11 +36,17 @@ class Head:
     """See `recipes.Recipe`."""
 
     kinds: tuple[Kind, ...] = ("choice",)
+    over: tuple[Over, ...] = ("options",)
 
     def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
-        inputs = {"rows": rows, "states": states_of(model, rows.inputs["subset"])}
+        inputs = {
+            "rows": rows,
+            "states": states_of(model, rows.inputs["subset"]),
+            **told(model, training, rows),
+        }
         params, drawn = {**schedule_of(training), "seed": seed}, training.steps * training.batch_size
-        return Stage(train_head, params, inputs, ("numpy",), label, kind=model.kind, amount=drawn)
+        libraries = ("numpy",) if isinstance(objective_of(training.objective), ClosedForm) else ("numpy", "torch")
+        return Stage(train_head, params, inputs, libraries, label, kind=model.kind, amount=drawn)
 
     def predict(
         self,
@@ -109,9 +117,11 @@ def states(context: StageContext) -> None:
 
 @stage("train_head", version=1)
 def train_head(context: StageContext) -> None:
-    settings = {name: context.params[name] for name in ("steps", "batch_size", "learning_rate", "seed")}
+    settings = settings_of(context.params)
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
-    head, losses = trained(context.inputs["states"], rows, **settings)
+    probs = probs_of(context, rows, settings["objective"].needs)
+    report_weights(rows)
+    head, losses = trained(context.inputs["states"], rows, probs=probs, **settings)
     head.save(context.out)
     write_json(context.out / LOSSES, losses_as_written(losses))
 
@@ -164,7 +174,8 @@ def trained(folder: Path, rows: Sequence[TrainingRow], **settings: Any) -> tuple
         raise ModelError("no rows to train on; raise the coverage or the size of the split")
     values, offsets = OptionStates.read(folder).of([row.id for row in rows])
     labels = np.array([row.index for row in rows], dtype=np.int64)
-    return heads.train_head(values, offsets, labels, **settings)
+    weights = relative([row.weight for row in rows])
+    return heads.train_head(values, offsets, labels, weights=weights, **settings)
 
 
 def scores(folder: Path, weights: Path, ids: Sequence[str]) -> list[FloatArray]:

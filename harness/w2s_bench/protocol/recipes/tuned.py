@@ -11,14 +11,16 @@ from w2s_bench.plugins.descriptions import DescribedReading
 from w2s_bench.protocol.evidence.readings import built_in_reading
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, to_arrays
 from w2s_bench.protocol.files import FORMAT, ITEMS, LOSSES, PREDICTIONS, READING, ROWS
+from w2s_bench.protocol.objectives import objective_of
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import as_completion, choices_of, label_rows
-from w2s_bench.protocol.training import losses_as_written, schedule_of
+from w2s_bench.protocol.training import losses_as_written, probs_of, report_weights, schedule_of, settings_of
 from w2s_bench.record import read_json, read_records, write_arrays, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import JSON, KINDS, Item, Kind, Need, Prediction, TrainingRow
 
 if TYPE_CHECKING:
+    from w2s_bench.models.objectives import Over
     from w2s_bench.suite import Training
 
 
@@ -26,11 +28,13 @@ class Tuned:
     """See `recipes.Recipe`."""
 
     kinds: tuple[Kind, ...] = KINDS
+    over: tuple[Over, ...] = ("tokens", "options")
 
     def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
         params = {"model": model.params, **schedule_of(training), "seed": seed}
         drawn = training.steps * training.batch_size
-        return Stage(train, params, {"rows": rows}, label=label, amount=drawn, **model.stage_fields())
+        inputs = {"rows": rows, **told(model, training, rows)}
+        return Stage(train, params, inputs, label=label, amount=drawn, **model.stage_fields())
 
     def predict(
         self,
@@ -67,6 +71,21 @@ class Tuned:
         return Stage(read, params, inputs, label=label, **model.stage_fields())
 
 
+def told(model: PlannedModel, training: Training, rows: Stage) -> dict[str, Stage]:
+    """The predictions, over the items of `rows`, of those whose distributions the objective needs.
+
+    Rows of gold have no teacher: their labels are all that a model is trained towards.
+    """
+    needs, stages = objective_of(training.objective).needs, dict[str, Stage]()
+    if "teacher" in needs and "labels" in rows.inputs:
+        stages["teacher"] = rows.inputs["labels"]
+    if "base" in needs:
+        subset = rows.inputs["subset"]
+        label = f"{subset.label} · answers of base"
+        stages["base"] = Tuned().predict(model.untuned, subset, weights=None, label=label)
+    return stages
+
+
 def as_params(need: Need, seed: int | None) -> dict[str, JSON]:
     """What a `read` stage holds of a need, whoever reads."""
     others = {name: value for name, value in need.parameters.items() if name != "layer"}
@@ -86,10 +105,12 @@ def reading_of(params: Mapping[str, JSON]) -> BuiltInReading:
 def train(context: StageContext) -> None:
     model = PlannedModel(**context.params["model"])
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
-    reader = load_planned(context)
-    settings = {name: context.params[name] for name in ("steps", "batch_size", "learning_rate", "seed")}
-    losses = reader.train(rows, recipe=model.recipe, lora_rank=model.lora_rank, **settings)
-    reader.save_weights(context.out, recipe=model.recipe)
+    engine = load_planned(context)
+    settings = settings_of(context.params)
+    probs = probs_of(context, rows, settings["objective"].needs)
+    report_weights(rows)
+    losses = engine.train(rows, recipe=model.recipe, lora_rank=model.lora_rank, probs=probs, **settings)
+    engine.save_weights(context.out, recipe=model.recipe)
     write_json(context.out / LOSSES, losses_as_written(losses))
 
 
