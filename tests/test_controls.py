@@ -30,7 +30,7 @@ from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
 
 HARNESS = ROOT / "harness" / "w2s_bench"
-#: Where the words mean something else: stages are named so, and one of them is shown so.
+#: Where the words mean something else: stages and a module are named so, and one stage is shown so.
 OTHER_MEANINGS = {
     ("protocol/selection.py", "random"),
     ("protocol/selection.py", "oracle"),
