@@ -7,9 +7,10 @@ numpy at most; models come as arguments. `base.BuiltInReading` says what it may 
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 
 from w2s_bench.errors import PluginError
@@ -28,11 +29,16 @@ def built_in_readings() -> Mapping[str, type[BuiltInReading]]:
 def built_in_reading(name: str, parameters: Mapping[str, JSON]) -> BuiltInReading | None:
     """The harness's reading of this name, built; None where it has none. Wrong parameters are a `PluginError`."""
     found = built_in_readings().get(name)
-    if found is None:
-        return None
-    check_parameters(f"reading {name!r}", name, found, parameters)
+    return None if found is None else _built(found, json.dumps(parameters))
+
+
+@lru_cache(maxsize=256)
+def _built(reading: type[BuiltInReading], written: str) -> BuiltInReading:
+    # Kept, since every view of a split asks, and Python takes a millisecond, and leaves garbage, to look at a signature.
+    name, parameters = reading.__module__.rpartition(".")[2], json.loads(written)
+    check_parameters(f"reading {name!r}", name, reading, parameters)
     try:
-        return found(**parameters)
+        return reading(**parameters)
     except ValueError as error:
         raise PluginError(str(error)) from error
 
