@@ -25,7 +25,7 @@ from typer.main import get_command
 from support import ROOT, TESTS, toy_model
 from w2s_bench import __version__
 from w2s_bench._cli.app import app
-from w2s_bench.testing import check_domain, check_model, check_trust_function
+from w2s_bench.testing import check_domain, check_model, check_reading, check_trust_function
 
 PAGES = {
     path.relative_to(ROOT).as_posix(): path for path in sorted((*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
@@ -99,6 +99,7 @@ CHECKS: dict[str, Any] = {
     ),
     "w2s_domains": lambda factory: check_domain(factory()),
     "w2s_models": lambda factory: check_model(factory()),
+    "w2s_readings": lambda factory: check_reading(factory()),
 }
 
 
