@@ -73,7 +73,7 @@ class Engine:
         return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]] if texts else []
 
     @_in_its_precision
-    def choice_scores(self, items: Sequence[Item]) -> list[NDArray[np.float64]]:
+    def choice_scores(self, items: Sequence[Item | TrainingRow]) -> list[NDArray[np.float64]]:
         """(options,) an item: the summed log-probability of each option's tokens."""
         return _numbers(scoring.option_logprobs(self.model, self._option_pairs(items)))
 
