@@ -52,10 +52,10 @@ class Soft:
 class Product(Soft):
     """Cross-entropy to the product of the teacher's distribution and the untuned student's, made to sum to 1."""
 
-    needs: tuple[Whose, ...] = ("teacher", "base")
+    needs: tuple[Whose, ...] = ("teacher", "student")
 
     def loss(self, logits: torch.Tensor, targets: Targets, weights: torch.Tensor | None, step: Step) -> torch.Tensor:
-        joined = targets.probs["teacher"] * targets.probs["base"]
+        joined = targets.probs["teacher"] * targets.probs["student"]
         joined = joined / joined.sum(-1, keepdim=True)
         return mean_of(-(joined * logits.log_softmax(-1)).sum(-1), weights)
 

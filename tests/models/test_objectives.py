@@ -91,7 +91,7 @@ def test_distributions_by_hand() -> None:
     teacher, base = torch.tensor([[0.6, 0.4], [0.9, 0.1]]).double(), torch.tensor([[0.4, 0.6], [0.5, 0.5]]).double()
     _, slopes = slopes_of(Soft(), THIRDS, label=[0, 0], teacher=teacher)
     np.testing.assert_allclose(slopes, [[-0.2, 0.2], [-0.2, 0.2]], atol=1e-7)
-    _, slopes = slopes_of(Product(), THIRDS, label=[0, 0], teacher=teacher, base=base)
+    _, slopes = slopes_of(Product(), THIRDS, label=[0, 0], teacher=teacher, student=base)
     np.testing.assert_allclose(slopes, [[-0.15, 0.15], [-0.2, 0.2]], atol=1e-7)
 
 

@@ -173,7 +173,7 @@ def test_any_objective_trains_any_student(
             continue
         assert made.params["objective"] == objective
         of_gold = name in ("ceiling", "gold_trust_set", "gold_random")
-        assert set(made.inputs) & {"teacher", "base"} == needs - ({"teacher"} if of_gold else set()), name
+        assert set(made.inputs) & {"teacher", "student"} == needs - ({"teacher"} if of_gold else set()), name
     targets = [made for name in ("naive", "ceiling") if (made := students[name])]
     outcomes = run_inline(targets, Store(tmp_path / "store"), registry)
     usual = planned_with(models, registry, recipe=recipe)
@@ -200,10 +200,10 @@ def test_probabilities_are_joined_by_id(tmp_path: Path) -> None:
     write_records(tmp_path / "teacher" / PREDICTIONS, labels)
     rows = [TrainingRow(i, "q", " x", False, (" x", " y"), 0) for i in ("a", "b", "of the trust set")]
     context: Any = StageContext({}, {"teacher": tmp_path / "teacher"}, tmp_path, None)  # type: ignore[arg-type]
-    probs = training.probs_of(context, rows, ("teacher", "base"))
+    probs = training.probs_of(context, rows, ("teacher", "student"))
     np.testing.assert_allclose(probs["teacher"][0], [0.5, 0.5])
     np.testing.assert_allclose(probs["teacher"][1], [0.25, 0.75])
-    assert len(probs["teacher"][2]) == 0 and [len(row) for row in probs["base"]] == [0, 0, 0]
+    assert len(probs["teacher"][2]) == 0 and [len(row) for row in probs["student"]] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(

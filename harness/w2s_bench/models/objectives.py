@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 #: What a row of logits chooses among: the next token of a completion, or the options of an item.
 Over = Literal["tokens", "options"]
-#: Whose distribution over an item's options an objective may ask for: the teacher's, or that of the untuned student.
-Whose = Literal["teacher", "base"]
+#: Whose distribution over an item's options an objective may ask for: the teacher's, or that of the untuned student (as a
+#: reader of weak labels is called, too).
+Whose = Literal["teacher", "student"]
 #: The logit of an option that an item lacks, where others of its batch have more: its probability is 0, and no product with
 #: it is NaN.
 ABSENT = -1e30

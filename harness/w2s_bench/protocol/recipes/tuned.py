@@ -79,10 +79,10 @@ def told(model: PlannedModel, training: Training, rows: Stage) -> dict[str, Stag
     needs, stages = objective_of(training.objective).needs, dict[str, Stage]()
     if "teacher" in needs and "labels" in rows.inputs:
         stages["teacher"] = rows.inputs["labels"]
-    if "base" in needs:
+    if "student" in needs:
         subset = rows.inputs["subset"]
-        label = f"{subset.label} · answers of base"
-        stages["base"] = Tuned().predict(model.untuned, subset, weights=None, label=label)
+        label = f"{subset.label} · answers of {model.name} untuned"
+        stages["student"] = Tuned().predict(model.untuned, subset, weights=None, label=label)
     return stages
 
 
