@@ -36,7 +36,7 @@ class Head:
     def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
         inputs = {"rows": rows, "states": states_of(model, rows.inputs["subset"])}
         params, drawn = {**schedule_of(training), "seed": seed}, training.steps * training.batch_size
-        return Stage(train_head, params, inputs, ("numpy",), label, kind=model.kind, amount=drawn)
+        return Stage(train_head, params, inputs, ("numpy",), label, timed_as=model.timed_as, amount=drawn)
 
     def predict(
         self,
@@ -50,7 +50,7 @@ class Head:
         if weights is None:
             return Tuned().predict(model.untuned, subset, weights=None, max_new_tokens=max_new_tokens, label=label)
         inputs = {"subset": subset, "states": states_of(model, subset), "weights": weights}
-        return Stage(predict_head, {}, inputs, ("numpy",), label, kind=model.kind)
+        return Stage(predict_head, {}, inputs, ("numpy",), label, timed_as=model.timed_as)
 
     def gives(self, need: Need) -> bool:
         return need.read != "label_logprobs"  # a head scores options, not tokens
@@ -66,7 +66,7 @@ class Head:
         if need.read == "choice_probs":
             inputs["weights"] = weights
         params = {"read": need.read, "layer": need.layer}
-        return Stage(read_head, params, inputs, ("numpy",), label, kind=model.kind)
+        return Stage(read_head, params, inputs, ("numpy",), label, timed_as=model.timed_as)
 
 
 def states_of(model: PlannedModel, subset: Stage) -> Stage:
