@@ -18,7 +18,7 @@ from w2s_bench.controls import GOLD_TRUST_SET, OWN_ARMS, TRUST_FUNCTION, OwnArm,
 from w2s_bench.errors import CellError
 from w2s_bench.executors import Done
 from w2s_bench.plugins.registry import Registry
-from w2s_bench.protocol.training import ROWS
+from w2s_bench.protocol.files import ROWS
 from w2s_bench.record import digest_of, read_rows, write_rows
 from w2s_bench.results.cells import ArmRef, Cell
 from w2s_bench.results.leaderboard import build, write_leaderboard

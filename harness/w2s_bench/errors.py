@@ -62,6 +62,10 @@ class TrustFunctionError(W2SBenchError):
     """A trust function raised, or returned something that is not one finite score a row."""
 
 
+class ReadingError(W2SBenchError):
+    """A plugin's reading raised, or returned something else than its form says."""
+
+
 class ModelError(W2SBenchError):
     """A model that cannot be found, loaded, or used for what the suite asks of it."""
 

@@ -291,10 +291,9 @@ def start_slow_run(root: Path) -> subprocess.Popen[str]:
     begun = 0
     while begun < 3:
         line = process.stdout.readline()
-        assert line, f"the run ended before its stages began: exit code {process.wait()}"
+        assert line, f"the run ended by itself, with code {process.wait()}"
         begun += line == "Started\n"
     while len(list((root / ".partial").iterdir())) < 2:
-        assert process.poll() is None
         time.sleep(0.01)
     return process
 

@@ -23,6 +23,7 @@ from w2s_bench.errors import StoreError, UnknownNameError, W2SBenchError
 from w2s_bench.executors import Done, Event, Failed, Outcome
 from w2s_bench.executors.jobs import Job
 from w2s_bench.executors.local.executor import LocalExecutor
+from w2s_bench.executors.local.seat import Seat
 from w2s_bench.executors.local.worker import Worker
 from w2s_bench.executors.outcomes import Answer
 from w2s_bench.executors.resources import Limits
@@ -201,13 +202,18 @@ def test_what_is_stored_is_not_submitted_again(fake: FakeSlurm, tmp_path: Path) 
     assert len(ended(told, "stored")) == len(told) - 1 == 4
 
 
-def run_here(submitted: Submitted, lost: Sequence[Stage] = ()) -> None:
-    """The jobs of a submission, one after another in this process; those of `lost` stages leave no word."""
-    for node in submitted.jobs:
-        if node not in {one.node for one in lost}:
-            run_stage(str(submitted.folder), node)
-    if submitted.last is not None:
-        run_collect(str(submitted.folder))
+def run_here(submitted: Submitted, lost: Sequence[Stage] = (), *, seat: type | None = None) -> None:
+    """The jobs of a submission, one after another in this process; those of `lost` stages leave no word.
+
+    Stages run in this process, too, unless a `seat` is given.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(node_job, "Seat", seat or InlineSeat)
+        for node in submitted.jobs:
+            if node not in {one.node for one in lost}:
+                run_stage(str(submitted.folder), node)
+        if submitted.last is not None:
+            run_collect(str(submitted.folder))
 
 
 def test_a_job_that_vanished_fails_what_needs_it_and_nothing_else(fake: FakeSlurm, tmp_path: Path) -> None:
@@ -286,13 +292,13 @@ def test_inputs_that_are_not_there_on_the_node(fake: FakeSlurm, tmp_path: Path) 
 def test_limits_hold_on_the_node(fake: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = stage("write", text="slow", sleep=60)
     submitted = handed_in([slow], tmp_path, limits=Limits(seconds=0.5))
-    run_here(submitted)
+    run_here(submitted, seat=Seat)
     outcomes, _ = recorded(submitted, [slow], tmp_path)
     assert failure_of(outcomes, slow).reason.startswith("took longer than 0.5 seconds, the limit of this stage")
 
     monkeypatch.setattr(node_job, "_MARGIN", 299.5)
     submitted = handed_in([slow], tmp_path, settings=SlurmSettings({"time": "5"}))
-    run_here(submitted)
+    run_here(submitted, seat=Seat)
     outcomes, _ = recorded(submitted, [slow], tmp_path)
     reason = "took all the time of its job, 5 minutes, and was stopped; give more with --slurm time=MINUTES"
     assert failure_of(outcomes, slow).reason == reason
@@ -345,7 +351,7 @@ def test_variables_travel_but_no_secrets(fake: FakeSlurm, tmp_path: Path, monkey
     shown = stage("environment", variable="W2S_BENCH_DEVICE")
     submitted = handed_in([shown], tmp_path)
     monkeypatch.setenv("W2S_BENCH_DEVICE", "what the node has")
-    run_here(submitted)
+    run_here(submitted, seat=Seat)
     outcomes, _ = recorded(submitted, [shown], tmp_path)
     assert texts(outcomes)[shown.node] == "cpu:0"
     assert not any(b"hf_secret" in path.read_bytes() for path in submitted.folder.rglob("*") if path.is_file())
@@ -464,13 +470,13 @@ def test_an_interrupted_submission_cancels_its_jobs(fake: FakeSlurm, tmp_path: P
 
 def test_on_this_machine_by_submitits_local_executor(tmp_path: Path) -> None:
     stages = graph()
-    targets = [stages["end"], stages["below"]]
+    targets = [stages["left"], stages["below"]]
     environment = dict(os.environ)
     submitted = handed_in(targets, tmp_path, cluster="local")
     assert dict(os.environ) == environment
     assert submitted.end == (0, "")
     outcomes, _ = recorded(submitted, targets, tmp_path)
-    assert texts(outcomes)[stages["end"].node] == "toplefttoprightend"
+    assert texts(outcomes)[stages["left"].node] == "topleft"
     assert failure_of(outcomes, stages["below"]).cause_node == stages["broken"].node
 
 

@@ -322,5 +322,7 @@ def test_inner_layers_of_a_head_are_read_from_the_untuned_model() -> None:
     assert set(last.inputs) == {"subset", "labels", "states"}, "the head itself says nothing of the states"
     probs = Recipe().read(MODEL, Need("verifier", "choice_probs"), labels, subset, weights=weights)
     assert set(probs.inputs) == {"subset", "labels", "states", "weights"}
-    with pytest.raises(ModelError, match="gives no token log-probabilities"):
+    with pytest.raises(
+        ModelError, match="tuned by recipe 'head' gives no label_logprobs: it scores options, not tokens"
+    ):
         Recipe().read(MODEL, Need("teacher", "label_logprobs"), labels, subset, weights=weights)

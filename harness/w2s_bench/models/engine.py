@@ -71,7 +71,7 @@ class Reader:
         return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]] if texts else []
 
     @_in_its_precision
-    def choice_scores(self, items: Sequence[Item]) -> list[NDArray[np.float64]]:
+    def choice_scores(self, items: Sequence[Item | TrainingRow]) -> list[NDArray[np.float64]]:
         """(options,) an item: the summed log-probability of each option's tokens."""
         return _numbers(scoring.option_logprobs(self.model, self._option_pairs(items)))
 
@@ -154,7 +154,7 @@ class Reader:
             self.tokenizer, texts, max_length=max_length_of(self.model), ended=[row.ended for row in rows]
         )
 
-    def _option_pairs(self, items: Sequence[Item]) -> list[list[Pair]]:
+    def _option_pairs(self, items: Sequence[Item | TrainingRow]) -> list[list[Pair]]:
         """One list an item, of a pair an option."""
         texts = [(item.prompt, choice) for item in items for choice in _choices(item)]
         pairs = encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model))
@@ -225,7 +225,7 @@ def _other_weights(weights: Path, source: LanguageModel, detail: str) -> ModelEr
     )
 
 
-def _choices(item: Item) -> tuple[str, ...]:
+def _choices(item: Item | TrainingRow) -> tuple[str, ...]:
     if item.choices is None:
         raise ModelError(f"item {item.id} has no options to score; its domain generates answers")
     return item.choices

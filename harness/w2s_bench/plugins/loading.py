@@ -18,6 +18,7 @@ from w2s_bench.plugins.entry_point import Loading
 from w2s_bench.plugins.hooks import EntryKind, words
 from w2s_bench.plugins.installation import called_so, in_the_way
 from w2s_bench.plugins.looking import look_at
+from w2s_bench.plugins.source import module_named
 
 #: Environment variable with the distributions or entry points to load, comma-separated; unset: all of them.
 RESTRICT_VARIABLE = "W2S_BENCH_PLUGINS"
@@ -36,6 +37,7 @@ def load_plugins(
     found = _installed() if entry_points is None else entry_points
     loadings = sorted(map(Loading.of, found), key=lambda x: (x.distribution != BUILT_IN, x.distribution, x.name))
     _leave_out(loadings, restrict)
+    _leave_out_twins(loadings)
     loadings = [loading for loading in loadings if only in (None, loading.distribution)]
     elsewhere = []
     for loading in loadings:
@@ -84,7 +86,17 @@ def _leave_out(loadings: list[Loading], restrict: Collection[str] | None) -> Non
         hint = f"{source} names distributions or entry points; install it, or leave it out."
         raise UnknownNameError("plugin", name, known, hint)
     for loading in loadings:
-        loading.left_out = loading.distribution != BUILT_IN and not {loading.distribution, loading.name} & wanted
+        if loading.distribution != BUILT_IN and not {loading.distribution, loading.name} & wanted:
+            loading.left_out = f"by {RESTRICT_VARIABLE}"
+
+
+def _leave_out_twins(loadings: list[Loading]) -> None:
+    """Another distribution of what the built-in one ships: its functions are there already, and would all be run twice."""
+    shipped = {module_named(x.entry_point): x.name for x in loadings if x.is_built_in}
+    for loading in loadings:
+        module = module_named(loading.entry_point)
+        if module in shipped and loading.distribution != BUILT_IN and not loading.left_out:
+            loading.left_out = f"as {module} comes with {BUILT_IN} (write {BUILT_IN}/NAME)"
 
 
 def _drop_duplicates(loadings: list[Loading]) -> None:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TypeVar, cast
 
 from w2s_bench.errors import PluginError, UnknownNameError, W2SBenchError, said
-from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
+from w2s_bench.hookspecs import Domain, LanguageModel, Reading, TrustFunction
 from w2s_bench.isolation.surroundings import surroundings_kept
 from w2s_bench.names import BUILT_IN, normalized
 from w2s_bench.plugins import checks as contract
@@ -24,7 +24,7 @@ from w2s_bench.plugins.descriptions import module_of
 from w2s_bench.plugins.entries import Plugin, Problem, Registered
 from w2s_bench.plugins.hooks import HOOKS, EntryKind, full_name, words
 from w2s_bench.plugins.installation import running_version
-from w2s_bench.plugins.loading import RESTRICT_VARIABLE, load_plugins
+from w2s_bench.plugins.loading import load_plugins
 from w2s_bench.plugins.source import Source, sources_of
 from w2s_bench.resolvers import Resolver, resolver_of, resolvers_for, with_prefix
 from w2s_bench.types import JSON
@@ -121,8 +121,11 @@ class Registry:
         """A plugin that did not load might have had the name that nobody knows."""
         mine = [p for p in self.plugins if distribution is None or p.distribution == normalized(distribution)]
         hints = [f"Did not load whole: {p.problem}." for p in mine if p.problem]
-        left_out = sorted({p.distribution for p in mine if p.status == "left out"})
-        return " ".join([*hints, *([f"Left out by {RESTRICT_VARIABLE}: {', '.join(left_out)}."] if left_out else [])])
+        left_out: dict[str, set[str]] = {}
+        for p in mine:
+            if p.status == "left out":
+                left_out.setdefault(p.why, set()).add(p.distribution)
+        return " ".join([*hints, *(f"Left out {why}: {', '.join(sorted(them))}." for why, them in left_out.items())])
 
     def trust_function(self, name: str, /, **parameters: JSON) -> TrustFunction:
         """Build the trust function that `name` stands for and check it."""
@@ -135,6 +138,10 @@ class Registry:
     def model(self, name: str) -> LanguageModel:
         """Build the language model that `name` stands for and check it; its weights are not loaded."""
         return cast(LanguageModel, self.build("model", name))
+
+    def reading(self, name: str, /, **parameters: JSON) -> Reading:
+        """Build the reading of a plugin that `name` stands for and check it."""
+        return cast(Reading, self.build("reading", name, **parameters))
 
     def build(self, kind: EntryKind, name: str, /, **parameters: JSON) -> object:
         """Build what `name` stands for and check that it is what its kind must be."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from w2s_bench.plugins.checks import Declared
 from w2s_bench.plugins.spec import write_spec
 from w2s_bench.protocol import selection, training, trust
 from w2s_bench.protocol.generation import Generation, Student
+from w2s_bench.protocol.needs import PlannedNeed, own_need
 from w2s_bench.results.cells import ArmRef, PluginRef
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import KINDS, Kind, Need
@@ -51,7 +52,7 @@ def references(coverage: float) -> list[Arm]:
         split = graph.suite.evaluate_on
         answers = Student(graph.teacher.weights, graph.weak_labels(split), graph.label_grades(split))
         tokens = Need("teacher", "label_logprobs", when="generate")  # the scores of options come with the labels
-        read = graph.evidence((tokens,), "transfer", with_grades=False, with_gold=False).readings
+        read = graph.evidence((own_need(tokens),), "transfer", with_grades=False, with_gold=False).readings
         return ArmStages(answers, certainty=read.get(tokens))
 
     def base(graph: Generation) -> ArmStages:
@@ -116,18 +117,22 @@ def trust_arm(
     name: str,
     parameters: Mapping[str, Any],
     declared: Declared,
+    needs: Sequence[PlannedNeed],
     plugin: PluginRef,
     coverage: float,
     libraries: tuple[str, ...],
 ) -> Arm:
-    """The arm of one trust function: score the pool, keep the top `coverage`. `libraries` as for `trust.score`."""
-    needs, supervision = declared.needs, declared.supervision
+    """The arm of one trust function: score the pool, keep the top `coverage`.
+
+    `needs` are those that it declared, `libraries` as for `trust.score`.
+    """
+    supervision = declared.supervision
     arm_name = write_spec(name, parameters)
     identity = {
         "name": name,
         "parameters": dict(parameters),
         "supervision": supervision,
-        "needs": [str(need) for need in needs],
+        "needs": [str(need) for need in declared.needs],
         "plugin": plugin.model_dump(),
     }
 

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from w2s_bench.errors import CellError, SuiteError
-from w2s_bench.results.cells import Cell, read_cell
+from w2s_bench.results.cells import Cell
+from w2s_bench.results.files import read_cell
 from w2s_bench.suite import Suite, load_suite
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.protocol import arms
 from w2s_bench.protocol.arms import Arm, ArmStages
 from w2s_bench.protocol.generation import Generation
+from w2s_bench.protocol.needs import planned_needs
 from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
@@ -205,6 +206,7 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
                 raise declared
             registered = registry.resolve("trust_function", name)
             source = registry.source_digest(registered, sources)
+            needs = planned_needs(registry, declared.needs, str(registered), sources)
         except W2SBenchError as error:
             if trust is not None:
                 raise
@@ -212,7 +214,7 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
             continue
         plugin = PluginRef(distribution=registered.distribution, version=registered.version, source=source)
         libraries = registry.libraries(registered)
-        out.append(arms.trust_arm(registered.name, parameters, declared, plugin, coverage, libraries))
+        out.append(arms.trust_arm(registered.name, parameters, declared, needs, plugin, coverage, libraries))
     return out, problems
 
 

@@ -8,6 +8,8 @@
 
 A result enters by one rename, under a lock a key: a reader sees all of it or nothing, and of two runs on one store the
 second finds what the first one made. Nothing is believed without its digest, so a crash costs a recomputation at worst.
+
+No plugin, model or executor may enter: a result is files, whatever made them.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from w2s_bench.types import JSON
 if TYPE_CHECKING:
     from w2s_bench.plugins.registry import Registry
 
-#: Whose code a stage runs: a trust function's, a domain's, or the engine with a model's weights.
-Role = Literal["engine", "domain", "trust"]
+#: Whose code a stage runs: a trust function's, a domain's, a reading's (mostly with a model), or the engine with a model's weights.
+Role = Literal["engine", "domain", "trust", "reading"]
 
 
 @dataclass(frozen=True)

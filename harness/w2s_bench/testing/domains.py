@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from w2s_bench.plugins.entries import Registered
     from w2s_bench.plugins.hooks import EntryKind
 
-#: A model as a suite may ask for it.
-
 
 def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[LanguageModel] = ()) -> None:
     """The harness can render, cut and grade the domain: its first `at_most` items, answered with gold, are all right.

@@ -94,7 +94,7 @@ class Seat:
             output, _ = self._replace(process, host, gone=False)
             if isinstance(answer.outcome, Failed):
                 answer = replace(answer, printed=output + answer.printed)
-        elif host.role != "engine" and self._is_ours(process, host):
+        elif not host.loads_models and self._is_ours(process, host):
             self.spare.give(host, process)
         return answer, doubtful
 

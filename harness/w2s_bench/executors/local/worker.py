@@ -27,6 +27,7 @@ from w2s_bench.executors.local.hosts import Host
 from w2s_bench.executors.outcomes import Answer, Done, Lacking, Unusable
 from w2s_bench.isolation.process_state import isolated, memory_bounded, watch_for_torch
 from w2s_bench.isolation.traces import Traces
+from w2s_bench.names import BUILT_IN
 from w2s_bench.store import Store, key_of, open_store
 from w2s_bench.store.manifest import installed_version
 from w2s_bench.store.stage import Stage, StageContext
@@ -89,6 +90,9 @@ class Worker:
             from w2s_bench.plugins.registry import Registry
 
             self._registry = Registry.load(self.plugins, only=self.host and self.host.distribution)
+            if self.host is not None and self.host.loads_built_in:
+                built_in = Registry.load(self.plugins, only=BUILT_IN)
+                self._registry = Registry.of((*built_in.plugins, *self._registry.plugins))
         function, registry, made_here = job.stage.function.resolve(), self._registry, False
 
         def produce(out: Path) -> None:

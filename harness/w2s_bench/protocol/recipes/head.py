@@ -15,14 +15,16 @@ import numpy as np
 from w2s_bench.errors import ModelError
 from w2s_bench.models import head as heads
 from w2s_bench.models.head import States
+from w2s_bench.plugins.descriptions import DescribedReading
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading, Values, to_arrays
 from w2s_bench.protocol.files import ITEMS, LOSSES, PREDICTIONS, READING, ROWS, STATE_IDS, STATES
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import choices_of, label_rows
-from w2s_bench.protocol.recipes.tuned import Tuned
+from w2s_bench.protocol.recipes.tuned import Tuned, as_params, reading_of
 from w2s_bench.protocol.training import losses_as_written, schedule_of
 from w2s_bench.record import read_arrays, read_json, read_records, write_arrays, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
-from w2s_bench.types import FloatArray, IntArray, Item, Kind, Need, Prediction, Ragged, TrainingRow
+from w2s_bench.types import FloatArray, IntArray, Item, Kind, Need, Prediction, TrainingRow
 
 if TYPE_CHECKING:
     from w2s_bench.suite import Training
@@ -52,20 +54,32 @@ class Head:
         inputs = {"subset": subset, "states": states_of(model, subset), "weights": weights}
         return Stage(predict_head, {}, inputs, ("numpy",), label, timed_as=model.timed_as)
 
-    def gives(self, need: Need) -> bool:
-        return need.read != "label_logprobs"  # a head scores options, not tokens
+    def gives(self, reading: BuiltInReading | DescribedReading) -> bool:
+        return reading.of_head is not None
+
+    def as_engine(self, model: PlannedModel, weights: Stage | None) -> tuple[PlannedModel, Stage | None]:
+        return model.untuned, None  # a head leaves it as it is
 
     def read(
-        self, model: PlannedModel, need: Need, labels: Stage, subset: Stage, *, weights: Stage | None, label: str = ""
+        self,
+        model: PlannedModel,
+        need: Need,
+        labels: Stage,
+        subset: Stage,
+        *,
+        weights: Stage | None,
+        seed: int | None = None,
+        label: str = "",
     ) -> Stage:
-        if not self.gives(need):
-            raise ModelError("a head scores options and gives no token log-probabilities; take 'full' or 'lora'")
-        if weights is None or need.layer not in (None, -1):  # a head leaves them as they are
-            return Tuned().read(model.untuned, need, labels, subset, weights=None, label=label)
+        params = as_params(need, seed)
+        reading = reading_of(params)
+        if not self.gives(reading):
+            raise ModelError(f"model {model.name!r} tuned by recipe 'head' gives no {need.read}: {reading.instead}")
+        if weights is None or reading.of_head == "untuned":
+            return Tuned().read(model.untuned, need, labels, subset, weights=None, seed=seed, label=label)
         inputs = {"subset": subset, "labels": labels, "states": states_of(model, subset)}
-        if need.read == "choice_probs":
+        if reading.of_head == "scores":
             inputs["weights"] = weights
-        params = {"read": need.read, "layer": need.layer}
         return Stage(read_head, params, inputs, ("numpy",), label, timed_as=model.timed_as)
 
 
@@ -114,11 +128,12 @@ def predict_head(context: StageContext) -> None:
 def read_head(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
-    if context.params["read"] == "hidden_states":
-        write_arrays(context.out / READING, {"states": chosen_states(context.inputs["states"], rows)})
-        return
-    ragged = Ragged.from_rows(scores(context.inputs["states"], context.inputs["weights"], [row.id for row in rows]))
-    write_arrays(context.out / READING, {"values": ragged.values, "offsets": ragged.offsets})
+    reading, folder = reading_of(context.params), context.inputs["states"]
+    if reading.of_head == "states":
+        read: Values = chosen_states(folder, rows)
+    else:
+        read = scores(folder, context.inputs["weights"], [row.id for row in rows])
+    write_arrays(context.out / READING, to_arrays(reading.form, read))
 
 
 @dataclass(frozen=True)
