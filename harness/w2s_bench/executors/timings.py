@@ -106,7 +106,7 @@ def _pair(value: object) -> tuple[float, float] | None:
 
 def _actor(stage: Stage) -> str:
     """The model, trust function or domain whose code or weights the stage runs."""
-    return stage.kind or (stage.code.name if stage.code else stage.domain)
+    return stage.timed_as or (stage.code.name if stage.code else stage.domain)
 
 
 def _domain(stage: Stage) -> str:

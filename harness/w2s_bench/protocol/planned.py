@@ -53,14 +53,19 @@ class PlannedModel:
         return {name: value for name, value in self.params.items() if name not in ("recipe", "lora_rank")}
 
     @property
-    def kind(self) -> str:
+    def timed_as(self) -> str:
         """What the time of a stage that runs it hangs on."""
         return f"{self.name} {self.fingerprint[:8]} {self.recipe} {self.device} {self.precision}"
 
     def stage_fields(self) -> dict[str, Any]:
         """The fields of a `Stage` that loads this model and computes with it."""
         libraries = (*ENGINE, "peft") if self.recipe == "lora" else ENGINE
-        return {"libraries": libraries, "device": self.device, "code": Code("engine", self.name), "kind": self.kind}
+        return {
+            "libraries": libraries,
+            "device": self.device,
+            "code": Code("engine", self.name),
+            "timed_as": self.timed_as,
+        }
 
 
 @dataclass(frozen=True)

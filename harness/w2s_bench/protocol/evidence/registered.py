@@ -39,12 +39,12 @@ def registered_reading(
     """
     params: dict[str, JSON] = {"reading": reading, "seed": seed}
     inputs = {"subset": subset, "labels": labels}
-    fields: dict[str, Any] = {"kind": reading["name"]}
+    fields: dict[str, Any] = {"timed_as": reading["name"]}
     if asked is not None:
         model, weights = asked
         params["model"] = model.params
         inputs |= {"weights": weights} if weights else {}
-        fields = {**model.stage_fields(), "kind": f"{reading['name']} {model.kind}"}
+        fields = {**model.stage_fields(), "timed_as": f"{reading['name']} {model.timed_as}"}
         libraries = tuple(sorted({*libraries, *fields["libraries"]}))
     fields |= {"libraries": libraries, "code": Code("reading", reading["name"]), "seconds": MOST_SECONDS}
     return Stage(run_reading, params, inputs, label=label, **fields)

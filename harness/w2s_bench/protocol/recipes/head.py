@@ -46,7 +46,7 @@ class Head:
         }
         params, drawn = {**schedule_of(training), "seed": seed}, training.steps * training.batch_size
         libraries = ("numpy",) if isinstance(objective_of(training.objective), ClosedForm) else ("numpy", "torch")
-        return Stage(train_head, params, inputs, libraries, label, kind=model.kind, amount=drawn)
+        return Stage(train_head, params, inputs, libraries, label, timed_as=model.timed_as, amount=drawn)
 
     def predict(
         self,
@@ -60,7 +60,7 @@ class Head:
         if weights is None:
             return Tuned().predict(model.untuned, subset, weights=None, max_new_tokens=max_new_tokens, label=label)
         inputs = {"subset": subset, "states": states_of(model, subset), "weights": weights}
-        return Stage(predict_head, {}, inputs, ("numpy",), label, kind=model.kind)
+        return Stage(predict_head, {}, inputs, ("numpy",), label, timed_as=model.timed_as)
 
     def gives(self, reading: BuiltInReading | DescribedReading) -> bool:
         return reading.of_head is not None
@@ -88,7 +88,7 @@ class Head:
         inputs = {"subset": subset, "labels": labels, "states": states_of(model, subset)}
         if reading.of_head == "scores":
             inputs["weights"] = weights
-        return Stage(read_head, params, inputs, ("numpy",), label, kind=model.kind)
+        return Stage(read_head, params, inputs, ("numpy",), label, timed_as=model.timed_as)
 
 
 def states_of(model: PlannedModel, subset: Stage) -> Stage:
