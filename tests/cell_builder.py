@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS
-from w2s_bench.plugins.registry import parse_spec
+from w2s_bench.controls import OWN_ARMS
+from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.record import digest_of, pack_bits
 from w2s_bench.results.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef
 from w2s_bench.suite import Suite
@@ -130,7 +130,9 @@ def _cell(
             continue
         told: dict[str, Any] = {}
         if diagnostics and arm == "weak":
-            told = {"label_accuracy": label_accuracy}
+            right_labels = round(label_accuracy * POOL)
+            surer = possible_auroc(0.74, right_labels, right_labels, POOL)
+            told = {"label_accuracy": label_accuracy, "label_probability_auroc": surer}
         kept = {"naive": POOL, "ceiling": POOL, "gold_trust_set": TRUST_SET}.get(arm, POOL // 2)
         right = 1.0 if arm in CEILING_KINDS | {"gold_trust_set"} else label_accuracy
         if arm in TRUST:
@@ -155,7 +157,7 @@ def _cell(
         )
     survived = any(result.correct for result in results)
     kind = "reference" if arm in REFERENCES else "control" if arm in CONTROLS else "trust_function"
-    supervision = TRUST[arm][1] if arm in TRUST else {**REFERENCE_TRACKS, **CONTROL_TRACKS}[arm]
+    supervision = TRUST[arm][1] if arm in TRUST else OWN_ARMS[arm].supervision
     coverage = {"weak": None, "base": None, "gold_trust_set": None, "naive": 1.0, "ceiling": 1.0}.get(arm, 0.5)
     function, parameters = parse_spec(arm)
     chosen: dict[str, Any] = {"trust_function": function, "parameters": parameters, "selection": "top"}

@@ -14,17 +14,38 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from w2s_bench.errors import StoreError, TrustFunctionError
-from w2s_bench.store.stage import Stage, StageContext
+from w2s_bench.store.stage import Code, Role, Stage, StageContext, StageFunction
 from w2s_bench.types import JSON
 
 
-def stage(function: str, /, inputs: Mapping[str, Stage] | None = None, *, name: str = "", **params: JSON) -> Stage:
+def stage(
+    function: str,
+    /,
+    inputs: Mapping[str, Stage] | None = None,
+    *,
+    name: str = "",
+    of: tuple[Role, str] | None = None,
+    device: str = "cpu",
+    **params: JSON,
+) -> Stage:
     label = f"{function} {params.get('text', '')}".strip()
-    return Stage(name or function, 1, f"stage_functions:{function}", params, inputs or {}, ("numpy",), label)
+    run = StageFunction(name or function, 1, f"stage_functions:{function}")
+    whose = Code(*of) if of else None
+    # As in the protocol, whose code runs shows in the parameters too: it is another stage.
+    params |= {"of": list(of)} if of else {}
+    return Stage(run, params, inputs or {}, ("numpy",), label, code=whose, device=device)
+
+
+def named(name: str, params: Mapping[str, JSON] | None = None, /, **fields: Any) -> Stage:
+    """A stage that is never run; what tells it from others of its name is in its parameters."""
+    run = StageFunction(name, fields.pop("version", 1), "nowhere:nothing")
+    told = {key: value for key, value in fields.items() if key in ("kind", "domain", "amount")}
+    return Stage(run, {**told, **(params or {})}, **fields)
 
 
 def write(context: StageContext) -> None:

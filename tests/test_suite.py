@@ -240,7 +240,7 @@ def test_the_digest_ignores_the_description_the_order_of_keys_and_defaults_writt
         *[
             put("domains", 0, who, what, value=value)
             for who in ("teacher", "student")
-            for what, value in [("model", "x"), ("recipe", "probe"), ("steps", 9), ("batch_size", 9),
+            for what, value in [("model", "x"), ("recipe", "head"), ("steps", 9), ("batch_size", 9),
                                 ("learning_rate", 0.1), ("lora_rank", 9)]
         ],
         lambda c: c["domains"].append({**c["domains"][0], "name": "acme/math"}),

@@ -39,20 +39,20 @@ def _libc() -> str:
     return " ".join(platform.libc_ver()).strip()
 
 
-def elsewhere(one: Mapping[str, JSON], other: Mapping[str, JSON]) -> str | None:
+def elsewhere(before: Mapping[str, JSON], other: Mapping[str, JSON]) -> str | None:
     """What makes the machine or the packages of one run others than those of another (here), by what their provenance says.
 
     None where nothing is said to be other: then the second must give the same bytes. What only one of them says tells
     nothing. Models on other devices than the processor may give other bytes even where they ran before.
     """
-    packages, here = one.get("packages") or {}, other.get("packages") or {}
+    packages, here = before.get("packages") or {}, other.get("packages") or {}
     for name, version in packages.items():
         if here.get(name, version) != version:
             return f"{name} {version}, here {here[name]}"
-    machines, those_here = _machines(one), _machines(other)
+    machines, those_here = _machines(before), _machines(other)
     if len({*machines, *those_here}) > 1:  # of several it is not known which made what
         return f"machine {' and '.join(machines)}; here {' and '.join(those_here)}"
-    devices = [str(run["device"]) for run in (one, other) if run.get("device", "cpu") != "cpu"]
+    devices = [str(told["device"]) for told in (before, other) if told.get("device", "cpu") != "cpu"]
     return f"device {devices[0]}" if devices else None
 
 
@@ -68,8 +68,8 @@ def _cpuinfo(path: Path = Path("/proc/cpuinfo")) -> dict[str, JSON]:
     except OSError:
         return {}
     pairs = (line.partition(":")[::2] for line in first.splitlines())
-    found = {key.strip(): value.strip() for key, value in pairs if key.strip() in _TELLING}
+    told = {key.strip(): value.strip() for key, value in pairs if key.strip() in _TELLING}
     for listed in ("flags", "Features"):
-        if listed in found:
-            found[listed] = " ".join(sorted(found[listed].split()))
-    return found
+        if listed in told:
+            told[listed] = " ".join(sorted(told[listed].split()))
+    return told

@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from w2s_bench.record import digest_of
-from w2s_bench.types import Supervision
 
 #: The distribution whose names need no prefix.
 BUILT_IN: Final = "w2s-bench"
-#: What every arm is measured against, and the harness's own arms, in the order in which tables show them; each with what
-#: it knows (`types.Supervision`).
-REFERENCE_TRACKS: Final[Mapping[str, Supervision]] = MappingProxyType(
-    {"weak": "none", "base": "none", "ceiling": "privileged"}
-)
-CONTROL_TRACKS: Final[Mapping[str, Supervision]] = MappingProxyType(
-    {
-        "naive": "none",
-        "random": "none",
-        "oracle": "privileged",
-        "gold_trust_set": "trust_set",
-        "gold_random": "privileged",
-    }
-)
-REFERENCES: Final = tuple(REFERENCE_TRACKS)
-CONTROLS: Final = tuple(CONTROL_TRACKS)
 #: Parent of results folders where the user names none.
 RESULTS: Final = Path("w2s-results")
 #: What a results folder shows to people.
@@ -37,6 +18,11 @@ README, PLOT = "README.md", "pgr.svg"
 MANIFEST: Final = "manifest.json"
 #: Where models run: "cpu" (the default: the same bytes again) or any device torch knows. It is part of every key.
 DEVICE_VARIABLE: Final = "W2S_BENCH_DEVICE"
+
+
+def normalized(distribution: str) -> str:
+    """A distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def short(name: str) -> str:

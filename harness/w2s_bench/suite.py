@@ -26,8 +26,9 @@ from pydantic import (
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
+from w2s_bench.resolvers import beside
 from w2s_bench.text import printable
-from w2s_bench.types import JSON, SPLITS, Precision, Split
+from w2s_bench.types import JSON, SPLITS, Precision, RecipeName, Split
 from w2s_bench.untrusted import UnreadableError, parse_yaml, read_stream, read_text, refuse_unsound
 from w2s_bench.validation import explain
 
@@ -82,9 +83,9 @@ class Training(_Strict):
     model: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_is_plain)] = Field(
         description="a language model: see below"
     )
-    recipe: Literal["full", "lora", "probe"] = Field(
+    recipe: RecipeName = Field(
         "full",
-        description="`full` trains every weight, `lora` a low-rank adapter, `probe` a head on frozen states (choice domains)",
+        description="`full` trains every weight, `lora` a low-rank adapter, `head` a head on frozen states (choice domains)",
     )
     steps: Annotated[int, Field(gt=0, le=10**8, strict=True)] = Field(description="optimizer steps")
     batch_size: Annotated[int, Field(gt=0, le=10**6, strict=True)] = Field(32, description="rows a step")
@@ -179,13 +180,13 @@ class Suite(_Strict):
 
     def domain(self, name: str) -> DomainSpec:
         """The spec of a domain by full or bare name; bare, the built-in one wins, else it must be the only one so called."""
-        found = [d for d in self.domains if short(d.name) == short(name)]
-        found = found or [d for d in self.domains if bare(d.name) == name]
-        if len(found) == 1:
-            return found[0]
-        if found:
+        named = [d for d in self.domains if short(d.name) == short(name)]
+        named = named or [d for d in self.domains if bare(d.name) == name]
+        if len(named) == 1:
+            return named[0]
+        if named:
             hint = f"Several domains of suite {self.name!r} have this name; write one in full."
-            raise UnknownNameError("domain", name, [d.name for d in found], hint)
+            raise UnknownNameError("domain", name, [d.name for d in named], hint)
         raise UnknownNameError(
             "domain", name, [d.name for d in self.domains], f"These are the domains of suite {self.name!r}."
         )
@@ -201,7 +202,7 @@ class Suite(_Strict):
         """The suite with relative folders of models taken from `folder`."""
 
         def placed(training: Training) -> Training:
-            return training.model_copy(update={"model": _beside(training.model, folder)})
+            return training.model_copy(update={"model": beside("model", training.model, folder)})
 
         domains = [
             d.model_copy(update={"teacher": placed(d.teacher), "student": placed(d.student)}) for d in self.domains
@@ -294,13 +295,3 @@ def _suite_of(what: str, read: Callable[[], str]) -> Suite:
         return Suite.model_validate(content)
     except ValidationError as error:
         raise SuiteError(f"{what}:\n{explain(error, Suite, _NESTED)}") from error
-
-
-def _beside(model: str, folder: Path) -> str:
-    """A model's name with a relative folder in it made absolute: `local/models/x` and `./models/x` beside `folder`."""
-    prefix, _, rest = model.partition("/")
-    relative = rest if prefix == "local" else model if prefix in {".", ".."} else ""
-    if not relative or relative.startswith(("/", "~")):
-        return model
-    absolute = os.path.abspath(folder / relative)  # noqa: PTH100 - `..` goes by name, so that links stay as they are written
-    return f"local/{absolute}" if prefix == "local" else absolute

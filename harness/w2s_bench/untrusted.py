@@ -102,30 +102,30 @@ def refuse_unsound(value: Any, *, finite: bool = True) -> None:
     level = [value]
     for _ in range(MOST_NESTED):
         inner: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                inner += one
-                inner += one.values()
-            elif isinstance(one, list | tuple):
-                inner += one
+        for value in level:
+            if isinstance(value, dict):
+                inner += value
+                inner += value.values()
+            elif isinstance(value, list | tuple):
+                inner += value
             else:
-                _refuse_leaf(one, finite)
+                _refuse_leaf(value, finite)
         if not inner:
             return
         level = inner
     raise UnreadableError(f"it is nested deeper than {MOST_NESTED} levels")
 
 
-def _refuse_leaf(one: Any, finite: bool) -> None:
-    if isinstance(one, float) and finite and not math.isfinite(one):
-        raise UnreadableError(f"it holds the number {one}; finite ones are needed")
-    if isinstance(one, int) and one.bit_length() > 63:
-        raise UnreadableError(f"it holds an integer of {one.bit_length()} bits; at most 63 are taken")
-    if isinstance(one, str) and not one.isascii():
+def _refuse_leaf(value: Any, finite: bool) -> None:
+    if isinstance(value, float) and finite and not math.isfinite(value):
+        raise UnreadableError(f"it holds the number {value}; finite ones are needed")
+    if isinstance(value, int) and value.bit_length() > 63:
+        raise UnreadableError(f"it holds an integer of {value.bit_length()} bits; at most 63 are taken")
+    if isinstance(value, str) and not value.isascii():
         try:
-            one.encode()
+            value.encode()
         except UnicodeEncodeError as error:
-            half = f"\\u{ord(one[error.start]):04x}"
+            half = f"\\u{ord(value[error.start]):04x}"
             raise UnreadableError(f"it holds {half}, half of a character; write the whole one") from error
 
 

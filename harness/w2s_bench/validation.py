@@ -15,22 +15,23 @@ _MOST = 20
 def explain(error: ValidationError, root: type[BaseModel], models: Mapping[str, type[BaseModel]]) -> str:
     """One line a fault, with the nearest known key where one is misspelt. `models`: key → what stands under it."""
     lines = []
-    found = error.errors()
+    faults = error.errors()
     # A list that lost its only entry to a fault is called too short as well.
     faults = [
-        one
-        for one in found
-        if one["type"] != "too_short" or all(o["loc"][: len(one["loc"])] != one["loc"] for o in found if o is not one)
+        fault
+        for fault in faults
+        if fault["type"] != "too_short"
+        or all(o["loc"][: len(fault["loc"])] != fault["loc"] for o in faults if o is not fault)
     ]
     for fault in faults[:_MOST]:
         where = ".".join(str(part) for part in fault["loc"]) or "suite"
         line = f"  {where}: {fault['msg'].removeprefix('Value error, ')}"
         if fault["type"] == "extra_forbidden":
             parents = [part for part in fault["loc"][:-1] if isinstance(part, str)]
-            known = list((models[parents[-1]] if parents else root).model_fields)
-            near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
+            keys = list((models[parents[-1]] if parents else root).model_fields)
+            near = difflib.get_close_matches(str(fault["loc"][-1]), keys, n=1)
             line = f"  {where}: unknown key" + (
-                f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+                f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(keys)}"
             )
         elif fault["type"] != "missing" and isinstance(fault["input"], str | int | float | None):
             line += f" (got {shortened(repr(fault['input']), 200)})"

@@ -46,8 +46,7 @@ def run(quick: bool) -> list[dict[str, str | float]]:
 
 def write_pool(folder: Path, count: int) -> None:
     """The files that the stages before would have left: items, and the labels of a teacher."""
-    from w2s_bench.protocol.items import ITEMS
-    from w2s_bench.protocol.prediction import PREDICTIONS
+    from w2s_bench.protocol.files import ITEMS, PREDICTIONS
     from w2s_bench.record import write_records
     from w2s_bench.types import Item, Prediction
 
@@ -85,7 +84,7 @@ def measured(folder: Path, count: int, *, whole: bool) -> dict[str, float]:
 def measure(folder: Path, out: Path, count: int, whole: bool) -> dict[str, float]:
     from w2s_bench.plugins.registry import Registry
     from w2s_bench.protocol import selection, trust
-    from w2s_bench.protocol.training import KEPT
+    from w2s_bench.protocol.files import KEPT
     from w2s_bench.record import read_json
     from w2s_bench.store.stage import StageContext
 

@@ -76,7 +76,7 @@ def recorded(quick: bool) -> tuple[Any, dict[tuple[str, str], Recorded]]:
                 outcome = outcomes[stage.node]
                 assert isinstance(outcome, Done), outcome
                 size = sum(path.stat().st_size for path in outcome.result.path.rglob("*"))
-                found[stage.name, cell.facts.short_name].append(Recorded(outcome.result.seconds, size))
+                found[stage.name, cell.task.domain.short_name].append(Recorded(outcome.result.seconds, size))
     return plan, {
         kind: Recorded(statistics.median(r.seconds for r in each), int(statistics.median(r.bytes for r in each)))
         for kind, each in found.items()
@@ -86,18 +86,22 @@ def recorded(quick: bool) -> tuple[Any, dict[tuple[str, str], Recorded]]:
 def large_run(plan: Any, *, functions: int, domains: int, seeds: int) -> Iterator[tuple[str, Stage]]:
     """(recorded domain, target stage): copies of the recorded domains, with all controls and so many trust functions."""
     from w2s_bench.protocol.arms import controls, references
-    from w2s_bench.protocol.generation import SeedGraph
+    from w2s_bench.protocol.generation import Generation
     from w2s_bench.runs.plan import PlannedCell
 
-    facts = list({cell.facts.short_name: cell.facts for cell in plan.cells}.values())
-    arms = [*references(), *controls(plan.suite.coverage), *trust_arms(functions, plan.suite.coverage)]
+    tasks = list({cell.task.domain.name: cell.task for cell in plan.cells}.values())
+    arms = [
+        *references(plan.suite.coverage),
+        *controls(plan.suite.coverage),
+        *trust_arms(functions, plan.suite.coverage),
+    ]
     for number in range(domains):
-        original = facts[number % len(facts)]
-        copy = replace(original, domain={**original.domain, "name": f"{original.domain['name']}-{number}"})
-        graphs = tuple(SeedGraph(plan.suite, copy, seed) for seed in range(seeds))
+        original = tasks[number % len(tasks)]
+        copy = replace(original, domain=replace(original.domain, name=f"{original.domain.name}-{number}"))
+        graphs = tuple(Generation(plan.suite, copy, seed) for seed in range(seeds))
         for arm in arms:
             cell = PlannedCell(copy, arm, graphs, tuple(arm.build(graph) for graph in graphs))
-            yield from ((original.short_name, target) for target in cell.targets())
+            yield from ((original.domain.short_name, target) for target in cell.targets())
 
 
 def trust_arms(count: int, coverage: float) -> list[Any]:
@@ -151,7 +155,7 @@ def simulated(targets: Sequence[Stage], took: Mapping[str, Recorded], workers: i
         idle += 1
         begun = time.perf_counter()
         result = Result(Path(work.key), work.key, work.key, {}, took[work.nodes[0]].seconds, 0.0, "")
-        schedule.made(work, result, here=True)
+        schedule.ended(work, Done(result, new=True))
         spent = time.perf_counter() - begun
         driver_free = max(now, driver_free) + spent
         own += spent

@@ -13,7 +13,7 @@ from w2s_bench._cli.report import print_leaderboard
 from w2s_bench.results import leaderboard
 from w2s_bench.results.board import DomainSummary, Leaderboard
 
-INTERVAL = re.compile(r"-?\d\.\d{2,3} \[-?\d\.\d{2,3}, -?\d\.\d{2,3}\]")
+INTERVAL = re.compile(r"−?\d\.\d{2,3} \[−?\d\.\d{2,3}, −?\d\.\d{2,3}\]")
 ARMS = len(TRUST) + len(CONTROLS)
 
 
@@ -29,10 +29,11 @@ def shown(board: Leaderboard, width: int, monkeypatch: pytest.MonkeyPatch, capsy
 
 
 THREE = board_of("w2s-bench/chess", "w2s-bench/knowledge", "w2s-bench/math")
+PARTIAL = board_of("w2s-bench/math", failed={(arm, 1): "killed" for arm in (*TRUST, *CONTROLS)})
 TEN = board_of(*(f"acme/a-domain-{n}" for n in range(9)), "acme-of-a-long-name/and_a_domain_of_a_long_name")
 
 
-@pytest.mark.parametrize("board", [THREE, TEN], ids=["three", "ten"])
+@pytest.mark.parametrize("board", [THREE, TEN, PARTIAL], ids=["three", "ten", "partial"])
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 132, 160, 300])
 def test_no_interval_is_broken_and_no_line_is_wider_than_the_terminal(
     board: Leaderboard, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -41,6 +42,7 @@ def test_no_interval_is_broken_and_no_line_is_wider_than_the_terminal(
     assert max(len(line.rstrip()) for line in said.splitlines()) <= width
     assert len(INTERVAL.findall(said)) == ARMS * (len(board.domains) + 1), "each domain and the mean"
     assert "…" not in said, "nothing is cut"
+    assert said.count("(2 of 3 seeds)") == (ARMS if board is PARTIAL else 0)
     for row in board.rows:
         assert row.arm in said or width < 80, "an arm's name is folded where there is no room at all"
 

@@ -17,7 +17,7 @@ from w2s_bench.domains.task import TaskDomain
 from w2s_bench.errors import PluginError
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import items as rendered
-from w2s_bench.protocol.evaluation import domain_params
+from w2s_bench.protocol.planned import PlannedDomain
 from w2s_bench.runs.plan import plan
 from w2s_bench.suite import Suite
 
@@ -291,4 +291,4 @@ def test_the_bundled_domains_come_from_their_files_alone(
         name, domain.version, domain.kind, tmp_path / domain.yaml.name, domain.task_name, max_new_tokens=9
     )
     assert digest_of_task(name, alone.task()) == digest_of_task(name, domain.task())
-    assert "documents" not in domain_params(name, domain, {})
+    assert "documents" not in PlannedDomain.of(name, domain, {}).params

@@ -13,8 +13,8 @@ from w2s_bench.domains.soundness import cut
 from w2s_bench.domains.task import TaskDomain
 from w2s_bench.errors import PluginError
 from w2s_bench.protocol import items as rendered
-from w2s_bench.protocol.evaluation import domain_params
-from w2s_bench.protocol.items import ANSWERS, ITEMS, REMARKS
+from w2s_bench.protocol.files import ANSWERS, ITEMS, REMARKS
+from w2s_bench.protocol.planned import PlannedDomain
 from w2s_bench.record import read_json, read_records
 from w2s_bench.types import Answer, Item
 
@@ -57,7 +57,7 @@ def built(folder: Path, rows: list[dict[str, Any]], task: dict[str, Any]) -> tup
     (folder / "made.yaml").write_text(f"custom_dataset: !function loader.load\n{keys}\n")
     kind: Any = "choice" if "doc_to_choice" in task else "generate"
     domain = TaskDomain("made", "1", kind, folder / "made.yaml", "made", max_new_tokens=5)
-    params = {"domain": domain_params("made", domain, {})}
+    params = {"domain": PlannedDomain.of("made", domain, {}).params}
 
     class Registry:
         def domain(self, name: str) -> TaskDomain:
@@ -209,7 +209,7 @@ def test_the_bundled_domains_give_no_cause_for_remarks(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = toy_registry(monkeypatch)
-    params = {"domain": domain_params(f"w2s-bench/{name}", registry.domain(name), {})}
+    params = {"domain": PlannedDomain.of(f"w2s-bench/{name}", registry.domain(name), {}).params}
     for build in (rendered.build_items, rendered.build_answers):
-        out = run_stage(build, tmp_path / build.__name__, params, registry=registry)
+        out = run_stage(build, tmp_path / build.name, params, registry=registry)
         assert read_json(out / REMARKS) == []

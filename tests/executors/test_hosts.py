@@ -12,39 +12,39 @@ from typing import Any
 
 import psutil
 import pytest
-from test_executor import failure_of, run, text_of
 from test_limits import alive
 
-from stage_functions import stage
+from local_run import failure_of, run, text_of
+from stage_functions import named, stage
 from support import LINUX
 from w2s_bench.errors import StoreError
-from w2s_bench.executors.jobs import Job, Made
+from w2s_bench.executors.jobs import Job
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.executors.local.hosts import Host, host_of
 from w2s_bench.executors.local.seat import Seat
 from w2s_bench.executors.local.spare import Spare
+from w2s_bench.executors.outcomes import Done
 from w2s_bench.executors.resources import Limits
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.store import Store, key_of
-from w2s_bench.store.stage import Stage
+from w2s_bench.store.stage import Code, Stage
 
-ACME_TRUST = {"function": {"name": "acme/trust"}}
-ACME_DOMAIN = {"domain": {"name": "acme/domain"}}
-OTHER_DOMAIN = {"domain": {"name": "other/domain"}}
+ACME_TRUST: dict[str, Any] = {"of": ("trust", "acme/trust")}
+ACME_DOMAIN: dict[str, Any] = {"of": ("domain", "acme/domain")}
+OTHER_DOMAIN: dict[str, Any] = {"of": ("domain", "other/domain")}
 
 
 def test_which_processes_a_stage_runs_in() -> None:
-    def host(**params: Any) -> Host:
-        return host_of(Stage("any", 1, "m:f", params), lambda: frozenset({"w2s-bench", "acme"}))
+    def host(*code: Any) -> Host:
+        return host_of(named("any", code=Code(*code) if code else None), lambda: frozenset({"w2s-bench", "acme"}))
 
-    assert host(domain="acme/chess", seed=1) == Host("engine", "w2s-bench")
-    assert host(domain={"name": "acme/chess"}) == Host("domain", "acme")
-    assert host(domain={"name": "w2s-bench/chess"}) == Host("domain", "w2s-bench")
-    assert host(function={"name": "A.cme/probe"}) == Host("trust", "a-cme")
-    assert host(model={"name": "acme/large"}) == Host("engine", "acme")
+    assert host() == Host("engine", "w2s-bench")
+    assert host("domain", "acme/chess") == Host("domain", "acme")
+    assert host("domain", "w2s-bench/chess") == Host("domain", "w2s-bench")
+    assert host("trust", "A.cme/probe") == Host("trust", "a-cme")
+    assert host("engine", "acme/large") == Host("engine", "acme")
     for elsewhere in ("tiny/math-s", "hf/acme/large@0", "local/acme/x", "/acme/x", "models/x", "x"):
-        assert host(model={"name": elsewhere}) == Host("engine", "w2s-bench")
-    assert host(model={"device": "cuda"}) == Host("engine", "w2s-bench")
+        assert host("engine", elsewhere) == Host("engine", "w2s-bench")
 
 
 def chain(*steps: tuple[str, dict[str, Any]]) -> list[Stage]:
@@ -70,7 +70,7 @@ def test_what_fails_after_another_stage_of_its_plugin_is_tried_in_a_new_process(
 
 
 def test_idle_processes_are_bounded_and_the_engine_is_the_last_to_go(tmp_path: Path) -> None:
-    kinds: list[dict[str, Any]] = [{"domain": {"name": f"d{number}/x"}} for number in range(6)]
+    kinds: list[dict[str, Any]] = [{"of": ("domain", f"d{number}/x")} for number in range(6)]
     stages = chain(
         *(("mark", {"text": str(number), **kind}) for number, kind in enumerate([{}, *kinds, {}, kinds[5], kinds[0]]))
     )
@@ -83,14 +83,14 @@ def test_idle_processes_make_room_for_a_stage_that_needs_much_memory(tmp_path: P
     seat = Seat(store, limits=Limits(memory=10**9))
 
     def made(one: Stage) -> str:
-        reply = seat.run(Job.of(one, key_of(one, {}), {}))
-        assert isinstance(reply, Made), reply
-        return (reply.result.path / "text").read_text()
+        outcome = seat.run(Job.of(one, key_of(one, {}), {})).outcome
+        assert isinstance(outcome, Done), outcome
+        return (outcome.result.path / "text").read_text()
 
     try:
         for name in names:
-            made(stage("mark", text=name, domain={"name": name}))
-        assert made(stage("mark", text="again", domain={"name": names[0]})) == names[0]
+            made(stage("mark", text=name, of=("domain", name)))
+        assert made(stage("mark", text="again", of=("domain", names[0]))) == names[0]
         seat.limits = Limits(memory=2 * seat.spare.memory())
         made(stage("write", text="long", sleep=1.0))  # more than half of which it does not take: nothing is ended
         assert len(seat.spare._idle) == 3
@@ -110,9 +110,9 @@ def test_seats_of_one_machine_share_the_processes_of_plugins_and_no_engine(tmp_p
         for number, one in enumerate(seats):
             for kind in ({}, ACME_TRUST):
                 job = stage("mark", text=f"seat {number}", **kind)
-                reply = one.run(Job.of(job, key_of(job, {}), {}))
-                assert isinstance(reply, Made), reply
-                found.append((reply.result.path / "text").read_text())
+                outcome = one.run(Job.of(job, key_of(job, {}), {})).outcome
+                assert isinstance(outcome, Done), outcome
+                found.append((outcome.result.path / "text").read_text())
         assert found == ["nobody", "nobody", "nobody", "seat 0"]
     finally:
         for one in seats:
@@ -122,7 +122,7 @@ def test_seats_of_one_machine_share_the_processes_of_plugins_and_no_engine(tmp_p
 
 def test_a_process_loads_the_plugins_of_its_own_distribution(tmp_path: Path) -> None:
     built_in, acme = (
-        stage("registry", domain={"name": "w2s-bench/x"}),
+        stage("registry", of=("domain", "w2s-bench/x")),
         stage("registry", **ACME_DOMAIN),
     )
     outcomes, _ = run([built_in, acme, engine := stage("registry")], tmp_path)

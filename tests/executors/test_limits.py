@@ -8,18 +8,18 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_executor import Told, failure_of, result_of, run, text_of
 
-from stage_functions import stage
+from local_run import Told, failure_of, result_of, run, text_of
+from stage_functions import named, stage
 from support import toy_registry, toy_suite
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.executors import Started
 from w2s_bench.executors.local.executor import LocalExecutor
-from w2s_bench.executors.resources import Limits, device_of, machine_memory, needs_gpu, visible_gpus
+from w2s_bench.executors.resources import Limits, machine_memory, needs_gpu, visible_gpus
 from w2s_bench.executors.timings import Timings, amount_of, kind_of
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
-from w2s_bench.store.stage import Stage
+from w2s_bench.store.stage import Code, Stage
 
 MEGABYTE = 1 << 20
 
@@ -109,8 +109,7 @@ def test_an_input_lost_during_the_run_is_made_again(tmp_path: Path) -> None:
 
 def test_each_gpu_goes_to_one_worker_and_to_stages_that_ask_for_it(tmp_path: Path) -> None:
     on_gpu = [
-        stage("environment", variable="CUDA_VISIBLE_DEVICES", number=n, sleep=0.3, model={"device": "cuda"})
-        for n in range(4)
+        stage("environment", variable="CUDA_VISIBLE_DEVICES", number=n, sleep=0.3, device="cuda") for n in range(4)
     ]
     told = Told()
     executor = LocalExecutor(3, gpus=("5", "GPU-abc"))
@@ -120,17 +119,14 @@ def test_each_gpu_goes_to_one_worker_and_to_stages_that_ask_for_it(tmp_path: Pat
 
 
 def test_without_a_gpu_a_stage_that_wants_one_runs_and_says_itself_what_is_missing(tmp_path: Path) -> None:
-    wanting = stage("environment", variable="CUDA_VISIBLE_DEVICES", model={"device": "cuda"})
+    wanting = stage("environment", variable="CUDA_VISIBLE_DEVICES", device="cuda")
     outcomes = LocalExecutor(1, gpus=()).run([wanting], Store(tmp_path), lambda event: None)
     assert result_of(outcomes, wanting)
 
 
 def test_which_stages_take_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    devices = {
-        device: needs_gpu(stage("train", model={"device": device})) for device in ("cpu", "cuda", "cuda:1", "mps")
-    }
+    devices = {device: needs_gpu(stage("train", device=device)) for device in ("cpu", "cuda", "cuda:1", "mps")}
     assert devices == {"cpu": False, "cuda": True, "cuda:1": False, "mps": False}
-    assert device_of(stage("grade")) == "cpu"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-7")
     assert visible_gpus() == ("2", "GPU-7")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
@@ -139,7 +135,7 @@ def test_which_stages_take_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_timings_are_learned_by_kind_and_a_broken_file_counts_as_none(tmp_path: Path) -> None:
     path = tmp_path / ".timings.json"
-    student, teacher = (stage("train", model={"name": name}) for name in ("large", "small"))
+    student, teacher = (named("train", kind=kind) for kind in ("large", "small"))
     timings = Timings(path)
     guess = timings.of(student)
     assert timings.known(student) is None
@@ -149,7 +145,7 @@ def test_timings_are_learned_by_kind_and_a_broken_file_counts_as_none(tmp_path: 
     again = Timings(path)
     assert (again.of(student), again.of(teacher)) == (15.0, guess)
     assert (again.known(student), again.known(teacher)) == (15.0, None)
-    assert kind_of(Stage("score", 1, "m:f", {"function": {"name": "acme/x"}})) == "score acme/x"
+    assert kind_of(named("score", code=Code("trust", "acme/x"))) == "score acme/x"
     odd = ["{ not json", "[]", "3", '{"k": 1.0}', '{"k": [1, 0]}', '{"k": [NaN, 1]}', '{"k": [1' + "0" * 400 + ", 1]}"]
     for text in [*odd, "[" * 100_000, "\udcff"]:
         path.write_bytes(text.encode(errors="surrogatepass"))
@@ -171,20 +167,19 @@ def test_timings_that_can_be_neither_read_nor_written_end_no_run(tmp_path: Path,
 
 
 def splits(domain: str, **sizes: int) -> Stage:
-    return Stage("splits", 1, "m:f", {"domain": domain, "sizes": sizes})
+    return named("splits", {"sizes": sizes}, domain=domain)
 
 
 def test_more_work_of_a_kind_takes_longer_and_another_model_size_or_domain_is_another_kind(tmp_path: Path) -> None:
     def train(model: str, steps: int, domain: str = "a/x") -> Stage:
-        rows = Stage("gold_rows", 1, "m:f", {}, {"subset": subset(domain, 10)})
-        params = {"model": {"name": model, "recipe": "full", "device": "cpu"}, "steps": steps, "batch_size": 4}
-        return Stage("train", 1, "m:f", params, {"rows": rows})
+        rows = named("gold_rows", inputs={"subset": subset(domain, 10)})
+        return named("train", inputs={"rows": rows}, kind=model, amount=4 * steps)
 
     def subset(domain: str, rows: int) -> Stage:
-        return Stage("subset", 1, "m:f", {"split": "test"}, {"splits": splits(domain, test=rows)})
+        return named("subset", {"split": "test"}, inputs={"splits": splits(domain, test=rows)}, amount=rows)
 
     def predict(rows: int) -> Stage:
-        return Stage("predict", 1, "m:f", {"model": {"name": "m"}}, {"subset": subset("a/x", rows)})
+        return named("predict", inputs={"subset": subset("a/x", rows)}, kind="m")
 
     timings = Timings(tmp_path / "none")
     timings.learn(train("small", 100), 5.0)

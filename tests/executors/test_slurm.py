@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +17,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fake_slurm import FIRST, FakeSlurm, dependencies
-from stage_functions import stage
+from stage_functions import named, stage
+from support import ended
 from w2s_bench.errors import StoreError, UnknownNameError, W2SBenchError
-from w2s_bench.executors import Done, Event, Failed, Finished, GaveUp, Outcome, Stored
-from w2s_bench.executors.jobs import Broke, Job, Reply
+from w2s_bench.executors import Done, Event, Failed, Outcome
+from w2s_bench.executors.jobs import Job
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.executors.local.seat import Seat
 from w2s_bench.executors.local.worker import Worker
+from w2s_bench.executors.outcomes import Answer
 from w2s_bench.executors.resources import Limits
 from w2s_bench.executors.slurm import clusters
 from w2s_bench.executors.slurm import executor as slurm
 from w2s_bench.executors.slurm import job as node_job
 from w2s_bench.executors.slurm.clusters import Cluster
-from w2s_bench.executors.slurm.executor import Collect, SlurmSettings, Submitted, submit
+from w2s_bench.executors.slurm.executor import Collect, RecordedExecutor, SlurmSettings, Submitted, submit
 from w2s_bench.executors.slurm.job import memory_of_job, run_collect, run_stage
 from w2s_bench.executors.slurm.options import minutes_of
-from w2s_bench.executors.slurm.recorded import RecordedExecutor
 from w2s_bench.executors.slurm.submission import Submission
 from w2s_bench.store import Store
-from w2s_bench.store.stage import Stage, walk
+from w2s_bench.store.stage import Code, Stage, walk
 
 QUICK = SlurmSettings(patience=0.3)
 COLLECT = Collect("test_slurm:note", {"said": "well"})
@@ -109,8 +111,8 @@ def test_scripts_of_slurm_are_run_to_what_the_local_executor_gives(fake: FakeSlu
     log = failure_of(outcomes, stages["below"]).log
     assert log is not None
     assert "on standard output\nfrom a child" in log.read_text()
-    assert sorted(event.stage.label for event in told if isinstance(event, Finished)) == ["write left", "write top"]
-    assert [event.stage.label for event in told if isinstance(event, GaveUp)] == ["fail", "write below"]
+    assert sorted(one.label for one in ended(told, "new")) == ["write left", "write top"]
+    assert [one.label for one in ended(told, "failed")] == ["fail", "write below"]
 
 
 def test_every_job_waits_for_those_of_its_inputs_and_the_last_for_all(fake: FakeSlurm, tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ def test_what_a_script_asks_for(fake: FakeSlurm, tmp_path: Path) -> None:
         ["partition=debug", "mem=4G", "time=1:30:00", "requeue=true", "nice=10", "setup=module load cuda/12"],
         ["gres=gpu:a100:1", "time=2-0"],
     )
-    here, there = stage("write", text="here"), stage("write", text="there", model={"name": "m", "device": "cuda"})
+    here, there = stage("write", text="here"), stage("write", text="there", device="cuda")
     handed_in([here, there], tmp_path, settings=asked)
     cpu, gpu, last = fake.jobs().values()
     common = {"partition": "debug", "mem": "4G", "requeue": "", "nice": "10", "cpus-per-task": "1", "nodes": "1"}
@@ -197,7 +199,7 @@ def test_what_is_stored_is_not_submitted_again(fake: FakeSlurm, tmp_path: Path) 
     assert len(fake.jobs()) == len(jobs)
     outcomes, told = recorded(again, [stages["end"]], tmp_path)
     assert texts(outcomes)[stages["end"].node] == "toplefttoprightend"
-    assert [type(event) for event in told[1:]] == [Stored] * 4
+    assert len(ended(told, "stored")) == len(told) - 1 == 4
 
 
 def run_here(submitted: Submitted, lost: Sequence[Stage] = (), *, seat: type | None = None) -> None:
@@ -241,7 +243,7 @@ def test_jobs_that_are_all_cancelled_have_the_first_as_their_cause(fake: FakeSlu
 
 
 def test_a_stage_that_cannot_run_here_is_not_submitted(fake: FakeSlurm, tmp_path: Path) -> None:
-    needy = Stage("write", 1, "stage_functions:write", {"text": "x"}, {}, ("no-such-library",), "write needy")
+    needy = replace(stage("write", text="x"), libraries=("no-such-library",), label="write needy")
     below, sound = stage("write", {"a": needy}, text="below"), stage("write", text="sound")
     submitted = handed_in([below, sound], tmp_path)
     assert list(submitted.jobs) == [sound.node]
@@ -264,7 +266,7 @@ def test_equal_inputs_make_one_result(fake: FakeSlurm, tmp_path: Path) -> None:
     outcomes, told = recorded(submitted, students, tmp_path)
     assert tally.read_text() == "student\n"
     assert len(texts({one.node: outcomes[one.node] for one in students})) == 2
-    assert [event.stage.label for event in told if isinstance(event, Stored)] == ["write student"]
+    assert [one.label for one in ended(told, "stored")] == ["write student"]
 
 
 def test_a_store_that_cannot_be_used_ends_the_whole(fake: FakeSlurm, tmp_path: Path) -> None:
@@ -308,9 +310,9 @@ def test_a_job_that_slurm_ends_blames_no_stage(
     class Ended(InlineSeat):
         """Cancelled: the worker gets the signal that this process gets."""
 
-        def run(self, job: Job) -> Reply:
+        def run(self, job: Job) -> Answer:
             os.kill(os.getpid(), signal.SIGTERM)
-            return Broke("worker died (exit code -15), by SIGTERM")
+            return job.failed("worker died (exit code -15), by SIGTERM")
 
     monkeypatch.setattr(node_job, "Seat", Ended)
     monkeypatch.setattr(node_job, "_GRACE", 0.0)
@@ -391,7 +393,19 @@ def test_a_graph_that_has_changed_since_is_not_taken_for_the_one_submitted(fake:
 
 
 def test_a_graph_is_read_back_as_it_was(fake: FakeSlurm, tmp_path: Path) -> None:
-    stages = [*graph().values(), Stage("write", 2, "m:f", {"a": [1, 2.0, None]}, {}, ("numpy",), "näme", 3.5)]
+    stages = [
+        *graph().values(),
+        named(
+            "write",
+            {"a": [1, 2.0, None]},
+            version=2,
+            libraries=("numpy",),
+            label="näme",
+            seconds=3.5,
+            code=Code("trust", "a/b"),
+            amount=3,
+        ),
+    ]
     read = Submission(handed_in(stages, tmp_path).folder).stages
     assert list(read) == [one.node for one in walk(stages)]
     for one in walk(stages):
@@ -490,8 +504,8 @@ class InlineSeat:
     def __init__(self, store: Store, plugins: Any, limits: Limits) -> None:
         self.worker = Worker(store, plugins)
 
-    def run(self, job: Job) -> Reply:
-        return self.worker.reply_to(job)
+    def run(self, job: Job) -> Answer:
+        return self.worker.answer_to(job)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -556,4 +570,22 @@ def test_setup_is_plain_json(fake: FakeSlurm, tmp_path: Path) -> None:
         COLLECT,
     )
     assert setup.store == str(tmp_path / "store")
-    assert json.loads((submitted.folder / "setup.json").read_text())["layout"] == 1
+    assert json.loads((submitted.folder / "setup.json").read_text())["layout"] == 2
+
+
+def test_a_submission_of_another_version_is_refused_in_a_sentence(
+    fake: FakeSlurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = stage("write", text="x")
+    submitted = handed_in([top], tmp_path)
+    path = submitted.folder / "setup.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "layout": 1, "limits": "of old"}))
+    expected = r"0001 was submitted by another version of w2s-bench \(.*\); give the same `w2s-bench run` again: what"
+    with pytest.raises(W2SBenchError, match=expected):
+        recorded(submitted, [top], tmp_path)
+    with pytest.raises(SystemExit, match=expected):
+        run_stage(str(submitted.folder), top.node)
+    with pytest.raises(SystemExit, match="2"):
+        run_collect(str(submitted.folder))
+    assert "error: " in capsys.readouterr().err
+    assert submitted.end is not None and "another version" in submitted.end[1]

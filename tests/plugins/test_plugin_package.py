@@ -145,7 +145,7 @@ def test_the_installed_plugin_goes_through_the_protocol(installed: Path, tmp_pat
         "name": "w2s-bench-example/longest",
         "version": "1",
         "sizes": {"dev": 20, "test": 40, "weak_train": 40, "trust": 20, "transfer": 60},
-        "teacher": training | {"recipe": "probe", "steps": 60, "learning_rate": 1e-2},
+        "teacher": training | {"recipe": "head", "steps": 60, "learning_rate": 1e-2},
         "student": training,
     }
     suite = tmp_path / "example.yaml"

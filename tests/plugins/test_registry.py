@@ -11,15 +11,17 @@ from importlib.metadata import EntryPoint, distributions
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from w2s_bench import hookspecs
 from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError
 from w2s_bench.plugins.checks import check_domain_unchanged
+from w2s_bench.plugins.hooks import HOOKS, RESERVED_PREFIXES, EntryKind
 from w2s_bench.plugins.installation import called_so
-from w2s_bench.plugins.loading import RESERVED_ARMS, RESERVED_PREFIXES
-from w2s_bench.plugins.registry import Registry, parse_spec, write_spec
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.plugins.spec import parse_spec, write_spec
 from w2s_bench.types import Need
 
 SOUND = """
@@ -155,7 +157,7 @@ def test_several_faults_are_one_problem_and_sound_names_stay(site: SimpleNamespa
     assert list(registry.trust_functions) == ["half/sound"]
 
 
-@pytest.mark.parametrize("name", sorted(RESERVED_ARMS))
+@pytest.mark.parametrize("name", sorted(HOOKS["trust_function"].reserved))
 def test_arms_of_the_harness_are_reserved(site: SimpleNamespace, name: str) -> None:
     site.install("greedy", SOUND.replace('"sound"', repr(name)))
     assert f"{name!r} is reserved" in only_problem(site.load())
@@ -254,7 +256,6 @@ WRONG = {
     "kind": ('"none", (), "row"', '"none", (), "row"; kinds = ("essay",)', r"kinds must be a tuple of 'choice', 'gen"),
     "no kind": ('"none", (), "row"', '"none", (), "row"; kinds = ()', r"write for example kinds = \('choice',\)"),
     "when": ("(),", '(Need("teacher", "label_logprobs", when="essay"),),', "`when` of need .* must be one of 'choice'"),
-    "no options": ("(),", '(Need("teacher", "choice_probs", when="generate"),),', "write when='choice'"),
     "needs raise": (
         "def __init__",
         "needs = property(lambda self: __import__('sys').exit())\n        def __init__",
@@ -490,3 +491,12 @@ def test_needs_follow_parameters() -> None:
 )
 def test_what_is_written_reads_back(parameters: dict[str, object]) -> None:
     assert parse_spec(write_spec("a/f", parameters)) == ("a/f", parameters)
+
+
+def test_every_hook_of_the_contract_has_its_row() -> None:
+    """The table that loading, naming, listing and building go by is the contract's, name for name."""
+    specified = {
+        name for name, value in vars(hookspecs).items() if hasattr(value, f"{hookspecs.hookspec.project_name}_spec")
+    }
+    assert {hook.name for hook in HOOKS.values()} == specified
+    assert tuple(HOOKS) == get_args(EntryKind)

@@ -16,9 +16,10 @@ from support import run_stage, toy_registry
 from w2s_bench.errors import PluginError
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import evaluation, items
-from w2s_bench.protocol.evaluation import domain_params, read_grades
-from w2s_bench.protocol.items import ANSWERS, ITEMS
-from w2s_bench.protocol.prediction import PREDICTIONS, choose
+from w2s_bench.protocol.evaluation import read_grades
+from w2s_bench.protocol.files import ANSWERS, ITEMS, PREDICTIONS
+from w2s_bench.protocol.planned import PlannedDomain
+from w2s_bench.protocol.prediction import choose
 from w2s_bench.record import read_json, read_records, write_json, write_records
 from w2s_bench.store.stage import StageContext
 from w2s_bench.types import Answer, Item, Prediction
@@ -37,7 +38,7 @@ def domains(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> dic
     for name in ("largest", "sums"):
         folder = tmp_path_factory.mktemp(name)
         domain = registry.domain(f"w2s-bench-toy/{name}")
-        params = {"domain": domain_params(f"w2s-bench-toy/{name}", domain, {})}
+        params = {"domain": PlannedDomain.of(f"w2s-bench-toy/{name}", domain, {}).params}
         run_stage(items.build_items, folder / "items", params, registry=registry)
         run_stage(items.build_answers, folder / "gold", params, registry=registry)
         answers = read_records(folder / "gold" / ANSWERS, Answer)
@@ -247,6 +248,7 @@ def test_choices_are_graded_without_task_or_lm_eval(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
+from w2s_bench.protocol.planned import PlannedDomain
 from w2s_bench.protocol.evaluation import read_grades, run_grade
 from w2s_bench.store.stage import StageContext
 folder = Path(sys.argv[1])

@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 from support import run_stage
 from w2s_bench.protocol import selection, trust
 from w2s_bench.protocol.evidence.files import view, views
+from w2s_bench.protocol.evidence.readings import built_in_readings
 from w2s_bench.protocol.evidence.view import EvidenceView, item_ids
-from w2s_bench.protocol.items import ANSWERS, ITEMS
-from w2s_bench.protocol.prediction import PREDICTIONS, READING
+from w2s_bench.protocol.files import ANSWERS, ITEMS, KEPT, PREDICTIONS, READING
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.protocol.training import KEPT
 from w2s_bench.record import read_json, write_arrays, write_records
 from w2s_bench.types import Answer, Item, Kind, Need, Prediction, Ragged
 
@@ -145,6 +144,7 @@ def peak_of(folder: Path, count: int, rows: int) -> int:
 
 def test_memory_grows_by_bytes_a_row_not_by_rows(tmp_path: Path) -> None:
     """A row keeps its score, its id and, where it is kept, its id once more; everything else goes with its piece."""
+    built_in_readings()  # which imports them: once, and in none of the three
     small, large, whole = (peak_of(tmp_path / name, n, rows) for name, n, rows in [
         ("small", 500, 250), ("large", 4500, 250), ("whole", 4500, 4500),
     ])  # fmt: skip

@@ -1,10 +1,11 @@
-"""Recipe `probe`: heads in numpy are AdamW's own, learn what can be separated, and hang on states computed once a split."""
+"""Recipe `head`: heads in numpy are AdamW's own, learn what can be separated, and hang on states computed once a split."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,19 +16,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stage_functions import named
 from support import run_stage, toy_registry, toy_suite
 from w2s_bench.errors import ModelError
-from w2s_bench.executors.resources import device_of
 from w2s_bench.models.batching import batches, learning_rate_factor
 from w2s_bench.models.head import Head, train_head
 from w2s_bench.models.sources import WEIGHTS
-from w2s_bench.protocol.items import FORMAT, ITEMS
-from w2s_bench.protocol.prediction import PREDICTIONS, READING, choose, read, run_predict, run_read
+from w2s_bench.protocol.files import FORMAT, ITEMS, LOSSES, PREDICTIONS, READING, ROWS
+from w2s_bench.protocol.planned import PlannedModel
+from w2s_bench.protocol.prediction import choose
 from w2s_bench.protocol.recipes import head as heads
-from w2s_bench.protocol.training import LOSSES, ROWS, run_train
+from w2s_bench.protocol.recipes.head import Head as Recipe
 from w2s_bench.record import read_arrays, read_records, write_arrays, write_json, write_records
 from w2s_bench.runs.plan import plan
-from w2s_bench.store.stage import Stage
 from w2s_bench.types import Item, Need, Prediction, TrainingRow
 
 SETTINGS: dict[str, Any] = {"steps": 60, "batch_size": 4, "learning_rate": 0.05, "seed": 1}
@@ -150,7 +151,7 @@ class Split:
         (folder / "rows").mkdir()
         write_records(folder / "rows" / ROWS, self.rows)
         model = {"name": "words", "fingerprint": source.fingerprint(), "precision": "float32", "device": "cpu"}
-        self.stage("states", heads.run_states, {"model": model}, "subset")
+        self.stage("states", heads.states, {"model": model}, "subset")
 
     @staticmethod
     def row(item: Item, completion: str = " Lima") -> TrainingRow:
@@ -167,8 +168,8 @@ class Split:
 @pytest.fixture(scope="module")
 def split(sources: Any, tmp_path_factory: pytest.TempPathFactory) -> Split:
     made = Split(tmp_path_factory.mktemp("split"), sources["words"])
-    made.stage("weights", run_train, SETTINGS, "rows", "states")
-    made.stage("labels", run_predict, {}, "subset", "states", "weights")
+    made.stage("weights", heads.train_head, SETTINGS, "rows", "states")
+    made.stage("labels", heads.predict_head, {}, "subset", "states", "weights")
     return made
 
 
@@ -207,7 +208,7 @@ def test_a_head_on_some_rows_is_as_if_there_were_no_others(split: Split, tmp_pat
     known = heads.OptionStates.read(split.folder / "states")
     values, offsets = known.of([row.id for row in some])
     expected, _ = train_head(values, offsets, np.array([row.index for row in some]), **SETTINGS)
-    head, _ = heads.train(split.folder / "states", some, **SETTINGS)
+    head, _ = heads.trained(split.folder / "states", some, **SETTINGS)
     assert np.array_equal(head.weight, expected.weight) and np.array_equal(head.mean, expected.mean)
     assert not np.array_equal(head.mean, Head.load(split.folder / "weights").mean)
 
@@ -217,7 +218,9 @@ def test_readings_of_labels_come_from_the_states(split: Split, wanted: Need) -> 
     from w2s_bench.models.engine import load_reader
 
     params = {"read": wanted.read, "layer": wanted.layer}
-    arrays = read_arrays(split.stage(str(wanted), run_read, params, "subset", "labels", "states", "weights") / READING)
+    arrays = read_arrays(
+        split.stage(str(wanted), heads.read_head, params, "subset", "labels", "states", "weights") / READING
+    )
     answers = read_records(split.folder / "labels" / PREDICTIONS, Prediction)
     if wanted.read == "choice_probs":
         np.testing.assert_allclose(arrays["values"], np.concatenate([a.choice_scores for a in answers]), rtol=1e-12)
@@ -232,16 +235,15 @@ def test_a_head_needs_neither_torch_nor_lm_eval(split: Split) -> None:
     code = """
 import sys
 from pathlib import Path
-from w2s_bench.protocol.prediction import run_predict, run_read
+from w2s_bench.protocol.recipes.head import predict_head, read_head, train_head
 from w2s_bench.store.stage import StageContext
-from w2s_bench.protocol.training import run_train
 folder, settings = Path(sys.argv[1]), {}
 def stage(out, function, params, *inputs):
     (folder / out).mkdir()
     function(StageContext(params, {name.split()[0]: folder / name for name in inputs}, folder / out, None))
-stage("weights again", run_train, SETTINGS, "rows", "states")
-stage("labels again", run_predict, {}, "subset", "states", "weights again")
-stage("reading again", run_read, {"read": "hidden_states", "layer": -1}, "subset", "labels again", "states", "weights again")
+stage("weights again", train_head, SETTINGS, "rows", "states")
+stage("labels again", predict_head, {}, "subset", "states", "weights again")
+stage("reading again", read_head, {"read": "hidden_states", "layer": -1}, "subset", "labels again", "states", "weights again")
 print(sorted({"torch", "transformers", "lm_eval", "datasets", "peft"} & set(sys.modules)))
 """.replace("SETTINGS", repr(SETTINGS))
     done = subprocess.run([sys.executable, "-c", code, str(split.folder)], capture_output=True, text=True, check=False)
@@ -253,10 +255,10 @@ print(sorted({"torch", "transformers", "lm_eval", "datasets", "peft"} & set(sys.
 
 def test_states_that_cannot_be_are_refused(split: Split, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no rows to train on"):
-        heads.train(split.folder / "states", [], **SETTINGS)
+        heads.trained(split.folder / "states", [], **SETTINGS)
     write_records(tmp_path / ITEMS, [Item("a", "g", "k", "s", "one", None)])
     with pytest.raises(ModelError, match="this domain generates its answers: take 'full' or 'lora'"):
-        run_stage(heads.run_states, tmp_path / "out", {}, subset=tmp_path)
+        run_stage(heads.states, tmp_path / "out", {}, subset=tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +269,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Any:
         suite = toy_suite(tmp_path_factory.mktemp("models"), seeds=1).model_dump(mode="json")
         suite["domains"] = suite["domains"][:1]
         for role in ("teacher", "student"):
-            suite["domains"][0][role]["recipe"] = "probe"
+            suite["domains"][0][role]["recipe"] = "head"
         from w2s_bench.suite import Suite
 
         yield plan(Suite.model_validate(suite), registry, trust=["probe", "student_probe", "verifier", "confidence"])
@@ -288,11 +290,11 @@ def test_the_graph_shows_states_once_a_model_and_split(planned: Any) -> None:
 
 def test_what_hangs_on_states_takes_no_model_and_no_gpu(planned: Any) -> None:
     on_states = [stage for stage in planned.stages() if "states" in stage.inputs]
-    assert {stage.name for stage in on_states} == {"train", "predict", "read"}
+    assert {stage.name for stage in on_states} == {"train_head", "predict_head", "read_head"}
     for stage in on_states:
         assert stage.libraries == ("numpy",)
-        assert "model" not in stage.params and device_of(stage) == "cpu"
-    trained = [stage for stage in planned.stages() if stage.name == "train"]
+        assert "model" not in stage.params and stage.device == "cpu"
+    trained = [stage for stage in planned.stages() if stage.name.startswith("train")]
     assert trained and all("states" in stage.inputs for stage in trained)
     # Of the language models there are left: the zero-shot base, and the untuned student's readings.
     others = [stage for stage in planned.stages() if "states" not in stage.inputs and "model" in stage.params]
@@ -301,31 +303,26 @@ def test_what_hangs_on_states_takes_no_model_and_no_gpu(planned: Any) -> None:
     assert all(s.params["model"]["recipe"] == "full" and "weights" not in s.inputs for s in others if s.name == "read")
 
 
-PROBED = {
-    "name": "m",
-    "fingerprint": "f",
-    "recipe": "probe",
-    "lora_rank": 8,
-    "precision": "float32",
-    "device": "cpu",
-}
+MODEL = PlannedModel("m", "f", "head")
 
 
 def test_how_a_model_is_tuned_does_not_part_its_states() -> None:
-    subset = Stage("subset", 1, "", {"split": "test"})
-    nodes = {heads.states({**PROBED, "lora_rank": rank}, subset).node for rank in (4, 8)}
+    subset = named("subset", {"split": "test"})
+    nodes = {heads.states_of(replace(MODEL, lora_rank=rank), subset).node for rank in (4, 8)}
     assert len(nodes) == 1
-    assert heads.states({**PROBED, "device": "cuda"}, subset).node not in nodes
-    assert heads.states({**PROBED, "fingerprint": "g"}, subset).node not in nodes
+    assert heads.states_of(replace(MODEL, device="cuda"), subset).node not in nodes
+    assert heads.states_of(replace(MODEL, fingerprint="g"), subset).node not in nodes
 
 
-def test_inner_layers_of_a_probe_are_read_from_the_untuned_model() -> None:
-    subset, labels, weights = (Stage(name, 1, "", {"split": "test"}) for name in ("subset", "predict", "train"))
-    inner = read(PROBED, Need("teacher", "hidden_states", "all"), labels, subset, weights=weights)
+def test_inner_layers_of_a_head_are_read_from_the_untuned_model() -> None:
+    subset, labels, weights = (named(name, {"split": "test"}) for name in ("subset", "predict", "train"))
+    inner = Recipe().read(MODEL, Need("teacher", "hidden_states", "all"), labels, subset, weights=weights)
     assert inner.params["model"]["recipe"] == "full" and set(inner.inputs) == {"subset", "labels"}
-    last = read(PROBED, Need("teacher", "hidden_states", -1), labels, subset, weights=weights)
+    last = Recipe().read(MODEL, Need("teacher", "hidden_states", -1), labels, subset, weights=weights)
     assert set(last.inputs) == {"subset", "labels", "states"}, "the head itself says nothing of the states"
-    probs = read(PROBED, Need("verifier", "choice_probs"), labels, subset, weights=weights)
+    probs = Recipe().read(MODEL, Need("verifier", "choice_probs"), labels, subset, weights=weights)
     assert set(probs.inputs) == {"subset", "labels", "states", "weights"}
-    with pytest.raises(ModelError, match="gives no token log-probabilities"):
-        read(PROBED, Need("teacher", "label_logprobs"), labels, subset, weights=weights)
+    with pytest.raises(
+        ModelError, match="tuned by recipe 'head' gives no label_logprobs: it scores options, not tokens"
+    ):
+        Recipe().read(MODEL, Need("teacher", "label_logprobs"), labels, subset, weights=weights)

@@ -11,9 +11,11 @@ import pytest
 
 from w2s_bench.domains.task import TaskDomain
 from w2s_bench.errors import PluginError
-from w2s_bench.protocol.evaluation import GRADES, domain_params, run_grade, run_marks
-from w2s_bench.protocol.items import ANSWERS, ITEMS, build_answers, build_items
-from w2s_bench.protocol.prediction import PREDICTIONS, run_predict
+from w2s_bench.protocol.evaluation import run_grade, run_marks
+from w2s_bench.protocol.files import ANSWERS, GRADES, ITEMS, PREDICTIONS
+from w2s_bench.protocol.items import build_answers, build_items
+from w2s_bench.protocol.planned import PlannedDomain
+from w2s_bench.protocol.recipes.tuned import predict
 from w2s_bench.record import read_json, read_records
 from w2s_bench.store.stage import StageContext
 from w2s_bench.types import Answer, Item, Kind, Prediction
@@ -103,7 +105,7 @@ class Protocol:
     def __init__(self, domain: TaskDomain, out: Path, source: Any = None) -> None:
         self.out, self.kind, self.limit = out, domain.kind, domain.max_new_tokens
         self.registry: Any = SimpleNamespace(domain=lambda name, **_: domain)
-        self.domain = domain_params("d", domain, {})
+        self.domain = PlannedDomain.of("d", domain, {}).params
         self.stage("items", build_items, {"domain": self.domain})
         self.stage("answers", build_answers, {"domain": self.domain})
         if source:
@@ -120,7 +122,7 @@ class Protocol:
             "precision": "float32",
             "device": "cpu",
         }
-        self.stage("labels", run_predict, {"model": model, "max_new_tokens": self.limit}, subset="items")
+        self.stage("labels", predict, {"model": model, "max_new_tokens": self.limit}, subset="items")
         key = {"gold": "answers"}
         if self.kind == "choice":
             self.stage("marks", run_marks, {"domain": self.domain}, gold="answers", subset="items")

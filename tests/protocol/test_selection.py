@@ -12,17 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stage_functions import named
 from support import run_stage
 from w2s_bench.errors import SuiteError
 from w2s_bench.protocol import selection
-from w2s_bench.protocol.evaluation import GRADES
-from w2s_bench.protocol.prediction import PREDICTIONS
+from w2s_bench.protocol.files import GRADES, KEPT, PREDICTIONS
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.protocol.selection import count_to_keep, random_ids
-from w2s_bench.protocol.training import KEPT
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import read_json, write_json, write_records
-from w2s_bench.store.stage import Stage
 from w2s_bench.types import Prediction
 
 IDS = [f"item-{i:03d}" for i in range(60)]
@@ -127,7 +125,7 @@ def test_a_score_belongs_to_its_id(folders: dict[str, Path], tmp_path: Path) -> 
 def test_random_rows_depend_on_ids_and_seed_alone(folders: dict[str, Path], tmp_path: Path) -> None:
     kept = kept_by(selection.run_random, tmp_path / "a", 0.29, seed=3, labels=folders["labels"])
     assert kept == {"ids": random_ids(IDS, 17, 3), "wanted": 17, "shortfall": 0}
-    labels = Stage("predict", 1, "f:f", {})
+    labels = named("predict")
     assert set(selection.random(labels, coverage=0.3, seed=0).inputs) == {"labels"}
     assert set(selection.top(labels, coverage=0.3, seed=0).inputs) == {"scores"}
 

@@ -23,8 +23,9 @@ from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import items as rendered
 from w2s_bench.protocol import splits
 from w2s_bench.protocol.catalogue import write_groups, write_indexed
-from w2s_bench.protocol.evaluation import domain_params
-from w2s_bench.protocol.items import ANSWERS, FORMAT, ITEMS, item_digest
+from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS
+from w2s_bench.protocol.items import item_digest
+from w2s_bench.protocol.planned import PlannedDomain
 from w2s_bench.protocol.splits import split_ids
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import read_json, read_records
@@ -251,7 +252,7 @@ def made_domain(
 
 
 def built(folder: Path, registry: Any) -> tuple[list[Item], list[Answer]]:
-    params = {"domain": domain_params("made", registry.domain("made"), {})}
+    params = {"domain": PlannedDomain.of("made", registry.domain("made"), {}).params}
     run_stage(rendered.build_items, folder / "items", params, registry=registry)
     run_stage(rendered.build_answers, folder / "answers", params, registry=registry)
     return read_records(folder / "items" / ITEMS, Item), read_records(folder / "answers" / ANSWERS, Answer)
@@ -312,7 +313,7 @@ def test_items_are_the_strings_that_lm_eval_scores_and_hold_no_gold(
     name: str, registry: Registry, tmp_path: Path
 ) -> None:
     domain = registry.domain(f"w2s-bench-toy/{name}")
-    params = {"domain": domain_params(f"w2s-bench-toy/{name}", domain, {})}
+    params = {"domain": PlannedDomain.of(f"w2s-bench-toy/{name}", domain, {}).params}
     run_stage(rendered.build_items, tmp_path / "items", params, registry=registry)
     run_stage(rendered.build_answers, tmp_path / "answers", params, registry=registry)
     items = read_records(tmp_path / "items" / ITEMS, Item)

@@ -12,19 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stage_functions import named
 from support import run_stage, toy_registry, toy_suite
 from w2s_bench.errors import EvidenceError, TrustFunctionError, W2SBenchError
 from w2s_bench.isolation.process_state import generators_kept
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import trust
-from w2s_bench.protocol.evaluation import GRADES
 from w2s_bench.protocol.evidence.view import item_ids
-from w2s_bench.protocol.items import ANSWERS, ITEMS
-from w2s_bench.protocol.prediction import PREDICTIONS
-from w2s_bench.protocol.scores import SCORES, Scores
+from w2s_bench.protocol.files import ANSWERS, GRADES, ITEMS, PREDICTIONS, SCORES
+from w2s_bench.protocol.scores import Scores
 from w2s_bench.protocol.trust import guarded, validated
 from w2s_bench.record import write_json, write_records
-from w2s_bench.store.stage import Stage
 from w2s_bench.types import Answer, Item, Prediction
 
 NAME = "acme/liar"
@@ -294,8 +292,8 @@ def test_what_a_function_may_not_change_fails_its_stage(
 
 
 def test_scoring_has_a_time_limit_of_its_own() -> None:
-    labelled = trust.Labelled(Stage("subset", 1, "f:f", {}), Stage("predict", 1, "f:f", {}), {})
-    assert trust.score({}, labelled, None, salt="", seed=0, libraries=()).seconds == 3600
+    labelled = trust.Labelled(named("subset"), named("predict"), {})
+    assert trust.score({"name": "a/b"}, labelled, None, salt="", seed=0, libraries=()).seconds == 3600
 
 
 # --- inputs of the stage, and broken functions of a real plugin -----------------------------------------------------
@@ -355,7 +353,7 @@ def test_a_reading_is_staged_only_where_it_applies(toy: tuple[Any, Registry]) ->
             scores = cell.stages[0].scores
             assert scores is not None
             readings = {name.partition(":")[2] for name in scores.inputs if "." in name}
-            staged[cell.facts.short_name.rpartition("/")[2], cell.arm.ref.name.rpartition("/")[2]] = readings
+            staged[cell.task.domain.short_name.rpartition("/")[2], cell.arm.ref.name.rpartition("/")[2]] = readings
     assert staged == {
         ("largest", "confidence"): set(),  # the teacher's option probabilities come with its labels
         ("largest", "verifier"): {"verifier.choice_probs"},
@@ -376,7 +374,7 @@ def test_a_trust_function_runs_on_its_own_kinds_of_domain(
     one = "w2s-bench-toy/prompt_hash"
 
     def rows(**chosen: Any) -> set[str]:
-        return {c.facts.domain["name"] for c in plan(suite, registry, **chosen).cells if c.arm.ref.name == one}
+        return {c.task.domain.name for c in plan(suite, registry, **chosen).cells if c.arm.ref.name == one}
 
     assert rows() == rows(trust=[one]) == {"w2s-bench-toy/largest"}
     assert rows(domains=["w2s-bench-toy/sums"]) == set()
@@ -385,12 +383,12 @@ def test_a_trust_function_runs_on_its_own_kinds_of_domain(
         plan(suite, registry, domains=["w2s-bench-toy/sums"], trust=[one])
 
 
-def test_the_harness_owns_the_arms_that_its_table_of_names_lists() -> None:
-    from w2s_bench import names
+def test_the_harness_owns_the_arms_that_its_table_lists() -> None:
+    from w2s_bench.controls import of_kind
     from w2s_bench.protocol import arms
 
-    assert [arm.ref.name for arm in arms.references()] == list(names.REFERENCES)
-    assert [arm.ref.name for arm in arms.controls(0.5)] == list(names.CONTROLS)
+    assert [arm.ref.name for arm in arms.references(0.5)] == [arm.name for arm in of_kind("reference")]
+    assert [arm.ref.name for arm in arms.controls(0.5)] == [arm.name for arm in of_kind("control")]
 
 
 def test_broken_trust_functions_fail_alone_and_say_what_is_wrong(

@@ -15,7 +15,7 @@ from support import ROOT
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
 from w2s_bench.record import digest_of
 from w2s_bench.results.belief import read_results
-from w2s_bench.results.cells import LARGEST, read_cell
+from w2s_bench.results.files import LARGEST, read_cell
 from w2s_bench.results.leaderboard import write_leaderboard
 from w2s_bench.text import printable
 
@@ -81,6 +81,11 @@ def other_name(cell: dict[str, Any]) -> None:
         ("confidence", told(kept_by_stratum={"easy": 0.6, "hard": 0.3}), "kept_by_stratum fits no sizes of the strata"),
         ("confidence", told(kept_by_stratum={str(i): 0.5 for i in range(500)}), "has 500 strata, of 400 items"),
         ("weak", told(label_accuracy=1.5), "label_accuracy is 1.5"),
+        ("weak", told(label_probability_auroc="0.7"), "label_probability_auroc is '0.7', expected a number"),
+        ("weak", told(label_probability_auroc=0.654321), "label_probability_auroc 0.654321, where 220 of 400 labels are right"),
+        ("naive", of("arm", coverage=0.5), "it has coverage 0.5, arm 'naive' 1.0"),
+        ("gold_trust_set", of("arm", coverage=1.0), "it has coverage 1.0, arm 'gold_trust_set' None"),
+        ("gold_random", seed(kept=150, shortfall=50, coverage=0.375), "shortfall 50, which only oracle can have"),
         ("weak", told(label_accuracy=0.551), "label_accuracy 0.551 of 400 labels would be 220.400 labels"),
         ("confidence", told(auroc=0.654321), "auroc 0.654321, where 220 of 400 labels are right"),
         ("confidence", told(auroc=39000 / 39600), "with 131 of the 200 rows of highest score right"),

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from cell_builder import change, make_cells, write_cells
 from support import ROOT
+from w2s_bench.controls import OWN_ARMS
 from w2s_bench.errors import CellError
-from w2s_bench.names import CONTROL_TRACKS
 from w2s_bench.record import digest_of, pack_bits
-from w2s_bench.results.cells import ArmRef, Cell, CellBody, read_cell, read_cells, schema_json
+from w2s_bench.results.cells import Cell, CellBody, schema_json
+from w2s_bench.results.files import read_cell, read_cells
 
 SCHEMA_FILE = ROOT / "docs" / "cell.schema.json"
 
@@ -205,7 +206,7 @@ BODY: dict[str, Any] = {
 
 
 def named(arm: str, domain: str = "w2s-bench/math") -> Cell:
-    kind = "control" if arm in CONTROL_TRACKS else "trust_function"
+    kind = OWN_ARMS[arm].kind if arm in OWN_ARMS else "trust_function"
     changes = {"arm": {**BODY["arm"], "name": arm, "kind": kind}, "domain": {**BODY["domain"], "name": domain}}
     return Cell.of(CellBody.model_validate({**BODY, **changes}), {})
 
@@ -248,9 +249,9 @@ def test_no_name_leaves_the_results_folder(name: str, tmp_path: Path) -> None:
 
 @given(st.lists(st.text(max_size=30) | st.sampled_from(HOSTILE), min_size=2, max_size=2, unique=True))
 def test_two_sets_of_parameters_never_share_a_file(parameters: list[str]) -> None:
-    one, other = (ArmRef(name=f"acme/f:a={p}", kind="trust_function", supervision="none") for p in parameters)
-    assert one.slug != other.slug
-    assert len(one.slug.encode()) < 200
+    one, other = (named(f"acme/f:a={p}").row for p in parameters)
+    assert one != other
+    assert len(one.encode()) < 200
 
 
 def test_the_published_schema_is_the_one_in_use(cell: Cell) -> None:

@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 
 from cell_builder import CONTROLS, REFERENCES, TRUST, change, make_cells, write_cells
 from support import TESTS
-from w2s_bench import names
+from w2s_bench.controls import of_kind
 from w2s_bench.errors import CellError
 from w2s_bench.results import leaderboard
 from w2s_bench.results.board import Leaderboard
 from w2s_bench.results.cells import ArmRef, Cell
 from w2s_bench.results.leaderboard import write_leaderboard
-from w2s_bench.results.pages.markdown import CONTROL_WORDS, escape, figure, number, render, table
+from w2s_bench.results.pages.data import board_as_json
+from w2s_bench.results.pages.markdown import escape, render, table
 from w2s_bench.results.pages.plots import draw
+from w2s_bench.results.pages.style import figure, number
 from w2s_bench.results.statistics import Estimate, Unresolved
 from w2s_bench.text import one_line
 
@@ -160,10 +162,10 @@ def test_missing_references_and_controls_leave_gaps_not_errors() -> None:
     ElementTree.fromstring(draw(only))
 
 
-def test_label_accuracy_is_the_weak_cells_and_the_auroc_confidences() -> None:
-    domain = board_of(make_cells()).domains[0]
+def test_what_is_said_of_the_labels_is_the_weak_cells() -> None:
+    domain = board_of(make_cells(arms=[*REFERENCES, *CONTROLS])).domains[0]
     assert domain.label_accuracy == pytest.approx(0.55)
-    assert domain.checks["confidence_auroc"].figure == pytest.approx(0.71)
+    assert domain.checks["label_probability_auroc"].figure == pytest.approx(0.74)
 
 
 def test_checks_tell_what_holds_and_what_does_not() -> None:
@@ -177,7 +179,7 @@ def test_checks_tell_what_holds_and_what_does_not() -> None:
         "oracle_minus_naive": True,
         "oracle_minus_gold_trust_set": True,
         "oracle_shortfall": True,
-        "confidence_auroc": True,
+        "label_probability_auroc": True,
     }
     assert unsound.checks["gap"].shown is False
     assert unsound.checks["oracle_minus_naive"].shown is None
@@ -251,7 +253,7 @@ def test_two_files_of_one_row_are_an_error(tmp_path: Path) -> None:
 
 
 def test_the_board_is_json() -> None:
-    content = json.loads(json.dumps(board_of(*two_domains()).as_json(), allow_nan=False))
+    content = json.loads(json.dumps(board_as_json(board_of(*two_domains())), allow_nan=False))
     assert content["suite"]["name"] == "toy"
     first = content["rows"][0]
     assert set(first["entries"]["math"]["pgr"]) >= {"value", "low", "high", "seeds"}
@@ -324,8 +326,8 @@ def test_a_page_of_a_suite_with_folders_says_how_to_verify_it() -> None:
 
 
 def test_every_control_is_explained() -> None:
-    assert tuple(CONTROL_WORDS) == names.CONTROLS == tuple(CONTROLS)
-    assert set(REFERENCES) == set(names.REFERENCES)
+    assert [arm.name for arm in of_kind("control")] == list(CONTROLS)
+    assert [arm.name for arm in of_kind("reference")] == list(REFERENCES)
 
 
 def test_numbers_and_tables() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,15 +12,16 @@ import numpy as np
 import pytest
 
 from support import run_inline, toy_registry, toy_suite
-from w2s_bench.executors import Failed
+from w2s_bench.executors import Done, Failed
 from w2s_bench.protocol.arms import ArmStages
-from w2s_bench.protocol.generation import SeedGraph
-from w2s_bench.protocol.items import ANSWERS, ITEMS
+from w2s_bench.protocol.files import ANSWERS, GRADES, ITEMS
+from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.record import digest_of, read_records, read_rows, unpack_bits
+from w2s_bench.record import digest_of, read_json, read_records, read_rows, unpack_bits, write_json
 from w2s_bench.results.cells import Cell
-from w2s_bench.runs.collect import Results, cell_of, environment, scrubbed
+from w2s_bench.runs.collect import Results, cell_of, scrubbed
 from w2s_bench.runs.plan import Plan, plan
+from w2s_bench.runs.provenance import environment
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
 from w2s_bench.types import Answer, Item, Prediction
@@ -56,7 +58,7 @@ def cells(ran: Any) -> dict[str, Cell]:
     return {cell.arm.ref.name.rpartition("/")[2]: cell_of(cell, results) for cell in ran.plan.cells}
 
 
-def stages_of(planned: Plan, arm: str, seed: int) -> tuple[SeedGraph, ArmStages]:
+def stages_of(planned: Plan, arm: str, seed: int) -> tuple[Generation, ArmStages]:
     cell = next(c for c in planned.cells if c.arm.ref.name.rpartition("/")[2] == arm)
     return cell.graphs[seed], cell.stages[seed]
 
@@ -162,6 +164,32 @@ def test_auroc_is_the_share_of_pairs_that_the_scores_order_right(ran: Any, cells
         assert cells["weak"].body.seeds[seed].diagnostics["label_accuracy"] == sum(right.values()) / 100
 
 
+@pytest.mark.parametrize("domain", ["largest", "sums"])
+def test_how_well_the_teacher_knows_is_what_its_confidence_scores_whichever_arms_run(
+    ran: Any, domain: str, tmp_path: Path
+) -> None:
+    """Of a generated label too, for which the cell of weak reads the labels itself, and in a run of nothing else."""
+    rows = [f"w2s-bench-toy.{domain}/{arm}" for arm in ("weak", "confidence")]
+    both = plan(ran.suite, ran.registry, domains=[domain], trust=["confidence"], rows=rows)
+    alone = plan(ran.suite, ran.registry, domains=[domain], trust=[], rows=rows[:1])
+    outcomes = run_inline([*both.targets(), *alone.targets()], ran.store, ran.registry)
+    for graph in both.cells[0].graphs:  # the toy teacher gets no sum right: call every third label so
+        done, path = outcomes[graph.label_grades("transfer").node], tmp_path / str(graph.seed)
+        assert isinstance(done, Done)
+        path.mkdir()
+        ids = read_json(done.result.path / GRADES)
+        write_json(path / GRADES, {one: place % 3 == 0 for place, one in enumerate(ids)})
+        outcomes[graph.label_grades("transfer").node] = Done(replace(done.result, path=path))
+    weak, confidence = (cell_of(cell, Results(outcomes, ran.store)) for cell in both.cells)
+    needed = {stage.node: outcomes[stage.node] for stage in alone.stages()}
+    (again,) = (cell_of(cell, Results(needed, ran.store)) for cell in alone.cells)
+    assert again.digest == weak.digest
+    told = [seed.diagnostics["label_probability_auroc"] for seed in weak.body.seeds]
+    assert told == [seed.diagnostics["auroc"] for seed in confidence.body.seeds]
+    assert all(0.2 < auroc < 0.8 for auroc in told), "of labels called right for no reason"
+    assert "label_probability_auroc" not in confidence.body.seeds[0].diagnostics
+
+
 def test_digests_name_labels_rows_and_weights(ran: Any, cells: dict[str, Cell]) -> None:
     for arm, cell in cells.items():
         for seed, result in enumerate(cell.body.seeds):
@@ -223,7 +251,7 @@ def test_a_failed_seed_is_shown_and_the_others_stay(ran: Any, cells: dict[str, C
 
 def test_a_failed_teacher_leaves_what_does_not_need_it(ran: Any, cells: dict[str, Cell]) -> None:
     graph, _ = stages_of(ran.plan, "weak", 0)
-    after = collect(ran, with_failure(ran, graph.teacher_weights, "training diverged"))
+    after = collect(ran, with_failure(ran, graph.teacher.weights, "training diverged"))
     for arm in ("base", "ceiling", "gold_trust_set"):
         assert after[arm].digest == cells[arm].digest
     for arm in ("weak", "naive", "oracle", "prompt_hash", "privileged", "gold_random"):
@@ -258,7 +286,7 @@ def test_a_reason_holds_nothing_that_a_rerun_would_not_repeat(reason: str, left:
 def test_failures_in_cells_are_scrubbed(ran: Any) -> None:
     graph, _ = stages_of(ran.plan, "weak", 0)
     bodies = [
-        collect(ran, with_failure(ran, graph.teacher_weights, f"<Model at {address}> in '/tmp/{address}/w.bin'"))
+        collect(ran, with_failure(ran, graph.teacher.weights, f"<Model at {address}> in '/tmp/{address}/w.bin'"))
         for address in ("0x7f01", "0x7f02")
     ]
     assert {arm: cell.digest for arm, cell in bodies[0].items()} == {arm: c.digest for arm, c in bodies[1].items()}

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import bpe_tokenizer, random_model
 from support import run_inline, toy_registry, toy_suite
-from w2s_bench.executors import Event, GaveUp, Noted, Outcome
+from w2s_bench.executors import Ended, Event, Failed, Noted, Outcome
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.runs import execute as api
 from w2s_bench.runs.plan import Plan, plan
@@ -20,7 +20,7 @@ from w2s_bench.suite import Suite
 
 
 class Inline:
-    """An executor in this process; tells of failures, as every executor does."""
+    """An executor in this process; tells how stages end, as every executor does."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry, self.ran = registry, set[str]()
@@ -29,8 +29,7 @@ class Inline:
         self.ran |= {stage.name for stage in walk(targets)}
         outcomes = run_inline(targets, store, self.registry)
         for stage in walk(targets):
-            if not hasattr(outcomes[stage.node], "result"):
-                events(GaveUp(stage, outcomes[stage.node]))  # type: ignore[arg-type]
+            events(Ended(stage, outcomes[stage.node]))
         return outcomes
 
 
@@ -62,7 +61,7 @@ def test_a_model_that_cannot_be_used_costs_its_domain_alone_and_no_training(regi
     first = api.check_first(planned, **settings)
     assert "train" not in executor.ran and "predict" not in executor.ran
     assert list(first.unusable) == ["w2s-bench-toy/sums"] and first.remarks == ()
-    (failed,) = {event.failed for event in told if isinstance(event, GaveUp)}
+    (failed,) = {event.outcome for event in told if isinstance(event, Ended) and isinstance(event.outcome, Failed)}
     assert failed.stage == "w2s-bench-toy/sums · model of the student"
     assert "closing': its tokenizer ends every text with '</s>'" in failed.reason
     executor.ran.clear()

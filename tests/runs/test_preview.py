@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_executor import result_of, run
 
+from local_run import result_of, run
 from stage_functions import stage
 from w2s_bench.runs.preview import explain, preview
 from w2s_bench.store import Store, manifest
@@ -44,7 +44,7 @@ def test_a_changed_parameter_is_named_with_both_values(tmp_path: Path) -> None:
 
 def test_a_new_version_of_a_stage_is_named(tmp_path: Path) -> None:
     run([graph()], tmp_path)
-    status, why = said(replace(graph(), version=2), tmp_path)["write end"]
+    status, why = said(replace(end := graph(), function=replace(end.function, version=2)), tmp_path)["write end"]
     assert (status, why) == ("to run", "other than the nearest stored: version was 1, is 2")
 
 

@@ -17,7 +17,7 @@ from w2s_bench import machine
 from w2s_bench._cli.report import print_verdicts
 from w2s_bench.errors import ModelError, SuiteError, UnknownNameError
 from w2s_bench.machine import elsewhere
-from w2s_bench.plugins.loading import Plugin, Problem
+from w2s_bench.plugins.entries import Plugin, Problem
 from w2s_bench.record import pack_bits
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import (
@@ -486,7 +486,7 @@ def test_a_model_that_lies_elsewhere_is_known_by_its_fingerprint(theirs: Path, m
     places = {fingerprint[:12]: str(tmp_path / "mine/teacher"), str(models / "student"): str(tmp_path / "mine/student")}
     found = rows_of(verify(theirs, models=places))
     assert {one.verdict for one in found.values()} == {"identical"}
-    used = ASKED[0].cells[0].facts.spec
+    used = ASKED[0].cells[0].task.spec
     assert (used.teacher.model, used.student.model) == (
         f"local/{tmp_path / 'mine/teacher'}", f"local/{tmp_path / 'mine/student'}",
     )  # fmt: skip

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -13,24 +12,18 @@ from rich.text import Text
 
 from w2s_bench._cli.causes import likely_cause
 from w2s_bench._cli.output import console
-from w2s_bench.results.board import DomainSummary, Leaderboard, Row
-from w2s_bench.results.statistics import Estimate, Ratio
+from w2s_bench.controls import of_kind
+from w2s_bench.results.board import Leaderboard, Row
+from w2s_bench.results.pages import columns
+from w2s_bench.results.pages.columns import Column
+from w2s_bench.results.pages.style import TRACKS, count, number
 from w2s_bench.text import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_TRACK_STYLE = {"none": "cyan", "trust_set": "green", "privileged": "magenta", "control": "dim"}
 _NARROWEST_ARM = 16  # characters: longer names are folded where there is no room
 _WIDEST_HEAD = 20  # about as wide as a figure with its interval
-
-
-@dataclass(frozen=True)
-class _Column:
-    head: str
-    of: Callable[[Row], str]
-    justify: str = "right"
-    bold: bool = False
 
 
 def print_board(board: Leaderboard) -> None:
@@ -39,17 +32,12 @@ def print_board(board: Leaderboard) -> None:
     A domain whose gap is not resolved shows accuracies instead, and below the table the likely cause.
     """
     screen = console()
-    title = f"{board.suite.name} {board.suite.version} · PGR [95 % interval] · {_seeds(board)}"
+    title = f"{board.suite.name} {board.suite.version} · PGR [95 % interval] · {count(len(board.seeds), 'seed')}"
     title += " · on DEV items" if board.suite.evaluate_on == "dev" else ""
     screen.print(Text(one_line(title), style="bold"))
-    track, mean = (
-        _Column("track", lambda row: row.track, "left"),
-        _Column("mean", lambda row: _ratio(row.mean_pgr), bold=True),
-    )
-    shares = [_Column("purity", lambda row: _share(row.purity)), _Column("coverage", lambda row: _share(row.coverage))]
-    domains = [_domain_column(domain) for domain in board.domains]
-    for columns in _blocks(board, [track, *domains, mean, *shares], [track, mean, *shares, *domains], screen):
-        screen.print(_table(board, columns, screen.width))
+    (track, *others), domains = _columns(board)
+    for block in _blocks(board, [track, *domains, *others], [track, *others, *domains], screen):
+        screen.print(_table(board, block, screen.width))
     screen.print(_references(board, screen))
     screen.print("PGR: 0 = the weak teacher, 1 = the student trained on ground truth", highlight=False)
     for domain in board.domains:
@@ -58,11 +46,13 @@ def print_board(board: Leaderboard) -> None:
             screen.print(Text(one_line(told)))
 
 
-def _blocks(board: Leaderboard, whole: list[_Column], parted: list[_Column], screen: Console) -> list[list[_Column]]:
+def _blocks(
+    board: Leaderboard, whole: list[Column[Row]], parted: list[Column[Row]], screen: Console
+) -> list[list[Column[Row]]]:
     """All columns in one table where they fit, else tables one below the other, each with as many as fit."""
     if _width(board, whole, screen) <= screen.width:
         return [whole]
-    blocks: list[list[_Column]] = [[]]
+    blocks: list[list[Column[Row]]] = [[]]
     for column in parted:
         if blocks[-1] and _width(board, [*blocks[-1], column], screen, folded=True) > screen.width:
             blocks.append([])
@@ -70,22 +60,23 @@ def _blocks(board: Leaderboard, whole: list[_Column], parted: list[_Column], scr
     return blocks
 
 
-def _width(board: Leaderboard, columns: Sequence[_Column], screen: Console, *, folded: bool = False) -> int:
+def _width(board: Leaderboard, shown: Sequence[Column[Row]], screen: Console, *, folded: bool = False) -> int:
     """Characters that the columns take beside the arms' names, which may be folded."""
     arms = max((len(one_line(row.arm)) for row in board.rows), default=0)
     spare = max(arms - max(_NARROWEST_ARM, screen.width // 4), 0) if folded else 0
     wide = screen.options.update(max_width=100_000)
-    return screen.measure(_table(board, columns, 100_000), options=wide).maximum - spare
+    return screen.measure(_table(board, shown, 100_000), options=wide).maximum - spare
 
 
-def _table(board: Leaderboard, columns: Sequence[_Column], width: int) -> Table:
+def _table(board: Leaderboard, shown: Sequence[Column[Row]], width: int) -> Table:
     # Names and stand-ins for figures come from plugins and cells: `Text`, in which no brackets mean anything.
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("arm", overflow="fold", vertical="bottom")
-    for column in columns:
-        head = "\n".join(textwrap.wrap(one_line(column.head), min(_WIDEST_HEAD, width)))
-        style = "bold" if column.bold else None
-        table.add_column(Text(head), justify=column.justify, style=style, no_wrap=True, vertical="bottom")  # type: ignore[arg-type]
+    heads = [textwrap.wrap(one_line(_head(column)), min(_WIDEST_HEAD, width)) for column in shown]
+    height = max(map(len, heads), default=1)
+    table.add_column("\n" * (height - 1) + "arm", overflow="fold")
+    for column, head in zip(shown, heads, strict=True):
+        lines = [""] * (height - len(head)) + head  # heads end, rows begin on one line
+        table.add_column(Text("\n".join(lines)), justify="left" if column.left else "right", no_wrap=True)
     was_control = False
     for row in board.rows:
         if row.is_control and not was_control:
@@ -93,43 +84,41 @@ def _table(board: Leaderboard, columns: Sequence[_Column], width: int) -> Table:
         was_control = row.is_control
         table.add_row(
             Text(one_line(row.arm)),
-            *(Text(one_line(column.of(row))) for column in columns),
-            style=_TRACK_STYLE[row.track],
+            *(_figure(column, row) for column in shown),
+            style=TRACKS[row.track].terminal,
         )
     return table
 
 
-def _domain_column(domain: DomainSummary) -> _Column:
-    def pgr(row: Row) -> str:
-        return _ratio(row.entries[domain.name].pgr) if domain.name in row.entries else "–"
+def _columns(board: Leaderboard) -> tuple[list[Column[Row]], list[Column[Row]]]:
+    """Those of all domains, and one a domain."""
+    general = [columns.ROW[name] for name in ("track", "mean_pgr", "purity", "coverage")]
+    figures = {True: columns.ENTRY["pgr"], False: columns.ENTRY["accuracy"]}
+    return general, [columns.in_domain(figures[domain.resolved], domain.name) for domain in board.domains]
 
-    def accuracy(row: Row) -> str:
-        found = row.entries[domain.name].accuracy if domain.name in row.entries else None
-        return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]" if found else "–"
 
-    return _Column(domain.name, pgr) if domain.resolved else _Column(f"{domain.name} (accuracy)", accuracy)
+def _head(column: Column[Row]) -> str:
+    """The title says that figures are PGRs; those of a domain that are not say what they are."""
+    if not column.domain:
+        return column.header
+    return column.domain if column.name == "pgr" else f"{column.domain} ({column.header})"
+
+
+def _figure(column: Column[Row], row: Row) -> Text:
+    """A figure, and what stands in small print after it on a line of its own, so that columns stay narrow."""
+    text = Text(one_line(column.text(row)), style="bold" if column.strong(row) else "")
+    return text.append(f"\n{aside}", style="not bold") if (aside := column.aside(row)) else text
 
 
 def _references(board: Leaderboard, screen: Console) -> Table:
     """The accuracies that a PGR is measured between."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("accuracy", overflow="fold")
-    names = ("weak", "base", "ceiling")
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
+    references = of_kind("reference")
+    for reference in references:
+        table.add_column(reference.name, justify="right", no_wrap=True)
     for domain in board.domains:
-        found = [domain.references[name].accuracy if name in domain.references else None for name in names]
-        table.add_row(Text(one_line(domain.name)), *(f"{one.value:.3f}" if one else "–" for one in found))
+        entries = [domain.references.get(reference.name) for reference in references]
+        figures = [entry.accuracy.value if entry and entry.accuracy else None for entry in entries]
+        table.add_row(Text(one_line(domain.name)), *(number(figure, 3) for figure in figures))
     return table
-
-
-def _seeds(board: Leaderboard) -> str:
-    return f"{len(board.seeds)} seed{'s' if len(board.seeds) > 1 else ''}"
-
-
-def _ratio(ratio: Ratio) -> str:
-    return f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]" if isinstance(ratio, Estimate) else ratio.brief
-
-
-def _share(share: float | None) -> str:
-    return "–" if share is None else f"{share:.2f}"

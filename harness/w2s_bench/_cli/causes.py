@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+from w2s_bench.controls import BASE, CEILING, WEAK
 from w2s_bench.results.board import DomainSummary
+from w2s_bench.results.pages.style import figure, number
 from w2s_bench.results.statistics import Estimate
 
 _MOST_TIMES = 20  # as many items: beyond it nobody has them
@@ -12,22 +14,23 @@ _MOST_TIMES = 20  # as many items: beyond it nobody has them
 
 def likely_cause(domain: DomainSummary) -> str:
     """One or two sentences: what the accuracies of teacher, untuned student and ceiling point to, and the next step."""
-    found = {name: entry.accuracy.value for name, entry in domain.references.items() if entry.accuracy}
+    accuracy = {name: number(entry.accuracy.value, 3) for name, entry in domain.references.items() if entry.accuracy}
     gap, learned = domain.gap, domain.checks["ceiling_over_base"].figure
     if gap is None:
-        missing = " and ".join(name for name in ("weak", "ceiling") if name not in found)
-        return f"There is no result of {missing or 'weak and ceiling on one seed'} to measure it between: run them, or see what failed."
+        absent = [name for name in (WEAK, CEILING) if name not in accuracy]
+        missing = " and ".join(absent) if absent else f"{WEAK} and {CEILING} on one seed"
+        return f"There is no result of {missing} to measure it between: run them, or see what failed."
     if isinstance(learned, Estimate) and learned.high < 0:
         return (
-            f"The ceiling ({found['ceiling']:.3f}) is below the untuned student ({found['base']:.3f}): training on ground truth "
+            f"The ceiling ({accuracy[CEILING]}) is below the untuned student ({accuracy[BASE]}): training on ground truth "
             "makes it worse. Lower the student's learning rate, or take more steps."
         )
     if isinstance(learned, Estimate) and learned.low <= 0:
         return (
-            f"The ceiling ({found['ceiling']:.3f}) is hardly above the untuned student ({found['base']:.3f}): too few steps, or "
+            f"The ceiling ({accuracy[CEILING]}) is hardly above the untuned student ({accuracy[BASE]}): too few steps, or "
             "too low a learning rate, to learn from ground truth."
         )
-    shown = f"ceiling − weak is {gap.value:.3f} [{gap.low:.3f}, {gap.high:.3f}]"
+    shown = f"{CEILING} − {WEAK} is {figure(gap, 3)}"
     if gap.value <= 0:
         return (
             f"The teacher is as good as the student trained on ground truth ({shown}). Take a weaker teacher (a smaller model, "

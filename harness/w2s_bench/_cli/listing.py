@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from w2s_bench._cli.output import console, say
+from w2s_bench.plugins.hooks import HOOKS
+from w2s_bench.resolvers import resolvers_for
 from w2s_bench.text import one_line
 
+if TYPE_CHECKING:
 
-class Topic(StrEnum):
-    domains = "domains"
-    trust = "trust"
-    models = "models"
-    suites = "suites"
-    plugins = "plugins"
+    class Topic(StrEnum):
+        """Suites, plugins, or one kind of what plugins bring."""
+
+else:  # members from a table are more than type checkers follow
+    Topic = StrEnum(
+        "Topic", {topic: topic for topic in (*(hook.topic for hook in HOOKS.values()), "suites", "plugins")}
+    )
 
 
 def list_(
@@ -39,7 +43,7 @@ def list_(
 
             forget_fatal()
         registry = Registry.load()
-        tables = {t.value: _rows(t, registry) for t in ([topic] if topic else Topic)}
+        tables = {t.value: _rows(t.value, registry) for t in ([topic] if topic else Topic)}
         if json_output:
             import json
 
@@ -50,8 +54,8 @@ def list_(
             say(f"plugin problem: {problem}", error=True)
 
 
-def _rows(topic: Topic, registry: Any) -> list[dict[str, str]]:
-    if topic is Topic.suites:
+def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
+    if topic == "suites":
         from w2s_bench.names import short
         from w2s_bench.suite import built_in_suites, load_suite
 
@@ -65,33 +69,29 @@ def _rows(topic: Topic, registry: Any) -> list[dict[str, str]]:
             }
             for s in suites
         ]
-    if topic is Topic.plugins:
+    if topic == "plugins":
         return [
             {
                 "name": plugin.distribution,
                 "version": plugin.version,
                 "entry point": plugin.entry_point,
                 "status": plugin.status,
-                "provides": ", ".join(one.name for one in plugin.provides),
+                "provides": ", ".join(registered.name for registered in plugin.provides),
             }
             for plugin in registry.plugins
         ]
-    table = {Topic.domains: registry.domains, Topic.trust: registry.trust_functions, Topic.models: registry.models}[
-        topic
-    ]
-    rows = [{"name": r.name, "from": f"{r.distribution} {r.version}", "summary": r.summary} for r in table.values()]
-    if topic is Topic.models:
-        rows.append(
-            {
-                "name": "hf/REPO@REVISION",
-                "from": "a model hub",
-                "summary": "Any causal language model of the Hugging Face hub, at a pinned commit.",
-            }
-        )
-        rows.append(
-            {"name": "local/FOLDER", "from": "your disk", "summary": "Any causal language model saved by transformers."}
-        )
-    return rows
+    (kind,) = (kind for kind, hook in HOOKS.items() if hook.topic == topic)
+    entries = registry.table(kind).values()
+    rows = [{"name": r.name, "from": f"{r.distribution} {r.version}", "summary": r.summary} for r in entries]
+    if topic == "readings":  # the harness's own are no plugin's
+        from w2s_bench.names import BUILT_IN
+        from w2s_bench.plugins.installation import running_version
+        from w2s_bench.protocol.evidence.readings import built_in_readings
+
+        origin = f"{BUILT_IN} {running_version()}"
+        own = built_in_readings().items()
+        rows = [*({"name": name, "from": origin, "summary": reading.says} for name, reading in own), *rows]
+    return [*rows, *({"name": r.written, "from": r.place, "summary": r.summary} for r in resolvers_for(kind))]
 
 
 def _print(tables: dict[str, list[dict[str, str]]]) -> None:

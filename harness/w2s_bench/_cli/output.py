@@ -68,8 +68,8 @@ def console(*, error: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if error else sys.stdout
-    known = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    return Console(file=stream, width=None if known else _WIDE)
+    is_sized = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Console(file=stream, width=None if is_sized else _WIDE)
 
 
 def _fit(stream: TextIO | None, number: int) -> TextIO:

@@ -34,9 +34,9 @@ def refuse_before_preview(planned: Plan, out: Path, store: str, executor: Execut
         from w2s_bench.executors.slurm.clusters import refuse_missing_slurm
 
         refuse_missing_slurm()
-    place = open_store(store)
-    refuse_unwritable_store(planned, place)
-    reasons, unknown = unfilled_splits(planned, place)
+    opened = open_store(store)
+    refuse_unwritable_store(planned, opened)
+    reasons, unknown = unfilled_splits(planned, opened)
     if reasons:
         raise SuiteError("\n".join(reasons))
     return unknown

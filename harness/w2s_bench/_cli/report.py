@@ -24,11 +24,13 @@ def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
     """The leaderboard, what failed, and where the results are."""
     _print_problems(report.problems)
     if as_json:
+        from w2s_bench.results.pages.data import board_as_json
+
         failures = [{"row": row, "seed": seed, "reason": reason} for row, seed, reason in report.failures]
         _json(
             {
                 "folder": str(report.folder),
-                "leaderboard": report.leaderboard.as_json(),
+                "leaderboard": board_as_json(report.leaderboard),
                 "failures": failures,
                 "problems": report.problems,
                 "notes": report.notes,
@@ -62,7 +64,9 @@ def _print_failures(report: RunReport) -> None:
 def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
     """PGR of every arm in every domain with its 95 % interval, ranked within tracks; controls below."""
     if as_json:
-        _json(board.as_json())
+        from w2s_bench.results.pages.data import board_as_json
+
+        _json(board_as_json(board))
         return
     from w2s_bench._cli.board_table import print_board
 
@@ -89,9 +93,9 @@ def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_jso
     from w2s_bench.store import open_store
 
     _print_problems(planned.problems)
-    found = preview(planned.stages(), open_store(store))
-    stored, to_run = Counter(s.name for s in found.stored), Counter(s.name for s in found.to_run)
-    own = _for_one_arm(planned, {stage.node for stage in found.to_run})
+    previewed = preview(planned.stages(), open_store(store))
+    stored, to_run = Counter(s.name for s in previewed.stored), Counter(s.name for s in previewed.to_run)
+    own = _for_one_arm(planned, {stage.node for stage in previewed.to_run})
     if as_json:
         _json(
             {
@@ -151,10 +155,10 @@ def print_explanation(planned: Plan, store: str, unchecked: Sequence[str], *, as
     from w2s_bench.store import open_store
 
     _print_problems(planned.problems)
-    found = explain(planned.stages(), open_store(store))
-    counts = Counter(one.status for one in found)
+    explained = explain(planned.stages(), open_store(store))
+    counts = Counter(row.status for row in explained)
     if as_json:
-        rows = [{"stage": o.stage.name, "label": o.stage.label, "status": o.status, "why": o.why} for o in found]
+        rows = [{"stage": o.stage.name, "label": o.stage.label, "status": o.status, "why": o.why} for o in explained]
         told = {
             "counts": dict(counts),
             "sizes_unchecked": list(unchecked),
@@ -163,11 +167,11 @@ def print_explanation(planned: Plan, store: str, unchecked: Sequence[str], *, as
         }
         _json({"stages": rows, **told})
         return
-    width = max((len(one.stage.label) for one in found), default=0)
-    for one in found:
-        say(f"{one.status:<7}  {one.stage.name:<9}  {one.stage.label:<{width}}  {one.why}".rstrip())
+    width = max((len(row.stage.label) for row in explained), default=0)
+    for row in explained:
+        say(f"{row.status:<7}  {row.stage.name:<9}  {row.stage.label:<{width}}  {row.why}".rstrip())
     shares = ", ".join(f"{count} {status}" for status, count in counts.items())
-    say(f"{planned.suite.name} {planned.suite.version}: {len(found)} stages ({shares}); store {store}")
+    say(f"{planned.suite.name} {planned.suite.version}: {len(explained)} stages ({shares}); store {store}")
     _print_unchecked(unchecked)
 
 

@@ -156,12 +156,12 @@ def run(
         limits = limits_of(stage_timeout, stage_memory)
         use_device(device)
         planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds)
-        place = store or default_location()
+        location = store or default_location()
         if dry_run or explain:
             from w2s_bench._cli.report import print_dry_run, print_explanation
 
-            unknown = refuse_before_preview(planned, out, place, executor)
-            (print_explanation if explain else print_dry_run)(planned, place, unknown, as_json=json_output)
+            unknown = refuse_before_preview(planned, out, location, executor)
+            (print_explanation if explain else print_dry_run)(planned, location, unknown, as_json=json_output)
             raise typer.Exit
         from w2s_bench._cli.progress import shown_progress
         from w2s_bench._cli.report import print_report, print_submitted
@@ -172,7 +172,7 @@ def run(
 
             with progress as events:
                 handed_in = submit_suite(
-                    planned, out=out, store=place, settings=settings, limits=limits, workers=workers, events=events
+                    planned, out=out, store=location, settings=settings, limits=limits, workers=workers, events=events
                 )
             if handed_in.last is not None:
                 print_submitted(handed_in, planned, as_json=json_output, quiet=quiet)
@@ -181,6 +181,6 @@ def run(
         else:
             where = chosen(executor, workers=workers, limits=limits, address=address)
             with progress as events:
-                report = execute(planned, out=out, store=place, executor=where, events=events)
+                report = execute(planned, out=out, store=location, executor=where, events=events)
         print_report(report, as_json=json_output, quiet=quiet)
         raise typer.Exit(0 if report.ok else 1)

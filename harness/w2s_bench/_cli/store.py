@@ -86,11 +86,11 @@ def verify(
         from w2s_bench.store.sizes import size_text
         from w2s_bench.store.upkeep import check_all, existing
 
-        place = _opened(store)
-        entries = existing(place, stage or ())
+        opened = _opened(store)
+        entries = existing(opened, stage or ())
         damaged = 0
         with _progress("verify", len(entries), quiet) as advance:
-            for damage in check_all(place, entries, repair=repair):
+            for damage in check_all(opened, entries, repair=repair):
                 advance()
                 if damage is not None:
                     damaged += 1
@@ -129,19 +129,18 @@ def gc(
     from w2s_bench._cli.errors import explained
 
     with explained():
-        from w2s_bench.store.limit import limit_from_environment
+        from w2s_bench.store.eviction import collect, limit_from_environment
         from w2s_bench.store.sizes import parse_age, parse_size, size_text
-        from w2s_bench.store.upkeep import collect
 
-        place = _opened(store)
+        opened = _opened(store)
         done = collect(
-            place,
+            opened,
             older_than=None if older_than is None else parse_age(older_than, "--older-than"),
             limit=limit_from_environment() if limit is None else parse_size(limit, "--limit"),
             dry_run=dry_run,
         )
         if not dry_run:
-            place.clean()
+            opened.clean()
         if not quiet:
             freed = size_text(sum(entry.bytes for entry in done.removed))
             stay = f" {_results(len(done.spared))} in use stay." if done.spared else ""
@@ -167,19 +166,19 @@ def export(
         from w2s_bench.store.sizes import size_text
         from w2s_bench.store.upkeep import copy_results, existing, write_archive
 
-        place = _opened(store)
-        entries = existing(place, stage or ())
+        opened = _opened(store)
+        entries = existing(opened, stage or ())
         with _progress("export", len(entries), quiet) as advance:
             if target.endswith(".tar"):
-                done = write_archive(place, Path(target), entries, advance)
+                done = write_archive(opened, Path(target), entries, advance)
             else:
-                done = copy_results(place, open_store(target, limited=False), entries, advance)
-        for damage in place.damages:
+                done = copy_results(opened, open_store(target, limited=False), entries, advance)
+        for damage in opened.damages:
             say(f"left out: {damage}", error=True)
         if not quiet:
             there = f"; {_results(done.present)} were there already" if done.present else ""
             say(f"Copied {_results(done.copied)}, {size_text(done.bytes)}, to {target}{there}")
-        raise typer.Exit(1 if place.damages else 0)
+        raise typer.Exit(1 if opened.damages else 0)
 
 
 def _opened(location: str | None) -> Store:

@@ -73,10 +73,10 @@ def verify(
         from w2s_bench.runs.verify import verify as compute_again
 
         use_device(device)
-        places = _places(model or ())
+        folders = _places(model or ())
         with shown_progress(f"verify {results}", quiet=quiet or json_output) as events:
             verdicts = compute_again(
-                results, row or (), models=places, trust_folder=trust_folder, workers=workers, events=events
+                results, row or (), models=folders, trust_folder=trust_folder, workers=workers, events=events
             )
         print_verdicts(verdicts, as_json=json_output)
         raise typer.Exit(0 if all(v.ok for v in verdicts) else 1)
@@ -86,12 +86,12 @@ def _places(models: Sequence[str]) -> dict[str, str]:
     """`NAME=FOLDER` or `FINGERPRINT=FOLDER` → name or fingerprint and folder."""
     from w2s_bench.errors import ModelError
 
-    places = {}
+    folders = {}
     for text in models:
         key, equals, folder = text.partition("=")
         if not (key and equals and folder):
             raise ModelError(
                 f"--model {text!r}: write NAME=FOLDER, or the first 8 digits of a fingerprint or more, =FOLDER"
             )
-        places[key] = folder
-    return places
+        folders[key] = folder
+    return folders

@@ -103,11 +103,11 @@ class Documents:
 
     def read(self, requests: Sequence[Request]) -> None:
         """Read what is not known yet, the domains of each distribution in one process."""
-        missing = {_name(*one): one for one in requests if _name(*one) not in self.known}
+        missing = {_name(*request): request for request in requests if _name(*request) not in self.known}
         for distribution in sorted({name.partition("/")[0] for name, _ in missing.values()}):
-            mine = {key: one for key, one in missing.items() if one[0].partition("/")[0] == distribution}
-            found = _read_apart(distribution, mine)
-            self.known.update({key: found.get(key) for key in mine})
+            mine = {key: request for key, request in missing.items() if request[0].partition("/")[0] == distribution}
+            digests = _read_apart(distribution, mine)
+            self.known.update({key: digests.get(key) for key in mine})
 
     def digest(self, name: str, parameters: Mapping[str, JSON]) -> str | None:
         """None where they could not be read: the domain's items fail then, and say why."""

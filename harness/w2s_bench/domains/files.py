@@ -85,7 +85,7 @@ def with_paths_resolved(files: list[TaskFile], who: str) -> dict[str, Any]:
     folder there; a file that is not there is an error.
     """
     out: dict[str, Any] = {}
-    merged = {key: (value, one) for one in files for key, value in one.keys.items()}
+    merged = {key: (value, file) for file in files for key, value in file.keys.items()}
     options, at = merged.get("dataset_kwargs", ({}, files[-1]))
     if "custom_dataset" not in merged and isinstance(options, dict):  # to a loader its keywords may mean anything
         folder, changed = at.path.parent.absolute(), {}

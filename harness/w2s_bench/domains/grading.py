@@ -22,8 +22,8 @@ def answers_are_right(
     from lm_eval.api.instance import Instance
 
     instances = []
-    for place, (document, answer) in enumerate(zip(documents, answers, strict=True)):
-        instance = Instance(request_type="generate_until", doc=dict(document), arguments=("", {}), idx=place)
+    for number, (document, answer) in enumerate(zip(documents, answers, strict=True)):
+        instance = Instance(request_type="generate_until", doc=dict(document), arguments=("", {}), idx=number)
         instance.resps = [answer]
         instances.append(instance)
     # A task with several filters would give several verdicts an item; the first one is the task's headline.

@@ -55,10 +55,10 @@ def check_options(domain: str, item: str, options: Any) -> None:
             f"domain {domain!r}: item {item!r} needs two or more distinct options, got {options!r}; "
             "see doc_to_choice, or leave the item out in process_docs"
         )
-    for place, option in enumerate(options):
+    for number, option in enumerate(options):
         if option is None or not str(option).strip():
             raise PluginError(
-                f"domain {domain!r}: option {place + 1} of item {item!r} is empty ({list(options)!r}); give it a text, or "
+                f"domain {domain!r}: option {number + 1} of item {item!r} is empty ({list(options)!r}); give it a text, or "
                 "leave the item out in process_docs"
             )
 
@@ -137,7 +137,7 @@ def _plain(text: str) -> str:
 
 def cut(text: str, until: Iterable[str]) -> str:
     """A generated text up to the first of the strings that end it."""
-    return text[: min((place for stop in until if stop and (place := text.find(stop)) >= 0), default=len(text))]
+    return text[: min((cut for stop in until if stop and (cut := text.find(stop)) >= 0), default=len(text))]
 
 
 def first_words(text: str, most: int) -> str:
@@ -155,14 +155,14 @@ def unreachable(domain: str, task: Any, until: Sequence[str], most_tokens: int, 
     def given(answer: Answer) -> str:
         return first_words(cut(answer.completion, until), most_tokens)
 
-    tried = [a for place, a in enumerate(answers) if place < _TRIED or given(a) != a.completion]
+    tried = [a for number, a in enumerate(answers) if number < _TRIED or given(a) != a.completion]
     if not tried:
         return []
     texts = [given(a) for a in tried]
     ids, documents = [a.id for a in tried], [a.document for a in tried]
     # Some tokenizers decode an answer without the space that it begins with.
     bare = [text.removeprefix(task.config.target_delimiter) for text in texts]
-    ways = [answers_are_right(task, ids, documents, one) for one in (texts, bare)]
+    ways = [answers_are_right(task, ids, documents, way) for way in (texts, bare)]
     right = [any(way) for way in zip(*ways, strict=True)]
     lost = [a.id for a, text, ok in zip(tried, texts, right, strict=True) if not ok and text != a.completion]
     if not any(right):

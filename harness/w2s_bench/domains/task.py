@@ -121,7 +121,7 @@ class TaskDomain:
         """Names and paths of the files, each once: `files`, or all below the YAML's folder; what the YAML includes."""
         folder = self.yaml.parent
         tasks = task_files(self.yaml, self._who)
-        named = [one.path for one in tasks] + [path for one in tasks for path in one.code()]
+        named = [task.path for task in tasks] + [path for task in tasks for path in task.code()]
         if self.files is None:
             # Larger ones are data, not code; their documents are read.
             named += [path for path in files_below(folder) if path.stat().st_size <= LARGEST_HASHED]

@@ -50,20 +50,14 @@ def machine_memory() -> int:
     return total
 
 
-def device_of(stage: Stage) -> str:
-    """Where a stage's model runs, as torch names it; "cpu" for a stage without one."""
-    model = stage.params.get("model")
-    return str(model.get("device", "cpu")) if isinstance(model, dict) else "cpu"
-
-
 def needs_gpu(stage: Stage) -> bool:
     """Whether a stage takes a GPU for itself. One that names its device by number (`cuda:1`) has chosen, and takes none."""
-    return device_of(stage) == "cuda"
+    return stage.device == "cuda"
 
 
 def visible_gpus() -> tuple[str, ...]:
     """The NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them; without importing torch."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
-        return tuple(one for one in named.split(",") if one and one != "-1")
+        return tuple(gpu for gpu in named.split(",") if gpu and gpu != "-1")
     return tuple(str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*")))))

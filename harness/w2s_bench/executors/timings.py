@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Timings:
         self.path = path
         self.measured: dict[str, tuple[float, float]] = {}  # kind → seconds, amount
         self.changed = False
-        self._seen: dict[str, tuple[str | None, str, float]] = {}  # node → what it depends on, kind, amount
+        self._seen: dict[str, tuple[str, str, int]] = {}  # node → what it depends on, kind, amount
         try:
             if not path.is_file() or path.stat().st_size > _LARGEST:
                 return
@@ -72,7 +72,7 @@ class Timings:
             with suppress(OSError):  # guesses do, and no result is lost for a note that cannot be written
                 write_atomically(self.path, json.dumps(rounded, indent=1))
 
-    def _look(self, stage: Stage) -> tuple[str | None, str, float]:
+    def _look(self, stage: Stage) -> tuple[str, str, int]:
         if stage.node not in self._seen:
             self._seen[stage.node] = (_actor(stage), kind_of(stage), amount_of(stage))
         return self._seen[stage.node]
@@ -85,18 +85,17 @@ def kind_of(stage: Stage) -> str:
     return " ".join(parts)
 
 
-def amount_of(stage: Stage) -> float:
-    """How much work a stage is, beside others of its kind: examples that are trained on, or items that are gone through."""
-    steps, batch = stage.params.get("steps"), stage.params.get("batch_size")
-    if isinstance(steps, int) and isinstance(batch, int):
-        return float(max(steps * batch, 1))
-    direct = sum(_rows(one) for one in stage.inputs.values())
-    return float(direct or next((rows for one in _upward(stage) if (rows := _rows(one))), 1))
+def amount_of(stage: Stage) -> int:
+    """How much work a stage is, beside others of its kind: its own amount, or that of what it needs."""
+    if stage.amount:
+        return stage.amount
+    direct = sum(needed.amount for needed in stage.inputs.values())
+    return direct or next((needed.amount for needed in _upward(stage) if needed.amount), 1)
 
 
 def _pair(value: object) -> tuple[float, float] | None:
     """(seconds, amount) as the file has them; None for anything else."""
-    if not isinstance(value, list) or len(value) != 2 or any(type(one) not in (int, float) for one in value):
+    if not isinstance(value, list) or len(value) != 2 or any(type(number) not in (int, float) for number in value):
         return None
     try:
         seconds, amount = float(value[0]), float(value[1])
@@ -105,35 +104,14 @@ def _pair(value: object) -> tuple[float, float] | None:
     return (seconds, amount) if 0 <= seconds < math.inf and 0 < amount < math.inf else None
 
 
-def _actor(stage: Stage) -> str | None:
+def _actor(stage: Stage) -> str:
     """The model, trust function or domain whose code or weights the stage runs."""
-    states = stage.inputs.get("states")  # of the model that a head stands on
-    model = stage.params.get("model") or (states.params.get("model") if states else None)
-    if isinstance(model, Mapping):
-        settings = (str(model.get(key, "")) for key in ("recipe", "device", "precision"))
-        shown = " ".join([str(model.get("name")), str(model.get("fingerprint", ""))[:8], *settings])
-        return " ".join(shown.split())
-    for param in ("function", "domain"):
-        value = stage.params.get(param)
-        name = value.get("name") if isinstance(value, Mapping) else value
-        if isinstance(name, str):
-            return name
-    return None
+    return stage.kind or (stage.code.name if stage.code else stage.domain)
 
 
-def _domain(stage: Stage) -> str | None:
+def _domain(stage: Stage) -> str:
     """The domain whose items the stage goes through: they are as long as they are there."""
-    cut = next((one for one in _upward(stage) if one.name == "splits"), None)
-    value = cut.params.get("domain") if cut else None
-    return value if isinstance(value, str) else None
-
-
-def _rows(stage: Stage) -> int:
-    """Items of a split, where the stage is one."""
-    cut = stage.inputs.get("splits")
-    sizes = cut.params.get("sizes") if cut else None
-    rows = sizes.get(stage.params.get("split")) if isinstance(sizes, Mapping) else None
-    return rows if isinstance(rows, int) else 0
+    return next((needed.domain for needed in _upward(stage) if needed.domain), "")
 
 
 def _upward(stage: Stage) -> Iterator[Stage]:
@@ -141,6 +119,7 @@ def _upward(stage: Stage) -> Iterator[Stage]:
     seen, ring = {stage.node}, [stage]
     while ring:
         yield from ring
-        needed = {one.node: one for above in ring for one in above.inputs.values() if one.node not in seen}
+        inputs = [needed for above in ring for needed in above.inputs.values()]
+        needed = {stage.node: stage for stage in inputs if stage.node not in seen}
         seen |= needed.keys()
         ring = list(needed.values())

@@ -21,10 +21,7 @@ from w2s_bench.models.batching import drawn
 from w2s_bench.models.encoding import Pair, encode_pairs, end_of, max_length_of, refuse_closing
 from w2s_bench.models.greedy import Generated, generate
 from w2s_bench.models.sources import WEIGHTS
-from w2s_bench.types import Item, Precision, TrainingRow
-
-#: How a language model is tuned; `probe` leaves it as it is, see `w2s_bench.protocol.recipes.head`.
-Recipe = Literal["full", "lora"]
+from w2s_bench.types import Item, Precision, RecipeName, TrainingRow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,7 +58,7 @@ class Reader:
         """What the engine does without because this model does not allow it, one line each."""
         return verdict_of(self.model).notes()
 
-    def refuse_unfit(self, *, recipe: str, lora_rank: int, generates: bool) -> None:
+    def refuse_unfit(self, *, recipe: RecipeName, lora_rank: int, generates: bool) -> None:
         """Raise whatever `train` and `generate` would raise, whatever the rows. The reader is of no use afterwards."""
         if generates:
             refuse_other_than_greedy(self.model)
@@ -74,7 +71,7 @@ class Reader:
         return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]] if texts else []
 
     @_in_its_precision
-    def choice_scores(self, items: Sequence[Item]) -> list[NDArray[np.float64]]:
+    def choice_scores(self, items: Sequence[Item | TrainingRow]) -> list[NDArray[np.float64]]:
         """(options,) an item: the summed log-probability of each option's tokens."""
         return _numbers(scoring.option_logprobs(self.model, self._option_pairs(items)))
 
@@ -114,7 +111,7 @@ class Reader:
         self,
         rows: Sequence[TrainingRow],
         *,
-        recipe: Recipe,
+        recipe: RecipeName,
         steps: int,
         batch_size: int,
         learning_rate: float,
@@ -136,7 +133,7 @@ class Reader:
             self.model, pairs, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed
         )
 
-    def save_weights(self, folder: Path, *, recipe: Recipe) -> None:
+    def save_weights(self, folder: Path, *, recipe: RecipeName) -> None:
         """What training changed, in `weights.safetensors`: every tensor (`full`), or the adapter (`lora`)."""
         from safetensors.torch import save_file
 
@@ -157,7 +154,7 @@ class Reader:
             self.tokenizer, texts, max_length=max_length_of(self.model), ended=[row.ended for row in rows]
         )
 
-    def _option_pairs(self, items: Sequence[Item]) -> list[list[Pair]]:
+    def _option_pairs(self, items: Sequence[Item | TrainingRow]) -> list[list[Pair]]:
         """One list an item, of a pair an option."""
         texts = [(item.prompt, choice) for item in items for choice in _choices(item)]
         pairs = encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model))
@@ -169,7 +166,7 @@ def load_reader(
     source: LanguageModel,
     weights: Path | None = None,
     *,
-    recipe: Recipe = "full",
+    recipe: RecipeName = "full",
     lora_rank: int = 8,
     device: str = "cpu",
     precision: Precision = "float32",
@@ -228,7 +225,7 @@ def _other_weights(weights: Path, source: LanguageModel, detail: str) -> ModelEr
     )
 
 
-def _choices(item: Item) -> tuple[str, ...]:
+def _choices(item: Item | TrainingRow) -> tuple[str, ...]:
     if item.choices is None:
         raise ModelError(f"item {item.id} has no options to score; its domain generates answers")
     return item.choices

@@ -86,6 +86,28 @@ class HubModel:
         return _load(folder, self.name)
 
 
+def from_hub(name: str) -> HubModel:
+    """The model that `hf/OWNER/NAME@COMMIT` names."""
+    repository, _, revision = name.removeprefix("hf/").partition("@")
+    if not repository or not revision:
+        raise ModelError(f"model {name!r} needs a repository and a revision; write hf/<owner>/<name>@<commit>")
+    return HubModel(repo=repository, revision=revision)
+
+
+def from_folder(name: str) -> LocalModel:
+    """The model that `local/FOLDER` names."""
+    folder = Path(name.removeprefix("local/"))
+    try:
+        folder = folder.expanduser()
+    except RuntimeError as error:
+        raise ModelError(
+            f"model {name!r}: {folder.parts[0]} is the home of no user here; give the folder's path"
+        ) from error
+    if not folder.is_dir():
+        raise ModelError(f"model {name!r}: there is no folder {str(folder)!r}; give one with config.json and weights")
+    return LocalModel(name=name, path=folder)
+
+
 def _files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in _READ and p.name != "training.json")
 

@@ -18,7 +18,10 @@ class Remembering:
         self._tokenizer = tokenizer
         self._known: dict[tuple[str, bool], list[int]] = {}
 
-    def __call__(self, texts: Sequence[str], *, add_special_tokens: bool = True) -> dict[str, list[list[int]]]:
+    def __call__(self, texts: Sequence[str] | str, *, add_special_tokens: bool = True, **others: Any) -> Any:
+        """`input_ids` of a list of texts; whatever else it is asked, the tokenizer itself answers."""
+        if isinstance(texts, str) or others or not all(isinstance(text, str) for text in texts):
+            return self._tokenizer(texts, add_special_tokens=add_special_tokens, **others)
         new = [text for text in dict.fromkeys(texts) if (text, add_special_tokens) not in self._known]
         if len(self._known) + len(new) > _MOST_TEXTS:
             self._known.clear()

@@ -10,15 +10,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
 from importlib.metadata import EntryPoint
 from typing import IO
 
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.hookspecs import ENTRY_POINT_GROUP
-from w2s_bench.plugins.checks import check_trust_function
-from w2s_bench.plugins.descriptions import DescribedDomain, DescribedModel, declared_to_json, factory_to_json, module_of
-from w2s_bench.plugins.loading import load_here
+from w2s_bench.plugins.descriptions import factory_to_json, module_of
+from w2s_bench.plugins.entry_point import load_here
+from w2s_bench.plugins.hooks import HOOKS
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.watching import BEGINS, READS
 from w2s_bench.types import JSON
@@ -71,20 +70,11 @@ def _told(question: JSON, say: Callable[[JSON], None]) -> JSON:
         faults = [plugin.problem.cause] if plugin.problem else []
         told = {"faults": faults, "provides": entries}
         return {"told": told, "modules": [one["module"] for one in entries], "sound": not faults}
-    registry, full, parameters = Registry.of([plugin]), question["name"], question["parameters"]
-    built: object
-    if question["kind"] == "trust_function":
-        built = registry.trust_function(full, **parameters)
-        registered = registry.resolve("trust_function", full)
-        told = declared_to_json(check_trust_function(str(registered), built))
-    elif question["kind"] == "domain":
-        built = domain = registry.domain(full, **parameters)
+    kind, hook = question["kind"], HOOKS[question["kind"]]
+    registry = Registry.of([plugin])
+    registered = registry.resolve(kind, question["name"])
+    built = registry.build(kind, question["name"], **question["parameters"])
+    if hook.reads_data:
         say(READS)
-        digest = registry.guarded("domain", full, "fingerprint()", domain.fingerprint)
-        told = asdict(DescribedDomain.of(domain, digest))
-    else:
-        built = model = registry.model(full)
-        say(READS)
-        told = asdict(DescribedModel.of(model, registry.guarded("model", full, "fingerprint()", model.fingerprint)))
-    modules = [module_of(registry.resolve(question["kind"], full).factory), type(built).__module__]
-    return {"told": told, "modules": modules, "sound": True}
+    told = hook.describe(str(registered), built)
+    return {"told": told, "modules": [module_of(registered.factory), type(built).__module__], "sound": True}

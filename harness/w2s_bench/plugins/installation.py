@@ -35,6 +35,12 @@ def place_of(dist: metadata.Distribution) -> Path:
     return Path(str(dist.locate_file("")))
 
 
+def in_the_way(dist: metadata.Distribution | None) -> str:
+    """What is wrong with a distribution that is called as the harness, and what to do."""
+    where = f"in {place_of(dist)}; uninstall it, or delete its metadata there" if dist is not None else "made by hand"
+    return f"another distribution has the name {BUILT_IN!r}, and is not the one that runs: nothing of it is loaded ({where})"
+
+
 def _identity(dist: metadata.Distribution) -> tuple[Path, str]:
     return place_of(dist).resolve(), dist.version
 

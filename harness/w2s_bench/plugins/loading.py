@@ -1,4 +1,4 @@
-"""Entry points, one by one under guard: what each registered, and one `Problem` for each that is broken.
+"""All entry points: which are looked at, in what order, and names that are given twice.
 
 The built-in distribution is imported. Others are looked at in a process of their own, and imported here only where
 something of theirs is built.
@@ -6,105 +6,22 @@ something of theirs is built.
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import os
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Collection, Iterable
 from importlib import metadata
-from typing import Any, Literal
 
-import pluggy
-
-from w2s_bench import hookspecs
-from w2s_bench.errors import PluginError, UnknownNameError
-from w2s_bench.names import BUILT_IN, CONTROLS, REFERENCES
-from w2s_bench.plugins.descriptions import Elsewhere, summary_of
-from w2s_bench.plugins.installation import called_so, is_running, place_of
-from w2s_bench.plugins.looking import Look, Told, look_at
+from w2s_bench.errors import UnknownNameError
+from w2s_bench.hookspecs import ENTRY_POINT_GROUP
+from w2s_bench.names import BUILT_IN, normalized
+from w2s_bench.plugins.entries import Plugin, Problem
+from w2s_bench.plugins.entry_point import Loading
+from w2s_bench.plugins.hooks import EntryKind, words
+from w2s_bench.plugins.installation import called_so, in_the_way
+from w2s_bench.plugins.looking import look_at
 from w2s_bench.plugins.source import module_named
-from w2s_bench.text import shortened
 
-#: First part of the names of the models that the built-in distribution brings.
-BUILT_IN_MODELS = "tiny"
-#: First parts of names that mean something else than a distribution.
-RESERVED_PREFIXES = frozenset({"tiny", "hf", "gguf", "local", "lm-eval"})
-#: Arms that the harness owns; no trust function may take their names.
-RESERVED_ARMS = frozenset((*REFERENCES, *CONTROLS))
 #: Environment variable with the distributions or entry points to load, comma-separated; unset: all of them.
 RESTRICT_VARIABLE = "W2S_BENCH_PLUGINS"
-
-EntryKind = Literal["trust_function", "domain", "model"]
-HOOKS: Mapping[str, EntryKind] = {
-    "w2s_trust_functions": "trust_function",
-    "w2s_domains": "domain",
-    "w2s_models": "model",
-}
-
-
-@dataclass(frozen=True)
-class Registered:
-    """One name that a plugin brought, and where it came from."""
-
-    name: str  # full: distribution/name
-    kind: EntryKind
-    factory: Callable[..., Any]
-    distribution: str
-    version: str
-    entry_point: str
-    module: str  # that the entry point names
-
-    @property
-    def summary(self) -> str:
-        """First line of the factory's docstring."""
-        return summary_of(self.factory)
-
-    def __str__(self) -> str:
-        origin = f"entry point {self.entry_point!r} of {self.distribution} {self.version}"
-        return f"{words(self.kind)} {self.name!r} ({origin})"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why an entry point, or a part of it, did not load; `error` is the first exception it raised, if it raised one."""
-
-    entry_point: str
-    distribution: str
-    version: str
-    cause: str
-    error: BaseException | None = None
-
-    def __str__(self) -> str:
-        return f"entry point {self.entry_point!r} of {self.distribution} {self.version}: {self.cause}"
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """One entry point. A broken one still provides those of its names that are sound."""
-
-    entry_point: str
-    distribution: str
-    version: str
-    status: Literal["ok", "broken", "left out"]
-    provides: tuple[Registered, ...] = ()
-    problem: Problem | None = None
-
-
-def words(kind: EntryKind) -> str:
-    """A kind of entry as one reads it."""
-    return kind.replace("_", " ")
-
-
-def normalized(distribution: str) -> str:
-    """A distribution's name as package indexes compare it."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
-def full_name(distribution: str, kind: EntryKind, name: str) -> str:
-    """`distribution/name`, or `tiny/name` for the models that the harness brings."""
-    return f"{BUILT_IN_MODELS if kind == 'model' and distribution == BUILT_IN else distribution}/{name}"
 
 
 def load_plugins(
@@ -118,8 +35,9 @@ def load_plugins(
     the others is looked at or told.
     """
     found = _installed() if entry_points is None else entry_points
-    loadings = sorted(map(_Loading.of, found), key=lambda x: (x.distribution != BUILT_IN, x.distribution, x.name))
+    loadings = sorted(map(Loading.of, found), key=lambda x: (x.distribution != BUILT_IN, x.distribution, x.name))
     _leave_out(loadings, restrict)
+    _leave_out_twins(loadings)
     loadings = [loading for loading in loadings if only in (None, loading.distribution)]
     elsewhere = []
     for loading in loadings:
@@ -136,185 +54,23 @@ def load_plugins(
 
 
 def _ours(dist: metadata.Distribution) -> list[metadata.EntryPoint]:
-    return list(dist.entry_points.select(group=hookspecs.ENTRY_POINT_GROUP))
+    return list(dist.entry_points.select(group=ENTRY_POINT_GROUP))
 
 
 def _in_vain(dist: metadata.Distribution) -> Plugin:
     """A second distribution of our name that has no entry point: it would hide the first one all the same."""
-    problem = Problem("none", BUILT_IN, dist.version, _in_the_way(dist))
+    problem = Problem("none", BUILT_IN, dist.version, in_the_way(dist))
     return Plugin("none", BUILT_IN, dist.version, "broken", problem=problem)
 
 
 def _installed() -> list[metadata.EntryPoint]:
     """All entry points of the group. Python shows those of one distribution of a name; of ours each must be seen."""
-    every = metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP)
+    every = metadata.entry_points(group=ENTRY_POINT_GROUP)
     others = [one for one in every if one.dist is None or normalized(one.dist.name) != BUILT_IN]
     return [*(one for dist in called_so() for one in _ours(dist)), *others]
 
 
-def _in_the_way(dist: metadata.Distribution | None) -> str:
-    """What is wrong with a distribution that is called as the harness, and what to do."""
-    where = f"in {place_of(dist)}; uninstall it, or delete its metadata there" if dist is not None else "made by hand"
-    return f"another distribution has the name {BUILT_IN!r}, and is not the one that runs: nothing of it is loaded ({where})"
-
-
-def load_here(entry_point: metadata.EntryPoint, distribution: str, version: str) -> Plugin:
-    """Import one entry point in this process and call its hooks."""
-    loading = _Loading(entry_point, distribution, version)
-    loading.load()
-    return loading.plugin()
-
-
-@dataclass
-class _Loading:
-    """An entry point while it loads: what it registered, and what is wrong with it."""
-
-    entry_point: metadata.EntryPoint
-    distribution: str
-    version: str
-    left_out: bool = False
-    registered: list[Registered] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    error: BaseException | None = None
-
-    @classmethod
-    def of(cls, entry_point: metadata.EntryPoint) -> _Loading:
-        """An entry point made by hand belongs to no distribution; its own name stands in."""
-        dist = entry_point.dist
-        name, version = (dist.name, dist.version) if dist is not None else (entry_point.name, "0")
-        return cls(entry_point, normalized(name), version)
-
-    @property
-    def name(self) -> str:
-        return self.entry_point.name
-
-    def plugin(self) -> Plugin:
-        problem = None
-        if self.faults:
-            problem = Problem(self.name, self.distribution, self.version, "; ".join(self.faults), self.error)
-        status: Literal["ok", "broken", "left out"] = "left out" if self.left_out else "broken" if problem else "ok"
-        return Plugin(self.name, self.distribution, self.version, status, tuple(self.registered), problem)
-
-    @property
-    def is_built_in(self) -> bool:
-        """Of the distribution that the running harness belongs to."""
-        dist = self.entry_point.dist
-        return self.distribution == BUILT_IN and dist is not None and is_running(dist)
-
-    def refuse(self) -> bool:
-        """Whether its name is not its to take."""
-        if self.distribution in RESERVED_PREFIXES:
-            self.faults.append(f"the name {self.distribution!r} is reserved; rename the distribution")
-        elif self.distribution == BUILT_IN and not self.is_built_in:
-            self.faults.append(_in_the_way(self.entry_point.dist))
-        return bool(self.faults)
-
-    def load(self) -> None:
-        """Import the plugin, call its hooks, and keep what is sound. A plugin that ends the process is caught too."""
-        manager = pluggy.PluginManager("w2s_bench")
-        manager.add_hookspecs(hookspecs)
-        try:
-            plugin = self.entry_point.load()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001  # anything; it is kept and shown
-            self._raised(f"importing {self.entry_point.value}", error)
-            return
-        try:
-            manager.register(plugin, name=f"{self.distribution}:{self.name}")
-        except (pluggy.PluginValidationError, ValueError) as error:
-            self._raised("registering its hooks", error)
-            return
-        self._find_misspelt(plugin, manager)
-        for hook, kind in HOOKS.items():
-            for implementation in getattr(manager.hook, hook).get_hookimpls():
-                self._call(hook, kind, implementation.function)
-
-    def look(self) -> Look:
-        """The question what it would register."""
-        return Look(self.entry_point, self.distribution, self.version, {"do": "load"})
-
-    def take(self, answer: Told) -> None:
-        """Register what another process found."""
-        if answer.told is None:
-            self.faults.append(answer.fault or f"importing {self.entry_point.value} {answer.ended}")
-            return
-        self.faults += answer.told["faults"]
-        for one in answer.told["provides"]:
-            factory = Elsewhere(one, self.look(), partial(self._open, one["kind"], one["name"]))
-            self._register(one["kind"], one["name"], factory)
-
-    def _open(self, kind: EntryKind, name: str) -> Callable[..., Any]:
-        """The factory itself: the plugin is imported here after all."""
-        plugin = load_here(self.entry_point, self.distribution, self.version)
-        for one in plugin.provides:
-            if (one.kind, one.name) == (kind, name):
-                return one.factory
-        why = plugin.problem or f"entry point {self.name!r} of {self.distribution} {self.version} gives other names now"
-        raise PluginError(f"{words(kind)} {name!r} is gone: {why}")
-
-    def _register(self, kind: EntryKind, full: str, factory: Callable[..., Any]) -> None:
-        module = module_named(self.entry_point)
-        self.registered.append(Registered(full, kind, factory, self.distribution, self.version, self.name, module))
-
-    def _raised(self, doing: str, error: BaseException) -> None:
-        self.faults.append(f"{doing} raised {_worded(error)}")
-        self.error = self.error or error
-
-    def _find_misspelt(self, plugin: Any, manager: pluggy.PluginManager) -> None:
-        """Hooks that nobody will call (what `PluginManager.check_pending` finds), and hooks without a decorator."""
-        callers = manager.get_hookcallers(plugin) or []
-        for caller in callers:
-            if not caller.has_spec():
-                near = difflib.get_close_matches(caller.name, HOOKS, n=1, cutoff=0.5)
-                meant = f"did you mean {near[0]}?" if near else f"the hooks are {', '.join(HOOKS)}"
-                self.faults.append(f"it implements hook {caller.name!r}, which does not exist; {meant}")
-        names = {caller.name for caller in callers}
-        bare = [hook for hook in HOOKS if hook not in names and inspect.isfunction(vars(plugin).get(hook))]
-        self.faults += [f"{hook} lacks its decorator @w2s_bench.hookspecs.hookimpl" for hook in bare]
-        if not names and not bare:
-            self.faults.append(f"{self.entry_point.value} implements none of {', '.join(HOOKS)} with @hookimpl")
-
-    def _call(self, hook: str, kind: EntryKind, function: Callable[[], Any]) -> None:
-        try:
-            returned = function()
-            entries = list(returned.items()) if isinstance(returned, Mapping) else None
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001  # anything; it is kept and shown
-            self._raised(hook, error)
-            return
-        if entries is None:
-            self.faults.append(f"{hook} returned a {type(returned).__name__}; return a mapping from names to factories")
-            return
-        for name, factory in entries:
-            fault = _fault(kind, name, factory)
-            if fault:
-                self.faults.append(f"{hook}: {fault}")
-                continue
-            self._register(kind, full_name(self.distribution, kind, name), factory)
-
-
-def _worded(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  # its text is the plugin's own code, too
-        text = ""
-    return f"{type(error).__name__}: {shortened(text)}" if text else type(error).__name__
-
-
-def _fault(kind: EntryKind, name: Any, factory: Any) -> str | None:
-    """What is wrong with one entry of a hook's mapping."""
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        return f"{name!r} is no name; use letters, digits and . _ - only (the distribution's name is put before it)"
-    if kind == "trust_function" and name in RESERVED_ARMS:
-        return f"the name {name!r} is reserved for an arm that the harness owns; choose another"
-    if not callable(factory):
-        return f"{name!r} maps to a {type(factory).__name__}, which cannot be called; give a class or function"
-    return None
-
-
-def _leave_out(loadings: list[_Loading], restrict: Collection[str] | None) -> None:
+def _leave_out(loadings: list[Loading], restrict: Collection[str] | None) -> None:
     """Mark what `restrict` or the environment does not name; a name that stands for nothing is an error."""
     source = "restrict"
     if restrict is None:
@@ -330,12 +86,22 @@ def _leave_out(loadings: list[_Loading], restrict: Collection[str] | None) -> No
         hint = f"{source} names distributions or entry points; install it, or leave it out."
         raise UnknownNameError("plugin", name, known, hint)
     for loading in loadings:
-        loading.left_out = loading.distribution != BUILT_IN and not {loading.distribution, loading.name} & wanted
+        if loading.distribution != BUILT_IN and not {loading.distribution, loading.name} & wanted:
+            loading.left_out = f"by {RESTRICT_VARIABLE}"
 
 
-def _drop_duplicates(loadings: list[_Loading]) -> None:
+def _leave_out_twins(loadings: list[Loading]) -> None:
+    """Another distribution of what the built-in one ships: its functions are there already, and would all be run twice."""
+    shipped = {module_named(x.entry_point): x.name for x in loadings if x.is_built_in}
+    for loading in loadings:
+        module = module_named(loading.entry_point)
+        if module in shipped and loading.distribution != BUILT_IN and not loading.left_out:
+            loading.left_out = f"as {module} comes with {BUILT_IN} (write {BUILT_IN}/NAME)"
+
+
+def _drop_duplicates(loadings: list[Loading]) -> None:
     """A full name that two hooks give stands for neither: which one came first is an accident."""
-    owners: dict[tuple[EntryKind, str], list[_Loading]] = {}
+    owners: dict[tuple[EntryKind, str], list[Loading]] = {}
     for loading in loadings:
         for one in loading.registered:
             owners.setdefault((one.kind, one.name), []).append(loading)

@@ -8,8 +8,14 @@ from dataclasses import replace
 from w2s_bench.errors import PluginError, W2SBenchError
 from w2s_bench.hookspecs import Domain, LanguageModel
 from w2s_bench.plugins.checks import Declared, check_parameters, check_trust_function
-from w2s_bench.plugins.descriptions import DescribedDomain, DescribedModel, Elsewhere, declared_from_json
-from w2s_bench.plugins.loading import EntryKind
+from w2s_bench.plugins.descriptions import (
+    DescribedDomain,
+    DescribedModel,
+    DescribedReading,
+    Elsewhere,
+    declared_from_json,
+)
+from w2s_bench.plugins.hooks import HOOKS, EntryKind
 from w2s_bench.plugins.looking import Look, Told, look_at
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.record import canonical_json
@@ -54,6 +60,14 @@ def described_model(registry: Registry, name: str) -> LanguageModel:
     return registry.model(name) if told is None else DescribedModel(**told)
 
 
+def described_reading(registry: Registry, name: str, parameters: Mapping[str, JSON]) -> DescribedReading:
+    """A plugin's reading as far as planning asks."""
+    told = _described(registry, "reading", name, parameters)
+    if told is not None:
+        return DescribedReading.from_json(told)
+    return DescribedReading.of(registry.reading(name, **parameters))
+
+
 def _declared_here(registry: Registry, name: str, parameters: Mapping[str, JSON]) -> Declared:
     built = registry.trust_function(name, **parameters)
     return check_trust_function(str(registry.resolve("trust_function", name)), built)
@@ -77,7 +91,7 @@ def _look(registry: Registry, kind: EntryKind, name: str, parameters: Mapping[st
         return None
     check_parameters(str(registered), registered.name, registered.factory, parameters)
     asked = {"do": "build", "kind": kind, "name": registered.name, "parameters": dict(parameters)}
-    return replace(registered.factory.look, asked=asked, lasting=kind == "trust_function")
+    return replace(registered.factory.look, asked=asked, lasting=not HOOKS[kind].reads_data)
 
 
 def _told(registry: Registry, kind: EntryKind, name: str, parameters: Mapping[str, JSON], answer: Told) -> JSON:

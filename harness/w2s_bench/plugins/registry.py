@@ -6,41 +6,28 @@ Nothing is built, and nothing heavy imported, until asked for.
 from __future__ import annotations
 
 import hashlib
-import json
 import pkgutil
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
-import yaml
-
-from w2s_bench.errors import ModelError, PluginError, UnknownNameError, W2SBenchError, said
-from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
+from w2s_bench.errors import PluginError, UnknownNameError, W2SBenchError, said
+from w2s_bench.hookspecs import Domain, LanguageModel, Reading, TrustFunction
 from w2s_bench.isolation.surroundings import surroundings_kept
-from w2s_bench.names import BUILT_IN
+from w2s_bench.names import BUILT_IN, normalized
 from w2s_bench.plugins import checks as contract
 from w2s_bench.plugins.descriptions import module_of
+from w2s_bench.plugins.entries import Plugin, Problem, Registered
+from w2s_bench.plugins.hooks import HOOKS, EntryKind, full_name, words
 from w2s_bench.plugins.installation import running_version
-from w2s_bench.plugins.loading import (
-    RESTRICT_VARIABLE,
-    EntryKind,
-    Plugin,
-    Problem,
-    Registered,
-    full_name,
-    load_plugins,
-    normalized,
-    words,
-)
+from w2s_bench.plugins.loading import load_plugins
 from w2s_bench.plugins.source import Source, sources_of
+from w2s_bench.resolvers import Resolver, resolver_of, resolvers_for, with_prefix
 from w2s_bench.types import JSON
-
-__all__ = ["EntryKind", "Plugin", "Problem", "Registered", "Registry", "parse_spec", "write_spec"]
 
 T = TypeVar("T")
 
@@ -50,10 +37,9 @@ class Registry:
     """Everything that the installed plugins offer, by full name. Made anew by `load`; there is no global one."""
 
     plugins: tuple[Plugin, ...]
-    trust_functions: Mapping[str, Registered]
-    domains: Mapping[str, Registered]
-    models: Mapping[str, Registered]
-    #: What planning asked of plugins that are not imported here (`plugin_planning`).
+    #: Kind of entry → full name → what is registered.
+    tables: Mapping[EntryKind, Mapping[str, Registered]]
+    #: What planning asked of plugins that are not imported here (`plugins.planning`).
     seen: dict[str, JSON] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -87,7 +73,7 @@ class Registry:
         def table(kind: EntryKind) -> Mapping[str, Registered]:
             return MappingProxyType({one.name: one for one in provided if one.kind == kind})
 
-        return cls(plugins, table("trust_function"), table("domain"), table("model"))
+        return cls(plugins, MappingProxyType({kind: table(kind) for kind in HOOKS}))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -96,13 +82,24 @@ class Registry:
 
     def table(self, kind: EntryKind) -> Mapping[str, Registered]:
         """Full name → what is registered of one kind."""
-        return {"trust_function": self.trust_functions, "domain": self.domains, "model": self.models}[kind]
+        return self.tables[kind]
+
+    @property
+    def trust_functions(self) -> Mapping[str, Registered]:
+        return self.table("trust_function")
+
+    @property
+    def domains(self) -> Mapping[str, Registered]:
+        return self.table("domain")
+
+    @property
+    def models(self) -> Mapping[str, Registered]:
+        return self.table("model")
 
     def resolve(self, kind: EntryKind, name: str) -> Registered:
         """What a full or bare name stands for; bare, the built-in one wins, else it must be the only one so called.
 
-        A model may also be `hf/<repository>@<revision>`, `local/<folder>`, or a folder's path that begins with `/`, `./`,
-        `../` or `~`.
+        It may also be what a resolver takes (`resolvers`): for a model a commit of a hub, a folder, or its path alone.
         """
         table = self.table(kind)
         prefix, slash, rest = name.partition("/")
@@ -114,34 +111,40 @@ class Registry:
             return table[candidates[0]]
         if candidates:
             raise UnknownNameError(words(kind), name, candidates, "Several plugins have this name; write one in full.")
-        elsewhere = _model_elsewhere(name) if kind == "model" else None
-        if elsewhere is None:
-            hints = [self._hint(prefix if slash else None), _prefixes(kind, table)]
+        resolver = resolver_of(kind, name)
+        if resolver is None:
+            hints = [self._hint(prefix if slash else None), _ways_to_write(kind, table)]
             raise UnknownNameError(words(kind), name, table, " ".join(hint for hint in hints if hint))
-        return elsewhere
+        return _resolved(resolver, kind, name)
 
     def _hint(self, distribution: str | None) -> str:
         """A plugin that did not load might have had the name that nobody knows."""
         mine = [p for p in self.plugins if distribution is None or p.distribution == normalized(distribution)]
         hints = [f"Did not load whole: {p.problem}." for p in mine if p.problem]
-        left_out = sorted({p.distribution for p in mine if p.status == "left out"})
-        return " ".join([*hints, *([f"Left out by {RESTRICT_VARIABLE}: {', '.join(left_out)}."] if left_out else [])])
+        left_out: dict[str, set[str]] = {}
+        for p in mine:
+            if p.status == "left out":
+                left_out.setdefault(p.why, set()).add(p.distribution)
+        return " ".join([*hints, *(f"Left out {why}: {', '.join(sorted(them))}." for why, them in left_out.items())])
 
-    def trust_function(self, name: str, **parameters: JSON) -> TrustFunction:
+    def trust_function(self, name: str, /, **parameters: JSON) -> TrustFunction:
         """Build the trust function that `name` stands for and check it."""
-        return cast(TrustFunction, self._build("trust_function", name, parameters, contract.check_trust_function))
+        return cast(TrustFunction, self.build("trust_function", name, **parameters))
 
-    def domain(self, name: str, **parameters: JSON) -> Domain:
+    def domain(self, name: str, /, **parameters: JSON) -> Domain:
         """Build the domain that `name` stands for and check it."""
-        return cast(Domain, self._build("domain", name, parameters, contract.check_domain))
+        return cast(Domain, self.build("domain", name, **parameters))
 
     def model(self, name: str) -> LanguageModel:
         """Build the language model that `name` stands for and check it; its weights are not loaded."""
-        return cast(LanguageModel, self._build("model", name, {}, contract.check_model))
+        return cast(LanguageModel, self.build("model", name))
 
-    def _build(
-        self, kind: EntryKind, name: str, parameters: Mapping[str, JSON], check: Callable[[str, Any], object]
-    ) -> object:
+    def reading(self, name: str, /, **parameters: JSON) -> Reading:
+        """Build the reading of a plugin that `name` stands for and check it."""
+        return cast(Reading, self.build("reading", name, **parameters))
+
+    def build(self, kind: EntryKind, name: str, /, **parameters: JSON) -> object:
+        """Build what `name` stands for and check that it is what its kind must be."""
         registered = self.resolve(kind, name)
         contract.check_parameters(str(registered), registered.name, registered.factory, parameters)
         try:
@@ -151,7 +154,7 @@ class Registry:
         except BaseException as error:  # a plugin may raise anything, SystemExit too
             fault = f"could not be built with parameters {dict(parameters)!r}: {type(error).__name__}: {said(error)}"
             raise PluginError(f"{registered} {fault}") from error
-        contract.guarded(str(registered), "checking what it gave", lambda: check(str(registered), built))
+        contract.guarded(str(registered), "checking what it gave", lambda: HOOKS[kind].check(str(registered), built))
         return built
 
     def guarded(self, kind: EntryKind, name: str, what: str, call: Callable[[], T]) -> T:
@@ -188,120 +191,24 @@ class Registry:
         return tuple(sorted(found))
 
 
-def parse_spec(text: str) -> tuple[str, dict[str, JSON]]:
-    """`name:key=value,key2=value2` → name and parameters; values are YAML, and `1e-3` is a number.
-
-    A comma parts two parameters only where `key=` follows it, so that a value may hold commas: `layers=[1,2],folds=3`.
-    """
-    name, colon, rest = text.partition(":")
-    if not name.strip():
-        raise W2SBenchError(f"{text!r} has no name; write name, or name:key=value,key2=value2")
-    parameters: dict[str, JSON] = {}
-    for part in re.split(r",(?=\s*[A-Za-z_]\w*\s*=)", rest) if colon else []:
-        match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*=(.*)", part, re.DOTALL)
-        if match is None or match[1] in parameters:
-            fault = f"gives {match[1]!r} twice" if match else f"has {part!r} where key=value belongs"
-            raise W2SBenchError(f"{text!r} {fault}; write name:key=value,key2=value2")
-        parameters[match[1]] = _value(text, match[1], match[2])
-    return name.strip(), parameters
+def _resolved(resolver: Resolver, kind: EntryKind, name: str) -> Registered:
+    """What a resolver makes of a name, registered as if a plugin had brought it."""
+    full = with_prefix(resolver, name)
+    factory = partial(pkgutil.resolve_name(resolver.factory), full)
+    module = resolver.factory.partition(":")[0]
+    return Registered(full, kind, factory, BUILT_IN, running_version(), "resolvers", module)
 
 
-def write_spec(name: str, parameters: Mapping[str, JSON]) -> str:
-    """The text that `parse_spec` reads back as `name` and `parameters`, sorted; other parameters, other text."""
-    written = ",".join(f"{key}={_written_value(value)}" for key, value in sorted(parameters.items()))
-    return f"{name}:{written}" if written else name
-
-
-def _written_value(value: JSON) -> str:
-    # Text stands bare where it reads back as itself; whatever else it could be taken for is told apart by JSON's quotes.
-    if (
-        isinstance(value, str)
-        and re.fullmatch(r"[A-Za-z][\w.-]*", value)
-        and parse_spec(f"x:y={value}")[1]["y"] == value
-    ):
-        return value
-    # Within quotes `,key=` would part two parameters: the comma is written as JSON's escape.
-    return re.sub(r",(?=\s*[A-Za-z_]\w*\s*=)", r"\\u002c", json.dumps(value, sort_keys=True))
-
-
-class _Yaml(yaml.SafeLoader):
-    """YAML in which `1e-3` is a number, wherever it stands; YAML 1.1 takes it for a text."""
-
-
-_Yaml.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _value(text: str, key: str, value: str) -> JSON:
-    """A parameter's value: JSON as `write_spec` writes it, else YAML that JSON can hold; arms are named and stored by it."""
-    unreadable = f"{text!r}: {value!r} for parameter {key!r} is no YAML value; put it in quotes"
-    try:
-        parsed: JSON = json.loads(value)
-    except (ValueError, RecursionError):
-        try:
-            parsed = _Yaml(value).get_single_data()
-        except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that no calendar has
-            raise W2SBenchError(unreadable) from error
-    try:
-        written = json.dumps(parsed, allow_nan=False, ensure_ascii=False)
-        # As text, since 1, 1.0 and True are equal without being the same; `encode` refuses half a character.
-        kept = repr(json.loads(written.encode())) == repr(parsed)
-    except (TypeError, ValueError):
-        kept = False
-    if not kept:
-        raise W2SBenchError(
-            f"{text!r}: {value!r} for parameter {key!r} would be a {type(parsed).__name__} that JSON cannot hold; give "
-            "text, finite numbers, true, false, null, or lists and mappings of them with text as keys; a date goes in quotes"
-        )
-    return parsed
-
-
-def _prefixes(kind: EntryKind, table: Mapping[str, Registered]) -> str:
+def _ways_to_write(kind: EntryKind, table: Mapping[str, Registered]) -> str:
     """How names of a kind may begin, for somebody who got one wrong."""
+    others = resolvers_for(kind)
+    if not others and not HOOKS[kind].hint:
+        return ""  # their full names, which the error lists, say all
     known = ", ".join(dict.fromkeys(f"{name.partition('/')[0]}/" for name in table)) or "none here"
-    if kind == "model":
-        return f"A model is a plugin's ({known}), hf/OWNER/NAME@COMMIT of a hub, local/FOLDER on this disk, or a folder's path."
-    if kind == "domain":
-        return f"A domain is a plugin's ({known}); any lm-eval task becomes one by a small plugin (docs/plugins.md)."
-    return ""  # their full names, which the error lists, say all
-
-
-def _model_elsewhere(name: str) -> Registered | None:
-    """A model that no plugin registers: from the Hugging Face hub, or in a folder."""
-    prefix, _, rest = name.partition("/")
-    if prefix == "hf":
-        repository, _, revision = rest.partition("@")
-        if not repository or not revision:
-            raise ModelError(f"model {name!r} needs a repository and a revision; write hf/<owner>/<name>@<commit>")
-        return _model(name, "HubModel", repo=repository, revision=revision)
-    # A folder is written as one: `models/x` could be a plugin's model, or the folder of a stranger's suite.
-    if prefix not in {"local", "", ".", "..", "~"} and not name.startswith("~"):
-        return None
-    folder = Path(rest if prefix == "local" else name)
-    try:
-        folder = folder.expanduser()
-    except RuntimeError as error:
-        raise ModelError(
-            f"model {name!r}: {folder.parts[0]} is the home of no user here; give the folder's path"
-        ) from error
-    if not folder.is_dir():
-        raise ModelError(f"model {name!r}: there is no folder {str(folder)!r}; give one with config.json and weights")
-    full = name if prefix == "local" else f"local/{name}"
-    return _model(full, "LocalModel", name=full, path=folder)
-
-
-def _model(full: str, kind: str, **arguments: Any) -> Registered:
-    module = "w2s_bench.models.sources"
-    # By name: the models' layer lies above this one, and importing it may be slow.
-    factory = partial(_call_by_name, f"{module}:{kind}", **arguments)
-    return Registered(full, "model", factory, BUILT_IN, running_version(), "registry", module)
-
-
-def _call_by_name(target: str, /, **arguments: Any) -> object:
-    """A model that lies outside every plugin."""
-    built: object = pkgutil.resolve_name(target)(**arguments)
-    return built
+    ways = [f"a plugin's ({known})", *(f"{one.written} ({one.place})" for one in others)]
+    ways += [f"a {one.path_of}'s path" for one in others if one.takes_bare_paths]
+    listed = " or ".join([", ".join(ways[:-1]), ways[-1]] if len(ways) > 1 else ways)
+    return f"A {words(kind)} is {listed}{f'; {HOOKS[kind].hint}' if HOOKS[kind].hint else ''}."
 
 
 def _requirements(distribution: str) -> tuple[str, ...]:

@@ -2,132 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from w2s_bench.names import CONTROL_TRACKS, REFERENCE_TRACKS, short
+from w2s_bench.controls import OwnArm, of_kind
+from w2s_bench.names import short
 from w2s_bench.plugins.checks import Declared
-from w2s_bench.plugins.registry import write_spec
+from w2s_bench.plugins.spec import write_spec
 from w2s_bench.protocol import selection, training, trust
-from w2s_bench.protocol.generation import SeedGraph, Student
+from w2s_bench.protocol.generation import Generation, Student
+from w2s_bench.protocol.needs import PlannedNeed, own_need
 from w2s_bench.results.cells import ArmRef, PluginRef
 from w2s_bench.store.stage import Stage
-from w2s_bench.types import KINDS, Kind
+from w2s_bench.types import KINDS, Kind, Need
 
 
 @dataclass(frozen=True)
 class ArmStages:
-    """An arm's stages for one domain and seed; None where the arm has no such step."""
+    """An arm's stages for one domain and seed; None where the arm has no such step.
+
+    `certainty` reads how likely the teacher found its labels of the pool, where the labels themselves do not say.
+    """
 
     student: Student
     rows: Stage | None = None
     kept: Stage | None = None
     scores: Stage | None = None
+    certainty: Stage | None = None
 
 
 @dataclass(frozen=True)
 class Arm:
     """An arm's identity and how it hangs onto a seed's graph.
 
-    `gold` says that it trains on gold, not on weak labels; `kinds`, on which domains it exists.
+    `kinds` says on which domains it exists; what it trains on, `ref.facts`.
     """
 
     ref: ArmRef
-    build: Callable[[SeedGraph], ArmStages]
+    build: Callable[[Generation], ArmStages]
     plugin: PluginRef | None = None
-    gold: bool = False
     kinds: tuple[Kind, ...] = KINDS
 
 
-def references() -> list[Arm]:
+def references(coverage: float) -> list[Arm]:
     """`weak` (the teacher), `base` (the untuned student), `ceiling` (the student trained on the pool's gold)."""
 
-    def weak(graph: SeedGraph) -> ArmStages:
+    def weak(graph: Generation) -> ArmStages:
         split = graph.suite.evaluate_on
-        return ArmStages(Student(graph.teacher_weights, graph.weak_labels(split), graph.label_grades(split)))
+        answers = Student(graph.teacher.weights, graph.weak_labels(split), graph.label_grades(split))
+        tokens = Need("teacher", "label_logprobs", when="generate")  # the scores of options come with the labels
+        read = graph.evidence((own_need(tokens),), "transfer", with_grades=False, with_gold=False).readings
+        return ArmStages(answers, certainty=read.get(tokens))
 
-    def base(graph: SeedGraph) -> ArmStages:
+    def base(graph: Generation) -> ArmStages:
         return ArmStages(graph.student(None, "base"))
 
-    def ceiling(graph: SeedGraph) -> ArmStages:
+    def ceiling(graph: Generation) -> ArmStages:
         rows = training.gold_rows(graph.subset("transfer"), graph.gold("transfer"), None, graph.label("ceiling's rows"))
         return ArmStages(graph.student(rows, "ceiling"), rows)
 
-    return [
-        Arm(_own("weak", "reference"), weak),
-        Arm(_own("base", "reference"), base),
-        Arm(_own("ceiling", "reference", 1.0), ceiling, gold=True),
-    ]
+    build = {"weak": weak, "base": base, "ceiling": ceiling}
+    return [Arm(_own(arm, coverage), build[arm.name]) for arm in of_kind("reference")]
 
 
 def controls(coverage: float) -> list[Arm]:
     """`naive`, `random`, `oracle`, `gold_trust_set`, `gold_random`, at the suite's coverage."""
 
-    def random_rows(graph: SeedGraph) -> Stage:
+    def random_rows(graph: Generation) -> Stage:
         labels = graph.weak_labels("transfer")
         return selection.random(
             labels, coverage=coverage, seed=graph.stream("random"), label=graph.label("random rows")
         )
 
-    def naive(graph: SeedGraph) -> ArmStages:
+    def naive(graph: Generation) -> ArmStages:
         return _on_weak_labels(graph, None, "naive")
 
-    def random(graph: SeedGraph) -> ArmStages:
+    def random(graph: Generation) -> ArmStages:
         return _on_weak_labels(graph, random_rows(graph), "random")
 
-    def oracle(graph: SeedGraph) -> ArmStages:
+    def oracle(graph: Generation) -> ArmStages:
         grades = graph.label_grades("transfer")
         kept = selection.oracle(
             grades, coverage=coverage, seed=graph.stream("oracle"), label=graph.label("oracle's rows")
         )
         return _on_weak_labels(graph, kept, "oracle")
 
-    def gold_trust_set(graph: SeedGraph) -> ArmStages:
+    def gold_trust_set(graph: Generation) -> ArmStages:
         return ArmStages(graph.student(graph.trust_gold_rows, "gold_trust_set"), graph.trust_gold_rows)
 
-    def gold_random(graph: SeedGraph) -> ArmStages:
+    def gold_random(graph: Generation) -> ArmStages:
         kept = random_rows(graph)
         rows = training.gold_rows(
             graph.subset("transfer"), graph.gold("transfer"), kept, graph.label("gold of random rows")
         )
         return ArmStages(graph.student(rows, "gold_random"), rows, kept)
 
-    return [
-        Arm(_own("naive", "control", 1.0), naive),
-        Arm(_own("random", "control", coverage), random),
-        Arm(_own("oracle", "control", coverage), oracle),
-        Arm(_own("gold_trust_set", "control"), gold_trust_set, gold=True),
-        Arm(_own("gold_random", "control", coverage), gold_random, gold=True),
-    ]
+    build = {
+        "naive": naive,
+        "random": random,
+        "oracle": oracle,
+        "gold_trust_set": gold_trust_set,
+        "gold_random": gold_random,
+    }
+    return [Arm(_own(arm, coverage), build[arm.name]) for arm in of_kind("control")]
 
 
-def _own(name: str, kind: Literal["reference", "control"], coverage: float | None = None) -> ArmRef:
-    """An arm of the harness; what it knows stands beside its name, where whoever reads cells looks it up too."""
-    tracks = REFERENCE_TRACKS if kind == "reference" else CONTROL_TRACKS
-    return ArmRef(name=name, kind=kind, supervision=tracks[name], coverage=coverage)
+def _own(arm: OwnArm, coverage: float) -> ArmRef:
+    """How cells name an arm of the harness, at the suite's coverage."""
+    return ArmRef(name=arm.name, kind=arm.kind, supervision=arm.supervision, coverage=arm.coverage(coverage))
 
 
 def trust_arm(
     name: str,
     parameters: Mapping[str, Any],
     declared: Declared,
+    needs: Sequence[PlannedNeed],
     plugin: PluginRef,
     coverage: float,
     libraries: tuple[str, ...],
 ) -> Arm:
-    """The arm of one trust function: score the pool, keep the top `coverage`. `libraries` as for `trust.score`."""
-    needs, supervision = declared.needs, declared.supervision
+    """The arm of one trust function: score the pool, keep the top `coverage`.
+
+    `needs` are those that it declared, `libraries` as for `trust.score`.
+    """
+    supervision = declared.supervision
     arm_name = write_spec(name, parameters)
     identity = {
         "name": name,
         "parameters": dict(parameters),
         "supervision": supervision,
-        "needs": [str(need) for need in needs],
+        "needs": [str(need) for need in declared.needs],
         "plugin": plugin.model_dump(),
     }
 
-    def build(graph: SeedGraph) -> ArmStages:
+    def build(graph: Generation) -> ArmStages:
         privileged = supervision == "privileged"
         pool = graph.evidence(needs, "transfer", with_grades=False, with_gold=privileged)
         fitted = None
@@ -138,7 +147,7 @@ def trust_arm(
             identity,
             pool,
             fitted,
-            salt=f"{graph.facts.spec.name} {graph.seed}",
+            salt=f"{graph.task.spec.name} {graph.seed}",
             seed=graph.stream(f"trust function {arm_name}"),
             libraries=libraries,
             label=graph.label(f"scores of {shown}"),
@@ -164,7 +173,7 @@ def trust_arm(
     return Arm(ref, build, plugin, kinds=declared.kinds)
 
 
-def _on_weak_labels(graph: SeedGraph, kept: Stage | None, name: str) -> ArmStages:
+def _on_weak_labels(graph: Generation, kept: Stage | None, name: str) -> ArmStages:
     rows = training.weak_rows(
         graph.subset("transfer"), graph.weak_labels("transfer"), kept, graph.label(f"rows of {name}")
     )

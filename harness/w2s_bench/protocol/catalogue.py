@@ -80,9 +80,9 @@ def hashes(before: str, texts: Iterable[bytes]) -> NDArray[np.uint64]:
     start = hashlib.sha256(before.encode())
     digests = bytearray()
     for text in texts:
-        one = start.copy()
-        one.update(text)
-        digests += one.digest()
+        hash_of_text = start.copy()
+        hash_of_text.update(text)
+        digests += hash_of_text.digest()
     return np.frombuffer(bytes(digests), dtype=">u8").reshape(-1, 4).astype(np.uint64)
 
 
@@ -93,14 +93,14 @@ def order(ranks: NDArray[np.uint64]) -> IntArray:
 
 def write_indexed(path: Path, records: Iterable[Any]) -> None:
     """As `record.write_records`, with an index beside it: where the line of each id is."""
-    names, ids, starts, place = None, [], [0], 0
+    names, ids, starts, end = None, [], [0], 0
     with path.open("wb") as file:
-        for one in records:
-            names = names or [f.name for f in fields(one)]
-            line = (canonical_json({name: getattr(one, name) for name in names}) + "\n").encode()
-            place += len(line)
-            starts.append(place)
-            ids.append(one.id.encode())
+        for record in records:
+            names = names or [f.name for f in fields(record)]
+            line = (canonical_json({name: getattr(record, name) for name in names}) + "\n").encode()
+            end += len(line)
+            starts.append(end)
+            ids.append(record.id.encode())
             file.write(line)
     ranks = hashes("", ids)[:, 0]
     rows = np.argsort(ranks, kind="stable")
@@ -111,17 +111,17 @@ def write_indexed(path: Path, records: Iterable[Any]) -> None:
 def lines_of(path: Path, ids: Sequence[str]) -> Iterator[bytes | None]:
     """The line of each of these ids in what `write_indexed` wrote, as it stands there; None where there is none."""
     ranks, start, stop = (read_array(_index_of(path), name) for name in ("rank", "start", "stop"))
-    wanted = hashes("", (one.encode() for one in ids))[:, 0]
+    wanted = hashes("", (item.encode() for item in ids))[:, 0]
     first, last = (np.searchsorted(ranks, wanted, side).tolist() for side in ("left", "right"))
     with path.open("rb") as file:
-        for one, low, high in zip(ids, first, last, strict=True):
-            found = None
+        for item, low, high in zip(ids, first, last, strict=True):
+            line_of_item = None
             for row in range(low, high):
                 file.seek(int(start[row]))
                 line = file.read(int(stop[row] - start[row]))
-                if high - low == 1 or _id_of(line) == one:
-                    found = line
-            yield found
+                if high - low == 1 or _id_of(line) == item:
+                    line_of_item = line
+            yield line_of_item
 
 
 def _id_of(line: bytes) -> str:
@@ -150,4 +150,4 @@ def every_nth(path: Path, most: int) -> list[dict[str, Any]]:
         count = sum(1 for _ in file)
     step = max(1, -(-count // most))
     with path.open("rb") as file:
-        return [json.loads(line) for place, line in enumerate(file) if place % step == 0]
+        return [json.loads(line) for number, line in enumerate(file) if number % step == 0]

@@ -2,57 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
 from w2s_bench.domains.grading import answers_are_right, option_is_right
-from w2s_bench.protocol.items import ANSWERS, ITEMS, loaded_task
-from w2s_bench.protocol.prediction import PREDICTIONS
+from w2s_bench.protocol.files import ANSWERS, GRADES, ITEMS, MARKS, PREDICTIONS
+from w2s_bench.protocol.items import loaded_task
+from w2s_bench.protocol.planned import PlannedDomain
 from w2s_bench.record import read_json, read_records, write_json
-from w2s_bench.store.stage import Stage, StageContext
-from w2s_bench.types import Answer, Item, Kind, Prediction
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from w2s_bench.hookspecs import Domain
-
-GRADES, MARKS = "grades.json", "marks.json"
+from w2s_bench.store.stage import Stage, StageContext, stage
+from w2s_bench.types import Answer, Item, Prediction
 
 
-def domain_params(name: str, domain: Domain, parameters: Mapping[str, Any], **read: Any) -> dict[str, Any]:
-    """A domain as stage parameters carry it: enough to build it, and what makes a changed one another.
-
-    That is its fingerprint; of a domain that is not self-contained also what is `read` at the start of a run: `documents`,
-    their digest (None: they could not be read), and `source`, that of its package.
-    """
-    return {
-        "name": name,
-        "version": domain.version,
-        "fingerprint": domain.fingerprint(),
-        "parameters": dict(parameters),
-        **read,
-    }
-
-
-def marks(domain: Mapping[str, Any], gold: Stage, subset: Stage, label: str = "") -> Stage:
+def marks(domain: PlannedDomain, gold: Stage, subset: Stage, label: str = "") -> Stage:
     """Stage: id → for each option of a choice item, whether it is right. Gold by another name: `grade` stages alone read it."""
     inputs = {"gold": gold, "subset": subset}
-    return Stage("marks", 1, "w2s_bench.protocol.evaluation:run_marks", {"domain": domain}, inputs, ("lm_eval",), label)
+    return Stage(run_marks, {"domain": domain.params}, inputs, ("lm_eval",), label, code=domain.code)
 
 
-def grade(
-    domain: Mapping[str, Any], kind: Kind, predictions: Stage, gold: Stage, subset: Stage, label: str = ""
-) -> Stage:
+def grade(domain: PlannedDomain, predictions: Stage, gold: Stage, subset: Stage, label: str = "") -> Stage:
     """Stage: id → whether the prediction is right. Chosen options are looked up in the split's marks, whoever chose them."""
-    function = "w2s_bench.protocol.evaluation:run_grade"
-    if kind == "choice":
+    if domain.kind == "choice":
         marked = marks(domain, gold, subset, f"{subset.label} · marks")
-        return Stage("grade", 2, function, {}, {"predictions": predictions, "marks": marked}, label=label)
+        return Stage(run_grade, {}, {"predictions": predictions, "marks": marked}, label=label)
     inputs = {"predictions": predictions, "gold": gold}
-    return Stage("grade", 2, function, {"domain": domain}, inputs, ("lm_eval",), label)
+    return Stage(run_grade, {"domain": domain.params}, inputs, ("lm_eval",), label, code=domain.code)
 
 
+@stage("marks", version=1)
 def run_marks(context: StageContext) -> None:
     task = loaded_task(context)
     gold = {a.id: a for a in read_records(context.inputs["gold"] / ANSWERS, Answer)}
@@ -67,6 +43,7 @@ def run_marks(context: StageContext) -> None:
     )
 
 
+@stage("grade", version=2)
 def run_grade(context: StageContext) -> None:
     predictions = read_records(context.inputs["predictions"] / PREDICTIONS, Prediction)
     if "marks" in context.inputs:

@@ -5,36 +5,27 @@ Read it from the top: splits → teacher → weak labels → grades → evidence
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from w2s_bench.names import short
-from w2s_bench.protocol import evaluation, items, prediction, splits, training
-from w2s_bench.protocol.evidence import view as evidence
-from w2s_bench.protocol.evidence.view import Readers
+from w2s_bench.protocol import evaluation, items, splits, training
+from w2s_bench.protocol.needs import PlannedNeed, Readers, readings
+from w2s_bench.protocol.planned import PlannedModel, PlannedTask
+from w2s_bench.protocol.recipes import recipe_of
 from w2s_bench.protocol.trust import Labelled
 from w2s_bench.randomness import derived_seed
 from w2s_bench.store.stage import Stage
-from w2s_bench.suite import DomainSpec, Suite
-from w2s_bench.types import Kind, Need, Split
+from w2s_bench.suite import Suite
+from w2s_bench.types import Split
 
 
 @dataclass(frozen=True)
-class DomainFacts:
-    """What the graph needs to know of a domain and its models before anything runs."""
+class Teacher:
+    """A model that labels: the suite's weak one, or a student of the generation before. `weights`: None where it is untuned."""
 
-    spec: DomainSpec
-    kind: Kind
-    max_new_tokens: int | None
-    domain: Mapping[str, Any]  # evaluation.domain_params
-    teacher: Mapping[str, Any]  # training.model_params
-    student: Mapping[str, Any]
-
-    @property
-    def short_name(self) -> str:
-        return short(self.domain["name"])
+    model: PlannedModel
+    weights: Stage | None
 
 
 @dataclass(frozen=True)
@@ -47,45 +38,53 @@ class Student:
 
 
 @dataclass(frozen=True)
-class SeedGraph:
-    """All stages of one domain and seed; arms hang theirs onto these."""
+class Generation:
+    """All stages of one domain and seed that hang on one teacher; arms hang theirs onto these.
+
+    `index` is the place in a chain, from 1. `taught_by` is who labels (None: the suite's teacher, trained on `weak_train`),
+    `pool` the split that it labels and that students are trained on.
+    """
 
     suite: Suite
-    facts: DomainFacts
+    task: PlannedTask
     seed: int
+    index: int = 1
+    taught_by: Teacher | None = None
+    pool: Split = "transfer"
 
     @property
     def name(self) -> str:
         """The domain's full name, however the suite wrote it: splits and randomness hang on it."""
-        name: str = self.facts.domain["name"]
-        return name
+        return self.task.domain.name
 
     def stream(self, role: str) -> int:
         """The seed of one role; roles never name an arm, so that differences between arms are paired."""
-        return derived_seed(self.suite.seed, self.name, self.seed, role)
+        later = f" of generation {self.index}" if self.index > 1 else ""
+        return derived_seed(self.suite.seed, self.name, self.seed, f"{role}{later}")
 
     def label(self, what: str) -> str:
-        return f"{self.facts.short_name} · seed {self.seed} · {what}"
+        later = f" · generation {self.index}" if self.index > 1 else ""
+        return f"{self.task.domain.short_name} · seed {self.seed}{later} · {what}"
 
     @cached_property
     def items(self) -> Stage:
-        return items.items(self.facts.domain, f"{self.facts.short_name} · items")
+        return items.items(self.task.domain, f"{self.task.domain.short_name} · items")
 
     @cached_property
     def answers(self) -> Stage:
-        return items.answers(self.facts.domain, f"{self.facts.short_name} · answers")
+        return items.answers(self.task.domain, f"{self.task.domain.short_name} · answers")
 
     @cached_property
     def splits(self) -> Stage:
-        spec, name = self.facts.spec, self.facts.short_name
-        held_out = splits.held_out(self.items, spec.sizes, domain=self.name, label=f"{name} · held-out items")
+        sizes, name = self.task.spec.sizes, self.task.domain.short_name
+        held_out = splits.held_out(self.items, sizes, domain=self.name, label=f"{name} · held-out items")
         return splits.splits(
             held_out,
-            spec.sizes,
+            sizes,
             domain=self.name,
             seed=self.seed,
             suite_seed=self.suite.seed,
-            label=self.label("splits"),
+            label=f"{name} · seed {self.seed} · splits",
         )
 
     def subset(self, split: Split) -> Stage:
@@ -95,50 +94,42 @@ class SeedGraph:
         return splits.gold(self.answers, self.subset(split), split, self.label(f"{split} gold"))
 
     @cached_property
-    def teacher_weights(self) -> Stage:
+    def teacher(self) -> Teacher:
+        if self.taught_by is not None:
+            return self.taught_by
         rows = training.gold_rows(
             self.subset("weak_train"), self.gold("weak_train"), None, self.label("teacher's rows")
         )
-        return training.train(
-            self.facts.teacher, self.facts.spec.teacher, rows, seed=self.stream("teacher"), label=self.label("teacher")
-        )
+        model, how = self.task.teacher, self.task.spec.teacher
+        weights = recipe_of(model).train(model, how, rows, seed=self.stream("teacher"), label=self.label("teacher"))
+        return Teacher(model, weights)
 
     def weak_labels(self, split: Split) -> Stage:
-        return prediction.predict(
-            self.facts.teacher,
-            self.subset(split),
-            weights=self.teacher_weights,
-            max_new_tokens=self.facts.max_new_tokens,
-            label=self.label(f"weak labels of {split}"),
-        )
+        return self._answers(self.teacher.model, self.teacher.weights, split, f"weak labels of {split}")
 
     def label_grades(self, split: Split) -> Stage:
         """Whether each weak label is right: for the trust set, for controls and diagnostics; for the pool never a plugin's to see."""
         return self._grade(self.weak_labels(split), split, f"grades of {split} labels")
 
+    def _answers(self, model: PlannedModel, weights: Stage | None, split: Split, what: str) -> Stage:
+        most_new, label = self.task.domain.max_new_tokens, self.label(what)
+        if weights is None:
+            model = model.untuned
+        subset = self.subset(split)
+        return recipe_of(model).predict(model, subset, weights=weights, max_new_tokens=most_new, label=label)
+
     def _grade(self, predictions: Stage, split: Split, what: str) -> Stage:
         gold, subset = self.gold(split), self.subset(split)
-        return evaluation.grade(self.facts.domain, self.facts.kind, predictions, gold, subset, self.label(what))
+        return evaluation.grade(self.task.domain, predictions, gold, subset, self.label(what))
 
     def student(self, rows: Stage | None, name: str) -> Student:
         """The student trained on `rows` and evaluated; untuned (the base) where `rows` is None."""
+        model, how, split = self.task.student, self.task.spec.student, self.suite.evaluate_on
         weights = None
         if rows is not None:
-            weights = training.train(
-                self.facts.student,
-                self.facts.spec.student,
-                rows,
-                seed=self.stream("student"),
-                label=self.label(f"student of {name}"),
-            )
-        split = self.suite.evaluate_on
-        predictions = prediction.predict(
-            {**self.facts.student, **({"recipe": "full"} if weights is None else {})},
-            self.subset(split),
-            weights=weights,
-            max_new_tokens=self.facts.max_new_tokens,
-            label=self.label(f"answers of {name}"),
-        )
+            seed, label = self.stream("student"), self.label(f"student of {name}")
+            weights = recipe_of(model).train(model, how, rows, seed=seed, label=label)
+        predictions = self._answers(model, weights, split, f"answers of {name}")
         return Student(weights, predictions, self._grade(predictions, split, f"grades of {name}"))
 
     @cached_property
@@ -148,21 +139,22 @@ class SeedGraph:
     @cached_property
     def readers(self) -> Readers:
         verifier = self.student(self.trust_gold_rows, "gold_trust_set").weights
-        assert verifier is not None
-        untuned = {**self.facts.student, "recipe": "full"}
-        return Readers((self.facts.teacher, self.teacher_weights), (untuned, None), (self.facts.student, verifier))
+        student = self.task.student
+        return Readers((self.teacher.model, self.teacher.weights), (student.untuned, None), (student, verifier))
 
-    def evidence(self, needs: Iterable[Need], split: Split, *, with_grades: bool, with_gold: bool) -> Labelled:
-        """What a trust function's evidence on `trust` or `transfer` is made of. `with_gold` for the privileged alone."""
+    def evidence(self, needs: Iterable[PlannedNeed], split: Split, *, with_grades: bool, with_gold: bool) -> Labelled:
+        """What a trust function's evidence on `trust` or the pool is made of. `with_gold` for the privileged alone."""
         labels, subset = self.weak_labels(split), self.subset(split)
-        readings = evidence.readings(
+        read = readings(
             needs,
             self.readers,
-            kind=self.facts.kind,
+            kind=self.task.domain.kind,
             labels=labels,
             subset=subset,
             fitting=split == "trust",
             label=self.label(split),
+            seed=lambda need: self.stream(f"reading {need} of {split}"),
         )
         grades = self.label_grades(split) if with_grades else None
-        return Labelled(subset, labels, readings, grades, self.gold(split) if with_gold else None)
+        gold = self.gold(split) if with_gold else None
+        return Labelled(subset, labels, read.stages, grades, gold, read.shown_as)

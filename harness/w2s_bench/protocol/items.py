@@ -5,7 +5,7 @@ Items and answers are different stages with different folders, so that a stage w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,12 @@ from w2s_bench.hookspecs import Domain
 from w2s_bench.plugins.checks import check_domain_unchanged
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol.catalogue import write_groups, write_indexed
+from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, REMARKS
+from w2s_bench.protocol.planned import PlannedDomain
 from w2s_bench.record import canonical_json, digest_of, read_json, write_json
-from w2s_bench.store.stage import Stage, StageContext
+from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import Answer, Item
 
-ITEMS, ANSWERS, FORMAT, REMARKS = "items.jsonl", "answers.jsonl", "format.json", "remarks.json"
 _LM_EVAL = ("lm_eval", "datasets")
 _MOST_SHOWN = 5  # ids in a remark
 _MOST_TEMPLATES = 256
@@ -38,20 +39,17 @@ _MOST_TASKS = 4  # kept loaded, each with all its documents
 _TASKS: dict[str, tuple[Registry, Any]] = {}
 
 
-def items(domain: Mapping[str, Any], label: str = "") -> Stage:
-    """Stage: every item of a domain without its answer, and the format of answers. `domain` is `evaluation.domain_params`."""
-    return Stage(
-        "items", 2, "w2s_bench.protocol.items:build_items", {"domain": domain}, libraries=_LM_EVAL, label=label
-    )
+def items(domain: PlannedDomain, label: str = "") -> Stage:
+    """Stage: every item of a domain without its answer, and the format of answers."""
+    return Stage(build_items, {"domain": domain.params}, libraries=_LM_EVAL, label=label, code=domain.code)
 
 
-def answers(domain: Mapping[str, Any], label: str = "") -> Stage:
+def answers(domain: PlannedDomain, label: str = "") -> Stage:
     """Stage: the gold of every item. Only `gold` stages read it."""
-    return Stage(
-        "answers", 2, "w2s_bench.protocol.items:build_answers", {"domain": domain}, libraries=_LM_EVAL, label=label
-    )
+    return Stage(build_answers, {"domain": domain.params}, libraries=_LM_EVAL, label=label, code=domain.code)
 
 
+@stage("items", version=2)
 def build_items(context: StageContext) -> None:
     """Prompts and options are exactly the strings that lm-eval scores; what cannot be asked is left out and counted."""
     domain = load_domain(context)
@@ -71,6 +69,7 @@ def build_items(context: StageContext) -> None:
     write_json(context.out / REMARKS, _remark(left_out, said))
 
 
+@stage("answers", version=2)
 def build_answers(context: StageContext) -> None:
     """Every item's gold: the document, the completion a student trains on, and the option's index."""
     domain = load_domain(context)

@@ -1,36 +1,126 @@
-"""Models as a plan names them → models loaded in a stage, as they were when the run was planned."""
+"""A suite's domains and models as a plan knows them: what a stage's parameters hold of them, before anything runs."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.sources import ENGINE
 from w2s_bench.models.tokenizer_cache import remembering
-from w2s_bench.store.stage import StageContext
+from w2s_bench.names import DEVICE_VARIABLE, short
+from w2s_bench.store.stage import Code, StageContext
+from w2s_bench.types import JSON, Kind, Precision, RecipeName
 
 if TYPE_CHECKING:
+    from w2s_bench.hookspecs import Domain, LanguageModel
     from w2s_bench.models.engine import Reader
+    from w2s_bench.suite import DomainSpec, Training
 
 
-def engine_of(model: Mapping[str, Any]) -> tuple[str, ...]:
-    """The libraries that what a model computes depends on. `model` is `training.model_params`."""
-    return (*ENGINE, "peft") if model["recipe"] == "lora" else ENGINE
+@dataclass(frozen=True)
+class PlannedModel:
+    """A model and how it is tuned: enough to load it, and a fingerprint that makes a changed one another."""
+
+    name: str
+    fingerprint: str
+    recipe: RecipeName = "full"
+    lora_rank: int = 8
+    precision: Precision = "float32"
+    device: str = "cpu"
+
+    @classmethod
+    def of(cls, training: Training, source: LanguageModel) -> PlannedModel:
+        device = os.environ.get(DEVICE_VARIABLE) or "cpu"
+        tuning = (training.recipe, training.lora_rank, training.precision)
+        return cls(training.model, source.fingerprint(), *tuning, device)
+
+    @property
+    def untuned(self) -> PlannedModel:
+        """The model as it is, whatever is made of it elsewhere."""
+        return replace(self, recipe="full")
+
+    @property
+    def params(self) -> dict[str, JSON]:
+        """As a stage's parameters hold it."""
+        return asdict(self)
+
+    @property
+    def frozen(self) -> dict[str, JSON]:
+        """`params` without how it is tuned, for what does not depend on that."""
+        return {name: value for name, value in self.params.items() if name not in ("recipe", "lora_rank")}
+
+    @property
+    def kind(self) -> str:
+        """What the time of a stage that runs it hangs on."""
+        return f"{self.name} {self.fingerprint[:8]} {self.recipe} {self.device} {self.precision}"
+
+    def stage_fields(self) -> dict[str, Any]:
+        """The fields of a `Stage` that loads this model and computes with it."""
+        libraries = (*ENGINE, "peft") if self.recipe == "lora" else ENGINE
+        return {"libraries": libraries, "device": self.device, "code": Code("engine", self.name), "kind": self.kind}
+
+
+@dataclass(frozen=True)
+class PlannedDomain:
+    """A domain of a suite: enough to build it, and what makes a changed one another.
+
+    That is its fingerprint; of a domain that is not self-contained also what is `read` at the start of a run: `documents`,
+    their digest (None: they could not be read), and `source`, that of its package.
+    """
+
+    name: str  # in full
+    version: str
+    fingerprint: str
+    parameters: Mapping[str, JSON]
+    kind: Kind
+    max_new_tokens: int | None
+    read: Mapping[str, JSON]
+
+    @classmethod
+    def of(cls, name: str, domain: Domain, parameters: Mapping[str, JSON], **read: JSON) -> PlannedDomain:
+        most_new = domain.max_new_tokens if domain.kind == "generate" else None
+        return cls(name, domain.version, domain.fingerprint(), dict(parameters), domain.kind, most_new, read)
+
+    @property
+    def short_name(self) -> str:
+        return short(self.name)
+
+    @property
+    def params(self) -> dict[str, JSON]:
+        """As a stage's parameters hold it."""
+        named = {"name": self.name, "version": self.version, "fingerprint": self.fingerprint}
+        return {**named, "parameters": dict(self.parameters), **self.read}
+
+    @property
+    def code(self) -> Code:
+        return Code("domain", self.name)
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """What one line of a suite's `domains` comes to: a domain with the models that meet there."""
+
+    spec: DomainSpec
+    domain: PlannedDomain
+    teacher: PlannedModel
+    student: PlannedModel
 
 
 def load_planned(context: StageContext) -> Reader:
     """The model a stage's parameters name, as it was when the run was planned, with the weights among its inputs, if any."""
     from w2s_bench.models.engine import load_reader  # torch
 
-    model = context.params["model"]
-    source = context.registry.model(model["name"])
-    if source.fingerprint() != model["fingerprint"]:
-        raise ModelError(f"model {model['name']!r} changed on disk since the run began; run again")
+    model = PlannedModel(**context.params["model"])
+    source = context.registry.model(model.name)
+    if source.fingerprint() != model.fingerprint:
+        raise ModelError(f"model {model.name!r} changed on disk since the run began; run again")
     weights = context.inputs.get("weights")
-    tuning = {"recipe": model["recipe"], "lora_rank": model["lora_rank"]} if weights else {}
-    reader = load_reader(source, weights, device=model["device"], precision=model["precision"], **tuning)
+    tuning: dict[str, Any] = {"recipe": model.recipe, "lora_rank": model.lora_rank} if weights else {}
+    reader = load_reader(source, weights, device=model.device, precision=model.precision, **tuning)
     for note in reader.notes():
-        print(f"model {model['name']}: {note}", flush=True)  # a stage's output is kept in the store's log
-    reader.tokenizer = remembering(reader.tokenizer, (model["name"], model["fingerprint"]))
+        print(f"model {model.name}: {note}", flush=True)  # a stage's output is kept in the store's log
+    reader.tokenizer = remembering(reader.tokenizer, (model.name, model.fingerprint))
     return reader

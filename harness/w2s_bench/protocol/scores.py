@@ -10,10 +10,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from w2s_bench.protocol.files import SCORES
 from w2s_bench.record import read_arrays, write_arrays
 from w2s_bench.types import FloatArray, IntArray
-
-SCORES = "scores.safetensors"
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Scores:
 
     @classmethod
     def of(cls, ids: Sequence[str], values: FloatArray) -> Scores:
-        encoded = [one.encode() for one in ids]
+        encoded = [name.encode() for name in ids]
         if len(encoded) != len(values):
             raise ValueError(f"{len(encoded)} ids for {len(values)} scores")
         ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)

@@ -6,42 +6,27 @@ import numpy as np
 
 from w2s_bench.errors import SuiteError
 from w2s_bench.protocol.evaluation import read_grades
-from w2s_bench.protocol.prediction import PREDICTIONS
+from w2s_bench.protocol.files import KEPT, PREDICTIONS
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.protocol.training import KEPT
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import iter_rows, write_json
-from w2s_bench.store.stage import Stage, StageContext
+from w2s_bench.store.stage import Stage, StageContext, stage
 
 
 def top(scores: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
     """Stage: the k = ⌊coverage · n⌋ rows of highest trust score; equal scores are ranked by a seeded hash of the id."""
     params = {"coverage": coverage, "seed": seed}
-    return Stage("top", 2, "w2s_bench.protocol.selection:run_top", params, {"scores": scores}, label=label)
+    return Stage(run_top, params, {"scores": scores}, label=label)
 
 
 def random(labels: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
     """Stage: k rows by a seeded hash of the id; gold-blind."""
-    return Stage(
-        "random",
-        1,
-        "w2s_bench.protocol.selection:run_random",
-        {"coverage": coverage, "seed": seed},
-        {"labels": labels},
-        label=label,
-    )
+    return Stage(run_random, {"coverage": coverage, "seed": seed}, {"labels": labels}, label=label)
 
 
 def oracle(grades: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
     """Stage: min(k, number correct) rows drawn uniformly from the correct ones; a shortfall is recorded, never filled."""
-    return Stage(
-        "oracle",
-        1,
-        "w2s_bench.protocol.selection:run_oracle",
-        {"coverage": coverage, "seed": seed},
-        {"grades": grades},
-        label=label,
-    )
+    return Stage(run_oracle, {"coverage": coverage, "seed": seed}, {"grades": grades}, label=label)
 
 
 def count_to_keep(coverage: float, count: int) -> int:
@@ -66,18 +51,21 @@ def random_ids(ids: list[str], count: int, seed: int) -> list[str]:
     return sorted(sorted(ids, key=lambda i: hash_rank("draw", seed, i))[:count])
 
 
+@stage("top", version=2)
 def run_top(context: StageContext) -> None:
     scores = Scores.read(context.inputs["scores"])
     wanted = count_to_keep(context.params["coverage"], len(scores))
     _write(context, top_ids(scores, wanted, context.params["seed"]), wanted)
 
 
+@stage("random", version=1)
 def run_random(context: StageContext) -> None:
     ids = [row["id"] for row in iter_rows(context.inputs["labels"] / PREDICTIONS)]
     wanted = count_to_keep(context.params["coverage"], len(ids))
     _write(context, random_ids(ids, wanted, context.params["seed"]), wanted)
 
 
+@stage("oracle", version=1)
 def run_oracle(context: StageContext) -> None:
     grades = read_grades(context.inputs["grades"])
     wanted = count_to_keep(context.params["coverage"], len(grades))

@@ -20,9 +20,10 @@ from w2s_bench.protocol.catalogue import (
     read_texts,
     write_texts,
 )
-from w2s_bench.protocol.items import ANSWERS, FORMAT, ITEMS, item_digest
+from w2s_bench.protocol.files import ANSWERS, FORMAT, HELD, ITEMS, POOL, SPLIT_IDS
+from w2s_bench.protocol.items import item_digest
 from w2s_bench.record import iter_records, read_json, write_json
-from w2s_bench.store.stage import Stage, StageContext
+from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import SPLITS, IntArray, Item, Split
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from w2s_bench.suite import Sizes
 
-SPLIT_IDS, HELD, POOL = "splits.json", "held_out.json", "pool.safetensors"
 #: Cut once for all seeds.
 HELD_OUT: Final[tuple[Split, ...]] = ("dev", "test")
 
@@ -38,39 +38,27 @@ HELD_OUT: Final[tuple[Split, ...]] = ("dev", "test")
 def held_out(items: Stage, sizes: Sizes, *, domain: str, label: str = "") -> Stage:
     """Stage: ids of `dev` and `test`, which are the same for every seed, and the items that seeds draw from."""
     params = {"sizes": {split: sizes.of(split) for split in HELD_OUT}, "domain": domain}
-    return Stage("held_out", 1, "w2s_bench.protocol.splits:hold_out", params, {"items": items}, label=label)
+    return Stage(hold_out, params, {"items": items}, label=label, domain=domain)
 
 
 def splits(held_out: Stage, sizes: Sizes, *, domain: str, seed: int, suite_seed: int, label: str = "") -> Stage:
     """Stage: ids of each split of one seed."""
     params = {"sizes": sizes.model_dump(), "domain": domain, "seed": seed, "suite_seed": suite_seed}
-    return Stage("splits", 2, "w2s_bench.protocol.splits:cut", params, {"held_out": held_out}, label=label)
+    return Stage(cut, params, {"held_out": held_out}, label=label, domain=domain)
 
 
 def subset(items: Stage, splits: Stage, split: Split, label: str = "") -> Stage:
     """Stage: the items of one split."""
-    return Stage(
-        "subset",
-        1,
-        "w2s_bench.protocol.splits:take_subset",
-        {"split": split},
-        {"items": items, "splits": splits},
-        label=label,
-    )
+    rows = splits.params["sizes"][split]
+    return Stage(take_subset, {"split": split}, {"items": items, "splits": splits}, label=label, amount=rows)
 
 
 def gold(answers: Stage, subset: Stage, split: Split, label: str = "") -> Stage:
     """Stage: the answers of one split. Whoever may read gold has this stage among its inputs, and nobody else has."""
-    return Stage(
-        "gold",
-        1,
-        "w2s_bench.protocol.splits:take_gold",
-        {"split": split},
-        {"answers": answers, "subset": subset},
-        label=label,
-    )
+    return Stage(take_gold, {"split": split}, {"answers": answers, "subset": subset}, label=label)
 
 
+@stage("held_out", version=1)
 def hold_out(context: StageContext) -> None:
     p = context.params
     pool = _Pool.of(*read_groups(context.inputs["items"]), p["domain"])
@@ -81,6 +69,7 @@ def hold_out(context: StageContext) -> None:
     pool.write(context.out)
 
 
+@stage("splits", version=2)
 def cut(context: StageContext) -> None:
     p = context.params
     pool = _Pool.read(context.inputs["held_out"], p["domain"])
@@ -91,24 +80,26 @@ def cut(context: StageContext) -> None:
     write_json(context.out / SPLIT_IDS, {split: sorted(i for i, _ in of[split]) for split in SPLITS})
 
 
+@stage("subset", version=1)
 def take_subset(context: StageContext) -> None:
     ids = read_json(context.inputs["splits"] / SPLIT_IDS)[context.params["split"]]  # sorted
     with (context.out / ITEMS).open("wb") as out:
-        for one, line in zip(ids, lines_of(context.inputs["items"] / ITEMS, ids), strict=True):
-            assert line is not None, f"item {one} was cut from these items"
+        for item, line in zip(ids, lines_of(context.inputs["items"] / ITEMS, ids), strict=True):
+            assert line is not None, f"item {item} was cut from these items"
             out.write(line)
     write_json(context.out / FORMAT, read_json(context.inputs["items"] / FORMAT))
 
 
+@stage("gold", version=1)
 def take_gold(context: StageContext) -> None:
     # Items and answers come from two loads of the task. One that shuffles at random would pair them wrongly.
     digests = {item.id: item_digest(item) for item in iter_records(context.inputs["subset"] / ITEMS, Item)}
     with (context.out / ANSWERS).open("wb") as out:
-        found = lines_of(context.inputs["answers"] / ANSWERS, list(digests))
-        for (one, digest), line in zip(digests.items(), found, strict=True):
+        lines = lines_of(context.inputs["answers"] / ANSWERS, list(digests))
+        for (item, digest), line in zip(digests.items(), lines, strict=True):
             if line is None or json.loads(line)["item"] != digest:
                 raise PluginError(
-                    f"item {one} came out otherwise when its task was loaded again; fix the loader: no randomness without a "
+                    f"item {item} came out otherwise when its task was loaded again; fix the loader: no randomness without a "
                     "seed of its own"
                 )
             out.write(line)
@@ -132,7 +123,7 @@ def split_ids(
         split: [(pool.ids[int(row)], pool.keys[int(row)]) for row in rows[split]] for split in SPLITS
     }
     _refuse_shared_keys(of, domain)
-    return {split: sorted(one for one, _ in of[split]) for split in SPLITS}
+    return {split: sorted(item for item, _ in of[split]) for split in SPLITS}
 
 
 @dataclass(frozen=True)
@@ -185,23 +176,23 @@ class _Pool:
         self, groups: IntArray, splits: Sequence[Split], sizes: Mapping[str, int], out: dict[str, IntArray]
     ) -> IntArray:
         """Fill `splits` in turn from the groups in their order; returns the groups left over."""
-        place = 0
+        taken = 0
         for split in splits:
             rows: list[int] = []
             while len(rows) < sizes[split]:
-                if place == len(groups):
+                if taken == len(groups):
                     asked = ", ".join(f"{name} {sizes[name]}" for name in SPLITS if name in sizes)
                     raise SuiteError(
                         f"domain {self.domain!r} has {len(self.ids)} items in {len(self.groups)} groups, too few for sizes {asked} "
                         f"(sum {sum(sizes[name] for name in SPLITS if name in sizes)}); {split} was filled to {len(rows)}. Make the "
                         "splits smaller; a group that straddles two splits is cut, so leave some room."
                     )
-                group = int(groups[place])
+                group = int(groups[taken])
                 members = self.members[self.starts[group] : self.starts[group + 1]]
                 rows += members[: sizes[split] - len(rows)].tolist()
-                place += 1
+                taken += 1
             out[split] = np.array(rows, dtype=np.int64)
-        return groups[place:]
+        return groups[taken:]
 
     def write(self, folder: Path) -> None:
         columns = {"ids": self.ids, "keys": self.keys, "groups": self.groups}
@@ -225,10 +216,10 @@ def _refuse_shared_keys(of: Mapping[str, Iterable[tuple[str, str]]], domain: str
     """`of`: split → (id, key) of its items."""
     seen: dict[str, tuple[str, str]] = {}
     for split, members in of.items():
-        for one, key in members:
-            other, where = seen.setdefault(key, (one, split))
+        for item, key in members:
+            other, where = seen.setdefault(key, (item, split))
             if where != split:
                 raise LeakError(
-                    f"domain {domain!r}: items {other} ({where}) and {one} ({split}) are the same question "
+                    f"domain {domain!r}: items {other} ({where}) and {item} ({split}) are the same question "
                     f"(key {key!r}); give them one group, or remove one"
                 )

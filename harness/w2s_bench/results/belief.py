@@ -10,28 +10,24 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
+from w2s_bench.controls import OWN_ARMS
 from w2s_bench.errors import CellError
 from w2s_bench.names import BUILT_IN, bare, short
-from w2s_bench.results.cells import Cell, SeedResult, read_cells
+from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC, Cell, SeedResult
 from w2s_bench.results.figures import denominator, is_whole
+from w2s_bench.results.files import read_cells
 from w2s_bench.suite import DomainSpec, Suite, read_results_suite
-
-#: Arms whose every row is right.
-_ALL_RIGHT: Final = frozenset({"ceiling", "oracle", "gold_trust_set", "gold_random"})
-#: Arms that train on gold rather than on weak labels.
-_ON_GOLD: Final = _ALL_RIGHT - {"oracle"}
 
 
 def read_results(results: Path) -> tuple[Suite, list[Cell]]:
     """The suite of a results folder, its domains named in full, and its cells, sorted by domain and arm."""
     cells = read_cells(results)
     suite = read_results_suite(results)
-    known = {bare(cell.body.domain.name): cell.body.domain.name for cell in cells}
-    suite = suite.with_full_names(lambda name: name if "/" in name else known.get(name, f"{BUILT_IN}/{name}"))
+    full_names = {bare(cell.body.domain.name): cell.body.domain.name for cell in cells}
+    suite = suite.with_full_names(lambda name: name if "/" in name else full_names.get(name, f"{BUILT_IN}/{name}"))
     refuse_contradictions(cells, suite, results)
     return suite, cells
 
@@ -64,7 +60,7 @@ def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
     for what, value in stated.items():
         if value != (true := getattr(suite, what)):
             yield f"it has {what} {value!r}, the suite {true!r}"
-    spec = next((one for one in suite.domains if one.name == body.domain.name), None)
+    spec = next((domain for domain in suite.domains if domain.name == body.domain.name), None)
     if spec is None:
         yield f"the suite has no domain {body.domain.name!r}"
         return
@@ -85,10 +81,9 @@ def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
         yield f"arm {arm.name!r} is the harness's own, and is said to come from {body.plugin.distribution!r}"
     elif arm.trust_function is not None or arm.parameters or arm.selection is not None:
         yield f"arm {arm.name!r} is the harness's own, and has a trust function, its parameters or its selection"
-    if arm.coverage not in {None, 1.0, suite.coverage} or (
-        arm.kind == "trust_function" and arm.coverage in {None, 1.0}
-    ):
-        yield f"it has coverage {arm.coverage}, the suite {suite.coverage}"
+    if arm.coverage != (asked := arm.facts.coverage(suite.coverage)):
+        whose = "the suite" if asked == suite.coverage else f"arm {arm.name!r}"
+        yield f"it has coverage {arm.coverage}, {whose} {asked}"
         return
     for seed in body.seeds:
         if seed.error is None:
@@ -96,7 +91,7 @@ def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
 
 
 def _against_plugin(cell: Cell) -> Iterator[str]:
-    from w2s_bench.plugins.registry import write_spec
+    from w2s_bench.plugins.spec import write_spec
 
     arm, plugin = cell.body.arm, cell.body.plugin
     if plugin is None or plugin.distribution != arm.name.partition("/")[0]:
@@ -110,29 +105,35 @@ def _against_plugin(cell: Cell) -> Iterator[str]:
 
 def _against_sizes(cell: Cell, seed: SeedResult, suite: Suite, spec: DomainSpec) -> Iterator[str]:
     """What one seed says of the rows kept, against the sizes of the suite's splits."""
-    arm, pool = cell.body.arm, spec.sizes.transfer
-    name = short(arm.name)
-    if name in {"weak", "base"}:
+    facts, pool = cell.body.arm.facts, spec.sizes.transfer
+    if not facts.rows:
         if seed.kept is not None or seed.shortfall:
+            name = short(cell.body.arm.name)
             yield f"{name} keeps no rows; it has kept {seed.kept}, shortfall {seed.shortfall}"
         return
     if seed.kept is None or seed.purity is None:
         yield f"it lacks {'kept' if seed.kept is None else 'purity'}"
         return
-    if arm.coverage is None:
-        wanted = spec.sizes.trust
+    wanted = beside = _beside(cell, spec)
+    if facts.of_pool is None:
         if seed.coverage is not None:
             yield f"coverage {seed.coverage}, of gold that is not of the pool"
     else:
-        wanted = pool if arm.coverage == 1.0 else suite.kept_rows(spec)
-        if seed.coverage is None or abs(seed.coverage * pool - seed.kept) > 1e-6 * pool:
-            yield f"coverage {seed.coverage}, with {seed.kept} of {pool} rows kept"
+        wanted += pool if facts.of_pool.share == "all" else suite.kept_rows(spec)
+        if seed.coverage is None or abs(seed.coverage * pool - (seed.kept - beside)) > 1e-6 * pool:
+            yield f"coverage {seed.coverage}, with {seed.kept - beside} of {pool} rows kept"
     if seed.kept + seed.shortfall != wanted:
         yield f"kept {seed.kept} and shortfall {seed.shortfall}, where {wanted} rows were asked for"
-    if seed.shortfall and name != "oracle":
-        yield f"shortfall {seed.shortfall}, which only oracle can have"
-    if name in _ALL_RIGHT and seed.purity != 1.0:
+    if seed.shortfall and not facts.may_fall_short:
+        able = " and ".join(name for name, own in OWN_ARMS.items() if own.may_fall_short)
+        yield f"shortfall {seed.shortfall}, which only {able} can have"
+    if facts.all_right and seed.purity != 1.0:
         yield f"purity {seed.purity}, where every row is right"
+
+
+def _beside(cell: Cell, spec: DomainSpec) -> int:
+    """How many rows an arm trains on beside those of the pool: gold of the trust set, all of it or none."""
+    return spec.sizes.trust if cell.body.arm.facts.with_trust_set else 0
 
 
 def _refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> None:
@@ -140,8 +141,8 @@ def _refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> Non
     right = _right_labels(cells, spec.sizes.transfer, results)
     for cell in cells:
         for seed in cell.body.seeds:
-            if short(cell.body.arm.name) not in _ON_GOLD and seed.seed in right:
-                for fault in _against_labels(cell, seed, right[seed.seed], spec.sizes.transfer):
+            if cell.body.arm.facts.hangs_on_weak_labels and seed.seed in right:
+                for fault in _against_labels(cell, seed, right[seed.seed], spec):
                     raise _error(cell, results, f"seed {seed.seed}: {fault}")
     tested = [
         (cell, seed.by_stratum, float(seed.accuracy or 0.0) * cell.body.items)
@@ -152,7 +153,7 @@ def _refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> Non
     _refuse_misfit(tested, max(cell.body.items for cell in cells), "by_stratum", results)
     for number in {seed.seed for cell in cells for seed in cell.body.seeds}:
         kept = [
-            (cell, seed.diagnostics["kept_by_stratum"], float(seed.kept or 0))
+            (cell, seed.diagnostics["kept_by_stratum"], float((seed.kept or 0) - _beside(cell, spec)))
             for cell in cells
             for seed in cell.body.seeds
             if seed.seed == number and seed.diagnostics.get("kept_by_stratum")
@@ -161,44 +162,52 @@ def _refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> Non
 
 
 def _right_labels(cells: Sequence[Cell], pool: int, results: Path) -> dict[int, int]:
-    """Seed → how many labels of the pool are right, as the cell of weak says, or else that of naive, which keeps them all."""
-    by_arm = {short(cell.body.arm.name): cell for cell in cells}
+    """Seed → how many labels of the pool are right, as the teacher's cell says, or else one of an arm that keeps them all."""
     right: dict[int, int] = {}
-    if (naive := by_arm.get("naive")) is not None:
-        right |= {seed.seed: round(seed.purity * pool) for seed in naive.body.seeds if seed.purity is not None}
-    if (weak := by_arm.get("weak")) is not None:
-        for seed in weak.body.seeds:
+    for cell in cells:
+        if cell.body.arm.facts.keeps_all_weak_labels:
+            right |= {seed.seed: round(seed.purity * pool) for seed in cell.body.seeds if seed.purity is not None}
+    for cell in cells:
+        for seed in cell.body.seeds if cell.body.arm.facts.answers == "teacher" else ():
             if (share := seed.diagnostics.get("label_accuracy")) is None:
                 continue
             if not is_whole(share * pool):
                 said = f"seed {seed.seed}: label_accuracy {share} of {pool} labels would be {share * pool:.3f} labels"
-                raise _error(weak, results, said)
+                raise _error(cell, results, said)
             right[seed.seed] = round(share * pool)
     return right
 
 
-def _against_labels(cell: Cell, seed: SeedResult, right: int, pool: int) -> Iterator[str]:
+def _against_labels(cell: Cell, seed: SeedResult, right: int, spec: DomainSpec) -> Iterator[str]:
     """What one seed says of its rows and scores, where so many labels of the pool are right."""
+    pool, wrong = spec.sizes.transfer, spec.sizes.transfer - right
+    labels, pairs = f"where {right} of {pool} labels are right", right * wrong
+
+    def possible(auroc: float) -> bool:
+        return bool(pairs) and is_whole(2 * auroc * pairs)  # a pair counts whole, half where the two tie, or not
+
+    surer = seed.diagnostics.get(LABEL_PROBABILITY_AUROC)
+    if surer is not None and not possible(surer):
+        yield f"{LABEL_PROBABILITY_AUROC} {surer}, {labels}"
     if seed.kept is None or seed.purity is None:
         return
-    labels = f"where {right} of {pool} labels are right"
-    wrong, kept_right = pool - right, round(seed.purity * seed.kept)
-    kept_wrong = seed.kept - kept_right
-    if kept_right > right or kept_wrong > wrong:
+    beside = _beside(cell, spec)
+    kept, kept_right = seed.kept - beside, round(seed.purity * seed.kept) - beside
+    kept_wrong = kept - kept_right
+    if not 0 <= kept_right <= right or kept_wrong > wrong:
         yield f"purity {seed.purity} of {seed.kept} rows, {labels}"
         return
-    lacked = max(0, seed.kept + seed.shortfall - right)
-    if short(cell.body.arm.name) == "oracle" and seed.shortfall != lacked:
-        yield f"shortfall {seed.shortfall} of {seed.kept + seed.shortfall} rows, {labels}"
+    asked = kept + seed.shortfall
+    if cell.body.arm.facts.may_fall_short and seed.shortfall != max(0, asked - right):
+        yield f"shortfall {seed.shortfall} of {asked} rows, {labels}"
     if (auroc := seed.diagnostics.get("auroc")) is None:
         return
-    pairs = right * wrong
-    if not pairs or not is_whole(2 * auroc * pairs):  # a pair counts whole, half where the two tie, or not
+    if not possible(auroc):
         yield f"auroc {auroc}, {labels}"
     # What was kept has no lower score than what was not.
     low, high = kept_right * (wrong - kept_wrong) / 2, pairs - kept_wrong * (right - kept_right) / 2
     if not low - 1e-6 <= auroc * pairs <= high + 1e-6:
-        yield f"auroc {auroc}, with {kept_right} of the {seed.kept} rows of highest score right, {labels}"
+        yield f"auroc {auroc}, with {kept_right} of the {kept} rows of highest score right, {labels}"
 
 
 def _refuse_misfit(
@@ -215,17 +224,17 @@ def _refuse_misfit(
     parts = {id(shares): [denominator(shares[name], total) for name in names] for _, shares, _ in rows}
 
     def fits(chosen: Sequence[tuple[Cell, Mapping[str, float], float]]) -> bool:
-        # The size of a stratum is a multiple of every denominator; where two times it would be too many, it is known.
+        # The size of a stratum is a multiple of every denominator; where two times it would be too many, it is settled.
         least = [math.lcm(*column) for column in zip(*(parts[id(shares)] for _, shares, _ in chosen), strict=True)]
         spare = total - sum(least)
         if spare < 0:
             return False
-        known = np.array([size > spare for size in least])
+        settled = np.array([size > spare for size in least])
         matrix = np.array([[1.0] * len(names), *([shares[name] for name in names] for _, shares, _ in chosen)])
         counts = np.array([float(total), *(count for _, _, count in chosen)])
-        counts -= matrix[:, known] @ np.array(least, dtype=float)[known]
-        sizes = np.linalg.lstsq(matrix[:, ~known], counts, rcond=None)[0]
-        return bool(np.abs(matrix[:, ~known] @ sizes - counts).max() <= 1e-6 * total)
+        counts -= matrix[:, settled] @ np.array(least, dtype=float)[settled]
+        sizes = np.linalg.lstsq(matrix[:, ~settled], counts, rcond=None)[0]
+        return bool(np.abs(matrix[:, ~settled] @ sizes - counts).max() <= 1e-6 * total)
 
     if fits(rows):
         return
@@ -246,10 +255,10 @@ def _refuse_other_tracks(cells: Sequence[Cell], results: Path) -> None:
     from w2s_bench.plugins.descriptions import unwrap
     from w2s_bench.plugins.registry import Registry
 
-    known = Registry.load(restrict=()).trust_functions
+    built_in = Registry.load(restrict=()).trust_functions
     for cell in cells:
         arm = cell.body.arm
-        registered = known.get(arm.name.partition(":")[0]) if arm.kind == "trust_function" else None
+        registered = built_in.get(arm.name.partition(":")[0]) if arm.kind == "trust_function" else None
         track = getattr(unwrap(registered.factory), "supervision", None) if registered else None
         if isinstance(track, str) and track != arm.supervision:
             raise _error(cell, results, f"supervision {arm.supervision!r}, where that of {arm.name!r} is {track!r}")

@@ -1,29 +1,32 @@
-"""What a leaderboard holds: plain values, ready for markdown, a plot, a terminal or JSON. Nothing is computed here."""
+"""What a leaderboard holds: plain values, ready for pages. Nothing is computed here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from w2s_bench.results.cells import SuiteRef
 from w2s_bench.results.statistics import Estimate, Ratio
-from w2s_bench.types import JSON
 
+#: The tracks that are ranked, in their order.
 TRACKS = ("none", "trust_set", "privileged")
-#: What each trust function is compared with: keeping all, keeping as much by chance, the trust set's gold by itself.
-RIVALS = ("naive", "random", "gold_trust_set")
+#: What a check may look at.
+Figure = Ratio | float | int | None
 
 
 @dataclass(frozen=True)
 class Entry:
     """One arm on one domain, over the seeds in `seeds`; None where the arm has no such figure or no seed is left.
 
-    `kept` is the smallest and largest number of rows over seeds, `shortfall` the largest; `auroc` is that of the trust
-    scores against the correctness of the weak labels. `minus` holds paired differences to controls, in PGR units.
+    `kind` is that of its arm, `of_seeds` the number of the board's seeds. `kept` is the smallest and largest number of rows
+    over seeds, `shortfall` the largest. `diagnostics` are the cell's figures from 0 to 1, means over seeds (`auroc`: of the
+    trust scores against the correctness of the weak labels). `minus` holds paired differences to controls, in PGR units.
     """
 
     row: str
+    kind: str
     seeds: tuple[int, ...]
+    of_seeds: int
     accuracy: Estimate | None
     pgr: Ratio
     recovery: Ratio
@@ -31,7 +34,7 @@ class Entry:
     shortfall: int
     purity: float | None
     coverage: float | None
-    auroc: float | None
+    diagnostics: Mapping[str, float]
     by_stratum: Mapping[str, float]
     kept_by_stratum: Mapping[str, float]
     minus: Mapping[str, Ratio]
@@ -60,7 +63,7 @@ class Row:
 class Check:
     """A figure that a suite must show, and whether it does (None: it cannot be told)."""
 
-    figure: Ratio | float | int | None
+    figure: Figure
     shown: bool | None
 
 
@@ -112,9 +115,3 @@ class Leaderboard:
     def mean_domains(self) -> tuple[str, ...]:
         """The domains that means are over: those whose gap is resolved."""
         return tuple(d.name for d in self.domains if d.resolved)
-
-    def as_json(self) -> dict[str, JSON]:
-        """The whole board as JSON values; an unresolved ratio is `{"reason": …, "brief": …}`, a missing figure null."""
-        content = asdict(self)
-        content["suite"] = self.suite.model_dump(mode="json")
-        return content

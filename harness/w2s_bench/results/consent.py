@@ -11,6 +11,7 @@ from pathlib import Path
 
 from w2s_bench.errors import ModelError, SuiteError, UnknownNameError
 from w2s_bench.names import BUILT_IN, short
+from w2s_bench.resolvers import at_path, is_on_disk, what_lacks
 from w2s_bench.results.cells import Cell, ModelRef
 from w2s_bench.suite import Suite, Training
 
@@ -32,7 +33,7 @@ def _wanted(suite: Suite, cells: Sequence[Cell], placed: Mapping[str, str]) -> I
     for name in dict.fromkeys(cell.body.domain.name for cell in cells):
         spec = suite.domain(name)
         for role, training in (("teacher", spec.teacher), ("student", spec.student)):
-            if is_folder(training.model) and training.model not in placed:
+            if is_on_disk("model", training.model) and training.model not in placed:
                 yield f"model {training.model!r}, {role} of {short(name)}"
         if spec.parameters and not name.startswith(f"{BUILT_IN}/"):
             yield f"domain {name!r} with parameters {', '.join(map(repr, spec.parameters))}"
@@ -42,30 +43,24 @@ def _wanted(suite: Suite, cells: Sequence[Cell], placed: Mapping[str, str]) -> I
             yield f"trust function {arm.name!r}"
 
 
-def is_folder(model: str) -> bool:
-    """Whether a suite's name of a model is that of a folder."""
-    return model.partition("/")[0] in {"local", "", ".", ".."} or model.startswith("~")
-
-
 def placements(suite: Suite, cells: Sequence[Cell], models: Mapping[str, str]) -> dict[str, str]:
     """A suite's name of a model → the folder of it on this machine, from what the user calls it: its name, or the first
     digits of its fingerprint (at least 8)."""
     made_with: dict[str, ModelRef] = {}
     for cell in cells:
-        made_with |= {ref.name: ref for ref in (cell.body.teacher, cell.body.student) if is_folder(ref.name)}
+        made_with |= {ref.name: ref for ref in (cell.body.teacher, cell.body.student) if is_on_disk("model", ref.name)}
     placed: dict[str, str] = {}
     for key, folder in models.items():
         fitting = [ref for ref in made_with.values() if key == ref.name or _begins(ref.fingerprint, key)]
         if not fitting:
-            known = [f"{ref.name} ({ref.fingerprint[:12]})" for ref in made_with.values()]
+            names = [f"{ref.name} ({ref.fingerprint[:12]})" for ref in made_with.values()]
             raise UnknownNameError(
-                "model", key, known, f"--model names a model of suite {suite.name!r} that is a folder."
+                "model", key, names, f"--model names a model of suite {suite.name!r} that is a folder."
             )
-        if not Path(folder).expanduser().is_dir():
-            raise ModelError(
-                f"--model {key}={folder}: there is no folder {folder!r}; give one with config.json and weights"
-            )
-        placed |= {ref.name: str(Path(folder).expanduser().absolute()) for ref in fitting}
+        for ref in fitting:
+            if (fault := what_lacks("model", ref.name, Path(folder).expanduser())) is not None:
+                raise ModelError(f"--model {key}={folder}: {fault}")
+            placed[ref.name] = str(Path(folder).expanduser().absolute())
     return placed
 
 
@@ -77,8 +72,10 @@ def with_placements(suite: Suite, placed: Mapping[str, str]) -> Suite:
     """The suite with models taken from the folders given."""
 
     def moved(training: Training) -> Training:
-        folder = placed.get(training.model)
-        return training if folder is None else training.model_copy(update={"model": f"local/{folder}"})
+        path = placed.get(training.model)
+        return (
+            training if path is None else training.model_copy(update={"model": at_path("model", training.model, path)})
+        )
 
     domains = [d.model_copy(update={"teacher": moved(d.teacher), "student": moved(d.student)}) for d in suite.domains]
     return suite.model_copy(update={"domains": tuple(domains)})

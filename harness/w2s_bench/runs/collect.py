@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import re
-import subprocess
 from collections.abc import Mapping
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +11,22 @@ import numpy as np
 
 from w2s_bench.errors import StoreError
 from w2s_bench.executors import Done, Failed, Outcome
-from w2s_bench.names import BUILT_IN, DEVICE_VARIABLE
-from w2s_bench.plugins.installation import running_version
 from w2s_bench.protocol.arms import ArmStages
 from w2s_bench.protocol.evaluation import read_grades
-from w2s_bench.protocol.generation import SeedGraph
-from w2s_bench.protocol.items import ITEMS
+from w2s_bench.protocol.files import ITEMS, KEPT, PREDICTIONS, READING, ROWS
+from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.protocol.training import KEPT, ROWS
-from w2s_bench.record import digest_of, pack_bits, read_json, read_records, read_rows
-from w2s_bench.results.cells import Cell, CellBody, SeedResult, SuiteRef
+from w2s_bench.record import digest_of, pack_bits, read_arrays, read_json, read_records, read_rows
+from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC, Cell, CellBody, SeedResult, SuiteRef
 from w2s_bench.results.statistics import auroc
 from w2s_bench.runs.plan import PlannedCell
-from w2s_bench.store import Result, Store
+from w2s_bench.runs.provenance import provenance
+from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
 from w2s_bench.text import shortened
-from w2s_bench.types import Item
+from w2s_bench.types import FloatArray, Item, Prediction, Ragged
 
 Outcomes = Mapping[str, Outcome]
-_PACKAGES = ("torch", "transformers", "tokenizers", "lm_eval", "datasets", "peft", "numpy", "scipy", BUILT_IN)
 
 
 class Results:
@@ -80,8 +72,8 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     suite = cell.graphs[0].suite
     seeds: list[SeedResult] = []
     items: list[str] = []
-    for place, (graph, own) in enumerate(zip(cell.graphs, cell.stages, strict=True)):
-        failed = next((f for stage in cell.targets_of(place) if (f := results.failure(stage))), None)
+    for graph, own in zip(cell.graphs, cell.stages, strict=True):
+        failed = next((f for stage in cell.targets_of(graph.seed) if (f := results.failure(stage))), None)
         if failed:
             reason = shortened(f"{failed.stage} failed: {scrubbed(failed.reason)}")
             seeds.append(SeedResult(seed=graph.seed, error=reason))
@@ -91,6 +83,7 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     body = CellBody(
         suite=SuiteRef(name=suite.name, version=suite.version, digest=suite.digest, evaluate_on=suite.evaluate_on),
         protocol=suite.protocol,
+        generation=cell.graphs[0].index,
         domain=cell.domain,
         teacher=cell.teacher,
         student=cell.student,
@@ -100,10 +93,9 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
         items_digest=digest_of(items),
         seeds=tuple(seeds),
     )
-    made = _made(cell, results)
-    machines = sorted({one.machine or "a machine not recorded" for one in made})
-    where = {**environment(), "packages": _packages(cell), "machines": machines}
-    return Cell.of(body, {**where, "cost": _cost(made)})
+    stages = list(walk(cell.targets()))
+    outcomes = [results.outcomes[stage.node] for stage in stages]
+    return Cell.of(body, provenance(stages, [outcome.result for outcome in outcomes if isinstance(outcome, Done)]))
 
 
 def scrubbed(reason: str) -> str:
@@ -117,41 +109,41 @@ def _without_folder(path: re.Match[str]) -> str:
     return f"…/{name}" if "." in name and not name.startswith(("tmp", ".")) else "…"
 
 
-def _seed_result(cell: PlannedCell, graph: SeedGraph, own: ArmStages, results: Results) -> SeedResult:
-    arm, suite = cell.arm, graph.suite
+def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: Results) -> SeedResult:
+    arm, suite = cell.arm.ref.facts, graph.suite
     grades = results.grades(own.student.grades)
     evaluated = results.items(graph.subset(suite.evaluate_on))
     correct = np.array([grades[item.id] for item in evaluated], dtype=np.bool_)
     facts: dict[str, Any] = {"by_stratum": _share_by_stratum(evaluated, grades)}
     digests: dict[str, str] = {}
     diagnostics: dict[str, Any] = {}
-    if arm.ref.name != "base" and not arm.gold:
+    if arm.hangs_on_weak_labels:
         digests["weak_labels"] = results.content(graph.weak_labels("transfer"))
     if own.student.weights is not None:
-        digests["student" if arm.ref.name != "weak" else "teacher"] = results.content(own.student.weights)
-    if arm.ref.name == "weak":
-        diagnostics["label_accuracy"] = float(np.mean(list(results.grades(graph.label_grades("transfer")).values())))
+        digests[arm.answers] = results.content(own.student.weights)
+    if arm.answers == "teacher":
+        diagnostics |= _of_the_labels(graph, own, results)
     if own.rows is not None:
         kept_file = read_json(results.folder(own.kept) / KEPT) if own.kept else None
-        rows = kept_file["ids"] if kept_file else [row["id"] for row in read_rows(results.folder(own.rows) / ROWS)]
+        if kept_file and not arm.with_trust_set:
+            rows = kept_file["ids"]
+        else:
+            rows = [row["id"] for row in read_rows(results.folder(own.rows) / ROWS)]
         digests["kept"] = digest_of(rows)
         facts["kept"] = len(rows)
         facts["shortfall"] = kept_file["shortfall"] if kept_file else 0
         facts["purity"] = 1.0
-        if not arm.gold:
+        if arm.hangs_on_weak_labels:
             right = results.grades(graph.label_grades("transfer"))
-            facts["purity"] = float(np.mean([right[i] for i in rows]))
-        if arm.ref.name != "gold_trust_set":
-            pool = results.items(graph.subset("transfer"))
-            facts["coverage"] = len(rows) / len(pool)
-            kept = set(rows)
-            diagnostics["kept_by_stratum"] = _share_by_stratum(pool, {item.id: item.id in kept for item in pool})
+            facts["purity"] = float(np.mean([right.get(i, True) for i in rows]))  # what is not of the pool is gold
+        if arm.of_pool:
+            pool, chosen = results.items(graph.subset("transfer")), set(rows)
+            kept = {item.id: item.id in chosen for item in pool}
+            facts["coverage"] = sum(kept.values()) / len(pool)
+            diagnostics["kept_by_stratum"] = _share_by_stratum(pool, kept)
     if own.scores is not None:
         scores = dict(Scores.read(results.folder(own.scores)).items())
-        right = results.grades(graph.label_grades("transfer"))
-        diagnostics["auroc"] = auroc(
-            np.array([scores[i] for i in right]), np.array(list(right.values()), dtype=np.bool_)
-        )
+        diagnostics["auroc"] = _auroc(scores, results.grades(graph.label_grades("transfer")))
     return SeedResult(
         seed=graph.seed,
         accuracy=float(correct.mean()),
@@ -162,69 +154,38 @@ def _seed_result(cell: PlannedCell, graph: SeedGraph, own: ArmStages, results: R
     )
 
 
+def _of_the_labels(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
+    """What share of the teacher's labels of the pool is right, and how well its own label probability tells which."""
+    right = results.grades(graph.label_grades("transfer"))
+    told: dict[str, Any] = {"label_accuracy": float(np.mean(list(right.values())))}
+    labels = read_records(results.folder(graph.weak_labels("transfer")) / PREDICTIONS, Prediction)
+    if own.certainty is not None:
+        arrays = read_arrays(results.folder(own.certainty) / READING)
+        tokens = Ragged(arrays["values"].astype(np.float64), arrays["offsets"].astype(np.int64))
+        probability = {label.id: _mean_log_probability(row) for label, row in zip(labels, tokens, strict=True)}
+    elif graph.task.domain.kind == "choice":
+        probability = {label.id: _probability(label) for label in labels}
+    else:
+        return told
+    return told | {LABEL_PROBABILITY_AUROC: _auroc(probability, right)}
+
+
+def _probability(label: Prediction) -> float:
+    """What the teacher gives the option that it chose, of all options of the item: in (0, 1]."""
+    assert label.choice_scores is not None and label.index is not None
+    weights = np.exp(np.array(label.choice_scores) - max(label.choice_scores))
+    return float(weights[label.index] / weights.sum())
+
+
+def _mean_log_probability(tokens: FloatArray) -> float:
+    """Of a generated label's tokens (t,), nats; a label without tokens, which nothing speaks for, is below all others."""
+    return float(tokens.mean()) if len(tokens) else float(np.finfo(np.float64).min)
+
+
+def _auroc(values: Mapping[str, float], right: Mapping[str, bool]) -> float | None:
+    return auroc(np.array([values[i] for i in right]), np.array(list(right.values()), dtype=np.bool_))
+
+
 def _share_by_stratum(items: list[Item], true: Mapping[str, bool]) -> dict[str, float]:
     strata = sorted({item.stratum for item in items})
     return {s: float(np.mean([true[item.id] for item in items if item.stratum == s])) for s in strata}
-
-
-def _made(cell: PlannedCell, results: Results) -> list[Result]:
-    """What the arm's stages came to, shared ones included."""
-    outcomes = (results.outcomes[stage.node] for stage in walk(cell.targets()))
-    return [outcome.result for outcome in outcomes if isinstance(outcome, Done)]
-
-
-def _cost(done: list[Result]) -> dict[str, Any]:
-    """What stages took when they ran: wall and processor seconds."""
-    return {
-        "seconds": round(sum(r.seconds for r in done), 2),
-        "cpu_seconds": round(sum(r.cpu_seconds for r in done), 2),
-        "stages": len(done),
-        "finished": max((r.created for r in done), default=None),  # when the last of them was computed, UTC
-    }
-
-
-def _packages(cell: PlannedCell) -> dict[str, str]:
-    """Versions of what every cell is made with, and of what else this one's trust function computes with."""
-    needed = {name for stage in walk(cell.targets()) for name in stage.libraries}
-    own = sorted(name for name in needed if name.replace("-", "_") not in _PACKAGES)
-    return {name: _version(name) for name in (*_PACKAGES, *own)}
-
-
-@cache
-def _version(package: str) -> str:
-    try:
-        return running_version() if package == BUILT_IN else metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-@cache
-def environment() -> dict[str, Any]:
-    """Where a cell was made; outside its digest."""
-    return {
-        "packages": {package: _version(package) for package in _PACKAGES},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "threads_per_worker": 1,
-        "device": os.environ.get(DEVICE_VARIABLE) or "cpu",
-        "visible_cpus": os.cpu_count(),
-        "git": _git_state(),
-    }
-
-
-def _git_state() -> dict[str, Any] | None:
-    """Commit and dirty flag of the checkout the harness runs from; None for an installed wheel."""
-    root = Path(__file__).resolve().parents[3]
-    if not (root / ".git").exists():
-        return None
-    try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True
-        ).stdout.strip()
-        status = subprocess.run(
-            ["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=True
-        ).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return None  # no git, or no commit yet: provenance says so by its absence
-    return {"commit": commit, "dirty": bool(status.strip())}

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from w2s_bench.errors import CellError, SuiteError
-from w2s_bench.results.cells import Cell, read_cell
+from w2s_bench.results.cells import Cell
+from w2s_bench.results.files import read_cell
 from w2s_bench.suite import Suite, load_suite
 
 if TYPE_CHECKING:
@@ -98,16 +99,16 @@ def execute(
     refuse_mistakes(planned, folder)
     if isinstance(executor, LocalExecutor):
         refuse_absent_device(planned)
-    place = open_store(store)
+    opened = open_store(store)
     extended = extension_note(planned, folder)
-    first = check_first(planned, store=place, executor=executor, events=events, models=models)
-    cells = compute(planned, store=place, executor=executor, events=events, unusable=first.unusable)
+    first = check_first(planned, store=opened, executor=executor, events=events, models=models)
+    cells = compute(planned, store=opened, executor=executor, events=events, unusable=first.unusable)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "suite.yaml", planned.suite.to_yaml())
     for cell in cells:
         if not _is_written(cell, folder):
             cell.write(folder)
-    notes = tuple(note for note in [extended, *first.remarks, place.excess()] if note)
+    notes = tuple(note for note in [extended, *first.remarks, opened.excess()] if note)
     return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems, notes)
 
 
@@ -150,16 +151,16 @@ def check_first(
     Sizes that a domain cannot fill, or a leak, end the run here. Items or gold that cannot be made, or a model that cannot
     be used, are no mistake in the suite: they are told now, and the cells of that domain alone fail.
     """
-    from w2s_bench.executors import Failed, GaveUp, Noted, Planned
+    from w2s_bench.executors import Ended, Failed, Noted, Planned
     from w2s_bench.protocol.items import remarks
 
     splits = planned.splits()
-    cut = {stage.node for one in splits for stage in (one, one.inputs["held_out"])}
+    cut = {stage.node for split in splits for stage in (split, split.inputs["held_out"])}
 
     def untroubled(event: Event) -> None:
         if isinstance(event, Planned):
             events(replace(event, purpose="first checks"))
-        elif not (isinstance(event, GaveUp) and event.failed.cause_node in cut):  # told below
+        elif not (isinstance(event, Ended) and _cause_of(event.outcome) in cut):  # told below
             events(event)
 
     of = {cell.domain.name: [cell.graphs[0].answers, *(cell.models if models else ())] for cell in planned.cells}
@@ -168,21 +169,28 @@ def check_first(
     for stage in splits:
         outcome = outcomes[stage.node]
         if isinstance(outcome, Failed) and outcome.cause_node in cut:
-            reasons.setdefault(stage.params["domain"], outcome.reason)
+            reasons.setdefault(stage.domain, outcome.reason)
     if reasons:
         raise SuiteError("\n".join(reasons.values()))
     unusable: dict[str, Failed] = {}
     told: list[str] = []
     for cell in {cell.domain.name: cell for cell in planned.cells}.values():
         for stage in (cell.graphs[0].items, *of[cell.domain.name]):
-            found = outcomes[stage.node]
-            if isinstance(found, Failed):
-                unusable.setdefault(cell.domain.name, found)
-            elif (result := store.find(stage, found.result.key)) is not None:
+            outcome = outcomes[stage.node]
+            if isinstance(outcome, Failed):
+                unusable.setdefault(cell.domain.name, outcome)
+            elif (result := store.find(stage, outcome.result.key)) is not None:
                 told += remarks(cell.domain.name, result.path)
     for text in dict.fromkeys(told):
         events(Noted(text))
     return FirstLook(unusable, tuple(dict.fromkeys(told)))
+
+
+def _cause_of(outcome: Outcome) -> str | None:
+    """The node at which a failure began."""
+    from w2s_bench.executors import Failed
+
+    return outcome.cause_node if isinstance(outcome, Failed) else None
 
 
 def _is_written(cell: Cell, folder: Path) -> bool:

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 from w2s_bench.domains.documents import Documents, Request, self_contained
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.isolation.surroundings import surroundings_kept
-from w2s_bench.names import BUILT_IN, row_name
-from w2s_bench.plugins.loading import normalized
+from w2s_bench.names import BUILT_IN, normalized, row_name
 from w2s_bench.plugins.planning import declarations, described_domain, described_model
-from w2s_bench.plugins.registry import Registry, parse_spec
+from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.source import Source
+from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.protocol import arms
 from w2s_bench.protocol.arms import Arm, ArmStages
-from w2s_bench.protocol.evaluation import domain_params
-from w2s_bench.protocol.generation import DomainFacts, SeedGraph
-from w2s_bench.protocol.training import model_params, usable
+from w2s_bench.protocol.generation import Generation
+from w2s_bench.protocol.needs import planned_needs
+from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
+from w2s_bench.protocol.recipes import RECIPES
+from w2s_bench.protocol.training import usable
 from w2s_bench.results.cells import DomainRef, ModelRef, PluginRef
 from w2s_bench.store.stage import Stage, walk
 
@@ -33,54 +35,50 @@ ROW_HINT = "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json."
 class PlannedCell:
     """One arm on one domain: for each seed its graph and the arm's own stages."""
 
-    facts: DomainFacts
+    task: PlannedTask
     arm: Arm
-    graphs: tuple[SeedGraph, ...]
+    graphs: tuple[Generation, ...]
     stages: tuple[ArmStages, ...]
 
     @property
     def row(self) -> str:
-        return row_name(self.facts.spec.name, self.arm.ref.name)
+        return row_name(self.task.spec.name, self.arm.ref.name)
 
     @property
     def domain(self) -> DomainRef:
-        facts = self.facts.domain
-        return DomainRef(
-            name=facts["name"],
-            version=facts["version"],
-            fingerprint=facts["fingerprint"],
-            documents=facts.get("documents"),
-        )
+        domain = self.task.domain
+        documents = domain.read.get("documents")
+        return DomainRef(name=domain.name, version=domain.version, fingerprint=domain.fingerprint, documents=documents)
 
     @property
     def teacher(self) -> ModelRef:
-        return ModelRef(name=self.facts.teacher["name"], fingerprint=self.facts.teacher["fingerprint"])
+        return ModelRef(name=self.task.teacher.name, fingerprint=self.task.teacher.fingerprint)
 
     @property
     def student(self) -> ModelRef:
-        return ModelRef(name=self.facts.student["name"], fingerprint=self.facts.student["fingerprint"])
+        return ModelRef(name=self.task.student.name, fingerprint=self.task.student.fingerprint)
 
     @property
     def models(self) -> list[Stage]:
         """What shows whether its models can be used as the suite says."""
-        facts, answers = self.facts, self.graphs[0].answers
-        roles = (("teacher", facts.teacher), ("student", facts.student))
+        task, answers = self.task, self.graphs[0].answers
+        roles = (("teacher", task.teacher), ("student", task.student))
         return [
-            usable(model, facts.max_new_tokens, answers, f"{facts.short_name} · model of the {role}")
+            usable(model, task.domain.max_new_tokens, answers, f"{task.domain.short_name} · model of the {role}")
             for role, model in roles
         ]
 
-    def targets_of(self, place: int) -> list[Stage]:
-        """Every stage whose result the seed at this place of `graphs` is made of."""
-        graph, own = self.graphs[place], self.stages[place]
+    def targets_of(self, seed: int) -> list[Stage]:
+        """Every stage whose result a seed is made of."""
+        graph, own = self.graphs[seed], self.stages[seed]
         out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.subset("transfer")]
-        if not self.arm.gold and self.arm.ref.name != "base":
+        if self.arm.ref.facts.hangs_on_weak_labels:
             out.append(graph.label_grades("transfer"))
-        return out
+        return [*out, own.certainty] if own.certainty else out
 
     def targets(self) -> list[Stage]:
         """Every stage whose result the cell file is made of."""
-        return [stage for place in range(len(self.graphs)) for stage in self.targets_of(place)]
+        return [stage for seed in range(len(self.graphs)) for stage in self.targets_of(seed)]
 
 
 @dataclass(frozen=True)
@@ -122,25 +120,25 @@ def plan(
     suite = full_names(suite, registry)
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
     chosen, problems = _trust_arms(registry, trust, suite.coverage)
-    every_arm = [*arms.references(), *arms.controls(suite.coverage), *chosen]
+    every_arm = [*arms.references(suite.coverage), *arms.controls(suite.coverage), *chosen]
     documents = documents if documents is not None else Documents()
     documents.read(_unknown_documents(specs, registry))
-    every_domain = [domain_facts(spec, registry, documents) for spec in specs]
+    tasks = [planned_task(spec, registry, documents) for spec in specs]
     if trust is not None:
-        _refuse_idle(chosen, every_domain)
+        _refuse_idle(chosen, tasks)
     cells = []
-    for facts in every_domain:
-        graphs = tuple(SeedGraph(suite, facts, seed) for seed in range(suite.seeds))
+    for task in tasks:
+        graphs = tuple(Generation(suite, task, seed) for seed in range(suite.seeds))
         cells += [
-            PlannedCell(facts, arm, graphs, tuple(arm.build(graph) for graph in graphs))
+            PlannedCell(task, arm, graphs, tuple(arm.build(graph) for graph in graphs))
             for arm in every_arm
-            if facts.kind in arm.kinds
+            if task.domain.kind in arm.kinds
         ]
     if rows:
-        known = [cell.row for cell in cells]
+        planned_rows = [cell.row for cell in cells]
         for row in rows:
-            if row not in known:
-                raise UnknownNameError("row", row, known, ROW_HINT)
+            if row not in planned_rows:
+                raise UnknownNameError("row", row, planned_rows, ROW_HINT)
         cells = [cell for cell in cells if cell.row in rows]
     return Plan(suite, tuple(cells), (*map(str, registry.problems), *problems), documents.known)
 
@@ -164,7 +162,7 @@ def _unknown_documents(specs: Sequence[DomainSpec], registry: Registry) -> list[
     ]
 
 
-def domain_facts(spec: DomainSpec, registry: Registry, documents: Documents) -> DomainFacts:
+def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> PlannedTask:
     """A domain and its models, built and checked against the suite."""
     domain = described_domain(registry, spec.name, spec.parameters)
     if domain.version != spec.version:
@@ -172,32 +170,28 @@ def domain_facts(spec: DomainSpec, registry: Registry, documents: Documents) -> 
             f"the suite was made for domain {spec.name!r} version {spec.version!r}, version {domain.version!r} is installed; "
             "install the one the suite names, or make a new suite"
         )
-    if domain.kind == "generate" and "probe" in (spec.teacher.recipe, spec.student.recipe):
-        raise SuiteError(
-            f"recipe 'probe' chooses among options; domain {spec.name!r} generates its answers: take 'full' or 'lora'"
-        )
+    for recipe in (spec.teacher.recipe, spec.student.recipe):
+        if domain.kind not in RECIPES[recipe].kinds:
+            others = " or ".join(repr(name) for name, meant in RECIPES.items() if domain.kind in meant.kinds)
+            raise SuiteError(
+                f"recipe {recipe!r} chooses among options; domain {spec.name!r} generates its answers: take {others}"
+            )
 
-    def model(training: Training) -> dict[str, Any]:
+    def model(training: Training) -> PlannedModel:
         source, registered = described_model(registry, training.model), registry.resolve("model", training.model)
         if registered.distribution != BUILT_IN:
             # In full, since it says in whose processes the model is loaded.
             training = training.model_copy(update={"model": registered.name})
-        return registry.guarded("model", training.model, "fingerprint()", lambda: model_params(training, source))
+        return registry.guarded("model", training.model, "fingerprint()", lambda: PlannedModel.of(training, source))
 
     read: dict[str, Any] = {}
     if not self_contained(domain):
         read["documents"] = documents.digest(spec.name, spec.parameters)
         read["source"] = registry.source_digest(registry.resolve("domain", spec.name))
-    return DomainFacts(
-        spec=spec,
-        kind=domain.kind,
-        max_new_tokens=domain.max_new_tokens if domain.kind == "generate" else None,
-        domain=registry.guarded(
-            "domain", spec.name, "fingerprint()", lambda: domain_params(spec.name, domain, spec.parameters, **read)
-        ),
-        teacher=model(spec.teacher),
-        student=model(spec.student),
+    planned = registry.guarded(
+        "domain", spec.name, "fingerprint()", lambda: PlannedDomain.of(spec.name, domain, spec.parameters, **read)
     )
+    return PlannedTask(spec, planned, model(spec.teacher), model(spec.student))
 
 
 def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float) -> tuple[list[Arm], list[str]]:
@@ -212,6 +206,7 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
                 raise declared
             registered = registry.resolve("trust_function", name)
             source = registry.source_digest(registered, sources)
+            needs = planned_needs(registry, declared.needs, str(registered), sources)
         except W2SBenchError as error:
             if trust is not None:
                 raise
@@ -219,15 +214,15 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
             continue
         plugin = PluginRef(distribution=registered.distribution, version=registered.version, source=source)
         libraries = registry.libraries(registered)
-        out.append(arms.trust_arm(registered.name, parameters, declared, plugin, coverage, libraries))
+        out.append(arms.trust_arm(registered.name, parameters, declared, needs, plugin, coverage, libraries))
     return out, problems
 
 
-def _refuse_idle(named: Sequence[Arm], domains: Sequence[DomainFacts]) -> None:
+def _refuse_idle(named: Sequence[Arm], tasks: Sequence[PlannedTask]) -> None:
     """A trust function asked for by name must have a domain that it is meant for."""
     for arm in named:
-        if not any(facts.kind in arm.kinds for facts in domains):
-            chosen = ", ".join(f"{facts.short_name} ({facts.kind})" for facts in domains)
+        if not any(task.domain.kind in arm.kinds for task in tasks):
+            chosen = ", ".join(f"{task.domain.short_name} ({task.domain.kind})" for task in tasks)
             raise W2SBenchError(
                 f"trust function {arm.ref.name!r} is for {' and '.join(arm.kinds)} domains alone, and none of those "
                 f"chosen is one: {chosen}; leave it out, or choose another domain"

@@ -44,9 +44,9 @@ class Explained:
 
 def preview(stages: Sequence[Stage], store: Store) -> Preview:
     """Look up `stages`, inputs before what uses them; what is damaged counts as to run, and is left as it is."""
-    found = explain(stages, store, reasons=False)
-    stored = tuple(one.stage for one in found if one.status == "stored")
-    return Preview(stored, tuple(one.stage for one in found if one.status != "stored"))
+    explained = explain(stages, store, reasons=False)
+    stored = tuple(look.stage for look in explained if look.status == "stored")
+    return Preview(stored, tuple(look.stage for look in explained if look.status != "stored"))
 
 
 def explain(stages: Sequence[Stage], store: Store, *, reasons: bool = True) -> list[Explained]:
@@ -55,11 +55,11 @@ def explain(stages: Sequence[Stage], store: Store, *, reasons: bool = True) -> l
     out = []
     kept = cache(lambda name: _kept(store.root / name))
     for stage in stages:
-        awaited = next((one for one in stage.inputs.values() if one.node not in contents), None)
+        awaited = next((needed for needed in stage.inputs.values() if needed.node not in contents), None)
         if awaited is not None:
             out.append(Explained(stage, "waits", f"for {awaited.label or awaited.name}"))
             continue
-        what = identity(stage, {name: contents[one.node] for name, one in stage.inputs.items()})
+        what = identity(stage, {name: contents[needed.node] for name, needed in stage.inputs.items()})
         result = store.look(stage, digest_of(what))
         if result is None:
             out.append(Explained(stage, "to run", _staleness(what, kept(stage.name)) if reasons else ""))
@@ -69,7 +69,7 @@ def explain(stages: Sequence[Stage], store: Store, *, reasons: bool = True) -> l
             contents[stage.node] = result.content
             since = f"since {result.created[:16].replace('T', ' ')} UTC"
             out.append(Explained(stage, "stored", since, result.path))
-    if any(one.status != "stored" for one in out):
+    if any(look.status != "stored" for look in out):
         store.require()  # as a run would, before it computes anything
     return out
 
@@ -100,9 +100,12 @@ def _staleness(what: Mapping[str, JSON], kept: Sequence[Mapping[str, str]]) -> s
     if not kept:
         return "never computed in this store"
     wanted = dict(_leaves(what))
-    differing = [[name for name in {**wanted, **one} if wanted.get(name) != one.get(name)] for one in kept]
-    place = min(range(len(kept)), key=lambda i: len(differing[i]))
-    names, nearest = sorted(differing[place]), kept[place]
+
+    def differing(stored: Mapping[str, str]) -> list[str]:
+        return sorted(name for name in {**wanted, **stored} if wanted.get(name) != stored.get(name))
+
+    nearest = min(kept, key=lambda stored: len(differing(stored)))
+    names = differing(nearest)
     if len(names) > _RECOGNISABLE:
         return "never computed in this store"
     told = [_difference(name, nearest.get(name), wanted.get(name)) for name in names[:_MOST_TOLD]]

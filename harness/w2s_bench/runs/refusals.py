@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
 from w2s_bench.names import PLOT, README
 from w2s_bench.results.belief import refuse_contradictions
-from w2s_bench.results.cells import Cell, cell_path, cell_paths, read_placed
+from w2s_bench.results.cells import Cell, cell_path
+from w2s_bench.results.files import cell_paths, read_placed
 from w2s_bench.store.stage import Stage, StageContext, walk
 from w2s_bench.suite import Suite, read_results_suite
 
@@ -61,7 +62,7 @@ def refuse_other_suite(folder: Path, suite: Suite) -> None:
 def refuse_stale_cells(folder: Path, planned: Plan) -> None:
     """Cells that stay beside the new ones must be sound, of this suite with as many seeds, and of the same domain and models."""
     rewritten = {cell_path(folder, cell.row) for cell in planned.cells}
-    now = {one.domain.name: one for one in planned.cells}
+    now = {cell.domain.name: cell for cell in planned.cells}
     held = _held(folder)
     stale: list[str] = []
     behind: list[str] = []
@@ -139,11 +140,13 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
 
     reasons, unknown = [], []
     for stage in _first_by_domain(planned.splits()):
-        stored = {one.stage.node: one.path for one in explain(list(walk([stage])), store, reasons=False)}
+        stored = {
+            explained.stage.node: explained.path for explained in explain(list(walk([stage])), store, reasons=False)
+        }
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 if _cut(stage, stored, Path(scratch)) is None:
-                    unknown.append(str(stage.params["domain"]))
+                    unknown.append(stage.domain)
             except W2SBenchError as error:
                 reasons.append(str(error))
     return reasons, unknown
@@ -155,7 +158,7 @@ def _cut(stage: Stage, stored: Mapping[str, Path | None], scratch: Path) -> Path
         return path
     if stage.name not in ("splits", "held_out"):
         return None
-    inputs = {name: _cut(one, stored, scratch) for name, one in stage.inputs.items()}
+    inputs = {name: _cut(needed, stored, scratch) for name, needed in stage.inputs.items()}
     folders = {name: path for name, path in inputs.items() if path is not None}
     if len(folders) < len(inputs):
         return None
@@ -164,7 +167,7 @@ def _cut(stage: Stage, stored: Mapping[str, Path | None], scratch: Path) -> Path
     from w2s_bench.plugins.registry import Registry
 
     # No plugin has a part in it, so that none is loaded for it.
-    stage.resolve()(StageContext(stage.params, folders, out, Registry((), {}, {}, {})))
+    stage.function(StageContext(stage.params, folders, out, Registry.of(())))
     return out
 
 
@@ -177,7 +180,7 @@ def check_device(device: str) -> str:
 
 def refuse_absent_device(planned: Plan) -> None:
     """The device that models are to run on must be there; torch is asked, in a process of its own, if it is not the processor."""
-    devices = {str(model["device"]) for cell in planned.cells for model in (cell.facts.teacher, cell.facts.student)}
+    devices = {model.device for cell in planned.cells for model in (cell.task.teacher, cell.task.student)}
     for device in sorted(devices):
         if device != "cpu" and (missing := _missing_device(device)):
             raise W2SBenchError(
@@ -214,8 +217,8 @@ def _held(folder: Path) -> Suite | None:
     return read_results_suite(folder) if os.path.lexists(folder / "suite.yaml") else None
 
 
-def _differ_in_seeds_alone(one: Suite, other: Suite) -> bool:
-    return one.model_copy(update={"seeds": other.seeds}).digest == other.digest
+def _differ_in_seeds_alone(suite: Suite, other: Suite) -> bool:
+    return suite.model_copy(update={"seeds": other.seeds}).digest == other.digest
 
 
 def _seeds(suite: Suite) -> str:
@@ -225,5 +228,5 @@ def _seeds(suite: Suite) -> str:
 def _first_by_domain(splits: Sequence[Stage]) -> list[Stage]:
     first: dict[str, Stage] = {}
     for stage in splits:
-        first.setdefault(str(stage.params["domain"]), stage)
+        first.setdefault(stage.domain, stage)
     return list(first.values())

@@ -48,12 +48,12 @@ def submit_suite(
     folder.mkdir(parents=True, exist_ok=True)
     if cluster == "slurm":
         refuse_missing_slurm()
-    place = open_store(store)
+    opened = open_store(store)
     # Models are for the nodes: this machine may have no room for them.
-    check_first(planned, store=place, executor=local_executor(workers, limits), events=events, models=False)
+    check_first(planned, store=opened, executor=local_executor(workers, limits), events=events, models=False)
     submitted = submit(
         planned.targets(),
-        place,
+        opened,
         folder / SUBMISSIONS,
         Collect("w2s_bench.runs.submit:collect_submission", _request(planned, out)),
         settings=settings,
@@ -61,7 +61,7 @@ def submit_suite(
         progress=progress,
         cluster=cluster,
     )
-    for damage in place.damages:
+    for damage in opened.damages:
         events(Damaged(damage))
     return submitted
 
@@ -85,7 +85,7 @@ def collected(folder: Path) -> RunReport:
 
 
 def _collected(folder: Path, request: Mapping[str, JSON]) -> RunReport:
-    from w2s_bench.executors.slurm.recorded import RecordedExecutor
+    from w2s_bench.executors.slurm.executor import RecordedExecutor
     from w2s_bench.executors.slurm.submission import Submission
 
     return execute(

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from w2s_bench.errors import ModelError, UnknownNameError, W2SBenchError
 from w2s_bench.machine import elsewhere
 from w2s_bench.record import canonical_json, unpack_bits
+from w2s_bench.resolvers import is_on_disk
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import Cell, CellBody, SeedResult
-from w2s_bench.results.consent import is_folder, placements, refuse_unasked, under_old_names, with_placements
+from w2s_bench.results.consent import placements, refuse_unasked, under_old_names, with_placements
 from w2s_bench.untrusted import UnreadableError, read_text
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def verify(
     registry = Registry.load()
     documents = Documents()  # read once, however many rows there are
     planned = {cell.row: _planned(cell, here, registry, documents, placed) for cell in chosen}
-    runnable = tuple(one for one in planned.values() if not isinstance(one, W2SBenchError))
+    runnable = tuple(cell for cell in planned.values() if not isinstance(cell, W2SBenchError))
     with tempfile.TemporaryDirectory(prefix="w2s-verify-") as fresh:
         where = executor or local_executor(workers)
         made = compute(Plan(here, runnable, ()), store=open_store(fresh), executor=where, events=events)
@@ -119,7 +120,8 @@ def _planned(
             suite, registry, domains=[cell.body.domain.name], trust=trust, rows=rows, documents=documents
         ).cells[0]
     except W2SBenchError as error:
-        gone = [ref for ref in (cell.body.teacher, cell.body.student) if is_folder(ref.name) and ref.name not in placed]
+        models = (cell.body.teacher, cell.body.student)
+        gone = [ref for ref in models if is_on_disk("model", ref.name) and ref.name not in placed]
         if isinstance(error, ModelError) and gone:
             named = " and ".join(f"--model {ref.fingerprint[:12]}=FOLDER (for {ref.name})" for ref in gone)
             return ModelError(f"{error}; where it lies elsewhere, say so: {named}")
@@ -152,13 +154,13 @@ def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
     verdicts = []
     for name in (README, PLOT):
         try:
-            found = read_text(results / name, _LARGEST_PAGE, follow=False)
+            on_disk = read_text(results / name, _LARGEST_PAGE, follow=False)
         except UnreadableError as error:
             verdicts.append(Verified(name, "DIFFERS", f"cannot be read: {error}; {again}"))
             continue
-        if found == made[name]:
+        if on_disk == made[name]:
             verdicts.append(Verified(name, "identical"))
-        elif name == PLOT and _nearly(found, made[name]):
+        elif name == PLOT and _nearly(on_disk, made[name]):
             verdicts.append(Verified(name, "within tolerance", "the same plot, drawn by another library"))
         else:
             why = f"is not what the cells give: it was edited, or written by another version; {again}"
@@ -166,14 +168,14 @@ def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
     return verdicts
 
 
-def _nearly(one: str, other: str) -> bool:
+def _nearly(page: str, other: str) -> bool:
     """Whether two SVG texts are the same but for the last digits of numbers."""
     number = re.compile(
         r"(?:(?=-)|(?<![\d.]))-?\d++\.\d++(?:e-?\d++)?"
     )  # looks at no digit twice: the file may be all digits
-    if number.sub("#", one) != number.sub("#", other):
+    if number.sub("#", page) != number.sub("#", other):
         return False
-    pairs = zip(number.findall(one), number.findall(other), strict=True)
+    pairs = zip(number.findall(page), number.findall(other), strict=True)
     return all(abs(float(a) - float(b)) <= 1e-3 for a, b in pairs)
 
 
@@ -193,10 +195,10 @@ def compare(committed: Cell, computed: Cell, tolerance: float, *, exact: bool = 
     if committed.digest == computed.digest:
         again = "; ".join(f"seed {s.seed} failed both times: {s.error}" for s in committed.body.failed)
         return Verified(committed.row, "identical", again, failed)
-    found = list(_differences(committed.body, computed.body, tolerance))
-    found = found or [_Difference("equal figures, written otherwise", True)]
-    verdict: Verdict = "within tolerance" if all(one.tolerable for one in found) else "DIFFERS"
-    told = [one.text for one in found]
+    differences = list(_differences(committed.body, computed.body, tolerance))
+    differences = differences or [_Difference("equal figures, written otherwise", True)]
+    verdict: Verdict = "within tolerance" if all(difference.tolerable for difference in differences) else "DIFFERS"
+    told = [difference.text for difference in differences]
     if exact and verdict == "within tolerance":
         verdict = "DIFFERS"
         told.insert(0, "made with the same packages on no other machine, where a rerun is identical")
@@ -218,8 +220,8 @@ def _differences(old: CellBody, new: CellBody, tolerance: float) -> Iterator[_Di
         yield _Difference(f"seeds were {_listed(before)}, are {_listed(after)}")
     same_items = was["items"] == now["items"]
     for seed in sorted(before.keys() & after.keys()):
-        for one in _seed_differences(before[seed], after[seed], old.items if same_items else None, tolerance):
-            yield _Difference(f"seed {seed}: {one.text}", one.tolerable)
+        for difference in _seed_differences(before[seed], after[seed], old.items if same_items else None, tolerance):
+            yield _Difference(f"seed {seed}: {difference.text}", difference.tolerable)
 
 
 def _reason(error: str | None) -> str | None:
@@ -272,13 +274,13 @@ def _within(old: float, new: float, bound: float) -> bool:
 
 def _finer_figures(result: SeedResult) -> dict[str, Any]:
     """Name → what is compared with the wider bound; mappings by stratum are taken apart."""
-    found: dict[str, Any] = {"purity": result.purity}
+    figures: dict[str, Any] = {"purity": result.purity}
     for name, value in {"by_stratum": result.by_stratum, **result.diagnostics}.items():
         if isinstance(value, Mapping):
-            found |= {f"{name}.{key}": inner for key, inner in value.items()}
+            figures |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
-            found[name] = value
-    return found
+            figures[name] = value
+    return figures
 
 
 def _listed(seeds: Mapping[int, SeedResult]) -> str:

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from w2s_bench.record import digest_of
 from w2s_bench.types import JSON
 
 if TYPE_CHECKING:
     from w2s_bench.plugins.registry import Registry
+
+#: Whose code a stage runs: a trust function's, a domain's, a reading's (mostly with a model), or the engine with a model's weights.
+Role = Literal["engine", "domain", "trust", "reading"]
 
 
 @dataclass(frozen=True)
@@ -26,49 +29,117 @@ class StageContext:
     registry: Registry
 
 
-StageFunction = Callable[[StageContext], None]
+Run = Callable[[StageContext], None]
+
+
+@dataclass(frozen=True)
+class StageFunction:
+    """A function that stages run, with their name and its version; any process finds it again by `path` (`module:name`).
+
+    The version is raised by hand when the same parameters and inputs would give another result.
+    """
+
+    name: str
+    version: int
+    path: str
+    run: Run | None = field(default=None, compare=False, repr=False)  # None: read from a file, and not imported yet
+
+    def __call__(self, context: StageContext) -> None:
+        self.resolve()(context)
+
+    def resolve(self) -> Run:
+        """The Python function; its module is imported here, where it was not yet."""
+        if self.run is not None:
+            return self.run
+        module, _, name = self.path.partition(":")
+        named: StageFunction | Run = getattr(importlib.import_module(module), name)
+        return named.resolve() if isinstance(named, StageFunction) else named
+
+
+def stage(name: str, *, version: int) -> Callable[[Run], StageFunction]:
+    """Decorate a function so that stages can run it: `Stage(function, params, inputs)`."""
+
+    def made(run: Run) -> StageFunction:
+        return StageFunction(name, version, f"{run.__module__}:{run.__qualname__}", run)
+
+    return made
+
+
+class Code(NamedTuple):
+    """The plugin whose code a stage runs, by what it is and its full name."""
+
+    role: Role
+    name: str
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
     """One node of the protocol's graph.
 
-    `function` is `module:name` of a `StageFunction`, so that any process can run it. Its result may depend on `params`,
-    on the content of `inputs` and on `version` (raised by hand when the same parameters would give another result), and
-    on the versions of `libraries` (distribution names). `label` is for people, `seconds` the time that it may take where
-    the executor sets no other limit; neither is part of what it is.
+    Its result may depend on `function`'s version, on `params`, on the content of `inputs`, and on the versions of
+    `libraries` (distribution names). All else is no part of what it is. It tells people (`label`) and executors what they
+    may know of a stage: `seconds` that it may take where the executor sets no other limit; the `device` that its model runs
+    on, as torch names it; the `code` that it runs beside the harness's own; what its time hangs on, which is `kind` (default:
+    the code's name), the `domain` whose items it goes through and the `amount` of them. A stage without a domain or an
+    amount has those of the stages that it needs.
     """
 
-    name: str
-    version: int
-    function: str
+    function: StageFunction
     params: Mapping[str, JSON]
     inputs: Mapping[str, Stage] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
     label: str = ""
     seconds: float | None = None
+    device: str = "cpu"
+    code: Code | None = None
+    kind: str = ""
+    domain: str = ""
+    amount: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.function.name
+
+    @property
+    def version(self) -> int:
+        return self.function.version
 
     @cached_property
     def node(self) -> str:
         """Digest of the stage's place in the graph: equal nodes are one piece of work, known before anything runs."""
-        inputs = {name: stage.node for name, stage in self.inputs.items()}
+        inputs = {name: needed.node for name, needed in self.inputs.items()}
         return digest_of({"name": self.name, "version": self.version, "params": self.params, "inputs": inputs})
 
-    def resolve(self) -> StageFunction:
-        module, _, name = self.function.partition(":")
-        function: StageFunction = getattr(importlib.import_module(module), name)
-        return function
+    def to_json(self) -> dict[str, JSON]:
+        """All but `inputs`; `from_json` makes it a stage again in any process."""
+        function = self.function
+        plain = ("params", "label", "seconds", "device", "kind", "domain", "amount")
+        return {
+            "function": [function.name, function.version, function.path],
+            "libraries": list(self.libraries),
+            "code": self.code and list(self.code),
+            **{name: getattr(self, name) for name in plain},
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, JSON], inputs: Mapping[str, Stage] | None = None) -> Stage:
+        read = {
+            "function": StageFunction(*value["function"]),
+            "libraries": tuple(value["libraries"]),
+            "code": value["code"] and Code(*value["code"]),
+        }
+        return cls(**{**value, **read}, inputs=inputs or {})
 
 
 def walk(targets: Sequence[Stage]) -> Iterator[Stage]:
     """Every stage that `targets` need, each once, inputs before what uses them."""
     seen: set[str] = set()
-    stack: list[tuple[Stage, bool]] = [(stage, False) for stage in reversed(targets)]
+    stack: list[tuple[Stage, bool]] = [(target, False) for target in reversed(targets)]
     while stack:
-        stage, ready = stack.pop()
+        node, ready = stack.pop()
         if ready:
-            yield stage
-        elif stage.node not in seen:
-            seen.add(stage.node)
-            stack.append((stage, True))
-            stack.extend((s, False) for s in reversed(tuple(stage.inputs.values())))
+            yield node
+        elif node.node not in seen:
+            seen.add(node.node)
+            stack.append((node, True))
+            stack.extend((needed, False) for needed in reversed(tuple(node.inputs.values())))

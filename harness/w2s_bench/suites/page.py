@@ -7,8 +7,15 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from w2s_bench.resolvers import resolvers_for
 from w2s_bench.suite import LARGEST, DomainSpec, Sizes, Suite, Training, built_in_suites
 from w2s_bench.untrusted import MOST_NESTED, MOST_VALUES, MOST_WRITTEN
+
+
+def _resolved(kind: str) -> str:
+    """A row of a table for each way to name what no plugin brings."""
+    return "".join(f"| `{resolver.written}` | {resolver.summary} |\n" for resolver in resolvers_for(kind))
+
 
 _HEAD: Final = f"""# Suite files
 
@@ -30,15 +37,13 @@ of a results folder, [asks first](protocol.md#verifying-a-row).
 {{example}}```
 """
 
-_MODELS: Final = """## Models
+_MODELS: Final = f"""## Models
 
 | `model` | what it is |
 |---|---|
 | `tiny/NAME` | a bundled model (`w2s-bench list models`) |
 | `DISTRIBUTION/NAME` | a model of an installed plugin |
-| `hf/OWNER/NAME@COMMIT` | a causal language model of the Hugging Face hub, at the 40 digits of a commit |
-| `local/FOLDER` | a folder that `save_pretrained` wrote: `config.json`, `*.safetensors`, tokenizer files |
-| `/FOLDER`, `./FOLDER`, `../FOLDER`, `~/FOLDER` | the same |
+{_resolved("model")}| `/FOLDER`, `./FOLDER`, `../FOLDER`, `~/FOLDER` | the same |
 
 A relative folder, `local/models/x` or `./models/x`, is the one beside the suite file (of the working directory, where the
 suite comes from a stream). It enters the suite's digest as the absolute path that it stands for. A model is known by its
@@ -70,7 +75,7 @@ def page() -> str:
 def _example() -> str:
     """The shipped suite's head with its first domain."""
     lines = built_in_suites()["tiny"].read_text(encoding="utf-8").splitlines()
-    starts = [place for place, line in enumerate(lines) if line.lstrip().startswith("- name:")]
+    starts = [number for number, line in enumerate(lines) if line.lstrip().startswith("- name:")]
     return "\n".join(line for line in lines[: starts[1]] if not line.startswith("#")).rstrip() + "\n"
 
 
@@ -80,11 +85,11 @@ def _table(model: type[BaseModel]) -> str:
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for key, field in schema["properties"].items():
         default = "required" if key in required else f"`{json.dumps(field.get('default', {}), ensure_ascii=False)}`"
-        rows.append(f"| `{key}` | {_value(field, schema.get('$defs', {}))} | {default} | {field['description']} |")
+        rows.append(f"| `{key}` | {_value(field)} | {default} | {field['description']} |")
     return "\n".join(rows)
 
 
-def _value(field: dict[str, Any], defs: dict[str, Any]) -> str:
+def _value(field: dict[str, Any]) -> str:
     """A field's type and range in words."""
     if "const" in field or "enum" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))

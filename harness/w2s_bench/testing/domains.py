@@ -6,7 +6,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.hookspecs import Domain, LanguageModel
@@ -14,10 +13,8 @@ from w2s_bench.plugins import checks as contract
 from w2s_bench.testing.expecting import expect, expect_lasting_fingerprint, guarded, keeps_contract
 
 if TYPE_CHECKING:
-    from w2s_bench.plugins.loading import EntryKind, Registered
-
-#: A model as a suite may ask for it.
-_AS_IT_IS = MappingProxyType({"recipe": "full", "lora_rank": 8, "precision": "float32", "device": "cpu"})
+    from w2s_bench.plugins.entries import Registered
+    from w2s_bench.plugins.hooks import EntryKind
 
 
 def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[LanguageModel] = ()) -> None:
@@ -29,18 +26,20 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
     are tried too. Items left out, as two of their options are equal, are told by a warning.
     """
     from w2s_bench import record
+    from w2s_bench.plugins.entries import Plugin
     from w2s_bench.plugins.registry import Registry
-    from w2s_bench.protocol import evaluation, prediction, training
+    from w2s_bench.protocol import evaluation, files, training
     from w2s_bench.protocol import items as rendered
+    from w2s_bench.protocol.planned import PlannedDomain, PlannedModel
     from w2s_bench.store.stage import StageContext
     from w2s_bench.types import Answer, Item, Prediction
 
     keeps_contract(contract.check_domain, domain)
     expect_lasting_fingerprint(domain)
-    entry = _registered("domain", domain)
-    tried = {f"checked/model-{number}": _registered("model", model) for number, model in enumerate(models)}
-    registry = Registry((), MappingProxyType({}), MappingProxyType({entry.name: entry}), MappingProxyType(tried))
-    params: dict[str, Any] = {"domain": evaluation.domain_params(entry.name, domain, {})}
+    entry = _registered("domain", "checked/domain", domain)
+    tried = [_registered("model", f"checked/model-{number}", model) for number, model in enumerate(models)]
+    registry = Registry.of([Plugin("checked", "checked", "0", "ok", (entry, *tried))])
+    params: dict[str, Any] = {"domain": PlannedDomain.of(entry.name, domain, {}).params}
 
     def stage(function: Callable[[StageContext], None], name: str, **inputs: Path) -> Path:
         folder = root / name
@@ -51,31 +50,31 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
     with tempfile.TemporaryDirectory() as made:
         root = Path(made)
         made_items = stage(rendered.build_items, "items")
-        items = record.read_records(made_items / rendered.ITEMS, Item)
-        again = record.read_records(stage(rendered.build_items, "again") / rendered.ITEMS, Item)
+        items = record.read_records(made_items / files.ITEMS, Item)
+        again = record.read_records(stage(rendered.build_items, "again") / files.ITEMS, Item)
         expect(items == again, "loading twice gives other items; make them from a fixed seed or a file")
         expect(len(items) > 0, "the domain has no items")
         made_answers = stage(rendered.build_answers, "answers")
-        answers = record.read_records(made_answers / rendered.ANSWERS, Answer)[:at_most]
-        for remark in record.read_json(made_items / rendered.REMARKS):
+        answers = record.read_records(made_answers / files.ANSWERS, Answer)[:at_most]
+        for remark in record.read_json(made_items / files.REMARKS):
             warnings.warn(f"{domain.name}: {remark}", stacklevel=2)
-        lost = record.read_json(made_answers / rendered.REMARKS)
+        lost = record.read_json(made_answers / files.REMARKS)
         remedy = "take that string out of until, allow more tokens, or shorten doc_to_target"
         expect(not lost, f"{domain.name}: {', '.join(lost)}; {remedy}")
         params["max_new_tokens"] = domain.max_new_tokens if domain.kind == "generate" else None
-        for name, model in zip(tried, models, strict=True):
-            params["model"] = {"name": name, "fingerprint": model.fingerprint(), **_AS_IT_IS}
+        for name, model in zip((one.name for one in tried), models, strict=True):
+            params["model"] = PlannedModel(name, model.fingerprint()).params
             measured = stage(training.run_usable, Path(name).name, answers=made_answers)
-            for remark in record.read_json(measured / rendered.REMARKS):
+            for remark in record.read_json(measured / files.REMARKS):
                 expect("takes more tokens" not in remark, f"{domain.name}, {model.name}: {remark}; {remedy}")
         gold = root / "gold"
         gold.mkdir()
-        record.write_records(gold / rendered.ANSWERS, answers)
+        record.write_records(gold / files.ANSWERS, answers)
         key = {"gold": gold}
         if domain.kind == "choice":
             some = root / "some items"
             some.mkdir()
-            record.write_records(some / rendered.ITEMS, items[:at_most])
+            record.write_records(some / files.ITEMS, items[:at_most])
             key = {"marks": stage(evaluation.run_marks, "marks", gold=gold, subset=some)}
         for name, shift in (("right", 0), ("wrong", 1)) if domain.kind == "choice" else (("right", 0),):
             given = root / f"{name} predictions"
@@ -87,13 +86,13 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
                     index = (answer.index + shift) % len(item.choices)
                     text, scores = item.choices[index], tuple(float(i == index) for i in range(len(item.choices)))
                 predictions.append(Prediction(item.id, text, text, True, index, scores))
-            record.write_records(given / prediction.PREDICTIONS, predictions)
+            record.write_records(given / files.PREDICTIONS, predictions)
             grades = evaluation.read_grades(stage(evaluation.run_grade, name, predictions=given, **key))
             odd = [item for item, right in grades.items() if right != (name == "right")]
             expect(not odd, f"the {name} answer of item {odd[:1]} is not graded {name}; see doc_to_target and metric")
 
 
-def _registered(kind: EntryKind, built: Domain | LanguageModel) -> Registered:
-    from w2s_bench.plugins.loading import Registered
+def _registered(kind: EntryKind, name: str, built: Domain | LanguageModel) -> Registered:
+    from w2s_bench.plugins.entries import Registered
 
-    return Registered(f"checked/{kind}", kind, lambda: built, "checked", "0", "checked", "")
+    return Registered(name, kind, lambda: built, "checked", "0", "checked", "")

@@ -1,27 +1,24 @@
-"""In whose process a stage runs: third-party code has processes of its own, one kind for each distribution and role.
+"""In whose process a stage runs: third-party code has processes of its own, a host for each distribution and role.
 
 Whatever a plugin leaves behind in its process (settings, patched libraries, timers) then meets nobody but itself. A stage
-that only the harness's own code runs in, and every stage that trains, predicts or reads, belongs to the engine.
+that only the harness's own code runs in, and every stage that trains, predicts or reads, belongs to the engine; a plugin's
+own reading is none of these, and has a process apart from the engine even where the model is of the same plugin.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Set
 from importlib import metadata
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from w2s_bench.hookspecs import ENTRY_POINT_GROUP
-from w2s_bench.names import BUILT_IN
-from w2s_bench.plugins.loading import RESERVED_PREFIXES, normalized
-from w2s_bench.store.stage import Stage
-
-Role = Literal["engine", "domain", "trust"]
-#: Whose code a stage runs, by the parameter that names it.
-_ROLES: dict[str, Role] = {"function": "trust", "domain": "domain", "model": "engine"}
+from w2s_bench.names import BUILT_IN, normalized
+from w2s_bench.plugins.hooks import distribution_of
+from w2s_bench.store.stage import Role, Stage
 
 
 class Host(NamedTuple):
-    """One kind of worker process. It loads the plugins of `distribution` and of no other."""
+    """Whose stages a worker process runs. It loads the plugins of `distribution` and of no third party else."""
 
     role: Role = "engine"
     distribution: str = BUILT_IN
@@ -31,24 +28,30 @@ class Host(NamedTuple):
         """Whether code of third parties runs there."""
         return self.distribution != BUILT_IN
 
+    @property
+    def loads_models(self) -> bool:
+        """Whether models run there: it then belongs to one place to run at, and to the device that is that place's."""
+        return self.role in ("engine", "reading")
+
+    @property
+    def loads_built_in(self) -> bool:
+        """Whether the built-in plugins are loaded too: the models that a plugin's reading asks."""
+        return self.role == "reading" and self.is_foreign
+
 
 def host_of(stage: Stage, installed: Callable[[], Set[str]]) -> Host:
     """Where a stage may run. `installed` gives the distributions that have plugins; it is asked for few stages.
 
-    A domain or trust function that the stage's parameters name takes it to its distribution's processes. A model of a
-    plugin is loaded where it trains: in an engine of its own distribution's.
+    A domain, trust function or reading whose code the stage runs takes it to its distribution's processes. A model of a plugin is
+    loaded where it trains: in an engine of its own distribution's.
     """
-    for param, role in _ROLES.items():
-        value = stage.params.get(param)
-        name = value.get("name") if isinstance(value, dict) else None
-        if not isinstance(name, str):
-            continue
-        prefix, slash, _ = name.partition("/")
-        distribution = normalized(prefix) if slash else BUILT_IN
-        if role == "engine" and (distribution in ("", *RESERVED_PREFIXES) or distribution not in installed()):
-            return Host()  # a folder, or of a hub: no plugin's
-        return Host(role, distribution)
-    return Host()
+    if stage.code is None:
+        return Host()
+    role, name = stage.code
+    distribution = distribution_of(name)
+    if role == "engine" and (distribution == BUILT_IN or distribution not in installed()):
+        return Host()  # a folder, or of a hub: no plugin's
+    return Host(role, distribution)
 
 
 def installed_distributions() -> frozenset[str]:

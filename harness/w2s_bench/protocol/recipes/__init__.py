@@ -1,1 +1,67 @@
-"""How a model is tuned and read, one file a recipe. Gold enters as rows to train on and as nothing else."""
+"""How a model is tuned, answers and reads weak labels: one file a recipe. Gold enters as rows to train on and as nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Protocol
+
+from w2s_bench.protocol.recipes.head import Head
+from w2s_bench.protocol.recipes.tuned import Tuned
+
+if TYPE_CHECKING:
+    from w2s_bench.plugins.descriptions import DescribedReading
+    from w2s_bench.protocol.evidence.readings.base import BuiltInReading
+    from w2s_bench.protocol.planned import PlannedModel
+    from w2s_bench.store.stage import Stage
+    from w2s_bench.suite import Training
+    from w2s_bench.types import Kind, Need, RecipeName
+
+
+class Recipe(Protocol):
+    """What a model tuned in one way can do, each as a stage. `weights` is a stage that `train` gave."""
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of domain that it is for."""
+
+    def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
+        """A model trained on `rows`. `seed` names the role, never the arm: equal rows give one and the same student."""
+
+    def predict(
+        self,
+        model: PlannedModel,
+        subset: Stage,
+        *,
+        weights: Stage | None,
+        max_new_tokens: int | None = None,
+        label: str = "",
+    ) -> Stage:
+        """The answer to every item of a subset; `max_new_tokens` bounds those that are generated."""
+
+    def gives(self, reading: BuiltInReading | DescribedReading) -> bool:
+        """Whether there is such a reading of a model so tuned."""
+
+    def as_engine(self, model: PlannedModel, weights: Stage | None) -> tuple[PlannedModel, Stage | None]:
+        """The language model behind one so tuned and the stage of its own weights, for who knows nothing of recipes."""
+
+    def read(
+        self,
+        model: PlannedModel,
+        need: Need,
+        labels: Stage,
+        subset: Stage,
+        *,
+        weights: Stage | None,
+        seed: int | None = None,
+        label: str = "",
+    ) -> Stage:
+        """What the model says of weak labels that a teacher made (one of `evidence.readings`). `seed`: where it draws."""
+
+
+#: A suite's word → what it means.
+RECIPES: Final[Mapping[RecipeName, Recipe]] = MappingProxyType({"full": Tuned(), "lora": Tuned(), "head": Head()})
+
+
+def recipe_of(model: PlannedModel) -> Recipe:
+    return RECIPES[model.recipe]

@@ -1,4 +1,4 @@
-"""Recipe `probe`: the frozen state of every (prompt, option) of a split, computed once; heads are trained on and read from it.
+"""Recipe `head`: the frozen state of every (prompt, option) of a split, computed once; heads are trained on and read from it.
 
 Whatever hangs on the `states` stages needs neither torch nor the language model, and its cost does not depend on the model's.
 """
@@ -6,46 +6,134 @@ Whatever hangs on the `states` stages needs neither torch nor the language model
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models.head import Head, States, train_head
-from w2s_bench.models.sources import ENGINE
-from w2s_bench.protocol.items import ITEMS
-from w2s_bench.protocol.planned import load_planned
-from w2s_bench.record import read_arrays, read_json, read_records, write_arrays, write_json
-from w2s_bench.store.stage import Stage, StageContext
-from w2s_bench.types import FloatArray, IntArray, Item, TrainingRow
+from w2s_bench.models import head as heads
+from w2s_bench.models.head import States
+from w2s_bench.plugins.descriptions import DescribedReading
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading, Values, to_arrays
+from w2s_bench.protocol.files import ITEMS, LOSSES, PREDICTIONS, READING, ROWS, STATE_IDS, STATES
+from w2s_bench.protocol.planned import PlannedModel, load_planned
+from w2s_bench.protocol.prediction import choices_of, label_rows
+from w2s_bench.protocol.recipes.tuned import Tuned, as_params, reading_of
+from w2s_bench.protocol.training import losses_as_written, schedule_of
+from w2s_bench.record import read_arrays, read_json, read_records, write_arrays, write_json, write_records
+from w2s_bench.store.stage import Stage, StageContext, stage
+from w2s_bench.types import FloatArray, IntArray, Item, Kind, Need, Prediction, TrainingRow
 
-STATES, STATE_IDS = "states.safetensors", "ids.json"
+if TYPE_CHECKING:
+    from w2s_bench.suite import Training
 
 
-def states(model: Mapping[str, Any], subset: Stage) -> Stage:
-    """Stage: the last state of every (prompt, option) of a subset. `model` is `training.model_params`.
+class Head:
+    """See `recipes.Recipe`."""
+
+    kinds: tuple[Kind, ...] = ("choice",)
+
+    def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
+        inputs = {"rows": rows, "states": states_of(model, rows.inputs["subset"])}
+        params, drawn = {**schedule_of(training), "seed": seed}, training.steps * training.batch_size
+        return Stage(train_head, params, inputs, ("numpy",), label, kind=model.kind, amount=drawn)
+
+    def predict(
+        self,
+        model: PlannedModel,
+        subset: Stage,
+        *,
+        weights: Stage | None,
+        max_new_tokens: int | None = None,
+        label: str = "",
+    ) -> Stage:
+        if weights is None:
+            return Tuned().predict(model.untuned, subset, weights=None, max_new_tokens=max_new_tokens, label=label)
+        inputs = {"subset": subset, "states": states_of(model, subset), "weights": weights}
+        return Stage(predict_head, {}, inputs, ("numpy",), label, kind=model.kind)
+
+    def gives(self, reading: BuiltInReading | DescribedReading) -> bool:
+        return reading.of_head is not None
+
+    def as_engine(self, model: PlannedModel, weights: Stage | None) -> tuple[PlannedModel, Stage | None]:
+        return model.untuned, None  # a head leaves it as it is
+
+    def read(
+        self,
+        model: PlannedModel,
+        need: Need,
+        labels: Stage,
+        subset: Stage,
+        *,
+        weights: Stage | None,
+        seed: int | None = None,
+        label: str = "",
+    ) -> Stage:
+        params = as_params(need, seed)
+        reading = reading_of(params)
+        if not self.gives(reading):
+            raise ModelError(f"model {model.name!r} tuned by recipe 'head' gives no {need.read}: {reading.instead}")
+        if weights is None or reading.of_head == "untuned":
+            return Tuned().read(model.untuned, need, labels, subset, weights=None, seed=seed, label=label)
+        inputs = {"subset": subset, "labels": labels, "states": states_of(model, subset)}
+        if reading.of_head == "scores":
+            inputs["weights"] = weights
+        return Stage(read_head, params, inputs, ("numpy",), label, kind=model.kind)
+
+
+def states_of(model: PlannedModel, subset: Stage) -> Stage:
+    """Stage: the last state of every (prompt, option) of a subset.
 
     How the model is tuned is no part of it: a teacher and a student on one model share it, and so do all arms.
     """
-    frozen = {name: model[name] for name in ("name", "fingerprint", "precision", "device")}
-    label = f"{subset.label} · states of {model['name']}"
+    label = f"{subset.label} · states of {model.name}"
     return Stage(
-        "states", 3, "w2s_bench.protocol.recipes.head:run_states", {"model": frozen}, {"subset": subset}, ENGINE, label
+        states, {"model": model.frozen}, {"subset": subset}, label=label, **replace(model, recipe="head").stage_fields()
     )
 
 
-def run_states(context: StageContext) -> None:
+@stage("states", version=3)
+def states(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     if any(item.choices is None for item in items):
         raise ModelError(
-            "recipe 'probe' chooses among options; this domain generates its answers: take 'full' or 'lora'"
+            "recipe 'head' chooses among options; this domain generates its answers: take 'full' or 'lora'"
         )
     values = load_planned(context).option_states(items)
     offsets = np.cumsum([0, *(len(item.choices or ()) for item in items)])
     write_arrays(context.out / STATES, {"values": values, "offsets": offsets.astype(np.int64)})
     write_json(context.out / STATE_IDS, [item.id for item in items])
+
+
+@stage("train_head", version=1)
+def train_head(context: StageContext) -> None:
+    settings = {name: context.params[name] for name in ("steps", "batch_size", "learning_rate", "seed")}
+    rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
+    head, losses = trained(context.inputs["states"], rows, **settings)
+    head.save(context.out)
+    write_json(context.out / LOSSES, losses_as_written(losses))
+
+
+@stage("predict_head", version=1)
+def predict_head(context: StageContext) -> None:
+    items = read_records(context.inputs["subset"] / ITEMS, Item)
+    ids = [item.id for item in items]
+    found = scores(context.inputs["states"], context.inputs["weights"], ids)
+    write_records(context.out / PREDICTIONS, choices_of(items, found))
+
+
+@stage("read_head", version=1)
+def read_head(context: StageContext) -> None:
+    items = read_records(context.inputs["subset"] / ITEMS, Item)
+    rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
+    reading, folder = reading_of(context.params), context.inputs["states"]
+    if reading.of_head == "states":
+        read: Values = chosen_states(folder, rows)
+    else:
+        read = scores(folder, context.inputs["weights"], [row.id for row in rows])
+    write_arrays(context.out / READING, to_arrays(reading.form, read))
 
 
 @dataclass(frozen=True)
@@ -70,19 +158,19 @@ class OptionStates:
         return self.values[np.concatenate(rows)], np.cumsum([0, *map(len, rows)])
 
 
-def train(folder: Path, rows: Sequence[TrainingRow], **settings: Any) -> tuple[Head, list[float]]:
+def trained(folder: Path, rows: Sequence[TrainingRow], **settings: Any) -> tuple[heads.Head, list[float]]:
     """The head trained on rows of the items in a `states` stage's folder, and the loss of every step."""
     if not rows:
         raise ModelError("no rows to train on; raise the coverage or the size of the split")
     values, offsets = OptionStates.read(folder).of([row.id for row in rows])
     labels = np.array([row.index for row in rows], dtype=np.int64)
-    return train_head(values, offsets, labels, **settings)
+    return heads.train_head(values, offsets, labels, **settings)
 
 
 def scores(folder: Path, weights: Path, ids: Sequence[str]) -> list[FloatArray]:
     """(options,) an item: the logits of the head in the folder `weights`."""
     values, offsets = OptionStates.read(folder).of(ids)
-    return np.split(Head.load(weights).scores(values), offsets[1:-1])
+    return np.split(heads.Head.load(weights).scores(values), offsets[1:-1])
 
 
 def chosen_states(folder: Path, rows: Sequence[TrainingRow]) -> States:

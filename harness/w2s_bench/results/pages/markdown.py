@@ -5,29 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from w2s_bench.controls import CEILING, WEAK, of_kind
+from w2s_bench.resolvers import is_on_disk
 from w2s_bench.results.board import DomainSummary, Entry, Leaderboard
-from w2s_bench.results.consent import is_folder
-from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
+from w2s_bench.results.checks import CHECKS
+from w2s_bench.results.pages import columns
+from w2s_bench.results.pages.columns import Column, Subject
+from w2s_bench.results.pages.style import count, figure, number
 from w2s_bench.text import one_line, shortened
-
-TRACK_WORDS = {"none": "none", "trust_set": "trust set", "privileged": "privileged", "control": "control"}
-CHECK_WORDS = {
-    "gap": "ceiling − weak, accuracy: there is a gap to close",
-    "ceiling_over_base": "ceiling − base, accuracy: ground truth teaches the student something",
-    "naive_pgr": "PGR of naive: the student outdoes its teacher without any filter",
-    "oracle_pgr": "PGR of oracle: right labels alone close part of the gap",
-    "oracle_minus_naive": "oracle − naive, PGR: a filter has something to win",
-    "oracle_minus_gold_trust_set": "oracle − gold_trust_set, PGR: the trust set's gold alone is not enough",
-    "oracle_shortfall": "rows oracle lacks: enough weak labels are right",
-    "confidence_auroc": "AUROC of the teacher's confidence is above 0.5",
-}
-CONTROL_WORDS = {
-    "naive": "all weak labels",
-    "random": "as many weak labels as the suite's coverage allows, drawn blindly",
-    "oracle": "as many, drawn from the weak labels that are right",
-    "gold_trust_set": "the gold labels of the trust set alone: what the supervision is worth by itself",
-    "gold_random": "gold labels on the rows of `random`",
-}
 
 _INTRODUCTION = (
     "Each row is one way of choosing which of a weak teacher's labels a strong student trains on. **PGR** is the share of "
@@ -35,10 +20,6 @@ _INTRODUCTION = (
     "(student − weak) / (ceiling − weak) of mean accuracies. Brackets are 95 % intervals over seeds and test items. Trust "
     "functions are ranked within a track (what they may learn from: nothing, the small gold trust set, or more); the "
     "harness's controls stand below them as yardsticks."
-)
-_COLUMNS = (
-    "Recovery: (student − base) / (ceiling − base). Short of: rows an arm was asked to keep and could not find. AUROC: of "
-    "the trust scores against the correctness of the weak labels; it need not predict PGR."
 )
 _MEAN_NOTE = (
     "Paired differences to controls in PGR units, means over the domains whose gap is resolved; bold where the 95 % "
@@ -52,20 +33,20 @@ _LINKED = re.compile(r"(?<![^\s|`])([^\s|`]*(?:@|://|www\.)[^\s|`]*)", re.IGNORE
 
 def render(board: Leaderboard, plot: str) -> str:
     """The whole README."""
-    suite = board.suite
+    suite, headline = board.suite, columns.headline(board)
+    rows = {row.arm: row for row in board.rows}
     blocks = [
         f"# {escape(suite.name)}: how much trust recovers",
         f"Suite {_code(suite.name)} version {escape(suite.version)} (digest {_code(suite.digest[:12])}), protocol "
-        f"{escape(board.protocol)}, {_count(len(board.seeds), 'seed')}, evaluated on `{suite.evaluate_on}`.",
+        f"{escape(board.protocol)}, {count(len(board.seeds), 'seed')}, evaluated on `{suite.evaluate_on}`.",
         *_warnings(board),
         _INTRODUCTION,
         f"![PGR of every arm in every domain, with 95 % intervals]({plot})",
         "## Leaderboard",
-        _headline(board),
-        "Purity: share of kept labels that are right; coverage: share of the pool kept (means over domains). Controls: "
-        + "; ".join(f"`{name}` trains on {words}" for name, words in CONTROL_WORDS.items())
-        + ".",
-        *_differences("## What trust functions add", {row.arm: row.mean_minus for row in board.rows}, _MEAN_NOTE),
+        _columns(rows, headline),
+        columns.notes(headline),
+        _own_arms(),
+        *_differences("## What trust functions add", rows, columns.mean_differences(), _MEAN_NOTE),
         "## What the suite must show",
         "✓: it does, with an interval above 0 where there is one; ✗: it does not, or not clearly; –: it cannot be told.",
         _checks(board),
@@ -85,9 +66,7 @@ def escape(text: str) -> str:
     It is shown as it is. A word that would become a link or a mention stands in a code span, which is read for neither
     (an entity or a backslash is no help: links are looked for in what these have become).
     """
-    return "".join(
-        f"`{part}`" if place % 2 else _escaped(part) for place, part in enumerate(_LINKED.split(one_line(text)))
-    )
+    return "".join(f"`{part}`" if at % 2 else _escaped(part) for at, part in enumerate(_LINKED.split(one_line(text))))
 
 
 def _escaped(text: str) -> str:
@@ -113,67 +92,26 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return tabulate.tabulate(lines, list(header), tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
-def number(value: float | None, digits: int = 2) -> str:
-    """A figure with a true minus sign; a dash where there is none. What rounds to 0 has no sign."""
-    if value is None:
-        return "–"
-    text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        text = text.removeprefix("-")
-    return text.replace("-", "−")
+def _columns(subjects: Mapping[str, Subject], columns: Sequence[Column[Subject]]) -> str:
+    """A table with a line for every arm."""
+
+    def head(column: Column[Subject]) -> str:
+        return f"{column.header} {escape(column.domain)}" if column.domain else column.header
+
+    def told(column: Column[Subject], subject: Subject) -> str:
+        text = f"**{column.text(subject)}**" if column.strong(subject) else column.text(subject)
+        return f"{text} {aside}" if (aside := column.aside(subject)) else text
+
+    rows = [[escape(arm), *(told(column, subject) for column in columns)] for arm, subject in subjects.items()]
+    return table(["arm", *map(head, columns)], rows)
 
 
-def figure(ratio: Ratio | None, digits: int = 2) -> str:
-    """A figure with its interval, or what stands in its place."""
-    if ratio is None:
-        return "–"
-    if isinstance(ratio, Unresolved):
-        return ratio.brief
-    return f"{number(ratio.value, digits)} [{number(ratio.low, digits)}, {number(ratio.high, digits)}]"
-
-
-def difference(ratio: Ratio | None) -> str:
-    """A difference with sign, interval and p; bold where the interval excludes 0."""
-    if not isinstance(ratio, Estimate):
-        return figure(ratio)
-    text = ("+" if ratio.value > 0 and number(ratio.value) != "0.00" else "") + figure(ratio)
-    if ratio.excludes_zero:
-        text = f"**{text}**"
-    if ratio.p is None:
-        return text
-    return f"{text} p < 0.001" if ratio.p < 0.001 else f"{text} p = {ratio.p:.3f}"
-
-
-def _headline(board: Leaderboard) -> str:
-    means = board.mean_domains
-    mean = "mean PGR"
-    if len(means) < len(board.domains):
-        mean += f" ({len(means)} of {len(board.domains)} domains)"
-    header = ["arm", "#", "track", *(f"PGR {escape(d.name)}" for d in board.domains), mean, "purity", "coverage"]
-    rows = []
-    for row in board.rows:
-        best = f"**{figure(row.mean_pgr)}**" if row.rank == 1 else figure(row.mean_pgr)
-        pgrs = [_pgr(row.entries.get(d.name), board) for d in board.domains]
-        rank = str(row.rank) if row.rank else "" if row.is_control else "–"
-        shares = [number(row.purity), number(row.coverage)]
-        rows.append([escape(row.arm), rank, TRACK_WORDS[row.track], *pgrs, best, *shares])
-    return table(header, rows)
-
-
-def _pgr(entry: Entry | None, board: Leaderboard) -> str:
-    if entry is None:
-        return "–"
-    partial = 0 < len(entry.seeds) < len(board.seeds)
-    return figure(entry.pgr) + (f" ({len(entry.seeds)} of {len(board.seeds)} seeds)" if partial else "")
-
-
-def _differences(title: str, minus: Mapping[str, Mapping[str, Ratio]], note: str) -> list[str]:
-    shown = {arm: by_rival for arm, by_rival in minus.items() if by_rival}
-    if not shown:
-        return []
-    rivals = list(next(iter(shown.values())))
-    rows = [[escape(arm), *(difference(by_rival[r]) for r in rivals)] for arm, by_rival in shown.items()]
-    return [title, note, table(["arm", *(f"− {rival}" for rival in rivals)], rows)]
+def _differences(
+    title: str, subjects: Mapping[str, Subject], columns: Sequence[Column[Subject]], note: str
+) -> list[str]:
+    """The arms that have any difference to a control."""
+    shown = {arm: subject for arm, subject in subjects.items() if any(c.value(subject) is not None for c in columns)}
+    return [title, note, _columns(shown, columns)] if shown else []
 
 
 def _checks(board: Leaderboard) -> str:
@@ -186,26 +124,18 @@ def _checks(board: Leaderboard) -> str:
         return shown if shown == mark else f"{mark} {shown}"
 
     header = ["check", *(escape(d.name) for d in board.domains)]
-    return table(header, [[words, *(told(d, name) for d in board.domains)] for name, words in CHECK_WORDS.items()])
+    return table(header, [[check.words, *(told(d, check.name) for d in board.domains)] for check in CHECKS])
+
+
+def _own_arms() -> str:
+    references = "; ".join(f"`{arm.name}` is {arm.words}" for arm in of_kind("reference"))
+    controls = "; ".join(f"`{arm.name}` trains on {arm.words}" for arm in of_kind("control"))
+    return f"Controls: {controls}. References, in the tables below: {references}."
 
 
 def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
     arms: dict[str, Entry] = dict(domain.references)
     arms |= {row.arm: row.entries[domain.name] for row in board.rows if domain.name in row.entries}
-    header = ["arm", "accuracy", "Recovery", "rows kept", "short of", "purity", "AUROC", "seeds"]
-    rows = [
-        [
-            escape(arm),
-            figure(entry.accuracy, 3),
-            "–" if arm in domain.references else figure(entry.recovery),
-            "–".join(map(str, dict.fromkeys(entry.kept))) if entry.kept else "–",
-            str(entry.shortfall) if entry.kept else "–",
-            number(entry.purity, 3),
-            number(entry.auroc),
-            f"{len(entry.seeds)} of {len(board.seeds)}",
-        ]
-        for arm, entry in arms.items()
-    ]
     facts = (
         f"Version {escape(domain.version)}, {domain.items} items of `{board.suite.evaluate_on}`, teacher "
         f"{escape(domain.teacher)}, student {escape(domain.student)}."
@@ -215,25 +145,21 @@ def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
     blocks = [
         f"## Domain {escape(domain.name)}",
         facts,
-        table(header, rows),
-        _COLUMNS,
+        _columns(arms, columns.of_domain()),
+        columns.notes(columns.of_domain()),
     ]
     strata = sorted({s for entry in arms.values() for s in (*entry.by_stratum, *entry.kept_by_stratum)})
     if len(strata) > 1:
         header = ["accuracy (share kept)", *(escape(s) for s in strata)]
         rows = [[escape(arm), *(_stratum(entry, s) for s in strata)] for arm, entry in arms.items()]
         blocks.append(table(header, rows))
-    minus = {row.arm: row.entries[domain.name].minus for row in board.rows if domain.name in row.entries}
-    return blocks + _differences(f"### Differences to controls in {escape(domain.name)}", minus, "PGR units, paired.")
+    title = f"### Differences to controls in {escape(domain.name)}"
+    return blocks + _differences(title, arms, columns.differences(), "PGR units, paired.")
 
 
 def _stratum(entry: Entry, stratum: str) -> str:
     kept = entry.kept_by_stratum.get(stratum)
     return number(entry.by_stratum.get(stratum)) + (f" ({number(kept)})" if kept is not None else "")
-
-
-def _count(number_of: int, noun: str) -> str:
-    return f"{number_of} {noun}" + ("" if number_of == 1 else "s")
 
 
 def _warnings(board: Leaderboard) -> list[str]:
@@ -253,8 +179,12 @@ def _warnings(board: Leaderboard) -> list[str]:
     for d in board.domains:
         name = escape(d.name)
         if d.gap is None:
-            absent = [arm for arm in ("weak", "ceiling") if arm not in d.references]
-            why = f"there is no cell of {' and '.join(absent)}" if absent else "weak and ceiling have no seed in common"
+            absent = [arm for arm in (WEAK, CEILING) if arm not in d.references]
+            why = (
+                f"there is no cell of {' and '.join(absent)}"
+                if absent
+                else f"{WEAK} and {CEILING} have no seed in common"
+            )
             lines.append(f"**No PGR in {name}:** {why}.")
         elif not d.resolved:
             lines.append(
@@ -264,7 +194,7 @@ def _warnings(board: Leaderboard) -> list[str]:
         if isinstance(short_of, int) and short_of > 0:
             lines.append(
                 f"**Coverage exceeds the weak labels' accuracy in {name}** ({number(d.label_accuracy, 3)}): oracle is short "
-                f"of {_count(short_of, 'row')}, and even a perfect trust function must keep wrong labels."
+                f"of {count(short_of, 'row')}, and even a perfect trust function must keep wrong labels."
             )
     for row in board.rows:
         if len(row.plugins) > 1:
@@ -291,15 +221,15 @@ def _models(board: Leaderboard) -> list[str]:
     if plugins:
         blocks.append(table(["trust function", "distribution, version (source digest)"], plugins))
     if board.packages:
-        found = ", ".join(f"{escape(name)} {' and '.join(map(escape, seen))}" for name, seen in board.packages.items())
-        blocks.append(f"Cells were made with {found}.")
+        versions = (f"{escape(name)} {' and '.join(map(escape, seen))}" for name, seen in board.packages.items())
+        blocks.append(f"Cells were made with {', '.join(versions)}.")
     return blocks
 
 
 def _reproduce(board: Leaderboard) -> list[str]:
     rows = [entry.row for row in board.rows for entry in row.entries.values()]
     example = rows[0] if rows and re.fullmatch(r"[0-9A-Za-z._/@=,+-]+", rows[0]) else "DOMAIN/ARM"
-    folders = any(is_folder(model) for d in board.domains for model in (d.teacher, d.student))
+    folders = any(is_on_disk("model", model) for d in board.domains for model in (d.teacher, d.student))
     elsewhere = (
         " Models of this suite are folders: give `verify` each as `--model FINGERPRINT=FOLDER`, by its digits above, or "
         "`--trust-folder` where they lie as the suite says."

@@ -6,7 +6,9 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from w2s_bench.controls import CEILING, WEAK
 from w2s_bench.results.board import Leaderboard, Row
+from w2s_bench.results.pages.style import TRACKS
 from w2s_bench.results.statistics import Estimate, Ratio
 from w2s_bench.text import one_line
 
@@ -14,15 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Colours that stay apart for colour-blind readers (Okabe & Ito); controls grey. Markers differ as well.
-COLOURS = {"none": "#0072B2", "trust_set": "#D55E00", "privileged": "#009E73", "control": "#777777"}
-MARKERS = {"none": "o", "trust_set": "s", "privileged": "^", "control": "D"}
-WORDS = {
-    "none": "trust function, no supervision",
-    "trust_set": "trust function, learns from the trust set",
-    "privileged": "trust function, privileged",
-    "control": "control",
-}
 COLUMNS = 4  # panels side by side; more of them wrap
 WIDTH = 9.3  # inches; about 900 pixels in a browser
 LINE = 0.235  # inches an arm takes
@@ -76,17 +69,18 @@ def compose(board: Leaderboard) -> Figure:
         wspace=0.08,
         hspace=between / body,
     )
-    for place, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
+    for panel, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
         _panel(axes, panels[name], board.rows, heights, limits)
         axes.set_title(one_line(name)[:24], fontsize=10, fontweight="bold", pad=17)
-        labels = [_cut(row.arm, left) for row in board.rows] if place % columns == 0 else []
+        labels = [_cut(row.arm, left) for row in board.rows] if panel % columns == 0 else []
         axes.set_yticks(list(heights.values()) if labels else [], labels)
         for row, label in zip(board.rows, axes.get_yticklabels(), strict=False):
-            label.set_color(COLOURS[row.track])
+            label.set_color(TRACKS[row.track].colour)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     tracks = dict.fromkeys(row.track for row in board.rows)
-    handles = [Line2D([], [], color=COLOURS[t], marker=MARKERS[t], markersize=5, label=WORDS[t]) for t in tracks]
+    looks = [TRACKS[track] for track in tracks]
+    handles = [Line2D([], [], color=k.colour, marker=k.marker, markersize=5, label=k.legend) for k in looks]
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8.5)
     where = " (dev: not a result)" if board.suite.evaluate_on == "dev" else ""
     figure.text(
@@ -127,7 +121,7 @@ def _panel(
     top = max(heights.values(), default=0.0) + 0.7
     axes.set_xlim(*limits)
     axes.set_ylim(-0.7, top)
-    for at, name in ((0.0, "weak"), (1.0, "ceiling")):
+    for at, name in ((0.0, WEAK), (1.0, CEILING)):
         axes.axvline(at, color="#444444", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
         axes.annotate(
             name, (at, top), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=7.5, color="#444444"
@@ -146,17 +140,23 @@ def _panel(
         )
     for row in rows:
         axes.axhline(heights[row.arm], color="#F0F0F0", linewidth=0.8, zorder=0)  # leads the eye to the name
-        found = shown.get(row.arm)
-        if found is None:
+        pgr = shown.get(row.arm)
+        if pgr is None:
             continue
-        height, colour = heights[row.arm], COLOURS[row.track]
-        low, high = max(found.low, limits[0]), min(found.high, limits[1])
+        height, colour = heights[row.arm], TRACKS[row.track].colour
+        low, high = max(pgr.low, limits[0]), min(pgr.high, limits[1])
         axes.plot([low, high], [height, height], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
-        for bound, end, marker in ((found.low, limits[0], "<"), (found.high, limits[1], ">")):
+        for bound, end, marker in ((pgr.low, limits[0], "<"), (pgr.high, limits[1], ">")):
             if (bound < end) if marker == "<" else (bound > end):  # the interval goes on beyond the panel
                 axes.plot([end], [height], color=colour, marker=marker, markersize=5, clip_on=False, zorder=2)
         axes.plot(
-            [found.value], [height], color=colour, marker=MARKERS[row.track], markersize=5.5, linestyle="", zorder=3
+            [pgr.value],
+            [height],
+            color=colour,
+            marker=TRACKS[row.track].marker,
+            markersize=5.5,
+            linestyle="",
+            zorder=3,
         )
     axes.set_xticks([0.0, 0.5, 1.0], ["0", "0.5", "1"])
     axes.tick_params(axis="y", length=0)

@@ -1,0 +1,185 @@
+"""The harness's own arms: what each trains on, one row of facts a reference or control.
+
+Whoever plans, collects, believes or shows an arm asks its facts and never its name. One more arm is a row here and the
+function that builds it in `protocol/arms.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+from w2s_bench.types import Supervision
+
+OwnKind = Literal["reference", "control"]
+
+#: A PGR lies between the teacher and the student trained on the pool's gold, Recovery between the untuned student and it.
+WEAK: Final = "weak"
+BASE: Final = "base"
+CEILING: Final = "ceiling"
+#: The controls that a check of a suite is about.
+NAIVE: Final = "naive"
+ORACLE: Final = "oracle"
+GOLD_TRUST_SET: Final = "gold_trust_set"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that a student trains on: of which split, with whose labels, and how many of the split.
+
+    `share`: `all`, or as many as the suite's `coverage` keeps. `right` says that they are drawn from the weak labels that
+    are right, of which there may be too few.
+    """
+
+    split: Literal["transfer", "trust"]
+    labels: Literal["weak", "gold"]
+    share: Literal["all", "coverage"] = "all"
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What an arm's figures are made of. `rows` is empty where nothing is trained; `answers`: who answers the test items."""
+
+    rows: tuple[Rows, ...] = ()
+    answers: Literal["teacher", "student"] = "student"
+
+    @property
+    def of_pool(self) -> Rows | None:
+        """Its rows of the transfer pool, which coverage and strata tell of; None where it keeps none."""
+        return next((rows for rows in self.rows if rows.split == "transfer"), None)
+
+    @property
+    def with_trust_set(self) -> bool:
+        """Whether the trust set's gold is among its rows."""
+        return any(rows.split == "trust" for rows in self.rows)
+
+    @property
+    def hangs_on_weak_labels(self) -> bool:
+        """Whether other weak labels of the pool would make other figures."""
+        return self.answers == "teacher" or any(rows.labels == "weak" for rows in self.rows)
+
+    @property
+    def keeps_all_weak_labels(self) -> bool:
+        """Whether it trains on every weak label and nothing else, so that its purity is the labels' accuracy."""
+        return self.rows == (Rows("transfer", "weak"),)
+
+    @property
+    def all_right(self) -> bool:
+        """Whether every row that it trains on is right."""
+        return bool(self.rows) and all(rows.labels == "gold" or rows.right for rows in self.rows)
+
+    @property
+    def may_fall_short(self) -> bool:
+        """Whether it may find fewer rows than it asks for."""
+        return any(rows.right for rows in self.rows)
+
+    @property
+    def reads_pool_gold(self) -> bool:
+        """Whether what it trains on hangs on gold of the transfer pool, which no trust function below `privileged` sees."""
+        return any(rows.split == "transfer" and (rows.labels == "gold" or rows.right) for rows in self.rows)
+
+    def coverage(self, of_suite: float) -> float | None:
+        """The share of the pool that it asks for, where a suite's coverage is `of_suite`; None where it keeps no row of it."""
+        if self.of_pool is None:
+            return None
+        return 1.0 if self.of_pool.share == "all" else of_suite
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnArm(Facts):
+    """A reference or a control.
+
+    `words` end the sentence "it trains on …" for a control; for a reference they say what it is. A `rival` is a control
+    that every trust function is compared with.
+    """
+
+    name: str
+    kind: OwnKind
+    supervision: Supervision
+    words: str
+    rival: bool = False
+
+
+_TABLE: Final = (
+    OwnArm(
+        name=WEAK,
+        kind="reference",
+        supervision="none",
+        answers="teacher",
+        words="the teacher itself",
+    ),
+    OwnArm(
+        name=BASE,
+        kind="reference",
+        supervision="none",
+        words="the untuned student",
+    ),
+    OwnArm(
+        name=CEILING,
+        kind="reference",
+        supervision="privileged",
+        rows=(Rows("transfer", "gold"),),
+        words="the student trained on the gold labels of the pool",
+    ),
+    OwnArm(
+        name=NAIVE,
+        kind="control",
+        supervision="none",
+        rows=(Rows("transfer", "weak"),),
+        words="all weak labels",
+        rival=True,
+    ),
+    OwnArm(
+        name="random",
+        kind="control",
+        supervision="none",
+        rows=(Rows("transfer", "weak", "coverage"),),
+        words="as many weak labels as the suite's coverage allows, drawn blindly",
+        rival=True,
+    ),
+    OwnArm(
+        name=ORACLE,
+        kind="control",
+        supervision="privileged",
+        rows=(Rows("transfer", "weak", "coverage", right=True),),
+        words="as many, drawn from the weak labels that are right",
+    ),
+    OwnArm(
+        name=GOLD_TRUST_SET,
+        kind="control",
+        supervision="trust_set",
+        rows=(Rows("trust", "gold"),),
+        words="the gold labels of the trust set alone: what the supervision is worth by itself",
+        rival=True,
+    ),
+    OwnArm(
+        name="gold_random",
+        kind="control",
+        supervision="privileged",
+        rows=(Rows("transfer", "gold", "coverage"),),
+        words="gold labels on the rows of `random`",
+    ),
+)
+_BY_NAME = {arm.name: arm for arm in _TABLE}
+#: Name → facts, in the order in which tables show them.
+OWN_ARMS: Final[Mapping[str, OwnArm]] = MappingProxyType(_BY_NAME)
+#: What every trust function's arm trains on.
+TRUST_FUNCTION: Final = Facts(rows=(Rows("transfer", "weak", "coverage"),))
+
+
+def of_kind(kind: OwnKind) -> tuple[OwnArm, ...]:
+    """The harness's arms of one kind, in their order."""
+    return tuple(arm for arm in OWN_ARMS.values() if arm.kind == kind)
+
+
+def rivals() -> tuple[str, ...]:
+    """The controls that every trust function is compared with, in their order."""
+    return tuple(arm.name for arm in OWN_ARMS.values() if arm.rival)
+
+
+def facts_of(name: str) -> Facts:
+    """What the arm of this short name trains on; whatever is not the harness's own is a trust function."""
+    return OWN_ARMS.get(name, TRUST_FUNCTION)

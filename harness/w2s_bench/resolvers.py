@@ -1,0 +1,118 @@
+"""Names that no plugin registers: one row a prefix, with what such a name is of and who makes something of it.
+
+A source of models or domains is added by its row here and its module. It stands this low since suite files, consent and
+worker processes must know what a name is of before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """`PREFIX/REST`: names of one kind that lie in one place."""
+
+    kind: Literal["model", "domain"]
+    prefix: str
+    #: How what follows the prefix is written, and in which place that is looked up.
+    rest: str
+    place: str
+    #: What it is, in a line.
+    summary: str
+    #: `module:function`, which makes it of the whole name: by text, as it lies above, and importing it may be slow.
+    factory: str
+    #: Where `REST` is a path on this disk: of what, and what that must hold.
+    path_of: Literal["folder", "file"] | None = None
+    holding: str = ""
+    #: Whether a path that stands alone, without any prefix, is meant for it.
+    takes_bare_paths: bool = False
+
+    @property
+    def written(self) -> str:
+        return f"{self.prefix}/{self.rest}"
+
+
+RESOLVERS: Final = (
+    Resolver(
+        "model",
+        "hf",
+        "OWNER/NAME@COMMIT",
+        place="a model hub",
+        summary="a causal language model of the Hugging Face hub, at the 40 digits of a commit",
+        factory="w2s_bench.models.sources:from_hub",
+    ),
+    Resolver(
+        "model",
+        "local",
+        "FOLDER",
+        place="this disk",
+        summary="a folder that `save_pretrained` wrote: `config.json`, `*.safetensors`, tokenizer files",
+        factory="w2s_bench.models.sources:from_folder",
+        path_of="folder",
+        holding="config.json and weights",
+        takes_bare_paths=True,
+    ),
+)
+#: No distribution may be called so; the last two are kept free for resolvers to come.
+PREFIXES: Final = frozenset({*(resolver.prefix for resolver in RESOLVERS), "gguf", "lm-eval"})
+
+
+def resolvers_for(kind: str) -> tuple[Resolver, ...]:
+    """Those that give entries of a kind (`plugins.hooks.EntryKind`)."""
+    return tuple(resolver for resolver in RESOLVERS if resolver.kind == kind)
+
+
+def resolver_of(kind: str, name: str) -> Resolver | None:
+    """Who makes something of a name; None where it could be a plugin's alone."""
+    prefix = name.partition("/")[0]
+    for resolver in resolvers_for(kind):
+        if resolver.prefix == prefix or (resolver.takes_bare_paths and is_bare_path(name)):
+            return resolver
+    return None
+
+
+def is_bare_path(name: str) -> bool:
+    """Whether a name is a path and nothing else. `models/x` is none: it could be a plugin's, or a folder of a stranger's."""
+    return bool(name) and (name.partition("/")[0] in {"", ".", ".."} or name.startswith("~"))
+
+
+def is_on_disk(kind: str, name: str) -> bool:
+    """Whether a name is that of a folder or file of this disk."""
+    resolver = resolver_of(kind, name)
+    return resolver is not None and resolver.path_of is not None
+
+
+def with_prefix(resolver: Resolver, name: str) -> str:
+    """A name that `resolver` takes, with the prefix that a bare path lacks."""
+    return f"{resolver.prefix}/{name}" if is_bare_path(name) else name
+
+
+def beside(kind: str, name: str, folder: Path) -> str:
+    """A name with a relative path in it made absolute: `local/models/x` and `./models/x` beside `folder`."""
+    resolver = resolver_of(kind, name)
+    if resolver is None or resolver.path_of is None:
+        return name
+    bare = is_bare_path(name)
+    path = name if bare else name.partition("/")[2]
+    if not path or path.startswith(("/", "~")):
+        return name
+    absolute = os.path.abspath(folder / path)  # noqa: PTH100 - `..` goes by name, so that links stay as they are written
+    return absolute if bare else f"{resolver.prefix}/{absolute}"
+
+
+def at_path(kind: str, name: str, path: str) -> str:
+    """The name that a thing of this disk has once it lies at `path`."""
+    resolver = resolver_of(kind, name)
+    return name if resolver is None else f"{resolver.prefix}/{path}"
+
+
+def what_lacks(kind: str, name: str, path: Path) -> str | None:
+    """What is wrong with `path` as the place of a thing of this disk, and what to give; None where it is there."""
+    resolver = resolver_of(kind, name)
+    if resolver is None or (path.is_file() if resolver.path_of == "file" else path.is_dir()):
+        return None
+    return f"there is no {resolver.path_of} {str(path)!r}; give one with {resolver.holding}"

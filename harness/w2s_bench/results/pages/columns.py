@@ -1,0 +1,191 @@
+"""The columns of a board's tables: what each shows of a row, how it is written and how to read it.
+
+Markdown, terminal and JSON all take their columns from here; one more column is one more entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Final, Generic, TypeVar
+
+from w2s_bench.controls import rivals
+from w2s_bench.results.board import Entry, Leaderboard, Row
+from w2s_bench.results.pages.style import NONE, TRACKS, difference, figure, number, p_value
+from w2s_bench.results.statistics import Estimate, Ratio
+
+Subject = TypeVar("Subject")
+
+
+@dataclass(frozen=True)
+class Column(Generic[Subject]):
+    """One column over subjects: rows (an arm over all domains) or entries (an arm on one domain).
+
+    `value` is the figure as programs get it, `text` as people read it: no name from outside stands in it. `strong` says
+    which are emphasised, `aside` what stands after one in small print. `name` is its key in JSON, `note` a sentence on how to
+    read it, `domain` the one it is of where a table has one such column a domain.
+    """
+
+    name: str
+    header: str
+    value: Callable[[Subject], Any]
+    text: Callable[[Subject], str]
+    strong: Callable[[Subject], bool] = lambda _: False
+    aside: Callable[[Subject], str] = lambda _: ""
+    note: str = ""
+    domain: str = ""
+    left: bool = False
+
+
+def _ratio(
+    name: str,
+    header: str,
+    of: Callable[[Subject], Ratio | None],
+    digits: int = 2,
+    **more: Any,
+) -> Column[Subject]:
+    """A figure with its interval."""
+    return Column(name, header, of, lambda subject: figure(of(subject), digits), **more)
+
+
+def _number(
+    name: str, header: str, of: Callable[[Subject], float | None], digits: int = 2, note: str = ""
+) -> Column[Subject]:
+    return Column(name, header, of, lambda subject: number(of(subject), digits), note=note)
+
+
+def _minus(rival: str, of: Callable[[Subject], Mapping[str, Ratio]]) -> Column[Subject]:
+    """A paired difference to one control, emphasised where the interval excludes 0."""
+
+    def ratio(subject: Subject) -> Ratio | None:
+        return of(subject).get(rival)
+
+    def strong(subject: Subject) -> bool:
+        return isinstance(minus := ratio(subject), Estimate) and minus.excludes_zero
+
+    def p(subject: Subject) -> str:
+        return p_value(minus.p) if isinstance(minus := ratio(subject), Estimate) and minus.p is not None else ""
+
+    return Column(f"minus_{rival}", f"− {rival}", ratio, lambda subject: difference(ratio(subject)), strong, p)
+
+
+def _seeds(entry: Entry) -> str:
+    return f"{len(entry.seeds)} of {entry.of_seeds}"
+
+
+def _named(*columns: Column[Subject]) -> Mapping[str, Column[Subject]]:
+    return MappingProxyType({column.name: column for column in columns})
+
+
+#: Of an arm on one domain.
+ENTRY: Final[Mapping[str, Column[Entry]]] = _named(
+    _ratio("accuracy", "accuracy", lambda entry: entry.accuracy, 3),
+    _ratio(
+        "pgr",
+        "PGR",
+        lambda entry: entry.pgr,
+        aside=lambda entry: f"({_seeds(entry)} seeds)" if 0 < len(entry.seeds) < entry.of_seeds else "",
+    ),
+    Column(
+        "recovery",
+        "Recovery",
+        lambda entry: entry.recovery,
+        lambda entry: NONE if entry.kind == "reference" else figure(entry.recovery),
+        note="Recovery: (student − base) / (ceiling − base).",
+    ),
+    Column(
+        "kept",
+        "rows kept",
+        lambda entry: entry.kept,
+        lambda entry: "–".join(map(str, dict.fromkeys(entry.kept))) if entry.kept else NONE,
+    ),
+    Column(
+        "shortfall",
+        "short of",
+        lambda entry: entry.shortfall,
+        lambda entry: str(entry.shortfall) if entry.kept else NONE,
+        note="Short of: rows an arm was asked to keep and could not find.",
+    ),
+    _number("purity", "purity", lambda entry: entry.purity, 3),
+    _number("coverage", "coverage", lambda entry: entry.coverage),
+    _number(
+        "auroc",
+        "AUROC",
+        lambda entry: entry.diagnostics.get("auroc"),
+        note="AUROC: of the trust scores against the correctness of the weak labels; it need not predict PGR.",
+    ),
+    Column("seeds", "seeds", lambda entry: entry.seeds, _seeds),
+)
+
+#: Which of them a domain's own table shows.
+DOMAIN: Final = ("accuracy", "recovery", "kept", "shortfall", "purity", "auroc", "seeds")
+
+#: Of an arm over all domains.
+ROW: Final[Mapping[str, Column[Row]]] = _named(
+    Column(
+        "rank",
+        "#",
+        lambda row: row.rank,
+        lambda row: str(row.rank) if row.rank else "" if row.is_control else NONE,
+    ),
+    Column("track", "track", lambda row: row.track, lambda row: TRACKS[row.track].word, left=True),
+    _ratio("mean_pgr", "mean PGR", lambda row: row.mean_pgr, strong=lambda row: row.rank == 1),
+    _number(
+        "purity",
+        "purity",
+        lambda row: row.purity,
+        note="Purity: share of kept labels that are right, mean over domains.",
+    ),
+    _number(
+        "coverage", "coverage", lambda row: row.coverage, note="Coverage: share of the pool kept, mean over domains."
+    ),
+)
+
+
+def in_domain(column: Column[Entry], domain: str) -> Column[Row]:
+    """A column of entries as one of rows: what it is in this domain, a dash where a row lacks the domain."""
+
+    def here(of: Callable[[Entry], Any], absent: Any) -> Callable[[Row], Any]:
+        return lambda row: of(entry) if (entry := row.entries.get(domain)) else absent
+
+    return Column(
+        column.name,
+        column.header,
+        here(column.value, None),
+        here(column.text, NONE),
+        here(column.strong, False),
+        here(column.aside, ""),
+        column.note,
+        domain,
+        column.left,
+    )
+
+
+def headline(board: Leaderboard) -> list[Column[Row]]:
+    """The columns of the board's first table."""
+    means, mean = board.mean_domains, ROW["mean_pgr"]
+    if len(means) < len(board.domains):
+        mean = replace(mean, header=f"{mean.header} ({len(means)} of {len(board.domains)} domains)")
+    pgrs = [in_domain(ENTRY["pgr"], domain.name) for domain in board.domains]
+    return [ROW["rank"], ROW["track"], *pgrs, mean, ROW["purity"], ROW["coverage"]]
+
+
+def of_domain() -> list[Column[Entry]]:
+    """The columns of a domain's own table."""
+    return [ENTRY[name] for name in DOMAIN]
+
+
+def mean_differences() -> list[Column[Row]]:
+    """One column a control that trust functions are compared with."""
+    return [_minus(rival, lambda row: row.mean_minus) for rival in rivals()]
+
+
+def differences() -> list[Column[Entry]]:
+    """The same in one domain."""
+    return [_minus(rival, lambda entry: entry.minus) for rival in rivals()]
+
+
+def notes(columns: Iterable[Column[Any]]) -> str:
+    """How to read these columns: their notes, each once."""
+    return " ".join(dict.fromkeys(column.note for column in columns if column.note))

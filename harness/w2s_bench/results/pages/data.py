@@ -1,0 +1,31 @@
+"""A board as JSON values, for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from w2s_bench.results.board import Entry, Leaderboard
+from w2s_bench.results.pages.columns import ENTRY, ROW, Column
+from w2s_bench.types import JSON
+
+
+def board_as_json(board: Leaderboard) -> dict[str, JSON]:
+    """The whole board with every column; an unresolved ratio is `{"reason": …, "brief": …}`, a missing figure null."""
+    content = asdict(board)
+    content["suite"] = board.suite.model_dump(mode="json")
+    for shown, row in zip(content["rows"], board.rows, strict=True):
+        shown |= _columns(ROW, row) | {"entries": _entries(row.entries)}
+    for shown, domain in zip(content["domains"], board.domains, strict=True):
+        shown["references"] = _entries(domain.references)
+    return content
+
+
+def _entries(entries: Mapping[str, Entry]) -> dict[str, JSON]:
+    return {name: asdict(entry) | _columns(ENTRY, entry) for name, entry in entries.items()}
+
+
+def _columns(columns: Mapping[str, Column[Any]], subject: Any) -> dict[str, JSON]:
+    values = {name: column.value(subject) for name, column in columns.items()}
+    return {name: asdict(value) if is_dataclass(value) else value for name, value in values.items()}  # type: ignore[arg-type]

@@ -1,0 +1,68 @@
+"""How a board looks, wherever it is shown: the words, colours and marks of tracks, and how figures are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
+
+#: What stands where there is no figure.
+NONE: Final = "–"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a track looks. `word` in a table, `legend` below a plot; colours for plots (`colour`) and terminals (`terminal`)."""
+
+    word: str
+    legend: str
+    colour: str
+    marker: str
+    terminal: str
+
+
+#: Colours that stay apart for colour-blind readers (Okabe & Ito); controls grey. Markers differ as well.
+TRACKS: Final[Mapping[str, Look]] = MappingProxyType(
+    {
+        "none": Look("none", "trust function, no supervision", "#0072B2", "o", "cyan"),
+        "trust_set": Look("trust set", "trust function, learns from the trust set", "#D55E00", "s", "green"),
+        "privileged": Look("privileged", "trust function, privileged", "#009E73", "^", "magenta"),
+        "control": Look("control", "control", "#777777", "D", "dim"),
+    }
+)
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A figure with a true minus sign; a dash where there is none. What rounds to 0 has no sign."""
+    if value is None:
+        return NONE
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", "−")
+
+
+def figure(ratio: Ratio | None, digits: int = 2) -> str:
+    """A figure with its interval, or what stands in its place."""
+    if ratio is None:
+        return NONE
+    if isinstance(ratio, Unresolved):
+        return ratio.brief
+    return f"{number(ratio.value, digits)} [{number(ratio.low, digits)}, {number(ratio.high, digits)}]"
+
+
+def difference(ratio: Ratio | None) -> str:
+    """A figure whose sign is always shown, but where it rounds to 0."""
+    above = isinstance(ratio, Estimate) and ratio.value > 0 and number(ratio.value) != "0.00"
+    return ("+" if above else "") + figure(ratio)
+
+
+def p_value(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def count(number_of: int, noun: str) -> str:
+    return f"{number_of} {noun}" + ("" if number_of == 1 else "s")
