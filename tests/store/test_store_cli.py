@@ -25,7 +25,8 @@ DAY = 86400
 
 
 def w2s(*arguments: object, code: int = 0) -> str:
-    result = runner.invoke(app, ["store", *map(str, arguments)])
+    # Wide enough whatever a result took to compute: a busy machine's seconds are longer than milliseconds.
+    result = runner.invoke(app, ["store", *map(str, arguments)], env={"COLUMNS": "200"})
     assert result.exit_code == code, result.output
     assert "Traceback" not in result.output
     return " ".join(result.output.split())
