@@ -12,7 +12,7 @@ import torch
 
 import architectures
 from w2s_bench.errors import ModelError
-from w2s_bench.models import assumptions as probing
+from w2s_bench.models import assumptions
 from w2s_bench.models.assumptions import ANY, Verdict, anatomy_of, verdict_of, windows_of
 from w2s_bench.models.encoding import encode_pairs
 from w2s_bench.models.engine import Engine, load_engine
@@ -116,7 +116,7 @@ def test_what_a_model_allows(name: str, verdict: Verdict) -> None:
 
 def test_what_cannot_be_tried_ends_with_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """A large model is not read to the end of a long window: nothing is taken for granted beyond it."""
-    monkeypatch.setattr(probing, "_BUDGET", 0)
+    monkeypatch.setattr(assumptions, "_BUDGET", 0)
     assert verdict_of(architectures.new("mistral")) == Verdict(True, True, 16, 16, 16, 16)
     assert verdict_of(architectures.new("llama")) == Verdict(True, True, ANY, ANY, ANY, ANY)
 
@@ -185,15 +185,15 @@ def test_a_memory_that_keeps_the_wrong_row_is_not_used(monkeypatch: pytest.Monke
 def test_a_large_model_is_asked_once_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is loaded anew for every stage; other weights are another model."""
     asked: list[Any] = []
-    found_out = probing._found_out
+    found_out = assumptions._found_out
 
     def spy(plain: Any, name: str) -> Verdict:
         asked.append(plain)
         return found_out(plain, name)
 
     monkeypatch.setattr("w2s_bench.models.sources._SMALL", 0)
-    monkeypatch.setattr(probing, "_VERDICTS", {})
-    monkeypatch.setattr(probing, "_found_out", spy)
+    monkeypatch.setattr(assumptions, "_VERDICTS", {})
+    monkeypatch.setattr(assumptions, "_found_out", spy)
     for name in ("mistral", "mistral", "llama"):
         source = LocalModel("m", architectures.save(name, tmp_path / name))
         engine = load_engine(source)

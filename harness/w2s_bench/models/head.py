@@ -52,9 +52,9 @@ class Head:
     def load(cls, folder: Path) -> Head:
         arrays: dict[str, Any] = read_arrays(folder / WEIGHTS)
         if tuple(sorted(arrays)) != _NAMES or len({array.shape for array in arrays.values()}) > 1:
-            found = {name: array.shape for name, array in sorted(arrays.items())}
+            shapes = {name: array.shape for name, array in sorted(arrays.items())}
             raise ModelError(
-                f"weights in {folder} are no head: {', '.join(_NAMES)}, each (d,), are expected, found {found}; train it again"
+                f"weights in {folder} are no head: {', '.join(_NAMES)}, each (d,), are expected, found {shapes}; train it again"
             )
         return cls(arrays["head.weight"], arrays["head.mean"], arrays["head.scale"])
 

@@ -123,8 +123,8 @@ def _load_again(folder: Path, name: str, fingerprint: str) -> tuple[Any, Any]:
     import copy
 
     small = sum(path.stat().st_size for path in _files(folder)) <= _SMALL
-    known = _LOADED.pop((folder, fingerprint), None) if small else None
-    model, tokenizer = known or _load(str(folder), name)
+    loaded = _LOADED.pop((folder, fingerprint), None) if small else None
+    model, tokenizer = loaded or _load(str(folder), name)
     if not small:
         return model, tokenizer
     from w2s_bench.models.assumptions import verdict_of

@@ -27,8 +27,8 @@ class Remembering:
             self._known.clear()
             new = list(dict.fromkeys(texts))
         if new:
-            found = self._tokenizer(new, add_special_tokens=add_special_tokens)["input_ids"]
-            self._known |= {(text, add_special_tokens): ids for text, ids in zip(new, found, strict=True)}
+            made = self._tokenizer(new, add_special_tokens=add_special_tokens)["input_ids"]
+            self._known |= {(text, add_special_tokens): ids for text, ids in zip(new, made, strict=True)}
         return {"input_ids": [list(self._known[text, add_special_tokens]) for text in texts]}
 
     def __getattr__(self, name: str) -> Any:
@@ -37,8 +37,8 @@ class Remembering:
 
 def remembering(tokenizer: Any, model: tuple[str, str]) -> Remembering:
     """The tokenizer of the model with this name and fingerprint, as it was first loaded in this process."""
-    known = _TOKENIZERS.pop(model, None) or Remembering(tokenizer)
-    _TOKENIZERS[model] = known
+    remembered = _TOKENIZERS.pop(model, None) or Remembering(tokenizer)
+    _TOKENIZERS[model] = remembered
     while len(_TOKENIZERS) > _MOST_TOKENIZERS:
         del _TOKENIZERS[next(iter(_TOKENIZERS))]
-    return known
+    return remembered

@@ -58,8 +58,8 @@ def check_domain_unchanged(domain: Domain, params: Mapping[str, JSON], source: s
 
 def check_declared(need: Need, needs: Sequence[Need], kind: Kind) -> None:
     """Refuse the reading of evidence that a trust function's `needs` do not name for domains of this kind."""
-    declarations = [one for one in needs if one == need]
-    if any(one.applies(kind) for one in declarations):
+    declarations = [declared_need for declared_need in needs if declared_need == need]
+    if any(declared_need.applies(kind) for declared_need in declarations):
         return
     if declarations:
         when = declarations[0].when
@@ -67,7 +67,9 @@ def check_declared(need: Need, needs: Sequence[Need], kind: Kind) -> None:
             f"read {need} in a {kind} domain, but declared it for {when} domains alone (when={when!r}); "
             "ask `evidence.choices is None` first, or leave `when` out"
         )
-    declared = ", ".join(sorted({str(one) for one in needs if one.applies(kind)})) or "nothing"
+    declared = (
+        ", ".join(sorted({str(declared_need) for declared_need in needs if declared_need.applies(kind)})) or "nothing"
+    )
     raise EvidenceError(f"read {need}, which it did not declare (declared: {declared}); add it to `needs`")
 
 

@@ -76,7 +76,7 @@ def factory_to_json(factory: Callable[..., Any]) -> JSON:
     except (TypeError, ValueError):  # built-in callables have none
         signature = None
     else:
-        signature = [[one.name, one.kind.name, _is_optional(one)] for one in parameters]
+        signature = [[parameter.name, parameter.kind.name, _is_optional(parameter)] for parameter in parameters]
     return {"summary": summary_of(factory), "module": module_of(factory), "parameters": signature}
 
 
@@ -92,7 +92,7 @@ def declared_to_json(declared: Declared) -> JSON:
 
 
 def declared_from_json(told: JSON) -> Declared:
-    needs = tuple(Need(**one) for one in told["needs"])
+    needs = tuple(Need(**need) for need in told["needs"])
     return Declared(told["supervision"], needs, told["scope"], tuple(told["kinds"]))
 
 

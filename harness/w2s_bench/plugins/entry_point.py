@@ -111,16 +111,16 @@ class Loading:
             self.faults.append(answer.fault or f"importing {self.entry_point.value} {answer.ended}")
             return
         self.faults += answer.told["faults"]
-        for one in answer.told["provides"]:
-            factory = Elsewhere(one, self.look(), partial(self._open, one["kind"], one["name"]))
-            self._register(one["kind"], one["name"], factory)
+        for entry in answer.told["provides"]:
+            factory = Elsewhere(entry, self.look(), partial(self._open, entry["kind"], entry["name"]))
+            self._register(entry["kind"], entry["name"], factory)
 
     def _open(self, kind: EntryKind, name: str) -> Callable[..., Any]:
         """The factory itself: the plugin is imported here after all."""
         plugin = load_here(self.entry_point, self.distribution, self.version)
-        for one in plugin.provides:
-            if (one.kind, one.name) == (kind, name):
-                return one.factory
+        for entry in plugin.provides:
+            if (entry.kind, entry.name) == (kind, name):
+                return entry.factory
         why = plugin.problem or f"entry point {self.name!r} of {self.distribution} {self.version} gives other names now"
         raise PluginError(f"{words(kind)} {name!r} is gone: {why}")
 

@@ -68,10 +68,10 @@ class Registry:
     def of(cls, plugins: Iterable[Plugin]) -> Registry:
         """What these plugins provide."""
         plugins = tuple(plugins)
-        provided = sorted((one for plugin in plugins for one in plugin.provides), key=lambda one: one.name)
+        provided = sorted((entry for plugin in plugins for entry in plugin.provides), key=lambda entry: entry.name)
 
         def table(kind: EntryKind) -> Mapping[str, Registered]:
-            return MappingProxyType({one.name: one for one in provided if one.kind == kind})
+            return MappingProxyType({entry.name: entry for entry in provided if entry.kind == kind})
 
         return cls(plugins, MappingProxyType({kind: table(kind) for kind in HOOKS}))
 
@@ -106,7 +106,7 @@ class Registry:
         full = f"{normalized(prefix)}/{rest}" if slash else full_name(BUILT_IN, kind, name)
         if full in table:
             return table[full]
-        candidates = [] if slash else [known for known in table if known.partition("/")[2] == name]
+        candidates = [] if slash else [other for other in table if other.partition("/")[2] == name]
         if len(candidates) == 1:
             return table[candidates[0]]
         if candidates:
@@ -161,23 +161,23 @@ class Registry:
         """Run code of what `name` stands for, such as its `fingerprint`; what it raises names entry point and distribution."""
         return contract.guarded(str(self.resolve(kind, name)), what, call)
 
-    def source_digest(self, registered: Registered, known: dict[Source, str] | None = None) -> str:
+    def source_digest(self, registered: Registered, digests: dict[Source, str] | None = None) -> str:
         """SHA-256 over the Python files of the factory's and the entry point's top-level packages; nothing is imported.
 
         Of a namespace package they are the distribution's own. Changed plugin code makes another arm.
-        What the plugin imports from elsewhere is told by versions alone. `known` is for who asks about many things at one
+        What the plugin imports from elsewhere is told by versions alone. `digests` is for who asks about many things at one
         moment: what has been read is kept there.
         """
         # Otherwise read anew each time: a plugin that changed on disk during a run must be seen to have.
-        known = {} if known is None else known
+        digests = {} if digests is None else digests
         digest = hashlib.sha256()
         for source in sources_of((registered.module, module_of(registered.factory)), registered.distribution):
             if not source.files:
                 fault = f"the source of module {source.root!r} cannot be found; install it as Python files"
                 raise PluginError(f"{registered}: {fault}")
-            if source not in known:
-                known[source] = source.digest()
-            digest.update(f"{source.root}\0{known[source]}\0".encode())
+            if source not in digests:
+                digests[source] = source.digest()
+            digest.update(f"{source.root}\0{digests[source]}\0".encode())
         return digest.hexdigest()
 
     def libraries(self, registered: Registered) -> tuple[str, ...]:
@@ -185,10 +185,10 @@ class Registry:
 
         Requirements of an extra are left out, and so is what these require in turn.
         """
-        found = {"numpy", "scipy"}
+        libraries = {"numpy", "scipy"}
         if registered.distribution != BUILT_IN:
-            found |= set(_requirements(registered.distribution)) - {BUILT_IN}
-        return tuple(sorted(found))
+            libraries |= set(_requirements(registered.distribution)) - {BUILT_IN}
+        return tuple(sorted(libraries))
 
 
 def _resolved(resolver: Resolver, kind: EntryKind, name: str) -> Registered:
@@ -204,9 +204,9 @@ def _ways_to_write(kind: EntryKind, table: Mapping[str, Registered]) -> str:
     others = resolvers_for(kind)
     if not others and not HOOKS[kind].hint:
         return ""  # their full names, which the error lists, say all
-    known = ", ".join(dict.fromkeys(f"{name.partition('/')[0]}/" for name in table)) or "none here"
-    ways = [f"a plugin's ({known})", *(f"{one.written} ({one.place})" for one in others)]
-    ways += [f"a {one.path_of}'s path" for one in others if one.takes_bare_paths]
+    prefixes = ", ".join(dict.fromkeys(f"{name.partition('/')[0]}/" for name in table)) or "none here"
+    ways = [f"a plugin's ({prefixes})", *(f"{resolver.written} ({resolver.place})" for resolver in others)]
+    ways += [f"a {resolver.path_of}'s path" for resolver in others if resolver.takes_bare_paths]
     listed = " or ".join([", ".join(ways[:-1]), ways[-1]] if len(ways) > 1 else ways)
     return f"A {words(kind)} is {listed}{f'; {HOOKS[kind].hint}' if HOOKS[kind].hint else ''}."
 
@@ -217,8 +217,8 @@ def _requirements(distribution: str) -> tuple[str, ...]:
         required = metadata.requires(distribution) or []
     except metadata.PackageNotFoundError:  # an entry point made by hand belongs to none
         return ()
-    always = [one for one in required if not re.search(r";.*\bextra\s*==", one)]
-    names = {normalized(re.split(r"[^\w.-]", one.strip(), maxsplit=1)[0]) for one in always}
+    always = [requirement for requirement in required if not re.search(r";.*\bextra\s*==", requirement)]
+    names = {normalized(re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]) for requirement in always}
     return tuple(sorted(name for name in names if _is_installed(name)))
 
 
