@@ -20,7 +20,7 @@ test:        ## The fast tests
 	pytest -m 'not slow' -n 2 --dist worksteal
 
 slow:        ## The slow tests
-	pytest -m slow -n 2 --dist worksteal
+	pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder
 
 bench:       ## Measure everything in docs/performance.md and write it there (forty minutes on a quiet machine)
 	pip install -c constraints.txt -e '.[bench]' && python tests/bench --write docs/performance.md

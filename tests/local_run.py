@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from w2s_bench.executors import Done, Event, Failed, Finished, GaveUp, Outcome, Started, Stored
+from support import ended
+from w2s_bench.executors import Done, Event, Failed, Outcome
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.store import Result, Store
 from w2s_bench.store.stage import Stage
@@ -20,8 +21,8 @@ class Told(list[Event]):
     def of(self, kind: type[E]) -> list[E]:
         return [event for event in self if isinstance(event, kind)]
 
-    def labels(self, kind: type[Stored | Started | Finished | GaveUp]) -> list[str]:
-        return sorted(event.stage.label for event in self if isinstance(event, kind))
+    def labels(self, how: Literal["new", "stored", "failed"]) -> list[str]:
+        return sorted(one.label for one in ended(self, how))
 
 
 def run(targets: Sequence[Stage], root: Path, workers: int = 1) -> tuple[Mapping[str, Outcome], Told]:

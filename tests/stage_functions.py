@@ -44,7 +44,7 @@ def stage(
 def named(name: str, params: Mapping[str, JSON] | None = None, /, **fields: Any) -> Stage:
     """A stage that is never run; what tells it from others of its name is in its parameters."""
     run = StageFunction(name, fields.pop("version", 1), "nowhere:nothing")
-    told = {key: value for key, value in fields.items() if key in ("kind", "domain", "amount")}
+    told = {key: value for key, value in fields.items() if key in ("timed_as", "domain", "amount")}
     return Stage(run, {**told, **(params or {})}, **fields)
 
 

@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from w2s_bench.executors import Done, Failed, Outcome
+from w2s_bench.executors import Done, Ended, Event, Failed, Outcome
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.store import Store, key_of
 from w2s_bench.store.stage import Stage, StageContext, walk
@@ -90,6 +90,15 @@ def toy_registry(monkeypatch: Any) -> Registry:
     if str(TOY) not in sys.path:
         monkeypatch.syspath_prepend(str(TOY))
     return Registry.load()
+
+
+def ended(events: Sequence[Event], how: Literal["new", "stored", "failed"]) -> list[Stage]:
+    """The stages that events say ended so, in their order: with a result that is new, or was stored, or without one."""
+
+    def ending(outcome: Outcome) -> str:
+        return "failed" if isinstance(outcome, Failed) else "new" if outcome.new else "stored"
+
+    return [event.stage for event in events if isinstance(event, Ended) and ending(event.outcome) == how]
 
 
 def run_inline(targets: Sequence[Stage], store: Store, registry: Registry) -> Mapping[str, Outcome]:

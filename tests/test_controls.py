@@ -18,7 +18,7 @@ from w2s_bench.controls import GOLD_TRUST_SET, OWN_ARMS, TRUST_FUNCTION, OwnArm,
 from w2s_bench.errors import CellError
 from w2s_bench.executors import Done
 from w2s_bench.plugins.registry import Registry
-from w2s_bench.protocol.training import ROWS
+from w2s_bench.protocol.files import ROWS
 from w2s_bench.record import digest_of, read_rows, write_rows
 from w2s_bench.results.cells import ArmRef, Cell
 from w2s_bench.results.leaderboard import build, write_leaderboard
@@ -30,11 +30,15 @@ from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
 
 HARNESS = ROOT / "harness" / "w2s_bench"
-#: Where the words mean something else: stages are named so, and one of them is shown so.
+#: Where the words mean something else: stages and a module are named so, and one stage is shown so.
 OTHER_MEANINGS = {
     ("protocol/selection.py", "random"),
     ("protocol/selection.py", "oracle"),
     ("protocol/generation.py", "gold_trust_set"),
+    # The untuned student's distribution, which an objective may need; a module of that name.
+    ("models/objectives.py", "base"),
+    ("protocol/recipes/tuned.py", "base"),
+    ("protocol/evidence/readings/__init__.py", "base"),
 }
 MIXED = OwnArm(
     name="naive_and_gold",

@@ -1,26 +1,95 @@
 """w2s-bench: a benchmark for trust functions in weak-to-strong generalization.
 
-`run` takes a suite through the protocol, as `w2s-bench run` does; the plugin contract is in `w2s_bench.hookspecs`.
+`run` takes a suite through the protocol, as `w2s-bench run` does. All that the author of a plugin needs is here, and in
+`w2s_bench.testing` for tests: the contract is written out in `w2s_bench.hookspecs`. No other module is meant for others.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from w2s_bench.hookspecs import Domain, Evidence, LanguageModel, TrustFunction, hookimpl
-from w2s_bench.types import Need, Ragged
+from w2s_bench.errors import (
+    EvidenceError,
+    ModelError,
+    PluginError,
+    ReadingError,
+    TrustFunctionError,
+    W2SBenchError,
+)
+from w2s_bench.hookspecs import Domain, Evidence, LanguageModel, Reading, ReadingModel, TrustFunction, hookimpl
+from w2s_bench.types import (
+    JSON,
+    BoolArray,
+    FloatArray,
+    Form,
+    IntArray,
+    Kind,
+    Need,
+    Ragged,
+    Reader,
+    Scope,
+    Supervision,
+    Synthetic,
+    TrainingRow,
+)
 
 if TYPE_CHECKING:
     from w2s_bench.api import run
+    from w2s_bench.domains.task import TaskDomain
+    from w2s_bench.models.sources import HubModel, LocalModel
 
 __version__ = "0.1.0"
-__all__ = ["Domain", "Evidence", "LanguageModel", "Need", "Ragged", "TrustFunction", "hookimpl", "run"]
+__all__ = [
+    "JSON",
+    "BoolArray",
+    "Domain",
+    "Evidence",
+    "EvidenceError",
+    "FloatArray",
+    "Form",
+    "HubModel",
+    "IntArray",
+    "Kind",
+    "LanguageModel",
+    "LocalModel",
+    "ModelError",
+    "Need",
+    "PluginError",
+    "Ragged",
+    "Reader",
+    "Reading",
+    "ReadingError",
+    "ReadingModel",
+    "Scope",
+    "Supervision",
+    "Synthetic",
+    "TaskDomain",
+    "TrainingRow",
+    "TrustFunction",
+    "TrustFunctionError",
+    "W2SBenchError",
+    "hookimpl",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:
-    # `run` pulls in the protocol; plugins import this package for the contract alone.
+    # What lies in rooms above, which import more: `run` pulls in the protocol, and plugins import this package in every
+    # process.
     if name == "run":
         from w2s_bench.api import run
 
         return run
+    if name == "TaskDomain":
+        from w2s_bench.domains.task import TaskDomain
+
+        return TaskDomain
+    if name in ("HubModel", "LocalModel"):
+        from w2s_bench.models import sources
+
+        return getattr(sources, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -62,6 +62,10 @@ class TrustFunctionError(W2SBenchError):
     """A trust function raised, or returned something that is not one finite score a row."""
 
 
+class ReadingError(W2SBenchError):
+    """A plugin's reading raised, or returned something else than its form says."""
+
+
 class ModelError(W2SBenchError):
     """A model that cannot be found, loaded, or used for what the suite asks of it."""
 
@@ -80,9 +84,3 @@ class NoStoreError(StoreError):
 
 class CellError(W2SBenchError):
     """A cell file that is missing, malformed, of another schema, or altered after it was written."""
-
-
-class VerificationError(W2SBenchError):
-    """A row that was run again and differs."""
-
-    exit_code = 1

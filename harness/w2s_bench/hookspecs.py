@@ -1,4 +1,4 @@
-"""The plugin contract, whole: three hooks, and what the things they return can do.
+"""The plugin contract, whole: its hooks, and what the things they return can do.
 
 A plugin is a module named by an entry point in the group `w2s_bench`. Its hooks RETURN mappings from a short name to a
 factory; the full name becomes `distribution/name`. Nothing is registered by importing, and nothing is built until used.
@@ -6,13 +6,28 @@ factory; the full name becomes `distribution/name`. Nothing is registered by imp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
 import pluggy
 from numpy.random import Generator
+from numpy.typing import NDArray
 
-from w2s_bench.types import BoolArray, FloatArray, IntArray, Kind, Need, Ragged, Reader, Scope, Supervision
+from w2s_bench.types import (
+    BoolArray,
+    FloatArray,
+    Form,
+    IntArray,
+    Kind,
+    Need,
+    Ragged,
+    Reader,
+    Scope,
+    Supervision,
+    Synthetic,
+    TrainingRow,
+)
 
 ENTRY_POINT_GROUP = "w2s_bench"
 hookspec = pluggy.HookspecMarker("w2s_bench")
@@ -33,6 +48,9 @@ class Evidence(Protocol):
     label_index: IntArray | None  # (n,) place of the weak label among `choices`
 
     def __len__(self) -> int: ...
+    def read(self, need: Need) -> Ragged | FloatArray: ...  # whatever was declared; an array where its form is "array"
+
+    # Three of the harness's own readings by name; `read` gives the same.
     def choice_probs(self, of: Reader = "teacher") -> Ragged: ...  # probabilities over a row's options, sum 1
     def label_logprobs(self, of: Reader = "teacher") -> Ragged: ...  # natural log, one a token of the label
     def hidden_states(
@@ -88,6 +106,42 @@ class LanguageModel(Protocol):
     def load(self) -> tuple[Any, Any]: ...  # (transformers PreTrainedModel in float32, its tokenizer)
 
 
+class ReadingModel(Protocol):
+    """A loaded model, tuned or not, as a reading may ask it. `rows` are any rows, of the reading's own making too."""
+
+    model: Any  # a transformers PreTrainedModel, in eval mode
+    tokenizer: Any  # its tokenizer
+
+    # (options,) a row: the summed log-probability of each option's tokens.
+    def choice_scores(self, rows: Sequence[TrainingRow], /) -> list[FloatArray]: ...
+    # One natural log-probability a token of each row's completion, and of its end where it `ended`.
+    def label_logprobs(self, rows: Sequence[TrainingRow], /) -> list[FloatArray]: ...
+    # State of the last token of prompt + completion: (n, d), or (n, layers, d) for layer "all".
+    def hidden_states(self, rows: Sequence[TrainingRow], layer: int | Literal["all"], /) -> NDArray[np.float32]: ...
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """A kind of evidence: what a model, or code alone, says of weak labels. Built from a need's parameters; gold is absent.
+
+    It may have three attributes more. `kinds: tuple[Kind, ...]`: the kinds of domain where it makes sense, where not both.
+    `asks_model = False`: it needs no model, none is loaded, and `read` gets None for one. `of_head = "untuned"`: of a model
+    tuned by recipe `head`, which leaves the model itself as it is, it may be read from the untuned model; otherwise there
+    is none of such a model.
+    """
+
+    form: Form  # "array": (n, …); "tokens": n rows of any length; "options": n rows, a number an option of the row
+
+    def read(self, model: Any, rows: Sequence[TrainingRow], *, rng: Generator) -> Any:
+        """The numbers, finite: an array, or n arrays (k,). `model` is a `ReadingModel`.
+
+        Ids and the order of rows and options say nothing.
+        """
+
+    def synthetic(self, made_up: Synthetic, *, rng: Generator) -> Any:
+        """As `read`, of made-up labels and without a model, so that trust functions can be tested."""
+
+
 @hookspec
 def w2s_trust_functions() -> Mapping[str, Callable[..., TrustFunction]]:  # type: ignore[empty-body]
     """Name → factory of a trust function; keyword arguments are its parameters, JSON values with defaults."""
@@ -101,3 +155,8 @@ def w2s_domains() -> Mapping[str, Callable[..., Domain]]:  # type: ignore[empty-
 @hookspec
 def w2s_models() -> Mapping[str, Callable[..., LanguageModel]]:  # type: ignore[empty-body]
     """Name → factory of a language model."""
+
+
+@hookspec
+def w2s_readings() -> Mapping[str, Callable[..., Reading]]:  # type: ignore[empty-body]
+    """Name → factory of a reading; keyword arguments are what a `Need` gives: JSON values."""

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_bench.types import JSON
+from w2s_bench.types import JSON, UNWRITTEN_DEFAULT
 
 T = TypeVar("T")
 
@@ -91,14 +91,24 @@ def read_rows(path: Path) -> list[dict[str, JSON]]:
 
 
 def write_records(path: Path, records: Iterable[Any]) -> None:
-    """Dataclass instances, one JSON object a line. Their fields hold what JSON can: nothing is copied to be written."""
-    write_rows(path, ({f.name: getattr(record, f.name) for f in fields(record)} for record in records))
+    """Dataclass instances, one JSON object a line. Their fields hold what JSON can: nothing is copied to be written.
+
+    A field marked `UNWRITTEN_DEFAULT` is left out where it has its default.
+    """
+    write_rows(path, map(_written, records))
+
+
+def _written(record: Any) -> dict[str, JSON]:
+    named = [(f, getattr(record, f.name)) for f in fields(record)]
+    return {f.name: value for f, value in named if f.metadata != UNWRITTEN_DEFAULT or value != f.default}
 
 
 def iter_records(path: Path, kind: type[T]) -> Iterator[T]:
     """What `write_records` wrote, as instances of `kind`; JSON lists become tuples, as the records hold them."""
-    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # T is a dataclass
+    own = fields(kind)  # type: ignore[arg-type]  # T is a dataclass
+    names, unwritten = [f.name for f in own], {f.name: f.default for f in own if f.metadata == UNWRITTEN_DEFAULT}
     for row in iter_rows(path):
+        row = {**unwritten, **row}
         yield kind(**{n: tuple(v) if isinstance(v := row[n], list) else v for n in names})
 
 

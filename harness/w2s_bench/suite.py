@@ -96,12 +96,14 @@ class Training(_Strict):
     precision: Precision = Field(
         "float32", description="what matrix products are computed in; weights and sums are float32 either way"
     )
+    objective: Line = Field("xent", description="what training minimises: `xent`, the cross-entropy of the labels")
 
     @model_serializer(mode="wrap")
-    def _without_usual_precision(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
-        """Suites that do not name a precision are what they were before there was a choice, digest and all."""
+    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
+        """Suites that name no precision and no objective are what they were before there was a choice, digest and all."""
+        usual = {("precision", "float32"), ("objective", "xent")}
         written: dict[str, JSON] = write(self)
-        return {name: value for name, value in written.items() if (name, value) != ("precision", "float32")}
+        return {name: value for name, value in written.items() if (name, value) not in usual}
 
 
 class DomainSpec(_Strict):

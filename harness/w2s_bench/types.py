@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,9 @@ BoolArray = NDArray[np.bool_]
 
 #: What JSON can hold; parameters, manifests and records are made of it.
 JSON = Any
+
+#: Metadata of a record's field that is written only where it is not its default: files from before it was there stay as they are.
+UNWRITTEN_DEFAULT: Final = MappingProxyType({"written by default": False})
 
 Kind = Literal["choice", "generate"]
 KINDS: tuple[Kind, ...] = ("choice", "generate")
@@ -29,36 +34,71 @@ SPLITS: tuple[Split, ...] = ("dev", "test", "weak_train", "trust", "transfer")
 
 #: Who read the weak labels: the teacher that made them, the untuned student, or the student tuned on the trust set's gold.
 Reader = Literal["teacher", "student", "verifier"]
-#: What a reader can say of a weak label.
-Reading = Literal["choice_probs", "label_logprobs", "hidden_states"]
+#: How the numbers of a reading lie: "array", a row of one shape a label; "tokens", a row of any length a label; "options", a
+#: row a label with a number for each of its options.
+Form = Literal["array", "tokens", "options"]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, init=False)
 class Need:
     """A piece of evidence that a trust function declares; the harness computes it once for all who need it.
 
-    `layer` goes with `hidden_states` alone: an index into the reader's layers as transformers counts them (0 is the
-    embedding, -1 the last), or `"all"` for every layer stacked. `when` says that it is read in domains of one kind alone,
-    so that no other kind computes it; it is no part of what is read, and equality leaves it out.
+    `read` is a reading of the harness's own, or a plugin's as `distribution/name`. What that takes is given by name,
+    `Need("teacher", "acme/samples", k=8)`, in values that JSON can hold. `layer` is an index into the reader's layers as
+    transformers counts them (0 is the embedding, -1 the last), or `"all"` for every layer stacked. `when` says that it is
+    read in domains of one kind alone, so that no other kind computes it; it is no part of what is read, and equality leaves
+    it out.
     """
 
     of: Reader
-    read: Reading
-    layer: int | Literal["all"] | None = None
-    when: Kind | None = field(default=None, compare=False, kw_only=True)
+    read: str
+    layer: int | Literal["all"] | None
+    #: The other parameters as canonical JSON, so that needs can be hashed and sorted; empty where there are none.
+    written: str
+    when: Kind | None = field(compare=False)
 
-    def __post_init__(self) -> None:
-        if (self.layer is not None) != (self.read == "hidden_states"):
-            raise ValueError(
-                f"{self!r}: a layer belongs to hidden_states, and to nothing else; give layer=-1 or layer='all'"
-            )
+    def __init__(
+        self,
+        of: Reader,
+        read: str,
+        layer: int | Literal["all"] | None = None,
+        *,
+        when: Kind | None = None,
+        written: str = "",
+        **parameters: JSON,
+    ) -> None:
+        if parameters:
+            try:
+                written = json.dumps(parameters, sort_keys=True, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"need {read!r} has parameters {parameters!r}, which JSON cannot hold; give text, finite numbers, True, "
+                    "False, None, or lists and mappings of them"
+                ) from error
+        for name, value in (("of", of), ("read", read), ("layer", layer), ("written", written), ("when", when)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def parameters(self) -> dict[str, JSON]:
+        """All that its reading is built with: a copy."""
+        given: dict[str, JSON] = json.loads(self.written) if self.written else {}
+        return given if self.layer is None else {"layer": self.layer, **given}
 
     def applies(self, kind: Kind) -> bool:
         """Whether it is read in domains of this kind."""
         return self.when is None or self.when == kind
 
     def __str__(self) -> str:
-        return f"{self.of}.{self.read}" + (f"[{self.layer}]" if self.layer is not None else "")
+        given: dict[str, JSON] = json.loads(self.written) if self.written else {}
+        taken = [] if self.layer is None else [str(self.layer)]
+        taken += [f"{name}={json.dumps(value, sort_keys=True)}" for name, value in sorted(given.items())]
+        return f"{self.of}.{self.read}" + (f"[{','.join(taken)}]" if taken else "")
+
+    def __repr__(self) -> str:
+        given: dict[str, JSON] = json.loads(self.written) if self.written else {}
+        named = [("layer", self.layer), *sorted(given.items()), ("when", self.when)]
+        taken = "".join(f", {name}={value!r}" for name, value in named if value is not None or name in given)
+        return f"Need({self.of!r}, {self.read!r}{taken})"
 
 
 @dataclass(frozen=True)
@@ -138,7 +178,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class TrainingRow:
-    """One row a model trains on: gold or a weak label, the two look alike."""
+    """One row a model trains on: gold or a weak label, the two look alike.
+
+    `weight` is what a selection gave it, above 0 (1: kept); only the proportions of rows' weights matter.
+    """
 
     id: str
     prompt: str
@@ -146,3 +189,19 @@ class TrainingRow:
     ended: bool
     choices: tuple[str, ...] | None
     index: int | None
+    weight: float = field(default=1.0, metadata=UNWRITTEN_DEFAULT)
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """Made-up weak labels, of which a reading's twin makes up what it would say: for tests.
+
+    `lean` (n,) says how right each label is to look to the reader `of`, in standard deviations; negative: wrong. A model has
+    `layers` layers, the embedding included, of `width` numbers a state.
+    """
+
+    rows: tuple[TrainingRow, ...]
+    lean: FloatArray
+    of: Reader
+    layers: int
+    width: int

@@ -7,7 +7,7 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
-from w2s_bench.hookspecs import Domain, LanguageModel, hookimpl
+from w2s_bench import Domain, LanguageModel, hookimpl
 
 DOMAINS = ("knowledge", "math", "chess")
 
@@ -37,6 +37,6 @@ def w2s_models() -> Mapping[str, Callable[..., LanguageModel]]:
 
 def _tiny(name: str, path: Path) -> LanguageModel:
     """A small model that comes with the package."""
-    from w2s_bench.models.sources import LocalModel
+    from w2s_bench import LocalModel
 
     return LocalModel(name=f"tiny/{name}", path=path)

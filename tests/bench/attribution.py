@@ -90,20 +90,20 @@ def _watch_torch() -> None:
 def _watch_worker() -> None:
     from w2s_bench.executors.local.worker import Worker
 
-    reply_to = Worker.reply_to
+    answer_to = Worker.answer_to
 
     def counted(self: Worker, job: Any, *args: Any, **kwargs: Any) -> Any:
         CLOCK.charge()
         CLOCK.stage = job.stage.name
         CLOCK.stages[CLOCK.stage] += 1
         try:
-            return reply_to(self, job, *args, **kwargs)
+            return answer_to(self, job, *args, **kwargs)
         finally:
             CLOCK.charge()
             CLOCK.stage = ""
             CLOCK.save()
 
-    Worker.reply_to = counted  # type: ignore[method-assign]
+    Worker.answer_to = counted  # type: ignore[method-assign]
 
 
 _WATCHERS = {"w2s_bench.models.scoring": _watch_torch, "w2s_bench.executors.local.worker": _watch_worker}

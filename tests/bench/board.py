@@ -51,7 +51,7 @@ def write(results: Path, count: int) -> int:
 
 
 def main(results: Path) -> None:
-    from w2s_bench.results.cells import read_cells
+    from w2s_bench.results.files import read_cells
     from w2s_bench.results.leaderboard import build, write_leaderboard
     from w2s_bench.results.statistics import accuracy
 

@@ -12,7 +12,7 @@ from finetuning import BATCH, RATE, some_pairs
 from pairing import paired
 from texts import choice_items, model, size_of, tokenizer
 from w2s_bench.models import finetuning
-from w2s_bench.models.engine import Reader
+from w2s_bench.models.engine import Engine
 from w2s_bench.models.onednn import fast_products
 
 TITLE = "`precision: bfloat16` against float32"
@@ -57,4 +57,4 @@ def train(made: Any, pairs: Any, steps: int, precision: str) -> None:
 
 
 def score(made: Any, items: Any, precision: Any) -> None:
-    Reader(made, tokenizer(), precision).choice_scores(items)
+    Engine(made, tokenizer(), precision).choice_scores(items)

@@ -17,16 +17,16 @@ TARGET = (
     "Domain `knowledge` of the suite `tiny`, one seed: processor seconds of the stages that the trust function `confidence`,"
     " whose score is free, adds to a store that has the rest (score, selection, rows, student, answers, grades), as a share of"
     " those from the domain's items to the grades of teacher, student on all weak labels, and ceiling. Targets: at most .45"
-    " fine-tuned (recipe `full`, as frozen), at most .02 with heads (the same suite with recipe `probe`). The seconds are those"
+    " fine-tuned (recipe `full`, as frozen), at most .02 with heads (the same suite with recipe `head`). The seconds are those"
     " of the stages' manifests in a worker that has its libraries loaded. Whole: both as commands of their own, with imports,"
     " planning and the driver."
 )
 PIPELINE, ADDED = ("weak", "naive", "ceiling"), "confidence"
-_PROBE = {"recipe": "probe", "steps": 300, "batch_size": 16, "learning_rate": 0.01}
+_HEAD = {"recipe": "head", "steps": 300, "batch_size": 16, "learning_rate": 0.01}
 
 
 def run(quick: bool) -> list[dict[str, str | float]]:
-    return [row(recipe, quick) for recipe in ("full", "probe")]
+    return [row(recipe, quick) for recipe in ("full", "head")]
 
 
 def row(recipe: str, quick: bool) -> dict[str, str | float]:
@@ -57,7 +57,7 @@ def stages_of(recipe: str, quick: bool) -> tuple[list[Stage], list[Stage]]:
     content: dict[str, Any] = load_suite("tiny").model_dump(mode="json")
     content["domains"] = [d for d in content["domains"] if d["name"] == "w2s-bench/knowledge"]
     for role in ("teacher", "student"):
-        content["domains"][0][role] |= _PROBE if recipe == "probe" else {}
+        content["domains"][0][role] |= _HEAD if recipe == "head" else {}
         content["domains"][0][role] |= {"steps": 10} if quick else {}
     plan = make_plan(Suite.model_validate(content), seeds=1, trust=[ADDED])
     targets = {cell.arm.ref.name.rpartition("/")[2]: cell.targets() for cell in plan.cells}
@@ -68,8 +68,9 @@ def stages_of(recipe: str, quick: bool) -> tuple[list[Stage], list[Stage]]:
 
 def in_one_worker(stages: Sequence[Stage], folder: Path) -> Mapping[str, float]:
     """Node → processor seconds, by the manifests of an empty store: run one after another as a worker runs them."""
-    from w2s_bench.executors.jobs import Job, Made
+    from w2s_bench.executors.jobs import Job
     from w2s_bench.executors.local.worker import Worker
+    from w2s_bench.executors.outcomes import Done
     from w2s_bench.isolation.process_state import watch_for_torch
     from w2s_bench.store import Result, key_of, open_store
 
@@ -78,9 +79,9 @@ def in_one_worker(stages: Sequence[Stage], folder: Path) -> Mapping[str, float]:
     for stage in stages:
         inputs = {name: made[one.node] for name, one in stage.inputs.items()}
         key = key_of(stage, {name: one.content for name, one in inputs.items()})
-        reply = worker.reply_to(Job.of(stage, key, inputs))
-        assert isinstance(reply, Made), reply
-        made[stage.node] = reply.result
+        outcome = worker.answer_to(Job.of(stage, key, inputs)).outcome
+        assert isinstance(outcome, Done), outcome
+        made[stage.node] = outcome.result
     return {node: result.cpu_seconds for node, result in made.items()}
 
 

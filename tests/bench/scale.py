@@ -155,7 +155,7 @@ def simulated(targets: Sequence[Stage], took: Mapping[str, Recorded], workers: i
         idle += 1
         begun = time.perf_counter()
         result = Result(Path(work.key), work.key, work.key, {}, took[work.nodes[0]].seconds, 0.0, "")
-        schedule.made(work, result, here=True)
+        schedule.ended(work, Done(result, new=True))
         spent = time.perf_counter() - begun
         driver_free = max(now, driver_free) + spent
         own += spent

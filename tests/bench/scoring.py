@@ -10,7 +10,7 @@ import numpy as np
 
 from pairing import best_batch, paired
 from texts import choice_items, model, size_of, tokenizer
-from w2s_bench.models.engine import Reader
+from w2s_bench.models.engine import Engine
 from w2s_bench.types import Item
 
 TITLE = "Scoring: a task of four options against lm-eval's `HFLM`"
@@ -54,7 +54,7 @@ def compare(quick: bool, size: str) -> list[dict[str, str | float]]:
 def compared(made: Any, items: list[Item], rounds: int) -> dict[str, str | float]:
     from lm_eval.models.huggingface import HFLM
 
-    reader = Reader(made, tokenizer())
+    engine = Engine(made, tokenizer())
     requests = [instance(item, place) for item in items for place in range(len(item.choices or ()))]
 
     def theirs(batch: int) -> list[float]:
@@ -63,7 +63,7 @@ def compared(made: Any, items: list[Item], rounds: int) -> dict[str, str | float
             return [float(score) for score, _ in lm.loglikelihood(requests, disable_tqdm=True)]
 
     def ours() -> list[float]:
-        return np.concatenate(reader.choice_scores(items)).tolist()
+        return np.concatenate(engine.choice_scores(items)).tolist()
 
     best = best_batch(theirs, BATCHES, start=16)
     found, expected = np.array(ours()), np.array(theirs(best))
@@ -71,7 +71,7 @@ def compared(made: Any, items: list[Item], rounds: int) -> dict[str, str | float
     if difference > 1e-4 * max(1.0, float(np.abs(expected).max()) / 100):
         raise SystemExit(f"log-likelihoods differ by up to {difference:.2e} of {np.abs(expected).max():.0f}")
     timed = paired(ours, lambda: theirs(best), rounds=rounds)
-    states = paired(ours, lambda: reader.option_states(items), rounds=rounds)
+    states = paired(ours, lambda: engine.option_states(items), rounds=rounds)
     return {
         **timed.row(),
         "their batch": best,

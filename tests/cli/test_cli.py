@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -19,11 +20,14 @@ from w2s_bench._cli.listing import _print
 from w2s_bench._cli.report import print_leaderboard
 from w2s_bench.results.cells import SuiteRef
 from w2s_bench.results.leaderboard import build
+from w2s_bench.runs import refusals
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 from w2s_bench.suite import Suite, load_suite
 
 runner = CliRunner()
+#: Torch is asked in a process of its own, for seconds.
+ASKED_ONCE = functools.cache(refusals._missing_device)
 HEAVY = ("torch", "transformers", "datasets", "lm_eval", "matplotlib", "peft")
 
 
@@ -125,6 +129,7 @@ def test_a_device_is_checked_before_anything_runs(
 ) -> None:
     monkeypatch.setenv("W2S_BENCH_DEVICE", "cpu")  # the option sets it for the process: put back afterwards
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(refusals, "_missing_device", ASKED_ONCE)
     command = [*verb, suite, "--out", tmp_path / "out", "--trust", "confidence"]
     for wrong in ("gpu", "cuda:", "cuda:-1", "cuda:x", "CPU", "cpu; rm"):
         said = mistake(*command, "--device", wrong)
@@ -208,6 +213,7 @@ def test_sizes_a_domain_cannot_fill_are_said_before_anything_is_trained(suite: P
     content["domains"][0]["sizes"]["transfer"] = 5000
     suite.write_text(yaml.safe_dump(content))
     command = [sys.executable, "-m", "w2s_bench", "run", str(suite), "--out", str(tmp_path), "--workers", "1"]
+    command += ["--trust", "confidence"]
     done = subprocess.run(command, capture_output=True, text=True, env=toy_environment(), timeout=300)
     assert done.returncode == 2
     assert done.stderr.count("too few for sizes") == 1, "said once, for all seeds"

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from stage_functions import stage
 from w2s_bench._cli.progress import RunState, _Lines, _picture, duration, shown_progress
-from w2s_bench.executors import Ahead, Event, Failed, GaveUp, Noted, Planned, Started, Stored, Waiting
+from w2s_bench.executors import Ahead, Done, Ended, Event, Failed, Noted, Planned, Started, Waiting
 from w2s_bench.store import Result
 
 # Brackets that are no markup: neither read as such nor an error.
@@ -24,10 +24,10 @@ FAILED = Failed(TWO.label, TWO_SAYS, TWO.node)
 TROUBLE = f"failed: {TWO.label} failed: {TWO_SAYS}\nwaiting: nobody is there\n"
 RUN: list[Event] = [
     Planned(3, 1),
-    Stored(ONE, RESULT),
+    Ended(ONE, Done(RESULT)),
     Started(TWO, 0),
-    GaveUp(TWO, FAILED),
-    GaveUp(THREE, FAILED),  # for it needs the second
+    Ended(TWO, FAILED),
+    Ended(THREE, FAILED),  # for it needs the second
     Waiting("nobody is there"),
     Ahead(0.0),
 ]
@@ -80,7 +80,7 @@ class Clock:
 def test_a_log_that_would_stand_still_says_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     log = _Lines("suite", clock)
-    for event in (Planned(9, 1), Stored(ONE, RESULT), Started(THREE, 0)):
+    for event in (Planned(9, 1), Ended(ONE, Done(RESULT)), Started(THREE, 0)):
         log(event)
     for _ in range(120):  # two minutes in which nothing ends
         clock.now += 1

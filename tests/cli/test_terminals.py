@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +26,24 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     env = toy_environment(**{"COLUMNS": "100", **environment})
     return subprocess.run(["bash", "-c", command], capture_output=True, env=env, timeout=300)
+
+
+def on_a_terminal(arguments: str, **environment: str) -> bytes:
+    """What a terminal is given."""
+    ours, theirs = os.openpty()
+    env = {key: value for key, value in toy_environment().items() if key not in ("NO_COLOR", "FORCE_COLOR")}
+    command = [*PYTHON.split(), *arguments.split()]
+    process = subprocess.Popen(
+        command, stdout=theirs, stderr=subprocess.DEVNULL, env={**env, "TERM": "xterm", **environment}
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # as Linux says that nobody holds the other end any more
+        while read := os.read(ours, 4096):
+            shown += read
+    os.close(ours)
+    assert process.wait(300) == 0
+    return shown
 
 
 @pytest.mark.parametrize(
@@ -69,17 +89,22 @@ def test_what_is_said_on_a_closed_standard_error_is_not_said_among_results(tmp_p
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_full_disk_under_standard_output_is_an_error_and_under_standard_error_is_none(results: Path) -> None:
-    done = shell(f"{PYTHON} leaderboard {results} > /dev/full")
+def test_a_full_disk_under_standard_output_is_an_error_and_under_standard_error_is_none(tmp_path: Path) -> None:
+    done = shell(f"{PYTHON} list suites > /dev/full")
     assert done.returncode == 1
     assert done.stderr.decode().startswith("error: ") and "No space left on device" in done.stderr.decode()
     assert "Traceback" not in done.stderr.decode()
-    assert shell(f"{PYTHON} leaderboard {results} 2> /dev/full").returncode == 0
+    assert shell(f"{PYTHON} list suites 2> /dev/full").returncode == 0
+    assert shell(f"{PYTHON} leaderboard {tmp_path} 2> /dev/full").returncode == 2, (
+        "what cannot be said costs no exit code"
+    )
 
 
 def test_no_colour_where_none_is_wanted_and_none_in_a_file(results: Path) -> None:
-    for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}, {}):
-        assert b"\x1b" not in shell(f"{PYTHON} leaderboard {results}", **environment).stdout
+    assert b"\x1b" not in shell(f"{PYTHON} leaderboard {results}").stdout
+    assert b"\x1b" in on_a_terminal("list suites", TERM="xterm")
+    assert b"\x1b" not in on_a_terminal("list suites", TERM="dumb")
+    assert not re.search(rb"\x1b\[[\d;]*[349]\d", on_a_terminal("list suites", NO_COLOR="1")), "bold is no colour"
 
 
 def test_text_that_would_steer_the_terminal_is_shown_as_an_escape(tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ from local_run import failure_of, run, text_of
 from stage_functions import named, stage
 from support import LINUX
 from w2s_bench.errors import StoreError
-from w2s_bench.executors.jobs import Job, Made
+from w2s_bench.executors.jobs import Job
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.executors.local.hosts import Host, host_of
 from w2s_bench.executors.local.seat import Seat
 from w2s_bench.executors.local.spare import Spare
+from w2s_bench.executors.outcomes import Done
 from w2s_bench.executors.resources import Limits
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.store import Store, key_of
@@ -82,9 +83,9 @@ def test_idle_processes_make_room_for_a_stage_that_needs_much_memory(tmp_path: P
     seat = Seat(store, limits=Limits(memory=10**9))
 
     def made(one: Stage) -> str:
-        reply = seat.run(Job.of(one, key_of(one, {}), {}))
-        assert isinstance(reply, Made), reply
-        return (reply.result.path / "text").read_text()
+        outcome = seat.run(Job.of(one, key_of(one, {}), {})).outcome
+        assert isinstance(outcome, Done), outcome
+        return (outcome.result.path / "text").read_text()
 
     try:
         for name in names:
@@ -109,9 +110,9 @@ def test_seats_of_one_machine_share_the_processes_of_plugins_and_no_engine(tmp_p
         for number, one in enumerate(seats):
             for kind in ({}, ACME_TRUST):
                 job = stage("mark", text=f"seat {number}", **kind)
-                reply = one.run(Job.of(job, key_of(job, {}), {}))
-                assert isinstance(reply, Made), reply
-                found.append((reply.result.path / "text").read_text())
+                outcome = one.run(Job.of(job, key_of(job, {}), {})).outcome
+                assert isinstance(outcome, Done), outcome
+                found.append((outcome.result.path / "text").read_text())
         assert found == ["nobody", "nobody", "nobody", "seat 0"]
     finally:
         for one in seats:

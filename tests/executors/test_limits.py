@@ -135,7 +135,7 @@ def test_which_stages_take_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_timings_are_learned_by_kind_and_a_broken_file_counts_as_none(tmp_path: Path) -> None:
     path = tmp_path / ".timings.json"
-    student, teacher = (named("train", kind=kind) for kind in ("large", "small"))
+    student, teacher = (named("train", timed_as=size) for size in ("large", "small"))
     timings = Timings(path)
     guess = timings.of(student)
     assert timings.known(student) is None
@@ -173,13 +173,13 @@ def splits(domain: str, **sizes: int) -> Stage:
 def test_more_work_of_a_kind_takes_longer_and_another_model_size_or_domain_is_another_kind(tmp_path: Path) -> None:
     def train(model: str, steps: int, domain: str = "a/x") -> Stage:
         rows = named("gold_rows", inputs={"subset": subset(domain, 10)})
-        return named("train", inputs={"rows": rows}, kind=model, amount=4 * steps)
+        return named("train", inputs={"rows": rows}, timed_as=model, amount=4 * steps)
 
     def subset(domain: str, rows: int) -> Stage:
         return named("subset", {"split": "test"}, inputs={"splits": splits(domain, test=rows)}, amount=rows)
 
     def predict(rows: int) -> Stage:
-        return named("predict", inputs={"subset": subset("a/x", rows)}, kind="m")
+        return named("predict", inputs={"subset": subset("a/x", rows)}, timed_as="m")
 
     timings = Timings(tmp_path / "none")
     timings.learn(train("small", 100), 5.0)

@@ -19,36 +19,37 @@ from stage_functions import stage
 from support import TESTS, TOY, bodies, small_suite_file, toy_environment
 from w2s_bench import __version__
 from w2s_bench.errors import W2SBenchError
-from w2s_bench.executors import Done, Event, Finished, Started, Waiting
-from w2s_bench.executors.jobs import Broke, Job, Made, Refused, Reply, reply_from_json
+from w2s_bench.executors import Done, Ended, Event, Failed, Started, Waiting
+from w2s_bench.executors.jobs import Job
+from w2s_bench.executors.outcomes import Answer, Unusable
 from w2s_bench.executors.ray.executor import RayExecutor
 from w2s_bench.executors.ray.node import run_job
 from w2s_bench.store import Store, key_of
 from w2s_bench.store.stage import Stage
 
 
-def reply_to(store: Path, function: str, params: dict[str, int] | None = None, **setting: Any) -> Reply:
+def answer_to(store: Path, function: str, params: dict[str, int] | None = None, **setting: Any) -> Answer:
     one = stage(function, text="a", **(params or {}))
     job = Job.of(one, key_of(one, {}), {})
     whole = {"location": str(store), "plugins": [], "limits": {"seconds": 5.0}, **setting}
-    return reply_from_json(json.loads(run_job(json.dumps({"setting": whole, "job": job.to_json()}))))
+    return Answer.from_json(json.loads(run_job(json.dumps({"setting": whole, "job": job.to_json()}))))
 
 
 def test_a_node_answers_as_a_local_worker_does(tmp_path: Path) -> None:
-    made = reply_to(tmp_path, "write")
-    assert isinstance(made, Made) and (made.result.path / "text").read_text() == "a"
-    again = reply_to(tmp_path, "write")
-    assert again == Made(made.result, here=False)
-    broke = reply_to(tmp_path, "die", params={"code": 3})
-    assert isinstance(broke, Broke) and "worker died" in broke.reason
+    made = answer_to(tmp_path, "write").outcome
+    assert isinstance(made, Done) and made.new and (made.result.path / "text").read_text() == "a"
+    again = answer_to(tmp_path, "write").outcome
+    assert again == made and isinstance(again, Done) and not again.new
+    broken = answer_to(tmp_path, "die", params={"code": 3}).outcome
+    assert isinstance(broken, Failed) and "worker died" in broken.reason
 
 
 def test_a_node_without_the_store_or_with_another_version_ends_the_run_with_the_reason(tmp_path: Path) -> None:
-    refused = reply_to(tmp_path, "write", token=".ray/never-written")
-    assert isinstance(refused, Refused) and f"does not see the store {tmp_path}" in refused.message
-    refused = reply_to(tmp_path, "write", version="0.0.1")
-    assert isinstance(refused, Refused)
-    assert f"has w2s-bench {__version__}, the driver 0.0.1; install the same version" in refused.message
+    refused = answer_to(tmp_path, "write", token=".ray/never-written").outcome
+    assert isinstance(refused, Unusable) and f"does not see the store {tmp_path}" in refused.fault
+    refused = answer_to(tmp_path, "write", version="0.0.1").outcome
+    assert isinstance(refused, Unusable)
+    assert f"has w2s-bench {__version__}, the driver 0.0.1; install the same version" in refused.fault
 
 
 def test_a_number_of_workers_below_one_is_refused() -> None:
@@ -169,7 +170,7 @@ def test_a_stage_whose_model_runs_on_cuda_has_a_gpu_for_itself(cluster: Any, tmp
     """Ray is told that a node has two; it hands them out, and no stage here touches one."""
     node = cluster.add_node(num_cpus=4, num_gpus=2, object_store_memory=80 << 20)
     asks: dict[str, Any] = {"variable": "CUDA_VISIBLE_DEVICES", "sleep": 0.5}
-    on_gpu = [stage("environment", number=n, model={"device": "cuda"}, **asks) for n in range(4)]
+    on_gpu = [stage("environment", number=4 + n, device="cuda", **asks) for n in range(4)]
     on_cpu = [stage("environment", number=n, **asks) for n in range(4)]
     running: list[Stage] = []
     most = 0
@@ -178,7 +179,7 @@ def test_a_stage_whose_model_runs_on_cuda_has_a_gpu_for_itself(cluster: Any, tmp
         nonlocal most
         if isinstance(event, Started) and event.stage in on_gpu:
             running.append(event.stage)
-        elif isinstance(event, Finished) and event.stage in on_gpu:
+        elif isinstance(event, Ended) and event.stage in on_gpu:
             running.remove(event.stage)
         most = max(most, len(running))
 

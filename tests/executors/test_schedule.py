@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stage_functions import named
-from w2s_bench.executors import Ahead, Done, Event, Failed, Finished, GaveUp, Stored
+from support import ended
+from w2s_bench.executors import Ahead, Done, Ended, Event, Failed
 from w2s_bench.executors.schedule import Schedule, Work
 from w2s_bench.record import digest_of
 from w2s_bench.store.manifest import Result
@@ -45,9 +46,9 @@ def run_serially(plan: Schedule, failing: frozenset[str] = frozenset()) -> list[
         work = plan.pop(False)
         order.append(work.stage.name)
         if work.stage.name in failing:
-            plan.broke(work, Failed(work.stage.name, "no", work.nodes[0]))
+            plan.ended(work, Failed(work.stage.name, "no", work.nodes[0]))
         else:
-            plan.made(work, result(work), here=True)
+            plan.ended(work, Done(result(work), new=True))
         all_absent(plan)
     return order
 
@@ -79,10 +80,10 @@ def test_whatever_order_works_end_in_each_stage_runs_once_after_its_inputs(shape
             inputs = running[-1].stage.inputs.values()
             assert all(isinstance(plan.outcomes.get(one.node), Done) for one in inputs)
         work = running.pop(rng.randrange(len(running)))
-        plan.made(work, result(work), here=True)
+        plan.ended(work, Done(result(work), new=True))
         all_absent(plan)
     assert sorted(begun) == sorted(one.name for one in stages)
-    assert {event.stage.name for event in events if isinstance(event, Finished)} == set(begun)
+    assert {one.name for one in ended(events, "new")} == set(begun)
     assert plan.ahead(places=1) == Ahead(0.0)
 
 
@@ -97,7 +98,7 @@ def test_a_failure_takes_what_needs_it_and_nothing_else(shape: list[list[int]], 
     assert plan.complete
     plan.name_causes()
     assert {one.name for one in stages if isinstance(plan.outcomes[one.node], Failed)} == doomed
-    assert sorted(event.stage.name for event in events if isinstance(event, GaveUp)) == sorted(doomed)
+    assert sorted(one.name for one in ended(events, "failed")) == sorted(doomed)
     for one in stages:
         outcome = plan.outcomes[one.node]
         if isinstance(outcome, Failed):
@@ -118,7 +119,7 @@ def test_time_left_is_the_longest_chain_or_all_that_is_ahead_shared_out() -> Non
     assert plan.ahead(places=1) == Ahead(14.0)
     assert plan.ahead(places=4) == Ahead(10.0)
     work = plan.pop(False)
-    plan.made(work, result(work), here=True)
+    plan.ended(work, Done(result(work), new=True))
     assert plan.ahead(places=2) == Ahead(2.0)
 
 
@@ -158,7 +159,7 @@ def test_a_stored_result_is_told_as_stored_and_opens_what_needs_it() -> None:
     (work,) = plan.fresh
     plan.fresh.clear()
     plan.found(work, result(work))
-    assert isinstance(events[0], Stored)
+    assert isinstance(events[0], Ended) and ended(events[:1], "stored") == [work.stage]
     assert [one.stage.name for one in plan.fresh] == ["end"]
 
 
@@ -176,12 +177,12 @@ def lost_input() -> tuple[Schedule, Work]:
 
 def test_an_input_that_vanished_is_made_again_and_then_the_stage_runs() -> None:
     plan, end = lost_input()
-    plan.lacked(end, ["i0"])
+    plan.lacking(end, ["i0"])
     names = []
     while plan.waiting(False):
         work = plan.pop(False)
         names.append(work.stage.name)
-        plan.made(work, result(work), here=True)
+        plan.ended(work, Done(result(work), new=True))
     assert sorted(names) == ["end", "other", "top"]
     assert names.index("top") < names.index("end")
     assert plan.complete and all(isinstance(one, Done) for one in plan.outcomes.values())
@@ -189,10 +190,10 @@ def test_an_input_that_vanished_is_made_again_and_then_the_stage_runs() -> None:
 
 def test_an_input_that_comes_out_otherwise_fails_what_was_named_by_it() -> None:
     plan, end = lost_input()
-    plan.lacked(end, ["i0"])
+    plan.lacking(end, ["i0"])
     while plan.waiting(False):
         work = plan.pop(False)
-        plan.made(work, result(work, content="something else"), here=True)
+        plan.ended(work, Done(result(work, content="something else"), new=True))
     failed = plan.outcomes[end.nodes[0]]
     assert isinstance(failed, Failed) and "came out otherwise" in failed.reason
     assert sum(isinstance(one, Failed) for one in plan.outcomes.values()) == 1
@@ -200,13 +201,13 @@ def test_an_input_that_comes_out_otherwise_fails_what_was_named_by_it() -> None:
 
 def test_an_input_that_cannot_be_made_again_fails_what_waits_for_it() -> None:
     plan, end = lost_input()
-    plan.lacked(end, ["i0"])
+    plan.lacking(end, ["i0"])
     while plan.waiting(False):
         work = plan.pop(False)
         if work.stage.name == "top":
-            plan.broke(work, Failed("top", "the teacher is gone", work.nodes[0]))
+            plan.ended(work, Failed("top", "the teacher is gone", work.nodes[0]))
         else:
-            plan.made(work, result(work), here=True)
+            plan.ended(work, Done(result(work), new=True))
     failed = plan.outcomes[end.nodes[0]]
     assert isinstance(failed, Failed) and failed.reason == "the teacher is gone"
     assert plan.complete
@@ -217,11 +218,11 @@ def test_a_store_that_loses_everything_again_and_again_ends_in_a_reason() -> Non
     for _ in range(20):
         if isinstance(plan.outcomes.get(end.nodes[0]), Failed):
             break
-        plan.lacked(end, ["i0"])
+        plan.lacking(end, ["i0"])
         while plan.waiting(False):
             work = plan.pop(False)
             if work is not end:
-                plan.made(work, result(work), here=True)
+                plan.ended(work, Done(result(work), new=True))
     failed = plan.outcomes[end.nodes[0]]
     assert isinstance(failed, Failed) and "vanished from the store" in failed.reason
 

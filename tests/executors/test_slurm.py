@@ -18,20 +18,22 @@ from hypothesis import strategies as st
 
 from fake_slurm import FIRST, FakeSlurm, dependencies
 from stage_functions import named, stage
+from support import ended
 from w2s_bench.errors import StoreError, UnknownNameError, W2SBenchError
-from w2s_bench.executors import Done, Event, Failed, Finished, GaveUp, Outcome, Stored
-from w2s_bench.executors.jobs import Broke, Job, Reply
+from w2s_bench.executors import Done, Event, Failed, Outcome
+from w2s_bench.executors.jobs import Job
 from w2s_bench.executors.local.executor import LocalExecutor
+from w2s_bench.executors.local.seat import Seat
 from w2s_bench.executors.local.worker import Worker
+from w2s_bench.executors.outcomes import Answer
 from w2s_bench.executors.resources import Limits
 from w2s_bench.executors.slurm import clusters
 from w2s_bench.executors.slurm import executor as slurm
 from w2s_bench.executors.slurm import job as node_job
 from w2s_bench.executors.slurm.clusters import Cluster
-from w2s_bench.executors.slurm.executor import Collect, SlurmSettings, Submitted, submit
+from w2s_bench.executors.slurm.executor import Collect, RecordedExecutor, SlurmSettings, Submitted, submit
 from w2s_bench.executors.slurm.job import memory_of_job, run_collect, run_stage
 from w2s_bench.executors.slurm.options import minutes_of
-from w2s_bench.executors.slurm.recorded import RecordedExecutor
 from w2s_bench.executors.slurm.submission import Submission
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Code, Stage, walk
@@ -109,8 +111,8 @@ def test_scripts_of_slurm_are_run_to_what_the_local_executor_gives(fake: FakeSlu
     log = failure_of(outcomes, stages["below"]).log
     assert log is not None
     assert "on standard output\nfrom a child" in log.read_text()
-    assert sorted(event.stage.label for event in told if isinstance(event, Finished)) == ["write left", "write top"]
-    assert [event.stage.label for event in told if isinstance(event, GaveUp)] == ["fail", "write below"]
+    assert sorted(one.label for one in ended(told, "new")) == ["write left", "write top"]
+    assert [one.label for one in ended(told, "failed")] == ["fail", "write below"]
 
 
 def test_every_job_waits_for_those_of_its_inputs_and_the_last_for_all(fake: FakeSlurm, tmp_path: Path) -> None:
@@ -197,16 +199,21 @@ def test_what_is_stored_is_not_submitted_again(fake: FakeSlurm, tmp_path: Path) 
     assert len(fake.jobs()) == len(jobs)
     outcomes, told = recorded(again, [stages["end"]], tmp_path)
     assert texts(outcomes)[stages["end"].node] == "toplefttoprightend"
-    assert [type(event) for event in told[1:]] == [Stored] * 4
+    assert len(ended(told, "stored")) == len(told) - 1 == 4
 
 
-def run_here(submitted: Submitted, lost: Sequence[Stage] = ()) -> None:
-    """The jobs of a submission, one after another in this process; those of `lost` stages leave no word."""
-    for node in submitted.jobs:
-        if node not in {one.node for one in lost}:
-            run_stage(str(submitted.folder), node)
-    if submitted.last is not None:
-        run_collect(str(submitted.folder))
+def run_here(submitted: Submitted, lost: Sequence[Stage] = (), *, seat: type | None = None) -> None:
+    """The jobs of a submission, one after another in this process; those of `lost` stages leave no word.
+
+    Stages run in this process, too, unless a `seat` is given.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(node_job, "Seat", seat or InlineSeat)
+        for node in submitted.jobs:
+            if node not in {one.node for one in lost}:
+                run_stage(str(submitted.folder), node)
+        if submitted.last is not None:
+            run_collect(str(submitted.folder))
 
 
 def test_a_job_that_vanished_fails_what_needs_it_and_nothing_else(fake: FakeSlurm, tmp_path: Path) -> None:
@@ -259,7 +266,7 @@ def test_equal_inputs_make_one_result(fake: FakeSlurm, tmp_path: Path) -> None:
     outcomes, told = recorded(submitted, students, tmp_path)
     assert tally.read_text() == "student\n"
     assert len(texts({one.node: outcomes[one.node] for one in students})) == 2
-    assert [event.stage.label for event in told if isinstance(event, Stored)] == ["write student"]
+    assert [one.label for one in ended(told, "stored")] == ["write student"]
 
 
 def test_a_store_that_cannot_be_used_ends_the_whole(fake: FakeSlurm, tmp_path: Path) -> None:
@@ -285,13 +292,13 @@ def test_inputs_that_are_not_there_on_the_node(fake: FakeSlurm, tmp_path: Path) 
 def test_limits_hold_on_the_node(fake: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = stage("write", text="slow", sleep=60)
     submitted = handed_in([slow], tmp_path, limits=Limits(seconds=0.5))
-    run_here(submitted)
+    run_here(submitted, seat=Seat)
     outcomes, _ = recorded(submitted, [slow], tmp_path)
     assert failure_of(outcomes, slow).reason.startswith("took longer than 0.5 seconds, the limit of this stage")
 
     monkeypatch.setattr(node_job, "_MARGIN", 299.5)
     submitted = handed_in([slow], tmp_path, settings=SlurmSettings({"time": "5"}))
-    run_here(submitted)
+    run_here(submitted, seat=Seat)
     outcomes, _ = recorded(submitted, [slow], tmp_path)
     reason = "took all the time of its job, 5 minutes, and was stopped; give more with --slurm time=MINUTES"
     assert failure_of(outcomes, slow).reason == reason
@@ -303,9 +310,9 @@ def test_a_job_that_slurm_ends_blames_no_stage(
     class Ended(InlineSeat):
         """Cancelled: the worker gets the signal that this process gets."""
 
-        def run(self, job: Job) -> Reply:
+        def run(self, job: Job) -> Answer:
             os.kill(os.getpid(), signal.SIGTERM)
-            return Broke("worker died (exit code -15), by SIGTERM")
+            return job.failed("worker died (exit code -15), by SIGTERM")
 
     monkeypatch.setattr(node_job, "Seat", Ended)
     monkeypatch.setattr(node_job, "_GRACE", 0.0)
@@ -344,7 +351,7 @@ def test_variables_travel_but_no_secrets(fake: FakeSlurm, tmp_path: Path, monkey
     shown = stage("environment", variable="W2S_BENCH_DEVICE")
     submitted = handed_in([shown], tmp_path)
     monkeypatch.setenv("W2S_BENCH_DEVICE", "what the node has")
-    run_here(submitted)
+    run_here(submitted, seat=Seat)
     outcomes, _ = recorded(submitted, [shown], tmp_path)
     assert texts(outcomes)[shown.node] == "cpu:0"
     assert not any(b"hf_secret" in path.read_bytes() for path in submitted.folder.rglob("*") if path.is_file())
@@ -463,13 +470,13 @@ def test_an_interrupted_submission_cancels_its_jobs(fake: FakeSlurm, tmp_path: P
 
 def test_on_this_machine_by_submitits_local_executor(tmp_path: Path) -> None:
     stages = graph()
-    targets = [stages["end"], stages["below"]]
+    targets = [stages["left"], stages["below"]]
     environment = dict(os.environ)
     submitted = handed_in(targets, tmp_path, cluster="local")
     assert dict(os.environ) == environment
     assert submitted.end == (0, "")
     outcomes, _ = recorded(submitted, targets, tmp_path)
-    assert texts(outcomes)[stages["end"].node] == "toplefttoprightend"
+    assert texts(outcomes)[stages["left"].node] == "topleft"
     assert failure_of(outcomes, stages["below"]).cause_node == stages["broken"].node
 
 
@@ -497,8 +504,8 @@ class InlineSeat:
     def __init__(self, store: Store, plugins: Any, limits: Limits) -> None:
         self.worker = Worker(store, plugins)
 
-    def run(self, job: Job) -> Reply:
-        return self.worker.reply_to(job)
+    def run(self, job: Job) -> Answer:
+        return self.worker.answer_to(job)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -563,4 +570,22 @@ def test_setup_is_plain_json(fake: FakeSlurm, tmp_path: Path) -> None:
         COLLECT,
     )
     assert setup.store == str(tmp_path / "store")
-    assert json.loads((submitted.folder / "setup.json").read_text())["layout"] == 1
+    assert json.loads((submitted.folder / "setup.json").read_text())["layout"] == 2
+
+
+def test_a_submission_of_another_version_is_refused_in_a_sentence(
+    fake: FakeSlurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = stage("write", text="x")
+    submitted = handed_in([top], tmp_path)
+    path = submitted.folder / "setup.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "layout": 1, "limits": "of old"}))
+    expected = r"0001 was submitted by another version of w2s-bench \(.*\); give the same `w2s-bench run` again: what"
+    with pytest.raises(W2SBenchError, match=expected):
+        recorded(submitted, [top], tmp_path)
+    with pytest.raises(SystemExit, match=expected):
+        run_stage(str(submitted.folder), top.node)
+    with pytest.raises(SystemExit, match="2"):
+        run_collect(str(submitted.folder))
+    assert "error: " in capsys.readouterr().err
+    assert submitted.end is not None and "another version" in submitted.end[1]

@@ -12,10 +12,10 @@ import torch
 
 import architectures
 from w2s_bench.errors import ModelError
-from w2s_bench.models import assumptions as probing
+from w2s_bench.models import assumptions
 from w2s_bench.models.assumptions import ANY, Verdict, anatomy_of, verdict_of, windows_of
 from w2s_bench.models.encoding import encode_pairs
-from w2s_bench.models.engine import Reader, load_reader
+from w2s_bench.models.engine import Engine, load_engine
 from w2s_bench.models.sources import LocalModel
 from w2s_bench.types import Item, TrainingRow
 
@@ -39,30 +39,30 @@ def agrees(name: str, folder: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     source = LocalModel(name, architectures.save(name, folder))
-    reader = load_reader(source)
+    engine = load_engine(source)
     plain: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     rows = [TrainingRow(i.id, i.prompt, (i.choices or ())[1], False, i.choices, 1) for i in items()]
-    pairs = encode_pairs(reader.tokenizer, [(r.prompt, r.completion) for r in rows], max_length=256)
+    pairs = encode_pairs(engine.tokenizer, [(r.prompt, r.completion) for r in rows], max_length=256)
     expected = [architectures.logprobs(plain, pair.prompt, pair.completion) for pair in pairs]
-    for found, wanted in zip(reader.label_logprobs(rows), expected, strict=True):
+    for found, wanted in zip(engine.label_logprobs(rows), expected, strict=True):
         np.testing.assert_allclose(found, wanted, atol=2e-4)
-    for item, scores in zip(items(), reader.choice_scores(items()), strict=True):
+    for item, scores in zip(items(), engine.choice_scores(items()), strict=True):
         texts = [(item.prompt, choice) for choice in item.choices or ()]
         wanted = [
             sum(architectures.logprobs(plain, pair.prompt, pair.completion))
-            for pair in encode_pairs(reader.tokenizer, texts, max_length=256)
+            for pair in encode_pairs(engine.tokenizer, texts, max_length=256)
         ]
         np.testing.assert_allclose(scores, wanted, atol=2e-4)
-    for pair, state in zip(pairs, reader.hidden_states(rows, -1), strict=True):
+    for pair, state in zip(pairs, engine.hidden_states(rows, -1), strict=True):
         with torch.no_grad():
             ids = torch.tensor([[*pair.prompt, *pair.completion]])
             states = plain(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
         np.testing.assert_allclose(state, states[-1][0, -1], atol=1e-3)
-    for item, generated in zip(items(), reader.generate(items(), max_new_tokens=NEW, until=[]), strict=True):
-        tokens = architectures.answer(plain, reader.tokenizer([item.prompt])["input_ids"][0], NEW)
-        assert generated.text == reader.tokenizer.decode(tokens, skip_special_tokens=True)
+    for item, generated in zip(items(), engine.generate(items(), max_new_tokens=NEW, until=[]), strict=True):
+        tokens = architectures.answer(plain, engine.tokenizer([item.prompt])["input_ids"][0], NEW)
+        assert generated.text == engine.tokenizer.decode(tokens, skip_special_tokens=True)
     settings: Any = {"steps": 1, "batch_size": len(rows), "learning_rate": 1e-3, "lora_rank": 2, "seed": 0}
-    (loss,) = reader.train(rows, recipe="full", **settings)
+    (loss,) = engine.train(rows, recipe="full", **settings)
     assert loss == pytest.approx(-np.mean(np.concatenate(expected)), abs=1e-4)
 
 
@@ -79,17 +79,17 @@ def test_the_engine_is_plain_transformers_for_many_architectures(name: str, tmp_
 
 def test_where_transformers_own_memory_fails_answers_are_made_without(tmp_path: Path) -> None:
     """Its `generate` raises for this one, but for a model that remembers nothing."""
-    reader = load_reader(LocalModel("m", architectures.save("xlstm", tmp_path)))
+    engine = load_engine(LocalModel("m", architectures.save("xlstm", tmp_path)))
     with pytest.raises((RuntimeError, ValueError)):
-        architectures.answer(reader.model, [5, 6, 7], 4)
-    for item, generated in zip(items(), reader.generate(items(), max_new_tokens=5, until=[]), strict=True):
-        ids = reader.tokenizer([item.prompt])["input_ids"][0]
+        architectures.answer(engine.model, [5, 6, 7], 4)
+    for item, generated in zip(items(), engine.generate(items(), max_new_tokens=5, until=[]), strict=True):
+        ids = engine.tokenizer([item.prompt])["input_ids"][0]
         expected: list[int] = []
         while len(expected) < 5 and 1 not in expected:
             with torch.no_grad():
-                logits = reader.model(input_ids=torch.tensor([ids + expected]), use_cache=False).logits[0, -1]
+                logits = engine.model(input_ids=torch.tensor([ids + expected]), use_cache=False).logits[0, -1]
             expected.append(int(logits.argmax()))
-        assert generated.text == reader.tokenizer.decode(expected, skip_special_tokens=True)
+        assert generated.text == engine.tokenizer.decode(expected, skip_special_tokens=True)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_a_model_allows(name: str, verdict: Verdict) -> None:
 
 def test_what_cannot_be_tried_ends_with_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """A large model is not read to the end of a long window: nothing is taken for granted beyond it."""
-    monkeypatch.setattr(probing, "_BUDGET", 0)
+    monkeypatch.setattr(assumptions, "_BUDGET", 0)
     assert verdict_of(architectures.new("mistral")) == Verdict(True, True, 16, 16, 16, 16)
     assert verdict_of(architectures.new("llama")) == Verdict(True, True, ANY, ANY, ANY, ANY)
 
@@ -124,7 +124,7 @@ def test_what_cannot_be_tried_ends_with_the_window(monkeypatch: pytest.MonkeyPat
 def test_a_bidirectional_model_is_refused(tmp_path: Path) -> None:
     source = LocalModel("b", architectures.save("bert", tmp_path))
     with pytest.raises(ModelError, match=r"model 'b' is bidirectional.*take a causal language model"):
-        load_reader(source)
+        load_engine(source)
 
 
 def test_damaged_weights_are_named(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_damaged_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=r"model 'm' gives logits that are no numbers \(NaN\): its weights are damaged"
     ):
-        load_reader(LocalModel("m", tmp_path))
+        load_engine(LocalModel("m", tmp_path))
 
 
 def test_a_model_that_draws_while_it_reads_is_refused() -> None:
@@ -185,20 +185,20 @@ def test_a_memory_that_keeps_the_wrong_row_is_not_used(monkeypatch: pytest.Monke
 def test_a_large_model_is_asked_once_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is loaded anew for every stage; other weights are another model."""
     asked: list[Any] = []
-    found_out = probing._found_out
+    found_out = assumptions._found_out
 
     def spy(plain: Any, name: str) -> Verdict:
         asked.append(plain)
         return found_out(plain, name)
 
     monkeypatch.setattr("w2s_bench.models.sources._SMALL", 0)
-    monkeypatch.setattr(probing, "_VERDICTS", {})
-    monkeypatch.setattr(probing, "_found_out", spy)
+    monkeypatch.setattr(assumptions, "_VERDICTS", {})
+    monkeypatch.setattr(assumptions, "_found_out", spy)
     for name in ("mistral", "mistral", "llama"):
         source = LocalModel("m", architectures.save(name, tmp_path / name))
-        reader = load_reader(source)
-        assert len(reader.notes()) == (2 if name == "mistral" else 0)
-        assert verdict_of(reader.model) == verdict_of(architectures.new(name))
+        engine = load_engine(source)
+        assert len(engine.notes()) == (2 if name == "mistral" else 0)
+        assert verdict_of(engine.model) == verdict_of(architectures.new(name))
     assert len([plain for plain in asked if plain.config.name_or_path]) == 2
 
 
@@ -206,7 +206,7 @@ def test_the_bundled_models_are_read_by_the_fast_ways() -> None:
     from w2s_bench.plugins.registry import Registry
 
     registry = Registry.load()
-    notes = {name: load_reader(registry.model(name)).notes() for name in registry.models if name.startswith("tiny/")}
+    notes = {name: load_engine(registry.model(name)).notes() for name in registry.models if name.startswith("tiny/")}
     assert len(notes) >= 6 and set(map(tuple, notes.values())) == {()}
 
 
@@ -217,9 +217,9 @@ def test_a_model_whose_rows_see_their_neighbours_reads_them_alone() -> None:
     verdict = verdict_of(model)
     assert not verdict.neighbours and "rows are read one at a time" in verdict.notes()
     pairs = encode_pairs(tokenizer, [(i.prompt, " w5 w6") for i in items()], max_length=256)
-    reader = Reader(model, tokenizer)
+    engine = Engine(model, tokenizer)
     rows = [TrainingRow(i.id, i.prompt, " w5 w6", False, None, None) for i in items()]
-    for pair, found in zip(pairs, reader.label_logprobs(rows), strict=True):
+    for pair, found in zip(pairs, engine.label_logprobs(rows), strict=True):
         np.testing.assert_allclose(found, architectures.logprobs(model, pair.prompt, pair.completion), atol=1e-4)
 
 

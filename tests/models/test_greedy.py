@@ -203,7 +203,7 @@ def test_settings_that_change_nothing_keep_the_fast_way(
 def test_settings_of_something_else_than_greedy_are_refused_before_training(
     sources: Any, settings: dict[str, Any]
 ) -> None:
-    from w2s_bench.models.engine import Reader
+    from w2s_bench.models.engine import Engine
     from w2s_bench.types import TrainingRow
 
     model, tokenizer = sources["words"].load()
@@ -215,8 +215,8 @@ def test_settings_of_something_else_than_greedy_are_refused_before_training(
     assert "take it out of the model's generation_config.json" in str(raised.value)
     how: Any = {"recipe": "full", "steps": 1, "batch_size": 1, "learning_rate": 1e-3, "lora_rank": 1, "seed": 0}
     with pytest.raises(ModelError, match="answers are greedy"):
-        Reader(model, tokenizer).train([TrainingRow("a", "one", " two", True, None, None)], **how)
-    Reader(model, tokenizer).train([TrainingRow("a", "one", " two", False, (" two", " a"), 0)], **how)
+        Engine(model, tokenizer).train([TrainingRow("a", "one", " two", True, None, None)], **how)
+    Engine(model, tokenizer).train([TrainingRow("a", "one", " two", False, (" two", " a"), 0)], **how)
 
 
 def test_a_stop_text_ends_a_plain_answer_too(sources: Any) -> None:

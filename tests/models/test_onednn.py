@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support import toy_model
 from w2s_bench.models import onednn as products
 from w2s_bench.models.encoding import Pair
-from w2s_bench.models.engine import load_reader
+from w2s_bench.models.engine import load_engine
 from w2s_bench.models.finetuning import add_lora, finetune
 from w2s_bench.models.onednn import fast_products
 from w2s_bench.models.sources import LocalModel
@@ -160,10 +160,10 @@ def test_training_goes_the_same_way(tmp_path: Path, recipe: str) -> None:
 
 
 def test_a_reader_computes_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = load_reader(LocalModel("toy", toy_model(tmp_path / "toy")))
+    engine = load_engine(LocalModel("toy", toy_model(tmp_path / "toy")))
     item = Item("i", "0", "0", "all", "one two", (" three", " four"))
     row = TrainingRow("i", "one two", " three", True, item.choices, 0)
-    slow = reader.choice_scores([item])
+    slow = engine.choice_scores([item])
     count, real = [0], products._product
 
     def counted(*args: Any) -> torch.Tensor:
@@ -172,11 +172,11 @@ def test_a_reader_computes_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(products, "_product", counted)
     calls = [
-        lambda: reader.choice_scores([item]),
-        lambda: reader.option_states([item]),
-        lambda: reader.label_logprobs([row]),
-        lambda: reader.hidden_states([row], -1),
-        lambda: reader.generate([item], max_new_tokens=3, until=[]),
+        lambda: engine.choice_scores([item]),
+        lambda: engine.option_states([item]),
+        lambda: engine.label_logprobs([row]),
+        lambda: engine.hidden_states([row], -1),
+        lambda: engine.generate([item], max_new_tokens=3, until=[]),
     ]
     for call in calls:
         before = count[0]
@@ -184,7 +184,7 @@ def test_a_reader_computes_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert count[0] > before
     monkeypatch.setattr(products, "pays", lambda: False)
     before = count[0]
-    plain = reader.choice_scores([item])
+    plain = engine.choice_scores([item])
     assert count[0] == before
     np.testing.assert_allclose(slow[0], plain[0], atol=1e-5)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,12 @@ from w2s_bench.errors import EvidenceError, TrustFunctionError
 from w2s_bench.hookspecs import TrustFunction
 from w2s_bench.testing import Check, MemoryEvidence, synthetic_evidence, trust_function_checks
 from w2s_bench.types import BoolArray, FloatArray, Need, Ragged
-from w2s_bench_baselines import w2s_trust_functions
+from w2s_bench_baselines import FAMILIES, w2s_trust_functions
 from w2s_bench_baselines.confidence import Confidence
+from w2s_bench_baselines.learned import Probe, StudentProbe, Verifier
+from w2s_bench_baselines.learned.logistic import fit_path, held_out_losses, stratified_folds
+from w2s_bench_baselines.learned.probe import DEFAULT_STRENGTH
 from w2s_bench_baselines.likelihood import EMPTY_LABEL
-from w2s_bench_baselines.logistic import fit_path, held_out_losses, stratified_folds
-from w2s_bench_baselines.probe import DEFAULT_STRENGTH, Probe
-from w2s_bench_baselines.student_probe import StudentProbe
-from w2s_bench_baselines.verifier import Verifier
 
 RNG = np.random.default_rng(0)
 VARIANTS: dict[str, Callable[[], TrustFunction]] = {
@@ -40,6 +40,20 @@ def auroc(scores: FloatArray, correct: BoolArray) -> float:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_contract(check: Check, name: str) -> None:
     check(VARIANTS[name])
+
+
+def test_a_function_is_a_file_of_its_name_in_one_family_and_every_file_is_registered() -> None:
+    registered = w2s_trust_functions()
+    assert sum(len(family.FUNCTIONS) for family in FAMILIES) == len(registered), "a name stands in two families"
+    for family in FAMILIES:
+        for name, function in family.FUNCTIONS.items():
+            assert getattr(function, "__module__", None) == f"{family.__name__}.{name}"
+    root = Path(str(FAMILIES[0].__file__)).parents[1]
+    packages = {path.parent.name for path in root.glob("*/__init__.py")}
+    assert packages == {family.__name__.rpartition(".")[2] for family in FAMILIES}
+    # A class that can score is one of them, not a file that somebody forgot to name.
+    scoring = {path.stem for path in root.glob("*/*.py") if "    def score(" in path.read_text(encoding="utf-8")}
+    assert scoring <= set(registered)
 
 
 def hand_made(kind: str) -> MemoryEvidence:

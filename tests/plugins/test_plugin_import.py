@@ -19,8 +19,10 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from support import LINUX, TESTS, small_suite_file, toy_environment, toy_registry, toy_suite
+from w2s_bench._cli.app import app
 from w2s_bench.errors import PluginError, W2SBenchError
 from w2s_bench.names import BUILT_IN
 from w2s_bench.plugins import memory as plugin_memory
@@ -184,9 +186,10 @@ def test_a_retry_imports_again_what_ended_the_process(site: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "inf", "nan"])
-def test_a_limit_that_is_none(site: Path, text: str) -> None:
-    done = command(site, "list", W2S_BENCH_IMPORT_TIMEOUT=text)
-    assert done.returncode == 2 and f"W2S_BENCH_IMPORT_TIMEOUT={text!r} is no number of seconds" in done.stderr
+def test_a_limit_that_is_none(site: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("W2S_BENCH_IMPORT_TIMEOUT", text)
+    done = CliRunner().invoke(app, ["list"])
+    assert done.exit_code == 2 and f"W2S_BENCH_IMPORT_TIMEOUT={text!r} is no number of seconds" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -461,7 +464,7 @@ def test_many_may_remember_at_once(site: Path, tmp_path: Path) -> None:
     install(site, "aa", sound())
     code = f"""
         import sys
-        sys.path[:0] = {[str(TESTS), str(Path(__file__).parent)]!r}
+        sys.path[:0] = [{str(TESTS)!r}, {str(Path(__file__).parent)!r}]
         from pathlib import Path
         from test_plugin_import import loaded
         assert set(loaded(Path({str(site)!r})).trust_functions) == {{"aa/t"}}

@@ -137,6 +137,7 @@ def test_the_documented_plugin_works_as_it_stands(tmp_path: Path) -> None:
     assert " passed" in run(tests, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_installed_plugin_goes_through_the_protocol(installed: Path, tmp_path: Path) -> None:
     """Its domain with its trust function, beside the built-in ones and the controls, from the command line."""
     training = {"model": "tiny/knowledge-s", "steps": 3, "batch_size": 8, "learning_rate": 1e-3}
@@ -144,7 +145,7 @@ def test_the_installed_plugin_goes_through_the_protocol(installed: Path, tmp_pat
         "name": "w2s-bench-example/longest",
         "version": "1",
         "sizes": {"dev": 20, "test": 40, "weak_train": 40, "trust": 20, "transfer": 60},
-        "teacher": training | {"recipe": "probe", "steps": 60, "learning_rate": 1e-2},
+        "teacher": training | {"recipe": "head", "steps": 60, "learning_rate": 1e-2},
         "student": training,
     }
     suite = tmp_path / "example.yaml"

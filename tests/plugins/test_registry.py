@@ -256,7 +256,6 @@ WRONG = {
     "kind": ('"none", (), "row"', '"none", (), "row"; kinds = ("essay",)', r"kinds must be a tuple of 'choice', 'gen"),
     "no kind": ('"none", (), "row"', '"none", (), "row"; kinds = ()', r"write for example kinds = \('choice',\)"),
     "when": ("(),", '(Need("teacher", "label_logprobs", when="essay"),),', "`when` of need .* must be one of 'choice'"),
-    "no options": ("(),", '(Need("teacher", "choice_probs", when="generate"),),', "write when='choice'"),
     "needs raise": (
         "def __init__",
         "needs = property(lambda self: __import__('sys').exit())\n        def __init__",

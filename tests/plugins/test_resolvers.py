@@ -21,7 +21,7 @@ from w2s_bench.plugins.hooks import RESERVED_PREFIXES, distribution_of
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.resolvers import RESOLVERS, Resolver, beside, is_on_disk
 from w2s_bench.results.consent import placements, refuse_unasked, with_placements
-from w2s_bench.store.stage import Stage
+from w2s_bench.store.stage import Code, Role, Stage, StageFunction
 from w2s_bench.suite import Suite, load_suite
 from w2s_bench.suites.page import _resolved
 
@@ -126,17 +126,21 @@ def test_what_is_written_without_a_prefix_stays_so() -> None:
     assert [name for name in ("hf/a/b@c", "models/x", "x", "", "tiny/x", ".x") if is_on_disk("model", name)] == []
 
 
+def stage_of(role: Role, name: str) -> Stage:
+    """A stage that runs the code of what `name` stands for."""
+    return Stage(StageFunction("any", 1, "m:f"), {}, code=Code(role, name))
+
+
 def test_what_no_plugin_can_bring_is_the_harnesss_own() -> None:
     assert {one.prefix for one in RESOLVERS} | {"tiny", "gguf", "lm-eval"} == RESERVED_PREFIXES
     for name in ("x", "/x/y", "./x", "~/x", "~x/y", *(f"{prefix}/x/y" for prefix in RESERVED_PREFIXES)):
         assert distribution_of(name) == "w2s-bench"
         # Even where a distribution took such a name in spite of all.
-        for param in ("model", "domain"):
-            stage: Any = SimpleNamespace(params={param: {"name": name}})
-            assert not host_of(stage, lambda: RESERVED_PREFIXES).is_foreign
+        roles: tuple[Role, ...] = ("engine", "domain")
+        for role in roles:
+            assert not host_of(stage_of(role, name), lambda: RESERVED_PREFIXES).is_foreign
     assert distribution_of("Acme_W2S/x") == "acme-w2s"
-    stage = Stage("items", 1, "m:f", {"domain": {"name": "acme/x"}})
-    assert host_of(stage, frozenset) == Host("domain", "acme")
+    assert host_of(stage_of("domain", "acme/x"), frozenset) == Host("domain", "acme")
 
 
 def test_no_module_knows_a_prefix_by_heart() -> None:

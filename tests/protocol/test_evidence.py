@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stage_functions import named
-from w2s_bench.errors import EvidenceError
-from w2s_bench.protocol.evidence.view import EvidenceView, Readers, item_ids, needs_stage, readings
+from w2s_bench.errors import EvidenceError, W2SBenchError
+from w2s_bench.protocol.evidence.readings import built_in_reading
+from w2s_bench.protocol.evidence.view import EvidenceView, item_ids
+from w2s_bench.protocol.needs import Readers, needs_stage, own_need, readings
 from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import Item, Need, Prediction, Ragged
@@ -20,6 +22,7 @@ from w2s_bench.types import Item, Need, Prediction, Ragged
 PROBS, STUDENT_PROBS = Need("teacher", "choice_probs"), Need("student", "choice_probs")
 LOGPROBS, VERIFIED = Need("teacher", "label_logprobs"), Need("verifier", "label_logprobs")
 LAST, EVERY = Need("teacher", "hidden_states", -1), Need("teacher", "hidden_states", "all")
+STATES = Need("student", "acme/states", 0, pool="mean", spans=[1, 2])
 NEEDS = (PROBS, STUDENT_PROBS, LOGPROBS, VERIFIED, LAST, EVERY)
 
 
@@ -236,16 +239,16 @@ def test_when_is_no_part_of_what_is_read() -> None:
 
 @pytest.mark.parametrize("need", NEEDS, ids=str)
 def test_a_need_of_another_kind_takes_no_stage(need: Need) -> None:
-    assert not needs_stage(replace(need, when="generate"), "choice")
+    assert not needs_stage(own_need(replace(need, when="generate")), "choice")
     if need.read != "choice_probs":
-        assert needs_stage(replace(need, when="generate"), "generate")
+        assert needs_stage(own_need(replace(need, when="generate")), "generate")
 
 
 @pytest.mark.parametrize("need", NEEDS, ids=str)
 @pytest.mark.parametrize("kind", ["choice", "generate"])
 def test_a_need_takes_a_stage_unless_it_comes_with_the_labels(need: Need, kind: Any) -> None:
     free = need == PROBS or (kind == "generate" and need.read == "choice_probs")
-    assert needs_stage(need, kind) == (not free)
+    assert needs_stage(own_need(need), kind) == (not free)
 
 
 def test_needs_become_stages_of_the_right_reader_and_never_of_gold() -> None:
@@ -258,9 +261,12 @@ def test_needs_become_stages_of_the_right_reader_and_never_of_gold() -> None:
     )
 
     def stages(fitting: bool) -> dict[Need, Stage]:
-        return readings(
-            reversed(NEEDS), readers, kind="choice", labels=labels, subset=subset, fitting=fitting, label="toy"
+        needs = map(own_need, reversed(NEEDS))
+        read = readings(
+            needs, readers, kind="choice", labels=labels, subset=subset, fitting=fitting, label="toy", seed=hash
         )
+        assert not read.shown_as
+        return dict(read.stages)
 
     scoring, fitting = stages(False), stages(True)
     assert set(scoring) == set(NEEDS) - {PROBS}
@@ -274,12 +280,37 @@ def test_needs_become_stages_of_the_right_reader_and_never_of_gold() -> None:
         assert stage.params["model"]["name"] == ("small" if need.of == "teacher" else "large")
 
 
-def test_a_layer_goes_with_hidden_states_alone() -> None:
-    with pytest.raises(ValueError, match="a layer belongs to hidden_states"):
-        Need("teacher", "choice_probs", -1)
-    with pytest.raises(ValueError, match="give layer=-1"):
-        Need("teacher", "hidden_states")
-    assert str(EVERY) == "teacher.hidden_states[all]"
+def test_a_reading_takes_its_own_parameters_alone() -> None:
+    for need, said in (
+        (Need("teacher", "choice_probs", -1), "unknown parameter of reading 'choice_probs' 'layer'"),
+        (Need("teacher", "hidden_states"), "reading 'hidden_states' needs a value for layer"),
+        (Need("teacher", "hidden_states", "last"), "must be an integer or 'all', got 'last'"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(W2SBenchError, match=said):
+            built_in_reading(need.read, need.parameters)
+
+
+def test_a_need_is_what_its_text_says() -> None:
+    assert [str(need) for need in (*NEEDS, STATES)] == [
+        "teacher.choice_probs",
+        "student.choice_probs",
+        "teacher.label_logprobs",
+        "verifier.label_logprobs",
+        "teacher.hidden_states[-1]",
+        "teacher.hidden_states[all]",
+        'student.acme/states[0,pool="mean",spans=[1, 2]]',
+    ]
+    same = Need("student", "acme/states", 0, spans=(1, 2), pool="mean")
+    assert same == STATES and hash(same) == hash(STATES) and str(same) == str(STATES)
+    assert STATES.parameters == {"layer": 0, "spans": [1, 2], "pool": "mean"}
+    STATES.parameters["spans"].append(3)
+    assert STATES.parameters["spans"] == [1, 2], "what is given out is a copy"
+    assert Need("teacher", "acme/samples", k=8) != Need("teacher", "acme/samples", k=8.0)
+    assert replace(STATES, when="choice") == STATES
+    assert repr(STATES) == "Need('student', 'acme/states', layer=0, pool='mean', spans=[1, 2])"
+    assert repr(replace(PROBS, when="choice")) == "Need('teacher', 'choice_probs', when='choice')"
+    with pytest.raises(ValueError, match="which JSON cannot hold"):
+        Need("teacher", "acme/samples", k={1, 2})
 
 
 @given(st.lists(st.lists(st.floats(-9, 9), max_size=4), max_size=6))

@@ -49,6 +49,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["test", "dev"])
 def planned(request: pytest.FixtureRequest, models: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    monkeypatch.setenv("W2S_TOY_BROKEN", "surprise")  # a trust function that reads a plugin's own readings
     return plan(toy_suite(models, evaluate_on=request.param), toy_registry(monkeypatch))
 
 
@@ -68,6 +69,17 @@ def test_references_and_controls_see_exactly_the_gold_they_are_defined_by(planne
         if cell.arm.ref.kind != "trust_function":
             for own in cell.stages:
                 assert gold_behind(own.student.predictions) == BEHIND_STUDENT[cell.arm.ref.name], cell.row
+
+
+def test_nothing_that_reads_weak_labels_sees_gold_beyond_its_models(planned: Plan) -> None:
+    """A reading's inputs are items, labels and weights, a plugin's too; the verifier alone is trained on the trust set."""
+    reads = [stage for stage in planned.stages() if stage.name in ("read", "read_head", "reading")]
+    assert {stage.name for stage in reads} == {"read", "reading"}
+    for stage in reads:
+        assert set(stage.inputs) <= {"subset", "labels", "weights"}
+        assert {stage.inputs["subset"].name, stage.inputs["labels"].name} == {"subset", "predict"}
+        assert not gold_behind(stage.inputs["subset"])
+        assert gold_behind(stage) <= ({"weak_train", "trust"} if "verifier" in stage.label else {"weak_train"})
 
 
 def test_gold_of_the_evaluated_split_is_read_by_grades_alone(planned: Plan) -> None:
@@ -102,8 +114,9 @@ def test_other_gold_gives_the_same_scores_and_students(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wrong gold on all of transfer and test: only what is defined by that gold may come out otherwise."""
+    monkeypatch.setenv("W2S_TOY_BROKEN", "surprise")
     registry = toy_registry(monkeypatch)
-    trust = ["w2s-bench-toy/privileged", "confidence", "probe", "verifier"]
+    trust = ["w2s-bench-toy/privileged", "w2s-bench-toy/surprise", "confidence", "probe", "verifier"]
     planned = plan(toy_suite(models, seeds=1), registry, domains=["largest"], trust=trust)
     honest = run_inline(planned.targets(), Store(tmp_path / "honest"), registry)
     graph = planned.cells[0].graphs[0]

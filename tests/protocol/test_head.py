@@ -21,7 +21,7 @@ from support import run_stage, toy_registry, toy_suite
 from w2s_bench.errors import ModelError
 from w2s_bench.models.batching import batches, learning_rate_factor
 from w2s_bench.models.head import Head, train_head
-from w2s_bench.models.sources import WEIGHTS
+from w2s_bench.models.weights import WEIGHTS
 from w2s_bench.protocol.files import FORMAT, ITEMS, LOSSES, PREDICTIONS, READING, ROWS
 from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.protocol.prediction import choose
@@ -184,12 +184,12 @@ def test_a_head_learns_over_frozen_states(split: Split) -> None:
 
 
 def test_scores_are_the_heads_logits_of_the_language_models_own_states(split: Split) -> None:
-    from w2s_bench.models.engine import load_reader
+    from w2s_bench.models.engine import load_engine
 
-    reader, head = load_reader(split.source), Head.load(split.folder / "weights")
+    engine, head = load_engine(split.source), Head.load(split.folder / "weights")
     for item, answer in zip(split.items, read_records(split.folder / "labels" / PREDICTIONS, Prediction), strict=True):
         rows = [Split.row(item, choice) for choice in item.choices or ()]
-        expected = head.scores(reader.hidden_states(rows, -1))
+        expected = head.scores(engine.hidden_states(rows, -1))
         np.testing.assert_allclose(answer.choice_scores, expected, atol=1e-4)
         assert answer == choose(item, np.array(answer.choice_scores))
 
@@ -215,7 +215,7 @@ def test_a_head_on_some_rows_is_as_if_there_were_no_others(split: Split, tmp_pat
 
 @pytest.mark.parametrize("wanted", [Need("teacher", "hidden_states", -1), Need("verifier", "choice_probs")])
 def test_readings_of_labels_come_from_the_states(split: Split, wanted: Need) -> None:
-    from w2s_bench.models.engine import load_reader
+    from w2s_bench.models.engine import load_engine
 
     params = {"read": wanted.read, "layer": wanted.layer}
     arrays = read_arrays(
@@ -227,7 +227,7 @@ def test_readings_of_labels_come_from_the_states(split: Split, wanted: Need) -> 
         assert arrays["offsets"].tolist() == list(range(0, 31, 3))
         return
     rows = [Split.row(item, answer.answer) for item, answer in zip(split.items, answers, strict=True)]
-    np.testing.assert_allclose(arrays["states"], load_reader(split.source).hidden_states(rows, -1), atol=1e-5)
+    np.testing.assert_allclose(arrays["states"], load_engine(split.source).hidden_states(rows, -1), atol=1e-5)
 
 
 def test_a_head_needs_neither_torch_nor_lm_eval(split: Split) -> None:
@@ -322,5 +322,7 @@ def test_inner_layers_of_a_head_are_read_from_the_untuned_model() -> None:
     assert set(last.inputs) == {"subset", "labels", "states"}, "the head itself says nothing of the states"
     probs = Recipe().read(MODEL, Need("verifier", "choice_probs"), labels, subset, weights=weights)
     assert set(probs.inputs) == {"subset", "labels", "states", "weights"}
-    with pytest.raises(ModelError, match="gives no token log-probabilities"):
+    with pytest.raises(
+        ModelError, match="tuned by recipe 'head' gives no label_logprobs: it scores options, not tokens"
+    ):
         Recipe().read(MODEL, Need("teacher", "label_logprobs"), labels, subset, weights=weights)

@@ -15,7 +15,7 @@ from support import ROOT
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
 from w2s_bench.record import digest_of
 from w2s_bench.results.belief import read_results
-from w2s_bench.results.cells import LARGEST, read_cell
+from w2s_bench.results.files import LARGEST, read_cell
 from w2s_bench.results.leaderboard import write_leaderboard
 from w2s_bench.text import printable
 

@@ -17,7 +17,8 @@ from support import ROOT
 from w2s_bench.controls import OWN_ARMS
 from w2s_bench.errors import CellError
 from w2s_bench.record import digest_of, pack_bits
-from w2s_bench.results.cells import Cell, CellBody, read_cell, read_cells, schema_json
+from w2s_bench.results.cells import Cell, CellBody, schema_json
+from w2s_bench.results.files import read_cell, read_cells
 
 SCHEMA_FILE = ROOT / "docs" / "cell.schema.json"
 

@@ -13,8 +13,9 @@ from cell_builder import change, make_cells, write_cells
 from w2s_bench.errors import CellError
 from w2s_bench.record import pack_codes, unpack_codes
 from w2s_bench.results import leaderboard
-from w2s_bench.results.cells import Cell, CellBody, read_cell
+from w2s_bench.results.cells import Cell, CellBody
 from w2s_bench.results.clusters import Clusters
+from w2s_bench.results.files import read_cell
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.runs.verify import compare
 

@@ -14,7 +14,8 @@ from support import bodies, run_inline, toy_registry, toy_suite
 from w2s_bench.errors import CellError, SuiteError
 from w2s_bench.executors import Event, Outcome
 from w2s_bench.plugins.registry import Registry
-from w2s_bench.results.cells import Cell, read_cell
+from w2s_bench.results.cells import Cell
+from w2s_bench.results.files import read_cell
 from w2s_bench.runs import execute as api
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.runs.refusals import refuse_mistakes, refuse_other_suite

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import bpe_tokenizer, random_model
 from support import run_inline, toy_registry, toy_suite
-from w2s_bench.executors import Event, GaveUp, Noted, Outcome
+from w2s_bench.executors import Ended, Event, Failed, Noted, Outcome
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.runs import execute as api
 from w2s_bench.runs.plan import Plan, plan
@@ -20,7 +20,7 @@ from w2s_bench.suite import Suite
 
 
 class Inline:
-    """An executor in this process; tells of failures, as every executor does."""
+    """An executor in this process; tells how stages end, as every executor does."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry, self.ran = registry, set[str]()
@@ -29,8 +29,7 @@ class Inline:
         self.ran |= {stage.name for stage in walk(targets)}
         outcomes = run_inline(targets, store, self.registry)
         for stage in walk(targets):
-            if not hasattr(outcomes[stage.node], "result"):
-                events(GaveUp(stage, outcomes[stage.node]))  # type: ignore[arg-type]
+            events(Ended(stage, outcomes[stage.node]))
         return outcomes
 
 
@@ -62,7 +61,7 @@ def test_a_model_that_cannot_be_used_costs_its_domain_alone_and_no_training(regi
     first = api.check_first(planned, **settings)
     assert "train" not in executor.ran and "predict" not in executor.ran
     assert list(first.unusable) == ["w2s-bench-toy/sums"] and first.remarks == ()
-    (failed,) = {event.failed for event in told if isinstance(event, GaveUp)}
+    (failed,) = {event.outcome for event in told if isinstance(event, Ended) and isinstance(event.outcome, Failed)}
     assert failed.stage == "w2s-bench-toy/sums · model of the student"
     assert "closing': its tokenizer ends every text with '</s>'" in failed.reason
     executor.ran.clear()
@@ -76,12 +75,12 @@ def test_a_model_that_cannot_be_used_costs_its_domain_alone_and_no_training(regi
 def test_gold_longer_than_an_answer_may_be_is_told_by_the_models_own_tokens(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from w2s_bench.models.engine import Reader
+    from w2s_bench.models.engine import Engine
 
     planned = planned_with(toy_suite(tmp_path / "models"), registry)
     store, told = open_store(tmp_path / "store"), list[Event]()
     settings: Any = {"store": store, "executor": Inline(registry), "events": told.append}
-    monkeypatch.setattr(Reader, "lengths", lambda reader, texts: [99, *(1 for _ in texts[1:])])
+    monkeypatch.setattr(Engine, "lengths", lambda engine, texts: [99, *(1 for _ in texts[1:])])
     first = api.check_first(planned, **settings)
     assert first.unusable == {}
     assert [event.text for event in told if isinstance(event, Noted)] == list(first.remarks)
@@ -90,7 +89,7 @@ def test_gold_longer_than_an_answer_may_be_is_told_by_the_models_own_tokens(
         "the gold of 1 of " in text and "takes more tokens than an answer may have" in text for text in first.remarks
     )
     settings["store"] = open_store(tmp_path / "again")
-    monkeypatch.setattr(Reader, "lengths", lambda reader, texts: [99 for _ in texts])
+    monkeypatch.setattr(Engine, "lengths", lambda engine, texts: [99 for _ in texts])
     first = api.check_first(planned, **settings)
     assert "raise max_gen_toks and max_new_tokens" in first.unusable["w2s-bench-toy/sums"].reason
 

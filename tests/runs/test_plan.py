@@ -172,7 +172,8 @@ def test_verify_says_of_a_row_that_fails_again_that_it_failed(undisturbed: Path)
 
 def test_verify_says_identical_and_sees_what_was_altered(suite: Path, undisturbed: Path, tmp_path: Path) -> None:
     from w2s_bench.record import pack_bits, unpack_bits
-    from w2s_bench.results.cells import Cell, read_cell
+    from w2s_bench.results.cells import Cell
+    from w2s_bench.results.files import read_cell
 
     results = tmp_path / "toy"
     shutil.copytree(undisturbed / "toy", results)
@@ -203,7 +204,7 @@ def test_verify_says_identical_and_sees_what_was_altered(suite: Path, undisturbe
     assert done.stdout.count("identical") == 2, "the other row, and the plot, which has no resolved gap to show"
 
 
-@pytest.mark.parametrize("recipe", ["lora", "probe"])
+@pytest.mark.parametrize("recipe", ["lora", "head"])
 def test_other_recipes_go_through_the_same_protocol(suite: Path, tmp_path: Path, recipe: str) -> None:
     content = yaml.safe_load(suite.read_text()) | {"seeds": 1}
     content["domains"] = content["domains"][:1]

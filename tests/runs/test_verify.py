@@ -29,9 +29,9 @@ from w2s_bench.results.cells import (
     PluginRef,
     SeedResult,
     SuiteRef,
-    read_cells,
 )
 from w2s_bench.results.consent import refuse_unasked
+from w2s_bench.results.files import read_cells
 from w2s_bench.results.leaderboard import write_leaderboard
 from w2s_bench.runs import execute as api
 from w2s_bench.runs.plan import Plan, PlannedCell, plan

@@ -19,10 +19,10 @@ from stage_functions import stage
 from w2s_bench.executors import Done
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.store import Store, key_of, local
+from w2s_bench.store.eviction import collect
 from w2s_bench.store.layout import Layout
 from w2s_bench.store.leases import Living, Uses
 from w2s_bench.store.stage import Stage
-from w2s_bench.store.upkeep import collect
 
 FILES = 4
 

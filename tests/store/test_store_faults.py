@@ -20,9 +20,10 @@ from stage_functions import stage
 from w2s_bench.errors import StoreError
 from w2s_bench.record import write_arrays, write_json, write_rows
 from w2s_bench.store import Result, Store, key_of
+from w2s_bench.store.eviction import collect
 from w2s_bench.store.faults import machine_fault
 from w2s_bench.store.manifest import parse
-from w2s_bench.store.upkeep import check_all, collect, existing
+from w2s_bench.store.upkeep import check_all, existing
 
 STAGE = stage("write", text="hello")
 KEY = key_of(STAGE, {})
@@ -219,8 +220,8 @@ def test_a_full_disk_does_not_keep_anybody_from_reading(tmp_path: Path) -> None:
 _ON_A_SMALL_DISK = """
 import subprocess, sys
 from pathlib import Path
+from stage_functions import named
 from w2s_bench.errors import StoreError
-from w2s_bench.store.stage import Stage
 from w2s_bench.store import Store, key_of
 
 root = Path(sys.argv[1])
@@ -270,8 +271,13 @@ def test_a_real_disk_that_fills_up_at_any_byte_or_file_leaves_nothing_half_made(
         allowed = False
     if not allowed:
         pytest.skip("no file system may be mounted here")
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     done = subprocess.run(
-        [*within, sys.executable, "-c", _ON_A_SMALL_DISK, tmp_path], capture_output=True, text=True, timeout=300
+        [*within, sys.executable, "-c", _ON_A_SMALL_DISK, tmp_path],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [0, 1, 2, 3], "some disks held none, some all"

@@ -15,7 +15,8 @@ from w2s_bench._cli.app import app
 from w2s_bench.executors import Done
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.store import Store, key_of
-from w2s_bench.store.upkeep import check_all, collect, existing
+from w2s_bench.store.eviction import collect
+from w2s_bench.store.upkeep import check_all, existing
 
 STAGE = stage("write", text="hello")
 KEY = key_of(STAGE, {})

@@ -17,7 +17,8 @@ from w2s_bench._cli.app import app
 from w2s_bench.errors import NoStoreError
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.store import Store, key_of, open_store
-from w2s_bench.store.upkeep import check_all, collect, existing
+from w2s_bench.store.eviction import collect
+from w2s_bench.store.upkeep import check_all, existing
 
 STAGE = stage("write", text="hello")
 KEY = key_of(STAGE, {})

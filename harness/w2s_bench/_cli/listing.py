@@ -83,6 +83,14 @@ def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
     (kind,) = (kind for kind, hook in HOOKS.items() if hook.topic == topic)
     entries = registry.table(kind).values()
     rows = [{"name": r.name, "from": f"{r.distribution} {r.version}", "summary": r.summary} for r in entries]
+    if topic == "readings":  # the harness's own are no plugin's
+        from w2s_bench.names import BUILT_IN
+        from w2s_bench.plugins.installation import running_version
+        from w2s_bench.protocol.evidence.readings import built_in_readings
+
+        origin = f"{BUILT_IN} {running_version()}"
+        own = built_in_readings().items()
+        rows = [*({"name": name, "from": origin, "summary": reading.says} for name, reading in own), *rows]
     return [*rows, *({"name": r.written, "from": r.place, "summary": r.summary} for r in resolvers_for(kind))]
 
 

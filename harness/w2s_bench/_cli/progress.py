@@ -14,13 +14,13 @@ from w2s_bench._cli.output import say
 from w2s_bench.executors import (
     Ahead,
     Damaged,
+    Done,
+    Ended,
     Event,
-    Finished,
-    GaveUp,
+    Failed,
     Noted,
     Planned,
     Started,
-    Stored,
     Waiting,
     label_of,
 )
@@ -63,9 +63,10 @@ class _Trouble:
             return f"waiting: {event.reason}"
         if isinstance(event, Noted):
             return f"note: {event.text}"
-        if isinstance(event, GaveUp) and event.failed.reason not in self._told:
-            self._told.add(event.failed.reason)
-            return f"failed: {event.failed}"
+        failed = event.outcome if isinstance(event, Ended) else None
+        if isinstance(failed, Failed) and failed.reason not in self._told:
+            self._told.add(failed.reason)
+            return f"failed: {failed}"
         return None
 
     def say(self, event: Event) -> None:
@@ -91,10 +92,10 @@ class RunState:
             self._ahead = (event, self.clock())
         elif isinstance(event, Started):
             self.running[event.stage.node] = (one_line(label_of(event.stage)), self.clock())
-        elif isinstance(event, Stored | Finished | GaveUp):
+        elif isinstance(event, Ended):
             self.running.pop(event.stage.node, None)
             self.done += 1
-            self.stored += isinstance(event, Stored)
+            self.stored += isinstance(event.outcome, Done) and not event.outcome.new
 
     @property
     def name(self) -> str:
@@ -145,7 +146,7 @@ class _Lines:
         with self._lock:
             self.trouble.say(event)
             self.progress(event)
-            if isinstance(event, Stored | Finished | GaveUp):
+            if isinstance(event, Ended):
                 complete = self.progress.done == self.progress.total
                 if complete or self.progress.clock() - self.told > _EVERY:
                     self._tell()
@@ -195,7 +196,7 @@ def _display(title: str) -> Iterator[Callable[[Event], None]]:
     def tell(event: Event) -> None:
         state(event)
         if (told := trouble(event)) is not None:
-            style = "red" if isinstance(event, GaveUp) else "yellow"
+            style = "red" if isinstance(event, Ended) else "yellow"
             screen.print(Text(printable(told), style=style))
 
     with Live(

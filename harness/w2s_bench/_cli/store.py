@@ -129,9 +129,8 @@ def gc(
     from w2s_bench._cli.errors import explained
 
     with explained():
-        from w2s_bench.store.limit import limit_from_environment
+        from w2s_bench.store.eviction import collect, limit_from_environment
         from w2s_bench.store.sizes import parse_age, parse_size, size_text
-        from w2s_bench.store.upkeep import collect
 
         opened = _opened(store)
         done = collect(

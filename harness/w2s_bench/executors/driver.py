@@ -7,14 +7,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from w2s_bench.errors import StoreError
-from w2s_bench.executors import Damaged, Event, Failed, Outcome, Planned, Started, Waiting, label_of
+from w2s_bench.executors.events import Damaged, Event, Planned, Started, Waiting
 from w2s_bench.executors.interruption import interruptible
-from w2s_bench.executors.jobs import Broke, Lacked, Made, Refused, Reply
+from w2s_bench.executors.outcomes import Answer, Done, Lacking, Outcome, Unusable
 from w2s_bench.executors.schedule import Schedule, Work
 from w2s_bench.executors.timings import Timings
 from w2s_bench.store import Result, Store
@@ -36,7 +35,7 @@ class Places(ABC):
         """Whether a place is free for work that takes a GPU, or for work that takes none."""
 
     @abstractmethod
-    def start(self, work: Work, answer: Callable[[Reply], None]) -> int:
+    def start(self, work: Work, answer: Callable[[Answer], None]) -> int:
         """Start a piece of work in a free place; `answer` is called from any thread. Returns the place's number."""
 
     @abstractmethod
@@ -106,8 +105,8 @@ class _Drive:
             else:
                 self.schedule.found(work, None)
 
-    def looked_up(self, work: Work, found: Future[Result | None]) -> None:
-        self.schedule.found(work, found.result())
+    def looked_up(self, work: Work, looked: Future[Result | None]) -> None:
+        self.schedule.found(work, looked.result())
 
     def hand_out(self) -> None:
         """Give waiting work to free places: first what takes a GPU, so that no GPU stands idle."""
@@ -122,23 +121,19 @@ class _Drive:
                 place = self.places.start(work, partial(self.submit, self.answered, work))
                 self.events(Started(work.stage, place))
 
-    def answered(self, work: Work, reply: Reply) -> None:
-        self.store.damages += reply.damages
-        if isinstance(reply, Refused):
-            raise StoreError(reply.message)
-        if isinstance(reply, Lacked):
-            self.schedule.lacked(work, reply.inputs)
-        elif isinstance(reply, Broke):
-            head = f"{label_of(work.stage)}\n{work.stage.function.path}\n{reply.reason}\n\n"
-            path = self.store.write_log(f"{work.stage.name}-{work.key}", head + reply.log)
-            self.schedule.broke(work, Failed(label_of(work.stage), reply.reason, work.nodes[0], path))
+    def answered(self, work: Work, answer: Answer) -> None:
+        self.store.damages += answer.damages
+        outcome = work.job.kept(answer, self.store).outcome
+        if isinstance(outcome, Unusable):
+            raise StoreError(outcome.fault)
+        if isinstance(outcome, Lacking):
+            self.schedule.lacking(work, outcome.inputs)
         else:
-            assert isinstance(reply, Made)
-            result = replace(reply.result, path=self.store.folder(work.stage, work.key))  # as this machine has it
-            if reply.here:
-                self.timings.learn(work.stage, result.seconds)
-            self.store.use(work.stage, work.key)
-            self.schedule.made(work, result, here=reply.here)
+            if isinstance(outcome, Done):
+                if outcome.new:
+                    self.timings.learn(work.stage, outcome.result.seconds)
+                self.store.use(work.stage, work.key)
+            self.schedule.ended(work, outcome)
         self.tell_ahead()
 
     def tell_ahead(self) -> None:

@@ -20,8 +20,8 @@ def interruptible() -> Iterator[None]:
     ours = [number for number, handler in before.items() if handler in (signal.SIG_DFL, signal.default_int_handler)]
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for one in ours:
-            signal.signal(one, signal.SIG_IGN)
+        for replaced in ours:
+            signal.signal(replaced, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     for number in ours:

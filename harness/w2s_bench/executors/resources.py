@@ -59,5 +59,5 @@ def visible_gpus() -> tuple[str, ...]:
     """The NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them; without importing torch."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
-        return tuple(one for one in named.split(",") if one and one != "-1")
+        return tuple(gpu for gpu in named.split(",") if gpu and gpu != "-1")
     return tuple(str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*")))))

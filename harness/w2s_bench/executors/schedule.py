@@ -9,12 +9,13 @@ import heapq
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from w2s_bench.errors import W2SBenchError
-from w2s_bench.executors import Ahead, Done, Event, Failed, Finished, GaveUp, Outcome, Stored, label_of
+from w2s_bench.executors.events import Ahead, Ended, Event
 from w2s_bench.executors.jobs import Job
+from w2s_bench.executors.outcomes import Done, Failed, Outcome, failed_input, input_results, key_or_failure, label_of
 from w2s_bench.executors.resources import needs_gpu
-from w2s_bench.store import Result, key_of
+from w2s_bench.store import Result
 from w2s_bench.store.stage import Stage, walk
 
 _MOST_REPAIRS = 3  # of one piece of work's inputs
@@ -32,7 +33,7 @@ class Work:
     repairs: int = 0
     parked: list[Work] = field(default_factory=list)  # works that wait until this one's lost result is made again
 
-    @property
+    @cached_property
     def job(self) -> Job:
         return Job.of(self.stage, self.key, self.inputs)
 
@@ -64,17 +65,17 @@ class Schedule:
         self._users: dict[str, list[str]] = {node: [] for node in self.stages}
         self._missing: dict[str, int] = {}
         for node, stage in self.stages.items():
-            inputs = {one.node for one in stage.inputs.values()}
+            inputs = {needed.node for needed in stage.inputs.values()}
             self._missing[node] = len(inputs)
-            for one in inputs:
-                self._users[one].append(node)
+            for needed in inputs:
+                self._users[needed].append(node)
         # Seconds from a node's start to the end of the longest chain that waits for it. Users come after what they use in
         # a walk, so backwards every user's own chain is known.
         self.urgency: dict[str, float] = {}
         for node in reversed(self.stages):
             after = max((self.urgency[user] for user in self._users[node]), default=0.0)
             self.urgency[node] = self.seconds[node] + after
-        self._order = {node: place for place, node in enumerate(self.stages)}
+        self._order = {node: number for number, node in enumerate(self.stages)}
         self._works: dict[tuple[str, str], Work] = {}
         self._ready: dict[bool, list[tuple[float, int, Work]]] = {False: [], True: []}  # by whether they take a GPU
         for node in [node for node, missing in self._missing.items() if not missing]:
@@ -119,30 +120,22 @@ class Schedule:
         else:
             self._queue(work)
 
-    def made(self, work: Work, result: Result, *, here: bool) -> None:
-        """A work's result is stored; `here`: it was made for this run."""
-        if work.outcome is None:
-            self._settle(work, Done(result), result.seconds if here else None)
-            return
-        # It was lost and made again. Who waits for it has a key made of the content that it had.
+    def ended(self, work: Work, outcome: Outcome) -> None:
+        """A work has run. What waits for it, since its result was lost, goes on; where it failed, so does what needs it."""
         waiting, work.parked = work.parked, []
-        known = work.outcome.result.content if isinstance(work.outcome, Done) else ""
-        for one in waiting:
-            if result.content == known:
-                self._queue(one)
-            else:
+        before = work.outcome
+        for waiter in waiting:
+            if isinstance(outcome, Failed):
+                self.ended(waiter, replace(outcome, cause_node=waiter.nodes[0]))
+            elif isinstance(before, Done) and outcome.result.content == before.result.content:
+                self._queue(waiter)
+            else:  # its key was made of the content that the lost result had
                 reason = f"its input {label_of(work.stage)} was lost from the store and came out otherwise when it was made again"
-                self.broke(one, Failed(label_of(one.stage), f"{reason}; run again", one.nodes[0]))
+                self.ended(waiter, Failed(label_of(waiter.stage), f"{reason}; run again", waiter.nodes[0]))
+        if before is None:
+            self._settle(work, outcome)
 
-    def broke(self, work: Work, failed: Failed) -> None:
-        """A work failed, and with it all that needs it."""
-        waiting, work.parked = work.parked, []
-        for one in waiting:
-            self.broke(one, replace(failed, cause_node=one.nodes[0]))
-        if work.outcome is None:
-            self._settle(work, failed)
-
-    def lacked(self, work: Work, inputs: Sequence[str]) -> None:
+    def lacking(self, work: Work, inputs: Sequence[str]) -> None:
         """Stored inputs of a work vanished or were damaged after they had been found: they are made again, then it is."""
         work.repairs += 1
         name = inputs[0]  # the next one is missed when it comes to it
@@ -151,7 +144,7 @@ class Schedule:
             reason = (
                 f"its input {label_of(lost.stage)} vanished from the store {work.repairs} times while the run went on"
             )
-            self.broke(work, Failed(label_of(work.stage), f"{reason}; does something else clean there?", work.nodes[0]))
+            self.ended(work, Failed(label_of(work.stage), f"{reason}; does something else clean there?", work.nodes[0]))
             return
         lost.parked.append(work)
         if len(lost.parked) == 1:
@@ -160,22 +153,16 @@ class Schedule:
     def name_causes(self) -> None:
         """Of two failed inputs, the first in the stage's own order is the cause, whichever failed first in time."""
         for node, stage in self.stages.items():
-            outcomes = [self.outcomes[one.node] for one in stage.inputs.values()]
-            if (cause := next((one for one in outcomes if isinstance(one, Failed)), None)) is not None:
+            if (cause := failed_input(stage, self.outcomes)) is not None:
                 self.outcomes[node] = cause
 
     def _want(self, node: str) -> None:
         """All inputs of a node are there, so its key is known: look in the store, unless somebody already has."""
         stage = self.stages[node]
-        inputs = {}
-        for name, one in stage.inputs.items():
-            outcome = self.outcomes[one.node]
-            assert isinstance(outcome, Done)
-            inputs[name] = outcome.result
-        try:
-            key = key_of(stage, {name: result.content for name, result in inputs.items()})
-        except W2SBenchError as error:
-            self._settle(Work(stage, "", inputs, [node]), Failed(label_of(stage), str(error), node))
+        inputs = input_results(stage, self.outcomes)
+        key = key_or_failure(stage, inputs)
+        if isinstance(key, Failed):
+            self._settle(Work(stage, "", inputs, [node]), key)
             return
         work = self._works.get((stage.name, key))
         if work is None:
@@ -190,27 +177,24 @@ class Schedule:
         node = work.nodes[0]
         heapq.heappush(self._ready[needs_gpu(work.stage)], (-self.urgency[node], self._order[node], work))
 
-    def _settle(self, work: Work, outcome: Outcome, seconds: float | None = None) -> None:
-        """`seconds` it took if it was made here; the first node of a shared result tells that, the others find it."""
-        work.outcome = outcome
+    def _settle(self, work: Work, outcome: Outcome) -> None:
+        """A new result is new for the first of its nodes; the others find it. So do those that come to this work later."""
+        work.outcome = later = replace(outcome, new=False) if isinstance(outcome, Done) else outcome
         for node in work.nodes:
             if isinstance(outcome, Failed):  # of several nodes with this key, each is its own cause
                 outcome = replace(outcome, stage=label_of(self.stages[node]), cause_node=node)
-            self._settle_node(node, outcome, seconds)
-            seconds = None
+            self._settle_node(node, outcome)
+            outcome = later
 
-    def _settle_node(self, node: str, outcome: Outcome, seconds: float | None) -> None:
+    def _settle_node(self, node: str, outcome: Outcome) -> None:
         """`outcome` is the node's own, or the failure of one that it needs."""
         self.outcomes[node] = outcome
-        stage = self.stages[node]
+        self.events(Ended(self.stages[node], outcome))
         if isinstance(outcome, Failed):
-            self.events(GaveUp(stage, outcome))
             for user in self._users[node]:
                 if user not in self.outcomes:
-                    self._settle_node(user, outcome, None)
+                    self._settle_node(user, outcome)
             return
-        result = outcome.result
-        self.events(Stored(stage, result) if seconds is None else Finished(stage, result, seconds))
         for user in self._users[node]:
             self._missing[user] -= 1
             if not self._missing[user] and user not in self.outcomes:

@@ -95,7 +95,7 @@ def amount_of(stage: Stage) -> int:
 
 def _pair(value: object) -> tuple[float, float] | None:
     """(seconds, amount) as the file has them; None for anything else."""
-    if not isinstance(value, list) or len(value) != 2 or any(type(one) not in (int, float) for one in value):
+    if not isinstance(value, list) or len(value) != 2 or any(type(number) not in (int, float) for number in value):
         return None
     try:
         seconds, amount = float(value[0]), float(value[1])
@@ -106,7 +106,7 @@ def _pair(value: object) -> tuple[float, float] | None:
 
 def _actor(stage: Stage) -> str:
     """The model, trust function or domain whose code or weights the stage runs."""
-    return stage.kind or (stage.code.name if stage.code else stage.domain)
+    return stage.timed_as or (stage.code.name if stage.code else stage.domain)
 
 
 def _domain(stage: Stage) -> str:
@@ -119,6 +119,7 @@ def _upward(stage: Stage) -> Iterator[Stage]:
     seen, ring = {stage.node}, [stage]
     while ring:
         yield from ring
-        needed = {one.node: one for above in ring for one in above.inputs.values() if one.node not in seen}
+        inputs = [needed for above in ring for needed in above.inputs.values()]
+        needed = {stage.node: stage for stage in inputs if stage.node not in seen}
         seen |= needed.keys()
         ring = list(needed.values())

@@ -87,9 +87,10 @@ def _guard(worker: int, driver: int, told: int) -> None:
 def _reaped(worker: int) -> int | None:
     """How the worker ended, if it has. Orphans that have ended are let go on the way."""
     try:
-        while (found := os.waitpid(-1, os.WNOHANG))[0]:
-            if found[0] == worker:
-                return found[1]
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            process, how = ended
+            if process == worker:
+                return how
     except ChildProcessError:
         return 0
     return None

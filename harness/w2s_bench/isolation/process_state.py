@@ -89,7 +89,7 @@ def torch_state_when_loaded() -> Any:
 
 def torch_settings(torch: Any) -> dict[str, Any]:
     """What torch computes by, of all that a process can set, and its values: by what is called to set each."""
-    found = {
+    settings = {
         "set_default_dtype": torch.get_default_dtype(),
         "set_num_threads": torch.get_num_threads(),
         "set_grad_enabled": torch.is_grad_enabled(),
@@ -97,8 +97,8 @@ def torch_settings(torch: Any) -> dict[str, Any]:
     }
     for name in _PRECISIONS:
         if hasattr(part := _below(torch, name), "fp32_precision"):
-            found[f"{name}.fp32_precision"] = part.fp32_precision
-    return found
+            settings[f"{name}.fp32_precision"] = part.fp32_precision
+    return settings
 
 
 def set_torch(torch: Any, settings: Mapping[str, Any]) -> None:
@@ -115,8 +115,8 @@ def set_torch(torch: Any, settings: Mapping[str, Any]) -> None:
 
 def _below(torch: Any, name: str) -> Any:
     part = torch
-    for one in name.split("."):
-        part = getattr(part, one, None)
+    for attribute in name.split("."):
+        part = getattr(part, attribute, None)
     return part
 
 
@@ -215,8 +215,8 @@ class _QuietFinder(importlib.abc.MetaPathFinder):
         self._busy = True
         try:
             others = [finder for finder in sys.meta_path if finder is not self]
-            found = (finder.find_spec(fullname, path, target) for finder in others if hasattr(finder, "find_spec"))
-            spec = next((one for one in found if one is not None), None)
+            specs = (finder.find_spec(fullname, path, target) for finder in others if hasattr(finder, "find_spec"))
+            spec = next((spec for spec in specs if spec is not None), None)
         finally:
             self._busy = False
         loader: Any = spec.loader if spec is not None else None

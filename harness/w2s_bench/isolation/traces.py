@@ -40,13 +40,13 @@ def timers() -> Settle:
 def handlers() -> Settle:
     """Who handles signals."""
 
-    def found() -> dict[int, Any]:
+    def current() -> dict[int, Any]:
         return {number: signal.getsignal(number) for number in signal.valid_signals()}
 
-    before = found()
+    before = current()
 
     def settle() -> str | None:
-        changed = [number for number, handler in found().items() if handler is not before.get(number)]
+        changed = [number for number, handler in current().items() if handler is not before.get(number)]
         if not changed:
             return None
         for number in changed:
@@ -64,14 +64,14 @@ def threads() -> Settle:
 
     def settle() -> str | None:
         deadline = time.monotonic() + _PATIENCE
-        left = [one for one in threading.enumerate() if one not in before and not one.daemon]
-        for one in left:
-            one.join(max(0.0, deadline - time.monotonic()))
-        left = [one for one in left if one.is_alive()]
-        for one in left:
-            if isinstance(one, threading.Timer):
-                one.cancel()
-        names = ", ".join(one.name for one in left)
+        left = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+        for thread in left:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        left = [thread for thread in left if thread.is_alive()]
+        for thread in left:
+            if isinstance(thread, threading.Timer):
+                thread.cancel()
+        names = ", ".join(thread.name for thread in left)
         return f"the threads there are: left {names} running; wait for them to end, or cancel them" if left else None
 
     return settle

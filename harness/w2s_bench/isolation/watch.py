@@ -228,23 +228,23 @@ def _children() -> Settle:
     import psutil
 
     def running() -> dict[int, psutil.Process]:
-        found = {}
-        for one in psutil.Process().children(recursive=True):
+        alive = {}
+        for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
                 # multiprocessing starts one such helper a process and lets it live as long.
-                if one.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in " ".join(one.cmdline()):
-                    found[hash(one)] = one  # of pid and start time
-        return found
+                if child.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in " ".join(child.cmdline()):
+                    alive[hash(child)] = child  # of pid and start time
+        return alive
 
     before = running()
 
     def settle() -> str | None:
-        left = [one for key, one in running().items() if key not in before]
+        left = [child for key, child in running().items() if key not in before]
         names = []
-        for one in left:
+        for child in left:
             with suppress(psutil.Error):
-                names.append(one.name())
-                one.kill()
+                names.append(child.name())
+                child.kill()
         psutil.wait_procs(left, timeout=5)
         if not names:
             return None
@@ -283,7 +283,7 @@ def _output() -> Settle:
 
 def _files(folders: Iterable[Path]) -> Settle:
     def seen() -> dict[Path, tuple[int, int, int]]:
-        found = {}
+        stamps = {}
         for folder in kept:
             for path in folder.rglob("*"):
                 with suppress(FileNotFoundError):
@@ -291,8 +291,8 @@ def _files(folders: Iterable[Path]) -> Settle:
                     # The store itself marks a result as used, in any process and at any time, by its manifest's time.
                     written = 0 if path.name == MANIFEST else facts.st_mtime_ns
                     if path.is_file():
-                        found[path] = (facts.st_ino, facts.st_size, written)
-        return found
+                        stamps[path] = (facts.st_ino, facts.st_size, written)
+        return stamps
 
     kept = tuple(folders)
     before = seen()

@@ -112,7 +112,7 @@ def _generated(
         **settings,
     )
     new = [row[len(prompts[0]) :] for row in out.tolist()]
-    return [row[: stop.lengths.get(place, len(row))] for place, row in enumerate(new)]
+    return [row[: stop.lengths.get(row_number, len(row))] for row_number, row in enumerate(new)]
 
 
 class _Stop(StoppingCriteria):
@@ -123,8 +123,8 @@ class _Stop(StoppingCriteria):
         self.lengths: dict[int, int] = {}
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        for place, row in enumerate(input_ids[:, self.prompt :].tolist()):
-            if place not in self.lengths and self.ended(row):
-                self.lengths[place] = len(row)
-        done = [place in self.lengths for place in range(len(input_ids))]
+        for row_number, row in enumerate(input_ids[:, self.prompt :].tolist()):
+            if row_number not in self.lengths and self.ended(row):
+                self.lengths[row_number] = len(row)
+        done = [row_number in self.lengths for row_number in range(len(input_ids))]
         return torch.tensor(done, device=input_ids.device)

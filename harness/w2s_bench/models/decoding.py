@@ -109,12 +109,12 @@ class PaddedRows:
         rows = len(self._prompts)
         for batch in length_batches([len(prompt) for prompt in self._prompts], max_tokens=self._at_once):
             chosen, cache = [self._prompts[row] for row in batch], growing_cache(len(self._cache.layers))
-            found = self._read_side_by_side(chosen, cache)
-            places = torch.tensor(batch, device=found.device)
+            logits_of_chosen = self._read_side_by_side(chosen, cache)
+            places = torch.tensor(batch, device=logits_of_chosen.device)
             for layer, read in zip(self._cache.layers, cache.layers, strict=True):
                 layer.take(read, places, rows, self._length)
-            logits = found.new_empty((rows, found.shape[-1])) if logits is None else logits
-            logits[places] = found
+            logits = logits_of_chosen.new_empty((rows, logits_of_chosen.shape[-1])) if logits is None else logits
+            logits[places] = logits_of_chosen
         assert logits is not None
         return logits
 
@@ -150,9 +150,9 @@ def read_on(model: Any, inputs: torch.Tensor, cache: Any, start: int) -> tuple[t
 
     Positions are given where the model takes them: some that mix attention with other layers do not count them themselves.
     """
-    known = inspect.signature(base_of(model).forward).parameters
-    more: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
-    if "position_ids" in known:
+    parameters = inspect.signature(base_of(model).forward).parameters
+    more: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
+    if "position_ids" in parameters:
         places = torch.arange(start, start + inputs.shape[1], device=inputs.device)
         more["position_ids"] = places.expand(inputs.shape[0], -1)
     output = model(input_ids=inputs, past_key_values=cache, use_cache=True, **more)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
@@ -14,25 +14,27 @@ from numpy.typing import NDArray
 
 from w2s_bench.errors import ModelError
 from w2s_bench.hookspecs import LanguageModel
-from w2s_bench.models import finetuning, scoring
+from w2s_bench.models import finetuning, scoring, weights
 from w2s_bench.models.answering import refuse_other_than_greedy
 from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.batching import drawn
 from w2s_bench.models.encoding import Pair, encode_pairs, end_of, max_length_of, refuse_closing
+from w2s_bench.models.finetuning import Choices, Examples
 from w2s_bench.models.greedy import Generated, generate
-from w2s_bench.models.sources import WEIGHTS
-from w2s_bench.types import Item, Precision, RecipeName, TrainingRow
+from w2s_bench.models.objectives import XENT, Objective, Whose, relative
+from w2s_bench.types import FloatArray, Item, Precision, RecipeName, TrainingRow
 
 P = ParamSpec("P")
 R = TypeVar("R")
+V = TypeVar("V")
 A = TypeVar("A", bound=Sequence[NDArray[Any]] | NDArray[Any])
 
 
-def _in_its_precision(method: Callable[Concatenate[Reader, P], R]) -> Callable[Concatenate[Reader, P], R]:
-    """A method of `Reader` whose matrix products are computed in the reader's precision, as fast as this machine can."""
+def _in_its_precision(method: Callable[Concatenate[Engine, P], R]) -> Callable[Concatenate[Engine, P], R]:
+    """A method of `Engine` whose matrix products are computed in the engine's precision, as fast as this machine can."""
 
     @functools.wraps(method)
-    def call(self: Reader, /, *args: P.args, **settings: P.kwargs) -> R:
+    def call(self: Engine, /, *args: P.args, **settings: P.kwargs) -> R:
         import torch
 
         from w2s_bench.models.onednn import fast_products
@@ -47,7 +49,7 @@ def _in_its_precision(method: Callable[Concatenate[Reader, P], R]) -> Callable[C
 
 
 @dataclass
-class Reader:
+class Engine:
     """A causal language model with its tokenizer."""
 
     model: Any
@@ -59,7 +61,7 @@ class Reader:
         return verdict_of(self.model).notes()
 
     def refuse_unfit(self, *, recipe: RecipeName, lora_rank: int, generates: bool) -> None:
-        """Raise whatever `train` and `generate` would raise, whatever the rows. The reader is of no use afterwards."""
+        """Raise whatever `train` and `generate` would raise, whatever the rows. The engine is of no use afterwards."""
         if generates:
             refuse_other_than_greedy(self.model)
             end_of(self.tokenizer)
@@ -71,7 +73,7 @@ class Reader:
         return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]] if texts else []
 
     @_in_its_precision
-    def choice_scores(self, items: Sequence[Item]) -> list[NDArray[np.float64]]:
+    def choice_scores(self, items: Sequence[Item | TrainingRow]) -> list[NDArray[np.float64]]:
         """(options,) an item: the summed log-probability of each option's tokens."""
         return _numbers(scoring.option_logprobs(self.model, self._option_pairs(items)))
 
@@ -117,36 +119,40 @@ class Reader:
         learning_rate: float,
         lora_rank: int,
         seed: int,
+        objective: Objective = XENT,
+        probs: Mapping[Whose, Sequence[FloatArray]] | None = None,
     ) -> list[float]:
-        """Train on `rows` in place; returns the loss of every step. Rows that no step draws are not looked at."""
+        """Train on `rows` in place; returns the loss of every step. Rows that no step draws are not looked at.
+
+        `probs`, for those that the objective `needs`: a distribution over the options of every row, empty where it has none.
+        """
         if not rows:
             raise ModelError("no rows to train on; raise the coverage or the size of the split")
         if any(row.choices is None for row in rows):  # it will be asked for answers
             refuse_other_than_greedy(self.model)
         places = drawn(len(rows), steps=steps, batch_size=batch_size, rng=np.random.default_rng(seed))
-        pairs = [Pair((), ())] * len(rows)
-        for place, pair in zip(places, self._row_pairs([rows[place] for place in places]), strict=True):
-            pairs[place] = pair
+        examples: Sequence[Pair] | Examples
+        if "tokens" in objective.over:
+            examples = _placed(places, self._row_pairs([rows[i] for i in places]), len(rows), Pair((), ()))
+        else:
+            options = _placed(places, self._option_pairs([rows[i] for i in places]), len(rows), [])
+            examples = Choices(options, [-1 if row.index is None else row.index for row in rows], probs or {})
         if recipe == "lora":
             self.model = finetuning.add_lora(self.model, rank=lora_rank, seed=seed)
         return finetuning.finetune(
-            self.model, pairs, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed
+            self.model,
+            examples,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            objective=objective,
+            weights=relative([row.weight for row in rows]),
         )
 
     def save_weights(self, folder: Path, *, recipe: RecipeName) -> None:
         """What training changed, in `weights.safetensors`: every tensor (`full`), or the adapter (`lora`)."""
-        from safetensors.torch import save_file
-
-        if recipe == "lora":
-            from peft import get_peft_model_state_dict
-
-            state = get_peft_model_state_dict(self.model)
-        else:
-            tied = _tied(self.model)
-            state = {name: tensor for name, tensor in self.model.state_dict().items() if name not in tied}
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(state.items())}, folder / WEIGHTS
-        )
+        weights.save(self.model, folder, recipe=recipe)
 
     def _row_pairs(self, rows: Sequence[TrainingRow]) -> list[Pair]:
         texts = [(row.prompt, row.completion) for row in rows]
@@ -154,7 +160,7 @@ class Reader:
             self.tokenizer, texts, max_length=max_length_of(self.model), ended=[row.ended for row in rows]
         )
 
-    def _option_pairs(self, items: Sequence[Item]) -> list[list[Pair]]:
+    def _option_pairs(self, items: Sequence[Item | TrainingRow]) -> list[list[Pair]]:
         """One list an item, of a pair an option."""
         texts = [(item.prompt, choice) for item in items for choice in _choices(item)]
         pairs = encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model))
@@ -162,16 +168,16 @@ class Reader:
         return [pairs[a:b] for a, b in itertools.pairwise(bounds)]
 
 
-def load_reader(
+def load_engine(
     source: LanguageModel,
-    weights: Path | None = None,
+    saved: Path | None = None,
     *,
     recipe: RecipeName = "full",
     lora_rank: int = 8,
     device: str = "cpu",
     precision: Precision = "float32",
-) -> Reader:
-    """The model as its source gives it, or with the weights that `save_weights` left in the folder `weights`."""
+) -> Engine:
+    """The model as its source gives it, or with the weights that `save_weights` left in the folder `saved`."""
     model, tokenizer = source.load()
     refuse_closing(tokenizer, source.name)
     try:
@@ -181,28 +187,17 @@ def load_reader(
             f"device {device!r} cannot be used: {error}; set W2S_BENCH_DEVICE to one that torch has here"
         ) from error
     verdict_of(model, source.name, source.fingerprint())
-    if weights is None:
-        return Reader(model, tokenizer, precision)
-    from safetensors.torch import load_file
+    if saved is not None:
+        model = weights.load(model, saved, recipe=recipe, lora_rank=lora_rank, name=source.name).eval()
+    return Engine(model, tokenizer, precision)
 
-    state = load_file(weights / WEIGHTS)
-    try:
-        if recipe == "lora":
-            from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
-            model = finetuning.add_lora(model, rank=lora_rank, seed=0)
-            missing = set(get_peft_model_state_dict(model)) - set(state)
-            result: Any = set_peft_model_state_dict(model, state)
-            unexpected = set(result.unexpected_keys)
-        else:
-            loaded = model.load_state_dict(state, strict=False)
-            missing, unexpected = set(loaded.missing_keys) - _tied(model), set(loaded.unexpected_keys)
-    except RuntimeError as error:  # torch's word for a tensor of another shape
-        raise _other_weights(weights, source, str(error)) from error
-    if missing or unexpected:
-        detail = f"missing {sorted(missing) or 'none'}, unexpected {sorted(unexpected) or 'none'}"
-        raise _other_weights(weights, source, detail)
-    return Reader(model.eval(), tokenizer, precision)
+def _placed(places: Sequence[int], values: Sequence[V], count: int, absent: V) -> list[V]:
+    """`count` values: these at their places, `absent` at all others."""
+    out = [absent] * count
+    for place, value in zip(places, values, strict=True):
+        out[place] = value
+    return out
 
 
 def _numbers(found: A) -> A:
@@ -214,18 +209,7 @@ def _numbers(found: A) -> A:
     return found
 
 
-def _tied(model: Any) -> set[str]:
-    """Names of tensors that are another tensor's memory."""
-    return set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
-
-
-def _other_weights(weights: Path, source: LanguageModel, detail: str) -> ModelError:
-    return ModelError(
-        f"weights in {weights} are not those of model {source.name!r} with this recipe: {detail}; train it again"
-    )
-
-
-def _choices(item: Item) -> tuple[str, ...]:
+def _choices(item: Item | TrainingRow) -> tuple[str, ...]:
     if item.choices is None:
         raise ModelError(f"item {item.id} has no options to score; its domain generates answers")
     return item.choices

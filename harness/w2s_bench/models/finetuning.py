@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,15 +15,84 @@ from w2s_bench.models.assumptions import anatomy_of
 from w2s_bench.models.batching import batches, learning_rate_factor, refuse_divergence
 from w2s_bench.models.capabilities import Anatomy
 from w2s_bench.models.encoding import Pair
+from w2s_bench.models.objectives import ABSENT, XENT, Objective, Step, Targets, Whose, distributions, places
 from w2s_bench.models.scoring import completion_logits
+from w2s_bench.types import FloatArray
+
+#: Logits (n, k), what they are trained towards, and which of the batch's rows each is of (n,).
+Asked = tuple[torch.Tensor, Targets, torch.Tensor]
+
+
+class Examples(Protocol):
+    """Rows to train on, and what a model is asked of them."""
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Tokens of each row: those of like length share a batch."""
+
+    def logits(self, model: Any, anatomy: Anatomy | None, rows: Sequence[int]) -> Asked:
+        """What the objective is a function of, for a batch of rows."""
+
+
+@dataclass(frozen=True)
+class Completions:
+    """Rows whose objective is over tokens: those of each one's completion."""
+
+    pairs: Sequence[Pair]
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(pair) for pair in self.pairs]
+
+    def logits(self, model: Any, anatomy: Anatomy | None, rows: Sequence[int]) -> Asked:
+        logits, targets, own = completion_logits(model, [self.pairs[i] for i in rows], anatomy)
+        return logits.float(), Targets(targets), own
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Rows whose objective is over the options of an item: a pair an option, and the option that is the label.
+
+    An option's logit is the summed log-probability of its tokens, by which options are chosen too. `probs`: for every row a
+    distribution over its options, empty where it has none.
+    """
+
+    options: Sequence[Sequence[Pair]]
+    labels: Sequence[int]
+    probs: Mapping[Whose, Sequence[FloatArray]] = field(default_factory=dict)
+
+    @property
+    def lengths(self) -> list[int]:
+        return [sum(len(pair) for pair in pairs) for pairs in self.options]
+
+    def logits(self, model: Any, anatomy: Anatomy | None, rows: Sequence[int]) -> Asked:
+        options = [self.options[i] for i in rows]
+        logits, tokens, own = completion_logits(model, [pair for pairs in options for pair in pairs], anatomy)
+        logprobs = -F.cross_entropy(logits.float(), tokens, reduction="none")
+        widths = [len(pairs) for pairs in options]
+        sums = logprobs.new_zeros(sum(widths)).index_add(0, own, logprobs)
+        row, column = (torch.from_numpy(place).to(own.device) for place in places(widths))
+        table = sums.new_full((len(rows), max(widths)), ABSENT).index_put((row, column), sums)
+        labels = torch.tensor([self.labels[i] for i in rows], device=own.device)
+        probs = {whose: [given[i] for i in rows] for whose, given in self.probs.items()}
+        return table, Targets(labels, distributions(probs, labels, table)), torch.arange(len(rows), device=own.device)
 
 
 def finetune(
-    model: Any, pairs: Sequence[Pair], *, steps: int, batch_size: int, learning_rate: float, seed: int
+    model: Any,
+    rows: Sequence[Pair] | Examples,
+    *,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    objective: Objective = XENT,
+    weights: FloatArray | None = None,
 ) -> list[float]:
-    """Train `model`'s trainable parameters in place on the completions' tokens; returns the loss of every step.
+    """Train `model`'s trainable parameters in place, on the completions' tokens where `rows` are pairs; returns the loss of every step.
 
-    Of `pairs` only those that `batching.drawn` names for these steps and this seed are looked at.
+    Of `rows` only those that `batching.drawn` names for these steps and this seed are looked at. `weights` (rows,) are as
+    `Objective.loss` has them.
 
     AdamW (betas .9 and .98, no weight decay), gradient norm clipped to 1, last step kept. Nothing is chosen here.
     """
@@ -31,12 +101,18 @@ def finetune(
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     anatomy = anatomy_of(model)
+    examples = Completions(rows) if isinstance(rows, Sequence) else rows
+
+    def loss_of(batch: Sequence[int], step: int) -> torch.Tensor:
+        logits, targets, own = examples.logits(model, anatomy, batch)
+        each = None if weights is None else torch.from_numpy(weights[batch]).to(logits)[own]
+        return objective.loss(logits, targets, each, Step(step, steps))
+
     model.train()
     losses = []
-    batch: list[Pair] = []
-    for step, rows in enumerate(batches([len(p) for p in pairs], steps=steps, batch_size=batch_size, rng=rng)):
-        batch = [pairs[i] for i in rows]
-        loss = _loss(model, batch, anatomy)
+    batch: list[int] = []
+    for step, batch in enumerate(batches(examples.lengths, steps=steps, batch_size=batch_size, rng=rng)):
+        loss = loss_of(batch, step)
         loss.backward()
         size = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         for group in optimizer.param_groups:
@@ -48,14 +124,8 @@ def finetune(
     model.eval()
     if batch:
         with torch.no_grad():
-            refuse_divergence(steps - 1, steps, learning_rate, loss_after_it=_loss(model, batch, anatomy).item())
+            refuse_divergence(steps - 1, steps, learning_rate, loss_after_it=loss_of(batch, steps - 1).item())
     return losses
-
-
-def _loss(model: Any, pairs: Sequence[Pair], anatomy: Anatomy | None) -> torch.Tensor:
-    """The mean over the completions' tokens."""
-    logits, targets, _ = completion_logits(model, pairs, anatomy)
-    return F.cross_entropy(logits.float(), targets)
 
 
 def add_lora(model: Any, *, rank: int, seed: int) -> Any:

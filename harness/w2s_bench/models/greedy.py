@@ -1,6 +1,6 @@
 """Greedy generation with a key-value cache, prompts of like length at a time so that little is padded.
 
-A model that does not allow that (`probing`) generates by the plainer ways: prompts of equal length, or transformers' own.
+A model that does not allow that (`assumptions`) generates by the plainer ways: prompts of equal length, or transformers' own.
 """
 
 from __future__ import annotations
@@ -111,13 +111,13 @@ class Stops:
         return any(stop in tail for stop in self.texts)
 
     def _may(self, token: int) -> bool:
-        known = self._may_complete.get(token)
-        if known is None:
+        may_complete = self._may_complete.get(token)
+        if may_complete is None:
             text = self.tokenizer.decode([token], skip_special_tokens=False)
             # Half a character, nothing, or a space between two tokens show only in the whole.
             unclear = not text.strip() or "\ufffd" in text or any(stop[-1].isspace() for stop in self.texts)
-            known = self._may_complete[token] = unclear or any(stop[-1] in text for stop in self.texts)
-        return known
+            may_complete = self._may_complete[token] = unclear or any(stop[-1] in text for stop in self.texts)
+        return may_complete
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
@@ -160,7 +160,7 @@ def _decode_padded(
         going = set(_append(new, active, chosen.tolist(), ends, stops, finished))
         if not going or step + 1 == max_new_tokens:
             break
-        finished.update(row for place, row in enumerate(active) if place not in going)
+        finished.update(row for row_number, row in enumerate(active) if row_number not in going)
         if len(going) <= _COMPACT * len(active):
             keep = torch.tensor(sorted(going), device=model.device)
             rows.keep(keep)
@@ -190,13 +190,13 @@ def _append(
 ) -> list[int]:
     """Add each row's token; the places in the batch of those rows that go on."""
     going = []
-    for place, token in enumerate(chosen):
-        row = active[place]
+    for row_number, token in enumerate(chosen):
+        row = active[row_number]
         if row in finished:
             continue
         new[row].append(token)
         if not _has_ended(new[row], ends, stops):
-            going.append(place)
+            going.append(row_number)
     return going
 
 

@@ -1,7 +1,8 @@
-"""A scalar head on frozen states, softmax over an item's options, trained by AdamW in numpy: no torch, no language model."""
+"""A scalar head on frozen states, a logit an option, trained by AdamW in numpy: no language model, and of torch what a loss takes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.batching import batches, learning_rate_factor, refuse_divergence
-from w2s_bench.models.sources import WEIGHTS
+from w2s_bench.models.objectives import ABSENT, XENT, ClosedForm, Objective, Step, Targets, Whose, distributions, places
+from w2s_bench.models.weights import WEIGHTS
 from w2s_bench.record import read_arrays, write_arrays
 from w2s_bench.types import FloatArray, IntArray
 
@@ -50,9 +52,9 @@ class Head:
     def load(cls, folder: Path) -> Head:
         arrays: dict[str, Any] = read_arrays(folder / WEIGHTS)
         if tuple(sorted(arrays)) != _NAMES or len({array.shape for array in arrays.values()}) > 1:
-            found = {name: array.shape for name, array in sorted(arrays.items())}
+            shapes = {name: array.shape for name, array in sorted(arrays.items())}
             raise ModelError(
-                f"weights in {folder} are no head: {', '.join(_NAMES)}, each (d,), are expected, found {found}; train it again"
+                f"weights in {folder} are no head: {', '.join(_NAMES)}, each (d,), are expected, found {shapes}; train it again"
             )
         return cls(arrays["head.weight"], arrays["head.mean"], arrays["head.scale"])
 
@@ -66,11 +68,16 @@ def train_head(
     batch_size: int,
     learning_rate: float,
     seed: int,
+    objective: Objective = XENT,
+    weights: FloatArray | None = None,
+    probs: Mapping[Whose, Sequence[FloatArray]] | None = None,
 ) -> tuple[Head, list[float]]:
-    """The head after exactly `steps` steps of cross-entropy, and the loss of every step.
+    """The head after exactly `steps` steps, and the loss of every step.
 
-    Item i has rows `offsets[i]:offsets[i + 1]` of `states`, and is trained towards its option `labels[i]` (items,). The
-    arithmetic is in double precision: AdamW divides by the size of gradients, so that of one near zero every digit counts.
+    Item i has rows `offsets[i]:offsets[i + 1]` of `states`, and is trained towards its option `labels[i]` (items,). `weights`
+    (items,) are as `Objective.loss` has them; `probs` hold for every item a distribution over its options, empty where it has
+    none. The arithmetic is in double precision: AdamW divides by the size of gradients, so that of one near zero every digit
+    counts.
     """
     mean = states.mean(0, dtype=np.float64).astype(np.float32)
     scale = (states.std(0, dtype=np.float64) + 1e-6).astype(np.float32)
@@ -82,10 +89,11 @@ def train_head(
         rows = np.concatenate([np.arange(offsets[item], offsets[item + 1]) for item in items])
         starts = np.concatenate([[0], np.cumsum(widths[items])])
         x = (states[rows].astype(np.float64) - mean) / scale
-        probabilities, loss = _softmax(x @ weight, starts, starts[:-1] + labels[items])
+        own = None if weights is None else weights[items]
+        given = {whose: [rows_of[item] for item in items] for whose, rows_of in (probs or {}).items()}
+        loss, slopes = _slopes(objective, x @ weight, starts, labels[items], own, given, Step(step, steps))
         losses.append(loss)
-        probabilities[starts[:-1] + labels[items]] -= 1
-        gradient = probabilities @ x / len(items)
+        gradient = slopes @ x / len(items)
         # AdamW as torch has it: decay apart from the gradient, moments corrected for their start at zero.
         rate = learning_rate * learning_rate_factor(step, steps)
         first += (1 - _BETAS[0]) * (gradient - first)
@@ -98,10 +106,30 @@ def train_head(
     return Head(weight.astype(np.float32), mean, scale), losses
 
 
-def _softmax(scores: FloatArray, starts: IntArray, wanted: IntArray) -> tuple[FloatArray, float]:
-    """Softmax within `starts[i]:starts[i + 1]`, and the mean of −ln over the places `wanted`, one an item."""
+def _slopes(
+    objective: Objective,
+    logits: FloatArray,
+    starts: IntArray,
+    labels: IntArray,
+    weights: FloatArray | None,
+    probs: Mapping[Whose, Sequence[FloatArray]],
+    step: Step,
+) -> tuple[float, FloatArray]:
+    """The loss of a batch, and the derivative (options,) of its sum over the items by each logit."""
+    if isinstance(objective, ClosedForm):
+        losses, slopes = objective.losses_and_slopes(logits, starts, labels, step)
+        if weights is not None:
+            losses, slopes = weights * losses, np.repeat(weights, np.diff(starts)) * slopes
+        return float(np.mean(losses)), slopes
+    import torch
+
     widths = np.diff(starts)
-    shifted = scores - np.repeat(np.maximum.reduceat(scores, starts[:-1]), widths)
-    weights = np.exp(shifted)
-    sums = np.add.reduceat(weights, starts[:-1])
-    return weights / np.repeat(sums, widths), float(np.mean(np.log(sums) - shifted[wanted]))
+    row, column = places(widths)
+    table = torch.full((len(labels), int(widths.max())), ABSENT, dtype=torch.float64)
+    table[row, column] = torch.from_numpy(logits)
+    wanted = torch.from_numpy(labels)
+    targets = Targets(wanted, distributions(probs, wanted, table))
+    own = None if weights is None else torch.from_numpy(weights)
+    loss = objective.loss(table.requires_grad_(), targets, own, step)
+    (by_logit,) = torch.autograd.grad(loss, table)
+    return loss.item(), by_logit[row, column].numpy() * len(labels)

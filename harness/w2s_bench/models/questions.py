@@ -1,4 +1,4 @@
-"""Questions to one model, on a few tokens: which of the engine's assumptions hold for it. `probing` draws the conclusions.
+"""Questions to one model, on a few tokens: which of the engine's assumptions hold for it. `assumptions` draws the conclusions.
 
 Plain transformers, one row at a time and no memory of keys and values, is what every answer is compared with.
 """
@@ -60,10 +60,10 @@ class Questions:
         """Which assumptions hold for rows of `length` tokens, which no window parts."""
         own = self._row(length, 1)
         alone = self._logits([own])[0]
-        found = self._beside(own, alone, [length // 2])
-        found["trees"] = splits and self._understood(lambda: self._trees(own))
-        found["padded_cache"] = found["trees"] and self._understood(lambda: self._padded_cache(own, alone))
-        return found
+        holds = self._beside(own, alone, [length // 2])
+        holds["trees"] = splits and self._understood(lambda: self._trees(own))
+        holds["padded_cache"] = holds["trees"] and self._understood(lambda: self._padded_cache(own, alone))
+        return holds
 
     def far(self, length: int, windows: Sequence[int]) -> dict[str, bool]:
         """Which of the others hold for rows of `length` tokens; `windows`: places beyond which a model may read otherwise."""
@@ -171,12 +171,12 @@ class Questions:
         return True
 
 
-def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
+def _close(logits: torch.Tensor, other: torch.Tensor) -> bool:
     """Equal but for round-off, in relation to the range of the numbers. Infinite ones must be the same."""
-    if one.shape != other.shape:
+    if logits.shape != other.shape:
         return False
     finite = torch.isfinite(other)
-    if not torch.equal(one[~finite], other[~finite]):
+    if not torch.equal(logits[~finite], other[~finite]):
         return False
-    one, other = one[finite].float(), other[finite].float()
-    return not len(other) or bool((one - other).abs().max() <= _CLOSE / 2 * (other.max() - other.min()))
+    logits, other = logits[finite].float(), other[finite].float()
+    return not len(other) or bool((logits - other).abs().max() <= _CLOSE / 2 * (other.max() - other.min()))

@@ -1,7 +1,7 @@
 """Log-probabilities and hidden states of completions, in length-sorted batches without attention masks.
 
 Rows are padded on the right: in a causal model no real token sees the padding, so no mask is needed. A model in which it
-shows all the same (`probing`) reads rows of equal length alone.
+shows all the same (`assumptions`) reads rows of equal length alone.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def completion_logits(
     parts = verdict_of(model).parts([len(pair) for pair in pairs])
     if len(parts) == 1:
         return _logits_side_by_side(model, pairs, anatomy)
-    found = [_logits_side_by_side(model, [pairs[i] for i in part], anatomy) for part in parts]
+    parts_read = [_logits_side_by_side(model, [pairs[i] for i in part], anatomy) for part in parts]
     rows = torch.cat(
-        [torch.tensor(part, device=own.device)[own] for part, (_, _, own) in zip(parts, found, strict=True)]
+        [torch.tensor(part, device=own.device)[own] for part, (_, _, own) in zip(parts, parts_read, strict=True)]
     )
     order = rows.argsort(stable=True)
-    logits, targets = (torch.cat([one[which] for one in found])[order] for which in (0, 1))
+    logits, targets = (torch.cat([part[which] for part in parts_read])[order] for which in (0, 1))
     return logits, targets, rows[order]
 
 

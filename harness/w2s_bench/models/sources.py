@@ -12,8 +12,6 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models.folders import check_folder
 from w2s_bench.record import file_digest
 
-#: The file that holds what training changed, in a folder of its own.
-WEIGHTS = "weights.safetensors"
 #: The libraries that what a language model computes depends on.
 ENGINE = ("torch", "transformers", "tokenizers", "numpy")
 _SMALL = 32 << 20  # bytes of files
@@ -125,8 +123,8 @@ def _load_again(folder: Path, name: str, fingerprint: str) -> tuple[Any, Any]:
     import copy
 
     small = sum(path.stat().st_size for path in _files(folder)) <= _SMALL
-    known = _LOADED.pop((folder, fingerprint), None) if small else None
-    model, tokenizer = known or _load(str(folder), name)
+    loaded = _LOADED.pop((folder, fingerprint), None) if small else None
+    model, tokenizer = loaded or _load(str(folder), name)
     if not small:
         return model, tokenizer
     from w2s_bench.models.assumptions import verdict_of

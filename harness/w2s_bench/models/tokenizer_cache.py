@@ -18,14 +18,17 @@ class Remembering:
         self._tokenizer = tokenizer
         self._known: dict[tuple[str, bool], list[int]] = {}
 
-    def __call__(self, texts: Sequence[str], *, add_special_tokens: bool = True) -> dict[str, list[list[int]]]:
+    def __call__(self, texts: Sequence[str] | str, *, add_special_tokens: bool = True, **others: Any) -> Any:
+        """`input_ids` of a list of texts; whatever else it is asked, the tokenizer itself answers."""
+        if isinstance(texts, str) or others or not all(isinstance(text, str) for text in texts):
+            return self._tokenizer(texts, add_special_tokens=add_special_tokens, **others)
         new = [text for text in dict.fromkeys(texts) if (text, add_special_tokens) not in self._known]
         if len(self._known) + len(new) > _MOST_TEXTS:
             self._known.clear()
             new = list(dict.fromkeys(texts))
         if new:
-            found = self._tokenizer(new, add_special_tokens=add_special_tokens)["input_ids"]
-            self._known |= {(text, add_special_tokens): ids for text, ids in zip(new, found, strict=True)}
+            made = self._tokenizer(new, add_special_tokens=add_special_tokens)["input_ids"]
+            self._known |= {(text, add_special_tokens): ids for text, ids in zip(new, made, strict=True)}
         return {"input_ids": [list(self._known[text, add_special_tokens]) for text in texts]}
 
     def __getattr__(self, name: str) -> Any:
@@ -34,8 +37,8 @@ class Remembering:
 
 def remembering(tokenizer: Any, model: tuple[str, str]) -> Remembering:
     """The tokenizer of the model with this name and fingerprint, as it was first loaded in this process."""
-    known = _TOKENIZERS.pop(model, None) or Remembering(tokenizer)
-    _TOKENIZERS[model] = known
+    remembered = _TOKENIZERS.pop(model, None) or Remembering(tokenizer)
+    _TOKENIZERS[model] = remembered
     while len(_TOKENIZERS) > _MOST_TOKENIZERS:
         del _TOKENIZERS[next(iter(_TOKENIZERS))]
-    return known
+    return remembered

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast, get_args
 
 from w2s_bench.errors import EvidenceError, PluginError, UnknownNameError, W2SBenchError, said
 from w2s_bench.hookspecs import Domain
-from w2s_bench.types import JSON, KINDS, Kind, Need, Reader, Reading, Scope, Supervision
+from w2s_bench.types import JSON, KINDS, Form, Kind, Need, Reader, Scope, Supervision
 
 T = TypeVar("T")
 
@@ -56,10 +56,10 @@ def check_domain_unchanged(domain: Domain, params: Mapping[str, JSON], source: s
         raise PluginError(f"domain {name!r} changed on disk since the run began; run again")
 
 
-def check_reading(need: Need, needs: Sequence[Need], kind: Kind) -> None:
+def check_declared(need: Need, needs: Sequence[Need], kind: Kind) -> None:
     """Refuse the reading of evidence that a trust function's `needs` do not name for domains of this kind."""
-    declarations = [one for one in needs if one == need]
-    if any(one.applies(kind) for one in declarations):
+    declarations = [declared_need for declared_need in needs if declared_need == need]
+    if any(declared_need.applies(kind) for declared_need in declarations):
         return
     if declarations:
         when = declarations[0].when
@@ -67,7 +67,9 @@ def check_reading(need: Need, needs: Sequence[Need], kind: Kind) -> None:
             f"read {need} in a {kind} domain, but declared it for {when} domains alone (when={when!r}); "
             "ask `evidence.choices is None` first, or leave `when` out"
         )
-    declared = ", ".join(sorted({str(one) for one in needs if one.applies(kind)})) or "nothing"
+    declared = (
+        ", ".join(sorted({str(declared_need) for declared_need in needs if declared_need.applies(kind)})) or "nothing"
+    )
     raise EvidenceError(f"read {need}, which it did not declare (declared: {declared}); add it to `needs`")
 
 
@@ -96,34 +98,32 @@ def check_trust_function(who: str, built: Any) -> Declared:
     needs = _attribute(who, built, "needs")
     if not isinstance(needs, tuple) or not all(isinstance(need, Need) for need in needs):
         raise PluginError(
-            f"{who}: needs must be a tuple of w2s_bench.types.Need, got {needs!r}; "
+            f"{who}: needs must be a tuple of w2s_bench.Need, got {needs!r}; "
             "write for example needs = (Need('teacher', 'choice_probs'),), with the comma"
         )
     for need in needs:
-        if need.of not in get_args(Reader) or need.read not in get_args(Reading):
+        if need.of not in get_args(Reader) or not isinstance(need.read, str):
             raise PluginError(
-                f"{who}: need {need!r} names no evidence; its `of` is one of {', '.join(get_args(Reader))}, "
-                f"its `read` one of {', '.join(get_args(Reading))}"
+                f"{who}: need {need!r} names no evidence; its `of` is one of {', '.join(get_args(Reader))}, its `read` the "
+                "name of a reading"
             )
         if need.layer is not None and need.layer != "all" and type(need.layer) is not int:
             raise PluginError(f"{who}: the layer of need {need!r} must be an integer or 'all'")
         if need.when is not None and need.when not in KINDS:
             raise PluginError(f"{who}: `when` of need {need!r} must be one of {_listed(KINDS)}, or left out")
-        if need.read == "choice_probs" and need.when == "generate":
-            raise PluginError(f"{who}: need {need!r} asks for options where answers are generated; write when='choice'")
         if supervision == "none" and need.of == "verifier":
             raise PluginError(
                 f"{who}: it declares supervision 'none' and needs {need}, but the verifier is trained on the trust "
                 "set's gold; declare supervision = 'trust_set'"
             )
     if supervision != "none":
-        _callable_as(who, built, "fit", 2)
-    _callable_as(who, built, "score", 1)
+        _callable_as(who, built, "fit", 2, "fit(evidence, correct, *, rng)")
+    _callable_as(who, built, "score", 1, "score(evidence, *, rng)")
     return Declared(cast(Supervision, supervision), needs, cast(Scope, scope), kinds)
 
 
 def kinds_of(built: Any, who: str = "the trust function") -> tuple[Kind, ...]:
-    """The kinds of domain that a trust function is meant for: both, unless it has `kinds`."""
+    """The kinds of domain that a trust function or reading is meant for: both, unless it has `kinds`."""
     kinds = guarded(who, "kinds", lambda: getattr(built, "kinds", KINDS))
     if not isinstance(kinds, tuple) or not kinds or not all(isinstance(kind, str) and kind in KINDS for kind in kinds):
         raise PluginError(
@@ -131,6 +131,18 @@ def kinds_of(built: Any, who: str = "the trust function") -> tuple[Kind, ...]:
             "with the comma, or leave it out for both"
         )
     return kinds
+
+
+def check_reading(who: str, built: Any) -> None:
+    """`built` has the attributes and methods of a reading."""
+    _one_of(who, built, "form", get_args(Form))
+    kinds_of(built, who)
+    if guarded(who, "of_head", lambda: getattr(built, "of_head", None)) not in (None, "untuned"):
+        raise PluginError(f"{who}: of_head must be 'untuned' or None, got {built.of_head!r}; leave it out for None")
+    if not isinstance(guarded(who, "asks_model", lambda: getattr(built, "asks_model", True)), bool):
+        raise PluginError(f"{who}: asks_model must be True or False, got {built.asks_model!r}; leave it out for True")
+    _callable_as(who, built, "read", 2, "read(model, rows, *, rng)")
+    _callable_as(who, built, "synthetic", 1, "synthetic(made_up, *, rng)")
 
 
 def check_domain(who: str, built: Any) -> None:
@@ -179,10 +191,9 @@ def _methods(who: str, built: Any, *names: str) -> None:
             raise PluginError(f"{who}: {name} must be a method, got {_attribute(who, built, name)!r}")
 
 
-def _callable_as(who: str, built: Any, name: str, positional: int) -> None:
-    """`built.name` takes `positional` arguments and the keyword `rng`."""
+def _callable_as(who: str, built: Any, name: str, positional: int, wanted: str) -> None:
+    """`built.name` takes `positional` arguments and the keyword `rng`, as in `wanted`."""
     _methods(who, built, name)
-    wanted = "fit(evidence, correct, *, rng)" if name == "fit" else "score(evidence, *, rng)"
     signature = inspect.signature(getattr(built, name))
     try:
         signature.bind(*[None] * positional, rng=None)

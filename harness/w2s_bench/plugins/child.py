@@ -66,10 +66,12 @@ def _told(question: JSON, say: Callable[[JSON], None]) -> JSON:
     name, value, distribution, version = question["plugin"]
     plugin = load_here(EntryPoint(name, value, ENTRY_POINT_GROUP), distribution, version)
     if question["do"] == "load":
-        entries = [{"kind": one.kind, "name": one.name, **factory_to_json(one.factory)} for one in plugin.provides]
+        entries = [
+            {"kind": entry.kind, "name": entry.name, **factory_to_json(entry.factory)} for entry in plugin.provides
+        ]
         faults = [plugin.problem.cause] if plugin.problem else []
         told = {"faults": faults, "provides": entries}
-        return {"told": told, "modules": [one["module"] for one in entries], "sound": not faults}
+        return {"told": told, "modules": [entry["module"] for entry in entries], "sound": not faults}
     kind, hook = question["kind"], HOOKS[question["kind"]]
     registry = Registry.of([plugin])
     registered = registry.resolve(kind, question["name"])

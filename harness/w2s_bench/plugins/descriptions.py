@@ -9,13 +9,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from w2s_bench.errors import PluginError
-from w2s_bench.hookspecs import Domain, LanguageModel
-from w2s_bench.plugins.checks import Declared
+from w2s_bench.hookspecs import Domain, LanguageModel, Reading
+from w2s_bench.plugins.checks import Declared, kinds_of
 from w2s_bench.plugins.looking import Look
-from w2s_bench.types import JSON, Kind, Need
+from w2s_bench.types import JSON, Form, Kind, Need
 
 
 def unwrap(factory: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,7 +76,7 @@ def factory_to_json(factory: Callable[..., Any]) -> JSON:
     except (TypeError, ValueError):  # built-in callables have none
         signature = None
     else:
-        signature = [[one.name, one.kind.name, _is_optional(one)] for one in parameters]
+        signature = [[parameter.name, parameter.kind.name, _is_optional(parameter)] for parameter in parameters]
     return {"summary": summary_of(factory), "module": module_of(factory), "parameters": signature}
 
 
@@ -92,7 +92,7 @@ def declared_to_json(declared: Declared) -> JSON:
 
 
 def declared_from_json(told: JSON) -> Declared:
-    needs = tuple(Need(one["of"], one["read"], one["layer"], when=one["when"]) for one in told["needs"])
+    needs = tuple(Need(**need) for need in told["needs"])
     return Declared(told["supervision"], needs, told["scope"], tuple(told["kinds"]))
 
 
@@ -138,3 +138,22 @@ class DescribedModel:
 
     def load(self) -> tuple[Any, Any]:
         raise PluginError(f"model {self.name!r} is described, not loaded; build it with Registry.model")
+
+
+@dataclass(frozen=True)
+class DescribedReading:
+    """A reading as far as planning asks, and whoever shows it: see `hookspecs.Reading`."""
+
+    form: Form
+    kinds: tuple[Kind, ...]
+    asks_model: bool
+    of_head: Literal["untuned"] | None
+
+    @classmethod
+    def of(cls, reading: Reading) -> DescribedReading:
+        asks_model, of_head = getattr(reading, "asks_model", True), getattr(reading, "of_head", None)
+        return cls(reading.form, kinds_of(reading), asks_model, of_head)
+
+    @classmethod
+    def from_json(cls, told: JSON) -> DescribedReading:
+        return cls(told["form"], tuple(told["kinds"]), told["asks_model"], told["of_head"])

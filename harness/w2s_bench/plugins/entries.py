@@ -56,3 +56,4 @@ class Plugin:
     status: Literal["ok", "broken", "left out"]
     provides: tuple[Registered, ...] = ()
     problem: Problem | None = None
+    why: str = ""  # it was left out

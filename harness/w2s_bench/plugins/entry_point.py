@@ -41,7 +41,7 @@ class Loading:
     entry_point: metadata.EntryPoint
     distribution: str
     version: str
-    left_out: bool = False
+    left_out: str = ""  # why; empty where it is not
     registered: list[Registered] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     error: BaseException | None = None
@@ -62,7 +62,9 @@ class Loading:
         if self.faults:
             problem = Problem(self.name, self.distribution, self.version, "; ".join(self.faults), self.error)
         status: Literal["ok", "broken", "left out"] = "left out" if self.left_out else "broken" if problem else "ok"
-        return Plugin(self.name, self.distribution, self.version, status, tuple(self.registered), problem)
+        return Plugin(
+            self.name, self.distribution, self.version, status, tuple(self.registered), problem, self.left_out
+        )
 
     @property
     def is_built_in(self) -> bool:
@@ -109,16 +111,16 @@ class Loading:
             self.faults.append(answer.fault or f"importing {self.entry_point.value} {answer.ended}")
             return
         self.faults += answer.told["faults"]
-        for one in answer.told["provides"]:
-            factory = Elsewhere(one, self.look(), partial(self._open, one["kind"], one["name"]))
-            self._register(one["kind"], one["name"], factory)
+        for entry in answer.told["provides"]:
+            factory = Elsewhere(entry, self.look(), partial(self._open, entry["kind"], entry["name"]))
+            self._register(entry["kind"], entry["name"], factory)
 
     def _open(self, kind: EntryKind, name: str) -> Callable[..., Any]:
         """The factory itself: the plugin is imported here after all."""
         plugin = load_here(self.entry_point, self.distribution, self.version)
-        for one in plugin.provides:
-            if (one.kind, one.name) == (kind, name):
-                return one.factory
+        for entry in plugin.provides:
+            if (entry.kind, entry.name) == (kind, name):
+                return entry.factory
         why = plugin.problem or f"entry point {self.name!r} of {self.distribution} {self.version} gives other names now"
         raise PluginError(f"{words(kind)} {name!r} is gone: {why}")
 
@@ -140,7 +142,7 @@ class Loading:
                 self.faults.append(f"it implements hook {caller.name!r}, which does not exist; {meant}")
         names = {caller.name for caller in callers}
         bare = [hook for hook in _HOOKS if hook not in names and inspect.isfunction(vars(plugin).get(hook))]
-        self.faults += [f"{hook} lacks its decorator @w2s_bench.hookspecs.hookimpl" for hook in bare]
+        self.faults += [f"{hook} lacks its decorator @w2s_bench.hookimpl" for hook in bare]
         if not names and not bare:
             self.faults.append(f"{self.entry_point.value} implements none of {', '.join(_HOOKS)} with @hookimpl")
 

@@ -11,14 +11,14 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from w2s_bench.controls import OWN_ARMS
-from w2s_bench.hookspecs import Domain, LanguageModel
+from w2s_bench.hookspecs import Domain, LanguageModel, Reading
 from w2s_bench.names import BUILT_IN, normalized
-from w2s_bench.plugins.checks import check_domain, check_model, check_trust_function, guarded
-from w2s_bench.plugins.descriptions import DescribedDomain, DescribedModel, declared_to_json
+from w2s_bench.plugins.checks import check_domain, check_model, check_reading, check_trust_function, guarded
+from w2s_bench.plugins.descriptions import DescribedDomain, DescribedModel, DescribedReading, declared_to_json
 from w2s_bench.resolvers import PREFIXES, is_bare_path
 from w2s_bench.types import JSON
 
-EntryKind = Literal["trust_function", "domain", "model"]
+EntryKind = Literal["trust_function", "domain", "model", "reading"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,10 @@ def _described_model(who: str, model: LanguageModel) -> JSON:
     return asdict(DescribedModel.of(model, guarded(who, "fingerprint()", model.fingerprint)))
 
 
+def _described_reading(who: str, reading: Reading) -> JSON:
+    return asdict(guarded(who, "its attributes", lambda: DescribedReading.of(reading)))
+
+
 HOOKS: Final[Mapping[EntryKind, Hook]] = MappingProxyType(
     {
         "trust_function": Hook(
@@ -75,6 +79,7 @@ HOOKS: Final[Mapping[EntryKind, Hook]] = MappingProxyType(
             hint="any lm-eval task becomes one by a small plugin (docs/plugins.md)",
         ),
         "model": Hook("w2s_models", "models", check_model, _described_model, reads_data=True, built_in_prefix="tiny"),
+        "reading": Hook("w2s_readings", "readings", check_reading, _described_reading),
     }
 )
 #: First parts of names that mean something else than a distribution.

@@ -18,6 +18,7 @@ from w2s_bench.plugins.entry_point import Loading
 from w2s_bench.plugins.hooks import EntryKind, words
 from w2s_bench.plugins.installation import called_so, in_the_way
 from w2s_bench.plugins.looking import look_at
+from w2s_bench.plugins.source import module_named
 
 #: Environment variable with the distributions or entry points to load, comma-separated; unset: all of them.
 RESTRICT_VARIABLE = "W2S_BENCH_PLUGINS"
@@ -33,9 +34,10 @@ def load_plugins(
     `only`: of this one distribution, as far as `restrict` lets it, imported here, in a process that is its own; nothing of
     the others is looked at or told.
     """
-    found = _installed() if entry_points is None else entry_points
-    loadings = sorted(map(Loading.of, found), key=lambda x: (x.distribution != BUILT_IN, x.distribution, x.name))
+    entries = _installed() if entry_points is None else entry_points
+    loadings = sorted(map(Loading.of, entries), key=lambda x: (x.distribution != BUILT_IN, x.distribution, x.name))
     _leave_out(loadings, restrict)
+    _leave_out_twins(loadings)
     loadings = [loading for loading in loadings if only in (None, loading.distribution)]
     elsewhere = []
     for loading in loadings:
@@ -64,8 +66,8 @@ def _in_vain(dist: metadata.Distribution) -> Plugin:
 def _installed() -> list[metadata.EntryPoint]:
     """All entry points of the group. Python shows those of one distribution of a name; of ours each must be seen."""
     every = metadata.entry_points(group=ENTRY_POINT_GROUP)
-    others = [one for one in every if one.dist is None or normalized(one.dist.name) != BUILT_IN]
-    return [*(one for dist in called_so() for one in _ours(dist)), *others]
+    others = [entry for entry in every if entry.dist is None or normalized(entry.dist.name) != BUILT_IN]
+    return [*(entry for dist in called_so() for entry in _ours(dist)), *others]
 
 
 def _leave_out(loadings: list[Loading], restrict: Collection[str] | None) -> None:
@@ -78,21 +80,31 @@ def _leave_out(loadings: list[Loading], restrict: Collection[str] | None) -> Non
         restrict, source = [name.strip() for name in text.split(",") if name.strip()], RESTRICT_VARIABLE
     elif isinstance(restrict, str):
         restrict = [restrict]
-    known = {x.distribution for x in loadings} | {x.name for x in loadings}
-    wanted = {name if name in known else normalized(name) for name in restrict}
-    for name in sorted(wanted - known - {BUILT_IN}):
+    names = {x.distribution for x in loadings} | {x.name for x in loadings}
+    wanted = {name if name in names else normalized(name) for name in restrict}
+    for name in sorted(wanted - names - {BUILT_IN}):
         hint = f"{source} names distributions or entry points; install it, or leave it out."
-        raise UnknownNameError("plugin", name, known, hint)
+        raise UnknownNameError("plugin", name, names, hint)
     for loading in loadings:
-        loading.left_out = loading.distribution != BUILT_IN and not {loading.distribution, loading.name} & wanted
+        if loading.distribution != BUILT_IN and not {loading.distribution, loading.name} & wanted:
+            loading.left_out = f"by {RESTRICT_VARIABLE}"
+
+
+def _leave_out_twins(loadings: list[Loading]) -> None:
+    """Another distribution of what the built-in one ships: its functions are there already, and would all be run twice."""
+    shipped = {module_named(x.entry_point): x.name for x in loadings if x.is_built_in}
+    for loading in loadings:
+        module = module_named(loading.entry_point)
+        if module in shipped and loading.distribution != BUILT_IN and not loading.left_out:
+            loading.left_out = f"as {module} comes with {BUILT_IN} (write {BUILT_IN}/NAME)"
 
 
 def _drop_duplicates(loadings: list[Loading]) -> None:
     """A full name that two hooks give stands for neither: which one came first is an accident."""
     owners: dict[tuple[EntryKind, str], list[Loading]] = {}
     for loading in loadings:
-        for one in loading.registered:
-            owners.setdefault((one.kind, one.name), []).append(loading)
+        for entry in loading.registered:
+            owners.setdefault((entry.kind, entry.name), []).append(loading)
     for (kind, name), several in owners.items():
         if len(several) == 1:
             continue
@@ -100,4 +112,4 @@ def _drop_duplicates(loadings: list[Loading]) -> None:
         for loading in {id(x): x for x in several}.values():
             fault = f"{words(kind)} {name!r} is given more than once, by entry points {origins}"
             loading.faults.append(f"{fault}; rename one")
-            loading.registered = [one for one in loading.registered if (one.kind, one.name) != (kind, name)]
+            loading.registered = [entry for entry in loading.registered if (entry.kind, entry.name) != (kind, name)]

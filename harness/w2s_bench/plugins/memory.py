@@ -145,7 +145,7 @@ def _digests(modules: Iterable[str], distribution: str) -> dict[str, str]:
 
     What hooks return may come from data: a list of task files, for one.
     """
-    found = {}
+    digests = {}
     for module in modules:
         (source,) = sources_of([module], distribution)
         try:
@@ -155,8 +155,8 @@ def _digests(modules: Iterable[str], distribution: str) -> dict[str, str]:
             return {}
         if not source.files or len(stamps) > _MOST_STAMPS:
             return {}
-        found[module] = _digest([digest, stamps])
-    return found
+        digests[module] = _digest([digest, stamps])
+    return digests
 
 
 def _stamps(folder: Path) -> list[list[JSON]]:

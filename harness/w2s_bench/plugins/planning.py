@@ -8,7 +8,13 @@ from dataclasses import replace
 from w2s_bench.errors import PluginError, W2SBenchError
 from w2s_bench.hookspecs import Domain, LanguageModel
 from w2s_bench.plugins.checks import Declared, check_parameters, check_trust_function
-from w2s_bench.plugins.descriptions import DescribedDomain, DescribedModel, Elsewhere, declared_from_json
+from w2s_bench.plugins.descriptions import (
+    DescribedDomain,
+    DescribedModel,
+    DescribedReading,
+    Elsewhere,
+    declared_from_json,
+)
 from w2s_bench.plugins.hooks import HOOKS, EntryKind
 from w2s_bench.plugins.looking import Look, Told, look_at
 from w2s_bench.plugins.registry import Registry
@@ -52,6 +58,14 @@ def described_model(registry: Registry, name: str) -> LanguageModel:
     """The model as far as planning asks: its fingerprint."""
     told = _described(registry, "model", name, {})
     return registry.model(name) if told is None else DescribedModel(**told)
+
+
+def described_reading(registry: Registry, name: str, parameters: Mapping[str, JSON]) -> DescribedReading:
+    """A plugin's reading as far as planning asks."""
+    told = _described(registry, "reading", name, parameters)
+    if told is not None:
+        return DescribedReading.from_json(told)
+    return DescribedReading.of(registry.reading(name, **parameters))
 
 
 def _declared_here(registry: Registry, name: str, parameters: Mapping[str, JSON]) -> Declared:

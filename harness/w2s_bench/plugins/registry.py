@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TypeVar, cast
 
 from w2s_bench.errors import PluginError, UnknownNameError, W2SBenchError, said
-from w2s_bench.hookspecs import Domain, LanguageModel, TrustFunction
+from w2s_bench.hookspecs import Domain, LanguageModel, Reading, TrustFunction
 from w2s_bench.isolation.surroundings import surroundings_kept
 from w2s_bench.names import BUILT_IN, normalized
 from w2s_bench.plugins import checks as contract
@@ -24,7 +24,7 @@ from w2s_bench.plugins.descriptions import module_of
 from w2s_bench.plugins.entries import Plugin, Problem, Registered
 from w2s_bench.plugins.hooks import HOOKS, EntryKind, full_name, words
 from w2s_bench.plugins.installation import running_version
-from w2s_bench.plugins.loading import RESTRICT_VARIABLE, load_plugins
+from w2s_bench.plugins.loading import load_plugins
 from w2s_bench.plugins.source import Source, sources_of
 from w2s_bench.resolvers import Resolver, resolver_of, resolvers_for, with_prefix
 from w2s_bench.types import JSON
@@ -68,10 +68,10 @@ class Registry:
     def of(cls, plugins: Iterable[Plugin]) -> Registry:
         """What these plugins provide."""
         plugins = tuple(plugins)
-        provided = sorted((one for plugin in plugins for one in plugin.provides), key=lambda one: one.name)
+        provided = sorted((entry for plugin in plugins for entry in plugin.provides), key=lambda entry: entry.name)
 
         def table(kind: EntryKind) -> Mapping[str, Registered]:
-            return MappingProxyType({one.name: one for one in provided if one.kind == kind})
+            return MappingProxyType({entry.name: entry for entry in provided if entry.kind == kind})
 
         return cls(plugins, MappingProxyType({kind: table(kind) for kind in HOOKS}))
 
@@ -106,7 +106,7 @@ class Registry:
         full = f"{normalized(prefix)}/{rest}" if slash else full_name(BUILT_IN, kind, name)
         if full in table:
             return table[full]
-        candidates = [] if slash else [known for known in table if known.partition("/")[2] == name]
+        candidates = [] if slash else [other for other in table if other.partition("/")[2] == name]
         if len(candidates) == 1:
             return table[candidates[0]]
         if candidates:
@@ -121,8 +121,11 @@ class Registry:
         """A plugin that did not load might have had the name that nobody knows."""
         mine = [p for p in self.plugins if distribution is None or p.distribution == normalized(distribution)]
         hints = [f"Did not load whole: {p.problem}." for p in mine if p.problem]
-        left_out = sorted({p.distribution for p in mine if p.status == "left out"})
-        return " ".join([*hints, *([f"Left out by {RESTRICT_VARIABLE}: {', '.join(left_out)}."] if left_out else [])])
+        left_out: dict[str, set[str]] = {}
+        for p in mine:
+            if p.status == "left out":
+                left_out.setdefault(p.why, set()).add(p.distribution)
+        return " ".join([*hints, *(f"Left out {why}: {', '.join(sorted(them))}." for why, them in left_out.items())])
 
     def trust_function(self, name: str, /, **parameters: JSON) -> TrustFunction:
         """Build the trust function that `name` stands for and check it."""
@@ -135,6 +138,10 @@ class Registry:
     def model(self, name: str) -> LanguageModel:
         """Build the language model that `name` stands for and check it; its weights are not loaded."""
         return cast(LanguageModel, self.build("model", name))
+
+    def reading(self, name: str, /, **parameters: JSON) -> Reading:
+        """Build the reading of a plugin that `name` stands for and check it."""
+        return cast(Reading, self.build("reading", name, **parameters))
 
     def build(self, kind: EntryKind, name: str, /, **parameters: JSON) -> object:
         """Build what `name` stands for and check that it is what its kind must be."""
@@ -154,23 +161,23 @@ class Registry:
         """Run code of what `name` stands for, such as its `fingerprint`; what it raises names entry point and distribution."""
         return contract.guarded(str(self.resolve(kind, name)), what, call)
 
-    def source_digest(self, registered: Registered, known: dict[Source, str] | None = None) -> str:
+    def source_digest(self, registered: Registered, digests: dict[Source, str] | None = None) -> str:
         """SHA-256 over the Python files of the factory's and the entry point's top-level packages; nothing is imported.
 
         Of a namespace package they are the distribution's own. Changed plugin code makes another arm.
-        What the plugin imports from elsewhere is told by versions alone. `known` is for who asks about many things at one
+        What the plugin imports from elsewhere is told by versions alone. `digests` is for who asks about many things at one
         moment: what has been read is kept there.
         """
         # Otherwise read anew each time: a plugin that changed on disk during a run must be seen to have.
-        known = {} if known is None else known
+        digests = {} if digests is None else digests
         digest = hashlib.sha256()
         for source in sources_of((registered.module, module_of(registered.factory)), registered.distribution):
             if not source.files:
                 fault = f"the source of module {source.root!r} cannot be found; install it as Python files"
                 raise PluginError(f"{registered}: {fault}")
-            if source not in known:
-                known[source] = source.digest()
-            digest.update(f"{source.root}\0{known[source]}\0".encode())
+            if source not in digests:
+                digests[source] = source.digest()
+            digest.update(f"{source.root}\0{digests[source]}\0".encode())
         return digest.hexdigest()
 
     def libraries(self, registered: Registered) -> tuple[str, ...]:
@@ -178,10 +185,10 @@ class Registry:
 
         Requirements of an extra are left out, and so is what these require in turn.
         """
-        found = {"numpy", "scipy"}
+        libraries = {"numpy", "scipy"}
         if registered.distribution != BUILT_IN:
-            found |= set(_requirements(registered.distribution)) - {BUILT_IN}
-        return tuple(sorted(found))
+            libraries |= set(_requirements(registered.distribution)) - {BUILT_IN}
+        return tuple(sorted(libraries))
 
 
 def _resolved(resolver: Resolver, kind: EntryKind, name: str) -> Registered:
@@ -197,9 +204,9 @@ def _ways_to_write(kind: EntryKind, table: Mapping[str, Registered]) -> str:
     others = resolvers_for(kind)
     if not others and not HOOKS[kind].hint:
         return ""  # their full names, which the error lists, say all
-    known = ", ".join(dict.fromkeys(f"{name.partition('/')[0]}/" for name in table)) or "none here"
-    ways = [f"a plugin's ({known})", *(f"{one.written} ({one.place})" for one in others)]
-    ways += [f"a {one.path_of}'s path" for one in others if one.takes_bare_paths]
+    prefixes = ", ".join(dict.fromkeys(f"{name.partition('/')[0]}/" for name in table)) or "none here"
+    ways = [f"a plugin's ({prefixes})", *(f"{resolver.written} ({resolver.place})" for resolver in others)]
+    ways += [f"a {resolver.path_of}'s path" for resolver in others if resolver.takes_bare_paths]
     listed = " or ".join([", ".join(ways[:-1]), ways[-1]] if len(ways) > 1 else ways)
     return f"A {words(kind)} is {listed}{f'; {HOOKS[kind].hint}' if HOOKS[kind].hint else ''}."
 
@@ -210,8 +217,8 @@ def _requirements(distribution: str) -> tuple[str, ...]:
         required = metadata.requires(distribution) or []
     except metadata.PackageNotFoundError:  # an entry point made by hand belongs to none
         return ()
-    always = [one for one in required if not re.search(r";.*\bextra\s*==", one)]
-    names = {normalized(re.split(r"[^\w.-]", one.strip(), maxsplit=1)[0]) for one in always}
+    always = [requirement for requirement in required if not re.search(r";.*\bextra\s*==", requirement)]
+    names = {normalized(re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]) for requirement in always}
     return tuple(sorted(name for name in names if _is_installed(name)))
 
 

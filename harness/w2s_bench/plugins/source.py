@@ -89,6 +89,6 @@ def _recorded(root: str, distribution: str) -> tuple[tuple[str, Path], ...]:
         listed = metadata.files(distribution) or ()
     except (metadata.PackageNotFoundError, ValueError):  # an entry point made by hand belongs to none
         return ()
-    mine = [one for one in listed if one.parts[:1] == (root,) and one.suffix == ".py"]
-    located = [(one.relative_to(root).as_posix(), Path(str(one.locate()))) for one in mine]
+    mine = [file for file in listed if file.parts[:1] == (root,) and file.suffix == ".py"]
+    located = [(file.relative_to(root).as_posix(), Path(str(file.locate()))) for file in mine]
     return tuple(sorted((name, path) for name, path in located if path.is_file()))

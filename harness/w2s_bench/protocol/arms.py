@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from w2s_bench.plugins.checks import Declared
 from w2s_bench.plugins.spec import write_spec
 from w2s_bench.protocol import selection, training, trust
 from w2s_bench.protocol.generation import Generation, Student
+from w2s_bench.protocol.needs import PlannedNeed, own_need
 from w2s_bench.results.cells import ArmRef, PluginRef
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import KINDS, Kind, Need
@@ -51,14 +52,14 @@ def references(coverage: float) -> list[Arm]:
         split = graph.suite.evaluate_on
         answers = Student(graph.teacher.weights, graph.weak_labels(split), graph.label_grades(split))
         tokens = Need("teacher", "label_logprobs", when="generate")  # the scores of options come with the labels
-        read = graph.evidence((tokens,), "transfer", with_grades=False, with_gold=False).readings
+        read = graph.evidence((own_need(tokens),), graph.pool, with_grades=False, with_gold=False).readings
         return ArmStages(answers, certainty=read.get(tokens))
 
     def base(graph: Generation) -> ArmStages:
         return ArmStages(graph.student(None, "base"))
 
     def ceiling(graph: Generation) -> ArmStages:
-        rows = training.gold_rows(graph.subset("transfer"), graph.gold("transfer"), None, graph.label("ceiling's rows"))
+        rows = training.gold_rows(graph.subset(graph.pool), graph.gold(graph.pool), None, graph.label("ceiling's rows"))
         return ArmStages(graph.student(rows, "ceiling"), rows)
 
     build = {"weak": weak, "base": base, "ceiling": ceiling}
@@ -69,7 +70,7 @@ def controls(coverage: float) -> list[Arm]:
     """`naive`, `random`, `oracle`, `gold_trust_set`, `gold_random`, at the suite's coverage."""
 
     def random_rows(graph: Generation) -> Stage:
-        labels = graph.weak_labels("transfer")
+        labels = graph.weak_labels(graph.pool)
         return selection.random(
             labels, coverage=coverage, seed=graph.stream("random"), label=graph.label("random rows")
         )
@@ -81,7 +82,7 @@ def controls(coverage: float) -> list[Arm]:
         return _on_weak_labels(graph, random_rows(graph), "random")
 
     def oracle(graph: Generation) -> ArmStages:
-        grades = graph.label_grades("transfer")
+        grades = graph.label_grades(graph.pool)
         kept = selection.oracle(
             grades, coverage=coverage, seed=graph.stream("oracle"), label=graph.label("oracle's rows")
         )
@@ -93,7 +94,7 @@ def controls(coverage: float) -> list[Arm]:
     def gold_random(graph: Generation) -> ArmStages:
         kept = random_rows(graph)
         rows = training.gold_rows(
-            graph.subset("transfer"), graph.gold("transfer"), kept, graph.label("gold of random rows")
+            graph.subset(graph.pool), graph.gold(graph.pool), kept, graph.label("gold of random rows")
         )
         return ArmStages(graph.student(rows, "gold_random"), rows, kept)
 
@@ -116,24 +117,28 @@ def trust_arm(
     name: str,
     parameters: Mapping[str, Any],
     declared: Declared,
+    needs: Sequence[PlannedNeed],
     plugin: PluginRef,
     coverage: float,
     libraries: tuple[str, ...],
 ) -> Arm:
-    """The arm of one trust function: score the pool, keep the top `coverage`. `libraries` as for `trust.score`."""
-    needs, supervision = declared.needs, declared.supervision
+    """The arm of one trust function: score the pool, keep the top `coverage`.
+
+    `needs` are those that it declared, `libraries` as for `trust.score`.
+    """
+    supervision = declared.supervision
     arm_name = write_spec(name, parameters)
     identity = {
         "name": name,
         "parameters": dict(parameters),
         "supervision": supervision,
-        "needs": [str(need) for need in needs],
+        "needs": [str(need) for need in declared.needs],
         "plugin": plugin.model_dump(),
     }
 
     def build(graph: Generation) -> ArmStages:
         privileged = supervision == "privileged"
-        pool = graph.evidence(needs, "transfer", with_grades=False, with_gold=privileged)
+        pool = graph.evidence(needs, graph.pool, with_grades=False, with_gold=privileged)
         fitted = None
         if supervision != "none":
             fitted = graph.evidence(needs, "trust", with_grades=True, with_gold=privileged)
@@ -170,6 +175,6 @@ def trust_arm(
 
 def _on_weak_labels(graph: Generation, kept: Stage | None, name: str) -> ArmStages:
     rows = training.weak_rows(
-        graph.subset("transfer"), graph.weak_labels("transfer"), kept, graph.label(f"rows of {name}")
+        graph.subset(graph.pool), graph.weak_labels(graph.pool), kept, graph.label(f"rows of {name}")
     )
     return ArmStages(graph.student(rows, name), rows, kept)

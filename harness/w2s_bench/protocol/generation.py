@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from w2s_bench.protocol import evaluation, items, splits, training
-from w2s_bench.protocol.evidence import view as evidence
-from w2s_bench.protocol.evidence.view import Readers
+from w2s_bench.protocol.needs import PlannedNeed, Readers, readings
 from w2s_bench.protocol.planned import PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import recipe_of
 from w2s_bench.protocol.trust import Labelled
 from w2s_bench.randomness import derived_seed
 from w2s_bench.store.stage import Stage
 from w2s_bench.suite import Suite
-from w2s_bench.types import Need, Split
+from w2s_bench.types import Split
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,12 @@ class Generation:
     index: int = 1
     taught_by: Teacher | None = None
     pool: Split = "transfer"
+
+    def __post_init__(self) -> None:
+        if self.index < 1 or (self.index > 1 and self.taught_by is None):
+            raise ValueError(
+                f"generation {self.index} taught by {self.taught_by}; generations count from 1, and later ones have a teacher"
+            )
 
     @property
     def name(self) -> str:
@@ -143,10 +148,10 @@ class Generation:
         student = self.task.student
         return Readers((self.teacher.model, self.teacher.weights), (student.untuned, None), (student, verifier))
 
-    def evidence(self, needs: Iterable[Need], split: Split, *, with_grades: bool, with_gold: bool) -> Labelled:
+    def evidence(self, needs: Iterable[PlannedNeed], split: Split, *, with_grades: bool, with_gold: bool) -> Labelled:
         """What a trust function's evidence on `trust` or the pool is made of. `with_gold` for the privileged alone."""
         labels, subset = self.weak_labels(split), self.subset(split)
-        readings = evidence.readings(
+        read = readings(
             needs,
             self.readers,
             kind=self.task.domain.kind,
@@ -154,6 +159,8 @@ class Generation:
             subset=subset,
             fitting=split == "trust",
             label=self.label(split),
+            seed=lambda need: self.stream(f"reading {need} of {split}"),
         )
         grades = self.label_grades(split) if with_grades else None
-        return Labelled(subset, labels, readings, grades, self.gold(split) if with_gold else None)
+        gold = self.gold(split) if with_gold else None
+        return Labelled(subset, labels, read.stages, grades, gold, read.shown_as)

@@ -16,7 +16,7 @@ from w2s_bench.types import JSON, Kind, Precision, RecipeName
 
 if TYPE_CHECKING:
     from w2s_bench.hookspecs import Domain, LanguageModel
-    from w2s_bench.models.engine import Reader
+    from w2s_bench.models.engine import Engine
     from w2s_bench.suite import DomainSpec, Training
 
 
@@ -53,14 +53,19 @@ class PlannedModel:
         return {name: value for name, value in self.params.items() if name not in ("recipe", "lora_rank")}
 
     @property
-    def kind(self) -> str:
+    def timed_as(self) -> str:
         """What the time of a stage that runs it hangs on."""
         return f"{self.name} {self.fingerprint[:8]} {self.recipe} {self.device} {self.precision}"
 
     def stage_fields(self) -> dict[str, Any]:
         """The fields of a `Stage` that loads this model and computes with it."""
         libraries = (*ENGINE, "peft") if self.recipe == "lora" else ENGINE
-        return {"libraries": libraries, "device": self.device, "code": Code("engine", self.name), "kind": self.kind}
+        return {
+            "libraries": libraries,
+            "device": self.device,
+            "code": Code("engine", self.name),
+            "timed_as": self.timed_as,
+        }
 
 
 @dataclass(frozen=True)
@@ -109,9 +114,9 @@ class PlannedTask:
     student: PlannedModel
 
 
-def load_planned(context: StageContext) -> Reader:
+def load_planned(context: StageContext) -> Engine:
     """The model a stage's parameters name, as it was when the run was planned, with the weights among its inputs, if any."""
-    from w2s_bench.models.engine import load_reader  # torch
+    from w2s_bench.models.engine import load_engine  # torch
 
     model = PlannedModel(**context.params["model"])
     source = context.registry.model(model.name)
@@ -119,8 +124,8 @@ def load_planned(context: StageContext) -> Reader:
         raise ModelError(f"model {model.name!r} changed on disk since the run began; run again")
     weights = context.inputs.get("weights")
     tuning: dict[str, Any] = {"recipe": model.recipe, "lora_rank": model.lora_rank} if weights else {}
-    reader = load_reader(source, weights, device=model.device, precision=model.precision, **tuning)
-    for note in reader.notes():
+    engine = load_engine(source, weights, device=model.device, precision=model.precision, **tuning)
+    for note in engine.notes():
         print(f"model {model.name}: {note}", flush=True)  # a stage's output is kept in the store's log
-    reader.tokenizer = remembering(reader.tokenizer, (model.name, model.fingerprint))
-    return reader
+    engine.tokenizer = remembering(engine.tokenizer, (model.name, model.fingerprint))
+    return engine

@@ -1,4 +1,4 @@
-"""Trust scores → kept rows. Controls choose here too; only `oracle` reads gold, and it is the harness's own."""
+"""Trust scores → kept rows with their weights. Controls choose here too; only `oracle` reads gold, and it is the harness's own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 
 from w2s_bench.errors import SuiteError
 from w2s_bench.protocol.evaluation import read_grades
-from w2s_bench.protocol.files import KEPT, PREDICTIONS
+from w2s_bench.protocol.files import PREDICTIONS
+from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.randomness import hash_rank
-from w2s_bench.record import iter_rows, write_json
+from w2s_bench.record import iter_rows
 from w2s_bench.store.stage import Stage, StageContext, stage
 
 
@@ -55,14 +56,14 @@ def random_ids(ids: list[str], count: int, seed: int) -> list[str]:
 def run_top(context: StageContext) -> None:
     scores = Scores.read(context.inputs["scores"])
     wanted = count_to_keep(context.params["coverage"], len(scores))
-    _write(context, top_ids(scores, wanted, context.params["seed"]), wanted)
+    Kept.whole(top_ids(scores, wanted, context.params["seed"]), wanted).write(context.out)
 
 
 @stage("random", version=1)
 def run_random(context: StageContext) -> None:
     ids = [row["id"] for row in iter_rows(context.inputs["labels"] / PREDICTIONS)]
     wanted = count_to_keep(context.params["coverage"], len(ids))
-    _write(context, random_ids(ids, wanted, context.params["seed"]), wanted)
+    Kept.whole(random_ids(ids, wanted, context.params["seed"]), wanted).write(context.out)
 
 
 @stage("oracle", version=1)
@@ -75,8 +76,4 @@ def run_oracle(context: StageContext) -> None:
             f"oracle is not applicable: none of the teacher's {len(grades)} weak labels is right, so there is none to choose. "
             "Train the teacher longer, or take easier items; see the accuracy of `weak`"
         )
-    _write(context, random_ids(correct, wanted, context.params["seed"]), wanted)
-
-
-def _write(context: StageContext, ids: list[str], wanted: int) -> None:
-    write_json(context.out / KEPT, {"ids": ids, "wanted": wanted, "shortfall": wanted - len(ids)})
+    Kept.whole(random_ids(correct, wanted, context.params["seed"]), wanted).write(context.out)

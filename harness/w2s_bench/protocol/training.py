@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models.objectives import Whose, effective_size, relative
 from w2s_bench.protocol.catalogue import every_nth
-from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, KEPT, PREDICTIONS, REMARKS, ROWS
+from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, PREDICTIONS, REMARKS, ROWS
+from w2s_bench.protocol.kept import Kept
+from w2s_bench.protocol.objectives import objective_of
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import label_rows
 from w2s_bench.record import read_json, read_records, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
-from w2s_bench.types import JSON, Answer, Item, Prediction, TrainingRow
+from w2s_bench.types import JSON, Answer, FloatArray, Item, Prediction, TrainingRow
 
 if TYPE_CHECKING:
     from w2s_bench.suite import Training
@@ -33,8 +39,40 @@ def gold_rows(subset: Stage, gold: Stage, kept: Stage | None, label: str = "") -
 
 
 def schedule_of(training: Training) -> dict[str, JSON]:
-    """What a recipe's stage holds of how long and how fast a model is trained."""
-    return training.model_dump(include={"steps", "batch_size", "learning_rate"})
+    """What a recipe's stage holds of how long, how fast and (where it is not the usual) by what objective a model is trained."""
+    return training.model_dump(include={"steps", "batch_size", "learning_rate", "objective"})
+
+
+def settings_of(params: Mapping[str, JSON]) -> dict[str, Any]:
+    """What a trainer is told of a stage's parameters: the schedule, the seed, and the objective itself."""
+    plain = {name: params[name] for name in ("steps", "batch_size", "learning_rate", "seed")}
+    return {**plain, "objective": objective_of(params.get("objective", "xent"))}
+
+
+def probs_of(
+    context: StageContext, rows: Sequence[TrainingRow], needs: Iterable[Whose]
+) -> dict[Whose, list[FloatArray]]:
+    """Whose distribution an objective needs → one over the options of each row, empty where that model was not asked."""
+    found: dict[Whose, list[FloatArray]] = {}
+    for whose in needs:
+        folder = context.inputs.get(whose)
+        told = {p.id: p.choice_scores for p in read_records(folder / PREDICTIONS, Prediction)} if folder else {}
+        found[whose] = [_softmax(told.get(row.id) or ()) for row in rows]
+    return found
+
+
+def _softmax(scores: Sequence[float]) -> FloatArray:
+    values = np.array(scores, dtype=np.float64)
+    exponentials = np.exp(values - values.max(initial=-np.inf))
+    probabilities: FloatArray = exponentials / exponentials.sum()
+    return probabilities
+
+
+def report_weights(rows: Sequence[TrainingRow]) -> None:
+    """Into the stage's log: of how many rows of one weight those of several weights are worth."""
+    weights = [row.weight for row in rows]
+    if relative(weights) is not None:
+        print(f"{len(rows)} rows of unequal weights, worth {effective_size(weights):.1f} of one weight", flush=True)
 
 
 def losses_as_written(losses: Sequence[float]) -> list[float]:
@@ -71,19 +109,20 @@ def make_gold_rows(context: StageContext) -> None:
 
 def _only_kept(context: StageContext, rows: list[TrainingRow]) -> list[TrainingRow]:
     if "kept" in context.inputs:
-        kept = set(read_json(context.inputs["kept"] / KEPT)["ids"])
-        rows = [row for row in rows if row.id in kept]
+        weights = Kept.read(context.inputs["kept"]).weights
+        kept = (row for row in rows if row.id in weights)
+        rows = [row if weights[row.id] == row.weight else replace(row, weight=weights[row.id]) for row in kept]
     return sorted(rows, key=lambda row: row.id)
 
 
 @stage("usable", version=1)
 def run_usable(context: StageContext) -> None:
-    model, most_new, reader = context.params["model"], context.params["max_new_tokens"], load_planned(context)
-    reader.refuse_unfit(recipe=model["recipe"], lora_rank=model["lora_rank"], generates=most_new is not None)
-    notes = reader.notes()
+    model, most_new, engine = context.params["model"], context.params["max_new_tokens"], load_planned(context)
+    engine.refuse_unfit(recipe=model["recipe"], lora_rank=model["lora_rank"], generates=most_new is not None)
+    notes = engine.notes()
     if most_new is not None:
         gold = [row["completion"] for row in every_nth(context.inputs["answers"] / ANSWERS, _MOST_MEASURED)]
-        if long := sum(length > most_new for length in reader.lengths(gold)):
+        if long := sum(length > most_new for length in engine.lengths(gold)):
             notes.append(
                 f"the gold of {long} of {len(gold)} items takes more tokens than an answer may have ({most_new})"
             )

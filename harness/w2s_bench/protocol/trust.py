@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -14,7 +14,7 @@ from w2s_bench.isolation.watch import left_as_found, unchanged
 from w2s_bench.plugins.checks import raised_at
 from w2s_bench.protocol.evaluation import read_grades
 from w2s_bench.protocol.evidence.files import view, views
-from w2s_bench.protocol.evidence.view import item_ids, read_only
+from w2s_bench.protocol.evidence.view import ShownAs, item_ids, read_only
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.store.stage import Code, Stage, StageContext, stage
 from w2s_bench.types import FloatArray, Need
@@ -30,13 +30,17 @@ ROWS_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class Labelled:
-    """The stages a trust function's evidence on one split is made of. `grades` for the trust set, `gold` for the privileged."""
+    """The stages a trust function's evidence on one split is made of. `grades` for the trust set, `gold` for the privileged.
+
+    `shown_as` says how the readings of plugins are shown, by their needs as text.
+    """
 
     subset: Stage
     labels: Stage
     readings: Mapping[Need, Stage]
     grades: Stage | None = None
     gold: Stage | None = None
+    shown_as: Mapping[str, ShownAs] = field(default_factory=dict)
 
     def inputs(self, split: str) -> dict[str, Stage]:
         named: dict[str, Stage | None] = {
@@ -65,9 +69,12 @@ def score(
     those that the plugin computes with (`Registry.libraries`): a new version of one makes new scores.
     """
     inputs = pool.inputs("pool") | (trust.inputs("trust") if trust else {})
+    params: dict[str, Any] = {"function": function, "salt": salt, "seed": seed}
+    if pool.shown_as:  # none of what these are is known where the trust function runs
+        params["readings"] = {need: asdict(shown) for need, shown in sorted(pool.shown_as.items())}
     return Stage(
         run_score,
-        {"function": function, "salt": salt, "seed": seed},
+        params,
         inputs,
         libraries,
         label,
@@ -84,8 +91,9 @@ def run_score(context: StageContext) -> None:
     function = context.registry.trust_function(name, **p["function"]["parameters"])
     fit_rng, score_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(p["seed"]).spawn(2))
     needs = guarded(name, "needs", lambda: tuple(function.needs))
+    shown_as = {need: ShownAs(**shown) for need, shown in p.get("readings", {}).items()}
     if p["function"]["supervision"] != "none":
-        trust = view(context.inputs, "trust", needs, salt=p["salt"], fitting=True)
+        trust = view(context.inputs, "trust", needs, salt=p["salt"], fitting=True, shown_as=shown_as)
         grades = read_grades(context.inputs["trust:grades"])
         correct = read_only(np.array([grades[i] for i in item_ids(trust)], dtype=np.bool_))
         with left_as_found(name, "fit", inputs), unchanged(name, "fit", label_index=trust.label_index, correct=correct):
@@ -93,7 +101,8 @@ def run_score(context: StageContext) -> None:
     rows = ROWS_AT_ONCE if guarded(name, "scope", lambda: function.scope) == "row" else None
     parts = []
     with left_as_found(name, "score", inputs):
-        for pool in views(context.inputs, "pool", needs, salt=p["salt"], fitting=False, rows=rows):
+        shown = views(context.inputs, "pool", needs, salt=p["salt"], fitting=False, rows=rows, shown_as=shown_as)
+        for pool in shown:
             with unchanged(name, "score", label_index=pool.label_index):
                 given = guarded(name, "score", partial(function.score, pool, rng=score_rng))
             parts.append(Scores.of(item_ids(pool), validated(name, given, len(pool))))

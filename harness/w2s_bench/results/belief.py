@@ -16,8 +16,9 @@ import numpy as np
 from w2s_bench.controls import OWN_ARMS
 from w2s_bench.errors import CellError
 from w2s_bench.names import BUILT_IN, bare, short
-from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC, Cell, SeedResult, read_cells
+from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC, Cell, SeedResult
 from w2s_bench.results.figures import denominator, is_whole
+from w2s_bench.results.files import read_cells
 from w2s_bench.suite import DomainSpec, Suite, read_results_suite
 
 

@@ -6,28 +6,22 @@ The `body` is digested and is the same for every run on one machine; `provenance
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from w2s_bench.controls import OWN_ARMS, Facts, facts_of, of_kind
-from w2s_bench.errors import CellError
 from w2s_bench.names import row_name, short
-from w2s_bench.record import canonical_json, digest_of, pack_bits, unpack_bits, write_atomically
+from w2s_bench.record import digest_of, pack_bits, unpack_bits, write_atomically
 from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.figures import is_rate, is_whole, refuse_impossible, shown
 from w2s_bench.suite import MOST_SEEDS
-from w2s_bench.text import one_line, shortened
 from w2s_bench.types import JSON, BoolArray, IntArray
-from w2s_bench.untrusted import UnreadableError, parse_json, read_text
 
 SCHEMA: Final = "w2s-bench/cell/1"
 
-#: Bytes of a cell file: a million items over fifty seeds have 13 MiB of bits.
-LARGEST: Final = 32 << 20
 _MOST_PACKAGES: Final = 1000
 #: A diagnostic of the teacher: AUROC of its own label probability against the correctness of its labels of the pool.
 LABEL_PROBABILITY_AUROC: Final = "label_probability_auroc"
@@ -257,63 +251,6 @@ def cell_path(results: Path, row: str) -> Path:
     return results / "results" / f"{row}.json"
 
 
-def cell_paths(results: Path) -> list[Path]:
-    """Every cell file under a suite's results folder: named as cells are, which no line of a message can be parted by, and
-    not reached by a link, which could lead to anybody's files."""
-    root = results / "results"
-    paths = sorted(root.glob("*/*.json"))
-    for path in (root, *sorted(root.glob("*"))):
-        if path.is_symlink():
-            raise CellError(f"{one_line(str(path))} is a link, where a folder of cells belongs; copy the folder itself")
-    for path in paths:
-        if not re.fullmatch(r"[\w.@=,+~-]+/[\w.@=,+~-]+", f"{path.parent.name}/{path.name}", re.ASCII):
-            raise CellError(f"{one_line(str(path))} has a name that no cell has; move it elsewhere")
-    return paths
-
-
 def schema_json() -> str:
     """The published JSON schema of cell files, as `docs/cell.schema.json` holds it."""
     return json.dumps(Cell.model_json_schema(by_alias=True), indent=1, sort_keys=True) + "\n"
-
-
-def read_cell(path: Path) -> Cell:
-    """One cell file, checked: a regular file, the schema, every field, and that the digest is the body's."""
-    try:
-        content = parse_json(read_text(path, LARGEST, follow=False))
-        cell = Cell.model_validate(content)
-    except ValidationError as error:
-        faults = [(".".join(map(str, e["loc"])) or "the file", e["msg"]) for e in error.errors()[:3]]
-        told = "; ".join(f"{field}: {said.removeprefix('Value error, ')}" for field, said in faults)
-        raise CellError(f"{path} is no cell of schema {SCHEMA}: {shortened(told, 600)}") from error
-    except UnreadableError as error:
-        raise CellError(f"{path} cannot be read as a cell of schema {SCHEMA}: {error}") from error
-    if digest_of(content["body"]) != cell.digest:
-        raise CellError(
-            f"{path} was altered after it was written: its body does not give its digest {cell.digest[:12]}; run the row again"
-        )
-    return cell
-
-
-def read_placed(path: Path, results: Path) -> Cell:
-    """One cell file of a results folder, which must lie where its row says: then no row has two files."""
-    cell = read_cell(path)
-    if path != (own := cell.path(results)):
-        raise CellError(f"{path} holds the cell of row {cell.row}, which belongs in {own}; move it there, or remove it")
-    return cell
-
-
-def read_cells(results: Path) -> list[Cell]:
-    """All cells under a suite's results folder, sorted by domain and arm; at least one, all of one suite, each in its place."""
-    paths = cell_paths(results)
-    if not paths:
-        raise CellError(f"no cell files in {results / 'results'}; give the folder that holds suite.yaml and results/")
-    cells = [read_placed(path, results) for path in paths]
-    suites: dict[str, Cell] = {}
-    for cell in cells:
-        suites.setdefault(canonical_json(cell.body.suite.model_dump()), cell)
-    if len(suites) > 1:
-        shown = "; ".join(f"{cell.path(results)} is of {suite}" for suite, cell in list(suites.items())[:2])
-        raise CellError(
-            f"{results} mixes cells of {len(suites)} suites: {shown}; keep each suite in a folder of its own"
-        )
-    return cells

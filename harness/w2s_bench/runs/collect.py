@@ -11,12 +11,14 @@ import numpy as np
 
 from w2s_bench.errors import StoreError
 from w2s_bench.executors import Done, Failed, Outcome
+from w2s_bench.models.objectives import effective_size, relative
 from w2s_bench.protocol.arms import ArmStages
 from w2s_bench.protocol.evaluation import read_grades
-from w2s_bench.protocol.files import ITEMS, KEPT, PREDICTIONS, READING, ROWS
+from w2s_bench.protocol.files import ITEMS, PREDICTIONS, READING, ROWS
 from w2s_bench.protocol.generation import Generation
+from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.record import digest_of, pack_bits, read_arrays, read_json, read_records, read_rows
+from w2s_bench.record import digest_of, pack_bits, read_arrays, read_records, read_rows
 from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC, Cell, CellBody, SeedResult, SuiteRef
 from w2s_bench.results.statistics import auroc
 from w2s_bench.runs.plan import PlannedCell
@@ -118,32 +120,36 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
     digests: dict[str, str] = {}
     diagnostics: dict[str, Any] = {}
     if arm.hangs_on_weak_labels:
-        digests["weak_labels"] = results.content(graph.weak_labels("transfer"))
+        digests["weak_labels"] = results.content(graph.weak_labels(graph.pool))
     if own.student.weights is not None:
         digests[arm.answers] = results.content(own.student.weights)
     if arm.answers == "teacher":
         diagnostics |= _of_the_labels(graph, own, results)
     if own.rows is not None:
-        kept_file = read_json(results.folder(own.kept) / KEPT) if own.kept else None
-        if kept_file and not arm.with_trust_set:
-            rows = kept_file["ids"]
+        selected = Kept.read(results.folder(own.kept)) if own.kept else None
+        if selected and not arm.with_trust_set:
+            weights = dict(selected.weights)
         else:
-            rows = [row["id"] for row in read_rows(results.folder(own.rows) / ROWS)]
+            weights = {row["id"]: row.get("weight", 1.0) for row in read_rows(results.folder(own.rows) / ROWS)}
+        rows = list(weights)
         digests["kept"] = digest_of(rows)
+        if relative(list(weights.values())) is not None:
+            digests["kept"] = digest_of(weights)
+            diagnostics["effective_share"] = effective_size(list(weights.values())) / len(rows)
         facts["kept"] = len(rows)
-        facts["shortfall"] = kept_file["shortfall"] if kept_file else 0
+        facts["shortfall"] = selected.shortfall if selected else 0
         facts["purity"] = 1.0
         if arm.hangs_on_weak_labels:
-            right = results.grades(graph.label_grades("transfer"))
+            right = results.grades(graph.label_grades(graph.pool))
             facts["purity"] = float(np.mean([right.get(i, True) for i in rows]))  # what is not of the pool is gold
         if arm.of_pool:
-            pool, chosen = results.items(graph.subset("transfer")), set(rows)
+            pool, chosen = results.items(graph.subset(graph.pool)), set(rows)
             kept = {item.id: item.id in chosen for item in pool}
             facts["coverage"] = sum(kept.values()) / len(pool)
             diagnostics["kept_by_stratum"] = _share_by_stratum(pool, kept)
     if own.scores is not None:
         scores = dict(Scores.read(results.folder(own.scores)).items())
-        diagnostics["auroc"] = _auroc(scores, results.grades(graph.label_grades("transfer")))
+        diagnostics["auroc"] = _auroc(scores, results.grades(graph.label_grades(graph.pool)))
     return SeedResult(
         seed=graph.seed,
         accuracy=float(correct.mean()),
@@ -156,9 +162,9 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
 
 def _of_the_labels(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
     """What share of the teacher's labels of the pool is right, and how well its own label probability tells which."""
-    right = results.grades(graph.label_grades("transfer"))
+    right = results.grades(graph.label_grades(graph.pool))
     told: dict[str, Any] = {"label_accuracy": float(np.mean(list(right.values())))}
-    labels = read_records(results.folder(graph.weak_labels("transfer")) / PREDICTIONS, Prediction)
+    labels = read_records(results.folder(graph.weak_labels(graph.pool)) / PREDICTIONS, Prediction)
     if own.certainty is not None:
         arrays = read_arrays(results.folder(own.certainty) / READING)
         tokens = Ragged(arrays["values"].astype(np.float64), arrays["offsets"].astype(np.int64))

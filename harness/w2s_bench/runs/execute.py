@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from w2s_bench.errors import CellError, SuiteError
-from w2s_bench.results.cells import Cell, read_cell
+from w2s_bench.results.cells import Cell
+from w2s_bench.results.files import read_cell
 from w2s_bench.suite import Suite, load_suite
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def check_first(
     Sizes that a domain cannot fill, or a leak, end the run here. Items or gold that cannot be made, or a model that cannot
     be used, are no mistake in the suite: they are told now, and the cells of that domain alone fail.
     """
-    from w2s_bench.executors import Failed, GaveUp, Noted, Planned
+    from w2s_bench.executors import Ended, Failed, Noted, Planned
     from w2s_bench.protocol.items import remarks
 
     splits = planned.splits()
@@ -159,7 +160,7 @@ def check_first(
     def untroubled(event: Event) -> None:
         if isinstance(event, Planned):
             events(replace(event, purpose="first checks"))
-        elif not (isinstance(event, GaveUp) and event.failed.cause_node in cut):  # told below
+        elif not (isinstance(event, Ended) and _cause_of(event.outcome) in cut):  # told below
             events(event)
 
     of = {cell.domain.name: [cell.graphs[0].answers, *(cell.models if models else ())] for cell in planned.cells}
@@ -183,6 +184,13 @@ def check_first(
     for text in dict.fromkeys(told):
         events(Noted(text))
     return FirstLook(unusable, tuple(dict.fromkeys(told)))
+
+
+def _cause_of(outcome: Outcome) -> str | None:
+    """The node at which a failure began."""
+    from w2s_bench.executors import Failed
+
+    return outcome.cause_node if isinstance(outcome, Failed) else None
 
 
 def _is_written(cell: Cell, folder: Path) -> bool:

@@ -17,6 +17,8 @@ from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.protocol import arms
 from w2s_bench.protocol.arms import Arm, ArmStages
 from w2s_bench.protocol.generation import Generation
+from w2s_bench.protocol.needs import planned_needs
+from w2s_bench.protocol.objectives import refuse_unfit
 from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
@@ -51,7 +53,8 @@ class PlannedCell:
 
     @property
     def teacher(self) -> ModelRef:
-        return ModelRef(name=self.task.teacher.name, fingerprint=self.task.teacher.fingerprint)
+        model = self.graphs[0].teacher.model
+        return ModelRef(name=model.name, fingerprint=model.fingerprint)
 
     @property
     def student(self) -> ModelRef:
@@ -70,9 +73,9 @@ class PlannedCell:
     def targets_of(self, seed: int) -> list[Stage]:
         """Every stage whose result a seed is made of."""
         graph, own = self.graphs[seed], self.stages[seed]
-        out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.subset("transfer")]
+        out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.subset(graph.pool)]
         if self.arm.ref.facts.hangs_on_weak_labels:
-            out.append(graph.label_grades("transfer"))
+            out.append(graph.label_grades(graph.pool))
         return [*out, own.certainty] if own.certainty else out
 
     def targets(self) -> list[Stage]:
@@ -175,6 +178,9 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
             raise SuiteError(
                 f"recipe {recipe!r} chooses among options; domain {spec.name!r} generates its answers: take {others}"
             )
+    for training in (spec.teacher, spec.student):
+        over, teaches = RECIPES[training.recipe].over, training is spec.teacher
+        refuse_unfit(training, over, spec.name, domain.kind, teaches=teaches)
 
     def model(training: Training) -> PlannedModel:
         source, registered = described_model(registry, training.model), registry.resolve("model", training.model)
@@ -205,6 +211,7 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
                 raise declared
             registered = registry.resolve("trust_function", name)
             source = registry.source_digest(registered, sources)
+            needs = planned_needs(registry, declared.needs, str(registered), sources)
         except W2SBenchError as error:
             if trust is not None:
                 raise
@@ -212,7 +219,7 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
             continue
         plugin = PluginRef(distribution=registered.distribution, version=registered.version, source=source)
         libraries = registry.libraries(registered)
-        out.append(arms.trust_arm(registered.name, parameters, declared, plugin, coverage, libraries))
+        out.append(arms.trust_arm(registered.name, parameters, declared, needs, plugin, coverage, libraries))
     return out, problems
 
 

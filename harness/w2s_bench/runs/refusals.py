@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
 from w2s_bench.names import PLOT, README, TIES
 from w2s_bench.results.belief import refuse_contradictions
-from w2s_bench.results.cells import Cell, cell_path, cell_paths, read_placed
+from w2s_bench.results.cells import Cell, cell_path
+from w2s_bench.results.files import cell_paths, read_placed
 from w2s_bench.store.stage import Stage, StageContext, walk
 from w2s_bench.suite import Suite, read_results_suite
 

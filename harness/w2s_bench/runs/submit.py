@@ -85,7 +85,7 @@ def collected(folder: Path) -> RunReport:
 
 
 def _collected(folder: Path, request: Mapping[str, JSON]) -> RunReport:
-    from w2s_bench.executors.slurm.recorded import RecordedExecutor
+    from w2s_bench.executors.slurm.executor import RecordedExecutor
     from w2s_bench.executors.slurm.submission import Submission
 
     return execute(

@@ -8,6 +8,8 @@
 
 A result enters by one rename, under a lock a key: a reader sees all of it or nothing, and of two runs on one store the
 second finds what the first one made. Nothing is believed without its digest, so a crash costs a recomputation at worst.
+
+No plugin, model or executor may enter: a result is files, whatever made them.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from w2s_bench.store.limit import limit_from_environment
+from w2s_bench.store.eviction import limit_from_environment
 from w2s_bench.store.local import Store
 from w2s_bench.store.manifest import Damage, Result, key_of
 

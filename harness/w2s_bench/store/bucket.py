@@ -121,13 +121,13 @@ class Bucket:
         with self._reached(below):
             self.fs.invalidate_cache()
             try:
-                found = self.fs.ls(f"{self.base}/{below}".rstrip("/"), detail=False)
+                paths = self.fs.ls(f"{self.base}/{below}".rstrip("/"), detail=False)
             except (FileNotFoundError, NotADirectoryError):
                 return []
             finally:
                 self.fs.invalidate_cache()
         own = f"{self.base}/{below}".strip("/")  # some file systems list a folder beside what is in it
-        return sorted({one.rpartition("/")[2] for path in found if (one := path.strip("/")) != own})
+        return sorted({inner.rpartition("/")[2] for path in paths if (inner := path.strip("/")) != own})
 
     def manifests(self, stage: str, keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """(key, manifest) of those results of a stage that exist."""

@@ -43,7 +43,7 @@ class Entry:
 
 def entry_of(stage: str, key: str, manifest: bytes, used: float) -> Entry:
     facts = parse(manifest, key)
-    size = sum(one["bytes"] for one in facts["files"].values()) if facts else 0
+    size = sum(file["bytes"] for file in facts["files"].values()) if facts else 0
     return Entry(stage, key, len(manifest) + size, used, facts)
 
 
@@ -64,8 +64,8 @@ def _entry_at(folder: Path) -> Entry:
         with contextlib.suppress(FileNotFoundError):
             # Files that were copied here may say when they were used elsewhere.
             used = max(came, manifest.stat().st_mtime)
-            found = entry_of(stage, key, manifest.read_bytes(), used)
-            return found if found.facts is not None else replace(found, bytes=_size_of(folder))
+            entry = entry_of(stage, key, manifest.read_bytes(), used)
+            return entry if entry.facts is not None else replace(entry, bytes=_size_of(folder))
     return Entry(stage, key, _size_of(folder), came, None, described=False)
 
 
@@ -79,6 +79,6 @@ def _size_of(folder: Path) -> int:
 def _names(below: Path, *, folders: bool = False) -> list[str]:
     try:
         with os.scandir(below) as entries:
-            return sorted(one.name for one in entries if not folders or one.is_dir(follow_symlinks=False))
+            return sorted(entry.name for entry in entries if not folders or entry.is_dir(follow_symlinks=False))
     except FileNotFoundError:
         return []

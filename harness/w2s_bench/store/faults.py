@@ -26,12 +26,12 @@ def machine_fault(error: BaseException, folder: Path) -> str | None:
     below `folder` is a reason to try this disk, and no more.
     """
     causes = list(_causes(error))
-    if any(isinstance(one, StoreError) for one in causes):
+    if any(isinstance(cause, StoreError) for cause in causes):
         return None
-    for one in causes:
-        if isinstance(one, OSError) and one.errno in _MACHINE_FAULTS and _is_below(folder, one.filename):
-            return os.strerror(one.errno)
-    if any(_speaks_of_a_disk(one) for one in causes):
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno in _MACHINE_FAULTS and _is_below(folder, cause.filename):
+            return os.strerror(cause.errno)
+    if any(_speaks_of_a_disk(cause) for cause in causes):
         fault = tried(folder)
         return os.strerror(fault) if fault in _MACHINE_FAULTS else None
     return None
@@ -42,14 +42,14 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:
-        one = pending.pop()
-        if one is not None and id(one) not in seen:
-            seen.add(id(one))
-            yield one
+        cause = pending.pop()
+        if cause is not None and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
             pending += [
-                one.__cause__,
-                one.__context__,
-                *(one.exceptions if isinstance(one, BaseExceptionGroup) else ()),
+                cause.__cause__,
+                cause.__context__,
+                *(cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()),
             ]
 
 
@@ -70,7 +70,7 @@ def _speaks_of_a_disk(error: BaseException) -> bool:
 def tried(folder: Path) -> int | None:
     """What keeps a few megabytes from being written to a folder: an error's number, or None."""
     try:
-        with tempfile.TemporaryFile(dir=next(one for one in (folder, *folder.parents) if one.is_dir())) as file:
+        with tempfile.TemporaryFile(dir=next(path for path in (folder, *folder.parents) if path.is_dir())) as file:
             for _ in range(_ROOM >> 20):
                 file.write(os.urandom(1 << 20))  # zeros take no room on some disks
             file.flush()

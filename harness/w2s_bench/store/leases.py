@@ -47,7 +47,7 @@ class Uses:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._known: set[str] = set()
+        self._noted: set[str] = set()
         self._changing = threading.Lock()
         self._held: _Held | None = None
         self._end: weakref.finalize[[], Uses] | None = None
@@ -55,7 +55,7 @@ class Uses:
     def add(self, place: str) -> None:
         """Say that `place` (`stage/key`) is in use; call it before looking there."""
         with self._changing:
-            if place in self._known:
+            if place in self._noted:
                 return
             try:
                 if self._held is None:
@@ -64,14 +64,14 @@ class Uses:
                 os.write(self._held.file, f"\n{place}".encode())  # a line cut short spoils no other
             except OSError:
                 return  # read-only or full: tried again with the next one
-            self._known.add(place)
+            self._noted.add(place)
 
     def close(self) -> None:
         with self._changing:
             if self._end is not None:
                 self._end()
             self._held = self._end = None
-            self._known.clear()
+            self._noted.clear()
 
 
 def _hold(folder: Path) -> _Held:

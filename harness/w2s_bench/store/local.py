@@ -15,10 +15,10 @@ from w2s_bench.errors import NoStoreError, StoreError, W2SBenchError
 from w2s_bench.names import MANIFEST
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.store.entries import Entry, entries_below
+from w2s_bench.store.eviction import LIMIT_VARIABLE, LOW_WATER, Total, collect, size_of
 from w2s_bench.store.faults import explained, machine_fault, store_error, tried
 from w2s_bench.store.layout import Layout, has_manifest, place_of, remove, touch
 from w2s_bench.store.leases import Living, Uses, bury
-from w2s_bench.store.limit import LIMIT_VARIABLE, LOW_WATER, Total, size_of
 from w2s_bench.store.locks import held
 from w2s_bench.store.manifest import Damage, Result, check, identity, result_of, seal
 from w2s_bench.store.sizes import size_text
@@ -99,16 +99,16 @@ class Store:
             if not os.path.lexists(folder):
                 return None
             self._note_use(folder)
-            found = check(folder)
+            checked = check(folder)
         # Where nobody is about to remove it and it is there, whoever wants to remove it now sees that it is in use. It was
         # removed between the check and here where it is there no longer: asked last, as an announcement goes with it.
-        if isinstance(found, Damage) or self.layout.is_leaving(folder) or not os.path.lexists(folder):
+        if isinstance(checked, Damage) or self.layout.is_leaving(folder) or not os.path.lexists(folder):
             # Without the lock, a result that another process is just replacing or removing is neither sound nor damaged.
             with self.layout.lock(folder):
-                found = self._check_or_remove(folder)
-        if found is not None:
+                checked = self._check_or_remove(folder)
+        if checked is not None:
             touch(folder)
-        return found
+        return checked
 
     def put(self, stage: Stage, input_contents: Mapping[str, str], produce: Callable[[Path], None]) -> Result:
         """Run `produce` on an empty folder and store what it wrote, unless the result is there by now.
@@ -175,7 +175,7 @@ class Store:
             write_atomically(path, text, errors="backslashreplace")
         return path
 
-    # What the verbs of `w2s-bench store` are made of: see `upkeep`.
+    # What the verbs of `w2s-bench store` are made of: see `eviction` and `upkeep`.
 
     def entries(self) -> Iterator[Entry]:
         """Everything that is stored, by stage and key."""
@@ -196,8 +196,8 @@ class Store:
         """Remove a result if it is damaged, and say what was."""
         folder = self.folder(stage, key)
         with self.layout.lock(folder):
-            known = len(self.damages)
-            return None if self._check_or_remove(folder) else next(iter(self.damages[known:]), None)
+            before = len(self.damages)
+            return None if self._check_or_remove(folder) else next(iter(self.damages[before:]), None)
 
     def discard(self, stage: str, key: str, living: Living) -> bool:
         """Remove a result, unless it is in use."""
@@ -221,8 +221,6 @@ class Store:
     def shrink(self) -> None:
         """Remove what was not used for longest and is not in use, until the store is well within its limit."""
         from filelock import Timeout
-
-        from w2s_bench.store.upkeep import collect
 
         if self.limit is None:
             return
@@ -256,9 +254,9 @@ class Store:
         """The result in this folder, or else what `make` writes to a folder beside, sealed and moved here."""
         with self.layout.lock(folder):
             self._uses.add(place_of(folder))
-            if (found := self._there(folder)) is not None:
+            if (stored := self._there(folder)) is not None:
                 touch(folder)
-                return found
+                return stored
             scratch = self.layout.scratch(folder)
             try:
                 with explained(scratch):
@@ -285,14 +283,14 @@ class Store:
     def _check_or_remove(self, folder: Path) -> Result | None:
         """Called with the lock held, so that damage is damage."""
         with explained(folder):
-            found = check(folder)
-            if not isinstance(found, Damage):
-                return found
+            checked = check(folder)
+            if not isinstance(checked, Damage):
+                return checked
             if has_manifest(folder):
                 remove(self.layout.hide(folder))
             elif (aside := self.layout.move_aside(folder, unless=has_manifest)) is not None:
-                found = replace(found, reason=f"{found.reason}, and what lies there instead was moved to {aside}")
-        self.damages.append(found)
+                checked = replace(checked, reason=f"{checked.reason}, and what lies there instead was moved to {aside}")
+        self.damages.append(checked)
         return None
 
     def _grown(self, made: Result) -> None:

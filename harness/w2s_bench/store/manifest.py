@@ -106,7 +106,7 @@ def parse(text: bytes, key: str) -> dict[str, JSON] | None:
 def _is_whole(facts: Mapping[str, JSON]) -> bool:
     """Whether all that a reader asks of a manifest is there; raises, as Python does, where something else is."""
     datetime.fromisoformat(facts["created"])
-    sizes = [one["bytes"] for one in facts["files"].values()]
+    sizes = [file["bytes"] for file in facts["files"].values()]
     return all(size >= 0 for size in (facts["seconds"], facts["cpu_seconds"], *sizes)) and (
         facts["content"] == _content_of(facts["files"])
     )

@@ -58,8 +58,8 @@ class RemoteStore(Store):
 
     def look(self, stage: Stage | str, key: str) -> Result | Damage | None:
         """Of what is not on this machine yet, the manifest alone is read."""
-        if isinstance(found := super().inspect(stage, key), Result):
-            return found
+        if isinstance(copy := super().inspect(stage, key), Result):
+            return copy
         folder = self.folder(stage, key)
         if (text := self.bucket.manifest(place_of(folder))) is None:
             return None
@@ -78,8 +78,8 @@ class RemoteStore(Store):
                 _remove_if_possible(scratch)
 
     def find(self, stage: Stage | str, key: str) -> Result | None:
-        if (found := super().find(stage, key)) is not None:
-            return found
+        if (copy := super().find(stage, key)) is not None:
+            return copy
         folder = self.folder(stage, key)
         with self.layout.lock(folder):
             self._note_use(folder)
@@ -103,9 +103,9 @@ class RemoteStore(Store):
     def repair(self, stage: str, key: str) -> Damage | None:
         folder = self.folder(stage, key)
         with self.layout.lock(folder):
-            known = len(self.damages)
+            before = len(self.damages)
             self._check_or_remove(folder)
-            return None if self._fetched(folder) else next(iter(self.damages[known:]), None)
+            return None if self._fetched(folder) else next(iter(self.damages[before:]), None)
 
     def discard(self, stage: str, key: str, living: Living) -> bool:
         """Remove it there and here, unless a process on this machine uses it; others make again what they miss."""
@@ -132,8 +132,8 @@ class RemoteStore(Store):
                 return None
             remove(scratch)
             kept.rename(scratch)
-            found = check(scratch, folder.name)
-        return found if isinstance(found, Result) else None
+            checked = check(scratch, folder.name)
+        return checked if isinstance(checked, Result) else None
 
     def _move_in(self, scratch: Path, folder: Path, result: Result) -> Result:
         """Upload it, and only then move it in: what is in the cache is what everybody else finds."""
@@ -155,30 +155,30 @@ class RemoteStore(Store):
         """The result from elsewhere, moved into the cache; damaged, it is removed there. Called with the lock held."""
         scratch = self.layout.scratch(folder)
         try:
-            found = self._download(folder, scratch)
-            if isinstance(found, Damage):
+            fetched = self._download(folder, scratch)
+            if isinstance(fetched, Damage):
                 time.sleep(_PAUSE)
-                found = self._download(folder, scratch)
-            if isinstance(found, Result):
-                found = super()._move_in(scratch, folder, found)
+                fetched = self._download(folder, scratch)
+            if isinstance(fetched, Result):
+                fetched = super()._move_in(scratch, folder, fetched)
                 with explained(self._unpublished):
                     remove(self._unpublished / scratch.name)  # one's own, if it came too late
-                self._grown(found)
-                return found
+                self._grown(fetched)
+                return fetched
         finally:
             _remove_if_possible(scratch)
-        if isinstance(found, Damage):
+        if isinstance(fetched, Damage):
             self.bucket.remove(place_of(folder))
-            self.damages.append(found)
+            self.damages.append(fetched)
         return None
 
     def _download(self, folder: Path, scratch: Path) -> Result | Damage | None:
         with explained(scratch):
             self.layout.cleared(scratch)
-        found = self.bucket.fetch(place_of(folder), scratch)
-        if isinstance(found, Damage):
-            return Damage(folder, f"{found.reason} at {self.url_of(folder)}")
-        return found
+        fetched = self.bucket.fetch(place_of(folder), scratch)
+        if isinstance(fetched, Damage):
+            return Damage(folder, f"{fetched.reason} at {self.url_of(folder)}")
+        return fetched
 
 
 def _remove_if_possible(scratch: Path) -> None:

@@ -15,8 +15,8 @@ from w2s_bench.types import JSON
 if TYPE_CHECKING:
     from w2s_bench.plugins.registry import Registry
 
-#: Whose code a stage runs: a trust function's, a domain's, or the engine with a model's weights.
-Role = Literal["engine", "domain", "trust"]
+#: Whose code a stage runs: a trust function's, a domain's, a reading's (mostly with a model), or the engine with a model's weights.
+Role = Literal["engine", "domain", "trust", "reading"]
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class Stage:
     Its result may depend on `function`'s version, on `params`, on the content of `inputs`, and on the versions of
     `libraries` (distribution names). All else is no part of what it is. It tells people (`label`) and executors what they
     may know of a stage: `seconds` that it may take where the executor sets no other limit; the `device` that its model runs
-    on, as torch names it; the `code` that it runs beside the harness's own; what its time hangs on, which is `kind` (default:
-    the code's name), the `domain` whose items it goes through and the `amount` of them. A stage without a domain or an
+    on, as torch names it; the `code` that it runs beside the harness's own; what its time hangs on, which is `timed_as`
+    (default: the code's name), the `domain` whose items it goes through and the `amount` of them. A stage without a domain or an
     amount has those of the stages that it needs.
     """
 
@@ -92,7 +92,7 @@ class Stage:
     seconds: float | None = None
     device: str = "cpu"
     code: Code | None = None
-    kind: str = ""
+    timed_as: str = ""
     domain: str = ""
     amount: int = 0
 
@@ -113,7 +113,7 @@ class Stage:
     def to_json(self) -> dict[str, JSON]:
         """All but `inputs`; `from_json` makes it a stage again in any process."""
         function = self.function
-        plain = ("params", "label", "seconds", "device", "kind", "domain", "amount")
+        plain = ("params", "label", "seconds", "device", "timed_as", "domain", "amount")
         return {
             "function": [function.name, function.version, function.path],
             "libraries": list(self.libraries),

@@ -1,10 +1,10 @@
-"""Looking after a store: check all of it, remove what is old or too much, copy it elsewhere."""
+"""Looking after a store: check all of it, copy it elsewhere."""
 
 from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from w2s_bench.errors import UnknownNameError, W2SBenchError
@@ -20,49 +20,12 @@ def check_all(store: Store, entries: Sequence[Entry], *, repair: bool = False) -
     if repair:
         store.require()
     for entry in entries:
-        found = store.inspect(entry.stage, entry.key)
-        if isinstance(found, Damage):  # or just being replaced, which the second look waits for, or sees done
-            found = store.inspect(entry.stage, entry.key)
-        if isinstance(found, Damage) and repair:
-            found = store.repair(entry.stage, entry.key) or found
-        yield found if isinstance(found, Damage) else None
-
-
-@dataclass
-class Collected:
-    """What was removed (or would be), what could not be because a process uses it, and the bytes of what is left."""
-
-    removed: list[Entry] = field(default_factory=list)
-    spared: list[Entry] = field(default_factory=list)
-    bytes_left: int = 0
-
-
-def collect(
-    store: Store, *, older_than: float | None = None, limit: int | None = None, dry_run: bool = False
-) -> Collected:
-    """Remove results not used for `older_than` seconds; then the longest unused, until all take at most `limit` bytes.
-
-    What has no manifest, or bears no result's name, is never removed. A result that was used after now, by a clock that has
-    since been set back, counts as just used.
-    """
-    store.require()
-    everything = sorted(store.entries(), key=lambda entry: entry.used)
-    entries = [entry for entry in everything if entry.described]
-    done = Collected(bytes_left=sum(entry.bytes for entry in everything))
-    if not entries:
-        return done
-    living = store.in_use()
-    oldest = store.now() - older_than if older_than is not None else float("-inf")
-    for entry in entries:
-        if entry.used >= oldest and (limit is None or done.bytes_left <= limit):
-            continue
-        used = entry.place in living.places
-        if used or not (dry_run or store.discard(entry.stage, entry.key, living)):
-            done.spared.append(entry)
-        else:
-            done.removed.append(entry)
-            done.bytes_left -= entry.bytes
-    return done
+        checked = store.inspect(entry.stage, entry.key)
+        if isinstance(checked, Damage):  # or just being replaced, which the second look waits for, or sees done
+            checked = store.inspect(entry.stage, entry.key)
+        if isinstance(checked, Damage) and repair:
+            checked = store.repair(entry.stage, entry.key) or checked
+        yield checked if isinstance(checked, Damage) else None
 
 
 @dataclass
@@ -126,9 +89,9 @@ def existing(store: Store, stages: Sequence[str] = ()) -> list[Entry]:
     """All results, or those of some stages."""
     entries = list(store.entries())
     if stages:
-        known = {entry.stage for entry in entries}
+        present = {entry.stage for entry in entries}
         for name in stages:
-            if name not in known:
-                raise UnknownNameError("stage", name, known, f"Results of these are in the store {store.location}.")
+            if name not in present:
+                raise UnknownNameError("stage", name, present, f"Results of these are in the store {store.location}.")
         entries = [entry for entry in entries if entry.stage in stages]
     return entries

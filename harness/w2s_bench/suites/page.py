@@ -85,11 +85,11 @@ def _table(model: type[BaseModel]) -> str:
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for key, field in schema["properties"].items():
         default = "required" if key in required else f"`{json.dumps(field.get('default', {}), ensure_ascii=False)}`"
-        rows.append(f"| `{key}` | {_value(field, schema.get('$defs', {}))} | {default} | {field['description']} |")
+        rows.append(f"| `{key}` | {_value(field)} | {default} | {field['description']} |")
     return "\n".join(rows)
 
 
-def _value(field: dict[str, Any], defs: dict[str, Any]) -> str:
+def _value(field: dict[str, Any]) -> str:
     """A field's type and range in words."""
     if "const" in field or "enum" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))

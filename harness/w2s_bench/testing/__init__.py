@@ -11,6 +11,7 @@ second where fitting is quick, in a few seconds for a small network, which they 
 from w2s_bench.testing.domains import check_domain
 from w2s_bench.testing.evidence import MemoryEvidence, synthetic_evidence
 from w2s_bench.testing.models import check_model
+from w2s_bench.testing.readings import check_reading
 from w2s_bench.testing.trust_functions import Check, check_trust_function, trust_function_checks
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "MemoryEvidence",
     "check_domain",
     "check_model",
+    "check_reading",
     "check_trust_function",
     "synthetic_evidence",
     "trust_function_checks",

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from w2s_bench.plugins.entries import Registered
     from w2s_bench.plugins.hooks import EntryKind
 
-#: A model as a suite may ask for it.
-
 
 def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[LanguageModel] = ()) -> None:
     """The harness can render, cut and grade the domain: its first `at_most` items, answered with gold, are all right.
@@ -64,7 +62,7 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
         remedy = "take that string out of until, allow more tokens, or shorten doc_to_target"
         expect(not lost, f"{domain.name}: {', '.join(lost)}; {remedy}")
         params["max_new_tokens"] = domain.max_new_tokens if domain.kind == "generate" else None
-        for name, model in zip((one.name for one in tried), models, strict=True):
+        for name, model in zip((registered.name for registered in tried), models, strict=True):
             params["model"] = PlannedModel(name, model.fingerprint()).params
             measured = stage(training.run_usable, Path(name).name, answers=made_answers)
             for remark in record.read_json(measured / files.REMARKS):

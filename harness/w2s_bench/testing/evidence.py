@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, get_args
+from functools import partial
+from typing import TypeVar, cast
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
 from w2s_bench.errors import EvidenceError
-from w2s_bench.plugins.checks import check_reading
-from w2s_bench.types import BoolArray, FloatArray, IntArray, Kind, Need, Ragged, Reader
+from w2s_bench.hookspecs import Reading
+from w2s_bench.plugins.checks import check_declared, kinds_of
+from w2s_bench.plugins.checks import guarded as plugin_guarded
+from w2s_bench.protocol.evidence.readings import built_in_reading
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading
+from w2s_bench.protocol.evidence.readings.hidden_states import HiddenStates
+from w2s_bench.protocol.evidence.registered import validated
+from w2s_bench.types import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Kind,
+    Need,
+    Ragged,
+    Reader,
+    Synthetic,
+    TrainingRow,
+)
 
 Scalar = TypeVar("Scalar", bound=np.generic)
+Values = Ragged | FloatArray
 
 
 @dataclass
 class MemoryEvidence:
     """`hookspecs.Evidence` from arrays in memory.
 
-    `readings` has one entry a `Need`; hidden states stand once, every layer (n, layers, d), under layer "all".
+    `readings` has one entry a `Need`; hidden states may stand once, every layer (n, layers, d), under layer "all".
     `declared` are the needs that may be read (None: all of them); in `fitting` the verifier may not be; `answers` are
     the gold texts.
     """
@@ -42,32 +59,49 @@ class MemoryEvidence:
         return len(self.ids)
 
     @property
+    def rows(self) -> tuple[TrainingRow, ...]:
+        """The weak labels as a reading gets them."""
+        n, ended = len(self), self.choices is None
+        places = [None] * n if self.label_index is None else [int(at) for at in self.label_index]
+        options = [None] * n if self.choices is None else self.choices
+        columns = zip(self.ids, self.prompts, self.labels, options, places, strict=True)
+        return tuple(TrainingRow(name, prompt, label, ended, shown, at) for name, prompt, label, shown, at in columns)
+
+    @property
     def gold(self) -> tuple[str, ...]:
         """(n,) the right answers, for the privileged track alone."""
         if not self.privileged:
             raise EvidenceError("gold is seen by the privileged track alone: declare supervision = 'privileged'")
         return self.answers
 
+    def read(self, need: Need) -> Ragged | FloatArray:
+        """As in a run; what a reading says here is what its twin made up, or what `readings` holds."""
+        kind: Kind = "generate" if self.choices is None else "choice"
+        if self.declared is not None:
+            check_declared(need, self.declared, kind)
+        if self.fitting and need.of == "verifier":
+            raise EvidenceError(f"read {need} in fit: the verifier was trained on these very rows; read it in score")
+        own = built_in_reading(need.read, need.parameters)
+        if own is not None and kind not in own.kinds:
+            raise EvidenceError(f"read {need} in a {kind} domain: {own.instead}")
+        values = self.readings.get(need)
+        if values is None and isinstance(own, HiddenStates):
+            every = self.readings.get(Need(need.of, need.read, "all"))
+            values = None if every is None else own.of_all(cast(FloatArray, every))
+        if values is None:
+            raise EvidenceError(f"read {need}, which this evidence was not made with; add it to its `readings`")
+        if isinstance(values, Ragged):
+            return Ragged(_locked(values.values.copy()), _locked(values.offsets.copy()))
+        return _locked(values.copy())
+
     def choice_probs(self, of: Reader = "teacher") -> Ragged:
-        if self.choices is None:
-            raise EvidenceError("answers are generated here, `choices` is None; read label_logprobs")
-        return self._ragged(Need(of, "choice_probs"))
+        return cast(Ragged, self.read(Need(of, "choice_probs")))
 
     def label_logprobs(self, of: Reader = "teacher") -> Ragged:
-        return self._ragged(Need(of, "label_logprobs"))
+        return cast(Ragged, self.read(Need(of, "label_logprobs")))
 
     def hidden_states(self, of: Reader = "teacher", layer: int | str = -1) -> FloatArray:
-        if isinstance(layer, str) and layer != "all":
-            raise EvidenceError(f"layer must be an integer or 'all', got {layer!r}")
-        self._check(Need(of, "hidden_states", layer))  # type: ignore[arg-type]  # it was just checked
-        states = self.readings[Need(of, "hidden_states", "all")]
-        if isinstance(states, Ragged):
-            raise TypeError("hidden states are an array (n, layers, d)")
-        if isinstance(layer, str):
-            return _locked(states.copy())
-        if not -states.shape[1] <= layer < states.shape[1]:
-            raise EvidenceError(f"layer {layer} of {states.shape[1]}; 0 is the embedding, -1 the last")
-        return _locked(states[:, layer].copy())
+        return cast(FloatArray, self.read(Need(of, "hidden_states", layer)))  # type: ignore[arg-type]  # it is checked
 
     def declaring(self, needs: Sequence[Need], *, fitting: bool = False, privileged: bool = False) -> MemoryEvidence:
         """The same rows for a trust function that declared `needs`."""
@@ -88,10 +122,7 @@ class MemoryEvidence:
             answers=take(self.answers),
             choices=None if self.choices is None else tuple(self.choices[row] for row in rows),
             label_index=None if self.label_index is None else _locked(self.label_index[rows]),
-            readings={
-                need: Ragged.from_rows([values[row] for row in rows]) if isinstance(values, Ragged) else values[rows]
-                for need, values in self.readings.items()
-            },
+            readings=_Made(partial(self._taken, rows)),
         )
 
     def disguised(self, seed: int) -> MemoryEvidence:
@@ -104,26 +135,48 @@ class MemoryEvidence:
         shown = tuple(tuple(c[i] for i in order) for c, order in zip(self.choices, orders, strict=True))
         places = [int(np.flatnonzero(order == at)[0]) for order, at in zip(orders, self.label_index, strict=True)]
         label_index = _locked(np.array(places, dtype=np.int64))
-        readings = {
-            need: Ragged.from_rows([row[order] for row, order in zip(values, orders, strict=True)])
-            if isinstance(values, Ragged) and need.read == "choice_probs"
-            else values
-            for need, values in self.readings.items()
-        }
-        return replace(self, ids=ids, choices=shown, label_index=label_index, readings=readings)
+        return replace(
+            self, ids=ids, choices=shown, label_index=label_index, readings=_Made(partial(self._permuted, orders))
+        )
 
-    def _ragged(self, need: Need) -> Ragged:
-        self._check(need)
+    def _taken(self, rows: Sequence[int], need: Need) -> Values:
         values = self.readings[need]
-        if not isinstance(values, Ragged):
-            raise TypeError(f"{need} is ragged")
-        return Ragged(_locked(values.values.copy()), _locked(values.offsets.copy()))
+        return Ragged.from_rows([values[row] for row in rows]) if isinstance(values, Ragged) else values[list(rows)]
 
-    def _check(self, need: Need) -> None:
-        if self.declared is not None:
-            check_reading(need, self.declared, "generate" if self.choices is None else "choice")
-        if self.fitting and need.of == "verifier":
-            raise EvidenceError(f"read {need} in fit: the verifier was trained on these very rows; read it in score")
+    def _permuted(self, orders: Sequence[IntArray], need: Need) -> Values:
+        values = self.readings[need]
+        if _reading(need).form != "options":
+            return values
+        rows = zip(cast(Ragged, values), orders, strict=True)
+        return Ragged.from_rows([row[order] for row, order in rows])
+
+
+class _Made(Mapping[Need, Values]):
+    """Readings that are made when they are asked for, whatever their parameters, each once."""
+
+    def __init__(self, make: Callable[[Need], Values]) -> None:
+        self._make, self._known = make, dict[Need, Values]()
+
+    def __getitem__(self, need: Need) -> Values:
+        if need not in self._known:
+            self._known[need] = self._make(need)
+        return self._known[need]
+
+    def __iter__(self) -> Iterator[Need]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+def _reading(need: Need) -> BuiltInReading | Reading:
+    """The harness's own, or that of an installed plugin."""
+    own = built_in_reading(need.read, need.parameters)
+    if own is not None:
+        return own
+    from w2s_bench.plugins.registry import Registry
+
+    return Registry.load().reading(need.read, **need.parameters)
 
 
 def synthetic_evidence(
@@ -139,9 +192,10 @@ def synthetic_evidence(
 ) -> tuple[MemoryEvidence, BoolArray]:
     """n weak labels and which of them are right (n,); a share of about `accuracy` is.
 
-    Every reading leans towards right labels by `signal` standard deviations, the student's and the verifier's twice as
-    much as the teacher's; of the hidden layers only the middle one does, in a direction the same for every seed,
-    so that a trust set and a pool can be two draws. `signal=0` says nothing.
+    Every reading is made up by its twin when it is asked for, an installed plugin's too. It leans towards right labels by
+    `signal` standard deviations, the student's and the verifier's twice as much as the teacher's; of the hidden layers only
+    the middle one does, in a direction the same for every seed, so that a trust set and a pool can be two draws. `signal=0`
+    says nothing.
     """
     rng = np.random.default_rng(seed)
     correct = rng.random(n) < accuracy
@@ -153,36 +207,25 @@ def synthetic_evidence(
     index = rng.integers(0, options, n)
     labels = tuple(row[i] for row, i in zip(texts, index, strict=True))
     answers = tuple(row[i] if c else row[i - 1] for row, i, c in zip(texts, index, correct, strict=True))
-    readings: dict[Need, Ragged | FloatArray] = {}
-    for of in get_args(Reader):
-        lean = np.where(correct, 1.0, -1.0) * signal * (0.5 if of == "teacher" else 1.0)
-        readings[Need(of, "hidden_states", "all")] = _states(rng, lean, layers, width)
-        logprobs = [-np.exp(rng.normal(-1 - x / 2, 0.5, rng.integers(2, 9))) for x in lean]
-        readings[Need(of, "label_logprobs")] = Ragged.from_rows(logprobs)
-        if kind == "choice":
-            readings[Need(of, "choice_probs")] = Ragged.from_rows(_option_probs(rng, lean, index, options, of))
     choices = tuple(texts) if kind == "choice" else None
     label_index = _locked(index.astype(np.int64)) if kind == "choice" else None
-    return MemoryEvidence(ids, prompts, labels, choices, label_index, readings, answers), correct
+    evidence = MemoryEvidence(ids, prompts, labels, choices, label_index, {}, answers)
+    rows = evidence.rows
 
+    def made(need: Need) -> Values:
+        lean = np.where(correct, 1.0, -1.0) * signal * (0.5 if need.of == "teacher" else 1.0)
+        # Of its own for every reading, so that none changes with what else is read; its parameters draw the same.
+        drawn = int.from_bytes(hashlib.sha256(f"{need.of} {need.read}".encode()).digest()[:8])
+        made_up = Synthetic(rows, lean, need.of, layers, width)
+        reading, own = _reading(need), np.random.default_rng([seed, drawn])
+        who, kinds = f"reading {need.read!r}", kinds_of(reading)
+        if kind not in kinds:
+            raise EvidenceError(f"read {need} in a {kind} domain: {who} is for {' and '.join(kinds)} domains alone")
+        values = plugin_guarded(who, "synthetic", lambda: reading.synthetic(made_up, rng=own))
+        values = validated(need.read, reading.form, values, rows)
+        return values.astype(np.float64) if isinstance(values, np.ndarray) else Ragged.from_rows(list(values))
 
-def _states(rng: Generator, lean: FloatArray, layers: int, width: int) -> FloatArray:
-    states = rng.normal(size=(len(lean), layers, width))
-    direction = np.random.default_rng(width).normal(size=width)
-    states[:, layers // 2] += np.outer(lean, direction / np.linalg.norm(direction))
-    return states
-
-
-def _option_probs(rng: Generator, lean: FloatArray, index: IntArray, options: int, of: Reader) -> list[FloatArray]:
-    """(n, options), rows sum to 1. The teacher's label is its own most likely option; others may prefer another."""
-    logits = rng.normal(size=(len(lean), options))
-    rows = np.arange(len(lean))
-    if of == "teacher":
-        logits[rows, index] = logits.max(axis=1) + np.logaddexp(0, lean + rng.normal(size=len(lean)))
-    else:
-        logits[rows, index] += lean
-    probs = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return list(probs / probs.sum(axis=1, keepdims=True))
+    return replace(evidence, readings=_Made(made)), correct
 
 
 def _locked(array: NDArray[Scalar]) -> NDArray[Scalar]:

@@ -15,6 +15,8 @@ from w2s_bench.hookspecs import TrustFunction
 from w2s_bench.isolation.process_state import generators_kept
 from w2s_bench.isolation.watch import left_as_found
 from w2s_bench.plugins import checks as contract
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.protocol.needs import planned_needs
 from w2s_bench.testing.evidence import MemoryEvidence, synthetic_evidence
 from w2s_bench.testing.expecting import expect, guarded
 from w2s_bench.types import BoolArray, FloatArray, IntArray, Kind
@@ -59,7 +61,10 @@ def _contract(factory: Factory, kind: Kind) -> None:
     """Attributes and signatures are right, and parameters can be left out."""
     try:
         contract.check_parameters("the factory", "name", factory, {})
-        contract.check_trust_function("the trust function", factory())
+        declared = contract.check_trust_function("the trust function", factory())
+        # Those of the harness's own readings are known without what is installed.
+        elsewhere = any("/" in need.read for need in declared.needs)
+        planned_needs(Registry.load() if elsewhere else Registry.of(()), declared.needs, "the trust function")
     except W2SBenchError as error:
         raise AssertionError(str(error)) from error
 

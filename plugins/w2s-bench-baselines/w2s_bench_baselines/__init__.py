@@ -1,16 +1,15 @@
-"""The trust functions that every new one is measured against."""
+"""The trust functions that every new one is measured against: a package a family, a file a function."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from w2s_bench.hookspecs import TrustFunction, hookimpl
-from w2s_bench_baselines.confidence import Confidence
-from w2s_bench_baselines.probe import Probe
-from w2s_bench_baselines.student_probe import StudentProbe
-from w2s_bench_baselines.verifier import Verifier
+from w2s_bench import TrustFunction, hookimpl
+from w2s_bench_baselines import confidence, learned
+
+FAMILIES = (confidence, learned)
 
 
 @hookimpl
 def w2s_trust_functions() -> Mapping[str, Callable[..., TrustFunction]]:
-    return {"confidence": Confidence, "probe": Probe, "student_probe": StudentProbe, "verifier": Verifier}
+    return {name: factory for family in FAMILIES for name, factory in family.FUNCTIONS.items()}

@@ -6,8 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from w2s_bench.hookspecs import Evidence
-from w2s_bench.types import FloatArray, Reader
+from w2s_bench import Evidence, FloatArray, Reader
 
 Pooling = Literal["mean", "min"]
 #: Log-probability given to a label without tokens, which nothing speaks for: below what any model gives a token.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from w2s_bench.domains.task import TaskDomain
+from w2s_bench import TaskDomain
 
 
 def domain() -> TaskDomain:

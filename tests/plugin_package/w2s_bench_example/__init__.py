@@ -8,9 +8,18 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from w2s_bench.domains.task import TaskDomain
-from w2s_bench.hookspecs import Domain, Evidence, TrustFunction, hookimpl
-from w2s_bench.types import BoolArray, FloatArray, Need, Scope, Supervision
+from w2s_bench import (
+    BoolArray,
+    Domain,
+    Evidence,
+    FloatArray,
+    Need,
+    Scope,
+    Supervision,
+    TaskDomain,
+    TrustFunction,
+    hookimpl,
+)
 
 
 class Brevity:

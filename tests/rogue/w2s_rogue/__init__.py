@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from w2s_bench import hookimpl
-from w2s_bench.domains.task import TaskDomain
+from w2s_bench import TaskDomain, hookimpl
 
 TASKS = Path(__file__).parents[2] / "toy" / "w2s_bench_toy" / "tasks"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from w2s_bench import Need, hookimpl
-from w2s_bench.domains.task import TaskDomain
+from w2s_bench import Need, TaskDomain, hookimpl
 from w2s_bench_toy.faults import FAULTS
+from w2s_bench_toy.readings import READERS, READINGS
 
 TASKS = Path(__file__).with_name("tasks")
 
@@ -114,12 +114,18 @@ BROKEN = {
     "exits": Exits,
     "reads_verifier_in_fit": ReadsVerifierInFit,
     **FAULTS,
+    **READERS,
 }
 
 
 @hookimpl
 def w2s_domains():
     return {"largest": largest, "sums": sums, "made": made}
+
+
+@hookimpl
+def w2s_readings():
+    return READINGS
 
 
 @hookimpl

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from w2s_bench.errors import W2SBenchError
-from w2s_bench.executors import Event, Outcome
 from w2s_bench.executors.driver import Places, drive
-from w2s_bench.executors.jobs import Broke, Reply
+from w2s_bench.executors.events import Event
 from w2s_bench.executors.local.seat import Seat
 from w2s_bench.executors.local.spare import Spare
+from w2s_bench.executors.outcomes import Answer, Outcome
 from w2s_bench.executors.resources import Limits, needs_gpu, visible_gpus
 from w2s_bench.executors.schedule import Work
 from w2s_bench.store import Store
@@ -63,20 +63,20 @@ class _Seats(Places):
     def free(self, gpu: bool) -> bool:
         return self._choice(gpu) is not None
 
-    def start(self, work: Work, answer: Callable[[Reply], None]) -> int:
+    def start(self, work: Work, answer: Callable[[Answer], None]) -> int:
         with self._changing:
             number = self._choice(needs_gpu(work.stage))
             assert number is not None, "start is called where a place is free"
             self._idle.discard(number)
 
         def run() -> None:
-            reply: Reply = Broke("the harness failed while it waited for a worker")
+            said = work.job.failed("the harness failed while it waited for a worker")
             try:
-                reply = self.seats[number].run(work.job)
+                said = self.seats[number].run(work.job)
             finally:
                 with self._changing:
                     self._idle.add(number)
-                answer(reply)
+                answer(said)
 
         threading.Thread(target=run, name=f"w2s-bench-seat-{number}", daemon=True).start()
         return number

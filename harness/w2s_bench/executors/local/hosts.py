@@ -1,7 +1,8 @@
-"""In whose process a stage runs: third-party code has processes of its own, one kind for each distribution and role.
+"""In whose process a stage runs: third-party code has processes of its own, a host for each distribution and role.
 
 Whatever a plugin leaves behind in its process (settings, patched libraries, timers) then meets nobody but itself. A stage
-that only the harness's own code runs in, and every stage that trains, predicts or reads, belongs to the engine.
+that only the harness's own code runs in, and every stage that trains, predicts or reads, belongs to the engine; a plugin's
+own reading is none of these, and has a process apart from the engine even where the model is of the same plugin.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from w2s_bench.store.stage import Role, Stage
 
 
 class Host(NamedTuple):
-    """One kind of worker process. It loads the plugins of `distribution` and of no other."""
+    """Whose stages a worker process runs. It loads the plugins of `distribution` and of no third party else."""
 
     role: Role = "engine"
     distribution: str = BUILT_IN
@@ -27,11 +28,21 @@ class Host(NamedTuple):
         """Whether code of third parties runs there."""
         return self.distribution != BUILT_IN
 
+    @property
+    def loads_models(self) -> bool:
+        """Whether models run there: it then belongs to one place to run at, and to the device that is that place's."""
+        return self.role in ("engine", "reading")
+
+    @property
+    def loads_built_in(self) -> bool:
+        """Whether the built-in plugins are loaded too: the models that a plugin's reading asks."""
+        return self.role == "reading" and self.is_foreign
+
 
 def host_of(stage: Stage, installed: Callable[[], Set[str]]) -> Host:
     """Where a stage may run. `installed` gives the distributions that have plugins; it is asked for few stages.
 
-    A domain or trust function whose code the stage runs takes it to its distribution's processes. A model of a plugin is
+    A domain, trust function or reading whose code the stage runs takes it to its distribution's processes. A model of a plugin is
     loaded where it trains: in an engine of its own distribution's.
     """
     if stage.code is None:

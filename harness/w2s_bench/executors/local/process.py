@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 
 from w2s_bench.executors.local.hosts import Host
+from w2s_bench.executors.outcomes import Answer, answer_reader
 from w2s_bench.isolation import processes as kept
 from w2s_bench.isolation.process_state import WORKER_ENVIRONMENT
 from w2s_bench.types import JSON
@@ -45,7 +46,7 @@ class WorkerProcess:
             stderr=self._output,
             encoding="utf-8",
         )
-        self._replies: queue.SimpleQueue[Mapping[str, JSON] | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[Answer, bool] | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._listen, daemon=True)
         self._reader.start()
         self.jobs = 0
@@ -64,21 +65,24 @@ class WorkerProcess:
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
 
-    def receive(self, seconds: float) -> Mapping[str, JSON] | None:
-        """The next answer; None if there was none within `seconds`. Raises `EndedError` when there will be none."""
+    def receive(self, seconds: float) -> tuple[Answer, bool] | None:
+        """The next answer, and whether its process is spent; None if there was none within `seconds`.
+
+        Raises `EndedError` when there will be none.
+        """
         try:
-            reply = self._replies.get(timeout=seconds)
+            answer = self._answers.get(timeout=seconds)
         except queue.Empty:
             # A keeper that was killed takes the worker along, but not what that forked, which may keep the pipe open.
             if self._process.poll() is None:
                 return None
             try:
-                reply = self._replies.get(timeout=_FAREWELL)  # what it still had to say
+                answer = self._answers.get(timeout=_FAREWELL)  # what it still had to say
             except queue.Empty:
                 raise EndedError from None
-        if reply is None:
+        if answer is None:
             raise EndedError
-        return reply
+        return answer
 
     def memory(self) -> int:
         """Bytes of memory that it holds, together with all that it started."""
@@ -90,9 +94,9 @@ class WorkerProcess:
         except psutil.NoSuchProcess:
             return 0
         total = 0
-        for one in everybody:
+        for member in everybody:
             with contextlib.suppress(psutil.NoSuchProcess):
-                total += one.memory_info().rss
+                total += member.memory_info().rss
         return total
 
     @property
@@ -124,9 +128,10 @@ class WorkerProcess:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
+        read = answer_reader().validate_python  # made while the worker starts
         # Whoever writes what is no answer is no worker of ours any more, and given up.
-        with self._process.stdout as replies, contextlib.suppress(ValueError, TypeError, KeyError):
-            for line in replies:
+        with self._process.stdout as lines, contextlib.suppress(ValueError, TypeError, KeyError):
+            for line in lines:
                 message = json.loads(line)
-                self._replies.put({name: message[name] for name in ("reply", "spent")})
-        self._replies.put(None)
+                self._answers.put((read(message["answer"]), message["spent"]))
+        self._answers.put(None)

@@ -1,4 +1,4 @@
-"""A place where jobs run, one after another, within limits: in a worker process of the kind that each belongs to."""
+"""A place where jobs run, one after another, within limits: in worker processes, each of the host that its job belongs to."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from w2s_bench.executors.jobs import Broke, Job, Made, Refused, Reply, reply_from_json
+from w2s_bench.executors.jobs import Job
 from w2s_bench.executors.local.hosts import Host, host_of, installed_distributions
 from w2s_bench.executors.local.process import EndedError, WorkerProcess
 from w2s_bench.executors.local.spare import Spare
+from w2s_bench.executors.outcomes import Answer, Done, Failed, Unusable
 from w2s_bench.executors.resources import Limits
 from w2s_bench.store import Store
 
@@ -22,8 +23,9 @@ _MOST_ENGINES = 4  # alive in a place
 class Seat:
     """`run` is called from one thread at a time; `kill` from any. No process is started before it is needed.
 
-    One process runs at a time, and engines wait here for the next job of their kind, others in `spare`; one that is gone is
-    replaced. `environment` is added to the workers'; `plugins` are the distributions that their registries are restricted to.
+    One process runs at a time. Engines wait here for the next job of their host, other processes in `spare`. The next job
+    starts another process where one is gone. `environment` is added to the workers'; `plugins` are the distributions that
+    their registries are restricted to.
     """
 
     def __init__(
@@ -42,19 +44,19 @@ class Seat:
         self._closing = threading.Lock()
         self._killed = False
 
-    def run(self, job: Job) -> Reply:
+    def run(self, job: Job) -> Answer:
         """Run a job to its end, however it ends."""
         host = host_of(job.stage, self._distributions)
-        reply, doubtful = self._once(job, host)
+        answer, doubtful = self._once(job, host)
+        damages = answer.damages
         if doubtful:
             # What another stage of this plugin left there may be at fault, not this one: a new process tells.
-            known = reply.damages
-            reply, _ = self._once(job, host)
-            reply = replace(reply, damages=(*known, *reply.damages))
-        if isinstance(reply, Refused) and host.is_foreign and self.store.works():
+            answer, _ = self._once(job, host)
+            damages += answer.damages
+        if isinstance(answer.outcome, Unusable) and host.is_foreign and self.store.works():
             # The plugin's doing (its umask, its limits), which costs its own cells alone.
-            reply = Broke(f"could not use the store, though others can: {reply.message}", "", reply.damages)
-        return reply
+            answer = job.failed(f"could not use the store, though others can: {answer.outcome.fault}")
+        return replace(answer, damages=damages)
 
     def close(self) -> None:
         """Let the workers end; they are idle."""
@@ -69,35 +71,35 @@ class Seat:
             process.kill()
         self.spare.end()
 
-    def _once(self, job: Job, host: Host) -> tuple[Reply, bool]:
+    def _once(self, job: Job, host: Host) -> tuple[Answer, bool]:
         """How the job ended, and whether it failed where other jobs of a plugin had run before."""
         memory = self.limits.bytes
         process = self._process_of(host)
         if process is None:
-            return Broke("the run was stopped"), False
+            return job.failed("the run was stopped"), False
         used = process.jobs > 0 and host != Host()
         process.start(job.to_json(), memory)
         limit, begun = self.limits.seconds_of(job.stage), time.monotonic()
         try:
-            while (answer := process.receive(_LOOK)) is None:
+            while (received := process.receive(_LOOK)) is None:
                 if (reason := self._overrun(process, memory, limit, time.monotonic() - begun)) is not None:
-                    return Broke(reason, self._replace(process, host, gone=False)[0]), False
+                    return job.failed(reason, self._replace(process, host, gone=False)[0]), False
         except EndedError:
             output, code = self._replace(process, host, gone=True)
-            return Broke(_cause_of_death(code, output), output), used
-        reply = reply_from_json(answer["reply"])
-        doubtful = used and not isinstance(reply, Made)
-        if isinstance(reply, Broke | Refused) or answer["spent"] or doubtful:
+            return job.failed(_cause_of_death(code, output), output), used
+        answer, spent = received
+        doubtful = used and not isinstance(answer.outcome, Done)
+        if isinstance(answer.outcome, Failed | Unusable) or spent or doubtful:
             # What failed may have left anything behind in its process: the next stage gets a new one.
             output, _ = self._replace(process, host, gone=False)
-            if isinstance(reply, Broke):
-                reply = Broke(reply.reason, output + reply.log, reply.damages)
-        elif host.role != "engine" and self._is_ours(process, host):
+            if isinstance(answer.outcome, Failed):
+                answer = replace(answer, printed=output + answer.printed)
+        elif not host.loads_models and self._is_ours(process, host):
             self.spare.give(host, process)
-        return reply, doubtful
+        return answer, doubtful
 
     def _process_of(self, host: Host) -> WorkerProcess | None:
-        """The process for this kind of job, begun if there is none; None once the seat was killed."""
+        """A process of this host, started if there is none; None once the seat was killed."""
         with self._closing:
             if self._killed:
                 return None
@@ -105,7 +107,7 @@ class Seat:
             if process is None:
                 process = WorkerProcess(self.store.location, self.plugins, self.environment, host)
             self._processes[host] = process
-            oldest = next((one for one in self._processes if one not in (host, Host())), None)
+            oldest = next((kept for kept in self._processes if kept not in (host, Host())), None)
             excess = self._processes.pop(oldest) if oldest and len(self._processes) > _MOST_ENGINES else None
         if excess is not None:
             excess.end()
@@ -145,19 +147,19 @@ class Seat:
         return None
 
     def _make_room(self, process: WorkerProcess, room: int) -> None:
-        """What waits for a next job does not count against the stage that runs; where memory gets short, it goes."""
+        """End the idle processes, which do not count against the stage that runs, where they leave it too little memory."""
         with self._closing:
-            idle = {host: one for host, one in self._processes.items() if one is not process}
-            if sum(one.memory() for one in idle.values()) + self.spare.memory() <= room:
+            idle = {host: other for host, other in self._processes.items() if other is not process}
+            if sum(other.memory() for other in idle.values()) + self.spare.memory() <= room:
                 return
             for host in idle:
                 del self._processes[host]
-        for one in idle.values():
-            one.end()
+        for other in idle.values():
+            other.end()
         self.spare.clear()
 
     def _replace(self, process: WorkerProcess, host: Host, *, gone: bool) -> tuple[str, int]:
-        """Done with this worker: what it printed, and its exit code. The next job of its kind starts another."""
+        """Done with this worker: what it printed, and its exit code. The next job of its host starts another."""
         if not self._is_ours(process, host):
             return "", -signal.SIGKILL
         output = process.output()

@@ -1,6 +1,6 @@
-"""Idle worker processes that no seat of its own keeps: whichever seat of a machine has the next job of their kind takes one.
+"""Idle worker processes that no seat keeps for itself: whichever seat of a machine has the next job of their host takes one.
 
-So many seats start few of them: jobs of plugins are short, and few run at one time.
+So many seats start few processes: jobs of plugins are short, and few run at one time.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Spare:
         self._ended = False
 
     def take(self, host: Host) -> WorkerProcess | None:
-        """A process of this kind, which is then the caller's."""
+        """A process of this host, which is then the caller's."""
         with self._changing:
-            for place in reversed(range(len(self._idle))):
-                if self._idle[place][0] == host:
-                    return self._idle.pop(place)[1]
+            for number in reversed(range(len(self._idle))):
+                if self._idle[number][0] == host:
+                    return self._idle.pop(number)[1]
         return None
 
     def give(self, host: Host, process: WorkerProcess) -> None:
@@ -51,7 +51,7 @@ class Spare:
             idle, self._idle = [process for _, process in self._idle], []
         if idle:
             with ThreadPoolExecutor(len(idle)) as threads:
-                list(threads.map(lambda one: one.end(), idle))
+                list(threads.map(lambda process: process.end(), idle))
 
     def end(self) -> None:
         """End all, also those that are given back later."""

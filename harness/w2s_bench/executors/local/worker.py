@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from w2s_bench.errors import StoreError, W2SBenchError, said, writable
-from w2s_bench.executors import label_of
-from w2s_bench.executors.jobs import Broke, Input, Job, Lacked, Made, Refused, Reply, reply_to_json
+from w2s_bench.executors.jobs import Input, Job
 from w2s_bench.executors.local.hosts import Host
+from w2s_bench.executors.outcomes import Answer, Done, Lacking, Unusable
 from w2s_bench.isolation.process_state import isolated, memory_bounded, watch_for_torch
 from w2s_bench.isolation.traces import Traces
+from w2s_bench.names import BUILT_IN
 from w2s_bench.store import Store, key_of, open_store
 from w2s_bench.store.manifest import installed_version
 from w2s_bench.store.stage import Stage, StageContext
@@ -52,36 +53,36 @@ class Worker:
         self._registry: Registry | None = None
         self._checked: dict[tuple[str, str], Path] = {}
 
-    def reply_to(self, job: Job, memory: int | None = None) -> Reply:
-        """Whatever a stage does short of ending the process is a reply. `memory` (bytes) bounds what the process takes."""
-        known = len(self.store.damages)
+    def answer_to(self, job: Job, memory: int | None = None) -> Answer:
+        """Whatever a stage does short of ending the process has an answer. `memory` (bytes) bounds what the process takes."""
+        before = len(self.store.damages)
         try:
-            folders = {name: self._folder_of(one) for name, one in job.inputs.items()}
+            folders = {name: self._folder_of(read) for name, read in job.inputs.items()}
             lacking = tuple(name for name, folder in folders.items() if folder is None)
-            reply: Reply = Lacked(lacking) if lacking else self._run(job, folders, memory)  # type: ignore[arg-type]
+            answer = Answer(Lacking(lacking) if lacking else self._run(job, folders, memory))  # type: ignore[arg-type]
         except StoreError as error:
-            reply = Refused(str(error))
+            answer = Answer(Unusable(str(error)))
         except BaseException as error:  # noqa: BLE001 - whatever a stage does, sys.exit too, is its own failure
-            reply = Broke(reason_of(error, job.stage), _traceback_of(error))
-        return replace(reply, damages=tuple(self.store.damages[known:]))
+            answer = job.failed(reason_of(error, job.stage), _traceback_of(error))
+        return replace(answer, damages=tuple(self.store.damages[before:]))
 
-    def _folder_of(self, one: Input) -> Path | None:
+    def _folder_of(self, read: Input) -> Path | None:
         """Where an input lies, every byte of it checked once in this process; None where it is not what it was."""
-        place = (one.stage, one.key)
-        if (folder := self._checked.get(place)) is not None and folder.exists():
+        name = (read.stage, read.key)
+        if (folder := self._checked.get(name)) is not None and folder.exists():
             return folder
-        found = self.store.find(one.stage, one.key)
-        if found is None or found.content != one.content:
+        result = self.store.find(read.stage, read.key)
+        if result is None or result.content != read.content:
             return None
-        self._checked[place] = found.path
-        return found.path
+        self._checked[name] = result.path
+        return result.path
 
-    def _run(self, job: Job, folders: Mapping[str, Path], memory: int | None) -> Made:
-        contents = {name: one.content for name, one in job.inputs.items()}
+    def _run(self, job: Job, folders: Mapping[str, Path], memory: int | None) -> Done:
+        contents = {name: read.content for name, read in job.inputs.items()}
         if key_of(job.stage, contents) != job.key:
             libraries = ", ".join(f"{name} {installed_version(name)}" for name in job.stage.libraries)
             raise StoreError(
-                f"{label_of(job.stage)} would be another result here than where the run was planned: this worker has"
+                f"{job.stage.label} would be another result here than where the run was planned: this worker has"
                 f" {libraries or 'another w2s-bench'}; install the same versions everywhere"
             )
         # Only now: whatever importing plugins does to this process, the key was known before.
@@ -89,6 +90,9 @@ class Worker:
             from w2s_bench.plugins.registry import Registry
 
             self._registry = Registry.load(self.plugins, only=self.host and self.host.distribution)
+            if self.host is not None and self.host.loads_built_in:
+                built_in = Registry.load(self.plugins, only=BUILT_IN)
+                self._registry = Registry.of((*built_in.plugins, *self._registry.plugins))
         function, registry, made_here = job.stage.function.resolve(), self._registry, False
 
         def produce(out: Path) -> None:
@@ -100,7 +104,7 @@ class Worker:
             except StoreError as error:  # of whatever store the stage's own code uses; this one has done nothing yet
                 raise W2SBenchError(said(error)) from error
 
-        return Made(self.store.put(job.stage, contents, produce), made_here)
+        return Done(self.store.put(job.stage, contents, produce), new=made_here)
 
 
 def reason_of(error: BaseException, stage: Stage) -> str:
@@ -157,12 +161,12 @@ def main() -> None:
             imported = len(sys.modules)
         busy.set()
         message, traces = json.loads(line), Traces()
-        reply = reply_to_json(worker.reply_to(Job.from_json(message["job"]), message["memory"]))
+        answer = worker.answer_to(Job.from_json(message["job"]), message["memory"])
         sound = traces.settle()
         sys.stdout.flush()
         sys.stderr.flush()
         busy.clear()
-        replies.write(json.dumps({"reply": reply, "spent": not sound}, default=str) + "\n")
+        replies.write(json.dumps({"answer": answer.to_json(), "spent": not sound}, default=str) + "\n")
         replies.flush()
 
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from w2s_bench.errors import StoreError, W2SBenchError
-from w2s_bench.executors import Event, Outcome
 from w2s_bench.executors.driver import Places, drive
-from w2s_bench.executors.jobs import Broke, Refused, Reply, reply_from_json
+from w2s_bench.executors.events import Event
+from w2s_bench.executors.jobs import Job
+from w2s_bench.executors.outcomes import Answer, Outcome, Unusable
 from w2s_bench.executors.ray.node import Setting, run_job
 from w2s_bench.executors.resources import Limits, needs_gpu
 from w2s_bench.executors.schedule import Work
@@ -86,38 +87,38 @@ class _Tasks(Places):
                 return sum(takes for _, takes in self._running.values()) < self.gpus
             return len(self._running) < self.count
 
-    def start(self, work: Work, answer: Callable[[Reply], None]) -> int:
+    def start(self, work: Work, answer: Callable[[Answer], None]) -> int:
         # Without any GPU a stage that wants one goes anywhere, and says itself what is missing.
-        gpu = needs_gpu(work.stage) and self.gpus > 0
+        job, gpu = work.job, needs_gpu(work.stage) and self.gpus > 0
         asked = {"num_cpus": 1, "num_gpus": int(gpu), "max_retries": _RETRIES, "name": work.stage.label}
-        order = json.dumps({"setting": asdict(self.setting), "job": work.job.to_json()})
+        order = json.dumps({"setting": asdict(self.setting), "job": job.to_json()})
         with self._changing:
             place = next(n for n in range(len(self._running) + 1) if n not in self._running)
             reference = self._task.options(**asked).remote(order)
             self._running[place] = (reference, gpu)
 
         def arrived(future: Future[str]) -> None:
-            reply = self._reply(future)
+            said = self._answer(job, future)
             with self._changing:
                 self._running.pop(place, None)
-            answer(reply)
+            answer(said)
 
         reference.future().add_done_callback(arrived)
         return place
 
-    def _reply(self, future: Future[str]) -> Reply:
+    def _answer(self, job: Job, future: Future[str]) -> Answer:
         """What a task answered, or what became of it."""
         from ray import exceptions
 
         try:
-            return reply_from_json(json.loads(future.result()))
+            return Answer.from_json(json.loads(future.result()))
         except exceptions.TaskCancelledError:
-            return Broke("the run was stopped")
+            return job.failed("the run was stopped")
         except exceptions.RayTaskError as error:  # the harness failed there, not the stage
-            return Refused(f"the harness failed on a node of the Ray cluster: {error}")
+            return Answer(Unusable(f"the harness failed on a node of the Ray cluster: {error}"))
         except exceptions.RayError as error:
             said = " ".join(str(error).split())[:500]
-            return Broke(f"the Ray worker or node that it ran on was lost {_RETRIES + 1} times; Ray says: {said}")
+            return job.failed(f"the Ray worker or node that it ran on was lost {_RETRIES + 1} times; Ray says: {said}")
 
     def close(self, *, now: bool) -> None:
         with self._changing:

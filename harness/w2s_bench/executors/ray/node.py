@@ -1,4 +1,4 @@
-"""What a Ray task runs on its node: one job, in a worker process of the same kind as on one machine."""
+"""What a Ray task runs on its node: one job, in a worker process as on one machine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from w2s_bench.executors.jobs import Job, Refused, Reply, reply_to_json
+from w2s_bench.executors.jobs import Job
 from w2s_bench.executors.local.seat import Seat
+from w2s_bench.executors.outcomes import Answer, Unusable
 from w2s_bench.executors.resources import Limits
 from w2s_bench.store import open_store
 from w2s_bench.store.manifest import installed_version
@@ -28,10 +29,10 @@ class Setting:
 
 
 def run_job(order: str) -> str:
-    """A `Setting` and a `Job` as JSON → the reply as JSON."""
+    """A `Setting` and a `Job` as JSON → the answer as JSON."""
     read = json.loads(order)
     setting, job = Setting(**read["setting"]), Job.from_json(read["job"])
-    return json.dumps(reply_to_json(_HERE.reply(setting, job)), default=str)
+    return json.dumps(_HERE.answer(setting, job).to_json(), default=str)
 
 
 class _Here:
@@ -41,9 +42,9 @@ class _Here:
         self._seat: Seat | None = None
         self._of = ""
 
-    def reply(self, setting: Setting, job: Job) -> Reply:
+    def answer(self, setting: Setting, job: Job) -> Answer:
         if (fault := _fault(setting)) is not None:
-            return Refused(fault)
+            return Answer(Unusable(fault))
         # Ray says by this variable which GPU the task has; a worker that has seen another one cannot change.
         wanted = json.dumps([asdict(setting), os.environ.get("CUDA_VISIBLE_DEVICES")])
         if self._seat is None or self._of != wanted:

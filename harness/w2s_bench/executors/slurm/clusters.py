@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
 import shutil
 import subprocess
@@ -21,7 +20,7 @@ from w2s_bench.executors.slurm.options import SlurmSettings
 _COMMANDS = ("sbatch", "scancel", "srun")
 _JOB_LIMITS = ("MaxSubmit", "MaxJobCount", "QOSMaxSubmitJobPerUserLimit", "violates accounting/QOS policy")
 _CANCELLED_AT_ONCE = 500
-_LOOK = 0.05  # seconds between two looks at jobs on this machine
+_LOOK = 0.05  # seconds between two looks at a job on this machine
 
 
 class Cluster(ABC):
@@ -36,9 +35,6 @@ class Cluster(ABC):
     @abstractmethod
     def cancel(self, jobs: Sequence[str]) -> None:
         """End jobs, whether they have begun or not."""
-
-    def wait(self) -> None:  # noqa: B027 - most clusters need nobody to wait
-        """Until all jobs have ended, where somebody has to."""
 
 
 class SlurmCluster(Cluster):
@@ -80,43 +76,32 @@ class SlurmCluster(Cluster):
 
 
 class LocalCluster(Cluster):
-    """Jobs of submitit's local executor, which knows no dependencies: a job is started once those it waits for are gone.
+    """Jobs of submitit's local executor, which knows no dependencies: each has ended when the next is submitted.
 
-    It is here to try a submission without a cluster. This process has to stay, as no scheduler does what it does.
+    It is here to try a submission without a cluster.
     """
 
     def __init__(self, folder: Path, settings: SlurmSettings) -> None:
-        submitit = _submitit()
-        self._settings = settings
-        self._executor = submitit.LocalExecutor(folder)
-        self._places = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._jobs: dict[str, Any] = {}
+        self._settings, self._executor = settings, _submitit().LocalExecutor(folder)
 
     def submit(
         self, function: Callable[..., None], arguments: Sequence[str], *, name: str, gpu: bool, after: Sequence[str]
     ) -> str:
-        while len(self._running()) >= self._places or set(after) & set(self._running()):
-            time.sleep(_LOOK)
+        minutes = self._settings.minutes(gpu=gpu)
         self._executor.update_parameters(
-            timeout_min=self._settings.minutes(gpu=gpu),
-            gpus_per_node=int(gpu),
-            stderr_to_stdout=True,
-            signal_delay_s=30,
+            timeout_min=minutes, gpus_per_node=int(gpu), stderr_to_stdout=True, signal_delay_s=30
         )
         job = self._executor.submit(function, *arguments)
-        self._jobs[str(job.job_id)] = job
+        try:
+            while not job.done():
+                time.sleep(_LOOK)
+        except BaseException:
+            job.cancel()
+            raise
         return str(job.job_id)
 
     def cancel(self, jobs: Sequence[str]) -> None:
-        for number in set(jobs) & set(self._running()):
-            self._jobs[number].cancel()
-
-    def wait(self) -> None:
-        while self._running():
-            time.sleep(_LOOK)
-
-    def _running(self) -> list[str]:
-        return [number for number, job in self._jobs.items() if not job.done()]
+        """All have ended."""
 
 
 def refuse_missing_slurm() -> None:

@@ -11,18 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from w2s_bench.errors import W2SBenchError
-from w2s_bench.executors import Done, Failed, label_of
+from w2s_bench.errors import StoreError, W2SBenchError
+from w2s_bench.executors.events import Damaged, Ended, Event, Planned
 from w2s_bench.executors.interruption import interruptible
+from w2s_bench.executors.outcomes import (
+    Answer,
+    Done,
+    Failed,
+    Lacking,
+    Outcome,
+    Unusable,
+    failed_input,
+    input_results,
+    key_or_failure,
+    label_of,
+)
 from w2s_bench.executors.resources import Limits, needs_gpu
 from w2s_bench.executors.slurm.clusters import Cluster, LocalCluster, SlurmCluster, refuse_missing_slurm
 from w2s_bench.executors.slurm.job import run_collect, run_stage
 from w2s_bench.executors.slurm.options import SlurmSettings
-from w2s_bench.executors.slurm.submission import Collect, Record, Setup, Submission
-from w2s_bench.store import Store, key_of
+from w2s_bench.executors.slurm.submission import Collect, Setup, Submission
+from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
 
-__all__ = ["Collect", "SlurmSettings", "Submitted", "submit"]
+__all__ = ["Collect", "RecordedExecutor", "SlurmSettings", "Submitted", "submit"]
 
 COLLECT = "collect"  # the last job's name among those of the stages
 
@@ -73,8 +85,7 @@ def submit(
     )
     stages = list(walk(targets))
     known = _look_up(stages, store)
-    doomed = _doomed(stages, known)
-    missing = [stage for stage in stages if stage.node not in known and stage.node not in doomed]
+    missing = [stage for stage in stages if stage.node not in known]
     if len(missing) + 1 > settings.most_jobs:
         raise W2SBenchError(
             f"{len(missing)} stages are to run, a job each, and one more job makes the results: more than the "
@@ -83,50 +94,64 @@ def submit(
     if missing and cluster == "slurm":
         refuse_missing_slurm()
     submission = Submission.create(parent, stages, setup)
-    for node, record in known.items():
-        submission.record(node, record)
-    stored = sum(isinstance(record.outcome, Done) for record in known.values())
+    for node, outcome in known.items():
+        submission.record(node, Answer(outcome))
+    stored = sum(isinstance(outcome, Done) for outcome in known.values())
     if not missing:
         submission.record_end(collect.call(submission.folder), "")
         return Submitted(submission.folder, {}, stored, None)
     store.clean()
-    kinds: Mapping[str, type[SlurmCluster | LocalCluster]] = {"slurm": SlurmCluster, "local": LocalCluster}
-    place = kinds[cluster](submission.scripts, settings)
+    place = (SlurmCluster if cluster == "slurm" else LocalCluster)(submission.scripts, settings)
     with interruptible():
         jobs = _submit(missing, submission, place, progress)
         last = jobs.pop(COLLECT)
     return Submitted(submission.folder, jobs, stored, last)
 
 
-def _look_up(stages: Sequence[Stage], store: Store) -> dict[str, Record]:
-    """How stages end that need no job: what is stored already, and what cannot run here at all."""
-    known: dict[str, Record] = {}
+@dataclass(frozen=True)
+class RecordedExecutor:
+    """Runs nothing: gives the outcomes that a submission's jobs recorded in `folder`, all of which have ended.
+
+    So what is made of them is made by the same code as after a local run.
+    """
+
+    folder: Path
+
+    def run(self, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]) -> Mapping[str, Outcome]:
+        submission, stages = Submission(self.folder), list(walk(targets))
+        events(Planned(len(stages), 0))
+        outcomes: dict[str, Outcome] = {}
+        for stage in stages:
+            if stage.node not in submission.stages:
+                raise W2SBenchError(
+                    f"{label_of(stage)} is not what was submitted in {self.folder}: the code, a plugin, a model or the suite "
+                    "has changed since; submit again"
+                )
+            answer = submission.answer_of(stage, store)
+            if isinstance(outcome := answer.outcome, Unusable):
+                raise StoreError(outcome.fault)
+            assert not isinstance(outcome, Lacking), "what a job lacks is its stage's failure"
+            outcomes[stage.node] = outcome
+            for damage in answer.damages:
+                store.damages.append(damage)
+                events(Damaged(damage))
+            events(Ended(stage, outcome))
+        return outcomes
+
+
+def _look_up(stages: Sequence[Stage], store: Store) -> dict[str, Outcome]:
+    """Outcomes by node that take no job: what is stored already; what cannot run here, and what needs that."""
+    known: dict[str, Outcome] = {}
     for stage in stages:
-        inputs = {name: known.get(one.node) for name, one in stage.inputs.items()}
-        contents = {
-            name: record.outcome.result.content
-            for name, record in inputs.items()
-            if record is not None and isinstance(record.outcome, Done)
-        }
-        if len(contents) < len(inputs):
-            continue
-        try:
-            key = key_of(stage, contents)
-        except W2SBenchError as error:
-            known[stage.node] = Record(Failed(label_of(stage), str(error), stage.node))
-            continue
-        if store.holds(stage, key) and (found := store.find(stage, key)) is not None:
-            known[stage.node] = Record(Done(found))
+        if (failed := failed_input(stage, known)) is not None:
+            known[stage.node] = failed
+        elif len(inputs := input_results(stage, known)) == len(stage.inputs):
+            key = key_or_failure(stage, inputs)
+            if isinstance(key, Failed):
+                known[stage.node] = key
+            elif store.holds(stage, key) and (result := store.find(stage, key)) is not None:
+                known[stage.node] = Done(result)
     return known
-
-
-def _doomed(stages: Sequence[Stage], known: Mapping[str, Record]) -> set[str]:
-    """Stages below one that cannot run; whoever reads the records sees it from that one's."""
-    lost = {node for node, record in known.items() if not isinstance(record.outcome, Done)}
-    for stage in stages:
-        if any(one.node in lost for one in stage.inputs.values()):
-            lost.add(stage.node)
-    return lost - known.keys()
 
 
 def _submit(
@@ -137,7 +162,7 @@ def _submit(
     jobs: dict[str, str] = {}
     try:
         for stage in stages:
-            after = [jobs[one.node] for one in stage.inputs.values() if one.node in jobs]
+            after = [jobs[needed.node] for needed in stage.inputs.values() if needed.node in jobs]
             jobs[stage.node] = cluster.submit(
                 run_stage,
                 [folder, stage.node],
@@ -151,7 +176,6 @@ def _submit(
         everyone = list(jobs.values())
         jobs[COLLECT] = cluster.submit(run_collect, [folder], name=COLLECT, gpu=False, after=everyone)
         progress(total, total)
-        cluster.wait()
     except BaseException as error:
         cluster.cancel(list(jobs.values()))
         if isinstance(error, W2SBenchError):

@@ -12,13 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from w2s_bench.errors import StoreError, W2SBenchError
-from w2s_bench.executors import Done, Failed, label_of
-from w2s_bench.executors.jobs import Broke, Job, Lacked, Made, Refused, Reply
+from w2s_bench.executors.jobs import Job
 from w2s_bench.executors.local.seat import Seat
+from w2s_bench.executors.outcomes import Answer, Done, Failed, Lacking, Unusable, key_or_failure, label_of
 from w2s_bench.executors.resources import Limits, needs_gpu
-from w2s_bench.executors.slurm.recorded import Records
-from w2s_bench.executors.slurm.submission import Record, Setup, Submission
-from w2s_bench.store import Store, key_of, open_store
+from w2s_bench.executors.slurm.submission import Setup, Submission
+from w2s_bench.store import Store, open_store
 from w2s_bench.store.stage import Stage
 from w2s_bench.text import printable
 
@@ -32,21 +31,24 @@ _GRACE = 10.0  # seconds after SIGTERM in which a preempted job is told so, and 
 def run_stage(folder: str, node: str) -> None:
     """Run a stage and record how it ended. Whatever it does is recorded, short of the end of this very process."""
     submission = Submission(Path(folder))
-    submission.setup.enter()
-    stage, store = submission.stages[node], open_store(submission.setup.store)
     try:
-        record = _record_of(stage, submission, store)
+        submission.setup.enter()
+    except W2SBenchError as error:
+        sys.exit(printable(f"error: {error}"))
+    store = open_store(submission.setup.store)
+    try:
+        answer = _answer_of(submission.stages[node], submission, store)
     except StoreError as error:
-        record = Record(Refused(str(error)))
-    submission.record(node, replace(record, damages=(*store.damages, *record.damages)))
+        answer = Answer(Unusable(str(error)))
+    submission.record(node, replace(answer, damages=(*store.damages, *answer.damages)))
 
 
 def run_collect(folder: str) -> None:
     """The last job of a submission; it exits as a run does."""
     submission = Submission(Path(folder))
-    submission.setup.enter()
     code, message = 1, "ended by an error of the harness; see the job's log"
     try:
+        submission.setup.enter()
         code, message = submission.setup.collect.call(submission.folder), ""
     except W2SBenchError as error:
         code, message = error.exit_code, str(error)
@@ -57,25 +59,29 @@ def run_collect(folder: str) -> None:
         sys.exit(code)
 
 
-def _record_of(stage: Stage, submission: Submission, store: Store) -> Record:
+def _answer_of(stage: Stage, submission: Submission, store: Store) -> Answer:
     """Its key is known here first: it is made of what its inputs came out as."""
-    records, inputs = Records(submission, store), {}
-    for name, one in stage.inputs.items():
-        outcome = records.of(one).outcome
+    inputs = {}
+    for name, needed in stage.inputs.items():
+        outcome = submission.answer_of(needed, store).outcome
         if not isinstance(outcome, Done):
-            return Record(outcome)
+            return Answer(outcome)
         inputs[name] = outcome.result
-    try:
-        key = key_of(stage, {name: result.content for name, result in inputs.items()})
-    except W2SBenchError as error:
-        return Record(Failed(label_of(stage), str(error), stage.node))
-    if (found := store.find(stage, key)) is not None:
-        return Record(Done(found))
-    reply = _run(Job.of(stage, key, inputs), submission.setup, store)
-    return replace(_judged(reply, stage, key, store), damages=reply.damages)
+    key = key_or_failure(stage, inputs)
+    if isinstance(key, Failed):
+        return Answer(key)
+    if (result := store.find(stage, key)) is not None:
+        return Answer(Done(result))
+    job = Job.of(stage, key, inputs)
+    answer = _run(job, submission.setup, store)
+    if isinstance(answer.outcome, Lacking):
+        lost = " and ".join(label_of(stage.inputs[name]) for name in answer.outcome.inputs)
+        reason = f"its input {lost} is not in the store as this node has it: do all nodes share it, or is it cleaned? Submit again"
+        return replace(job.failed(reason), damages=answer.damages)
+    return job.kept(answer, store)
 
 
-def _run(job: Job, setup: Setup, store: Store) -> Reply:
+def _run(job: Job, setup: Setup, store: Store) -> Answer:
     minutes = setup.minutes[needs_gpu(job.stage)]
     allowed = minutes * 60 - _MARGIN
     own = setup.limits.seconds_of(job.stage)
@@ -84,20 +90,20 @@ def _run(job: Job, setup: Setup, store: Store) -> Reply:
     seat, begun = Seat(store, setup.plugins, limits), time.monotonic()
     with _terminated() as signals:
         try:
-            reply = seat.run(job)
+            answer = seat.run(job)
             seat.close()
         finally:
             seat.kill()  # a job that is preempted leaves by an exception
-        if signals and isinstance(reply, Broke):
+        if signals and isinstance(answer.outcome, Failed):
             # The cluster ends this job, and the worker heard it first: nothing that the stage did.
             time.sleep(_GRACE)
             sys.exit(f"ended by {signal.Signals(signals[0]).name}; nothing is recorded")
-    if isinstance(reply, Broke) and time.monotonic() - begun > allowed:
+    if isinstance(answer.outcome, Failed) and time.monotonic() - begun > allowed:
         reason = (
             f"took all the time of its job, {minutes} minutes, and was stopped; give more with --slurm time=MINUTES"
         )
-        return replace(reply, reason=reason)
-    return reply
+        return replace(answer, outcome=replace(answer.outcome, reason=reason))
+    return answer
 
 
 @contextmanager
@@ -109,20 +115,6 @@ def _terminated() -> Iterator[list[int]]:
         yield came
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _judged(reply: Reply, stage: Stage, key: str, store: Store) -> Record:
-    label = label_of(stage)
-    if isinstance(reply, Made):
-        return Record(Done(reply.result), reply.here)
-    if isinstance(reply, Refused):
-        return Record(reply)
-    if isinstance(reply, Lacked):
-        lost = " and ".join(label_of(stage.inputs[name]) for name in reply.inputs)
-        reason = f"its input {lost} is not in the store as this node has it: do all nodes share it, or is it cleaned? Submit again"
-        return Record(Failed(label, reason, stage.node))
-    head = f"{label}\n{stage.function.path}\n{reply.reason}\n\n"
-    return Record(Failed(label, reply.reason, stage.node, store.write_log(f"{stage.name}-{key}", head + reply.log)))
 
 
 def memory_of_job() -> int | None:

@@ -47,7 +47,7 @@ _GPU_OPTIONS = ("gpus_per_node", "gpus_per_task", "gpus", "gres")
 _FLAGS = {"true": True, "yes": True}
 #: Minutes; what cannot be done in them is the user's to know, and no cluster lets a job run without a limit.
 _TIME = 60
-_LEAST_TIME = 5  # the last two and a half are for the end of a job (`node_job`)
+_LEAST_TIME = 5  # the last two and a half are for the end of a job (`job`)
 _MOST_JOBS = 5000  # Slurm's own default for a whole cluster is 10000
 
 
@@ -107,7 +107,7 @@ def minutes_of(text: str) -> int:
     if match is None:
         raise W2SBenchError(f"time={text!r} is no time of Slurm's; write minutes, hh:mm:ss, or days-hh:mm:ss")
     days, *rest = match.groups()
-    first, second, third = (int(one) if one is not None else None for one in rest)
+    first, second, third = (int(number) if number is not None else None for number in rest)
     assert first is not None
     if days is not None:
         seconds = int(days) * 86400 + first * 3600 + (second or 0) * 60 + (third or 0)

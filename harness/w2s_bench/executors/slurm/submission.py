@@ -14,26 +14,27 @@ import importlib
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from w2s_bench.errors import StoreError
-from w2s_bench.executors import Done, Failed, Outcome
-from w2s_bench.executors.jobs import Refused
+from w2s_bench.errors import StoreError, W2SBenchError
+from w2s_bench.executors.outcomes import Answer, Done, Failed, label_of
 from w2s_bench.executors.resources import Limits
 from w2s_bench.record import read_json, write_atomically
-from w2s_bench.store import Damage, Result
-from w2s_bench.store.limit import LIMIT_VARIABLE
+from w2s_bench.store import Store
+from w2s_bench.store.eviction import LIMIT_VARIABLE
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import JSON
 
-_LAYOUT = 1
+_LAYOUT = 2
 #: Variables that a job gets as they were where it was submitted, whatever `sbatch --export` and the node make of them.
 _TRAVELLING = ("W2S_BENCH_", "HF_", "TRANSFORMERS_")
 _SECRET = ("TOKEN", "SECRET", "PASSWORD", "KEY")  # never written to a file
+_LOOK = 0.25  # seconds between two looks for a file
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,12 @@ class Setup:
     patience: float
     path: tuple[str, ...]
     environment: Mapping[str, str]
+    layout: int = _LAYOUT
 
     @classmethod
     def here(cls, **own: Any) -> Setup:
         """With this process's search path and variables."""
-        path = tuple(str(Path(one).absolute()) for one in sys.path)  # an empty one is the working directory
+        path = tuple(str(Path(folder).absolute()) for folder in sys.path)  # an empty one is the working directory
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -81,71 +83,30 @@ class Setup:
             # Between two jobs no process lives that could say what the later one needs: no job makes room in their store.
             os.environ.pop(LIMIT_VARIABLE, None)
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, JSON]) -> Setup:
-        plugins = value["plugins"]
-        own = {name: one for name, one in value.items() if name != "layout"}
-        own |= {
-            "collect": Collect(**value["collect"]),
-            "limits": Limits(**value["limits"]),
-            "plugins": None if plugins is None else tuple(plugins),
-            "minutes": tuple(value["minutes"]),
-            "path": tuple(value["path"]),
-        }
-        return cls(**own)
-
-
-@dataclass(frozen=True)
-class Record:
-    """How a stage ended; `here`: its job made the result, it did not find it in the store. `Refused`: no store, no run."""
-
-    outcome: Outcome | Refused
-    here: bool = False
-    damages: tuple[Damage, ...] = ()
-
-    def to_json(self) -> dict[str, JSON]:
-        kind = type(self.outcome).__name__.lower()
-        return {
-            "kind": kind,
-            kind: asdict(self.outcome),
-            "here": self.here,
-            "damages": [asdict(d) for d in self.damages],
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, JSON]) -> Record:
-        own = value[value["kind"]]
-        outcome: Outcome | Refused
-        if value["kind"] == "done":
-            outcome = Done(Result(**{**own["result"], "path": Path(own["result"]["path"])}))
-        elif value["kind"] == "failed":
-            outcome = Failed(**{**own, "log": Path(own["log"]) if own["log"] else None})
-        else:
-            outcome = Refused(own["message"])
-        return cls(outcome, value["here"], tuple(Damage(Path(d["path"]), d["reason"]) for d in value["damages"]))
-
 
 class Submission:
     """One folder; written by the process that submits, and by each job in a file of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
+        self._answers: dict[str, Answer] = {}
+        self._deadline: float | None = None
 
     @classmethod
     def create(cls, parent: Path, stages: Sequence[Stage], setup: Setup) -> Submission:
         """A new folder under `parent`, numbered."""
+        graph = [
+            {"stage": stage.to_json(), "inputs": {name: needed.node for name, needed in stage.inputs.items()}}
+            for stage in stages
+        ]
         try:
             parent.mkdir(parents=True, exist_ok=True)
             submission = cls(_numbered(parent))
             (submission.folder / "outcomes").mkdir()
             submission.scripts.mkdir()
             # Whoever can read the results can read these, and no more: variables of the environment are among them.
-            written: tuple[tuple[str, JSON], ...] = (
-                ("setup.json", {"layout": _LAYOUT, **asdict(setup)}),
-                ("graph.json", [_stage_to_json(stage) for stage in stages]),
-            )
-            for name, value in written:
-                write_atomically(submission.folder / name, json.dumps(value, indent=1))
+            write_atomically(submission.folder / "setup.json", json.dumps(asdict(setup), indent=1))
+            write_atomically(submission.folder / "graph.json", json.dumps(graph, indent=1))
         except OSError as error:
             raise StoreError(
                 f"cannot write the submission to {parent}: {error.strerror or error}; free space there, or give another --out"
@@ -159,11 +120,20 @@ class Submission:
 
     @cached_property
     def setup(self) -> Setup:
-        return Setup.from_json(read_json(self.folder / "setup.json"))
+        from pydantic import TypeAdapter
+
+        value = read_json(self.folder / "setup.json")
+        if (layout := value.get("layout")) != _LAYOUT:
+            raise W2SBenchError(
+                f"{self.folder} was submitted by another version of w2s-bench (its layout is {layout}, this one's is "
+                f"{_LAYOUT}); give the same `w2s-bench run` again: what is stored already is not run again"
+            )
+        return TypeAdapter(Setup).validate_python(value)
 
     @cached_property
     def stages(self) -> Mapping[str, Stage]:
         """All stages by node, inputs before what uses them."""
+        _ = self.setup  # whose layout this file has too
         stages: dict[str, Stage] = {}
         for entry in read_json(self.folder / "graph.json"):
             inputs = {name: stages[node] for name, node in entry["inputs"].items()}
@@ -181,12 +151,51 @@ class Submission:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
         return dict(json.loads(line) for line in lines if line.endswith("\n"))
 
-    def record(self, node: str, record: Record) -> None:
-        write_atomically(self._place(node), json.dumps(record.to_json(), default=str, indent=1))
+    def answer_of(self, stage: Stage, store: Store) -> Answer:
+        """How a stage ended, asked once its job has. One whose job left no word has failed, and takes others along.
 
-    def recorded(self, node: str) -> Record | None:
+        The first that has none is waited for: a shared folder may show a file late on other nodes.
+        """
+        if stage.node not in self._answers:
+            answer = self._awaited(stage.node) or self._without_word(stage, store)
+            if isinstance(answer.outcome, Done):  # as this machine has it
+                result = answer.outcome.result
+                result = replace(result, path=store.folder(stage, result.key))
+                answer = replace(answer, outcome=replace(answer.outcome, result=result))
+            self._answers[stage.node] = answer
+        return self._answers[stage.node]
+
+    def _awaited(self, node: str) -> Answer | None:
+        while (answer := self.recorded(node)) is None:
+            if node not in self.jobs():
+                return None
+            self._deadline = self._deadline or time.monotonic() + self.setup.patience
+            if time.monotonic() >= self._deadline:
+                return None
+            time.sleep(_LOOK)
+            with os.scandir(self.folder / "outcomes"):  # makes NFS ask its server again
+                pass
+        return answer
+
+    def _without_word(self, stage: Stage, store: Store) -> Answer:
+        """What it needed failed; else its own job is what was lost."""
+        for needed in stage.inputs.values():
+            if not isinstance((answer := self.answer_of(needed, store)).outcome, Done):
+                return Answer(answer.outcome)
+        job = self.jobs().get(stage.node)
+        reason = (
+            f"its job {job} left no result (killed or cancelled by Slurm? `sacct -j {job}` tells); submit again"
+            if job
+            else "it was never submitted; submit again"
+        )
+        return Answer(Failed(label_of(stage), reason, stage.node))
+
+    def record(self, node: str, answer: Answer) -> None:
+        write_atomically(self._record_of(node), json.dumps(answer.to_json(), default=str, indent=1))
+
+    def recorded(self, node: str) -> Answer | None:
         try:
-            return Record.from_json(read_json(self._place(node)))
+            return Answer.from_json(read_json(self._record_of(node)))
         except FileNotFoundError:
             return None
 
@@ -202,12 +211,8 @@ class Submission:
         value = read_json(path)
         return value["code"], value["message"]
 
-    def _place(self, node: str) -> Path:
+    def _record_of(self, node: str) -> Path:
         return self.folder / "outcomes" / f"{node}.json"
-
-
-def _stage_to_json(stage: Stage) -> dict[str, JSON]:
-    return {"stage": stage.to_json(), "inputs": {name: one.node for name, one in stage.inputs.items()}}
 
 
 def _numbered(parent: Path) -> Path:

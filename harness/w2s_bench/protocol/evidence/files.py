@@ -5,29 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Generic, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from w2s_bench.protocol.evidence.view import EvidenceView
+from w2s_bench.protocol.evidence.readings.base import Arrays, part_of
+from w2s_bench.protocol.evidence.view import EvidenceView, ShownAs, shown_as_of
 from w2s_bench.protocol.files import ANSWERS, ITEMS, PREDICTIONS, READING
 from w2s_bench.record import iter_records
-from w2s_bench.types import Answer, Item, Need, Prediction
+from w2s_bench.types import Answer, Form, Item, Need, Prediction
 
 
-def view(inputs: Mapping[str, Path], split: str, needs: Sequence[Need], *, salt: str, fitting: bool) -> EvidenceView:
+def view(
+    inputs: Mapping[str, Path],
+    split: str,
+    needs: Sequence[Need],
+    *,
+    salt: str,
+    fitting: bool,
+    shown_as: Mapping[str, ShownAs] = MappingProxyType({}),
+) -> EvidenceView:
     """All rows of a split. `inputs` are a stage's: `trust.Labelled.inputs` names them."""
-    return next(views(inputs, split, needs, salt=salt, fitting=fitting, rows=None))
+    return next(views(inputs, split, needs, salt=salt, fitting=fitting, rows=None, shown_as=shown_as))
 
 
 def views(
-    inputs: Mapping[str, Path], split: str, needs: Sequence[Need], *, salt: str, fitting: bool, rows: int | None
+    inputs: Mapping[str, Path],
+    split: str,
+    needs: Sequence[Need],
+    *,
+    salt: str,
+    fitting: bool,
+    rows: int | None,
+    shown_as: Mapping[str, ShownAs] = MappingProxyType({}),
 ) -> Iterator[EvidenceView]:
     """The rows of a split in the order of its labels' file, `rows` in a view (the last has fewer); None: all in one.
 
     Views are made as they are asked for and hold nothing of each other: a caller that lets go of one has the memory of
-    one view in use, however many rows there are.
+    one view in use, however many rows there are. `shown_as` as for `EvidenceView`.
     """
     items = _ById(iter_records(inputs[f"{split}:items"] / ITEMS, Item))
     labels = iter_records(inputs[f"{split}:labels"] / PREDICTIONS, Prediction)
@@ -41,7 +55,8 @@ def views(
             shown,
             salt=f"{salt} {split}",
             declared=needs,
-            arrays={need: _rows(path, start, end) for need, path in readings.items()},
+            arrays={need: _rows(path, shown_as_of(need, shown_as).form, start, end) for need, path in readings.items()},
+            shown_as=shown_as,
             fitting=fitting,
             gold={label.id: answers.take(label.id).completion for label in shown} if answers else None,
         )
@@ -50,21 +65,12 @@ def views(
         start = end
 
 
-def _rows(path: Path, start: int, end: int) -> dict[str, NDArray[np.generic]]:
+def _rows(path: Path, form: Form, start: int, end: int) -> Arrays:
     """Rows of a reading, one a label; nothing else of the file is read."""
     from safetensors import safe_open
 
     with safe_open(path, framework="np") as file:
-        if "offsets" not in file.keys():  # noqa: SIM118 - no mapping
-            return {"states": _part(file.get_slice("states"), start, end)}
-        offsets = _part(file.get_slice("offsets"), start, end + 1)
-        values = _part(file.get_slice("values"), int(offsets[0]), int(offsets[-1]))
-        return {"values": values, "offsets": offsets - offsets[0]}
-
-
-def _part(array: Any, start: int, end: int) -> NDArray[Any]:
-    # safetensors refuses to cut nothing off an end.
-    return array[start:end] if start < end else np.zeros((0, *array.get_shape()[1:]))
+        return part_of(form, file, start, end)
 
 
 class _Identified(Protocol):

@@ -1,9 +1,10 @@
-"""Needs → the stages that produce them, and `EvidenceView`, what a trust function sees of weak labels."""
+"""`EvidenceView`, what a trust function sees of weak labels: whatever was read of them, in one order, and nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -11,55 +12,28 @@ from numpy.typing import NDArray
 
 from w2s_bench.errors import EvidenceError
 from w2s_bench.plugins import checks as contract
-from w2s_bench.protocol.planned import PlannedModel
-from w2s_bench.protocol.recipes import recipe_of
+from w2s_bench.protocol.evidence.readings import built_in_reading
+from w2s_bench.protocol.evidence.readings.base import Arrays, BuiltInReading, array_of, ragged_of
 from w2s_bench.randomness import hash_rank
-from w2s_bench.store.stage import Stage
-from w2s_bench.types import FloatArray, IntArray, Item, Kind, Need, Prediction, Ragged, Reader
-
-Arrays = Mapping[str, NDArray[np.generic]]
+from w2s_bench.types import FloatArray, Form, IntArray, Item, Kind, Need, Prediction, Ragged, Reader
 
 
 @dataclass(frozen=True)
-class Readers:
-    """The three models that may read weak labels, each with its parameters and, where tuned, the stage of its weights."""
+class ShownAs:
+    """How a plugin's reading is shown where no code of the plugin runs. `lacks`: why there is none of it, where there is none."""
 
-    teacher: tuple[PlannedModel, Stage | None]
-    student: tuple[PlannedModel, Stage | None]
-    verifier: tuple[PlannedModel, Stage | None]
-
-    def stage(self, need: Need, labels: Stage, subset: Stage, label: str = "") -> Stage:
-        """The stage that produces one need for the labels of one split."""
-        model, weights = self.of(need)
-        return recipe_of(model).read(model, need, labels, subset, weights=weights, label=f"{label} · {need}")
-
-    def of(self, need: Need) -> tuple[PlannedModel, Stage | None]:
-        """The model that a need asks, and the stage of its weights."""
-        pair: tuple[PlannedModel, Stage | None] = getattr(self, need.of)
-        return pair
+    form: Form
+    lacks: str | None = None
 
 
-def needs_stage(need: Need, kind: Kind) -> bool:
-    """Whether a need takes work of its own in a domain of this kind: the teacher's option probabilities come with its labels."""
-    if not need.applies(kind):
-        return False
-    if need.read == "choice_probs":
-        return kind == "choice" and need.of != "teacher"
-    return True
-
-
-def readings(
-    needs: Iterable[Need], readers: Readers, *, kind: Kind, labels: Stage, subset: Stage, fitting: bool, label: str
-) -> dict[Need, Stage]:
-    """The stages behind `needs` on one split. While fitting the verifier is left out: those rows are what it was trained on."""
-    wanted = [
-        need
-        for need in sorted(needs, key=str)
-        if needs_stage(need, kind)
-        and recipe_of(readers.of(need)[0]).gives(need)
-        and not (fitting and need.of == "verifier")
-    ]
-    return {need: readers.stage(need, labels, subset, label) for need in wanted}
+def shown_as_of(need: Need, plugins: Mapping[str, ShownAs]) -> ShownAs | BuiltInReading:
+    """What reading a need asks for; `plugins` has those of plugins, by the need as text."""
+    known = plugins.get(str(need)) or built_in_reading(need.read, need.parameters)
+    if known is None:
+        raise EvidenceError(
+            f"read {need}, which is no evidence; declare what `w2s-bench list readings` or the documentation names"
+        )
+    return known
 
 
 class EvidenceView:
@@ -79,12 +53,14 @@ class EvidenceView:
         arrays: Mapping[Need, Arrays],
         fitting: bool,
         gold: Mapping[str, str] | None = None,
+        shown_as: Mapping[str, ShownAs] = MappingProxyType({}),
     ) -> None:
         by_id = {item.id: item for item in items}
         # Readings have one row a label, in the order of the labels; what is shown is sorted by opaque id.
         opaque = [hash_rank("row", salt, label.id)[:20] for label in labels]
         self._order = np.array(sorted(range(len(labels)), key=lambda row: opaque[row]), dtype=np.int64)
         self._needs, self._arrays, self._fitting = tuple(declared), arrays, fitting
+        self._shown_as = shown_as
         shown = [labels[row] for row in self._order]
         self._item_ids = tuple(label.id for label in shown)
         self.ids = tuple(opaque[row] for row in self._order)
@@ -93,7 +69,7 @@ class EvidenceView:
         self._permutations: list[list[int]] | None = None
         self.choices: tuple[tuple[str, ...], ...] | None = None
         self.label_index: IntArray | None = None
-        self._scores: list[tuple[float, ...]] = []
+        self._labels = shown
         if shown and shown[0].choice_scores is not None:
             self._show_choices(by_id, shown)
         if gold is not None:
@@ -108,7 +84,6 @@ class EvidenceView:
             self._permutations.append(permutation)
             choices.append(tuple(options[i] for i in permutation))
             indices.append(permutation.index(cast(int, label.index)))
-            self._scores.append(cast(tuple[float, ...], label.choice_scores))
         self.choices = tuple(choices)
         self.label_index = read_only(np.array(indices, dtype=np.int64))
 
@@ -127,58 +102,61 @@ class EvidenceView:
             raise EvidenceError("gold is seen by the privileged track alone: declare supervision = 'privileged'")
         raise AttributeError(name)
 
-    def choice_probs(self, of: Reader = "teacher") -> Ragged:
-        """Probabilities over each row's options in the order of `choices`: the softmax of their summed log-probabilities."""
-        need = Need(of, "choice_probs")
-        self._check(need)
-        if self._permutations is None:
-            raise EvidenceError(
-                f"{need}: this domain's answers are generated, there are no options (`choices` is None); read label_logprobs"
-            )
-        rows: Sequence[Sequence[float] | FloatArray] = self._scores if of == "teacher" else self._ragged_rows(need)
-        probs = [
-            _softmax(np.asarray(row, dtype=np.float64))[order]
-            for row, order in zip(rows, self._permutations, strict=True)
-        ]
-        return _frozen(Ragged.from_rows(probs))
+    def read(self, need: Need) -> Ragged | FloatArray:
+        """What was read of each label, in the order of `ids`; of options, in the order of `choices`.
 
-    def label_logprobs(self, of: Reader = "teacher") -> Ragged:
-        """Natural log-probability of each token of the label, and of its end where it was generated."""
-        need = Need(of, "label_logprobs")
-        self._check(need)
-        return _frozen(Ragged.from_rows(self._ragged_rows(need)))
-
-    def hidden_states(self, of: Reader = "teacher", layer: int | str = -1) -> FloatArray:
-        """State of the last token of prompt + label: (n, d), or (n, layers + 1, d) for layer `"all"`."""
-        need = Need(of, "hidden_states", layer)  # type: ignore[arg-type]  # any other string is no declared need
-        self._check(need)
-        return read_only(self._arrays[need]["states"][self._order].astype(np.float64))
-
-    def _ragged_rows(self, need: Need) -> list[FloatArray]:
-        if need not in self._arrays:
-            raise EvidenceError(
-                f"read {need}, which a model tuned by recipe 'head' does not have: it scores options, not tokens; read choice_probs"
-            )
-        arrays = self._arrays[need]
-        ragged = Ragged(arrays["values"].astype(np.float64), arrays["offsets"].astype(np.int64))
-        return [ragged[row] for row in self._order]
-
-    def _check(self, need: Need) -> None:
-        contract.check_reading(need, self._needs, "generate" if self.choices is None else "choice")
+        Form "array": (n, …); others `Ragged`. Raises `EvidenceError` for what was not declared, for the verifier in `fit`,
+        and where there is none.
+        """
+        kind: Kind = "generate" if self.choices is None else "choice"
+        contract.check_declared(need, self._needs, kind)
+        reading = shown_as_of(need, self._shown_as)
         if self._fitting and need.of == "verifier":
             raise EvidenceError(
                 f"read {need} in fit: the verifier was trained on the trust set, its reading of these rows is in-sample; read it in score"
             )
+        if isinstance(reading, BuiltInReading):
+            if kind not in reading.kinds:
+                raise EvidenceError(f"read {need} in a {kind} domain: {reading.instead}")
+            if reading.comes_with_labels(need.of):
+                return self._in_order_of_options([reading.shown(reading.from_label(label)) for label in self._labels])
+        if need not in self._arrays:
+            raise EvidenceError(f"read {need}, of which there is none: {_why_none(reading)}")
+        if reading.form == "array":
+            return read_only(array_of(self._arrays[need])[self._order].astype(np.float64))
+        stored = ragged_of(self._arrays[need])
+        rows = [stored[row] for row in self._order]
+        if isinstance(reading, BuiltInReading):
+            rows = [reading.shown(row) for row in rows]
+        return self._in_order_of_options(rows) if reading.form == "options" else _frozen(Ragged.from_rows(rows))
+
+    def choice_probs(self, of: Reader = "teacher") -> Ragged:
+        """Probabilities over each row's options in the order of `choices`: the softmax of their summed log-probabilities."""
+        return cast(Ragged, self.read(Need(of, "choice_probs")))
+
+    def label_logprobs(self, of: Reader = "teacher") -> Ragged:
+        """Natural log-probability of each token of the label, and of its end where it was generated."""
+        return cast(Ragged, self.read(Need(of, "label_logprobs")))
+
+    def hidden_states(self, of: Reader = "teacher", layer: int | str = -1) -> FloatArray:
+        """State of the last token of prompt + label: (n, d), or (n, layers + 1, d) for layer `"all"`."""
+        # Any other string is no declared need.
+        return cast(FloatArray, self.read(Need(of, "hidden_states", layer)))  # type: ignore[arg-type]
+
+    def _in_order_of_options(self, rows: Sequence[FloatArray]) -> Ragged:
+        orders = cast(list[list[int]], self._permutations)
+        return _frozen(Ragged.from_rows([row[order] for row, order in zip(rows, orders, strict=True)]))
+
+
+def _why_none(reading: ShownAs | BuiltInReading) -> str:
+    if isinstance(reading, BuiltInReading):
+        return f"a model tuned by recipe 'head' does not give it: {reading.instead}"
+    return reading.lacks or "this domain and its models do not give it"
 
 
 def item_ids(view: EvidenceView) -> tuple[str, ...]:
     """The items behind the opaque ids, row by row; for the harness, which joins scores and grades by them."""
     return view._item_ids
-
-
-def _softmax(scores: FloatArray) -> FloatArray:
-    weights = np.exp(scores - scores.max())
-    return cast(FloatArray, weights / weights.sum())
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:

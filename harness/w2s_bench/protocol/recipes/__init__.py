@@ -10,6 +10,9 @@ from w2s_bench.protocol.recipes.head import Head
 from w2s_bench.protocol.recipes.tuned import Tuned
 
 if TYPE_CHECKING:
+    from w2s_bench.models.objectives import Over
+    from w2s_bench.plugins.descriptions import DescribedReading
+    from w2s_bench.protocol.evidence.readings.base import BuiltInReading
     from w2s_bench.protocol.planned import PlannedModel
     from w2s_bench.store.stage import Stage
     from w2s_bench.suite import Training
@@ -23,8 +26,15 @@ class Recipe(Protocol):
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of domain that it is for."""
 
+    @property
+    def over(self) -> tuple[Over, ...]:
+        """What its models give logits over, and so what an objective may be over."""
+
     def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
-        """A model trained on `rows`. `seed` names the role, never the arm: equal rows give one and the same student."""
+        """A model trained on `rows` by the objective of `training`, with what that needs beside the rows among its inputs.
+
+        `seed` names the role, never the arm: equal rows give one and the same student.
+        """
 
     def predict(
         self,
@@ -37,13 +47,24 @@ class Recipe(Protocol):
     ) -> Stage:
         """The answer to every item of a subset; `max_new_tokens` bounds those that are generated."""
 
-    def gives(self, need: Need) -> bool:
-        """Whether a model so tuned has what a need asks of it."""
+    def gives(self, reading: BuiltInReading | DescribedReading) -> bool:
+        """Whether there is such a reading of a model so tuned."""
+
+    def as_engine(self, model: PlannedModel, weights: Stage | None) -> tuple[PlannedModel, Stage | None]:
+        """The language model behind one so tuned and the stage of its own weights, for who knows nothing of recipes."""
 
     def read(
-        self, model: PlannedModel, need: Need, labels: Stage, subset: Stage, *, weights: Stage | None, label: str = ""
+        self,
+        model: PlannedModel,
+        need: Need,
+        labels: Stage,
+        subset: Stage,
+        *,
+        weights: Stage | None,
+        seed: int | None = None,
+        label: str = "",
     ) -> Stage:
-        """What the model says of weak labels that a teacher made (one of `types.Reading`)."""
+        """What the model says of weak labels that a teacher made (one of `evidence.readings`). `seed`: where it draws."""
 
 
 #: A suite's word → what it means.

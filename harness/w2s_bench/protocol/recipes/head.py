@@ -15,14 +15,18 @@ import numpy as np
 from w2s_bench.errors import ModelError
 from w2s_bench.models import head as heads
 from w2s_bench.models.head import States
+from w2s_bench.models.objectives import ClosedForm, Over, relative
+from w2s_bench.plugins.descriptions import DescribedReading
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading, Values, to_arrays
 from w2s_bench.protocol.files import ITEMS, LOSSES, PREDICTIONS, READING, ROWS, STATE_IDS, STATES
+from w2s_bench.protocol.objectives import objective_of
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import choices_of, label_rows
-from w2s_bench.protocol.recipes.tuned import Tuned
-from w2s_bench.protocol.training import losses_as_written, schedule_of
+from w2s_bench.protocol.recipes.tuned import Tuned, as_params, reading_of, told
+from w2s_bench.protocol.training import losses_as_written, probs_of, report_weights, schedule_of, settings_of
 from w2s_bench.record import read_arrays, read_json, read_records, write_arrays, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
-from w2s_bench.types import FloatArray, IntArray, Item, Kind, Need, Prediction, Ragged, TrainingRow
+from w2s_bench.types import FloatArray, IntArray, Item, Kind, Need, Prediction, TrainingRow
 
 if TYPE_CHECKING:
     from w2s_bench.suite import Training
@@ -32,11 +36,17 @@ class Head:
     """See `recipes.Recipe`."""
 
     kinds: tuple[Kind, ...] = ("choice",)
+    over: tuple[Over, ...] = ("options",)
 
     def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
-        inputs = {"rows": rows, "states": states_of(model, rows.inputs["subset"])}
+        inputs = {
+            "rows": rows,
+            "states": states_of(model, rows.inputs["subset"]),
+            **told(model, training, rows),
+        }
         params, drawn = {**schedule_of(training), "seed": seed}, training.steps * training.batch_size
-        return Stage(train_head, params, inputs, ("numpy",), label, kind=model.kind, amount=drawn)
+        libraries = ("numpy",) if isinstance(objective_of(training.objective), ClosedForm) else ("numpy", "torch")
+        return Stage(train_head, params, inputs, libraries, label, timed_as=model.timed_as, amount=drawn)
 
     def predict(
         self,
@@ -50,23 +60,35 @@ class Head:
         if weights is None:
             return Tuned().predict(model.untuned, subset, weights=None, max_new_tokens=max_new_tokens, label=label)
         inputs = {"subset": subset, "states": states_of(model, subset), "weights": weights}
-        return Stage(predict_head, {}, inputs, ("numpy",), label, kind=model.kind)
+        return Stage(predict_head, {}, inputs, ("numpy",), label, timed_as=model.timed_as)
 
-    def gives(self, need: Need) -> bool:
-        return need.read != "label_logprobs"  # a head scores options, not tokens
+    def gives(self, reading: BuiltInReading | DescribedReading) -> bool:
+        return reading.of_head is not None
+
+    def as_engine(self, model: PlannedModel, weights: Stage | None) -> tuple[PlannedModel, Stage | None]:
+        return model.untuned, None  # a head leaves it as it is
 
     def read(
-        self, model: PlannedModel, need: Need, labels: Stage, subset: Stage, *, weights: Stage | None, label: str = ""
+        self,
+        model: PlannedModel,
+        need: Need,
+        labels: Stage,
+        subset: Stage,
+        *,
+        weights: Stage | None,
+        seed: int | None = None,
+        label: str = "",
     ) -> Stage:
-        if not self.gives(need):
-            raise ModelError("a head scores options and gives no token log-probabilities; take 'full' or 'lora'")
-        if weights is None or need.layer not in (None, -1):  # a head leaves them as they are
-            return Tuned().read(model.untuned, need, labels, subset, weights=None, label=label)
+        params = as_params(need, seed)
+        reading = reading_of(params)
+        if not self.gives(reading):
+            raise ModelError(f"model {model.name!r} tuned by recipe 'head' gives no {need.read}: {reading.instead}")
+        if weights is None or reading.of_head == "untuned":
+            return Tuned().read(model.untuned, need, labels, subset, weights=None, seed=seed, label=label)
         inputs = {"subset": subset, "labels": labels, "states": states_of(model, subset)}
-        if need.read == "choice_probs":
+        if reading.of_head == "scores":
             inputs["weights"] = weights
-        params = {"read": need.read, "layer": need.layer}
-        return Stage(read_head, params, inputs, ("numpy",), label, kind=model.kind)
+        return Stage(read_head, params, inputs, ("numpy",), label, timed_as=model.timed_as)
 
 
 def states_of(model: PlannedModel, subset: Stage) -> Stage:
@@ -95,9 +117,11 @@ def states(context: StageContext) -> None:
 
 @stage("train_head", version=1)
 def train_head(context: StageContext) -> None:
-    settings = {name: context.params[name] for name in ("steps", "batch_size", "learning_rate", "seed")}
+    settings = settings_of(context.params)
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
-    head, losses = trained(context.inputs["states"], rows, **settings)
+    probs = probs_of(context, rows, settings["objective"].needs)
+    report_weights(rows)
+    head, losses = trained(context.inputs["states"], rows, probs=probs, **settings)
     head.save(context.out)
     write_json(context.out / LOSSES, losses_as_written(losses))
 
@@ -114,11 +138,12 @@ def predict_head(context: StageContext) -> None:
 def read_head(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
-    if context.params["read"] == "hidden_states":
-        write_arrays(context.out / READING, {"states": chosen_states(context.inputs["states"], rows)})
-        return
-    ragged = Ragged.from_rows(scores(context.inputs["states"], context.inputs["weights"], [row.id for row in rows]))
-    write_arrays(context.out / READING, {"values": ragged.values, "offsets": ragged.offsets})
+    reading, folder = reading_of(context.params), context.inputs["states"]
+    if reading.of_head == "states":
+        read: Values = chosen_states(folder, rows)
+    else:
+        read = scores(folder, context.inputs["weights"], [row.id for row in rows])
+    write_arrays(context.out / READING, to_arrays(reading.form, read))
 
 
 @dataclass(frozen=True)
@@ -149,7 +174,8 @@ def trained(folder: Path, rows: Sequence[TrainingRow], **settings: Any) -> tuple
         raise ModelError("no rows to train on; raise the coverage or the size of the split")
     values, offsets = OptionStates.read(folder).of([row.id for row in rows])
     labels = np.array([row.index for row in rows], dtype=np.int64)
-    return heads.train_head(values, offsets, labels, **settings)
+    weights = relative([row.weight for row in rows])
+    return heads.train_head(values, offsets, labels, weights=weights, **settings)
 
 
 def scores(folder: Path, weights: Path, ids: Sequence[str]) -> list[FloatArray]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from w2s_bench.plugins.descriptions import DescribedReading
+from w2s_bench.protocol.evidence.readings import built_in_reading
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading, to_arrays
 from w2s_bench.protocol.files import FORMAT, ITEMS, LOSSES, PREDICTIONS, READING, ROWS
+from w2s_bench.protocol.objectives import objective_of
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import as_completion, choices_of, label_rows
-from w2s_bench.protocol.training import losses_as_written, schedule_of
+from w2s_bench.protocol.training import losses_as_written, probs_of, report_weights, schedule_of, settings_of
 from w2s_bench.record import read_json, read_records, write_arrays, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
-from w2s_bench.types import KINDS, Item, Kind, Need, Prediction, Ragged, TrainingRow
+from w2s_bench.types import JSON, KINDS, Item, Kind, Need, Prediction, TrainingRow
 
 if TYPE_CHECKING:
+    from w2s_bench.models.objectives import Over
     from w2s_bench.suite import Training
 
 
@@ -20,11 +28,13 @@ class Tuned:
     """See `recipes.Recipe`."""
 
     kinds: tuple[Kind, ...] = KINDS
+    over: tuple[Over, ...] = ("tokens", "options")
 
     def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
         params = {"model": model.params, **schedule_of(training), "seed": seed}
         drawn = training.steps * training.batch_size
-        return Stage(train, params, {"rows": rows}, label=label, amount=drawn, **model.stage_fields())
+        inputs = {"rows": rows, **told(model, training, rows)}
+        return Stage(train, params, inputs, label=label, amount=drawn, **model.stage_fields())
 
     def predict(
         self,
@@ -39,25 +49,68 @@ class Tuned:
         params = {"model": model.params, "max_new_tokens": max_new_tokens}
         return Stage(predict, params, inputs, label=label, **model.stage_fields())
 
-    def gives(self, need: Need) -> bool:
+    def gives(self, reading: BuiltInReading | DescribedReading) -> bool:
         return True
 
+    def as_engine(self, model: PlannedModel, weights: Stage | None) -> tuple[PlannedModel, Stage | None]:
+        return model, weights
+
     def read(
-        self, model: PlannedModel, need: Need, labels: Stage, subset: Stage, *, weights: Stage | None, label: str = ""
+        self,
+        model: PlannedModel,
+        need: Need,
+        labels: Stage,
+        subset: Stage,
+        *,
+        weights: Stage | None,
+        seed: int | None = None,
+        label: str = "",
     ) -> Stage:
         inputs = {"subset": subset, "labels": labels} | ({"weights": weights} if weights else {})
-        params = {"model": model.params, "read": need.read, "layer": need.layer}
+        params = {"model": model.params, **as_params(need, seed)}
         return Stage(read, params, inputs, label=label, **model.stage_fields())
+
+
+def told(model: PlannedModel, training: Training, rows: Stage) -> dict[str, Stage]:
+    """The predictions, over the items of `rows`, of those whose distributions the objective needs.
+
+    Rows of gold have no teacher: their labels are all that a model is trained towards.
+    """
+    needs, stages = objective_of(training.objective).needs, dict[str, Stage]()
+    if "teacher" in needs and "labels" in rows.inputs:
+        stages["teacher"] = rows.inputs["labels"]
+    if "student" in needs:
+        subset = rows.inputs["subset"]
+        label = f"{subset.label} · answers of {model.name} untuned"
+        stages["student"] = Tuned().predict(model.untuned, subset, weights=None, label=label)
+    return stages
+
+
+def as_params(need: Need, seed: int | None) -> dict[str, JSON]:
+    """What a `read` stage holds of a need, whoever reads."""
+    others = {name: value for name, value in need.parameters.items() if name != "layer"}
+    drawn = {} if seed is None else {"seed": seed}
+    return {"read": need.read, "layer": need.layer, **({"parameters": others} if others else {}), **drawn}
+
+
+def reading_of(params: Mapping[str, JSON]) -> BuiltInReading:
+    """The reading that a `read` stage was planned with."""
+    layer = {} if params["layer"] is None else {"layer": params["layer"]}
+    reading = built_in_reading(params["read"], {**layer, **params.get("parameters", {})})
+    assert reading is not None, params["read"]  # stages are planned of these alone
+    return reading
 
 
 @stage("train", version=5)
 def train(context: StageContext) -> None:
     model = PlannedModel(**context.params["model"])
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
-    reader = load_planned(context)
-    settings = {name: context.params[name] for name in ("steps", "batch_size", "learning_rate", "seed")}
-    losses = reader.train(rows, recipe=model.recipe, lora_rank=model.lora_rank, **settings)
-    reader.save_weights(context.out, recipe=model.recipe)
+    engine = load_planned(context)
+    settings = settings_of(context.params)
+    probs = probs_of(context, rows, settings["objective"].needs)
+    report_weights(rows)
+    losses = engine.train(rows, recipe=model.recipe, lora_rank=model.lora_rank, probs=probs, **settings)
+    engine.save_weights(context.out, recipe=model.recipe)
     write_json(context.out / LOSSES, losses_as_written(losses))
 
 
@@ -81,13 +134,7 @@ def predict(context: StageContext) -> None:
 def read(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
-    reader, what = load_planned(context), context.params["read"]
-    if what == "hidden_states":
-        write_arrays(context.out / READING, {"states": reader.hidden_states(rows, context.params["layer"])})
-        return
-    if what == "label_logprobs":
-        ragged = Ragged.from_rows(reader.label_logprobs(rows))
-    else:
-        by_id = {item.id: item for item in items}
-        ragged = Ragged.from_rows(reader.choice_scores([by_id[row.id] for row in rows]))
-    write_arrays(context.out / READING, {"values": ragged.values, "offsets": ragged.offsets})
+    reading, seed = reading_of(context.params), context.params.get("seed")
+    rng = None if seed is None else np.random.default_rng(seed)
+    values = reading.read(load_planned(context), rows, rng=rng)
+    write_arrays(context.out / READING, to_arrays(reading.form, values))

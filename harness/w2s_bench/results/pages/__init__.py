@@ -1,1 +1,1 @@
-"""A board as people read it: markdown and plots. Figures come from the board; none is computed here."""
+"""A board as people and programs read it: markdown, plots, JSON. Figures come from the board; none is computed here."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from numpy.random import Generator
 
-from w2s_bench.hookspecs import Evidence
-from w2s_bench.types import BoolArray, FloatArray, Need, Scope, Supervision
+from w2s_bench import BoolArray, Evidence, FloatArray, Need, Scope, Supervision
 from w2s_bench_baselines.likelihood import label_probability, pooled_log_probability
 
 
@@ -18,7 +17,10 @@ class Confidence:
     """
 
     supervision: Supervision = "none"
-    needs = (Need("teacher", "choice_probs", when="choice"), Need("teacher", "label_logprobs", when="generate"))
+    needs: tuple[Need, ...] = (
+        Need("teacher", "choice_probs", when="choice"),
+        Need("teacher", "label_logprobs", when="generate"),
+    )
     scope: Scope = "row"
 
     def fit(self, evidence: Evidence, correct: BoolArray, *, rng: Generator) -> None:

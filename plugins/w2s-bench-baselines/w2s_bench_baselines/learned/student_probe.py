@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from w2s_bench.types import Reader
-from w2s_bench_baselines.probe import Probe
+from w2s_bench import Reader
+from w2s_bench_baselines.learned.probe import Probe
 
 
 class StudentProbe(Probe):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from w2s_bench.types import BoolArray, FloatArray, IntArray
+from w2s_bench import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)

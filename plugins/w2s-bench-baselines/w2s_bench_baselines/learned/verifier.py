@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from numpy.random import Generator
 
-from w2s_bench.hookspecs import Evidence
-from w2s_bench.types import BoolArray, FloatArray, Need, Scope, Supervision
+from w2s_bench import BoolArray, Evidence, FloatArray, Need, Scope, Supervision
 from w2s_bench_baselines.likelihood import Pooling, label_probability, pooled_log_probability
 
 
@@ -19,7 +18,10 @@ class Verifier:
     """
 
     supervision: Supervision = "trust_set"
-    needs = (Need("verifier", "choice_probs", when="choice"), Need("verifier", "label_logprobs", when="generate"))
+    needs: tuple[Need, ...] = (
+        Need("verifier", "choice_probs", when="choice"),
+        Need("verifier", "label_logprobs", when="generate"),
+    )
     scope: Scope = "row"
 
     def __init__(self, pooling: Pooling = "mean") -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from w2s_bench.errors import TrustFunctionError
-from w2s_bench.hookspecs import Evidence
-from w2s_bench.types import BoolArray, FloatArray, Need, Reader, Scope, Supervision
-from w2s_bench_baselines.logistic import Logistic, fit_path, held_out_losses
+from w2s_bench import BoolArray, Evidence, FloatArray, Need, Reader, Scope, Supervision, TrustFunctionError
+from w2s_bench_baselines.learned.logistic import Logistic, fit_path, held_out_losses
 
 #: Strengths tried, from strong to weak; the penalty stands beside the mean log-loss of standardised features.
 STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
@@ -38,7 +36,7 @@ class Probe:
         if folds < 2:
             raise ValueError(f"folds must be 2 or more, got {folds!r}")
         self.layer, self.l2, self.folds = layer, l2, folds
-        self.needs = (Need(self.of, "hidden_states", "all" if layer is None else layer),)
+        self.needs: tuple[Need, ...] = (Need(self.of, "hidden_states", "all" if layer is None else layer),)
         self._model: Logistic | None = None
         self._chosen_layer = 0
 

@@ -1,0 +1,155 @@
+"""What a step of training minimises: one object a loss, for language models and heads alike. No torch until a loss is asked for.
+
+A trainer knows no loss by name: it gives logits, what they are trained towards and the rows' weights, and gets one number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from w2s_bench.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import torch
+
+#: What a row of logits chooses among: the next token of a completion, or the options of an item.
+Over = Literal["tokens", "options"]
+#: Whose distribution over an item's options an objective may ask for: the teacher's, or that of the untuned student (as a
+#: reader of weak labels is called, too).
+Whose = Literal["teacher", "student"]
+#: The logit of an option that an item lacks, where others of its batch have more: its probability is 0, and no product with
+#: it is NaN.
+ABSENT = -1e30
+
+
+@dataclass(frozen=True)
+class Step:
+    """The step whose loss is asked for, the first is 0, `of` how many."""
+
+    number: int
+    of: int
+
+    def warmed(self, share: float) -> float:
+        """How far a warm-up over this share of all steps has come: rises by the same amount a step, from 0 to 1, and stays."""
+        return min(1.0, self.number / (share * self.of)) if share > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What n rows of logits over k classes are trained towards.
+
+    `label` (n,) is the class that the label names. `probs` (n, k), for those that the objective `needs`, are distributions
+    over the classes; all of it on the label, where a row comes without (gold). Classes that a row lacks have probability 0.
+    """
+
+    label: torch.Tensor
+    probs: Mapping[Whose, torch.Tensor] = field(default_factory=dict)
+
+
+class Objective(Protocol):
+    """A loss. It draws nothing, keeps nothing between steps, and sees no gold but where gold is what is trained on."""
+
+    @property
+    def over(self) -> tuple[Over, ...]:
+        """What it is defined over. Language models are tuned over tokens where it is, else over options; heads over options.
+
+        One that is over options alone does not exist where answers are generated.
+        """
+
+    @property
+    def needs(self) -> tuple[Whose, ...]:
+        """Whose distributions over an item's options it needs beside the label; over options alone."""
+
+    def loss(self, logits: torch.Tensor, targets: Targets, weights: torch.Tensor | None, step: Step) -> torch.Tensor:
+        """The mean over n of weight × loss, to be differentiated by the logits (n, k), which are in float32 or double.
+
+        `weights` (n,) are those of the training rows, of mean 1 over all rows (not over a batch); None: all are 1.
+        """
+
+
+@runtime_checkable
+class ClosedForm(Protocol):
+    """An objective of labels alone (it `needs` nothing) that gives its own derivative too: heads are trained without torch."""
+
+    def losses_and_slopes(
+        self, logits: FloatArray, starts: IntArray, labels: IntArray, step: Step
+    ) -> tuple[FloatArray, FloatArray]:
+        """(items,) each item's loss, and (options,) its derivative by each of the item's own logits; weights are not its concern.
+
+        Item i has `logits[starts[i]:starts[i + 1]]` of `logits` (options of all items,), and its option `labels[i]` as label.
+        """
+
+
+def relative(weights: Sequence[float]) -> FloatArray | None:
+    """(rows,) weights of mean 1, in proportion to those of training rows; None where all are alike."""
+    values = np.asarray(weights, dtype=np.float64)
+    return None if (values == values[:1]).all() else values / values.mean()
+
+
+def effective_size(weights: Sequence[float]) -> float:
+    """Of how many rows of one weight the mean varies as much as of these: (Σw)² / Σw², at most their number."""
+    values = np.asarray(weights, dtype=np.float64)
+    return float(values.sum() ** 2 / (values**2).sum()) if len(values) else 0.0
+
+
+def places(widths: Sequence[int] | IntArray) -> tuple[IntArray, IntArray]:
+    """(options of all items,) the row and the column of each in a table of items that have so many options."""
+    rows = np.repeat(np.arange(len(widths)), widths)
+    starts = np.cumsum([0, *widths])[:-1]
+    return rows, np.arange(len(rows)) - starts[rows]
+
+
+def distributions(
+    probs: Mapping[Whose, Sequence[FloatArray]], labels: torch.Tensor, table: torch.Tensor
+) -> dict[Whose, torch.Tensor]:
+    """`Targets.probs` for a `table` (items, k) of logits, of one distribution an item; an empty one is all on the label."""
+    import torch
+
+    made = {}
+    for whose, rows in probs.items():
+        out = torch.zeros_like(table)
+        for item, row in enumerate(rows):
+            if len(row):
+                out[item, : len(row)] = torch.from_numpy(row).to(out)
+            else:
+                out[item, labels[item]] = 1.0
+        made[whose] = out
+    return made
+
+
+def mean_of(losses: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """What `Objective.loss` gives, of one loss a row of logits (n,)."""
+    return losses.mean() if weights is None else (weights * losses).mean()
+
+
+class CrossEntropy:
+    """`xent`: −ln of the label's probability."""
+
+    over: tuple[Over, ...] = ("tokens", "options")
+    needs: tuple[Whose, ...] = ()
+
+    def loss(self, logits: torch.Tensor, targets: Targets, weights: torch.Tensor | None, step: Step) -> torch.Tensor:
+        from torch.nn.functional import cross_entropy
+
+        if weights is None:
+            return cross_entropy(logits, targets.label)
+        return mean_of(cross_entropy(logits, targets.label, reduction="none"), weights)
+
+    def losses_and_slopes(
+        self, logits: FloatArray, starts: IntArray, labels: IntArray, step: Step
+    ) -> tuple[FloatArray, FloatArray]:
+        widths, label = np.diff(starts), starts[:-1] + labels
+        shifted = logits - np.repeat(np.maximum.reduceat(logits, starts[:-1]), widths)
+        exponentials = np.exp(shifted)
+        sums = np.add.reduceat(exponentials, starts[:-1])
+        slopes = exponentials / np.repeat(sums, widths)
+        slopes[label] -= 1
+        return np.log(sums) - shifted[label], slopes
+
+
+#: What models are trained by, unless a suite says otherwise.
+XENT = CrossEntropy()

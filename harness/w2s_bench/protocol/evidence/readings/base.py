@@ -1,0 +1,135 @@
+"""What a reading of the harness's own tells of itself, and how the numbers of each form are stored and taken back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from w2s_bench.hookspecs import ReadingModel
+from w2s_bench.protocol.planned import PlannedModel
+from w2s_bench.store.stage import Stage
+from w2s_bench.types import KINDS, FloatArray, Form, Kind, Need, Prediction, Ragged, Reader, Synthetic, TrainingRow
+
+#: What there is of a model tuned by recipe `head`: the head's score of every option, the frozen state of the label's last
+#: token (both without loading the model), or what the untuned model says.
+OfHead = Literal["scores", "states", "untuned"]
+Values = NDArray[Any] | Sequence[NDArray[Any]]
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class Asked(Protocol):
+    """What a reading's stage may be made with: `recipes.Recipe`, as far as readings use it."""
+
+    def read(
+        self,
+        model: PlannedModel,
+        need: Need,
+        labels: Stage,
+        subset: Stage,
+        *,
+        weights: Stage | None,
+        seed: int | None = None,
+        label: str = "",
+    ) -> Stage: ...
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One need on the labels of one split: who is asked, tuned how, and what for. `weights`: None where it is untuned."""
+
+    need: Need
+    recipe: Asked
+    model: PlannedModel
+    weights: Stage | None
+    labels: Stage
+    subset: Stage
+    seed: int
+    label: str
+
+
+class BuiltInReading(ABC):
+    """`hookspecs.Reading`, with what only the harness's own may say. Built from the parameters of a need.
+
+    Its arguments are checked by who builds it: a `ValueError` says what is wrong with a value.
+    """
+
+    form: ClassVar[Form]
+    kinds: ClassVar[tuple[Kind, ...]] = KINDS
+    #: How it is asked of evidence, and what it gives: its row in the documentation.
+    call: ClassVar[str]
+    says: ClassVar[str]
+    #: Ends the error of whoever reads it where there is none of it: why, and what to read in its place.
+    instead: ClassVar[str] = ""
+
+    #: Whether `read` draws at random; its stage then has a seed, and `rng` is made of it.
+    draws: ClassVar[bool] = False
+
+    @property
+    def of_head(self) -> OfHead | None:
+        """What stands for it where the model was tuned by recipe `head`; None: nothing does."""
+        return None
+
+    def comes_with_labels(self, of: Reader) -> bool:
+        """Whether `from_label` gives it for this reader, so that no stage is needed."""
+        return False
+
+    def from_label(self, label: Prediction) -> FloatArray:
+        """A row as `read` would give it."""
+        raise NotImplementedError
+
+    def stage(self, ask: Ask) -> Stage:
+        """The stage that makes it: of the asked model, as its recipe reads. One that takes more than a call says so here."""
+        seed = ask.seed if self.draws else None
+        return ask.recipe.read(
+            ask.model, ask.need, ask.labels, ask.subset, weights=ask.weights, seed=seed, label=ask.label
+        )
+
+    @abstractmethod
+    def read(self, model: ReadingModel, rows: Sequence[TrainingRow], *, rng: Generator | None = None) -> Values:
+        """A row for each of `rows`, as it is stored: the engine's call."""
+
+    def shown(self, row: FloatArray) -> FloatArray:
+        """A stored row (of form "tokens" or "options") as trust functions see it; options keep their order here."""
+        return row
+
+    @abstractmethod
+    def synthetic(self, made_up: Synthetic, *, rng: Generator) -> Values:
+        """Its twin for tests: as it is shown, of made-up labels. Equal parameters or not, it draws the same from `rng`."""
+
+
+def to_arrays(form: Form, values: Values) -> Arrays:
+    """A reading's numbers as its file holds them."""
+    if form == "array":
+        return {"states": np.asarray(values)}  # called so before there were other arrays than states
+    ragged = Ragged.from_rows(list(values))
+    return {"values": ragged.values, "offsets": ragged.offsets}
+
+
+def part_of(form: Form, file: Any, start: int, end: int) -> Arrays:
+    """Rows `start` to `end` out of an open safetensors file; nothing else of it is read."""
+    if form == "array":
+        return {"states": _part(file.get_slice("states"), start, end)}
+    offsets = _part(file.get_slice("offsets"), start, end + 1)
+    values = _part(file.get_slice("values"), int(offsets[0]), int(offsets[-1]))
+    return {"values": values, "offsets": offsets - offsets[0]}
+
+
+def array_of(arrays: Arrays) -> NDArray[np.generic]:
+    """The numbers of form "array", (n, …), out of what `to_arrays` or `part_of` gave."""
+    return arrays["states"]
+
+
+def ragged_of(arrays: Arrays) -> Ragged:
+    """The rows of the other forms."""
+    return Ragged(arrays["values"].astype(np.float64), arrays["offsets"].astype(np.int64))
+
+
+def _part(array: Any, start: int, end: int) -> NDArray[Any]:
+    # safetensors refuses to cut nothing off an end.
+    return array[start:end] if start < end else np.zeros((0, *array.get_shape()[1:]))

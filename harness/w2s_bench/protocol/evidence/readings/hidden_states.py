@@ -1,0 +1,57 @@
+"""States of a model at the last token of prompt + label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.random import Generator
+
+from w2s_bench.errors import EvidenceError
+from w2s_bench.hookspecs import ReadingModel
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading, OfHead, Values
+from w2s_bench.types import FloatArray, Form, Synthetic, TrainingRow
+
+
+class HiddenStates(BuiltInReading):
+    """Form "array": (n, d), or (n, layers + 1, d) for layer "all"; stored in float32."""
+
+    form: ClassVar[Form] = "array"
+    call = "hidden_states(of, layer)"
+    says = (
+        "(n, d): state of the last token of prompt + label. Layer 0 is the embedding, -1 the last; "
+        '`"all"`: (n, layers, d)'
+    )
+
+    def __init__(self, layer: int | Literal["all"]) -> None:
+        if layer != "all" and type(layer) is not int:
+            raise ValueError(f"the layer of hidden_states must be an integer or 'all', got {layer!r}")
+        self.layer = layer
+
+    @property
+    def of_head(self) -> OfHead:
+        # A head leaves the model as it is: its last layer's states are there already.
+        return "states" if self.layer == -1 else "untuned"
+
+    def read(self, model: ReadingModel, rows: Sequence[TrainingRow], *, rng: Generator | None = None) -> Values:
+        return model.hidden_states(rows, self.layer)
+
+    def synthetic(self, made_up: Synthetic, *, rng: Generator) -> Values:
+        """Of the layers only the middle one leans, in a direction the same for every draw."""
+        states = rng.normal(size=(len(made_up.rows), made_up.layers, made_up.width))
+        direction = np.random.default_rng(made_up.width).normal(size=made_up.width)
+        states[:, made_up.layers // 2] += np.outer(made_up.lean, direction / np.linalg.norm(direction))
+        return self.of_all(states)
+
+    def of_all(self, states: FloatArray) -> FloatArray:
+        """This reading's layer out of all of them, (n, layers, d)."""
+        if self.layer == "all":
+            return states
+        count: Any = states.shape[1]
+        if not -count <= self.layer < count:
+            raise EvidenceError(f"layer {self.layer} of {count}; 0 is the embedding, -1 the last")
+        return states[:, self.layer]
+
+
+READING = HiddenStates

@@ -1,0 +1,75 @@
+"""The cell files of a results folder, which may be a stranger's: found, read and checked one by one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from w2s_bench.errors import CellError
+from w2s_bench.record import canonical_json, digest_of
+from w2s_bench.results.cells import SCHEMA, Cell
+from w2s_bench.text import one_line, shortened
+from w2s_bench.untrusted import UnreadableError, parse_json, read_text
+
+#: Bytes of a cell file: a million items over fifty seeds have 13 MiB of bits.
+LARGEST: Final = 32 << 20
+
+
+def cell_paths(results: Path) -> list[Path]:
+    """Every cell file under a suite's results folder: named as cells are, which no line of a message can be parted by, and
+    not reached by a link, which could lead to anybody's files."""
+    root = results / "results"
+    paths = sorted(root.glob("*/*.json"))
+    for path in (root, *sorted(root.glob("*"))):
+        if path.is_symlink():
+            raise CellError(f"{one_line(str(path))} is a link, where a folder of cells belongs; copy the folder itself")
+    for path in paths:
+        if not re.fullmatch(r"[\w.@=,+~-]+/[\w.@=,+~-]+", f"{path.parent.name}/{path.name}", re.ASCII):
+            raise CellError(f"{one_line(str(path))} has a name that no cell has; move it elsewhere")
+    return paths
+
+
+def read_cell(path: Path) -> Cell:
+    """One cell file, checked: a regular file, the schema, every field, and that the digest is the body's."""
+    try:
+        content = parse_json(read_text(path, LARGEST, follow=False))
+        cell = Cell.model_validate(content)
+    except ValidationError as error:
+        faults = [(".".join(map(str, e["loc"])) or "the file", e["msg"]) for e in error.errors()[:3]]
+        told = "; ".join(f"{field}: {said.removeprefix('Value error, ')}" for field, said in faults)
+        raise CellError(f"{path} is no cell of schema {SCHEMA}: {shortened(told, 600)}") from error
+    except UnreadableError as error:
+        raise CellError(f"{path} cannot be read as a cell of schema {SCHEMA}: {error}") from error
+    if digest_of(content["body"]) != cell.digest:
+        raise CellError(
+            f"{path} was altered after it was written: its body does not give its digest {cell.digest[:12]}; run the row again"
+        )
+    return cell
+
+
+def read_placed(path: Path, results: Path) -> Cell:
+    """One cell file of a results folder, which must lie where its row says: then no row has two files."""
+    cell = read_cell(path)
+    if path != (own := cell.path(results)):
+        raise CellError(f"{path} holds the cell of row {cell.row}, which belongs in {own}; move it there, or remove it")
+    return cell
+
+
+def read_cells(results: Path) -> list[Cell]:
+    """All cells under a suite's results folder, sorted by domain and arm; at least one, all of one suite, each in its place."""
+    paths = cell_paths(results)
+    if not paths:
+        raise CellError(f"no cell files in {results / 'results'}; give the folder that holds suite.yaml and results/")
+    cells = [read_placed(path, results) for path in paths]
+    suites: dict[str, Cell] = {}
+    for cell in cells:
+        suites.setdefault(canonical_json(cell.body.suite.model_dump()), cell)
+    if len(suites) > 1:
+        shown = "; ".join(f"{cell.path(results)} is of {suite}" for suite, cell in list(suites.items())[:2])
+        raise CellError(
+            f"{results} mixes cells of {len(suites)} suites: {shown}; keep each suite in a folder of its own"
+        )
+    return cells
