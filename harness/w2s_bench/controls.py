@@ -156,6 +156,14 @@ _TABLE: Final = (
         rival=True,
     ),
     OwnArm(
+        name="naive_plus_gold",
+        kind="control",
+        supervision="trust_set",
+        rows=(Rows("transfer", "weak"), Rows("trust", "gold")),
+        words="all weak labels and the gold labels of the trust set: the supervision used without any trust",
+        rival=True,
+    ),
+    OwnArm(
         name="gold_random",
         kind="control",
         supervision="privileged",

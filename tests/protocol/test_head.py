@@ -208,7 +208,7 @@ def test_a_head_on_some_rows_is_as_if_there_were_no_others(split: Split, tmp_pat
     known = heads.OptionStates.read(split.folder / "states")
     values, offsets = known.of([row.id for row in some])
     expected, _ = train_head(values, offsets, np.array([row.index for row in some]), **SETTINGS)
-    head, _ = heads.trained(split.folder / "states", some, **SETTINGS)
+    head, _ = heads.trained([split.folder / "states"], some, **SETTINGS)
     assert np.array_equal(head.weight, expected.weight) and np.array_equal(head.mean, expected.mean)
     assert not np.array_equal(head.mean, Head.load(split.folder / "weights").mean)
 
@@ -255,7 +255,7 @@ print(sorted({"torch", "transformers", "lm_eval", "datasets", "peft"} & set(sys.
 
 def test_states_that_cannot_be_are_refused(split: Split, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no rows to train on"):
-        heads.trained(split.folder / "states", [], **SETTINGS)
+        heads.trained([split.folder / "states"], [], **SETTINGS)
     write_records(tmp_path / ITEMS, [Item("a", "g", "k", "s", "one", None)])
     with pytest.raises(ModelError, match="this domain generates its answers: take 'full' or 'lora'"):
         run_stage(heads.states, tmp_path / "out", {}, subset=tmp_path)

@@ -67,7 +67,7 @@ def references(coverage: float) -> list[Arm]:
 
 
 def controls(coverage: float) -> list[Arm]:
-    """`naive`, `random`, `oracle`, `gold_trust_set`, `gold_random`, at the suite's coverage."""
+    """`naive`, `random`, `oracle`, `gold_trust_set`, `naive_plus_gold`, `gold_random`, at the suite's coverage."""
 
     def random_rows(graph: Generation) -> Stage:
         labels = graph.weak_labels(graph.pool)
@@ -91,6 +91,13 @@ def controls(coverage: float) -> list[Arm]:
     def gold_trust_set(graph: Generation) -> ArmStages:
         return ArmStages(graph.student(graph.trust_gold_rows, "gold_trust_set"), graph.trust_gold_rows)
 
+    def naive_plus_gold(graph: Generation) -> ArmStages:
+        rows = training.joined_rows(
+            [_weak_rows(graph, None, "naive"), graph.trust_gold_rows],
+            graph.label("weak labels and the trust set's gold"),
+        )
+        return ArmStages(graph.student(rows, "naive_plus_gold"), rows)
+
     def gold_random(graph: Generation) -> ArmStages:
         kept = random_rows(graph)
         rows = training.gold_rows(
@@ -103,6 +110,7 @@ def controls(coverage: float) -> list[Arm]:
         "random": random,
         "oracle": oracle,
         "gold_trust_set": gold_trust_set,
+        "naive_plus_gold": naive_plus_gold,
         "gold_random": gold_random,
     }
     return [Arm(_own(arm, coverage), build[arm.name]) for arm in of_kind("control")]
@@ -174,7 +182,10 @@ def trust_arm(
 
 
 def _on_weak_labels(graph: Generation, kept: Stage | None, name: str) -> ArmStages:
-    rows = training.weak_rows(
-        graph.subset(graph.pool), graph.weak_labels(graph.pool), kept, graph.label(f"rows of {name}")
-    )
+    rows = _weak_rows(graph, kept, name)
     return ArmStages(graph.student(rows, name), rows, kept)
+
+
+def _weak_rows(graph: Generation, kept: Stage | None, name: str) -> Stage:
+    label = graph.label(f"rows of {name}")
+    return training.weak_rows(graph.subset(graph.pool), graph.weak_labels(graph.pool), kept, label)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,26 @@ def gold_rows(subset: Stage, gold: Stage, kept: Stage | None, label: str = "") -
     return Stage(make_gold_rows, {}, inputs, label=label)
 
 
+def joined_rows(parts: Sequence[Stage], label: str = "") -> Stage:
+    """Stage: the training rows of several splits in one; no item is in two of them."""
+    return Stage(join_rows, {}, {f"part {number}": part for number, part in enumerate(parts)}, label=label)
+
+
+def parts_of(rows: Stage) -> tuple[Stage, ...]:
+    """The stages, each of rows of one split, that a stage of rows is made of; it alone where it is of one."""
+    return (rows,) if "subset" in rows.inputs else tuple(rows.inputs.values())
+
+
+def numbered(name: str, stages: Sequence[Stage]) -> dict[str, Stage]:
+    """Inputs of one meaning: `name` for the first, `name 1` and on for others. `folders_of` finds them again."""
+    return {name if number == 0 else f"{name} {number}": each for number, each in enumerate(stages)}
+
+
+def folders_of(context: StageContext, name: str) -> list[Path]:
+    """The folders of the inputs that `numbered` named."""
+    return [folder for key, folder in sorted(context.inputs.items()) if key.partition(" ")[0] == name]
+
+
 def schedule_of(training: Training) -> dict[str, JSON]:
     """What a recipe's stage holds of how long, how fast and (where it is not the usual) by what objective a model is trained."""
     return training.model_dump(include={"steps", "batch_size", "learning_rate", "objective"})
@@ -55,8 +76,11 @@ def probs_of(
     """Whose distribution an objective needs → one over the options of each row, empty where that model was not asked."""
     found: dict[Whose, list[FloatArray]] = {}
     for whose in needs:
-        folder = context.inputs.get(whose)
-        told = {p.id: p.choice_scores for p in read_records(folder / PREDICTIONS, Prediction)} if folder else {}
+        told = {
+            p.id: p.choice_scores
+            for folder in folders_of(context, whose)
+            for p in read_records(folder / PREDICTIONS, Prediction)
+        }
         found[whose] = [_softmax(told.get(row.id) or ()) for row in rows]
     return found
 
@@ -105,6 +129,13 @@ def make_gold_rows(context: StageContext) -> None:
         for a in read_records(context.inputs["gold"] / ANSWERS, Answer)
     ]
     write_records(context.out / ROWS, _only_kept(context, rows))
+
+
+@stage("joined_rows", version=1)
+def join_rows(context: StageContext) -> None:
+    rows = [row for _, folder in sorted(context.inputs.items()) for row in read_records(folder / ROWS, TrainingRow)]
+    assert len({row.id for row in rows}) == len(rows), "an item stands in two splits"
+    write_records(context.out / ROWS, sorted(rows, key=lambda row: row.id))
 
 
 def _only_kept(context: StageContext, rows: list[TrainingRow]) -> list[TrainingRow]:

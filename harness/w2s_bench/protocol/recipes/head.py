@@ -23,7 +23,16 @@ from w2s_bench.protocol.objectives import objective_of
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import choices_of, label_rows
 from w2s_bench.protocol.recipes.tuned import Tuned, as_params, reading_of, told
-from w2s_bench.protocol.training import losses_as_written, probs_of, report_weights, schedule_of, settings_of
+from w2s_bench.protocol.training import (
+    folders_of,
+    losses_as_written,
+    numbered,
+    parts_of,
+    probs_of,
+    report_weights,
+    schedule_of,
+    settings_of,
+)
 from w2s_bench.record import read_arrays, read_json, read_records, write_arrays, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import FloatArray, IntArray, Item, Kind, Need, Prediction, TrainingRow
@@ -41,7 +50,7 @@ class Head:
     def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
         inputs = {
             "rows": rows,
-            "states": states_of(model, rows.inputs["subset"]),
+            **numbered("states", [states_of(model, part.inputs["subset"]) for part in parts_of(rows)]),
             **told(model, training, rows),
         }
         params, drawn = {**schedule_of(training), "seed": seed}, training.steps * training.batch_size
@@ -121,7 +130,7 @@ def train_head(context: StageContext) -> None:
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
     probs = probs_of(context, rows, settings["objective"].needs)
     report_weights(rows)
-    head, losses = trained(context.inputs["states"], rows, probs=probs, **settings)
+    head, losses = trained(folders_of(context, "states"), rows, probs=probs, **settings)
     head.save(context.out)
     write_json(context.out / LOSSES, losses_as_written(losses))
 
@@ -155,11 +164,15 @@ class OptionStates:
     offsets: IntArray
 
     @classmethod
-    def read(cls, folder: Path) -> OptionStates:
-        """What a `states` stage wrote."""
-        arrays: dict[str, Any] = read_arrays(folder / STATES)
-        places = {item: place for place, item in enumerate(read_json(folder / STATE_IDS))}
-        return cls(places, arrays["values"], arrays["offsets"])
+    def read(cls, *folders: Path) -> OptionStates:
+        """What `states` stages wrote, of one split each."""
+        arrays: list[dict[str, Any]] = [read_arrays(folder / STATES) for folder in folders]
+        ids = [item for folder in folders for item in read_json(folder / STATE_IDS)]
+        places = {item: place for place, item in enumerate(ids)}
+        if len(folders) == 1:
+            return cls(places, arrays[0]["values"], arrays[0]["offsets"])
+        counts = np.concatenate([np.diff(one["offsets"]) for one in arrays])
+        return cls(places, np.concatenate([one["values"] for one in arrays]), np.cumsum([0, *counts]))
 
     def of(self, ids: Sequence[str]) -> tuple[States, IntArray]:
         """States and offsets of these items alone, in this order."""
@@ -168,11 +181,11 @@ class OptionStates:
         return self.values[np.concatenate(rows)], np.cumsum([0, *map(len, rows)])
 
 
-def trained(folder: Path, rows: Sequence[TrainingRow], **settings: Any) -> tuple[heads.Head, list[float]]:
-    """The head trained on rows of the items in a `states` stage's folder, and the loss of every step."""
+def trained(folders: Sequence[Path], rows: Sequence[TrainingRow], **settings: Any) -> tuple[heads.Head, list[float]]:
+    """The head trained on rows of the items in the folders of `states` stages, and the loss of every step."""
     if not rows:
         raise ModelError("no rows to train on; raise the coverage or the size of the split")
-    values, offsets = OptionStates.read(folder).of([row.id for row in rows])
+    values, offsets = OptionStates.read(*folders).of([row.id for row in rows])
     labels = np.array([row.index for row in rows], dtype=np.int64)
     weights = relative([row.weight for row in rows])
     return heads.train_head(values, offsets, labels, weights=weights, **settings)

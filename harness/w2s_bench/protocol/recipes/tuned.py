@@ -14,7 +14,15 @@ from w2s_bench.protocol.files import FORMAT, ITEMS, LOSSES, PREDICTIONS, READING
 from w2s_bench.protocol.objectives import objective_of
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import as_completion, choices_of, label_rows
-from w2s_bench.protocol.training import losses_as_written, probs_of, report_weights, schedule_of, settings_of
+from w2s_bench.protocol.training import (
+    losses_as_written,
+    numbered,
+    parts_of,
+    probs_of,
+    report_weights,
+    schedule_of,
+    settings_of,
+)
 from w2s_bench.record import read_json, read_records, write_arrays, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import JSON, KINDS, Item, Kind, Need, Prediction, TrainingRow
@@ -77,13 +85,17 @@ def told(model: PlannedModel, training: Training, rows: Stage) -> dict[str, Stag
     Rows of gold have no teacher: their labels are all that a model is trained towards.
     """
     needs, stages = objective_of(training.objective).needs, dict[str, Stage]()
-    if "teacher" in needs and "labels" in rows.inputs:
-        stages["teacher"] = rows.inputs["labels"]
+    parts = parts_of(rows)
+    if "teacher" in needs:
+        stages |= numbered("teacher", [part.inputs["labels"] for part in parts if "labels" in part.inputs])
     if "student" in needs:
-        subset = rows.inputs["subset"]
-        label = f"{subset.label} · answers of {model.name} untuned"
-        stages["student"] = Tuned().predict(model.untuned, subset, weights=None, label=label)
+        stages |= numbered("student", [_untuned_answers(model, part.inputs["subset"]) for part in parts])
     return stages
+
+
+def _untuned_answers(model: PlannedModel, subset: Stage) -> Stage:
+    label = f"{subset.label} · answers of {model.name} untuned"
+    return Tuned().predict(model.untuned, subset, weights=None, label=label)
 
 
 def as_params(need: Need, seed: int | None) -> dict[str, JSON]:
