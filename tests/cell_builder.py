@@ -22,6 +22,8 @@ CONTROLS: dict[str, float] = {
     "gold_trust_set": 0.72,
     "gold_random": 0.84,
 }
+#: Drawn after all others, whose draws stay what they are.
+MIXED: dict[str, float] = {"naive_plus_gold": 0.76}
 #: Trust functions: accuracy of their students, track, AUROC.
 TRUST: dict[str, tuple[float, str, float]] = {
     "w2s-bench/confidence": (0.69, "none", 0.71),
@@ -49,7 +51,8 @@ def make_cells(
 ) -> dict[str, Cell]:
     """Arm → cell of one domain. `accuracies` overrides levels, `failed` names (arm, seed) → reason."""
     rng = np.random.default_rng(int.from_bytes(domain.encode()[-6:], "big"))
-    levels = REFERENCES | CONTROLS | {name: level for name, (level, _, _) in TRUST.items()} | dict(accuracies or {})
+    levels = REFERENCES | CONTROLS | {name: level for name, (level, _, _) in TRUST.items()}
+    levels |= MIXED | dict(accuracies or {})
     hard = rng.normal(size=items)
     cells = {}
     for arm, level in levels.items():
@@ -133,8 +136,13 @@ def _cell(
             right_labels = round(label_accuracy * POOL)
             surer = possible_auroc(0.74, right_labels, right_labels, POOL)
             told = {"label_accuracy": label_accuracy, "label_probability_auroc": surer}
-        kept = {"naive": POOL, "ceiling": POOL, "gold_trust_set": TRUST_SET}.get(arm, POOL // 2)
+        kept = {"naive": POOL, "ceiling": POOL, "gold_trust_set": TRUST_SET, "naive_plus_gold": POOL + TRUST_SET}.get(
+            arm, POOL // 2
+        )
         right = 1.0 if arm in CEILING_KINDS | {"gold_trust_set"} else label_accuracy
+        of_pool = min(kept, POOL)
+        if arm in MIXED:
+            right = (round(label_accuracy * POOL) + TRUST_SET) / kept
         if arm in TRUST:
             right = min(1.0, label_accuracy + (TRUST[arm][2] - 0.5) / 2)
             auroc = possible_auroc(TRUST[arm][2], round(label_accuracy * POOL), round(right * kept), kept)
@@ -148,7 +156,7 @@ def _cell(
                 correct=pack_bits(row),
                 kept=kept - shortfall if trains else None,
                 purity=right if trains else None,
-                coverage=(kept - shortfall) / POOL if trains and arm != "gold_trust_set" else None,
+                coverage=(of_pool - shortfall) / POOL if trains and arm != "gold_trust_set" else None,
                 shortfall=shortfall,
                 by_stratum={"easy": float(row[:half].mean()), "hard": float(row[half:].mean())},
                 diagnostics=told,
@@ -156,9 +164,16 @@ def _cell(
             )
         )
     survived = any(result.correct for result in results)
-    kind = "reference" if arm in REFERENCES else "control" if arm in CONTROLS else "trust_function"
+    kind = "reference" if arm in REFERENCES else "control" if arm in CONTROLS | MIXED else "trust_function"
     supervision = TRUST[arm][1] if arm in TRUST else OWN_ARMS[arm].supervision
-    coverage = {"weak": None, "base": None, "gold_trust_set": None, "naive": 1.0, "ceiling": 1.0}.get(arm, 0.5)
+    coverage = {
+        "weak": None,
+        "base": None,
+        "gold_trust_set": None,
+        "naive": 1.0,
+        "ceiling": 1.0,
+        "naive_plus_gold": 1.0,
+    }.get(arm, 0.5)
     function, parameters = parse_spec(arm)
     chosen: dict[str, Any] = {"trust_function": function, "parameters": parameters, "selection": "top"}
     chosen = chosen if arm in TRUST else {}

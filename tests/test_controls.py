@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cell_builder import CONTROLS, TRUST_SET, change, make_cells, write_cells
+from cell_builder import TRUST_SET, change, make_cells, write_cells
 from support import ROOT, run_inline, toy_registry, toy_suite
 from w2s_bench import controls
 from w2s_bench.controls import GOLD_TRUST_SET, OWN_ARMS, TRUST_FUNCTION, OwnArm, Rows
@@ -19,6 +19,7 @@ from w2s_bench.errors import CellError
 from w2s_bench.executors import Done
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol.files import ROWS
+from w2s_bench.protocol.training import parts_of
 from w2s_bench.record import digest_of, read_rows, write_rows
 from w2s_bench.results.cells import ArmRef, Cell
 from w2s_bench.results.leaderboard import build, write_leaderboard
@@ -97,7 +98,8 @@ def test_facts_are_those_of_the_graph(planned: Plan) -> None:
             if cell.arm.ref.kind == "trust_function":
                 assert facts == TRUST_FUNCTION and labels.node in nodes and pool_gold.node not in nodes
                 continue
-            direct = {one.node for one in own.rows.inputs.values()} if own.rows else set()
+            parts = parts_of(own.rows) if own.rows else ()
+            direct = {one.node for part in parts for one in part.inputs.values()}
             assert (labels.node in direct) == any(rows.labels == "weak" for rows in facts.rows), cell.row
             assert (pool_gold.node in nodes) == facts.reads_pool_gold, cell.row
             assert (trust_gold.node in nodes) == facts.with_trust_set, cell.row
@@ -110,7 +112,7 @@ def test_a_track_is_no_lower_than_what_an_arm_trains_on() -> None:
         assert arm.supervision == least, arm.name
     assert {arm.name for arm in OWN_ARMS.values() if arm.may_fall_short} == {"oracle"}
     assert {arm.name for arm in OWN_ARMS.values() if not arm.rows} == {"weak", "base"}
-    assert controls.rivals() == ("naive", "random", "gold_trust_set")
+    assert controls.rivals() == ("naive", "random", "gold_trust_set", "naive_plus_gold")
 
 
 # One row more in the table, and everything else follows.
@@ -138,7 +140,7 @@ def test_a_board_shows_one_more_control(tmp_path: Path) -> None:
     cells = make_cells()
     cells[MIXED.name] = mixed_cell(cells["naive"])
     board = write_leaderboard(write_cells(tmp_path, cells))
-    assert [row.arm for row in board.rows if row.is_control] == [*CONTROLS, MIXED.name]
+    assert [row.arm for row in board.rows if row.is_control] == [arm.name for arm in controls.of_kind("control")]
     page = render(board, "pgr.svg")
     assert f"`{MIXED.name}` trains on {MIXED.words}." in page
     assert f"− {MIXED.name}" in page

@@ -23,6 +23,7 @@ BEHIND_STUDENT = {
     "random": {"weak_train"},
     "oracle": {"weak_train", "transfer"},
     "gold_trust_set": {"trust"},
+    "naive_plus_gold": {"weak_train", "trust"},
     "gold_random": {"weak_train", "transfer"},
 }
 BEHIND_TRACK = {
