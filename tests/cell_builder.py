@@ -20,10 +20,11 @@ CONTROLS: dict[str, float] = {
     "random": 0.62,
     "oracle": 0.86,
     "gold_trust_set": 0.72,
+    "naive_plus_gold": 0.76,
     "gold_random": 0.84,
 }
-#: Drawn after all others, whose draws stay what they are.
-MIXED: dict[str, float] = {"naive_plus_gold": 0.76}
+#: Drawn after all others, whose draws stay what they were before.
+DRAWN_LAST = ("naive_plus_gold",)
 #: Trust functions: accuracy of their students, track, AUROC.
 TRUST: dict[str, tuple[float, str, float]] = {
     "w2s-bench/confidence": (0.69, "none", 0.71),
@@ -52,7 +53,8 @@ def make_cells(
     """Arm → cell of one domain. `accuracies` overrides levels, `failed` names (arm, seed) → reason."""
     rng = np.random.default_rng(int.from_bytes(domain.encode()[-6:], "big"))
     levels = REFERENCES | CONTROLS | {name: level for name, (level, _, _) in TRUST.items()}
-    levels |= MIXED | dict(accuracies or {})
+    levels |= dict(accuracies or {})
+    levels = dict(sorted(levels.items(), key=lambda level: level[0] in DRAWN_LAST))
     hard = rng.normal(size=items)
     cells = {}
     for arm, level in levels.items():
@@ -141,7 +143,7 @@ def _cell(
         )
         right = 1.0 if arm in CEILING_KINDS | {"gold_trust_set"} else label_accuracy
         of_pool = min(kept, POOL)
-        if arm in MIXED:
+        if arm == "naive_plus_gold":
             right = (round(label_accuracy * POOL) + TRUST_SET) / kept
         if arm in TRUST:
             right = min(1.0, label_accuracy + (TRUST[arm][2] - 0.5) / 2)
@@ -164,7 +166,7 @@ def _cell(
             )
         )
     survived = any(result.correct for result in results)
-    kind = "reference" if arm in REFERENCES else "control" if arm in CONTROLS | MIXED else "trust_function"
+    kind = "reference" if arm in REFERENCES else "control" if arm in CONTROLS else "trust_function"
     supervision = TRUST[arm][1] if arm in TRUST else OWN_ARMS[arm].supervision
     coverage = {
         "weak": None,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cell_builder import make_cells
+from cell_builder import CONTROLS, make_cells
 from w2s_bench._cli.report import print_leaderboard
 from w2s_bench.results import leaderboard
 from w2s_bench.results.board import TRACKS as RANKED
@@ -78,7 +78,7 @@ def test_a_column_more_is_one_entry(board: Leaderboard, monkeypatch: pytest.Monk
     monkeypatch.setattr(columns, "DOMAIN", (*columns.DOMAIN, gain.name))
     page = render(board, "pgr.svg")
     assert page.count("Gain: how much.") == len(board.domains)
-    assert page.count("**much**") == 5 * len(board.domains)
+    assert page.count("**much**") == len(CONTROLS) * len(board.domains)
 
 
 def test_what_is_not_plain_is_explained(board: Leaderboard) -> None:
