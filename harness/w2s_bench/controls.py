@@ -160,7 +160,8 @@ _TABLE: Final = (
         kind="control",
         supervision="trust_set",
         rows=(Rows("transfer", "weak"), Rows("trust", "gold")),
-        words="all weak labels and the gold labels of the trust set: the supervision used without any trust",
+        words="all weak labels and, repeated until they are as many, the gold labels of the trust set: the same supervision, "
+        "and no trust",
         rival=True,
     ),
     OwnArm(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -260,3 +261,20 @@ def test_a_cell_says_what_unequal_weights_come_to(
     assert other.kept == 66 and other.shortfall == 34
     assert other.diagnostics["effective_share"] == pytest.approx((33 * 1.25) ** 2 / (33 * 1.0625) / 66)
     assert other.digests["kept"] == digest_of(Kept.read(folder_of(outcomes, kept)).weights)
+
+
+def test_rows_of_several_splits_have_a_like_share(tmp_path: Path) -> None:
+    def part(name: str, count: int) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        rows = [TrainingRow(f"{name}{i}", "p", "c", False, None, None) for i in range(count)]
+        write_records(folder / ROWS, rows)
+        return folder
+
+    folders = {"part": part("weak", 11), "part 1": part("gold", 4)}
+    out = run_stage(training.join_rows, tmp_path / "out", {"share": "equal"}, **folders)
+    ids = [row.id for row in read_records(out / ROWS, TrainingRow)]
+    assert ids == sorted(ids)
+    assert Counter(ids) == {**{f"weak{i}": 1 for i in range(11)}, **{f"gold{i}": 3 for i in range(4)}}
+    with pytest.raises(AssertionError, match="an item stands in two splits"):
+        run_stage(training.join_rows, tmp_path / "twice", {}, **{"part": folders["part"], "part 1": folders["part"]})

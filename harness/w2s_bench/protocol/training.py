@@ -40,8 +40,11 @@ def gold_rows(subset: Stage, gold: Stage, kept: Stage | None, label: str = "") -
 
 
 def joined_rows(parts: Sequence[Stage], label: str = "") -> Stage:
-    """Stage: the training rows of several splits in one; no item is in two of them."""
-    return Stage(join_rows, {}, {f"part {number}": part for number, part in enumerate(parts)}, label=label)
+    """Stage: the training rows of several splits in one, every split as often as the largest: a batch has a like share of each.
+
+    No item is in two of them. The rows of a smaller split are repeated, all of them equally often.
+    """
+    return Stage(join_rows, {"share": "equal"}, numbered("part", parts), label=label)
 
 
 def parts_of(rows: Stage) -> tuple[Stage, ...]:
@@ -133,8 +136,11 @@ def make_gold_rows(context: StageContext) -> None:
 
 @stage("joined_rows", version=1)
 def join_rows(context: StageContext) -> None:
-    rows = [row for _, folder in sorted(context.inputs.items()) for row in read_records(folder / ROWS, TrainingRow)]
-    assert len({row.id for row in rows}) == len(rows), "an item stands in two splits"
+    parts = [read_records(folder / ROWS, TrainingRow) for folder in folders_of(context, "part")]
+    distinct = {row.id for part in parts for row in part}
+    assert len(distinct) == sum(map(len, parts)), "an item stands in two splits"
+    largest = max(map(len, parts))
+    rows = [row for part in parts for row in part for _ in range(round(largest / len(part)))]
     write_records(context.out / ROWS, sorted(rows, key=lambda row: row.id))
 
 
