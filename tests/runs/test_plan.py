@@ -187,7 +187,7 @@ def test_verify_says_identical_and_sees_what_was_altered(suite: Path, undisturbe
     for told in (("--trust-folder",), mine):
         done = w2s("verify", results, *rows, *told)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.count("identical") == 4, "two rows, README.md and the plot"
+        assert done.stdout.count("identical") == 5, "two rows, README.md and both plots"
 
     path = next(results.glob("results/*largest/confidence.json"))
     cell = read_cell(path)
@@ -201,7 +201,7 @@ def test_verify_says_identical_and_sees_what_was_altered(suite: Path, undisturbe
     assert "DIFFERS" in done.stdout
     assert "README.md" in done.stdout and "is not what the cells give" in done.stdout
     assert f"accuracy {right.mean():.4f} before" in done.stdout
-    assert done.stdout.count("identical") == 2, "the other row, and the plot, which has no resolved gap to show"
+    assert done.stdout.count("identical") == 3, "the other row, and both plots, which have no resolved gap to show"
 
 
 @pytest.mark.parametrize("recipe", ["lora", "head"])

@@ -94,6 +94,17 @@ def test_what_one_machine_puts_another_finds(machine: Callable[[str], RemoteStor
     assert list((one.root / ".partial").iterdir()) == list((one.root / ".unpublished").iterdir()) == []
 
 
+def test_a_place_that_another_machine_makes_a_store_meanwhile_is_one(
+    machine: Callable[[str], RemoteStore], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked for the mark, the other machine wrote it, and it looked what else lies there."""
+    machine("one").put(STAGE, {}, produce)
+    late = machine("late")
+    fs, _ = fsspec.core.url_to_fs(url)
+    monkeypatch.setattr(type(fs), "exists", lambda self, path, **_: False)
+    late.bucket.require_own()
+
+
 def test_what_was_fetched_once_is_not_fetched_again(
     machine: Callable[[str], RemoteStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:

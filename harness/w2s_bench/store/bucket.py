@@ -106,7 +106,9 @@ class Bucket:
             return
         with self._reached(""):
             marked = self.fs.exists(f"{self.base}/{MARK}")
-        if not marked and (others := self._listed()):
+        others = [] if marked else self._listed()
+        marked = marked or MARK in others  # another machine may just have made it a store
+        if others and not marked:
             raise NoStoreError(
                 f"{self.url} is no store of w2s-bench: {others[0]!r} lies there, and no mark {MARK}. Nothing is written to it "
                 f"or removed from it; give a place of its own, such as {self.url}/store"
