@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from support import LINUX, TESTS, bodies, toy_environment, toy_suite
+from w2s_bench.controls import OWN_ARMS
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +81,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Cells, str
 def test_every_other_cell_is_what_it_is_without_them(runs: dict[str, tuple[Cells, str]]) -> None:
     clean, beside = runs["clean"][0], runs["beside"][0]
     others = {name: body for name, body in beside.items() if not any(f"what={bad}." in name for bad in NOTICED)}
-    assert len(others) == 2 * 9 + len(UNSEEN)
+    assert len(others) == 2 * (len(OWN_ARMS) + 1) + len(UNSEEN)
     assert others == clean
 
 
