@@ -130,7 +130,7 @@ def die(context: StageContext) -> None:
 def die_leaving_a_child(context: StageContext) -> None:
     """The child holds the worker's pipes open."""
     if os.fork() == 0:
-        time.sleep(60)
+        time.sleep(3600)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -32,6 +32,9 @@ from w2s_bench.executors.schedule import Work
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage
 
+#: What a stage sleeps that must not be waited for. Bounds on waiting are so far below it and so high that load reaches neither.
+HOUR = 3600.0
+
 
 def diamond(**params: Any) -> dict[str, Stage]:
     top = stage("write", text="top", **params)
@@ -175,7 +178,7 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path, name: str, params: dict[
     deadly, sound = stage(name, **params), stage("write", text="sound")
     began = time.monotonic()
     outcomes, _ = run([deadly, sound], tmp_path, workers=1)
-    assert time.monotonic() - began < 45  # the child that keeps the pipe open would do so for a minute
+    assert time.monotonic() - began < HOUR / 2  # the child that keeps the pipe open would do so for an hour
     failed = failure_of(outcomes, deadly)
     assert failed.reason.startswith("worker died (")
     assert expected in failed.reason
@@ -225,8 +228,8 @@ def test_a_listener_that_raises_ends_the_run_and_its_workers(tmp_path: Path) -> 
 
     began = time.monotonic()
     with pytest.raises(RuntimeError, match="the display is gone"):
-        LocalExecutor(1).run([stage("write", text="x", sleep=30)], Store(tmp_path), listen)
-    assert time.monotonic() - began < 5
+        LocalExecutor(1).run([stage("write", text="x", sleep=HOUR)], Store(tmp_path), listen)
+    assert time.monotonic() - began < HOUR / 2, "it waited for the stage"
     assert not list((tmp_path / ".partial").glob("*"))
 
 
@@ -270,7 +273,7 @@ from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.store import Store
 
 quick = stage("write", text="quick")
-slow = [stage("write", {"a": quick}, text=f"slow{number}", sleep=60) for number in range(2)]
+slow = [stage("write", {"a": quick}, text=f"slow{number}", sleep=3600) for number in range(2)]
 try:
     LocalExecutor(2).run(slow, Store(Path(sys.argv[1])), lambda event: print(type(event).__name__, flush=True))
 except KeyboardInterrupt:
@@ -280,7 +283,7 @@ except KeyboardInterrupt:
 
 
 def start_slow_run(root: Path) -> subprocess.Popen[str]:
-    """A run of its own process, two workers of which have just begun to sleep for a minute."""
+    """A run of its own process, two workers of which have just begun to sleep for an hour."""
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, str(root)],
         stdout=subprocess.PIPE,
@@ -313,11 +316,9 @@ def processes_of(root: Path) -> list[str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_stops_at_once_and_the_next_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     process = start_slow_run(tmp_path)
-    began = time.monotonic()
     process.send_signal(number)
     process.send_signal(number)  # an impatient user does not interrupt the cleaning up
-    rest, _ = process.communicate(timeout=10)
-    assert time.monotonic() - began < 5
+    rest, _ = process.communicate(timeout=HOUR / 6)
     assert process.returncode == 130
     assert rest.endswith("interrupted\n")
     assert not list((tmp_path / ".partial").iterdir())
@@ -332,8 +333,8 @@ def test_a_killed_driver_leaves_no_workers(tmp_path: Path) -> None:
     process = start_slow_run(tmp_path)
     assert processes_of(tmp_path)
     process.kill()
-    process.communicate(timeout=10)
-    deadline = time.monotonic() + 5
+    process.communicate(timeout=HOUR / 6)
+    deadline = time.monotonic() + HOUR / 6
     while processes_of(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert processes_of(tmp_path) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -246,3 +247,26 @@ def test_the_documentation_names_every_generation_setting() -> None:
     obeyed, refused = page.partition("- are **obeyed**")[2].partition("- are **refused**")[::2]
     assert [name for name in answering._OBEYED if f"`{name}`" not in obeyed] == []
     assert [name for name in answering._REFUSED if f"`{name}" not in refused] == []
+
+
+def test_a_model_that_generates_without_its_cache_alone_is_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    from w2s_bench.models import answering
+
+    works = {"use_cache": False}
+
+    def generated(*_: Any, **settings: Any) -> list[list[int]]:
+        if settings != works:
+            raise TypeError("no such memory")
+        return [[7]]
+
+    monkeypatch.setattr(answering, "_generated", generated)
+    model: Any = SimpleNamespace(config=SimpleNamespace(name_or_path="odd"))
+    with pytest.warns(UserWarning, match="model 'odd' generates without its cache: TypeError: no such memory"):
+        assert answering.answers(model, None, [[1]], 1, bool) == [[7]]
+    works.clear()
+    works["never"] = True
+    with (
+        pytest.warns(UserWarning),
+        pytest.raises(ModelError, match="model 'odd' cannot generate: TypeError: no such memory; take it for choice"),
+    ):
+        answering.answers(model, None, [[1]], 1, bool)

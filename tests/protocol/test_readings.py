@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -458,3 +459,16 @@ def test_a_reading_keeps_its_contract(registry: Any) -> None:
     with pytest.raises(UnknownNameError):
         registry.reading(f"{TOY}/nois")
     assert isinstance(planned_needs(registry, [Need("teacher", f"{TOY}/noise", k=2)], "x")[0], PlannedNeed)
+
+
+def test_what_comes_with_labels_is_made_of_them() -> None:
+    """A reading that needs no stage of a reader says how a label gives it; any other, that it does not."""
+    label = Prediction("i", "a", "a", False, 0, (0.5, -1.0))
+    for name, made in built_in_readings().items():
+        reading = built_in_reading(name, {"layer": -1} if "layer" in inspect.signature(made).parameters else {})
+        assert reading is not None
+        if any(reading.comes_with_labels(of) for of in ("teacher", "student", "verifier")):
+            assert reading.from_label(label).tolist() == [0.5, -1.0]
+        else:
+            with pytest.raises(NotImplementedError, match="write its from_label"):
+                reading.from_label(label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -78,7 +79,12 @@ def answers(
         return _generated(model, tokenizer, prompts, most_new, ended)
     except torch.OutOfMemoryError:
         raise
-    except _FAULTS:  # of a few models transformers' own memory does not work
+    except _FAULTS as fault:  # of a few models transformers' own memory does not work
+        # A stage's log keeps it: the same answers come, more slowly.
+        warnings.warn(
+            f"model {model.config.name_or_path!r} generates without its cache: {type(fault).__name__}: {fault}",
+            stacklevel=2,
+        )
         try:
             return _generated(model, tokenizer, prompts, most_new, ended, use_cache=False)
         except torch.OutOfMemoryError:

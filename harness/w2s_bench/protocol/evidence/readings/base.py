@@ -80,8 +80,8 @@ class BuiltInReading(ABC):
         return False
 
     def from_label(self, label: Prediction) -> FloatArray:
-        """A row as `read` would give it."""
-        raise NotImplementedError
+        """A row as `read` would give it; of those alone that come with labels."""
+        raise NotImplementedError(f"{type(self).__name__} says that it comes with labels; write its from_label")
 
     def stage(self, ask: Ask) -> Stage:
         """The stage that makes it: of the asked model, as its recipe reads. One that takes more than a call says so here."""
