@@ -18,7 +18,7 @@ from w2s_bench.models.scoring import option_readings, option_states
 
 #: Some whose logits are more than their output layer's (granite, gemma2), and some that read options apart.
 FAST = ["gpt2", "llama", "gpt_neox", "gpt_neo", "gemma3_text", "granite", "opt", "bloom", "mamba", "openai-gpt"]
-OTHERS = sorted(set(architectures.ARCHITECTURES) - {"bert", "xlstm", *FAST})
+OTHERS = sorted(set(architectures.ARCHITECTURES) - {"bert", "xlstm", "hy_v4", *FAST})  # hy_v4: several streams a token
 #: In these the blocks' inputs, seen from outside, are what transformers tells of the layers.
 HOOKED = ["gpt2", "llama", "gpt_neox", "gpt_neo", "gemma3_text", "granite", "opt", "bloom"]
 
