@@ -22,6 +22,7 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models.batching import batches, learning_rate_factor
 from w2s_bench.models.head import Head, train_head
 from w2s_bench.models.weights import WEIGHTS
+from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.files import FORMAT, ITEMS, LOSSES, PREDICTIONS, READING, ROWS
 from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.protocol.prediction import choose
@@ -316,13 +317,13 @@ def test_how_a_model_is_tuned_does_not_part_its_states() -> None:
 
 def test_inner_layers_of_a_head_are_read_from_the_untuned_model() -> None:
     subset, labels, weights = (named(name, {"split": "test"}) for name in ("subset", "predict", "train"))
-    inner = Recipe().read(MODEL, Need("teacher", "hidden_states", "all"), labels, subset, weights=weights)
+    inner = Recipe().read(Ask(Need("teacher", "hidden_states", "all"), Recipe(), MODEL, weights, labels, subset))
     assert inner.params["model"]["recipe"] == "full" and set(inner.inputs) == {"subset", "labels"}
-    last = Recipe().read(MODEL, Need("teacher", "hidden_states", -1), labels, subset, weights=weights)
+    last = Recipe().read(Ask(Need("teacher", "hidden_states", -1), Recipe(), MODEL, weights, labels, subset))
     assert set(last.inputs) == {"subset", "labels", "states"}, "the head itself says nothing of the states"
-    probs = Recipe().read(MODEL, Need("verifier", "choice_probs"), labels, subset, weights=weights)
+    probs = Recipe().read(Ask(Need("verifier", "choice_probs"), Recipe(), MODEL, weights, labels, subset))
     assert set(probs.inputs) == {"subset", "labels", "states", "weights"}
     with pytest.raises(
         ModelError, match="tuned by recipe 'head' gives no label_logprobs: it scores options, not tokens"
     ):
-        Recipe().read(MODEL, Need("teacher", "label_logprobs"), labels, subset, weights=weights)
+        Recipe().read(Ask(Need("teacher", "label_logprobs"), Recipe(), MODEL, weights, labels, subset))

@@ -17,6 +17,7 @@ from w2s_bench.models import head as heads
 from w2s_bench.models.head import States
 from w2s_bench.models.objectives import ClosedForm, Over, relative
 from w2s_bench.plugins.descriptions import DescribedReading
+from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, Values, to_arrays
 from w2s_bench.protocol.files import ITEMS, LOSSES, PREDICTIONS, READING, ROWS, STATE_IDS, STATES
 from w2s_bench.protocol.objectives import objective_of
@@ -35,7 +36,7 @@ from w2s_bench.protocol.training import (
 )
 from w2s_bench.record import read_arrays, read_json, read_records, write_arrays, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
-from w2s_bench.types import FloatArray, IntArray, Item, Kind, Need, Prediction, TrainingRow
+from w2s_bench.types import FloatArray, IntArray, Item, Kind, Prediction, TrainingRow
 
 if TYPE_CHECKING:
     from w2s_bench.suite import Training
@@ -77,27 +78,17 @@ class Head:
     def as_engine(self, model: PlannedModel, weights: Stage | None) -> tuple[PlannedModel, Stage | None]:
         return model.untuned, None  # a head leaves it as it is
 
-    def read(
-        self,
-        model: PlannedModel,
-        need: Need,
-        labels: Stage,
-        subset: Stage,
-        *,
-        weights: Stage | None,
-        seed: int | None = None,
-        label: str = "",
-    ) -> Stage:
-        params = as_params(need, seed)
+    def read(self, ask: Ask) -> Stage:
+        params, model = as_params(ask.need, ask.seed), ask.model
         reading = reading_of(params)
         if not self.gives(reading):
-            raise ModelError(f"model {model.name!r} tuned by recipe 'head' gives no {need.read}: {reading.instead}")
-        if weights is None or reading.of_head == "untuned":
-            return Tuned().read(model.untuned, need, labels, subset, weights=None, seed=seed, label=label)
-        inputs = {"subset": subset, "labels": labels, "states": states_of(model, subset)}
+            raise ModelError(f"model {model.name!r} tuned by recipe 'head' gives no {ask.need.read}: {reading.instead}")
+        if ask.weights is None or reading.of_head == "untuned":
+            return Tuned().read(replace(ask, model=model.untuned, weights=None))
+        inputs = {"subset": ask.subset, "labels": ask.labels, "states": states_of(model, ask.subset)}
         if reading.of_head == "scores":
-            inputs["weights"] = weights
-        return Stage(read_head, params, inputs, ("numpy",), label, timed_as=model.timed_as)
+            inputs["weights"] = ask.weights
+        return Stage(read_head, params, inputs, ("numpy",), ask.label, timed_as=model.timed_as)
 
 
 def states_of(model: PlannedModel, subset: Stage) -> Stage:
