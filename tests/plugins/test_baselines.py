@@ -17,7 +17,7 @@ from w2s_bench_baselines import FAMILIES, w2s_trust_functions
 from w2s_bench_baselines.confidence import Confidence
 from w2s_bench_baselines.learned import Probe, StudentProbe, Verifier
 from w2s_bench_baselines.learned.logistic import fit_path, held_out_losses, stratified_folds
-from w2s_bench_baselines.learned.probe import DEFAULT_STRENGTH
+from w2s_bench_baselines.learned.states import DEFAULT_STRENGTH
 from w2s_bench_baselines.likelihood import EMPTY_LABEL
 
 RNG = np.random.default_rng(0)
@@ -100,7 +100,7 @@ def test_the_probe_finds_the_layer_that_knows() -> None:
     evidence, correct = synthetic_evidence("choice", 200, 1, layers=5, width=10, signal=3)
     probe = Probe()
     probe.fit(evidence, correct, rng=RNG)
-    assert probe._chosen_layer == 2
+    assert probe.chosen_layer == 2
     assert probe.needs == (Need("teacher", "hidden_states", "all"),)
     assert StudentProbe(layer=1).needs == (Need("student", "hidden_states", 1),)
 
@@ -135,7 +135,7 @@ def test_too_few_of_one_side_to_choose() -> None:
     correct[3] = True
     probe = Probe()
     probe.fit(trust, correct, rng=RNG)
-    assert probe._chosen_layer == 2
+    assert probe.chosen_layer == 2
     last = fit_path(trust.hidden_states(layer=-1), correct, [DEFAULT_STRENGTH])[0]
     np.testing.assert_allclose(probe.score(trust, rng=RNG), last.log_odds(trust.hidden_states(layer=-1)))
 
