@@ -6,15 +6,8 @@ from numpy.random import Generator
 
 from w2s_bench import BoolArray, Evidence, FloatArray, Need, Reader, Scope, Supervision, TrustFunctionError
 from w2s_bench_baselines.learned.logistic import Logistic, fit_path
-from w2s_bench_baselines.learned.states import (
-    STRENGTHS,
-    States,
-    What,
-    check_folds,
-    check_layer,
-    check_strength,
-    choose,
-)
+from w2s_bench_baselines.learned.parameters import check_layer, check_positive, check_whole
+from w2s_bench_baselines.learned.states import STRENGTHS, States, What, choose
 
 
 class Probe:
@@ -37,7 +30,7 @@ class Probe:
     what: What = "label"
 
     def __init__(self, layer: int | None = None, l2: float | None = None, folds: int = 5) -> None:
-        self.l2, self.folds = check_strength(l2), check_folds(folds)
+        self.l2, self.folds = None if l2 is None else check_positive("l2", l2), check_whole("folds", folds, 2)
         self._states = States(self.of, self.what, check_layer(layer))
         self.needs: tuple[Need, ...] = self._states.needs
         self._model: Logistic | None = None
@@ -54,8 +47,3 @@ class Probe:
         if self._model is None:
             raise TrustFunctionError(f"{type(self).__name__} was not fitted; call fit with a trust set before score")
         return self._model.log_odds(self._states.read(evidence)[:, self._place])
-
-    @property
-    def chosen_layer(self) -> int:
-        """The layer that is read, as transformers counts."""
-        return self._states.number(self._place)

@@ -8,52 +8,24 @@ from typing import Literal
 
 import numpy as np
 
-from w2s_bench import BoolArray, Evidence, FloatArray, Need, Reader
+from w2s_bench import BoolArray, Evidence, FloatArray, Need, Reader, contrast
 from w2s_bench_baselines.learned.logistic import held_out_losses
 
 What = Literal["label", "contrast", "prompt"]
-READERS = ("teacher", "student")
 #: Strengths tried, from strong to weak; the penalty stands beside the mean log-loss of standardised features.
 STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 #: Strength taken where the trust set is too one-sided to choose one.
 DEFAULT_STRENGTH = 1.0
 
 
-def check_reader(of: str) -> Reader:
-    """`of` if it is a model whose states can be read in `fit` and in `score` alike."""
-    if of == "teacher":
-        return "teacher"
-    if of == "student":
-        return "student"
-    raise ValueError(f"of must be 'teacher' or 'student', got {of!r}")
-
-
-def check_folds(folds: int) -> int:
-    if type(folds) is not int or folds < 2:
-        raise ValueError(f"folds must be 2 or more, a whole number; got {folds!r}")
-    return folds
-
-
-def check_layer(layer: int | None) -> int | None:
-    if layer is not None and type(layer) is not int:
-        raise ValueError(f"layer must be a whole number (0 the embedding, -1 the last) or left out, got {layer!r}")
-    return layer
-
-
-def check_strength(l2: float | None) -> float | None:
-    if l2 is not None and (isinstance(l2, bool) or not isinstance(l2, int | float) or not 0 < l2 < float("inf")):
-        raise ValueError(f"l2 must be above 0, got {l2!r}")
-    return l2
-
-
 @dataclass(frozen=True)
 class States:
-    """States of one reader: of one layer, as transformers counts (0 the embedding, -1 the last), or of all but layer 0.
+    """States of one reader: of one layer, as transformers counts (0 the embedding, -1 the last), or of several.
 
-    "label": of the last token of prompt + label. "contrast": that state minus the mean of the same of the item's other
-    options. "prompt": of the prompt's last token. Layer 0 is left out of all, as it holds nothing but the last token's own
-    embedding: at the label's end that is the label's last word, and a function that learns which words are often right keeps
-    whole classes of answers.
+    "label": of the last token of prompt + label; several are all layers but the embedding, which holds nothing but the last
+    token itself: at the label's end that is the label's last word, and a function that learns which words are often right
+    keeps whole classes of answers. "contrast": that state minus the mean of the same of the item's other options. "prompt": of
+    the prompt's last token. Of these two several are the layers at a third, half and two thirds of the depth.
     """
 
     of: Reader
@@ -62,17 +34,24 @@ class States:
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.of, "hidden_states", "all" if self.layer is None else self.layer),)
+        if self.what == "label":
+            return (Need(self.of, "hidden_states", "all" if self.layer is None else self.layer),)
+        reading = "option_states" if self.what == "contrast" else "prompt_states"
+        return (Need(self.of, reading, layers=self._layers),)
+
+    @property
+    def _layers(self) -> int | str:
+        return "middle" if self.layer is None else self.layer
 
     def read(self, evidence: Evidence) -> FloatArray:
         """(n, layers, d): one layer where one was asked for."""
+        if self.what == "contrast":
+            return contrast(evidence.option_states(self.of, self._layers), evidence.label_index)
+        if self.what == "prompt":
+            return evidence.prompt_states(self.of, self._layers)
         if self.layer is not None:
             return evidence.hidden_states(self.of, self.layer)[:, None]
         return evidence.hidden_states(self.of, "all")[:, 1:]
-
-    def number(self, place: int) -> int:
-        """The layer, as transformers counts, that stands at a place of what `read` gives."""
-        return place + 1 if self.layer is None else self.layer
 
 
 @dataclass(frozen=True)
