@@ -91,12 +91,15 @@ def test_pooled_log_probability_of_the_label(factory: Callable[[], Any], expecte
 
 
 @pytest.mark.parametrize("kind", ["choice", "generate"])
-@pytest.mark.parametrize("name", [name for name in VARIANTS if "layer=" not in name])
+# The made-up last layer, which `ntf` reads by default, says nothing.
+@pytest.mark.parametrize("name", [name for name in VARIANTS if "layer=" not in name and name != "ntf"])
 def test_scores_follow_what_the_readings_say(name: str, kind: Any) -> None:
     """Better than chance where the readings know something, and higher means more trusted."""
     trust, correct = synthetic_evidence(kind, 150, 0)
     pool, pool_correct = synthetic_evidence(kind, 600, 1)
     function = VARIANTS[name]()
+    if kind not in getattr(function, "kinds", ("choice", "generate")):
+        pytest.skip("not for such a domain")
     function.fit(trust, correct, rng=RNG)
     assert auroc(function.score(pool, rng=RNG), pool_correct) > 0.7
 
