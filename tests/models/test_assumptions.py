@@ -22,7 +22,28 @@ from w2s_bench.types import Item, TrainingRow
 #: Prompts on both sides of every window in `architectures`; two are of one length.
 LENGTHS = (3, 9, 9, 14, 22, 40)
 NEW = 14
-FAST = ["llama", "gpt_neo", "longrope", "openai-gpt", "mamba", "rwkv", "doge", "gemma2", "mistral"]
+FAST = [
+    "qwen2",
+    "qwen3",
+    "gemma3_text",
+    "smollm",
+    "phi3",
+    "falcon",
+    "olmo2",
+    "gpt_neox",
+    "opt",
+    "bloom",
+    "gpt2",
+    "llama",
+    "gpt_neo",
+    "longrope",
+    "openai-gpt",
+    "mamba",
+    "rwkv",
+    "doge",
+    "gemma2",
+    "mistral",
+]
 EVERY = sorted(set(architectures.ARCHITECTURES) - {"bert", "xlstm"})
 
 
