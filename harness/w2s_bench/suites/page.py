@@ -93,7 +93,13 @@ def _value(field: dict[str, Any]) -> str:
     """A field's type and range in words."""
     if "const" in field or "enum" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
+    if "anyOf" in field:
+        return " or ".join("nothing" if one == {"type": "null"} else _value(one) for one in field["anyOf"])
     kind = field.get("type")
+    if kind == "boolean":
+        return "`true`, `false`"
+    if kind == "array" and field["items"].get("type") == "string":
+        return f"list of texts, at most {field['maxItems']}"
     if kind == "array":
         return f"list of {_reference(field['items'])}, {field['minItems']} to {field['maxItems']}"
     if kind == "object":

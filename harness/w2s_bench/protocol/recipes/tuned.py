@@ -106,7 +106,7 @@ def reading_of(params: Mapping[str, JSON]) -> BuiltInReading:
 
 @stage("train", version=5)
 def train(context: StageContext) -> None:
-    model = PlannedModel(**context.params["model"])
+    model = PlannedModel.read(context.params["model"])
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
     engine = load_planned(context)
     settings = settings_of(context.params)
