@@ -122,7 +122,7 @@ def plan(
     suite = full_names(suite, registry)
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
     chosen, problems = _trust_arms(registry, trust, suite.coverage)
-    every_arm = [*arms.references(suite.coverage), *arms.controls(suite.coverage), *chosen]
+    every_arm = [*arms.own_arms(suite.coverage), *chosen]
     documents = documents if documents is not None else Documents()
     documents.read(_unknown_documents(specs, registry))
     tasks = [planned_task(spec, registry, documents) for spec in specs]
