@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from w2s_bench.domains.files import TaskFile, task_files
+from w2s_bench.domains.task_index import included_folders, installed_tasks, names_below
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.types import Kind
 
@@ -80,6 +82,17 @@ def read_facts(name: str, path: Path) -> Facts:
         return facts_of(name, merged(task_files(path, f"lm-eval's {name}")))
     except (W2SBenchError, yaml.YAMLError, OSError) as error:
         return Facts(name, {}, fault=str(error))
+
+
+def tasks_like(pattern: str) -> list[Facts]:
+    """The tasks whose name a pattern with `*` and `?` fits, sorted; of one name the user's own wins."""
+    paths: dict[str, Path] = {}
+    for folder in [*included_folders(), installed_tasks()]:
+        for name, at in names_below(folder).items():
+            kind, _, path = at.partition(" ")
+            if kind == "task" and fnmatchcase(name, pattern):
+                paths.setdefault(name, folder / path)
+    return [read_facts(name, path) for name, path in sorted(paths.items())]
 
 
 def _metrics(keys: Mapping[str, Any]) -> list[str]:
