@@ -97,6 +97,8 @@ class Domain(Protocol):
     def fields(self, document: Mapping[str, Any]) -> dict[str, str]: ...  # id, group, key, stratum
     def fingerprint(self) -> str: ...  # changes whenever an item could
 
+    # May have `in_test(document)`: whether the task itself has the document in `test`, which is then dealt from such documents
+    # alone, and the other splits from the others; None where the task does not say.
     # May have `self_contained`, a bool: whether the fingerprint tells all that documents come from. Otherwise they are
     # read at the start of every run, and their digest is part of what its items are.
 

@@ -192,7 +192,11 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
     read: dict[str, Any] = {}
     if not self_contained(domain):
         read["documents"] = documents.digest(spec.name, spec.parameters)
-        read["source"] = registry.source_digest(registry.resolve("domain", spec.name))
+        registered = registry.resolve("domain", spec.name)
+        if (
+            registered.distribution != BUILT_IN
+        ):  # what the harness itself makes of a name is told by the stages' versions
+            read["source"] = registry.source_digest(registered)
     planned = registry.guarded(
         "domain", spec.name, "fingerprint()", lambda: PlannedDomain.of(spec.name, domain, spec.parameters, **read)
     )
