@@ -56,9 +56,19 @@ RESOLVERS: Final = (
         holding="config.json and weights",
         takes_bare_paths=True,
     ),
+    Resolver(
+        "model",
+        "gguf",
+        "FILE",
+        place="this disk",
+        summary="a GGUF file with its tokenizer, unpacked once into the cache (takes `w2s-bench[gguf]`)",
+        factory="w2s_bench.models.gguf:from_file",
+        path_of="file",
+        holding="the weights and tokenizer of a causal language model (GGUF)",
+    ),
 )
-#: No distribution may be called so; the last two are kept free for resolvers to come.
-PREFIXES: Final = frozenset({*(resolver.prefix for resolver in RESOLVERS), "gguf", "lm-eval"})
+#: No distribution may be called so; the last one is kept free for a resolver to come.
+PREFIXES: Final = frozenset({*(resolver.prefix for resolver in RESOLVERS), "lm-eval"})
 
 
 def resolvers_for(kind: str) -> tuple[Resolver, ...]:
