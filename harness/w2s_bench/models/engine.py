@@ -78,9 +78,20 @@ class Engine:
         return _numbers(scoring.option_logprobs(self.model, self._option_pairs(items)))
 
     @_in_its_precision
-    def option_states(self, items: Sequence[Item]) -> NDArray[np.float32]:
-        """(options of all items, d): the state of the last token of each prompt + option."""
-        return _numbers(scoring.option_states(self.model, self._option_pairs(items)))
+    def option_states(self, items: Sequence[Item | TrainingRow], layers: Sequence[int] = (-1,)) -> NDArray[np.float32]:
+        """(options of all items, layers, d): states of the last token of each prompt + option, options in the items' order.
+
+        Layer 0 is the embedding, -1 the last. All layers come of one pass, and no others are kept.
+        """
+        return _numbers(scoring.option_states(self.model, self._option_pairs(items), layers))
+
+    @_in_its_precision
+    def option_readings(
+        self, items: Sequence[Item | TrainingRow], layers: Sequence[int]
+    ) -> tuple[list[NDArray[np.float64]], NDArray[np.float32]]:
+        """What `choice_scores` and `option_states` give, of one pass."""
+        sums, states = scoring.option_readings(self.model, self._option_pairs(items), layers)
+        return _numbers(sums), _numbers(states)
 
     @_in_its_precision
     def generate(self, items: Sequence[Item], *, max_new_tokens: int, until: Sequence[str]) -> list[Generated]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models.assumptions import anatomy_of, verdict_of
 from w2s_bench.models.capabilities import Anatomy, base_of, tree_mask
 from w2s_bench.models.encoding import Pair, length_batches
+from w2s_bench.models.layers import Tap, refuse_layers
 
 _MAX_TOKENS = 16_384  # in a batch, on an accelerator
 _CACHED_TOKENS = 2_048  # on a processor, in whose cache what a layer computes of them stays
@@ -65,20 +66,38 @@ def completion_logits(
 def _logits_side_by_side(
     model: Any, pairs: Sequence[Pair], anatomy: Anatomy | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    ids = padded(pairs, drop_last=True).to(model.device)
+    return _predicting(model, padded(pairs, drop_last=True).to(model.device), pairs, anatomy)[:3]
+
+
+def _predicting(
+    model: Any,
+    ids: torch.Tensor,
+    pairs: Sequence[Pair],
+    anatomy: Anatomy | None,
+    settings: Mapping[str, bool] | None = None,
+    *,
+    scored: bool = True,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Any]:
+    """`completion_logits` of rows that are read side by side, and the whole output; of no logits where not `scored`."""
     first = min(len(pair.prompt) for pair in pairs) - 1
     rows = np.repeat(np.arange(len(pairs)), [len(pair.completion) for pair in pairs])
     columns = np.concatenate([np.arange(len(pair.prompt) - 1, len(pair) - 1) for pair in pairs])
     targets = np.concatenate([pair.completion for pair in pairs])
     row_index, column_index, target = (torch.from_numpy(a).to(ids.device) for a in (rows, columns, targets))
+    given: dict[str, Any] = {"input_ids": ids, "use_cache": False, **(settings or {})}
     if anatomy is not None:
-        return anatomy.head(anatomy.states(ids)[row_index, column_index]), target, row_index
+        output = anatomy.body(**given)
+        states = output.last_hidden_state[row_index, column_index]
+        return anatomy.head(states) if scored else states, target, row_index, output
     if keeps_logits(model):
         span = torch.arange(first, ids.shape[1], device=ids.device)
-        logits = model(input_ids=ids, use_cache=False, logits_to_keep=span).logits
+        # One position's logits are the least the model can be asked for, where none are wanted.
+        output = model(**given, logits_to_keep=span if scored else 1)
+        logits = output.logits
     else:
-        logits = model(input_ids=ids, use_cache=False).logits[:, first:]
-    return logits[row_index, column_index - first], target, row_index
+        output = model(**given)
+        logits = output.logits[:, first:]
+    return logits[row_index, column_index - first] if scored else logits, target, row_index, output
 
 
 def _at_once(model: Any) -> int:
@@ -109,48 +128,79 @@ def token_logprobs(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float64
     return out
 
 
-@torch.no_grad()
 def option_logprobs(model: Any, items: Sequence[Sequence[Pair]]) -> list[NDArray[np.float64]]:
     """For each item the summed log-probability of each of its options (options,).
 
     The options of an item share its prompt: it is read once, and all of them continue it, side by side in one row. Where
     the model or the tokenizer does not allow that, or it does not pay, every option is read with its prompt.
     """
-    out: list[NDArray[np.float64]] = [np.zeros(0)] * len(items)
-    anatomy = anatomy_of(model)
-    shared, trees, alone = _trees(anatomy, items, whole=False)
-    for batch in length_batches([len(tree.tokens) for tree in trees], max_tokens=_TREE_TOKENS):
-        assert anatomy is not None
-        for place, sums in zip(batch, _tree_sums(anatomy, [trees[k] for k in batch], model.device), strict=True):
-            out[shared[place]] = sums
-    parts = iter(token_logprobs(model, [pair for i in alone for pair in items[i]]))
-    for i in alone:
-        out[i] = np.array([part.sum() for part in itertools.islice(parts, len(items[i]))])
-    return out
+    return option_readings(model, items, ())[0]
+
+
+def option_states(model: Any, items: Sequence[Sequence[Pair]], layers: Sequence[int] = (-1,)) -> NDArray[np.float32]:
+    """(options of all items, layers, d): the states of each option's last token, prompts read as in `option_logprobs`."""
+    return option_readings(model, items, layers, scored=False)[1]
 
 
 @torch.no_grad()
-def option_states(model: Any, items: Sequence[Sequence[Pair]]) -> NDArray[np.float32]:
-    """(options of all items, d): `hidden_states` of layer -1 of each option, its prompt read once as in `option_logprobs`."""
-    out: list[NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(items)
+def option_readings(
+    model: Any, items: Sequence[Sequence[Pair]], layers: Sequence[int], *, scored: bool = True
+) -> tuple[list[NDArray[np.float64]], NDArray[np.float32]]:
+    """What `option_logprobs` gives (where `scored`) and what `option_states` gives, of one pass over the items."""
+    sums: list[NDArray[np.float64]] = [np.zeros(0)] * len(items)
+    states: list[NDArray[np.float32]] = [np.zeros((0, len(layers), 0), dtype=np.float32)] * len(items)
+    refuse_layers(model, layers)
     anatomy = anatomy_of(model)
-    shared, trees, alone = _trees(anatomy, items, whole=True)
+    shared, trees, alone = _trees(anatomy, items, whole=bool(layers))
     for batch in length_batches([len(tree.tokens) for tree in trees], max_tokens=_TREE_TOKENS):
         assert anatomy is not None
-        # Of few models the last of the hidden states is another than what the output layer reads.
-        states = _read_trees(anatomy, [trees[k] for k in batch], model.device, output_hidden_states=True).hidden_states[
-            -1
-        ]
-        ends = [row * states.shape[1] + end for row, k in enumerate(batch) for end in trees[k].ends]
-        picked = states.flatten(0, 1)[torch.tensor(ends, device=states.device)].float().cpu().numpy()
-        cuts = np.cumsum([len(trees[k].ends) for k in batch])[:-1]
-        for place, part in zip(batch, np.split(picked, cuts), strict=True):
-            out[shared[place]] = part
-    if alone:
-        parts = iter(hidden_states(model, [pair for i in alone for pair in items[i]], -1))
-        for i in alone:
-            out[i] = np.stack(list(itertools.islice(parts, len(items[i]))))
-    return np.concatenate(out)
+        chosen = [trees[k] for k in batch]
+        read, picked = _read_trees(anatomy, model, chosen, layers)
+        cuts = np.cumsum([len(tree.ends) for tree in chosen])[:-1]
+        if scored:
+            for place, part in zip(batch, _tree_sums(anatomy, chosen, read), strict=True):
+                sums[shared[place]] = part
+        for place, state in zip(batch, np.split(picked, cuts) if layers else (), strict=bool(layers)):
+            states[shared[place]] = state
+    pairs = [pair for i in alone for pair in items[i]]
+    if scored and not layers:
+        flat: Sequence[NDArray[np.float64]] = [row.sum(keepdims=True) for row in token_logprobs(model, pairs)]
+        vectors: Sequence[NDArray[np.float32]] = []
+    else:
+        flat, vectors = _rows_read(model, pairs, layers, anatomy, scored=scored)
+    bounds = np.cumsum([0, *(len(items[i]) for i in alone)]).tolist()
+    for i, (start, end) in zip(alone, itertools.pairwise(bounds), strict=True):
+        if scored:
+            sums[i] = np.concatenate(flat[start:end])
+        if layers:
+            states[i] = np.stack(vectors[start:end])
+    return sums, np.concatenate(states) if states and layers else np.zeros((0, len(layers), 0), dtype=np.float32)
+
+
+def _rows_read(
+    model: Any, pairs: Sequence[Pair], layers: Sequence[int], anatomy: Anatomy | None, *, scored: bool
+) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float32]]]:
+    """The summed log-probability (1,) of each pair's completion, and the states (layers, d) of its last token."""
+    sums: list[NDArray[np.float64]] = [np.zeros(0)] * len(pairs)
+    states: list[NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(pairs)
+    most = _at_once(model)
+    if scored:
+        most = min(most, _MAX_LOGITS // model.config.get_text_config().vocab_size)
+    for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
+        for part in verdict_of(model).parts([len(pairs[i]) for i in batch]):
+            chosen = [batch[place] for place in part]
+            rows = [pairs[i] for i in chosen]
+            ids = padded(rows, drop_last=False).to(model.device)
+            ends = [row * ids.shape[1] + len(pair) - 1 for row, pair in enumerate(rows)]
+            with Tap(model, layers, torch.tensor(ends, device=ids.device)).open() as tap:
+                logits, targets, own, output = _predicting(model, ids, rows, anatomy, tap.settings, scored=scored)
+            if scored:
+                logprobs = -F.cross_entropy(logits.float(), targets, reduction="none").cpu().numpy().astype(np.float64)
+                for i, total in zip(chosen, np.bincount(own.cpu().numpy(), logprobs), strict=True):
+                    sums[i] = np.array([total])
+            for i, state in zip(chosen, tap.states(output).cpu().numpy(), strict=True):
+                states[i] = state
+    return sums, states
 
 
 def _trees(
@@ -195,7 +245,7 @@ class Tree:
             tokens += read
             branches += [number] * len(read)
             places += range(len(prompt), len(prompt) + len(read))
-            sources += [len(prompt) - 1, *range(start, start + len(read))]
+            sources += [len(prompt) - 1, *range(start, start + len(pair.completion) - 1)]
             targets += pair.completion
             ends.append(len(tokens) - 1)
         return cls(tokens, branches, places, sources, targets, [len(pair.completion) for pair in options], ends)
@@ -210,25 +260,30 @@ def _effort(length: int) -> float:
     return length + length**2 / _ATTENDED
 
 
-def _read_trees(anatomy: Anatomy, trees: Sequence[Tree], device: torch.device, **more: bool) -> Any:
-    """What the model's body gives of (trees, longest) tokens."""
+def _read_trees(
+    anatomy: Anatomy, model: Any, trees: Sequence[Tree], layers: Sequence[int]
+) -> tuple[torch.Tensor, NDArray[np.float32]]:
+    """What the output layer reads (trees, longest, d), and of the last token of every option the states (options, layers, d)."""
     longest = max(len(tree.tokens) for tree in trees)
     ids, branches, places = (np.full((len(trees), longest), fill, dtype=np.int64) for fill in (0, -1, 0))
     for row, tree in enumerate(trees):
         length = len(tree.tokens)
         ids[row, :length], branches[row, :length], places[row, :length] = tree.tokens, tree.branches, tree.places
-    return anatomy.body(
-        input_ids=torch.from_numpy(ids).to(device),
-        attention_mask=tree_mask(branches).to(device),
-        position_ids=torch.from_numpy(places).to(device),
-        use_cache=False,
-        **more,
-    )
+    ends = [row * longest + end for row, tree in enumerate(trees) for end in tree.ends]
+    with Tap(model, layers, torch.tensor(ends, device=model.device)).open() as tap:
+        output = anatomy.body(
+            input_ids=torch.from_numpy(ids).to(model.device),
+            attention_mask=tree_mask(branches).to(model.device),
+            position_ids=torch.from_numpy(places).to(model.device),
+            use_cache=False,
+            **tap.settings,
+        )
+    return output.last_hidden_state, tap.states(output).cpu().numpy() if layers else np.zeros(0, dtype=np.float32)
 
 
-def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], device: torch.device) -> list[NDArray[np.float64]]:
-    """(options,) a tree: summed log-probabilities."""
-    states = _read_trees(anatomy, trees, device).last_hidden_state
+def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], states: torch.Tensor) -> list[NDArray[np.float64]]:
+    """(options,) a tree: summed log-probabilities. `states` are what the output layer reads of the trees."""
+    device = states.device
     longest = states.shape[1]
     sources = np.concatenate([row * longest + np.array(tree.sources) for row, tree in enumerate(trees)])
     needed, which = np.unique(sources, return_inverse=True)  # a prompt's last place predicts for every option

@@ -118,7 +118,7 @@ def states(context: StageContext) -> None:
         raise ModelError(
             "recipe 'head' chooses among options; this domain generates its answers: take 'full' or 'lora'"
         )
-    values = load_planned(context).option_states(items)
+    values = load_planned(context).option_states(items)[:, 0]
     offsets = np.cumsum([0, *(len(item.choices or ()) for item in items)])
     write_arrays(context.out / STATES, {"values": values, "offsets": offsets.astype(np.int64)})
     write_json(context.out / STATE_IDS, [item.id for item in items])

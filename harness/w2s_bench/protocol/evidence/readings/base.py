@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -19,6 +19,8 @@ from w2s_bench.types import KINDS, FloatArray, Form, Kind, Need, Prediction, Rag
 #: What there is of a model tuned by recipe `head`: the head's score of every option, the frozen state of the label's last
 #: token (both without loading the model), or what the untuned model says.
 OfHead = Literal["scores", "states", "untuned"]
+#: Of which every layer is held at once: of a model of 25 layers of 1,000 numbers, 50 MB.
+_ROWS_AT_ONCE = 512
 Values = NDArray[Any] | Sequence[NDArray[Any]]
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -95,7 +97,7 @@ class BuiltInReading(ABC):
         """A row for each of `rows`, as it is stored: the engine's call."""
 
     def shown(self, row: FloatArray) -> FloatArray:
-        """A stored row (of form "tokens" or "options") as trust functions see it; options keep their order here."""
+        """A stored row (of any form but "array") as trust functions see it; options keep their order here."""
         return row
 
     @abstractmethod
@@ -103,10 +105,28 @@ class BuiltInReading(ABC):
         """Its twin for tests: as it is shown, of made-up labels. Equal parameters or not, it draws the same from `rng`."""
 
 
+def states_by_parts(
+    model: ReadingModel, rows: Sequence[TrainingRow], layers_of: Callable[[int], list[int]]
+) -> NDArray[np.float32]:
+    """(n, layers, d) hidden states of `rows` in some layers; `layers_of` tells which, of how many there are.
+
+    No more rows than `_ROWS_AT_ONCE` have all their layers in memory.
+    """
+    parts: list[NDArray[np.float32]] = []
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        every = model.hidden_states(rows[start : start + _ROWS_AT_ONCE], "all")
+        parts.append(every[:, layers_of(every.shape[1])])
+    return np.concatenate(parts) if parts else np.zeros((0, 0, 0), dtype=np.float32)
+
+
 def to_arrays(form: Form, values: Values) -> Arrays:
     """A reading's numbers as its file holds them."""
     if form == "array":
         return {"states": np.asarray(values)}  # called so before there were other arrays than states
+    if form == "option_array":
+        whole = np.concatenate(list(values)) if len(values) else np.zeros((0, 0, 0))
+        offsets = np.cumsum([0, *map(len, values)], dtype=np.int64)
+        return {"values": whole.astype(np.float32), "offsets": offsets}
     ragged = Ragged.from_rows(list(values))
     return {"values": ragged.values, "offsets": ragged.offsets}
 
