@@ -27,8 +27,16 @@ Supervision = Literal["none", "trust_set", "privileged"]
 Scope = Literal["row", "pool"]
 #: How a model is tuned: see `protocol.recipes`.
 RecipeName = Literal["full", "lora", "head"]
-#: What a model's products are computed in; its weights, and everything that is summed, are float32 either way.
-Precision = Literal["float32", "bfloat16"]
+#: What a model of float32 weights computes its products in; whatever is summed is float32. `tf32`: on CUDA alone.
+Precision = Literal["float32", "tf32", "bfloat16"]
+#: What a model's weights are kept in. Products of others than float32 are computed in the same.
+Dtype = Literal["float32", "bfloat16", "float16"]
+#: How attention is computed: as transformers chooses, or by the implementation that it calls so.
+Attention = Literal["default", "eager", "sdpa", "flash_attention_2", "flex_attention"]
+#: In how few bits frozen weights are kept (bitsandbytes): `nf4` as QLoRA has it, or `int8`.
+Quantization = Literal["none", "nf4", "int8"]
+#: `adamw8bit` keeps its moments in 8 bits (bitsandbytes).
+OptimizerName = Literal["adamw", "adamw8bit"]
 Split = Literal["dev", "test", "weak_train", "trust", "transfer"]
 SPLITS: tuple[Split, ...] = ("dev", "test", "weak_train", "trust", "transfer")
 

@@ -14,6 +14,7 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models import gguf as module
 from w2s_bench.models.engine import load_engine
 from w2s_bench.models.gguf import GgufModel, from_file
+from w2s_bench.models.setup import Setup
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.record import file_digest
 from w2s_bench.types import Item
@@ -113,9 +114,12 @@ def test_it_is_the_model_that_was_written(cache: Path, tmp_path: Path, kind: str
 
 
 def test_the_engine_takes_it(cache: Path, tmp_path: Path) -> None:
-    engine = load_engine(from_file(f"gguf/{write(tmp_path / 'tiny.gguf', 'Q8_0')}"))
+    model = from_file(f"gguf/{write(tmp_path / 'tiny.gguf', 'Q8_0')}")
+    engine = load_engine(model)
     (scores,) = engine.choice_scores([Item(id="1", group="1", key="1", stratum="", prompt="ab", choices=(" a", " bc"))])
     assert scores.shape == (2,) and (scores < 0).all()
+    lower, _ = model.load_as(Setup(dtype="bfloat16"), "cpu")
+    assert {str(p.dtype) for p in lower.parameters()} == {"torch.bfloat16"}
 
 
 def test_it_is_unpacked_once_and_again_where_the_cache_was_damaged(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stage_functions import named
 from support import run_stage
 from w2s_bench import EvidenceError, Need, Ragged, contrast
+from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.files import views
 from w2s_bench.protocol.evidence.layers import checked, chosen
 from w2s_bench.protocol.evidence.readings import built_in_reading
@@ -185,5 +186,5 @@ def test_a_head_leaves_the_states_of_the_model_below(sources: Any) -> None:
     model = PlannedModel("m", "f", "head")
     subset, labels, weights = named("subset"), named("predict"), named("train")
     for need in (STATES, PROMPTS):
-        stage = recipe_of(model).read(model, need, labels, subset, weights=weights)
+        stage = recipe_of(model).read(Ask(need, recipe_of(model), model, weights, labels, subset))
         assert stage.params["model"]["recipe"] == "full" and "weights" not in stage.inputs

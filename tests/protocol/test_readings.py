@@ -18,6 +18,7 @@ from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.executors.local.hosts import Host, host_of
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import needs
+from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence import readings
 from w2s_bench.protocol.evidence.files import view
 from w2s_bench.protocol.evidence.readings import built_in_reading, built_in_readings, documentation
@@ -86,7 +87,7 @@ def test_a_recipe_reads_what_it_says_it_gives(name: str, recipe: Any) -> None:
     reading = built_in_reading(name, OWN[name])
     assert reading is not None
     if recipe_of(model).gives(reading):
-        stage = recipe_of(model).read(model, need, labels, subset, weights=weights)
+        stage = recipe_of(model).read(Ask(need, recipe_of(model), model, weights, labels, subset))
         assert (stage.params["read"], stage.params["layer"]) == (name, need.layer)
         others = {"parameters"} if set(OWN[name]) - {"layer"} else set()
         assert set(stage.params) - {"model"} == {"read", "layer"} | others, (
@@ -94,7 +95,7 @@ def test_a_recipe_reads_what_it_says_it_gives(name: str, recipe: Any) -> None:
         )
     else:
         with pytest.raises(W2SBenchError, match=f"model 'm' tuned by recipe '{recipe}' gives no {name}"):
-            recipe_of(model).read(model, need, labels, subset, weights=weights)
+            recipe_of(model).read(Ask(need, recipe_of(model), model, weights, labels, subset))
 
 
 ONE_FILE = """

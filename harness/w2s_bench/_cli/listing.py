@@ -83,7 +83,7 @@ def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
     (kind,) = (kind for kind, hook in HOOKS.items() if hook.topic == topic)
     entries = registry.table(kind).values()
     rows = [{"name": r.name, "from": f"{r.distribution} {r.version}", "summary": r.summary} for r in entries]
-    if topic == "readings":  # the harness's own are no plugin's
+    if topic == "readings":  # no plugin registers the harness's own readings
         from w2s_bench.names import BUILT_IN
         from w2s_bench.plugins.installation import running_version
         from w2s_bench.protocol.evidence.readings import built_in_readings

@@ -177,7 +177,7 @@ def run(
             if handed_in.last is not None:
                 print_submitted(handed_in, planned, as_json=json_output, quiet=quiet)
                 raise typer.Exit
-            report = collected(handed_in.folder)  # all was stored: the results are written already
+            report = collected(handed_in.folder)  # everything was stored, so the results are written already
         else:
             where = chosen(executor, workers=workers, limits=limits, address=address)
             with progress as events:

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.sources import LocalModel
 from w2s_bench.record import file_digest, read_json, write_json
+
+if TYPE_CHECKING:
+    from w2s_bench.models.setup import Setup
 
 #: Says in a few words what is being done.
 Say = Callable[[str], None]
@@ -86,9 +89,13 @@ class GgufModel:
         say(f"{self.name}: unpacked into {folder}")
         return LocalModel(self.name, folder)
 
-    def load(self, *args: Any, **settings: Any) -> tuple[Any, Any]:
-        """(model, tokenizer), as `LocalModel.load` gives them."""
-        return self.unpacked().load(*args, **settings)
+    def load(self) -> tuple[Any, Any]:
+        """(model in float32 and evaluation mode, tokenizer)."""
+        return self.unpacked().load()
+
+    def load_as(self, setup: Setup, device: str) -> tuple[Any, Any]:
+        """(model on `device` as `setup` has it, tokenizer), as `LocalModel.load_as` gives them."""
+        return self.unpacked().load_as(setup, device)
 
     def _held(self, folder: Path, say: Say) -> LocalModel | None:
         """What was unpacked before, if it is as it was written."""

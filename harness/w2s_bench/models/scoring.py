@@ -22,10 +22,11 @@ from w2s_bench.models.assumptions import anatomy_of, verdict_of
 from w2s_bench.models.capabilities import Anatomy, base_of, tree_mask
 from w2s_bench.models.encoding import Pair, length_batches
 from w2s_bench.models.layers import Tap, refuse_layers
+from w2s_bench.models.memory import by_halves, is_accelerator
 
 _MAX_TOKENS = 16_384  # in a batch, on an accelerator
 _CACHED_TOKENS = 2_048  # on a processor, in whose cache what a layer computes of them stays
-_TREE_TOKENS = 2_048
+_TREE_TOKENS = 2_048  # on a processor, rows of shared prompts
 _LOGIT_ROWS = 1_024  # that pass through the output layer at once: their logits stay in the processor's cache
 _ATTENDED = (
     600  # places: to attend to so many takes about as long as the rest of a token (timed for widths 128 and 256)
@@ -80,10 +81,7 @@ def _predicting(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Any]:
     """`completion_logits` of rows that are read side by side, and the whole output; of no logits where not `scored`."""
     first = min(len(pair.prompt) for pair in pairs) - 1
-    rows = np.repeat(np.arange(len(pairs)), [len(pair.completion) for pair in pairs])
-    columns = np.concatenate([np.arange(len(pair.prompt) - 1, len(pair) - 1) for pair in pairs])
-    targets = np.concatenate([pair.completion for pair in pairs])
-    row_index, column_index, target = (torch.from_numpy(a).to(ids.device) for a in (rows, columns, targets))
+    row_index, column_index, target = (torch.from_numpy(a).to(ids.device) for a in _asked(pairs))
     given: dict[str, Any] = {"input_ids": ids, "use_cache": False, **(settings or {})}
     if anatomy is not None:
         output = anatomy.body(**given)
@@ -105,6 +103,10 @@ def _at_once(model: Any) -> int:
     return _CACHED_TOKENS if model.device.type == "cpu" else _MAX_TOKENS
 
 
+def _trees_at_once(device: torch.device) -> int:
+    return _TREE_TOKENS if device.type == "cpu" else _MAX_TOKENS
+
+
 def keeps_logits(model: Any) -> bool:
     """Whether the model can be asked for the logits of some positions only."""
     return "logits_to_keep" in inspect.signature(base_of(model).forward).parameters
@@ -116,16 +118,56 @@ def token_logprobs(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float64
     out: list[NDArray[np.float64]] = [np.zeros(0)] * len(pairs)
     if not pairs:
         return out
-    anatomy = anatomy_of(model)
-    most = min(_at_once(model), _MAX_LOGITS // model.config.get_text_config().vocab_size)
-    for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
-        chosen = [pairs[i] for i in batch]
-        logits, targets, _ = completion_logits(model, chosen, anatomy)
-        logprobs = -F.cross_entropy(logits.float(), targets, reduction="none").cpu().numpy().astype(np.float64)
+    anatomy, device = anatomy_of(model), model.device
+    in_parts = anatomy is not None and is_accelerator(device)
+    most = _at_once(model) if in_parts else min(_at_once(model), _logit_rows(model))
+
+    def read(rows: list[int]) -> list[NDArray[np.float64]]:
+        chosen = [pairs[i] for i in rows]
+        if in_parts:
+            assert anatomy is not None
+            numbers = _completion_logprobs(model, chosen, anatomy)
+        else:
+            logits, targets, _ = completion_logits(model, chosen, anatomy)
+            numbers = -F.cross_entropy(logits.float(), targets, reduction="none")
         cuts = np.cumsum([len(pair.completion) for pair in chosen])[:-1]
-        for i, part in zip(batch, np.split(logprobs, cuts), strict=True):
+        return np.split(numbers.cpu().numpy().astype(np.float64), cuts)
+
+    for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
+        for i, part in zip(batch, by_halves(device, read, batch), strict=True):
             out[i] = part
     return out
+
+
+def _logit_rows(model: Any) -> int:
+    """Tokens whose logits are held at once."""
+    return _MAX_LOGITS // int(model.config.get_text_config().vocab_size)
+
+
+def _completion_logprobs(model: Any, pairs: Sequence[Pair], anatomy: Anatomy) -> torch.Tensor:
+    """(tokens of all completions,) log-probabilities. Many tokens are read, and the logits of few of them held at once."""
+    lengths = [len(pair) for pair in pairs]
+    counts = np.cumsum([0, *(len(pair.completion) for pair in pairs)])
+    out = torch.empty(int(counts[-1]), device=model.device)
+    for part in verdict_of(model).parts(lengths):
+        chosen = [pairs[i] for i in part]
+        ids = padded(chosen, drop_last=True).to(model.device)
+        rows, columns, targets = (torch.from_numpy(a).to(ids.device) for a in _asked(chosen))
+        states = anatomy.states(ids)[rows, columns]
+        numbers = [
+            -F.cross_entropy(anatomy.head(some).float(), wanted, reduction="none")
+            for some, wanted in zip(states.split(_logit_rows(model)), targets.split(_logit_rows(model)), strict=True)
+        ]
+        places = np.concatenate([np.arange(counts[i], counts[i + 1]) for i in part])
+        out[torch.from_numpy(places).to(out.device)] = torch.cat(numbers)
+    return out
+
+
+def _asked(pairs: Sequence[Pair]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(tokens of all completions,) the row and the place that predict each, and the token."""
+    rows = np.repeat(np.arange(len(pairs)), [len(pair.completion) for pair in pairs])
+    columns = np.concatenate([np.arange(len(pair.prompt) - 1, len(pair) - 1) for pair in pairs])
+    return rows, columns, np.concatenate([pair.completion for pair in pairs])
 
 
 def option_logprobs(model: Any, items: Sequence[Sequence[Pair]]) -> list[NDArray[np.float64]]:
@@ -152,16 +194,22 @@ def option_readings(
     refuse_layers(model, layers)
     anatomy = anatomy_of(model)
     shared, trees, alone = _trees(anatomy, items, whole=bool(layers))
-    for batch in length_batches([len(tree.tokens) for tree in trees], max_tokens=_TREE_TOKENS):
+
+    def read(places: list[int]) -> list[tuple[NDArray[np.float64] | None, NDArray[np.float32] | None]]:
         assert anatomy is not None
-        chosen = [trees[k] for k in batch]
-        read, picked = _read_trees(anatomy, model, chosen, layers)
+        chosen = [trees[k] for k in places]
+        last, picked = _read_trees(anatomy, model, chosen, layers)
         cuts = np.cumsum([len(tree.ends) for tree in chosen])[:-1]
-        if scored:
-            for place, part in zip(batch, _tree_sums(anatomy, chosen, read), strict=True):
-                sums[shared[place]] = part
-        for place, state in zip(batch, np.split(picked, cuts) if layers else (), strict=bool(layers)):
-            states[shared[place]] = state
+        nothing = [None] * len(chosen)
+        totals = _tree_sums(anatomy, chosen, last) if scored else nothing
+        return list(zip(totals, np.split(picked, cuts) if layers else nothing, strict=True))
+
+    for batch in length_batches([len(tree.tokens) for tree in trees], max_tokens=_trees_at_once(model.device)):
+        for place, (total, state) in zip(batch, by_halves(model.device, read, batch), strict=True):
+            if total is not None:
+                sums[shared[place]] = total
+            if state is not None:
+                states[shared[place]] = state
     pairs = [pair for i in alone for pair in items[i]]
     if scored and not layers:
         flat: Sequence[NDArray[np.float64]] = [row.sum(keepdims=True) for row in token_logprobs(model, pairs)]
@@ -273,7 +321,7 @@ def _read_trees(
     with Tap(model, layers, torch.tensor(ends, device=model.device)).open() as tap:
         output = anatomy.body(
             input_ids=torch.from_numpy(ids).to(model.device),
-            attention_mask=tree_mask(branches).to(model.device),
+            attention_mask=tree_mask(branches, model.device, anatomy.body.dtype),
             position_ids=torch.from_numpy(places).to(model.device),
             use_cache=False,
             **tap.settings,
@@ -289,15 +337,17 @@ def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], states: torch.Tensor) ->
     needed, which = np.unique(sources, return_inverse=True)  # a prompt's last place predicts for every option
     picked = states.flatten(0, 1)[torch.from_numpy(needed).to(device)]
     targets = np.concatenate([tree.targets for tree in trees])
-    logprobs = np.empty(len(targets))
+    found: list[torch.Tensor] = []
     order, begun = np.argsort(which, kind="stable"), 0
     for start in range(0, len(needed), _LOGIT_ROWS):
         ended = int(np.searchsorted(which[order], start + _LOGIT_ROWS))
         own = order[begun:ended]
         table = F.log_softmax(anatomy.head(picked[start : start + _LOGIT_ROWS]).float(), dim=-1)
         rows, columns = torch.from_numpy(which[own] - start), torch.from_numpy(targets[own])
-        logprobs[own] = table[rows.to(device), columns.to(device)].cpu().numpy()
+        found.append(table[rows.to(device), columns.to(device)])
         begun = ended
+    logprobs = np.empty(len(targets))
+    logprobs[order] = torch.cat(found).cpu().numpy()  # all at once: an accelerator need not wait in between
     counts = [count for tree in trees for count in tree.counts]
     summed = np.add.reduceat(logprobs, np.concatenate([[0], np.cumsum(counts)[:-1]]))
     return np.split(summed, np.cumsum([len(tree.counts) for tree in trees])[:-1])
@@ -307,11 +357,15 @@ def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], states: torch.Tensor) ->
 def hidden_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]) -> NDArray[np.float32]:
     """State of the last token of prompt + completion: (n, d), or (n, layers + 1, d) for `"all"`, the embedding first."""
     out: list[NDArray[np.float32] | None] = [None] * len(pairs)
+
+    def read(rows: list[int]) -> list[NDArray[np.float32]]:
+        return list(_last_states(model, [pairs[i] for i in rows], layer))
+
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=_at_once(model)):
         for part in verdict_of(model).parts([len(pairs[i]) for i in batch]):
-            chosen = [pairs[batch[place]] for place in part]
-            for place, state in zip(part, _last_states(model, chosen, layer), strict=True):
-                out[batch[place]] = state
+            rows = [batch[place] for place in part]
+            for i, state in zip(rows, by_halves(model.device, read, rows), strict=True):
+                out[i] = state
     return np.stack([state for state in out if state is not None])
 
 

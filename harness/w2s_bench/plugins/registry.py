@@ -63,7 +63,8 @@ class Registry:
         if only is None:
             with surroundings_kept():
                 return cls.of(load_plugins(restrict, entry_points))
-        return cls.of(load_plugins(restrict, entry_points, only))  # what importing it sets is for its own code alone
+        # What a plugin's import sets is for its own code alone.
+        return cls.of(load_plugins(restrict, entry_points, only))
 
     @classmethod
     def of(cls, plugins: Iterable[Plugin]) -> Registry:
@@ -172,7 +173,7 @@ class Registry:
         What the plugin imports from elsewhere is told by versions alone. `digests` is for who asks about many things at one
         moment: what has been read is kept there.
         """
-        # Otherwise read anew each time: a plugin that changed on disk during a run must be seen to have.
+        # Otherwise it is read anew each time, so that a plugin that changes on disk during a run is noticed.
         digests = {} if digests is None else digests
         digest = hashlib.sha256()
         module, named = module_of(registered.factory), written_as(registered.factory)
@@ -214,7 +215,7 @@ def _ways_to_write(kind: EntryKind, table: Mapping[str, Registered]) -> str:
     """How names of a kind may begin, for somebody who got one wrong."""
     others = resolvers_for(kind)
     if not others and not HOOKS[kind].hint:
-        return ""  # their full names, which the error lists, say all
+        return ""  # the error lists their full names, which say all
     prefixes = ", ".join(dict.fromkeys(f"{name.partition('/')[0]}/" for name in table)) or "none here"
     ways = [f"a plugin's ({prefixes})", *(f"{resolver.written} ({resolver.place})" for resolver in others)]
     ways += [f"a {resolver.path_of}'s path" for resolver in others if resolver.takes_bare_paths]

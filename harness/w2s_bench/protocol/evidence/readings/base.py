@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from w2s_bench.hookspecs import ReadingModel
-from w2s_bench.protocol.planned import PlannedModel
+from w2s_bench.protocol.ask import Ask
 from w2s_bench.store.stage import Stage
-from w2s_bench.types import KINDS, FloatArray, Form, Kind, Need, Prediction, Ragged, Reader, Synthetic, TrainingRow
+from w2s_bench.types import KINDS, FloatArray, Form, Kind, Prediction, Ragged, Reader, Synthetic, TrainingRow
 
 #: What there is of a model tuned by recipe `head`: the head's score of every option, the frozen state of the label's last
 #: token (both without loading the model), or what the untuned model says.
@@ -23,36 +23,6 @@ OfHead = Literal["scores", "states", "untuned"]
 _ROWS_AT_ONCE = 512
 Values = NDArray[Any] | Sequence[NDArray[Any]]
 Arrays = Mapping[str, NDArray[np.generic]]
-
-
-class Asked(Protocol):
-    """What a reading's stage may be made with: `recipes.Recipe`, as far as readings use it."""
-
-    def read(
-        self,
-        model: PlannedModel,
-        need: Need,
-        labels: Stage,
-        subset: Stage,
-        *,
-        weights: Stage | None,
-        seed: int | None = None,
-        label: str = "",
-    ) -> Stage: ...
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One need on the labels of one split: who is asked, tuned how, and what for. `weights`: None where it is untuned."""
-
-    need: Need
-    recipe: Asked
-    model: PlannedModel
-    weights: Stage | None
-    labels: Stage
-    subset: Stage
-    seed: int
-    label: str
 
 
 class BuiltInReading(ABC):
@@ -87,10 +57,7 @@ class BuiltInReading(ABC):
 
     def stage(self, ask: Ask) -> Stage:
         """The stage that makes it: of the asked model, as its recipe reads. One that takes more than a call says so here."""
-        seed = ask.seed if self.draws else None
-        return ask.recipe.read(
-            ask.model, ask.need, ask.labels, ask.subset, weights=ask.weights, seed=seed, label=ask.label
-        )
+        return ask.recipe.read(ask if self.draws else replace(ask, seed=None))
 
     @abstractmethod
     def read(self, model: ReadingModel, rows: Sequence[TrainingRow], *, rng: Generator | None = None) -> Values:
