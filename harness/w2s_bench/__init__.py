@@ -37,6 +37,7 @@ from w2s_bench.types import (
 if TYPE_CHECKING:
     from w2s_bench.api import run
     from w2s_bench.domains.task import TaskDomain
+    from w2s_bench.models.gguf import GgufModel
     from w2s_bench.models.sources import HubModel, LocalModel
 
 __version__ = "0.1.0"
@@ -48,6 +49,7 @@ __all__ = [
     "EvidenceError",
     "FloatArray",
     "Form",
+    "GgufModel",
     "HubModel",
     "IntArray",
     "Kind",
@@ -86,6 +88,10 @@ def __getattr__(name: str) -> Any:
         from w2s_bench.domains.task import TaskDomain
 
         return TaskDomain
+    if name == "GgufModel":
+        from w2s_bench.models.gguf import GgufModel
+
+        return GgufModel
     if name in ("HubModel", "LocalModel"):
         from w2s_bench.models import sources
 

@@ -64,9 +64,19 @@ RESOLVERS: Final = (
         summary="a task of lm-eval that grades right or wrong (docs/lm-eval.md); `list domains --lm-eval` shows which can be used",
         factory="w2s_bench.domains.lm_eval:from_name",
     ),
+    Resolver(
+        "model",
+        "gguf",
+        "FILE",
+        place="this disk",
+        summary="a GGUF file with its tokenizer, unpacked once into the cache (takes `w2s-bench[gguf]`)",
+        factory="w2s_bench.models.gguf:from_file",
+        path_of="file",
+        holding="the weights and tokenizer of a causal language model (GGUF)",
+    ),
 )
-#: No distribution may be called so; the last one is kept free for a resolver to come.
-PREFIXES: Final = frozenset({*(resolver.prefix for resolver in RESOLVERS), "gguf"})
+#: No distribution may be called so.
+PREFIXES: Final = frozenset(resolver.prefix for resolver in RESOLVERS)
 
 
 def resolvers_for(kind: str) -> tuple[Resolver, ...]:

@@ -21,6 +21,7 @@ PUBLIC = {"w2s_bench": w2s_bench, "w2s_bench.testing": w2s_bench.testing}
 #: Written as a third party would write it.
 PLUGINS = {
     "baselines": ROOT / "plugins" / "w2s-bench-baselines",
+    "offline-lms": ROOT / "plugins" / "w2s-bench-offline-lms",
     "tasks": ROOT / "tasks",
     "example": TESTS / "plugin_package",
     "toy": TESTS / "toy",

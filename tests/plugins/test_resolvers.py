@@ -66,7 +66,7 @@ def two_more(monkeypatch: pytest.MonkeyPatch) -> None:
         "model", "gguf", "FILE", "this disk", "one file", f"{__name__}:Weights", path_of="file", holding="weights"
     )
     task = Resolver("domain", "lm-eval", "TASK", "lm-eval", "a task by its name", f"{__name__}:Task")
-    others = [one for one in RESOLVERS if one.prefix not in ("gguf", "lm-eval")]
+    others = [one for one in RESOLVERS if one.prefix not in (file.prefix, task.prefix)]
     monkeypatch.setattr(resolvers, "RESOLVERS", (*others, file, task))
 
 
@@ -133,7 +133,7 @@ def stage_of(role: Role, name: str) -> Stage:
 
 
 def test_what_no_plugin_can_bring_is_the_harnesss_own() -> None:
-    assert {one.prefix for one in RESOLVERS} | {"tiny", "gguf", "lm-eval"} == RESERVED_PREFIXES
+    assert {one.prefix for one in RESOLVERS} | {"tiny", "lm-eval"} == RESERVED_PREFIXES
     for name in ("x", "/x/y", "./x", "~/x", "~x/y", *(f"{prefix}/x/y" for prefix in RESERVED_PREFIXES)):
         assert distribution_of(name) == "w2s-bench"
         # Even where a distribution took such a name in spite of all.
@@ -146,7 +146,7 @@ def test_what_no_plugin_can_bring_is_the_harnesss_own() -> None:
 
 def test_no_module_knows_a_prefix_by_heart() -> None:
     """Prefixes stand in the table, and where the model of each is made."""
-    known = {one.prefix for one in RESOLVERS} | {"gguf", "lm-eval"}
+    known = {one.prefix for one in RESOLVERS} | {"lm-eval"}
     makers = {one.factory.partition(":")[0].replace(".", "/") + ".py" for one in RESOLVERS}
     harness = ROOT / "harness"
     odd = []

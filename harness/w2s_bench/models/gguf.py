@@ -1,0 +1,228 @@
+"""Models in GGUF files: unpacked once into a folder of the cache, and from there a model like any other. No torch until `load`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from w2s_bench.errors import ModelError
+from w2s_bench.models.sources import LocalModel
+from w2s_bench.record import file_digest, read_json, write_json
+
+if TYPE_CHECKING:
+    from w2s_bench.models.setup import Setup
+
+#: Says in a few words what is being done.
+Say = Callable[[str], None]
+#: The parent of what is unpacked, where the user names one.
+UNPACKED_VARIABLE: Final = "W2S_BENCH_GGUF_CACHE"
+#: Raised when unpacking gives other weights or another tokenizer: what the cache has of an earlier one is left alone.
+_UNPACKING = 1
+_MAGIC = b"GGUF"
+#: Kinds of tensor that bfloat16 cannot hold, though they are no more than 16 bits.
+_EXACT = frozenset({"F16", "F32", "F64"})
+
+
+@dataclass(frozen=True)
+class GgufModel:
+    """A causal language model in one GGUF file, its tokenizer included."""
+
+    name: str
+    path: Path
+
+    def __post_init__(self) -> None:
+        if not self.path.is_file():
+            raise ModelError(
+                f"model {self.name!r}: there is no file {str(self.path)!r}; give the path of a .gguf file with weights and tokenizer"
+            )
+        with self.path.open("rb") as file:
+            begins = file.read(len(_MAGIC))
+        if begins != _MAGIC:
+            raise ModelError(
+                f"model {self.name!r}: {self.path} begins with {begins!r}, a GGUF file with {_MAGIC!r}; give another file, or "
+                "local/FOLDER for what save_pretrained wrote"
+            )
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the file: who has the same file, wherever it lies, has the same model."""
+        stat = self.path.stat()
+        return _digest(self.path, stat.st_mtime_ns, stat.st_size)
+
+    def unpacked(self, say: Say = print) -> LocalModel:
+        """The folder of the cache that holds the same model, unpacked first if it is not there; one process at a time.
+
+        Matrices of quantized kinds and of bfloat16 are kept in bfloat16, all others in float32. What rounding to bfloat16
+        changes is less than what a quantized file has lost, and models that are quantized were mostly trained in it.
+        """
+        from filelock import FileLock
+
+        sha256 = self.fingerprint()
+        folder = cache_folder() / f"{sha256}-{_UNPACKING}-{_version('transformers')}"
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder.with_name(f"{folder.name}.lock")):
+                if (found := self._held(folder, say)) is not None:
+                    return found
+                shutil.rmtree(folder, ignore_errors=True)
+                scratch = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder.parent))
+                try:
+                    dtype = unpack(self.path, scratch, self.name, say)
+                    unpacked = LocalModel(self.name, scratch)
+                    record = {"of": sha256, "dtype": dtype, "file": self.path.name, "holds": unpacked.fingerprint()}
+                    scratch.replace(folder)
+                finally:
+                    shutil.rmtree(scratch, ignore_errors=True)
+                write_json(_record(folder), record)
+        except OSError as error:
+            raise ModelError(
+                f"model {self.name!r} cannot be unpacked into {folder.parent}: {error.strerror or error}; make room there, or set "
+                f"{UNPACKED_VARIABLE} to another folder"
+            ) from error
+        say(f"{self.name}: unpacked into {folder}")
+        return LocalModel(self.name, folder)
+
+    def load(self) -> tuple[Any, Any]:
+        """(model in float32 and evaluation mode, tokenizer)."""
+        return self.unpacked().load()
+
+    def load_as(self, setup: Setup, device: str) -> tuple[Any, Any]:
+        """(model on `device` as `setup` has it, tokenizer), as `LocalModel.load_as` gives them."""
+        return self.unpacked().load_as(setup, device)
+
+    def _held(self, folder: Path, say: Say) -> LocalModel | None:
+        """What was unpacked before, if it is as it was written."""
+        if not _record(folder).is_file():
+            return None
+        with suppress(ModelError, OSError, ValueError, TypeError, KeyError):
+            found = LocalModel(self.name, folder)
+            if found.fingerprint() == read_json(_record(folder))["holds"]:
+                return found
+        say(f"{folder} is no longer as it was written; {self.name} is unpacked again")
+        return None
+
+
+def from_file(name: str) -> GgufModel:
+    """The model that `gguf/FILE` names."""
+    path = Path(name.removeprefix("gguf/"))
+    try:
+        return GgufModel(name, path.expanduser())
+    except RuntimeError as error:
+        raise ModelError(
+            f"model {name!r}: {path.parts[0]} is the home of no user here; give the file's path"
+        ) from error
+
+
+def cache_folder() -> Path:
+    """Where unpacked models lie: in the user's cache folder, or where `W2S_BENCH_GGUF_CACHE` says."""
+    from platformdirs import user_cache_path
+
+    named = os.environ.get(UNPACKED_VARIABLE)
+    return Path(named).expanduser() if named else user_cache_path("w2s-bench") / "gguf"
+
+
+def unpack(path: Path, folder: Path, name: str, say: Say) -> str:
+    """Write the model of a GGUF file to `folder` as `save_pretrained` does; returns the kind of number of its weights."""
+    say(f"{name}: reading {path.name}")
+    dtype = _kept_in(path, name)
+    import torch
+    import transformers
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    # From transformers 5.23 on the weights stay packed where this is not asked for.
+    wanted = getattr(transformers, "GgufConfig", None)
+    settings = {} if wanted is None else {"quantization_config": wanted(dequantize=True)}
+    where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+    try:
+        say(f"{name}: making its tokenizer")
+        tokenizer: Any = AutoTokenizer.from_pretrained(**where)
+        say(f"{name}: unpacking its weights")
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            **where, **settings, dtype=getattr(torch, dtype), output_loading_info=True
+        )
+    except Exception as error:  # transformers and gguf raise kinds of their own; all mean the same to the user
+        raise ModelError(
+            f"model {name!r} cannot be read from {path}: {error}; take a file of a kind and architecture that transformers "
+            "reads, or convert it to a folder yourself and give local/FOLDER"
+        ) from error
+    packed, report = loaded
+    if missing := sorted(set(report["missing_keys"]) - _tied(packed)):
+        raise ModelError(
+            f"model {name!r}: {path} lacks {len(missing)} tensors, {missing[0]} among them; take a whole file"
+        )
+    plain = _without_packing(packed, getattr(torch, dtype))
+    say(f"{name}: writing it in {dtype}")
+    plain.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return dtype
+
+
+def _without_packing(packed: Any, dtype: Any) -> Any:
+    """The same model without what it holds of the file that it came from, which would make it one that cannot be trained."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = packed.config
+    for trace in ("quantization_config", "_is_quantized"):
+        if hasattr(config, trace):
+            delattr(config, trace)
+    with torch.device("meta"):  # no second copy of the weights, and none drawn at random first
+        plain: Any = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    plain.load_state_dict(packed.state_dict(), assign=True)
+    plain.tie_weights()
+    plain.generation_config = packed.generation_config
+    return plain
+
+
+def _tied(model: Any) -> set[str]:
+    """Names of tensors that are another tensor's memory, which a file need not have."""
+    return set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
+
+
+def _kept_in(path: Path, name: str) -> str:
+    """The kind of number that holds what a file's matrices are: `bfloat16` or `float32`."""
+    try:
+        from gguf import GGUFReader
+    except ImportError as error:
+        raise ModelError(
+            f"model {name!r}: reading GGUF files takes the package gguf, which is not installed; pip install 'w2s-bench[gguf]'"
+        ) from error
+    try:
+        reader = GGUFReader(path)
+        parts = reader.get_field("split.count")
+        count = 1 if parts is None else int(parts.contents())
+        kinds = {tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) > 1}
+    except Exception as error:  # a damaged file gives whatever its numbers lead to
+        raise ModelError(f"model {name!r}: {path} is damaged: {error}; fetch it again") from error
+    if count > 1:
+        raise ModelError(
+            f"model {name!r}: {path} is one of {count} parts; join them (llama-gguf-split --merge) and give the whole file"
+        )
+    return "float32" if kinds & _EXACT else "bfloat16"
+
+
+def _record(folder: Path) -> Path:
+    """What is known of a folder of the cache, beside it: in it, it would be part of the model."""
+    return folder.with_name(f"{folder.name}.json")
+
+
+@cache
+def _digest(path: Path, changed: int, size: int) -> str:
+    # Cached by time and size: a suite asks for the same fingerprint many times.
+    return file_digest(path)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,14 @@
+"""Pretrained language models that the Python package index carries. Nothing is fetched until one is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from w2s_bench import LanguageModel, hookimpl
+from w2s_bench_offline_lms.packaged import MODELS, PackagedModel
+
+
+@hookimpl
+def w2s_models() -> Mapping[str, Callable[..., LanguageModel]]:
+    return {name: partial(PackagedModel, packed) for name, packed in MODELS.items()}
