@@ -80,10 +80,12 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, JSON]]) -> None:
 
 
 def iter_rows(path: Path) -> Iterator[dict[str, JSON]]:
-    """What `write_rows` wrote, a line at a time: as much memory for a million rows as for one."""
+    """What `write_rows` wrote, a line at a time: as much memory for a million rows as for one.
+
+    No row stays behind in the frame while the next is waited for: a plugin may run meanwhile, and look.
+    """
     with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+        yield from map(json.loads, file)
 
 
 def read_rows(path: Path) -> list[dict[str, JSON]]:
@@ -107,9 +109,12 @@ def iter_records(path: Path, kind: type[T]) -> Iterator[T]:
     """What `write_records` wrote, as instances of `kind`; JSON lists become tuples, as the records hold them."""
     own = fields(kind)  # type: ignore[arg-type]  # T is a dataclass
     names, unwritten = [f.name for f in own], {f.name: f.default for f in own if f.metadata == UNWRITTEN_DEFAULT}
-    for row in iter_rows(path):
+
+    def made(row: Mapping[str, JSON]) -> T:
         row = {**unwritten, **row}
-        yield kind(**{n: tuple(v) if isinstance(v := row[n], list) else v for n in names})
+        return kind(**{n: tuple(v) if isinstance(v := row[n], list) else v for n in names})
+
+    yield from map(made, iter_rows(path))
 
 
 def read_records(path: Path, kind: type[T]) -> list[T]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stage_functions import named
 from w2s_bench.errors import EvidenceError, W2SBenchError
 from w2s_bench.protocol.evidence.readings import built_in_reading
-from w2s_bench.protocol.evidence.view import EvidenceView, item_ids
+from w2s_bench.protocol.evidence.view import EvidenceView
 from w2s_bench.protocol.needs import Readers, needs_stage, own_need, readings
 from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.store.stage import Stage
@@ -70,7 +70,8 @@ def view(n: int = 30, *, salt: str = "toy 0 transfer", order: list[int] | None =
 
 
 def numbers(evidence: EvidenceView) -> list[int]:
-    return [int(i[-3:]) for i in item_ids(evidence)]
+    """Of the items behind the rows, in their order."""
+    return [int(prompt.removeprefix("prompt ")) for prompt in evidence.prompts]
 
 
 def test_ids_are_unique_sorted_and_say_nothing() -> None:
@@ -83,7 +84,7 @@ def test_ids_are_unique_sorted_and_say_nothing() -> None:
     others = [view(400, salt=salt) for salt in ("toy 1 transfer", "other 0 transfer", "toy 0 trust")]
     for other in others:
         assert not set(evidence.ids) & set(other.ids)
-        assert item_ids(other) != item_ids(evidence)
+        assert other.prompts != evidence.prompts
 
 
 @given(st.permutations(range(12)))
@@ -205,7 +206,7 @@ def test_gold_is_absent_unless_it_was_given() -> None:
         _ = evidence.golden
     _, labels, _ = made(30)
     privileged = view(gold={label.id: f"gold of {label.id}" for label in labels[::-1]})
-    assert privileged.gold == tuple(f"gold of {i}" for i in item_ids(privileged))
+    assert privileged.gold == tuple(f"gold of item-{i:03d}" for i in numbers(privileged))
 
 
 def test_a_domain_that_generates_has_no_options() -> None:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from support import run_stage
 from w2s_bench.protocol import selection, trust
-from w2s_bench.protocol.evidence.files import view, views
-from w2s_bench.protocol.evidence.view import EvidenceView, item_ids
+from w2s_bench.protocol.evidence.files import item_ids, view, views
+from w2s_bench.protocol.evidence.view import EvidenceView
 from w2s_bench.protocol.files import ANSWERS, ITEMS, KEPT, PREDICTIONS, READING
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.record import read_json, write_arrays, write_records
@@ -73,9 +73,9 @@ def rows_of(shown: EvidenceView) -> Iterator[tuple[Any, ...]]:
         ]
         assert shown.label_index is not None
         readings.append(shown.label_index)
-    for row, name in enumerate(item_ids(shown)):
+    for row in range(len(shown)):
         said = [np.asarray(reading[row]).tolist() for reading in readings]
-        yield name, shown.ids[row], shown.prompts[row], shown.labels[row], shown.gold[row], said
+        yield shown.ids[row], shown.prompts[row], shown.labels[row], shown.gold[row], said
 
 
 @given(
@@ -93,6 +93,9 @@ def test_rows_in_pieces_are_the_rows_of_the_whole(kind: Kind, count: int, rows: 
         for piece in (whole, *pieces):
             assert list(piece.ids) == sorted(piece.ids), "within a view the order says nothing"
         assert sorted(row for piece in pieces for row in rows_of(piece)) == sorted(rows_of(whole))
+        for pieced, seen in ((None, [whole]), (rows, pieces)):
+            names = list(item_ids(inputs, "pool", salt="s", rows=pieced))
+            assert [[f"prompt {name[5:]}" for name in part] for part in names] == [[*one.prompts] for one in seen]
 
 
 def test_a_label_without_an_item_is_an_error(tmp_path: Path) -> None:

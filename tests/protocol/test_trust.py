@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import FunctionType, GeneratorType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,12 @@ from w2s_bench.errors import EvidenceError, TrustFunctionError, W2SBenchError
 from w2s_bench.isolation.process_state import generators_kept
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import trust
-from w2s_bench.protocol.evidence.view import item_ids
+from w2s_bench.protocol.evidence.view import EvidenceView
 from w2s_bench.protocol.files import ANSWERS, GRADES, ITEMS, PREDICTIONS, SCORES
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.protocol.trust import guarded, validated
-from w2s_bench.record import write_json, write_records
-from w2s_bench.types import Answer, Item, Prediction
+from w2s_bench.record import read_records, write_json, write_records
+from w2s_bench.types import Answer, Item, Need, Prediction
 
 NAME = "acme/liar"
 
@@ -223,7 +225,90 @@ def test_trust_set_and_pool_are_shown_under_unrelated_ids(folders: dict[str, Pat
     scored_by(function, tmp_path / "out", visible(folders, *SUPERVISED))
     fitted, scored = function.fitted[0][0], function.scored[0]
     assert not set(fitted.ids) & set(scored.ids)
-    assert {i.partition("-")[0] for i in item_ids(fitted)} == {"trust"}
+    assert {prompt.partition("-")[0] for prompt in fitted.prompts} == {"prompt trust"}
+
+
+class Searching(Recording):
+    """Goes through all that it can reach from its evidence and from the frames of its callers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def _search(self, evidence: Any) -> None:
+        waiting: list[Any] = [evidence, vars(evidence)]
+        frame, known = sys._getframe(1), set[int]()
+        while frame.f_back is not None and frame.f_code.co_name != "run_score":
+            frame = frame.f_back
+            waiting += frame.f_locals.values()
+        while waiting:
+            now = waiting.pop()
+            if id(now) in known:
+                continue
+            known.add(id(now))
+            if isinstance(now, str):
+                self.found |= {now} & ITEM_IDS
+            elif isinstance(now, dict):
+                waiting += [*now, *now.values()]
+            elif isinstance(now, list | tuple | set | frozenset):
+                waiting += now
+            elif isinstance(now, GeneratorType) and now.gi_frame is not None:
+                waiting += now.gi_frame.f_locals.values()
+            elif isinstance(now, FunctionType):
+                for cell in now.__closure__ or ():
+                    with suppress(ValueError):  # an empty one
+                        waiting.append(cell.cell_contents)
+            elif type(now).__module__.startswith(("w2s_bench.protocol", "w2s_bench.types")):
+                waiting += list(getattr(now, "__dict__", {}).values())
+
+    def fit(self, evidence: Any, correct: Any, *, rng: Any) -> None:
+        super().fit(evidence, correct, rng=rng)
+        self._search(evidence)
+
+    def score(self, evidence: Any, *, rng: Any) -> Any:
+        self._search(evidence)
+        return super().score(evidence, rng=rng)
+
+
+ITEM_IDS = {f"{split}-{i:02d}" for split, count in (("trust", 30), ("pool", 20)) for i in range(count)}
+
+
+@pytest.mark.parametrize("rows", [7, 4096])
+def test_no_id_of_an_item_can_be_reached_while_a_plugin_runs(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """With an id gold can be had from a public data set, or from the store."""
+    monkeypatch.setattr(trust, "ROWS_AT_ONCE", rows)
+    for split in ("trust", "pool"):  # in the order of the labels, as a run writes them: none waits for its label
+        items = read_records(folders[f"{split}:items"] / ITEMS, Item)
+        write_records(folders[f"{split}:items"] / ITEMS, items[::-1])
+    function = Searching()
+    assert scored_by(function, tmp_path / "out", visible(folders, *SUPERVISED)).keys() <= ITEM_IDS
+    assert len(function.scored) == -(-20 // rows) and len(function.fitted) == 1
+    assert function.found == set()
+    seen = Searching()
+    seen._search(SimpleNamespace(kept=[{"a": ("pool-03",)}]))
+    assert seen.found >= {"pool-03"}, "the search must find one that is there"
+
+
+def test_a_view_holds_no_order_of_options() -> None:
+    """In many a data set the right option stands at one place."""
+    options = (" right", " wrong", " worse", " worst")
+    items = [Item(f"i{n}", "g", "k", "s", f"p{n}", options) for n in range(400)]
+    labels = [Prediction(item.id, " right", " right", False, 0, (0.0, -1.0, -2.0, -3.0)) for item in items]
+    stored = {"values": np.arange(1600.0), "offsets": np.arange(0, 1601, 4)}
+    need = Need("student", "choice_scores")
+    evidence = EvidenceView(items, labels, salt="s", declared=[need], arrays={need: stored}, fitting=False)
+    held = [np.array([label.index for label in evidence._labels])]
+    held += [np.array([np.argmax(label.choice_scores or ()) for label in evidence._labels])]
+    held += [np.array(evidence._arrays[need]["values"]).reshape(-1, 4).argmin(axis=1)]
+    for places in held:
+        np.testing.assert_array_equal(places, evidence.label_index)
+        assert abs(np.bincount(places, minlength=4) - 100).max() < 44, "100 each expected, standard deviation 8.7; five"
+    assert set(vars(evidence)) == {
+        *("ids", "prompts", "labels", "choices", "label_index"),
+        *("_needs", "_fitting", "_shown_as", "_labels", "_arrays", "_complete"),
+    }
 
 
 def test_gold_is_there_for_the_privileged_alone(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from w2s_bench.errors import EvidenceError, TrustFunctionError, said
 from w2s_bench.isolation.watch import left_as_found, unchanged
 from w2s_bench.plugins.checks import raised_at
 from w2s_bench.protocol.evaluation import read_grades
-from w2s_bench.protocol.evidence.files import view, views
-from w2s_bench.protocol.evidence.view import ShownAs, item_ids, read_only
+from w2s_bench.protocol.evidence.files import item_ids, view, views
+from w2s_bench.protocol.evidence.view import ShownAs, read_only
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.store.stage import Code, Stage, StageContext, stage
-from w2s_bench.types import FloatArray, Need
+from w2s_bench.types import BoolArray, FloatArray, Need
 
 T = TypeVar("T")
 
@@ -94,20 +94,27 @@ def run_score(context: StageContext) -> None:
     shown_as = {need: ShownAs(**shown) for need, shown in p.get("readings", {}).items()}
     if p["function"]["supervision"] != "none":
         trust = view(context.inputs, "trust", needs, salt=p["salt"], fitting=True, shown_as=shown_as)
-        grades = read_grades(context.inputs["trust:grades"])
-        correct = read_only(np.array([grades[i] for i in item_ids(trust)], dtype=np.bool_))
+        correct = _correct(context)
         with left_as_found(name, "fit", inputs), unchanged(name, "fit", label_index=trust.label_index, correct=correct):
             guarded(name, "fit", lambda: function.fit(trust, correct, rng=fit_rng))
     rows = ROWS_AT_ONCE if guarded(name, "scope", lambda: function.scope) == "row" else None
-    parts = []
+    parts: list[FloatArray] = []
     with left_as_found(name, "score", inputs):
         shown = views(context.inputs, "pool", needs, salt=p["salt"], fitting=False, rows=rows, shown_as=shown_as)
         for pool in shown:
             with unchanged(name, "score", label_index=pool.label_index):
                 given = guarded(name, "score", partial(function.score, pool, rng=score_rng))
-            parts.append(Scores.of(item_ids(pool), validated(name, given, len(pool))))
+            parts.append(validated(name, given, len(pool)))
     check_plugin_unchanged(context)  # once more: what it imports inside its functions came from the disk only now
-    Scores.joined(parts).write(context.out)
+    names = item_ids(context.inputs, "pool", salt=p["salt"], rows=rows)
+    Scores.joined([Scores.of(ids, values) for ids, values in zip(names, parts, strict=True)]).write(context.out)
+
+
+def _correct(context: StageContext) -> BoolArray:
+    """Whether each weak label of the trust set is right, in the order in which `fit` sees them."""
+    grades = read_grades(context.inputs["trust:grades"])
+    (ids,) = item_ids(context.inputs, "trust", salt=context.params["salt"], rows=None)
+    return read_only(np.array([grades[i] for i in ids], dtype=np.bool_))
 
 
 def check_plugin_unchanged(context: StageContext) -> None:

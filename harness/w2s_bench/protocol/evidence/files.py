@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
 from w2s_bench.protocol.evidence.readings.base import Arrays, part_of
-from w2s_bench.protocol.evidence.view import EvidenceView, ShownAs, shown_as_of
+from w2s_bench.protocol.evidence.view import EvidenceView, ShownAs, opaque_id, shown_as_of
 from w2s_bench.protocol.files import ANSWERS, ITEMS, PREDICTIONS, READING
 from w2s_bench.record import iter_records
 from w2s_bench.types import Answer, Form, Item, Need, Prediction
@@ -47,22 +47,49 @@ def views(
     labels = iter_records(inputs[f"{split}:labels"] / PREDICTIONS, Prediction)
     answers = _ById(iter_records(folder / ANSWERS, Answer)) if (folder := inputs.get(f"{split}:gold")) else None
     readings = {need: path / READING for need in needs if (path := inputs.get(f"{split}:{need}"))}
-    start = 0
-    while (shown := list(islice(labels, rows))) or not start:
+
+    def made(start: int) -> EvidenceView:
+        # In a frame of its own, which is gone before a plugin looks: no label with an item's id waits in that of `views`.
+        shown = list(islice(labels, rows))
         end = start + len(shown)
-        yield EvidenceView(
+        return EvidenceView(
             [items.take(label.id) for label in shown],
             shown,
-            salt=f"{salt} {split}",
+            salt=_salt_of(salt, split),
             declared=needs,
             arrays={need: _rows(path, shown_as_of(need, shown_as).form, start, end) for need, path in readings.items()},
             shown_as=shown_as,
             fitting=fitting,
             gold={label.id: answers.take(label.id).completion for label in shown} if answers else None,
         )
-        if not shown:
+
+    start, waiting = 0, [made(0)]
+    while True:
+        count = len(waiting[0])
+        start += count
+        yield waiting.pop()  # kept by the caller alone
+        if rows is None or count < rows:
             return
-        start = end
+        waiting.append(made(start))
+        if not len(waiting[0]):
+            return
+
+
+def item_ids(inputs: Mapping[str, Path], split: str, *, salt: str, rows: int | None) -> Iterator[tuple[str, ...]]:
+    """The items behind the rows of each of `views`, in the same order, read anew from the labels' file.
+
+    They are made when no plugin's code runs, so that nothing it can reach holds them meanwhile.
+    """
+    labels, salt = iter_records(inputs[f"{split}:labels"] / PREDICTIONS, Prediction), _salt_of(salt, split)
+    first = True
+    while (names := [label.id for label in islice(labels, rows)]) or first:
+        yield tuple(sorted(names, key=lambda name: opaque_id(salt, name)))
+        first = False
+
+
+def _salt_of(salt: str, split: str) -> str:
+    """Of a split's own: trust set and pool are shown under unrelated ids."""
+    return f"{salt} {split}"
 
 
 def _rows(path: Path, form: Form, start: int, end: int) -> Arrays:

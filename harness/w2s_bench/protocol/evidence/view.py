@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from w2s_bench.errors import EvidenceError
 from w2s_bench.plugins import checks as contract
 from w2s_bench.protocol.evidence.readings import built_in_reading
-from w2s_bench.protocol.evidence.readings.base import Arrays, BuiltInReading, array_of, ragged_of
+from w2s_bench.protocol.evidence.readings.base import Arrays, BuiltInReading, arranged, array_of, ragged_of
 from w2s_bench.randomness import hash_rank
-from w2s_bench.types import JSON, OPTION_FORMS, FloatArray, Form, IntArray, Item, Kind, Need, Prediction, Ragged, Reader
+from w2s_bench.types import JSON, FloatArray, Form, IntArray, Item, Kind, Need, Prediction, Ragged, Reader
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class EvidenceView:
     """n weak labels as a trust function may see them: `hookspecs.Evidence`.
 
     Rows are sorted by opaque ids, options are permuted a row by a hash of its id, arrays cannot be written to, and gold
-    was never given to it.
+    was never given to it. Nor does it hold what could be joined to gold: no id of an item, and neither the order of the
+    labels' file nor that of the documents' options. The harness makes that join anew from the files (`files.item_ids`).
     """
 
     def __init__(
@@ -57,35 +58,33 @@ class EvidenceView:
     ) -> None:
         by_id = {item.id: item for item in items}
         # Readings have one row a label, in the order of the labels; what is shown is sorted by opaque id.
-        opaque = [hash_rank("row", salt, label.id)[:20] for label in labels]
-        self._order = np.array(sorted(range(len(labels)), key=lambda row: opaque[row]), dtype=np.int64)
-        self._needs, self._arrays, self._fitting = tuple(declared), arrays, fitting
-        self._shown_as = shown_as
-        shown = [labels[row] for row in self._order]
-        self._item_ids = tuple(label.id for label in shown)
-        self.ids = tuple(opaque[row] for row in self._order)
+        opaque = [opaque_id(salt, label.id) for label in labels]
+        order = sorted(range(len(labels)), key=lambda row: opaque[row])
+        self._needs, self._fitting, self._shown_as = tuple(declared), fitting, shown_as
+        shown = [labels[row] for row in order]
+        self.ids = tuple(opaque[row] for row in order)
         self.prompts = tuple(by_id[label.id].prompt for label in shown)
         self.labels = tuple(label.completion for label in shown)
-        self._permutations: list[list[int]] | None = None
         self.choices: tuple[tuple[str, ...], ...] | None = None
         self.label_index: IntArray | None = None
-        self._labels = shown
-        if shown and shown[0].choice_scores is not None:
-            self._show_choices(by_id, shown)
         if gold is not None:
             self.gold = tuple(gold[label.id] for label in shown)
+        permutations: list[list[int]] | None = None
+        if shown and shown[0].choice_scores is not None:
+            options = [by_id[label.id].choices or () for label in shown]
+            permutations = [_permutation(name, texts) for name, texts in zip(self.ids, options, strict=True)]
+            self.choices = tuple(tuple(texts[i] for i in to) for texts, to in zip(options, permutations, strict=True))
+            places = [to.index(cast(int, label.index)) for label, to in zip(shown, permutations, strict=True)]
+            self.label_index = read_only(np.array(places, dtype=np.int64))
+        self._labels = [
+            _disguised(label, name, permutations[row] if permutations else None)
+            for row, (label, name) in enumerate(zip(shown, self.ids, strict=True))
+        ]
+        self._arrays = {
+            need: arranged(shown_as_of(need, shown_as).form, stored, order, permutations)
+            for need, stored in arrays.items()
+        }
         self._complete = True
-
-    def _show_choices(self, by_id: Mapping[str, Item], shown: Sequence[Prediction]) -> None:
-        self._permutations, choices, indices = [], [], []
-        for label, opaque in zip(shown, self.ids, strict=True):
-            options = by_id[label.id].choices or ()
-            permutation = sorted(range(len(options)), key=lambda i: hash_rank("option", opaque, options[i]))
-            self._permutations.append(permutation)
-            choices.append(tuple(options[i] for i in permutation))
-            indices.append(permutation.index(cast(int, label.index)))
-        self.choices = tuple(choices)
-        self.label_index = read_only(np.array(indices, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -119,16 +118,15 @@ class EvidenceView:
             if kind not in reading.kinds:
                 raise EvidenceError(f"read {need} in a {kind} domain: {reading.instead}")
             if reading.comes_with_labels(need.of):
-                return self._in_order_of_options([reading.shown(reading.from_label(label)) for label in self._labels])
+                return _frozen(Ragged.from_rows([reading.shown(reading.from_label(label)) for label in self._labels]))
         if need not in self._arrays:
             raise EvidenceError(f"read {need}, of which there is none: {_why_none(reading)}")
         if reading.form == "array":
-            return read_only(array_of(self._arrays[need])[self._order].astype(np.float64))
+            return read_only(array_of(self._arrays[need]).astype(np.float64))
         stored = ragged_of(self._arrays[need])
-        rows = [stored[row] for row in self._order]
-        if isinstance(reading, BuiltInReading):
-            rows = [reading.shown(row) for row in rows]
-        return self._in_order_of_options(rows) if reading.form in OPTION_FORMS else _frozen(Ragged.from_rows(rows))
+        if isinstance(reading, BuiltInReading) and len(stored):
+            stored = Ragged.from_rows([reading.shown(row) for row in stored])
+        return _frozen(stored)
 
     def choice_probs(self, of: Reader = "teacher") -> Ragged:
         """Probabilities over each row's options in the order of `choices`: the softmax of their summed log-probabilities."""
@@ -151,10 +149,6 @@ class EvidenceView:
         # Any other string is no declared need.
         return cast(FloatArray, self.read(Need(of, "hidden_states", layer)))  # type: ignore[arg-type]
 
-    def _in_order_of_options(self, rows: Sequence[FloatArray]) -> Ragged:
-        orders = cast(list[list[int]], self._permutations)
-        return _frozen(Ragged.from_rows([row[order] for row, order in zip(rows, orders, strict=True)]))
-
 
 def as_layers(layers: int | Sequence[int] | str) -> JSON:
     """As a need has them."""
@@ -167,9 +161,22 @@ def _why_none(reading: ShownAs | BuiltInReading) -> str:
     return reading.lacks or "this domain and its models do not give it"
 
 
-def item_ids(view: EvidenceView) -> tuple[str, ...]:
-    """The items behind the opaque ids, row by row; for the harness, which joins scores and grades by them."""
-    return view._item_ids
+def opaque_id(salt: str, item: str) -> str:
+    """Under what id a view that was made with `salt` shows the label of an item."""
+    return hash_rank("row", salt, item)[:20]
+
+
+def _permutation(opaque: str, options: Sequence[str]) -> list[int]:
+    """Of each shown option, its place in the document."""
+    return sorted(range(len(options)), key=lambda i: hash_rank("option", opaque, options[i]))
+
+
+def _disguised(label: Prediction, opaque: str, permutation: Sequence[int] | None) -> Prediction:
+    """The label as its row shows it: what readings that come with labels are made from."""
+    if permutation is None or label.choice_scores is None or label.index is None:
+        return replace(label, id=opaque)
+    scores = tuple(label.choice_scores[i] for i in permutation)
+    return replace(label, id=opaque, index=permutation.index(label.index), choice_scores=scores)
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:

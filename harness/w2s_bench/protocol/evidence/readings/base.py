@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 from w2s_bench.hookspecs import ReadingModel
 from w2s_bench.protocol.ask import Ask
 from w2s_bench.store.stage import Stage
-from w2s_bench.types import KINDS, FloatArray, Form, Kind, Prediction, Ragged, Reader, Synthetic, TrainingRow
+from w2s_bench.types import (
+    KINDS,
+    OPTION_FORMS,
+    FloatArray,
+    Form,
+    Kind,
+    Prediction,
+    Ragged,
+    Reader,
+    Synthetic,
+    TrainingRow,
+)
 
 #: What there is of a model tuned by recipe `head`: the head's score of every option, the frozen state of the label's last
 #: token (both without loading the model), or what the untuned model says.
@@ -115,6 +126,21 @@ def array_of(arrays: Arrays) -> NDArray[np.generic]:
 def ragged_of(arrays: Arrays) -> Ragged:
     """The rows of the other forms."""
     return Ragged(arrays["values"].astype(np.float64), arrays["offsets"].astype(np.int64))
+
+
+def arranged(form: Form, arrays: Arrays, order: Sequence[int], permutations: Sequence[Sequence[int]] | None) -> Arrays:
+    """The rows `order`, in that order; what has an entry an option, each with its options as its permutation says."""
+    rows = np.array(order, dtype=np.int64)
+    if form == "array":
+        return {"states": arrays["states"][rows]}
+    offsets = arrays["offsets"].astype(np.int64)
+    lengths = np.diff(offsets)[rows]
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    if form in OPTION_FORMS and permutations is not None:
+        inner = np.array([place for to in permutations for place in to], dtype=np.int64)
+    else:
+        inner = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths)
+    return {"values": arrays["values"][np.repeat(offsets[rows], lengths) + inner], "offsets": ends}
 
 
 def _part(array: Any, start: int, end: int) -> NDArray[Any]:
