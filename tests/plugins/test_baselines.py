@@ -15,7 +15,7 @@ from w2s_bench.testing import Check, MemoryEvidence, synthetic_evidence, trust_f
 from w2s_bench.types import BoolArray, FloatArray, Need, Ragged
 from w2s_bench_baselines import FAMILIES, w2s_trust_functions
 from w2s_bench_baselines.confidence import Confidence
-from w2s_bench_baselines.learned import Contrast, MassMean, Ntf, Probe, StudentProbe, Verifier
+from w2s_bench_baselines.learned import Calibrated, Contrast, MassMean, Ntf, Probe, StudentProbe, Verifier
 from w2s_bench_baselines.learned.logistic import fit_path, held_out_losses, stratified_folds
 from w2s_bench_baselines.learned.states import DEFAULT_STRENGTH
 from w2s_bench_baselines.likelihood import EMPTY_LABEL
@@ -27,6 +27,9 @@ VARIANTS: dict[str, Callable[[], TrustFunction]] = {
     "probe:layer=-1": lambda: Probe(layer=-1),
     "probe:l2=0.1": lambda: Probe(l2=0.1),
     "probe:layer=0,l2=1": lambda: Probe(layer=0, l2=1.0),
+    "calibrated:method=temperature": lambda: Calibrated(method="temperature"),
+    "calibrated:method=isotonic": lambda: Calibrated(method="isotonic"),
+    "calibrated:method=beta": lambda: Calibrated(method="beta"),
     "contrast:of=student": lambda: Contrast(of="student"),
     "mass_mean:state=contrast,whitened=true": lambda: MassMean(state="contrast", whitened=True),
     "ntf:state=middle,features=true": lambda: Ntf(state="middle", features=True, width=64, seeds=1),
