@@ -124,7 +124,7 @@ def other_name(cell: dict[str, Any]) -> None:
         ("confidence", of("arm", coverage=None), "it has coverage None, the suite 0.5"),
         ("confidence", other_name, "is said to be 'w2s-bench/probe:layer=2'"),
         ("confidence", of("arm", trust_function=None), "is said to be ''"),
-        ("confidence", of("arm", selection=None), "it has selection None, trust functions have 'top'"),
+        ("confidence", of("arm", selection=None), "it has selection None, the suite's are 'top'"),
         ("random", of("arm", parameters={"layer": 2}), "has a trust function, its parameters or its selection"),
         ("confidence", of("plugin", distribution="acme"), "is said to come from 'acme'"),
         ("confidence", body(plugin=None), "is said to come from nowhere"),

@@ -70,6 +70,11 @@ class Row:
     iqm: float | None = None
     improvement: float | None = None
 
+    #: Of an arm by another selection than `top`: which, the arm by `top`, and the mean paired difference to it in PGR units.
+    selection: str = "top"
+    of: str = ""
+    minus_top: Ratio | None = None
+
     @property
     def is_control(self) -> bool:
         return self.track == "control"
@@ -154,7 +159,8 @@ class Leaderboard:
     """Rows in the order they are shown: by track, ranked by mean PGR, then the controls in their fixed order.
 
     `pairs` has every two trust functions of a track; `detectable` is the true difference of two arms' mean PGRs that the
-    board would find with chance POWER, None where it can show none.
+    board would find with chance POWER, None where it can show none. `other_selections`: arms that keep other rows than those of
+    highest score, by name; nothing else of the board is about them.
     """
 
     suite: SuiteRef
@@ -166,6 +172,7 @@ class Leaderboard:
     packages: Mapping[str, tuple[str, ...]]
     pairs: tuple[Pair, ...] = ()
     detectable: float | None = None
+    other_selections: tuple[Row, ...] = ()
 
     @property
     def mean_domains(self) -> tuple[str, ...]:

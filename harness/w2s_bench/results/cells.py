@@ -18,7 +18,7 @@ from w2s_bench.record import digest_of, pack_bits, unpack_bits, write_atomically
 from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.figures import is_rate, is_whole, refuse_impossible, shown
 from w2s_bench.suite import MOST_SEEDS
-from w2s_bench.types import JSON, BoolArray, IntArray
+from w2s_bench.types import JSON, BoolArray, IntArray, Selection
 
 SCHEMA: Final = "w2s-bench/cell/1"
 
@@ -76,7 +76,7 @@ class ArmRef(_Strict):
     supervision: Literal["none", "trust_set", "privileged"]
     trust_function: Text | None = None
     parameters: Annotated[Mapping[str, JSON], Field(max_length=1000)] = Field(default_factory=dict)
-    selection: Literal["top"] | None = None
+    selection: Selection | None = None
     coverage: Rate | None = None
 
     @model_validator(mode="after")
@@ -90,6 +90,18 @@ class ArmRef(_Strict):
         if own and self.supervision != own.supervision:
             raise ValueError(f"arm {self.name!r} has supervision {self.supervision!r}, its is {own.supervision!r}")
         return self
+
+    @property
+    def trusts(self) -> str | None:
+        """The trust function with its parameters, whatever the selection; None where it is the harness's own arm."""
+        from w2s_bench.plugins.spec import write_spec
+
+        return write_spec(self.trust_function or "", self.parameters) if self.kind == "trust_function" else None
+
+    @property
+    def is_other_selection(self) -> bool:
+        """Whether rows are kept otherwise than by the highest scores of all: no ranking, mean or tie is about it."""
+        return self.selection not in (None, "top")
 
     @property
     def facts(self) -> Facts:

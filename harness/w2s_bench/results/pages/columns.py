@@ -188,13 +188,26 @@ def in_domain(column: Column[Entry], domain: str) -> Column[Row]:
     )
 
 
-def headline(board: Leaderboard) -> list[Column[Row]]:
-    """The columns of the board's first table."""
+def _pgrs(board: Leaderboard) -> list[Column[Row]]:
+    """PGR in every domain, and the mean over those that enter means."""
     means, mean = board.mean_domains, ROW["mean_pgr"]
     if len(means) < len(board.domains):
         mean = replace(mean, header=f"{mean.header} ({len(means)} of {len(board.domains)} domains)")
-    pgrs = [in_domain(ENTRY["pgr"], domain.name) for domain in board.domains]
-    return [ROW["rank"], ROW["places"], ROW["track"], *pgrs, mean, ROW["purity"], ROW["coverage"]]
+    return [*(in_domain(ENTRY["pgr"], domain.name) for domain in board.domains), mean]
+
+
+def headline(board: Leaderboard) -> list[Column[Row]]:
+    """The columns of the board's first table."""
+    return [ROW["rank"], ROW["places"], ROW["track"], *_pgrs(board), ROW["purity"], ROW["coverage"]]
+
+
+def other_selections(board: Leaderboard) -> list[Column[Row]]:
+    """The columns of arms that keep other rows than those of highest score."""
+    minus: Column[Row] = Column(
+        "minus_top", "− by `top`", lambda row: row.minus_top, lambda row: difference(row.minus_top)
+    )
+    selection: Column[Row] = Column("selection", "selection", lambda row: row.selection, lambda row: row.selection)
+    return [selection, ROW["track"], *_pgrs(board), minus, ROW["purity"], ROW["coverage"]]
 
 
 def robust() -> list[Column[Row]]:

@@ -29,6 +29,12 @@ _MEAN_NOTE = (
 )
 #: Pairs of ten trust functions, what a table may show of them.
 _MOST_PAIRS = 45
+_SELECTION_NOTE = (
+    "The same trust scores, other rows: `balanced` keeps the highest scores of each class of weak labels, equally many, "
+    "`stratified` those of each stratum, as many as its share of the pool. These arms have no rank and enter no other table. "
+    "− by `top`: paired difference to the same trust function's arm above, in PGR units, mean over the domains that enter means; "
+    "not corrected for how many there are."
+)
 _DOMAIN_NOTE = "PGR units, paired; p corrected for the comparisons of this table (Holm)."
 
 
@@ -54,6 +60,7 @@ def render(board: Leaderboard, plot: str, ties: str = "") -> str:
         _own_arms(),
         *_differences("## What trust functions add", rows, columns.mean_differences(), _MEAN_NOTE),
         *_pairs(board, ties),
+        *_other_selections(board),
         *_robust(rows),
         "## What the suite must show",
         "✓: it does, with an interval above 0 where there is one; ✗: it does not, or not clearly; –: it cannot be told.",
@@ -144,6 +151,16 @@ def _pairs(board: Leaderboard, ties: str) -> list[str]:
         + ("" if few else f" Neighbours alone, of {len(board.pairs)} pairs; `--json` has all."),
         table(["higher", "lower", "track", "difference"], rows),
     ]
+
+
+def _other_selections(board: Leaderboard) -> list[str]:
+    """Trust functions by another selection than `top`, which nothing else of the page is about."""
+    if not board.other_selections:
+        return []
+    shown = columns.other_selections(board)
+    rows = [[escape(row.of), *(column.text(row) for column in shown)] for row in board.other_selections]
+    header = ["trust function", *(f"{c.header} {escape(c.domain)}" if c.domain else c.header for c in shown)]
+    return ["## Other selections", _SELECTION_NOTE, table(header, rows)]
 
 
 def _robust(rows: Mapping[str, Row]) -> list[str]:
