@@ -79,7 +79,7 @@ def other_name(cell: dict[str, Any]) -> None:
         ("confidence", told(kept_by_stratum=None), "kept_by_stratum is None, expected"),
         ("confidence", told(kept_by_stratum={"easy": 0.9, "hard": 0.8}), "coverage 0.5 lies outside its kept_by_stratum"),
         ("confidence", told(kept_by_stratum={"easy": 0.6, "hard": 0.3}), "kept_by_stratum fits no sizes of the strata"),
-        ("confidence", told(kept_by_stratum={str(i): 0.5 for i in range(500)}), "has 500 strata, of 400 items"),
+        ("confidence", told(kept_by_stratum={str(i): 0.5 for i in range(500)}), "has 500 parts, of 400 items"),
         ("weak", told(label_accuracy=1.5), "label_accuracy is 1.5"),
         ("weak", told(label_probability_auroc="0.7"), "label_probability_auroc is '0.7', expected a number"),
         ("weak", told(label_probability_auroc=0.654321), "label_probability_auroc 0.654321, where 220 of 400 labels are right"),

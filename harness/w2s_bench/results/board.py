@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from w2s_bench.results.cells import SuiteRef
 from w2s_bench.results.statistics import Estimate, Ratio
@@ -45,6 +45,7 @@ class Entry:
     kept_by_stratum: Mapping[str, float]
     minus: Mapping[str, Ratio]
     pgr_by_seed: tuple[float, ...] = ()
+    kept_by_label: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ class DomainSummary:
 
     `checks` maps a check's name to its figure; `resolved` says that the gap's interval lies above 0. `clusters`: how many
     groups of items are independent of each other; `discordant`: in how many of them ceiling and weak teacher differ.
+    `suspects`: arm → why it seems to know gold that it should not.
     """
 
     name: str
@@ -125,6 +127,7 @@ class DomainSummary:
     checks: Mapping[str, Check]
     clusters: int
     discordant: int
+    suspects: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def left_out(self) -> str:

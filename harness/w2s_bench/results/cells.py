@@ -25,6 +25,11 @@ SCHEMA: Final = "w2s-bench/cell/1"
 _MOST_PACKAGES: Final = 1000
 #: A diagnostic of the teacher: AUROC of its own label probability against the correctness of its labels of the pool.
 LABEL_PROBABILITY_AUROC: Final = "label_probability_auroc"
+#: Diagnostics of trust scores: AUROC over the pairs of rows of one label, or of one stratum.
+WITHIN_LABEL: Final = "auroc_within_label"
+WITHIN_STRATUM: Final = "auroc_within_stratum"
+#: Diagnostics that are shares by name: of each stratum, or of each label, what was kept.
+KEPT_BY: Final = ("kept_by_stratum", "kept_by_label")
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Rows = Annotated[int, Field(ge=0, strict=True)]
@@ -132,12 +137,14 @@ class SeedResult(_Strict):
     @classmethod
     def _are_figures(cls, diagnostics: Mapping[str, JSON]) -> Mapping[str, JSON]:
         """Those that leaderboards show; others may be any JSON."""
-        for name in ("auroc", "label_accuracy", LABEL_PROBABILITY_AUROC):
+        for name in ("auroc", WITHIN_LABEL, WITHIN_STRATUM, "label_accuracy", LABEL_PROBABILITY_AUROC):
             if name in diagnostics and not (is_rate(diagnostics[name]) or diagnostics[name] is None):
                 raise ValueError(f"{name} is {shown(diagnostics[name])}, expected a number from 0 to 1")
-        shares = diagnostics.get("kept_by_stratum", {})
-        if not isinstance(shares, Mapping) or not all(is_rate(share) for share in shares.values()):
-            raise ValueError(f"kept_by_stratum is {shown(shares)}, expected a number from 0 to 1 for every stratum")
+        for name in KEPT_BY:
+            shares = diagnostics.get(name, {})
+            if not isinstance(shares, Mapping) or not all(is_rate(share) for share in shares.values()):
+                part = name.rpartition("_")[2]
+                raise ValueError(f"{name} is {shown(shares)}, expected a number from 0 to 1 for every {part}")
         return diagnostics
 
     @model_validator(mode="after")
@@ -156,10 +163,10 @@ class SeedResult(_Strict):
             )
         if self.coverage and self.kept and not is_whole(pool := self.kept / self.coverage):
             raise ValueError(f"seed {self.seed}: {self.kept} rows kept are coverage {self.coverage} of {pool:.3f} rows")
-        kept_by_stratum = self.diagnostics.get("kept_by_stratum")
-        if kept_by_stratum and self.coverage and self.kept:
-            pool = round(self.kept / self.coverage)
-            refuse_impossible(kept_by_stratum, self.coverage, pool, f"seed {self.seed}: coverage", "kept_by_stratum")
+        for name in KEPT_BY:
+            if (shares := self.diagnostics.get(name)) and self.coverage and self.kept:
+                pool = round(self.kept / self.coverage)
+                refuse_impossible(shares, self.coverage, pool, f"seed {self.seed}: coverage", name)
         return self
 
 

@@ -17,7 +17,7 @@ from w2s_bench.results import statistics
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.board import POWER, DomainSummary, Failure, Leaderboard, Row
 from w2s_bench.results.cells import Cell
-from w2s_bench.results.checks import CHECKS
+from w2s_bench.results.checks import CHECKS, suspects
 from w2s_bench.results.comparison import Comparison, mean
 from w2s_bench.results.places import corrected, paired, placed
 from w2s_bench.results.ranking import ranked
@@ -142,6 +142,7 @@ def _summary(name: str, domain: Comparison, of_seeds: int) -> DomainSummary:
         checks={check.name: check.of(domain) for check in CHECKS},
         clusters=domain.units(max(cell.body.items for cell in domain.cells.values())),
         discordant=domain.discordant(CEILING, WEAK),
+        suspects=suspects(domain),
     )
 
 

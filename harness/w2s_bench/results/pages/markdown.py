@@ -200,17 +200,17 @@ def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
     )
     if domain.label_accuracy is not None:
         facts += f" Of the weak labels of the transfer pool, {number(domain.label_accuracy, 3)} are right."
-    blocks = [
-        f"## Domain {escape(domain.name)}",
-        facts,
-        _columns(arms, columns.of_domain()),
-        columns.notes(columns.of_domain()),
-    ]
+    shown = columns.had(columns.of_domain(), arms.values())
+    blocks = [f"## Domain {escape(domain.name)}", facts, _columns(arms, shown), columns.notes(shown)]
     strata = sorted({s for entry in arms.values() for s in (*entry.by_stratum, *entry.kept_by_stratum)})
     if len(strata) > 1:
         header = ["accuracy (share kept)", *(escape(s) for s in strata)]
         rows = [[escape(arm), *(_stratum(entry, s) for s in strata)] for arm, entry in arms.items()]
         blocks.append(table(header, rows))
+    if labels := sorted({label for entry in arms.values() for label in entry.kept_by_label}):
+        with_labels = {arm: entry.kept_by_label for arm, entry in arms.items() if entry.kept_by_label}
+        rows = [[escape(arm), *(number(kept.get(label)) for label in labels)] for arm, kept in with_labels.items()]
+        blocks.append(table(["share kept of weak label", *map(escape, labels)], rows))
     title = f"### Differences to controls in {escape(domain.name)}"
     return blocks + _differences(title, arms, columns.differences(), _DOMAIN_NOTE)
 
@@ -250,6 +250,11 @@ def _warnings(board: Leaderboard) -> list[str]:
             )
         elif d.left_out:
             lines.append(f"**Means leave {name} out:** {d.left_out} (ceiling − weak is {figure(d.gap, 3)}).")
+        for arm, why in d.suspects.items():
+            lines.append(
+                f"**{escape(arm)} knows too much in {name}:** {why}, and its track is not privileged. Look for gold of the pool "
+                "that reaches it, or for strata and items that tell their answers, before believing it."
+            )
         short_of = d.checks["oracle_shortfall"].figure
         if isinstance(short_of, int) and short_of > 0:
             lines.append(
