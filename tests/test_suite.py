@@ -284,3 +284,19 @@ def test_the_usual_precision_leaves_a_suite_what_it_was_and_another_makes_anothe
     assert Suite.model_validate(yaml.safe_load(other.to_yaml())).digest == other.digest
     with pytest.raises(ValidationError, match="float32"):
         Training(model="m", steps=1, learning_rate=1e-3, precision="float16")
+
+
+def test_top_alone_leaves_a_suite_what_it_was_and_other_selections_make_another() -> None:
+    usual = load_suite("tiny")
+    assert usual.selections == ("top",) and "selections" not in usual.to_yaml()
+    other = usual.model_copy(update={"selections": ("top", "balanced")})
+    assert other.digest != usual.digest
+    assert Suite.model_validate(yaml.safe_load(other.to_yaml())).selections == ("top", "balanced")
+    written = Suite.model_validate({**SUITE, "selections": ["top"]})
+    assert written.digest == Suite.model_validate(SUITE).digest
+
+
+@pytest.mark.parametrize("selections", [["balanced"], ["balanced", "top"], ["top", "top"], [], ["top", "bottom"]])
+def test_selections_begin_with_top_each_once(tmp_path: Path, selections: list[str]) -> None:
+    said = refused(tmp_path, {**SUITE, "selections": selections})
+    assert "selections" in said and ("top" in said or "at least 1" in said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -28,7 +28,18 @@ from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
 from w2s_bench.resolvers import beside
 from w2s_bench.text import printable
-from w2s_bench.types import JSON, SPLITS, Attention, Dtype, OptimizerName, Precision, Quantization, RecipeName, Split
+from w2s_bench.types import (
+    JSON,
+    SPLITS,
+    Attention,
+    Dtype,
+    OptimizerName,
+    Precision,
+    Quantization,
+    RecipeName,
+    Selection,
+    Split,
+)
 from w2s_bench.untrusted import UnreadableError, parse_yaml, read_stream, read_text, refuse_unsound
 from w2s_bench.validation import explain
 
@@ -183,6 +194,11 @@ class Suite(_Strict):
         "test", description="`dev` while a suite is made: its figures are no results"
     )
     coverage: Share = Field(0.5, description="share of the pool that trust functions and controls keep")
+    selections: Annotated[tuple[Selection, ...], Field(min_length=1, max_length=3)] = Field(
+        ("top",),
+        description="which rows trust functions keep, `top` first: the highest scores of all; `balanced`: of each class of "
+        "weak labels, equally many; `stratified`: of each stratum, its share. Others than `top` are arms of their own",
+    )
     tolerance: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.02, description="how far accuracies may be apart when `verify` runs on another machine"
     )
@@ -196,6 +212,21 @@ class Suite(_Strict):
         if twice := _twice([short(d.name) for d in domains]):
             raise ValueError(f"a domain may stand once in a suite; twice here: {', '.join(twice)}")
         return domains
+
+    @field_validator("selections")
+    @classmethod
+    def _begin_with_top(cls, selections: tuple[Selection, ...]) -> tuple[Selection, ...]:
+        if selections[0] != "top" or _twice(selections):
+            raise ValueError(f"`top` stands first, and each selection once; got {', '.join(selections)}")
+        return selections
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
+        """Suites of `top` alone are what they were before there was a choice, digest and all."""
+        written: dict[str, JSON] = write(self)
+        if self.selections == ("top",):
+            written.pop("selections", None)
+        return written
 
     @model_validator(mode="after")
     def _sizes_suffice(self) -> Suite:
@@ -264,7 +295,7 @@ def _read_open(number: int) -> str:
         return read_stream(stream, LARGEST)
 
 
-def _twice(names: list[str]) -> list[str]:
+def _twice(names: Sequence[str]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
 
 

@@ -121,7 +121,7 @@ def plan(
     """
     suite = full_names(suite, registry)
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
-    chosen, problems = _trust_arms(registry, trust, suite.coverage)
+    chosen, problems = _trust_arms(registry, trust, suite)
     every_arm = [*arms.own_arms(suite.coverage), *chosen]
     documents = documents if documents is not None else Documents()
     documents.read(_unknown_documents(specs, registry))
@@ -203,8 +203,11 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
     return PlannedTask(spec, planned, model(spec.teacher), model(spec.student))
 
 
-def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float) -> tuple[list[Arm], list[str]]:
-    """Arms of the trust functions named (a fault raises), or of all installed ones (a fault is a problem of its own)."""
+def _trust_arms(registry: Registry, trust: Sequence[str] | None, suite: Suite) -> tuple[list[Arm], list[str]]:
+    """Arms of the trust functions named (a fault raises), or of all installed ones (a fault is a problem of its own).
+
+    Each has one for every selection of the suite.
+    """
     out: list[Arm] = []
     problems: list[str] = []
     sources: dict[Source, str] = {}  # many functions share a package, which is read once
@@ -223,14 +226,17 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
             continue
         plugin = PluginRef(distribution=registered.distribution, version=registered.version, source=source)
         libraries = registry.libraries(registered)
-        out.append(arms.trust_arm(registered.name, parameters, declared, needs, plugin, coverage, libraries))
+        out += [
+            arms.trust_arm(registered.name, parameters, declared, needs, plugin, suite.coverage, libraries, how)
+            for how in suite.selections
+        ]
     return out, problems
 
 
 def _refuse_idle(named: Sequence[Arm], tasks: Sequence[PlannedTask]) -> None:
     """A trust function asked for by name must have a domain that it is meant for."""
     for arm in named:
-        if not any(task.domain.kind in arm.kinds for task in tasks):
+        if arm.ref.selection == "top" and not any(task.domain.kind in arm.kinds for task in tasks):
             chosen = ", ".join(f"{task.domain.short_name} ({task.domain.kind})" for task in tasks)
             raise W2SBenchError(
                 f"trust function {arm.ref.name!r} is for {' and '.join(arm.kinds)} domains alone, and none of those "
