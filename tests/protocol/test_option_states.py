@@ -188,3 +188,26 @@ def test_a_head_leaves_the_states_of_the_model_below(sources: Any) -> None:
     for need in (STATES, PROMPTS):
         stage = recipe_of(model).read(Ask(need, recipe_of(model), model, weights, labels, subset))
         assert stage.params["model"]["recipe"] == "full" and "weights" not in stage.inputs
+
+
+def test_scores_are_read_with_the_probabilities_that_they_make() -> None:
+    """One stage serves both; what is shown differs by the softmax."""
+    from w2s_bench.protocol.planned import PlannedModel
+    from w2s_bench.protocol.recipes import recipe_of
+    from w2s_bench.store.stage import Stage
+
+    scores, probs = Need("student", "choice_scores"), Need("student", "choice_probs")
+    model, subset, labels = PlannedModel("m", "f"), named("subset"), named("predict")
+
+    def stage(need: Need) -> Stage:
+        reading = built_in_reading(need.read, {})
+        assert reading is not None and reading.comes_with_labels("teacher") and not reading.comes_with_labels("student")
+        return reading.stage(Ask(need, recipe_of(model), model, None, labels, subset, 0, "x"))
+
+    assert stage(scores).node == stage(probs).node
+    raw = np.array([-4.0, -2.0])
+    shown = [
+        reading.shown(raw) for name in ("choice_scores", "choice_probs") if (reading := built_in_reading(name, {}))
+    ]
+    np.testing.assert_array_equal(shown[0], raw)
+    np.testing.assert_allclose(shown[1], np.exp(raw) / np.exp(raw).sum())

@@ -39,6 +39,8 @@ from w2s_bench.types import KINDS, OPTION_FORMS, Item, Kind, Need, Prediction, R
 #: Each of the harness's own readings with parameters that it takes, in whole.
 OWN: dict[str, dict[str, Any]] = {
     "choice_probs": {},
+    "choice_scores": {},
+    "label_entropies": {},
     "label_logprobs": {},
     "hidden_states": {"layer": -1},
     "option_states": {"layers": "middle"},
@@ -442,7 +444,7 @@ def test_checks_say_what_is_wrong_with_a_twin_or_a_need(registry: Any) -> None:
         check_reading(Unseeded(1))
     with pytest.raises(AssertionError, match="synthetic: reading 'Short' gave a list of length 0; expected 30 arrays"):
         check_reading(Short(1))
-    with pytest.raises(AssertionError, match=r"did you mean choice_probs\?"):
+    with pytest.raises(AssertionError, match=r"did you mean choice_probs or choice_scores\?"):
         check_trust_function(Misspelt)
 
 

@@ -16,7 +16,7 @@ from torch import OutOfMemoryError
 
 from w2s_bench.errors import ModelError
 from w2s_bench.hookspecs import LanguageModel
-from w2s_bench.models import finetuning, scoring, weights
+from w2s_bench.models import entropies, finetuning, scoring, weights
 from w2s_bench.models.answering import refuse_other_than_greedy
 from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.batching import drawn
@@ -123,6 +123,11 @@ class Engine:
     def label_logprobs(self, rows: Sequence[TrainingRow]) -> list[NDArray[np.float64]]:
         """One natural log-probability a token of each row's completion (and of its end, where it ended)."""
         return _numbers(scoring.token_logprobs(self.model, self._row_pairs(rows)))
+
+    @_in_its_precision
+    def label_entropies(self, rows: Sequence[TrainingRow]) -> list[NDArray[np.float64]]:
+        """The entropy in nats of what is expected in the place of each token that `label_logprobs` tells of."""
+        return _numbers(entropies.token_entropies(self.model, self._row_pairs(rows)))
 
     @_in_its_precision
     def hidden_states(self, rows: Sequence[TrainingRow], layer: int | Literal["all"]) -> NDArray[np.float32]:

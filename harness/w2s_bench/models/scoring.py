@@ -98,7 +98,7 @@ def _predicting(
     return logits[row_index, column_index - first] if scored else logits, target, row_index, output
 
 
-def _at_once(model: Any) -> int:
+def tokens_at_once(model: Any) -> int:
     """Tokens, padding included, that are read in one batch."""
     return _CACHED_TOKENS if model.device.type == "cpu" else _MAX_TOKENS
 
@@ -120,7 +120,7 @@ def token_logprobs(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float64
         return out
     anatomy, device = anatomy_of(model), model.device
     in_parts = anatomy is not None and is_accelerator(device)
-    most = _at_once(model) if in_parts else min(_at_once(model), _logit_rows(model))
+    most = tokens_at_once(model) if in_parts else min(tokens_at_once(model), logit_rows(model))
 
     def read(rows: list[int]) -> list[NDArray[np.float64]]:
         chosen = [pairs[i] for i in rows]
@@ -139,7 +139,7 @@ def token_logprobs(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float64
     return out
 
 
-def _logit_rows(model: Any) -> int:
+def logit_rows(model: Any) -> int:
     """Tokens whose logits are held at once."""
     return _MAX_LOGITS // int(model.config.get_text_config().vocab_size)
 
@@ -156,7 +156,7 @@ def _completion_logprobs(model: Any, pairs: Sequence[Pair], anatomy: Anatomy) ->
         states = anatomy.states(ids)[rows, columns]
         numbers = [
             -F.cross_entropy(anatomy.head(some).float(), wanted, reduction="none")
-            for some, wanted in zip(states.split(_logit_rows(model)), targets.split(_logit_rows(model)), strict=True)
+            for some, wanted in zip(states.split(logit_rows(model)), targets.split(logit_rows(model)), strict=True)
         ]
         places = np.concatenate([np.arange(counts[i], counts[i + 1]) for i in part])
         out[torch.from_numpy(places).to(out.device)] = torch.cat(numbers)
@@ -231,7 +231,7 @@ def _rows_read(
     """The summed log-probability (1,) of each pair's completion, and the states (layers, d) of its last token."""
     sums: list[NDArray[np.float64]] = [np.zeros(0)] * len(pairs)
     states: list[NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(pairs)
-    most = _at_once(model)
+    most = tokens_at_once(model)
     if scored:
         most = min(most, _MAX_LOGITS // model.config.get_text_config().vocab_size)
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
@@ -361,7 +361,7 @@ def hidden_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]
     def read(rows: list[int]) -> list[NDArray[np.float32]]:
         return list(_last_states(model, [pairs[i] for i in rows], layer))
 
-    for batch in length_batches([len(pair) for pair in pairs], max_tokens=_at_once(model)):
+    for batch in length_batches([len(pair) for pair in pairs], max_tokens=tokens_at_once(model)):
         for part in verdict_of(model).parts([len(pairs[i]) for i in batch]):
             rows = [batch[place] for place in part]
             for i, state in zip(rows, by_halves(model.device, read, rows), strict=True):

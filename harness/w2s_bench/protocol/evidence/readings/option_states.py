@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.random import Generator
 
 from w2s_bench.hookspecs import ReadingModel
 from w2s_bench.protocol.evidence.layers import checked, chosen
-from w2s_bench.protocol.evidence.readings.base import BuiltInReading, OfHead, Values, states_by_parts
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading, OfHead, Values
 from w2s_bench.types import Form, Kind, Synthetic, TrainingRow
 
 
@@ -35,10 +34,11 @@ class OptionStates(BuiltInReading):
         return "untuned"  # a head leaves the model as it is
 
     def read(self, model: ReadingModel, rows: Sequence[TrainingRow], *, rng: Generator | None = None) -> Values:
-        options = [replace(row, completion=text, ended=False) for row in rows for text in row.choices or ()]
-        states = states_by_parts(model, options, lambda count: chosen(self.layers, count))
-        counts = [len(row.choices or ()) for row in rows]
-        return np.split(states, np.cumsum(counts)[:-1]) if rows else []
+        if not rows:
+            return []
+        count = model.hidden_states(rows[:1], "all").shape[1]
+        states = model.option_states(rows, chosen(self.layers, count))
+        return np.split(states, np.cumsum([len(row.choices or ()) for row in rows])[:-1])
 
     def synthetic(self, made_up: Synthetic, *, rng: Generator) -> Values:
         """The label's state leans away from the others', in the middle layer alone and in one direction for every draw.
