@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from w2s_bench.testing import synthetic_evidence
-from w2s_bench_baselines.learned import Calibrated, Stack
+from w2s_bench_baselines.learned import Calibrated, Stack, stack
 from w2s_bench_baselines.learned.calibrated import fitted_map
 from w2s_bench_baselines.learned.calibration import log_odds_of
 from w2s_bench_baselines.learned.logistic import fit_path
@@ -105,3 +105,17 @@ def test_a_stack_without_folds_is_one_constant() -> None:
     function = Stack()
     function.fit(evidence, one, rng=RNG)
     assert function.score(evidence, rng=RNG).tolist() == pytest.approx([np.log(2 / 20)] * 20)
+
+
+@pytest.mark.parametrize("kind", ["choice", "generate"])
+def test_the_stack_is_fitted_on_out_of_fold_scores_and_scores_by_components_of_all_rows(kind: Any) -> None:
+    evidence, correct = synthetic_evidence(kind, 80, 0)
+    function = Stack(l2=0.1)
+    function.fit(evidence, correct, rng=RNG)
+    told, learned = stack._told(evidence), stack._learned(evidence)
+    held_out = [out_of_fold(fit, states, correct, 5) for fit, states in learned]
+    in_sample = [fit(states, correct)(states) for fit, states in learned]
+    fitted = np.stack([*told, *in_sample], axis=1)
+    expected = fit_path(np.stack([*told, *held_out], axis=1), correct, [0.1])[0].log_odds(fitted)
+    np.testing.assert_allclose(function.score(evidence, rng=RNG), expected)
+    assert not np.allclose(fit_path(fitted, correct, [0.1])[0].log_odds(fitted), expected)
