@@ -95,7 +95,8 @@ def _value(field: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     kind = field.get("type")
     if kind == "array":
-        return f"list of {_reference(field['items'])}, {field['minItems']} to {field['maxItems']}"
+        items = _reference(field["items"]) if "$ref" in field["items"] else f"{_value(field['items'])} each"
+        return f"list of {items}, {field.get('minItems', 0)} to {field['maxItems']}"
     if kind == "object":
         return "mapping"
     if kind == "string":
