@@ -61,6 +61,8 @@ SETTINGS: Final = (
     *("lora_alpha", "lora_dropout", "lora_targets", "lora_dora", "optimizer"),
 )
 Count = Annotated[int, Field(gt=0, le=10**9, strict=True)]
+#: Strength of a penalty.
+Ridge = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 #: A name or a version: what tables, file names and errors show.
 Line = Annotated[str, Field(min_length=1, max_length=400), AfterValidator(_is_plain)]
@@ -109,6 +111,12 @@ class Training(_Strict):
         description="the highest, after a warm-up over 5 % of the steps"
     )
     lora_rank: Annotated[int, Field(gt=0, le=10**5, strict=True)] = Field(8, description="of recipe `lora` alone")
+    ridge: Annotated[tuple[Ridge, ...], Field(max_length=20)] = Field(
+        (0.01, 0.1, 1.0),
+        description="of recipe `head` alone: strengths r of the penalty r·‖w‖²/2 on the mean loss an item, one of which "
+        "cross-validation over the training labels chooses; such a head is trained to convergence, in at most `steps` "
+        "iterations. `[]`: no penalty, `steps` of AdamW",
+    )
     precision: Precision = Field(
         "float32",
         description="what matrix products of float32 weights are computed in (`tf32`: on CUDA alone); sums are float32 either way",
@@ -144,7 +152,7 @@ class Training(_Strict):
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
         """Suites that name none of what came later are what they were before there was a choice, digest and all."""
         written: dict[str, JSON] = write(self)
-        later = {"precision", "objective", *SETTINGS}
+        later = {"precision", "objective", "ridge", *SETTINGS}
         usual = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
         return {name: value for name, value in written.items() if name not in usual}
 

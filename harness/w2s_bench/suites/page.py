@@ -101,7 +101,8 @@ def _value(field: dict[str, Any]) -> str:
     if kind == "array" and field["items"].get("type") == "string":
         return f"list of texts, at most {field['maxItems']}"
     if kind == "array":
-        return f"list of {_reference(field['items'])}, {field['minItems']} to {field['maxItems']}"
+        items = _reference(field["items"]) if "$ref" in field["items"] else f"{_value(field['items'])} each"
+        return f"list of {items}, {field.get('minItems', 0)} to {field['maxItems']}"
     if kind == "object":
         return "mapping"
     if kind == "string":
