@@ -29,14 +29,15 @@ GOLD_TRUST_SET: Final = "gold_trust_set"
 class Rows:
     """Rows that a student trains on: of which split, with whose labels, and how many of the split.
 
-    `share`: `all`, or as many as the suite's `coverage` keeps. `drawn` is how they are then chosen: `blindly`, or from the
-    weak labels that are `right`, of which there may be too few. `protocol/selection.py` has a stage for each word.
+    `share`: `all`, or as many as the suite's `coverage` keeps. `drawn` is how they are then chosen: `blindly`, from the weak
+    labels that are `right`, of which there may be too few, or those whose weak label is the `shortest` text.
+    `protocol/selection.py` has a stage for each word.
     """
 
     split: Literal["transfer", "trust"]
     labels: Literal["weak", "gold"]
     share: Literal["all", "coverage"] = "all"
-    drawn: Literal["blindly", "right"] = "blindly"
+    drawn: Literal["blindly", "right", "shortest"] = "blindly"
 
     @property
     def right(self) -> bool:
@@ -175,6 +176,13 @@ _TABLE: Final = (
         supervision="privileged",
         rows=(Rows("transfer", "gold", "coverage"),),
         words="gold labels on the rows of `random`",
+    ),
+    OwnArm(
+        name="label_length",
+        kind="control",
+        supervision="none",
+        rows=(Rows("transfer", "weak", "coverage", drawn="shortest"),),
+        words="as many, the shortest weak labels: what a score that reads nothing but their length is worth",
     ),
 )
 _BY_NAME = {arm.name: arm for arm in _TABLE}

@@ -259,3 +259,13 @@ def test_no_selection_reads_gold() -> None:
     for how, read in (("top", set()), ("balanced", {"subset", "labels"}), ("stratified", {"subset"})):
         stage = selection.by_scores(how, scores, subset=subset, labels=labels, coverage=0.5, seed=0)  # type: ignore[arg-type]
         assert (stage.name, set(stage.inputs)) == (how, {"scores", *read})
+
+
+def test_the_shortest_labels_are_kept_with_the_ties_of_trust_functions(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    texts = {i: " " + "x" * (1 + n % 3) for n, i in enumerate(IDS)}
+    write_records(tmp_path / "labels" / PREDICTIONS, [Prediction(i, texts[i], texts[i], True) for i in IDS[::-1]])
+    kept = kept_by(selection.run_shortest, tmp_path / "out", 0.5, seed=4, labels=tmp_path / "labels")
+    assert kept == {"ids": top_ids({i: -float(len(texts[i])) for i in IDS}, 30, 4), "wanted": 30, "shortfall": 0}
+    assert {i for n, i in enumerate(IDS) if n % 3 == 0} < set(kept["ids"])
+    assert not {i for n, i in enumerate(IDS) if n % 3 == 2} & set(kept["ids"])

@@ -146,6 +146,15 @@ def run_oracle(context: StageContext) -> None:
     Kept.whole(random_ids(correct, wanted, context.params["seed"]), wanted).write(context.out)
 
 
+@stage("shortest", version=1)
+def run_shortest(context: StageContext) -> None:
+    """k rows whose weak labels have the fewest characters; equal lengths are ranked by a seeded hash of the id; gold-blind."""
+    lengths = {row["id"]: len(row["answer"].strip()) for row in iter_rows(context.inputs["labels"] / PREDICTIONS)}
+    wanted = count_to_keep(context.params["coverage"], len(lengths))
+    scores = Scores.of(list(lengths), -np.array(list(lengths.values()), dtype=np.float64))
+    Kept.whole(top_ids(scores, wanted, context.params["seed"]), wanted).write(context.out)
+
+
 @dataclass(frozen=True)
 class Draw:
     """A way in which a control draws rows: the stage that does it, what it reads, and the role of its seed."""
@@ -157,5 +166,9 @@ class Draw:
 
 #: By the word in `controls.Rows.drawn`. Grades are gold: what reads them is `privileged`.
 DRAWS: Final[Mapping[str, Draw]] = MappingProxyType(
-    {"blindly": Draw(run_random, "labels", "random"), "right": Draw(run_oracle, "grades", "oracle")}
+    {
+        "blindly": Draw(run_random, "labels", "random"),
+        "right": Draw(run_oracle, "grades", "oracle"),
+        "shortest": Draw(run_shortest, "labels", "ties"),
+    }
 )
