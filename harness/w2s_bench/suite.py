@@ -66,7 +66,9 @@ class Sizes(_Strict):
         description="for the authors of the suite, to choose sizes and recipes on; may be 0",
     )
     test: int = Field(ge=2, le=10**9, strict=True, description="accuracies are measured on these")
-    weak_train: Count = Field(description="gold items the teacher is trained on")
+    weak_train: int = Field(
+        0, ge=0, le=10**9, strict=True, description="gold items the teacher is trained on; 0 where its recipe is `none`"
+    )
     trust: Count = Field(description="gold items that trust functions may learn from, and the teacher never sees")
     transfer: Count = Field(description="the pool: labelled by the teacher, and what students are trained on")
 
@@ -79,6 +81,10 @@ class Sizes(_Strict):
         return sum(self.of(split) for split in SPLITS)
 
 
+#: What a model that is not trained has none of.
+_IDLE: Final = frozenset({"steps", "batch_size", "learning_rate", "lora_rank", "ridge", "objective"})
+
+
 class Training(_Strict):
     """One model and how it is trained: the same number of optimizer steps whatever the data (small sets repeat)."""
 
@@ -87,7 +93,8 @@ class Training(_Strict):
     )
     recipe: RecipeName = Field(
         "full",
-        description="`full` trains every weight, `lora` a low-rank adapter, `head` a head on frozen states (choice domains)",
+        description="`full` trains every weight, `lora` a low-rank adapter, `head` a head on frozen states (choice domains); "
+        "`none` leaves a teacher as it is, and takes nothing but `model` and `precision`",
     )
     steps: Annotated[int, Field(gt=0, le=10**8, strict=True)] = Field(description="optimizer steps")
     batch_size: Annotated[int, Field(gt=0, le=10**6, strict=True)] = Field(32, description="rows a step")
@@ -106,11 +113,22 @@ class Training(_Strict):
     )
     objective: Line = Field("xent", description="what training minimises: `xent`, the cross-entropy of the labels")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _untrained_has_no_schedule(cls, given: object) -> object:
+        if not isinstance(given, dict) or given.get("recipe") != "none":
+            return given
+        if idle := sorted(_IDLE & given.keys()):
+            raise ValueError(f"recipe 'none' trains nothing; leave out {', '.join(idle)}")
+        return {**given, "steps": 1, "learning_rate": 1.0}  # read by nobody, and never written
+
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
         """Suites that name no precision, objective or ridge are what they were before there was a choice, digest and all."""
         usual = {"precision": "float32", "objective": "xent", "ridge": type(self).model_fields["ridge"].default}
         written: dict[str, JSON] = write(self)
+        if self.recipe == "none":
+            written = {name: value for name, value in written.items() if name not in _IDLE}
         return {
             name: value for name, value in written.items() if name not in usual or getattr(self, name) != usual[name]
         }
@@ -128,6 +146,16 @@ class DomainSpec(_Strict):
     sizes: Sizes = Field(description="items in each split")
     teacher: Training = Field(description="the weak model")
     student: Training = Field(description="the strong model")
+
+    @model_validator(mode="after")
+    def _who_trains_has_rows(self) -> DomainSpec:
+        if self.student.recipe == "none":
+            raise ValueError("recipe 'none' is for a teacher alone: a student learns from weak labels; take another")
+        if self.teacher.recipe != "none" and self.sizes.weak_train < 1:
+            raise ValueError(
+                f"weak_train 0 leaves nothing to train the teacher on by recipe {self.teacher.recipe!r}; give at least 1"
+            )
+        return self
 
     @field_validator("parameters")
     @classmethod
