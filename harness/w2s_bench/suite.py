@@ -82,7 +82,9 @@ class Sizes(_Strict):
         description="for the authors of the suite, to choose sizes and recipes on; may be 0",
     )
     test: int = Field(ge=2, le=10**9, strict=True, description="accuracies are measured on these")
-    weak_train: Count = Field(description="gold items the teacher is trained on")
+    weak_train: int = Field(
+        0, ge=0, le=10**9, strict=True, description="gold items the teacher is trained on; 0 where its recipe is `none`"
+    )
     trust: Count = Field(description="gold items that trust functions may learn from, and the teacher never sees")
     transfer: Count = Field(description="the pool: labelled by the teacher, and what students are trained on")
 
@@ -95,6 +97,10 @@ class Sizes(_Strict):
         return sum(self.of(split) for split in SPLITS)
 
 
+#: What a model that is not trained has none of.
+_IDLE: Final = frozenset({"steps", "batch_size", "learning_rate", "lora_rank", "ridge", "objective"})
+
+
 class Training(_Strict):
     """One model and how it is trained: the same number of optimizer steps whatever the data (small sets repeat)."""
 
@@ -103,7 +109,8 @@ class Training(_Strict):
     )
     recipe: RecipeName = Field(
         "full",
-        description="`full` trains every weight, `lora` a low-rank adapter, `head` a head on frozen states (choice domains)",
+        description="`full` trains every weight, `lora` a low-rank adapter, `head` a head on frozen states (choice domains); "
+        "`none` leaves a teacher as it is, and takes nothing but `model` and `precision`",
     )
     steps: Annotated[int, Field(gt=0, le=10**8, strict=True)] = Field(description="optimizer steps")
     batch_size: Annotated[int, Field(gt=0, le=10**6, strict=True)] = Field(32, description="rows a step")
@@ -148,13 +155,24 @@ class Training(_Strict):
             )
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _untrained_has_no_schedule(cls, given: object) -> object:
+        if not isinstance(given, dict) or given.get("recipe") != "none":
+            return given
+        if idle := sorted(_IDLE & given.keys()):
+            raise ValueError(f"recipe 'none' trains nothing; leave out {', '.join(idle)}")
+        return {**given, "steps": 1, "learning_rate": 1.0}  # read by nobody, and never written
+
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
         """Suites that name none of what came later are what they were before there was a choice, digest and all."""
         written: dict[str, JSON] = write(self)
         later = {"precision", "objective", "ridge", *SETTINGS}
-        usual = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
-        return {name: value for name, value in written.items() if name not in usual}
+        left_out = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
+        if self.recipe == "none":
+            left_out |= _IDLE
+        return {name: value for name, value in written.items() if name not in left_out}
 
 
 class DomainSpec(_Strict):
@@ -169,6 +187,16 @@ class DomainSpec(_Strict):
     sizes: Sizes = Field(description="items in each split")
     teacher: Training = Field(description="the weak model")
     student: Training = Field(description="the strong model")
+
+    @model_validator(mode="after")
+    def _who_trains_has_rows(self) -> DomainSpec:
+        if self.student.recipe == "none":
+            raise ValueError("recipe 'none' is for a teacher alone: a student learns from weak labels; take another")
+        if self.teacher.recipe != "none" and self.sizes.weak_train < 1:
+            raise ValueError(
+                f"weak_train 0 leaves nothing to train the teacher on by recipe {self.teacher.recipe!r}; give at least 1"
+            )
+        return self
 
     @field_validator("parameters")
     @classmethod
