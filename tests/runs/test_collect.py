@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from w2s_bench.types import Answer, Item, Prediction
 ROWS = [
     *(
         f"w2s-bench-toy.largest/{arm}"
-        for arm in ("weak", "base", "ceiling", "naive", "oracle", "gold_trust_set", "gold_random")
+        for arm in ("weak", "base", "ceiling", "naive", "oracle", "gold_trust_set", "gold_random", "majority")
     ),
     "w2s-bench-toy.largest/w2s-bench-toy.prompt_hash",
     "w2s-bench-toy.largest/w2s-bench-toy.privileged",
@@ -164,6 +165,23 @@ def test_auroc_is_the_share_of_pairs_that_the_scores_order_right(ran: Any, cells
         assert cells["weak"].body.seeds[seed].diagnostics["label_accuracy"] == sum(right.values()) / 100
 
 
+def test_majority_answers_with_the_commonest_weak_label(ran: Any, cells: dict[str, Cell]) -> None:
+    for seed in (0, 1):
+        graph, own = stages_of(ran.plan, "majority", seed)
+        labels = read_records(folder(ran, graph.weak_labels("transfer")) / "predictions.jsonl", Prediction)
+        times = Counter(label.answer for label in labels)
+        assert times and own.student.weights is None
+        said = {p.id: p for p in read_records(folder(ran, own.student.predictions) / "predictions.jsonl", Prediction)}
+        items = read_records(folder(ran, graph.subset("test")) / ITEMS, Item)
+        assert set(said) == {item.id for item in items}
+        for item in items:
+            assert item.choices is not None
+            assert times[said[item.id].answer] == max(times[option] for option in item.choices)
+            assert item.choices[said[item.id].index or 0] == said[item.id].answer
+        result = cells["majority"].body.seeds[seed]
+        assert (result.kept, result.purity, set(result.digests)) == (None, None, {"weak_labels"})
+
+
 def pairs_won(ran: Any, seed: int, group: dict[str, str]) -> float:
     """Of the pairs of a right and a wrong label of one group, the share that `prompt_hash` orders right."""
     right = right_labels(ran, seed)
@@ -239,9 +257,9 @@ def test_digests_name_labels_rows_and_weights(ran: Any, cells: dict[str, Cell]) 
         for seed, result in enumerate(cell.body.seeds):
             graph, own = stages_of(ran.plan, arm, seed)
             gold_alone = arm in {"ceiling", "gold_trust_set", "gold_random"}
-            names = {"weights"} if arm != "base" else set()
+            names = {"weights"} if arm not in {"base", "majority"} else set()
             names |= {"labels"} if arm != "base" and not gold_alone else set()
-            names |= {"kept"} if arm not in {"weak", "base"} else set()
+            names |= {"kept"} if arm not in {"weak", "base", "majority"} else set()
             renamed = {"student": "weights", "teacher": "weights", "weak_labels": "labels"}
             assert {renamed.get(name, name) for name in result.digests} == names
             if own.student.weights is not None:

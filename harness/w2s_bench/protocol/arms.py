@@ -10,7 +10,7 @@ from w2s_bench.controls import OWN_ARMS, OwnArm, Rows
 from w2s_bench.names import selected, short
 from w2s_bench.plugins.checks import Declared
 from w2s_bench.plugins.spec import write_spec
-from w2s_bench.protocol import selection, training, trust
+from w2s_bench.protocol import evaluation, majority, selection, training, trust
 from w2s_bench.protocol.generation import Generation, Student
 from w2s_bench.protocol.needs import PlannedNeed, own_need
 from w2s_bench.results.cells import ArmRef, PluginRef
@@ -54,6 +54,8 @@ def _own_arm(arm: OwnArm, coverage: float) -> Arm:
     def build(graph: Generation) -> ArmStages:
         if arm.answers == "teacher":
             return _teacher_itself(graph)
+        if arm.answers == "commonest label":
+            return _commonest_label(graph, arm.name)
         if not arm.rows:
             return ArmStages(graph.student(None, arm.name))
         parts = [_part(graph, rows, arm.name, coverage) for rows in arm.rows]
@@ -62,7 +64,7 @@ def _own_arm(arm: OwnArm, coverage: float) -> Arm:
         kept = next((part.kept for part in parts if part.kept), None)
         return ArmStages(graph.student(rows, arm.name), rows, kept)
 
-    return Arm(_own(arm, coverage), build)
+    return Arm(_own(arm, coverage), build, kinds=arm.kinds)
 
 
 def _teacher_itself(graph: Generation) -> ArmStages:
@@ -71,6 +73,14 @@ def _teacher_itself(graph: Generation) -> ArmStages:
     tokens = Need("teacher", "label_logprobs", when="generate")  # the scores of options come with the labels
     read = graph.evidence((own_need(tokens),), graph.pool, with_grades=False, with_gold=False).readings
     return ArmStages(answers, certainty=read.get(tokens))
+
+
+def _commonest_label(graph: Generation, name: str) -> ArmStages:
+    split = graph.suite.evaluate_on
+    subset, label = graph.subset(split), graph.label(f"answers of {name}")
+    answers = majority.majority(graph.weak_labels(graph.pool), subset, label)
+    grades = evaluation.grade(graph.task.domain, answers, graph.gold(split), subset, graph.label(f"grades of {name}"))
+    return ArmStages(Student(None, answers, grades))
 
 
 @dataclass(frozen=True)
