@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from support import toy_registry
-from w2s_bench.errors import SuiteError, UnknownNameError
+from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.names import BUILT_IN
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.runs.chosen import chosen_trust_functions
@@ -72,7 +72,7 @@ def test_a_suite_without_a_list_is_written_as_ever_and_takes_every_function(tiny
     bare = tiny.model_copy(update={"trust_functions": None})
     assert "trust_functions" not in bare.to_yaml()
     assert specs(built_in, bare, None) == sorted(built_in.trust_functions)
-    assert set(SHORT) <= {name.partition("/")[2] for name in built_in.trust_functions}
+    assert set(SHORT) < {name.partition("/")[2] for name in built_in.trust_functions}
 
 
 def test_a_list_survives_being_written(tiny: Suite) -> None:
@@ -100,6 +100,16 @@ def test_installed_plugins_run_beside_the_list(tiny: Suite, monkeypatch: pytest.
     assert specs(registry, tiny, None) == [*SHORT, *theirs]
     assert specs(registry, listing(tiny, theirs[0]), None) == theirs, "the listed one is there once"
     assert specs(registry, listing(tiny), None) == theirs
+
+
+def test_what_the_list_names_need_not_apply_to_the_domains_of_a_run(tiny: Suite, built_in: Registry) -> None:
+    """Unlike what is asked for by name."""
+    generate = "arithmetic_steps"
+    planned = plan(listing(tiny, generate, "confidence"), built_in, domains=["chess"])
+    assert [c.row for c in planned.cells if c.arm.ref.kind == "trust_function"] == ["chess/confidence"]
+    with pytest.raises(W2SBenchError, match="is for generate domains alone"):
+        plan(tiny, built_in, domains=["chess"], trust=[generate])
+    assert plan(tiny, built_in, domains=["chess"], trust=["all"]).cells
 
 
 def test_a_listed_function_that_is_not_there_says_whose_list_it_is(tiny: Suite, built_in: Registry) -> None:
