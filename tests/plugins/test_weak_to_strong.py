@@ -113,8 +113,8 @@ def test_bayes_by_hand() -> None:
     assert posterior(np.ones(1), np.zeros(1), np.ones(1))[0] == 0.5, "both models are sure of the opposite"
 
 
-def test_a_rate_that_hangs_on_nothing_is_found_by_likelihood() -> None:
-    """Labels right where p_S says so, 85 % of the time: with equal features the rate is the mean posterior's fixed point."""
+def test_the_posterior_is_about_calibrated() -> None:
+    """A teacher that is right 85 % of the time, and a student whose probabilities are honest."""
     rng = np.random.default_rng(0)
     n = 4000
     prior = rng.beta(0.3, 0.3, n)
@@ -129,7 +129,6 @@ def test_a_rate_that_hangs_on_nothing_is_found_by_likelihood() -> None:
         among = (scores >= low) & (scores < low + 0.2)
         if among.sum() > 100:
             assert abs(right[among].mean() - scores[among].mean()) < 0.1
-    assert abs(scores.mean() - right.mean()) < 0.05
 
 
 def test_a_higher_temperature_believes_the_student_less() -> None:

@@ -1,4 +1,4 @@
-"""Arithmetic as solutions write it, parsed into exact fractions; nothing is evaluated as code."""
+"""Arithmetic as solutions write it, parsed into exact fractions in one pass; nothing is evaluated as code."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-#: Digits of a number that is read; a longer one is none that a solution computes with.
-LONGEST = 40
-_NUMBER = rf"\d{{1,{LONGEST}}}(?:,\d{{3}})*(?:\.\d{{1,{LONGEST}}})?"
-_SIGNED = rf"-?\s*\$?{_NUMBER}"
-_STEP = re.compile(rf"(?<![\w.,])({_SIGNED})((?:\s*[-+*/x×÷]\s*\$?{_NUMBER})+)\s*=\s*({_SIGNED})(?![\w]|[.,]\d)")
-_TERM = re.compile(rf"\s*([-+*/x×÷])\s*\$?({_NUMBER})")
-_ALONE = re.compile(rf"(?<![\w.,])-?\$?{_NUMBER}(?!\w)")
+# Lengths are bounded: a longer number is none that a solution computes with.
+_NUMBER = r"(?<![\w.,])\d{1,40}(?:,\d{3}){0,12}(?:\.\d{1,40})?(?!\w|[.,]\d)"
+_TOKEN = re.compile(rf"\s+|\$|(?P<number>{_NUMBER})|(?P<sign>[-+*/x×÷=])|.", re.DOTALL)
+_ALONE = re.compile(rf"(?<![\w.,-])-?\$?{_NUMBER}|{_NUMBER}")
 _PRODUCT = {"*": "*", "x": "*", "×": "*", "/": "/", "÷": "/"}
 
 
@@ -26,8 +23,29 @@ class Step:
 
 
 def steps_in(text: str) -> list[Step]:
-    """Every step of a text, in order."""
-    return [_step(*match.groups()) for match in _STEP.finditer(text)]
+    """Every step of a text, in order; what stands after `=` may begin the next one, as in `3 + 4 = 7 * 2 = 14`."""
+    steps: list[Step] = []
+    operands: list[Fraction] = []
+    signs: list[str] = []
+    negative = False
+    for token in _TOKEN.finditer(text):
+        number, sign = token["number"], token["sign"]
+        if number is not None and len(signs) == len(operands):
+            value = -_number(number) if negative else _number(number)
+            negative = False
+            if signs and signs[-1] == "=":
+                if len(operands) > 1:
+                    result = _value(operands, signs[:-1])
+                    steps.append(Step(tuple(operands), value, _close(result, value, number)))
+                operands, signs = [], []
+            operands.append(value)
+        elif sign == "-" and not negative and len(signs) == len(operands) and (not signs or signs[-1] == "="):
+            negative = True
+        elif sign is not None and len(signs) < len(operands):
+            signs.append(sign)
+        elif number is not None or sign is not None or not (token[0].isspace() or token[0] == "$"):
+            operands, signs, negative = ([_number(number)] if number is not None else []), [], False
+    return steps
 
 
 def numbers_in(text: str) -> list[Fraction]:
@@ -48,18 +66,16 @@ def _number(text: str) -> Fraction:
     return Fraction(re.sub(r"[\s$,]", "", text))
 
 
-def _step(first: str, rest: str, result: str) -> Step:
-    terms = [(sign, _number(number)) for sign, number in _TERM.findall(rest)]
-    value = _value(_number(first), terms)
-    decimals = len(result.partition(".")[2])
-    close = value is not None and abs(value - _number(result)) * 2 * 10**decimals <= (1 if decimals else 0)
-    return Step((_number(first), *(number for _, number in terms)), _number(result), close)
+def _close(value: Fraction | None, result: Fraction, written: str) -> bool:
+    """Equal, or equal once rounded to the decimals that are written."""
+    decimals = len(written.partition(".")[2])
+    return value is not None and abs(value - result) * 2 * 10**decimals <= (1 if decimals else 0)
 
 
-def _value(first: Fraction, terms: list[tuple[str, Fraction]]) -> Fraction | None:
+def _value(operands: list[Fraction], signs: list[str]) -> Fraction | None:
     """Products before sums; None where it divides by 0."""
-    total, product = Fraction(0), first
-    for sign, number in terms:
+    total, product = Fraction(0), operands[0]
+    for sign, number in zip(signs, operands[1:], strict=True):
         if sign in "+-":
             total, product = total + product, number if sign == "+" else -number
         elif _PRODUCT[sign] == "*":
