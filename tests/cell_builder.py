@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from w2s_bench.controls import OWN_ARMS
+from w2s_bench.controls import OWN_ARMS, Facts, facts_of, of_kind
 from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.record import digest_of, pack_bits
 from w2s_bench.results.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef
 from w2s_bench.suite import Suite
 
 REFERENCES: dict[str, float] = {"weak": 0.50, "base": 0.25, "ceiling": 0.90}
-CONTROLS: dict[str, float] = {
+#: Accuracies of students; a control that is not named has a level of its own between the teacher and the ceiling.
+NAMED = {
     "naive": 0.66,
     "random": 0.62,
     "oracle": 0.86,
@@ -23,8 +24,9 @@ CONTROLS: dict[str, float] = {
     "naive_plus_gold": 0.76,
     "gold_random": 0.84,
 }
+CONTROLS: dict[str, float] = {arm.name: NAMED.get(arm.name, 0.58) for arm in of_kind("control")}
 #: Drawn after all others, whose draws stay what they were before.
-DRAWN_LAST = ("naive_plus_gold",)
+DRAWN_LAST = tuple(name for name in CONTROLS if name == "naive_plus_gold" or name not in NAMED)
 #: Trust functions: accuracy of their students, track, AUROC.
 TRUST: dict[str, tuple[float, str, float]] = {
     "w2s-bench/confidence": (0.69, "none", 0.71),
@@ -33,7 +35,6 @@ TRUST: dict[str, tuple[float, str, float]] = {
     "acme/verifier:layer=-1": (0.81, "trust_set", 0.93),
     "acme/engine": (0.85, "privileged", 0.99),
 }
-CEILING_KINDS = {"ceiling", "oracle", "gold_random"}
 POOL, TRUST_SET = 400, 60
 
 
@@ -117,6 +118,12 @@ def _normal_quantile(p: float) -> float:
     return float(norm.ppf(p))
 
 
+def _rows_of(facts: Facts) -> tuple[int, int]:
+    """How many rows of the pool and of the trust set an arm keeps, at coverage 0.5."""
+    share = facts.coverage(0.5)
+    return round((share or 0.0) * POOL), TRUST_SET if facts.with_trust_set else 0
+
+
 def _cell(
     domain: str,
     arm: str,
@@ -128,6 +135,7 @@ def _cell(
 ) -> Cell:
     items = correct.shape[1]
     half = items // 2
+    facts = facts_of(arm)
     results = []
     for seed, row in enumerate(correct):
         if (arm, seed) in failed:
@@ -138,19 +146,17 @@ def _cell(
             right_labels = round(label_accuracy * POOL)
             surer = possible_auroc(0.74, right_labels, right_labels, POOL)
             told = {"label_accuracy": label_accuracy, "label_probability_auroc": surer}
-        kept = {"naive": POOL, "ceiling": POOL, "gold_trust_set": TRUST_SET, "naive_plus_gold": POOL + TRUST_SET}.get(
-            arm, POOL // 2
-        )
-        right = 1.0 if arm in CEILING_KINDS | {"gold_trust_set"} else label_accuracy
-        of_pool = min(kept, POOL)
-        if arm == "naive_plus_gold":
-            right = (round(label_accuracy * POOL) + TRUST_SET) / kept
+        of_pool, beside = _rows_of(facts)
+        kept = of_pool + beside
+        right = 1.0 if facts.all_right else label_accuracy
+        if beside and of_pool:
+            right = (round(label_accuracy * of_pool) + beside) / kept
         if arm in TRUST:
             right = min(1.0, label_accuracy + (TRUST[arm][2] - 0.5) / 2)
             auroc = possible_auroc(TRUST[arm][2], round(label_accuracy * POOL), round(right * kept), kept)
             told = {"auroc": auroc, "kept_by_stratum": {"easy": 0.625, "hard": 0.375}} if diagnostics else {}
-        shortfall = max(0, kept - int(label_accuracy * POOL)) if arm == "oracle" else 0
-        trains = arm not in {"weak", "base"}
+        shortfall = max(0, kept - int(label_accuracy * POOL)) if facts.may_fall_short else 0
+        trains = bool(facts.rows)
         results.append(
             SeedResult(
                 seed=seed,
@@ -158,24 +164,17 @@ def _cell(
                 correct=pack_bits(row),
                 kept=kept - shortfall if trains else None,
                 purity=right if trains else None,
-                coverage=(of_pool - shortfall) / POOL if trains and arm != "gold_trust_set" else None,
+                coverage=(of_pool - shortfall) / POOL if of_pool else None,
                 shortfall=shortfall,
                 by_stratum={"easy": float(row[:half].mean()), "hard": float(row[half:].mean())},
                 diagnostics=told,
-                digests={"weak_labels": digest_of([domain, seed])} if arm != "base" else {},
+                digests={"weak_labels": digest_of([domain, seed])} if facts.answers == "teacher" or trains else {},
             )
         )
     survived = any(result.correct for result in results)
-    kind = "reference" if arm in REFERENCES else "control" if arm in CONTROLS else "trust_function"
+    kind = "trust_function" if arm in TRUST else OWN_ARMS[arm].kind
     supervision = TRUST[arm][1] if arm in TRUST else OWN_ARMS[arm].supervision
-    coverage = {
-        "weak": None,
-        "base": None,
-        "gold_trust_set": None,
-        "naive": 1.0,
-        "ceiling": 1.0,
-        "naive_plus_gold": 1.0,
-    }.get(arm, 0.5)
+    coverage = facts.coverage(0.5)
     function, parameters = parse_spec(arm)
     chosen: dict[str, Any] = {"trust_function": function, "parameters": parameters, "selection": "top"}
     chosen = chosen if arm in TRUST else {}

@@ -13,7 +13,7 @@ import pytest
 
 from cell_builder import TRUST_SET, change, make_cells, write_cells
 from support import ROOT, run_inline, toy_registry, toy_suite
-from w2s_bench import controls
+from w2s_bench import arms_page, controls
 from w2s_bench.controls import GOLD_TRUST_SET, OWN_ARMS, TRUST_FUNCTION, OwnArm, Rows
 from w2s_bench.errors import CellError
 from w2s_bench.executors import Done
@@ -113,6 +113,15 @@ def test_a_track_is_no_lower_than_what_an_arm_trains_on() -> None:
     assert {arm.name for arm in OWN_ARMS.values() if arm.may_fall_short} == {"oracle"}
     assert {arm.name for arm in OWN_ARMS.values() if not arm.rows} == {"weak", "base"}
     assert controls.rivals() == ("naive", "random", "gold_trust_set", "naive_plus_gold")
+
+
+@pytest.mark.parametrize("page", arms_page.BLOCKS)
+def test_documentation_lists_the_arms_as_the_table_has_them(page: str) -> None:
+    """After a change on purpose: python -m w2s_bench.arms_page docs."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert arms_page.current(page, text) == text
+    with pytest.raises(ValueError, match=f"{page} has 0 blocks"):
+        arms_page.current(page, "# A page without")
 
 
 # One row more in the table, and everything else follows.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from w2s_bench.contrasts import contrast
 from w2s_bench.errors import (
     EvidenceError,
     ModelError,
@@ -68,6 +69,7 @@ __all__ = [
     "TrustFunction",
     "TrustFunctionError",
     "W2SBenchError",
+    "contrast",
     "hookimpl",
     "run",
 ]

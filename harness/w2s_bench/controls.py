@@ -1,7 +1,7 @@
 """The harness's own arms: what each trains on, one row of facts a reference or control.
 
-Whoever plans, collects, believes or shows an arm asks its facts and never its name. One more arm is a row here and the
-function that builds it in `protocol/arms.py`.
+Whoever plans, builds, collects, believes or shows an arm asks its facts and never its name. One more arm is one more row
+here. `protocol/arms.py` builds it from that row; only a new way to draw rows, or a new answerer, needs code beside it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,19 @@ GOLD_TRUST_SET: Final = "gold_trust_set"
 class Rows:
     """Rows that a student trains on: of which split, with whose labels, and how many of the split.
 
-    `share`: `all`, or as many as the suite's `coverage` keeps. `right` says that they are drawn from the weak labels that
-    are right, of which there may be too few.
+    `share`: `all`, or as many as the suite's `coverage` keeps. `drawn` is how they are then chosen: `blindly`, or from the
+    weak labels that are `right`, of which there may be too few. `protocol/selection.py` has a stage for each word.
     """
 
     split: Literal["transfer", "trust"]
     labels: Literal["weak", "gold"]
     share: Literal["all", "coverage"] = "all"
-    right: bool = False
+    drawn: Literal["blindly", "right"] = "blindly"
+
+    @property
+    def right(self) -> bool:
+        """Whether they are drawn from the right weak labels alone."""
+        return self.drawn == "right"
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ _TABLE: Final = (
         name=ORACLE,
         kind="control",
         supervision="privileged",
-        rows=(Rows("transfer", "weak", "coverage", right=True),),
+        rows=(Rows("transfer", "weak", "coverage", drawn="right"),),
         words="as many, drawn from the weak labels that are right",
     ),
     OwnArm(

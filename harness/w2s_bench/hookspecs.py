@@ -50,12 +50,17 @@ class Evidence(Protocol):
     def __len__(self) -> int: ...
     def read(self, need: Need) -> Ragged | FloatArray: ...  # whatever was declared; an array where its form is "array"
 
-    # Three of the harness's own readings by name; `read` gives the same.
+    # Five of the harness's own readings by name; `read` gives the same.
     def choice_probs(self, of: Reader = "teacher") -> Ragged: ...  # probabilities over a row's options, sum 1
     def label_logprobs(self, of: Reader = "teacher") -> Ragged: ...  # natural log, one a token of the label
     def hidden_states(
         self, of: Reader = "teacher", layer: int | str = -1
     ) -> FloatArray: ...  # (n, d), or (n, layers, d)
+    # States of every option, (options, layers, d) a row: `w2s_bench.contrast` sets the label's against the others'.
+    def option_states(self, of: Reader = "teacher", layers: int | Sequence[int] | str = "middle") -> Ragged: ...
+    def prompt_states(
+        self, of: Reader = "teacher", layers: int | Sequence[int] | str = "middle"
+    ) -> FloatArray: ...  # (n, layers, d), the label unread
 
 
 @runtime_checkable
@@ -92,6 +97,8 @@ class Domain(Protocol):
     def fields(self, document: Mapping[str, Any]) -> dict[str, str]: ...  # id, group, key, stratum
     def fingerprint(self) -> str: ...  # changes whenever an item could
 
+    # May have `in_test(document)`: whether the task itself has the document in `test`, which is then dealt from such documents
+    # alone, and the other splits from the others; None where the task does not say.
     # May have `self_contained`, a bool: whether the fingerprint tells all that documents come from. Otherwise they are
     # read at the start of every run, and their digest is part of what its items are.
 
@@ -130,10 +137,12 @@ class Reading(Protocol):
     is none of such a model.
     """
 
-    form: Form  # "array": (n, …); "tokens": n rows of any length; "options": n rows, a number an option of the row
+    # "array": (n, …); "tokens": n rows of any length; "options": n rows, a number an option of the row; "option_array":
+    # n rows (options, …), an array of one shape an option.
+    form: Form
 
     def read(self, model: Any, rows: Sequence[TrainingRow], *, rng: Generator) -> Any:
-        """The numbers, finite: an array, or n arrays (k,). `model` is a `ReadingModel`.
+        """The numbers, finite: an array, or n arrays (k,), of form "option_array" (k, …). `model` is a `ReadingModel`.
 
         Ids and the order of rows and options say nothing.
         """

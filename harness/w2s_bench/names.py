@@ -18,6 +18,10 @@ README, PLOT, TIES = "README.md", "pgr.svg", "ties.svg"
 MANIFEST: Final = "manifest.json"
 #: Where models run: "cpu" (the default: the same bytes again) or any device torch knows. It is part of every key.
 DEVICE_VARIABLE: Final = "W2S_BENCH_DEVICE"
+#: Folder with the data files of lm-eval tasks. No part of any key: the digest of the documents is.
+DATA_VARIABLE: Final = "W2S_BENCH_DATA"
+#: Folders with YAML files of lm-eval tasks of the user's own, parted as those of PATH are; their code is run.
+INCLUDE_VARIABLE: Final = "W2S_BENCH_INCLUDE_PATH"
 
 
 def normalized(distribution: str) -> str:

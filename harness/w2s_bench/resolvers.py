@@ -56,9 +56,17 @@ RESOLVERS: Final = (
         holding="config.json and weights",
         takes_bare_paths=True,
     ),
+    Resolver(
+        "domain",
+        "lm-eval",
+        "TASK",
+        place="the installed lm-eval, and folders of --include-path",
+        summary="a task of lm-eval that grades right or wrong (docs/lm-eval.md); `list domains --lm-eval` shows which can be used",
+        factory="w2s_bench.domains.lm_eval:from_name",
+    ),
 )
-#: No distribution may be called so; the last two are kept free for resolvers to come.
-PREFIXES: Final = frozenset({*(resolver.prefix for resolver in RESOLVERS), "gguf", "lm-eval"})
+#: No distribution may be called so; the last one is kept free for a resolver to come.
+PREFIXES: Final = frozenset({*(resolver.prefix for resolver in RESOLVERS), "gguf"})
 
 
 def resolvers_for(kind: str) -> tuple[Resolver, ...]:

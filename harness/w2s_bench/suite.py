@@ -28,7 +28,7 @@ from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
 from w2s_bench.resolvers import beside
 from w2s_bench.text import printable
-from w2s_bench.types import JSON, SPLITS, Precision, RecipeName, Split
+from w2s_bench.types import JSON, SPLITS, Attention, Dtype, OptimizerName, Precision, Quantization, RecipeName, Split
 from w2s_bench.untrusted import UnreadableError, parse_yaml, read_stream, read_text, refuse_unsound
 from w2s_bench.validation import explain
 
@@ -44,6 +44,11 @@ def _is_plain(text: str) -> str:
     return text
 
 
+#: Keys of a teacher or student that say how it is loaded and tuned beyond recipe, rank and precision.
+SETTINGS: Final = (
+    *("dtype", "attention", "quantization"),
+    *("lora_alpha", "lora_dropout", "lora_targets", "lora_dora", "optimizer"),
+)
 Count = Annotated[int, Field(gt=0, le=10**9, strict=True)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 #: A name or a version: what tables, file names and errors show.
@@ -96,16 +101,43 @@ class Training(_Strict):
     )
     lora_rank: Annotated[int, Field(gt=0, le=10**5, strict=True)] = Field(8, description="of recipe `lora` alone")
     precision: Precision = Field(
-        "float32", description="what matrix products are computed in; weights and sums are float32 either way"
+        "float32",
+        description="what matrix products of float32 weights are computed in (`tf32`: on CUDA alone); sums are float32 either way",
     )
+    dtype: Dtype = Field(
+        "float32", description="of the weights, and of products of others than float32; recipe `full` trains float32"
+    )
+    attention: Attention = Field("default", description="how attention is computed; `default`: as transformers chooses")
+    quantization: Quantization = Field(
+        "none", description="in how few bits frozen weights are kept, by bitsandbytes; not for recipe `full`"
+    )
+    lora_alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="what an adapter's product is multiplied by, times its rank; default: twice the rank"
+    )
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="of what an adapter reads, in training")
+    lora_targets: Annotated[tuple[Line, ...], Field(max_length=100)] = Field(
+        (), description="names of the layers that get an adapter; default: every linear layer but the output"
+    )
+    lora_dora: bool = Field(False, description="adapters by DoRA, which trains the size of weights too")
+    optimizer: OptimizerName = Field("adamw", description="`adamw8bit` keeps its moments in 8 bits, by bitsandbytes")
     objective: Line = Field("xent", description="what training minimises: `xent`, the cross-entropy of the labels")
+
+    @model_validator(mode="after")
+    def _full_is_float32(self) -> Training:
+        if self.recipe == "full" and (self.dtype != "float32" or self.quantization != "none"):
+            raise ValueError(
+                f"recipe 'full' trains every weight, and small steps are lost in weights of {self.dtype} or of few bits; "
+                "take dtype float32 with precision bfloat16, or another recipe"
+            )
+        return self
 
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
-        """Suites that name no precision and no objective are what they were before there was a choice, digest and all."""
-        usual = {("precision", "float32"), ("objective", "xent")}
+        """Suites that name none of what came later are what they were before there was a choice, digest and all."""
         written: dict[str, JSON] = write(self)
-        return {name: value for name, value in written.items() if (name, value) not in usual}
+        later = {"precision", "objective", *SETTINGS}
+        usual = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
+        return {name: value for name, value in written.items() if name not in usual}
 
 
 class DomainSpec(_Strict):

@@ -39,7 +39,7 @@ def shortened(text: str, most: int = _MOST) -> str:
 
 
 def _steers(character: str) -> bool:
-    # The last two of each plane are no characters; XML, and so SVG, may not hold them.
+    # The last two code points of each plane are no characters. XML, and so SVG, may not hold them.
     return character not in _KEPT and (
         unicodedata.category(character) in _STEERING or ord(character) & 0xFFFE == 0xFFFE
     )

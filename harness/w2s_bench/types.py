@@ -27,16 +27,26 @@ Supervision = Literal["none", "trust_set", "privileged"]
 Scope = Literal["row", "pool"]
 #: How a model is tuned: see `protocol.recipes`.
 RecipeName = Literal["full", "lora", "head"]
-#: What a model's products are computed in; its weights, and everything that is summed, are float32 either way.
-Precision = Literal["float32", "bfloat16"]
+#: What a model of float32 weights computes its products in; whatever is summed is float32. `tf32`: on CUDA alone.
+Precision = Literal["float32", "tf32", "bfloat16"]
+#: What a model's weights are kept in. Products of others than float32 are computed in the same.
+Dtype = Literal["float32", "bfloat16", "float16"]
+#: How attention is computed: as transformers chooses, or by the implementation that it calls so.
+Attention = Literal["default", "eager", "sdpa", "flash_attention_2", "flex_attention"]
+#: In how few bits frozen weights are kept (bitsandbytes): `nf4` as QLoRA has it, or `int8`.
+Quantization = Literal["none", "nf4", "int8"]
+#: `adamw8bit` keeps its moments in 8 bits (bitsandbytes).
+OptimizerName = Literal["adamw", "adamw8bit"]
 Split = Literal["dev", "test", "weak_train", "trust", "transfer"]
 SPLITS: tuple[Split, ...] = ("dev", "test", "weak_train", "trust", "transfer")
 
 #: Who read the weak labels: the teacher that made them, the untuned student, or the student tuned on the trust set's gold.
 Reader = Literal["teacher", "student", "verifier"]
 #: How the numbers of a reading lie: "array", a row of one shape a label; "tokens", a row of any length a label; "options", a
-#: row a label with a number for each of its options.
-Form = Literal["array", "tokens", "options"]
+#: row a label with a number for each of its options; "option_array", the same with an array of one shape for each.
+Form = Literal["array", "tokens", "options", "option_array"]
+#: Those whose rows have an entry an option, in the options' order.
+OPTION_FORMS: tuple[Form, ...] = ("options", "option_array")
 
 
 @dataclass(frozen=True, order=True, init=False)
@@ -45,14 +55,15 @@ class Need:
 
     `read` is a reading of the harness's own, or a plugin's as `distribution/name`. What that takes is given by name,
     `Need("teacher", "acme/samples", k=8)`, in values that JSON can hold. `layer` is an index into the reader's layers as
-    transformers counts them (0 is the embedding, -1 the last), or `"all"` for every layer stacked. `when` says that it is
+    transformers counts them (0 is the embedding, -1 the last), `"all"` for every layer stacked, or `"middle"` for those at a
+    third, half and two thirds of the depth. `when` says that it is
     read in domains of one kind alone, so that no other kind computes it; it is no part of what is read, and equality leaves
     it out.
     """
 
     of: Reader
     read: str
-    layer: int | Literal["all"] | None
+    layer: int | Literal["all", "middle"] | None
     #: The other parameters as canonical JSON, so that needs can be hashed and sorted; empty where there are none.
     written: str
     when: Kind | None = field(compare=False)
@@ -61,7 +72,7 @@ class Need:
         self,
         of: Reader,
         read: str,
-        layer: int | Literal["all"] | None = None,
+        layer: int | Literal["all", "middle"] | None = None,
         *,
         when: Kind | None = None,
         written: str = "",
@@ -103,7 +114,10 @@ class Need:
 
 @dataclass(frozen=True)
 class Ragged:
-    """Rows of different lengths: `values[offsets[i]:offsets[i + 1]]` is row i; `offsets` has n + 1 entries."""
+    """Rows of different lengths: `values[offsets[i]:offsets[i + 1]]` is row i; `offsets` has n + 1 entries.
+
+    `values` are numbers, or arrays of one shape: (all rows' lengths together, …).
+    """
 
     values: FloatArray
     offsets: IntArray

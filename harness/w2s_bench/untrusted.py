@@ -42,7 +42,7 @@ def read_text(path: Path, most: int, *, follow: bool) -> str:
     """
     try:
         _refuse_irregular((path.stat if follow else path.lstat)().st_mode)
-        # In case it was exchanged since: the file that is open is asked again, and opening it cannot wait.
+        # Somebody may have exchanged the file since. So the open file is asked again, and opening it cannot wait.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
         descriptor = os.open(path, flags | (0 if follow else getattr(os, "O_NOFOLLOW", 0)))
         with open(descriptor, "rb") as file:  # noqa: PTH123 - the descriptor, not the path
@@ -77,7 +77,8 @@ def _refuse_irregular(mode: int) -> None:
 
 def parse_json(text: str) -> JSON:
     """JSON in the strict sense: no NaN, no number that a float cannot hold, no half characters, nothing deeply nested."""
-    if text.count(",") + text.count("[") + text.count("{") > MOST_VALUES:  # before each takes its 60 bytes and more
+    # Counted before every value takes 60 bytes and more of memory.
+    if text.count(",") + text.count("[") + text.count("{") > MOST_VALUES:
         raise UnreadableError(f"it holds more than {MOST_VALUES} values")
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -147,7 +148,7 @@ def parse_yaml(text: str) -> Any:
         raise UnreadableError(f"{where}{error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise UnreadableError(" ".join(str(error).split())) from error
-    refuse_unsound(value, finite=False)  # `.inf` and `.nan`: who takes numbers says where they stand
+    refuse_unsound(value, finite=False)  # `.inf` and `.nan` pass: the reader of a number says where they stand
     return value
 
 

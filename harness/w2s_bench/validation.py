@@ -16,7 +16,7 @@ def explain(error: ValidationError, root: type[BaseModel], models: Mapping[str, 
     """One line a fault, with the nearest known key where one is misspelt. `models`: key → what stands under it."""
     lines = []
     faults = error.errors()
-    # A list that lost its only entry to a fault is called too short as well.
+    # pydantic also calls a list too short that lost its only entry to a fault.
     faults = [
         fault
         for fault in faults

@@ -85,14 +85,13 @@ def recorded(quick: bool) -> tuple[Any, dict[tuple[str, str], Recorded]]:
 
 def large_run(plan: Any, *, functions: int, domains: int, seeds: int) -> Iterator[tuple[str, Stage]]:
     """(recorded domain, target stage): copies of the recorded domains, with all controls and so many trust functions."""
-    from w2s_bench.protocol.arms import controls, references
+    from w2s_bench.protocol.arms import own_arms
     from w2s_bench.protocol.generation import Generation
     from w2s_bench.runs.plan import PlannedCell
 
     tasks = list({cell.task.domain.name: cell.task for cell in plan.cells}.values())
     arms = [
-        *references(plan.suite.coverage),
-        *controls(plan.suite.coverage),
+        *own_arms(plan.suite.coverage),
         *trust_arms(functions, plan.suite.coverage),
     ]
     for number in range(domains):

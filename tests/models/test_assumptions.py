@@ -22,8 +22,28 @@ from w2s_bench.types import Item, TrainingRow
 #: Prompts on both sides of every window in `architectures`; two are of one length.
 LENGTHS = (3, 9, 9, 14, 22, 40)
 NEW = 14
-FAST = ["llama", "gpt_neo", "longrope", "openai-gpt", "mamba", "rwkv", "doge", "gemma2", "mistral"]
-EVERY = sorted(set(architectures.ARCHITECTURES) - {"bert", "xlstm"})
+FAST = [
+    "qwen3",
+    "gemma3_text",
+    "smollm",
+    "phi3",
+    "falcon",
+    "olmo2",
+    "gpt_neox",
+    "opt",
+    "bloom",
+    "gpt2",
+    "llama",
+    "gpt_neo",
+    "longrope",
+    "openai-gpt",
+    "mamba",
+    "rwkv",
+    "doge",
+    "gemma2",
+    "mistral",
+]
+EVERY = sorted(set(architectures.ARCHITECTURES) - {"bert", "xlstm", "qwen2"})
 
 
 def items() -> list[Item]:
@@ -69,6 +89,19 @@ def agrees(name: str, folder: Path) -> None:
 @pytest.mark.parametrize("name", FAST)
 def test_the_engine_is_plain_transformers(name: str, tmp_path: Path) -> None:
     agrees(name, tmp_path / name)
+
+
+def test_qwen2_is_plain_transformers_too() -> None:
+    """By itself: of its type transformers loads another tokenizer than the one saved beside these weights."""
+    engine, plain = Engine(architectures.new("qwen2"), architectures.tokenizer()), architectures.new("qwen2")
+    for item, scores in zip(items(), engine.choice_scores(items()), strict=True):
+        texts = [(item.prompt, choice) for choice in item.choices or ()]
+        encoded = encode_pairs(engine.tokenizer, texts, max_length=256)
+        wanted = [sum(architectures.logprobs(plain, pair.prompt, pair.completion)) for pair in encoded]
+        np.testing.assert_allclose(scores, wanted, atol=2e-4)
+    for item, generated in zip(items(), engine.generate(items(), max_new_tokens=NEW, until=[]), strict=True):
+        tokens = architectures.answer(plain, engine.tokenizer([item.prompt])["input_ids"][0], NEW)
+        assert generated.text == engine.tokenizer.decode(tokens, skip_special_tokens=True)
 
 
 @pytest.mark.slow

@@ -10,7 +10,14 @@ import pytest
 from w2s_bench.errors import ModelError
 from w2s_bench.models import scoring
 from w2s_bench.models.encoding import Pair
-from w2s_bench.models.scoring import Tree, hidden_states, option_logprobs, option_states, token_logprobs
+from w2s_bench.models.scoring import (
+    Tree,
+    hidden_states,
+    option_logprobs,
+    option_readings,
+    option_states,
+    token_logprobs,
+)
 
 MODELS = ["words", "bpe", "bos", "untied", "gpt2"]
 
@@ -108,9 +115,15 @@ def test_states_of_options_that_share_a_prompt_are_those_of_each_alone(sources: 
         options = [tuple(rng.integers(0, size, rng.integers(1, 7)).tolist()) for _ in range(2 + number % 4)]
         items.append([Pair(prompt, option) for option in options])
     items[3] = [Pair((1, 2, 3), (4, 5)), Pair((1, 2), (3, 4))]  # as some tokenizers part them: nothing is shared
-    shared, alone = option_states(model, items), hidden_states(model, [pair for item in items for pair in item], -1)
+    pairs = [pair for item in items for pair in item]
+    shared, alone = option_states(model, items), hidden_states(model, pairs, -1)[:, None]
     assert shared.shape == alone.shape and shared.dtype == np.float32
     np.testing.assert_allclose(shared, alone, atol=1e-5)
+    layers = (1, 0, -1, -2, 1)
+    sums, several = option_readings(model, items, layers)
+    np.testing.assert_allclose(several, hidden_states(model, pairs, "all")[:, list(layers)], atol=1e-5)
+    for found, wanted in zip(sums, option_logprobs(model, items), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
 @pytest.mark.parametrize("inner", [(2, 3, 4, 5), (2, 3, 5), (4, 3, 8)])

@@ -491,8 +491,9 @@ def test_a_namespace_package_is_digested_as_far_as_it_is_its_own(site: Path, rec
     for folder in (mine, other):
         folder.mkdir(parents=True)
         (folder / "__init__.py").write_text(textwrap.dedent(sound()))
-        (folder / "trust.py").write_text(textwrap.dedent(sound()))
+        (folder / "trust.py").write_text("from made_up_space.mine.more import *\n" + textwrap.dedent(sound()))
         (folder / "more.py").touch()
+    (mine / "__init__.py").write_text("from . import more\n" + textwrap.dedent(sound()))
     record = tuple(f"made_up_space/mine/{name}.py" for name in ("__init__", "trust", "more")) if recorded else ()
     describe(site, "made-up-mine", "1.0", f"main = {module}", record=record)
     first = digest(site, "made-up-mine/t")
@@ -505,10 +506,10 @@ def test_a_namespace_package_is_digested_as_far_as_it_is_its_own(site: Path, rec
 
 
 def test_a_folder_without_init_is_digested_whole(site: Path) -> None:
-    """Rather too much than a helper unseen."""
+    """Where it cannot be seen what it imports: rather too much than a helper unseen."""
     folder = site / "made_up_folder"
     folder.mkdir()
-    (folder / "trust.py").write_text(textwrap.dedent(sound()))
+    (folder / "trust.py").write_text("import importlib\n" + textwrap.dedent(sound()))
     (folder / "helper.py").touch()
     describe(site, "made-up-folder", "1.0", "main = made_up_folder.trust")
     first = digest(site, "made-up-folder/t")
@@ -533,7 +534,7 @@ def test_a_factory_from_another_package_counts(site: Path) -> None:
 def test_an_editable_installation_is_digested_where_it_lies(site: Path, tmp_path: Path) -> None:
     tree = tmp_path / "tree" / "made_up_editable"
     tree.mkdir(parents=True)
-    (tree / "__init__.py").write_text(textwrap.dedent(sound()))
+    (tree / "__init__.py").write_text(textwrap.dedent(sound()) + "\n\ndef late():\n    from . import more\n")
     describe(site, "editable", "1.0", "main = made_up_editable", record=("_editable.pth",))
     sys.path.append(str(tree.parent))
     try:

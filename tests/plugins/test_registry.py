@@ -364,7 +364,7 @@ def test_a_domain_and_a_model_are_checked(site: SimpleNamespace) -> None:
 def test_the_source_digest_follows_the_code(site: SimpleNamespace) -> None:
     package = site.path / "digested_package" / "inner"
     package.mkdir(parents=True)
-    (package.parent / "__init__.py").write_text(textwrap.dedent(SOUND))
+    (package.parent / "__init__.py").write_text("from digested_package.inner import code\n" + textwrap.dedent(SOUND))
     (package / "code.py").write_text("x = 1\n")
     (package / "notes.txt").write_text("not code\n")
     site.install("aa", "", entry_points=("main = digested_package",))

@@ -66,7 +66,8 @@ def two_more(monkeypatch: pytest.MonkeyPatch) -> None:
         "model", "gguf", "FILE", "this disk", "one file", f"{__name__}:Weights", path_of="file", holding="weights"
     )
     task = Resolver("domain", "lm-eval", "TASK", "lm-eval", "a task by its name", f"{__name__}:Task")
-    monkeypatch.setattr(resolvers, "RESOLVERS", (*RESOLVERS, file, task))
+    others = [one for one in RESOLVERS if one.prefix not in ("gguf", "lm-eval")]
+    monkeypatch.setattr(resolvers, "RESOLVERS", (*others, file, task))
 
 
 @pytest.mark.usefixtures("two_more")

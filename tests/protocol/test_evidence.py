@@ -284,7 +284,7 @@ def test_a_reading_takes_its_own_parameters_alone() -> None:
     for need, said in (
         (Need("teacher", "choice_probs", -1), "unknown parameter of reading 'choice_probs' 'layer'"),
         (Need("teacher", "hidden_states"), "reading 'hidden_states' needs a value for layer"),
-        (Need("teacher", "hidden_states", "last"), "must be an integer or 'all', got 'last'"),  # type: ignore[arg-type]
+        (Need("teacher", "hidden_states", "last"), "must be an integer, 'all' or 'middle', got 'last'"),  # type: ignore[arg-type]
     ):
         with pytest.raises(W2SBenchError, match=said):
             built_in_reading(need.read, need.parameters)

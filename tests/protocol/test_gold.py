@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support import run_inline, toy_registry, toy_suite
+from w2s_bench.controls import OWN_ARMS, Facts
 from w2s_bench.executors import Done
 from w2s_bench.protocol.files import SPLIT_IDS
 from w2s_bench.record import read_json
@@ -14,18 +15,6 @@ from w2s_bench.runs.plan import Plan, PlannedCell, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
 
-#: Whose gold may lie behind an arm's student (and so behind everything that led to it).
-BEHIND_STUDENT = {
-    "weak": {"weak_train"},
-    "base": set(),
-    "ceiling": {"transfer"},
-    "naive": {"weak_train"},
-    "random": {"weak_train"},
-    "oracle": {"weak_train", "transfer"},
-    "gold_trust_set": {"trust"},
-    "naive_plus_gold": {"weak_train", "trust"},
-    "gold_random": {"weak_train", "transfer"},
-}
 BEHIND_TRACK = {
     "none": {"weak_train"},
     "trust_set": {"weak_train", "trust"},
@@ -38,9 +27,28 @@ def gold_behind(stage: Stage | None) -> set[str]:
     return {one.params["split"] for one in walk([stage] if stage else []) if one.name == "gold"}
 
 
+def behind_student(facts: Facts) -> set[str]:
+    """Whose gold lies behind an arm's student, and so behind everything that led to it, by what it trains on."""
+    drawn = facts.of_pool is not None and facts.of_pool.share == "coverage"  # by ids, which the file of labels has
+    parts = {
+        "weak_train": facts.hangs_on_weak_labels or drawn,
+        "transfer": facts.reads_pool_gold,
+        "trust": facts.with_trust_set,
+    }
+    return {split for split, lies in parts.items() if lies}
+
+
+def test_whose_gold_lies_behind_the_arms_that_are_defined_by_it() -> None:
+    assert behind_student(OWN_ARMS["base"]) == set()
+    assert behind_student(OWN_ARMS["ceiling"]) == {"transfer"}
+    assert behind_student(OWN_ARMS["oracle"]) == {"weak_train", "transfer"}
+    assert behind_student(OWN_ARMS["gold_trust_set"]) == {"trust"}
+    assert behind_student(OWN_ARMS["naive_plus_gold"]) == {"weak_train", "trust"}
+
+
 def may_see(cell: PlannedCell) -> set[str]:
     ref = cell.arm.ref
-    return BEHIND_TRACK[ref.supervision] if ref.kind == "trust_function" else BEHIND_STUDENT[ref.name]
+    return BEHIND_TRACK[ref.supervision] if ref.kind == "trust_function" else behind_student(ref.facts)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +77,7 @@ def test_references_and_controls_see_exactly_the_gold_they_are_defined_by(planne
     for cell in planned.cells:
         if cell.arm.ref.kind != "trust_function":
             for own in cell.stages:
-                assert gold_behind(own.student.predictions) == BEHIND_STUDENT[cell.arm.ref.name], cell.row
+                assert gold_behind(own.student.predictions) == behind_student(cell.arm.ref.facts), cell.row
 
 
 def test_nothing_that_reads_weak_labels_sees_gold_beyond_its_models(planned: Plan) -> None:

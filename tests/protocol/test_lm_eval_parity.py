@@ -294,3 +294,66 @@ def test_a_task_without_the_metric_is_refused(sources: Any, tmp_path: Path) -> N
     domain = task_over(tmp_path / "task", text, {"question": "one two", "options": ["a", "b"], "gold": 1})
     with pytest.raises(PluginError, match="metrics are acc_norm, the protocol takes acc"):
         Protocol(domain, tmp_path, sources["words"])
+
+
+SHAPED = (
+    "sciq",
+    "arc_challenge",
+    "boolq",
+    "openbookqa",
+    "social_iqa",
+    "hellaswag",
+    "gsm8k",
+)  # the toy model reads 64 tokens
+
+
+@pytest.mark.parametrize("task", SHAPED)
+def test_a_task_of_lm_eval_by_its_name_agrees_with_lm_eval(
+    task: str, sources: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lm-eval's own YAML on rows made here: prompts, options, log-likelihoods, answers and accuracy of its `test`."""
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.evaluator import evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    from domains.test_lm_eval import TESTS, write_task
+    from w2s_bench.domains.task_data import read_splits
+    from w2s_bench.domains.task_index import find_task
+    from w2s_bench.names import DATA_VARIABLE
+    from w2s_bench.plugins.registry import Registry
+
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    write_task(tmp_path, task)
+    more: dict[str, Any] = {"max_new_tokens": 8} if task == "gsm8k" else {}
+    domain: Any = Registry.load().domain(f"lm-eval/{task}", **more)
+    source = sources["bpe"]
+    ours = Protocol(domain, tmp_path / "out", source)
+    test = TESTS.get(task, "test")
+    dataset = read_splits({"train": domain.files["train"], test: domain.files[test]}, "")
+    keys = {
+        k: v for k, v in load_yaml(find_task(task)[0]).items() if k not in ("tag", "fewshot_split", "fewshot_config")
+    }
+    keys |= {"custom_dataset": lambda **_: dataset, "dataset_kwargs": {}, "num_fewshot": 0}
+    if task == "gsm8k":
+        keys["generation_kwargs"] = {**keys["generation_kwargs"], "max_gen_toks": 8}
+    model, tokenizer = source.load()
+    lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1, device="cpu")
+    theirs: Any = evaluate(lm, {task: ConfigurableTask(config=keys)}, log_samples=True, bootstrap_iters=0)
+    labels = {label.id: label for label in ours.labels}
+    items = {item.id: item for item in ours.items}
+    metric, chosen = ("exact_match", "strict-match") if task == "gsm8k" else ("acc", "none")
+    samples = [sample for sample in theirs["samples"][task] if sample["filter"] == chosen]
+    assert len(samples) == 6
+    grades = []
+    for sample in samples:
+        name = f"{test}-{sample['doc_id']}"
+        grades.append(ours.grades[name])
+        assert grades[-1] == bool(sample[metric])
+        if task == "gsm8k":
+            assert items[name].prompt == sample["arguments"][0][0]
+            assert labels[name].answer == sample["resps"][0][0]
+        else:
+            assert [(items[name].prompt, option) for option in items[name].choices or ()] == sample["arguments"]
+            assert labels[name].choice_scores == pytest.approx([r[0][0] for r in sample["resps"]], abs=1e-4)
+    assert sum(grades) / len(grades) == pytest.approx(theirs["results"][task][f"{metric},{chosen}"])

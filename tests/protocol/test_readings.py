@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.executors.local.hosts import Host, host_of
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import needs
+from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence import readings
 from w2s_bench.protocol.evidence.files import view
 from w2s_bench.protocol.evidence.readings import built_in_reading, built_in_readings, documentation
@@ -34,10 +34,16 @@ from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage
 from w2s_bench.suite import Suite
 from w2s_bench.testing import check_reading, check_trust_function, synthetic_evidence
-from w2s_bench.types import KINDS, Item, Kind, Need, Prediction, Ragged, Reader, TrainingRow
+from w2s_bench.types import KINDS, OPTION_FORMS, Item, Kind, Need, Prediction, Ragged, Reader, TrainingRow
 
 #: Each of the harness's own readings with parameters that it takes, in whole.
-OWN: dict[str, dict[str, Any]] = {"choice_probs": {}, "label_logprobs": {}, "hidden_states": {"layer": -1}}
+OWN: dict[str, dict[str, Any]] = {
+    "choice_probs": {},
+    "label_logprobs": {},
+    "hidden_states": {"layer": -1},
+    "option_states": {"layers": "middle"},
+    "prompt_states": {"layers": [1, -1]},
+}
 SURPRISE, TOY = "w2s-bench-toy/surprise", "w2s-bench-toy"
 
 
@@ -60,7 +66,7 @@ def test_every_reading_has_a_twin_of_its_form(name: str, of: Reader) -> None:
         evidence, correct = synthetic_evidence(kind, 300, 5, signal=3, layers=5)
         values = evidence.read(need)
         assert isinstance(values, Ragged) == (reading.form != "array") and len(values) == 300
-        if reading.form == "options":
+        if reading.form in OPTION_FORMS:
             assert evidence.choices is not None
             assert [len(row) for row in values] == [len(options) for options in evidence.choices]
         again = synthetic_evidence(kind, 300, 5, signal=3, layers=5)[0]
@@ -81,14 +87,15 @@ def test_a_recipe_reads_what_it_says_it_gives(name: str, recipe: Any) -> None:
     reading = built_in_reading(name, OWN[name])
     assert reading is not None
     if recipe_of(model).gives(reading):
-        stage = recipe_of(model).read(model, need, labels, subset, weights=weights)
+        stage = recipe_of(model).read(Ask(need, recipe_of(model), model, weights, labels, subset))
         assert (stage.params["read"], stage.params["layer"]) == (name, need.layer)
-        assert set(stage.params) <= {"model", "read", "layer"}, (
+        others = {"parameters"} if set(OWN[name]) - {"layer"} else set()
+        assert set(stage.params) - {"model"} == {"read", "layer"} | others, (
             "a need without other parameters leaves keys as they are"
         )
     else:
         with pytest.raises(W2SBenchError, match=f"model 'm' tuned by recipe '{recipe}' gives no {name}"):
-            recipe_of(model).read(model, need, labels, subset, weights=weights)
+            recipe_of(model).read(Ask(need, recipe_of(model), model, weights, labels, subset))
 
 
 ONE_FILE = """
@@ -360,6 +367,14 @@ def test_a_faulty_reading_costs_its_own_arms_and_says_why(
         ("tokens", "ab", "gave a str"),
         ("tokens", None, "gave a NoneType"),
         ("array", np.zeros((2, 2), dtype=np.complex128), "complex128"),
+        (
+            "option_array",
+            [np.zeros((2, 3)), np.zeros((2, 4))],
+            r"shape \(2, 4\) for row 1; .*\(k, …\), of one … for all",
+        ),
+        ("option_array", [np.zeros((2, 3)), np.zeros((3, 3))], r"shape \(3, 3\) for row 1"),
+        ("option_array", [np.zeros((2, 3)), np.full((2, 3), np.nan)], "the first in row 1"),
+        ("option_array", [1.0, 2.0], r"shape \(\) for row 0"),
     ],
 )
 def test_numbers_are_held_to_their_form(form: Any, given: Any, said: str) -> None:
@@ -443,7 +458,7 @@ def test_a_reading_keeps_its_contract(registry: Any) -> None:
 
     check_reading("x", Sound())
     for name, value, said in (
-        ("form", "matrix", "form must be one of 'array', 'tokens', 'options', got 'matrix'"),
+        ("form", "matrix", "form must be one of 'array', 'tokens', 'options', 'option_array', got 'matrix'"),
         ("kinds", ("essay",), "kinds must be a tuple of"),
         ("of_head", "states", "of_head must be 'untuned' or None, got 'states'"),
         ("asks_model", 1, "asks_model must be True or False, got 1"),
@@ -464,8 +479,8 @@ def test_a_reading_keeps_its_contract(registry: Any) -> None:
 def test_what_comes_with_labels_is_made_of_them() -> None:
     """A reading that needs no stage of a reader says how a label gives it; any other, that it does not."""
     label = Prediction("i", "a", "a", False, 0, (0.5, -1.0))
-    for name, made in built_in_readings().items():
-        reading = built_in_reading(name, {"layer": -1} if "layer" in inspect.signature(made).parameters else {})
+    for name in built_in_readings():
+        reading = built_in_reading(name, OWN[name])
         assert reading is not None
         if any(reading.comes_with_labels(of) for of in ("teacher", "student", "verifier")):
             assert reading.from_label(label).tolist() == [0.5, -1.0]

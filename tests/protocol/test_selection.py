@@ -126,8 +126,15 @@ def test_random_rows_depend_on_ids_and_seed_alone(folders: dict[str, Path], tmp_
     kept = kept_by(selection.run_random, tmp_path / "a", 0.29, seed=3, labels=folders["labels"])
     assert kept == {"ids": random_ids(IDS, 17, 3), "wanted": 17, "shortfall": 0}
     labels = named("predict")
-    assert set(selection.random(labels, coverage=0.3, seed=0).inputs) == {"labels"}
+    drawn = selection.draw("blindly", labels=labels, grades=named("grade"), coverage=0.3, stream=len)
+    assert (set(drawn.inputs), drawn.params["seed"]) == ({"labels"}, len("random"))
     assert set(selection.top(labels, coverage=0.3, seed=0).inputs) == {"scores"}
+
+
+def test_only_what_is_drawn_from_the_right_labels_reads_grades() -> None:
+    labels, grades = named("predict"), named("grade")
+    read = {how: selection.draw(how, labels=labels, grades=grades, coverage=0.3, stream=len) for how in selection.DRAWS}
+    assert [how for how, stage in read.items() if "grades" in stage.inputs] == ["right"]
 
 
 def test_the_oracle_is_not_applicable_where_no_label_is_right(tmp_path: Path) -> None:

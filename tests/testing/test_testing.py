@@ -444,5 +444,5 @@ def test_all_checks_fit_and_score_few_rows_few_times() -> None:
             return super().score(evidence, rng=rng)
 
     check_trust_function(Counted)
-    assert len(fits) <= 26 and max(fits) <= 32
+    assert len(fits) <= 16 and max(fits) <= 32
     assert len(scored) <= 34 and max(scored) <= 40

@@ -9,7 +9,7 @@ from w2s_bench.results.board import DomainSummary
 from w2s_bench.results.pages.style import figure, number
 from w2s_bench.results.statistics import Estimate
 
-_MOST_TIMES = 20  # as many items: beyond it nobody has them
+_MOST_TIMES = 20  # times as many items; nobody has more
 
 
 def likely_cause(domain: DomainSummary) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,6 +28,18 @@ def list_(
     topic: Annotated[
         Topic | None, typer.Argument(help="What to list (default: everything).", show_choices=True)
     ] = None,
+    pattern: Annotated[
+        str | None, typer.Argument(help="With --lm-eval: tasks whose name this fits, such as `arc*` (default: all).")
+    ] = None,
+    lm_eval: Annotated[
+        bool, typer.Option("--lm-eval", help="With `domains`: which lm-eval tasks can be used; of the others, why not.")
+    ] = False,
+    include_path: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--include-path", help="With --lm-eval: a folder with YAML files of tasks; repeat for more.", metavar="DIR"
+        ),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
     retry: Annotated[
         bool, typer.Option("--retry", help="Try plugins again that ended or hung the process when they were imported.")
@@ -36,6 +49,9 @@ def list_(
     from w2s_bench._cli.errors import explained
 
     with explained():
+        if lm_eval or pattern is not None or include_path:
+            _list_tasks(topic, pattern or "*", include_path or [], asked=lm_eval, as_json=json_output)
+            raise typer.Exit
         from w2s_bench.plugins.registry import Registry
 
         if retry:
@@ -52,6 +68,38 @@ def list_(
             _print(tables)
         for problem in registry.problems:
             say(f"plugin problem: {problem}", error=True)
+
+
+def _list_tasks(topic: Topic | None, pattern: str, include: list[Path], *, asked: bool, as_json: bool) -> None:
+    """The table of `list domains --lm-eval`: what each task makes, or why it makes no domain."""
+    from w2s_bench._cli.preflight import use_tasks
+    from w2s_bench.domains.usable import tasks_like
+    from w2s_bench.errors import W2SBenchError
+
+    if not asked or topic is None or topic.value != "domains":
+        raise W2SBenchError(
+            "a pattern and --include-path go with lm-eval's tasks; write: list domains --lm-eval 'PATTERN'"
+        )
+    use_tasks(None, include)
+    found = tasks_like(pattern)
+    if not found:
+        raise W2SBenchError(f"no lm-eval task fits {pattern!r}; `*` stands for any text, as in '*arc*'")
+    rows = [
+        {
+            "name": one.name,
+            "version": one.version if one.keys else "",
+            "becomes": "no domain" if one.fault else one.kind,
+            "data": one.dataset if one.keys else "",
+            "remark": one.fault or one.remark,
+        }
+        for one in found
+    ]
+    if as_json:
+        import json
+
+        print(json.dumps(rows, indent=1))
+    else:
+        _print({"lm-eval tasks": rows})
 
 
 def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
@@ -83,7 +131,7 @@ def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
     (kind,) = (kind for kind, hook in HOOKS.items() if hook.topic == topic)
     entries = registry.table(kind).values()
     rows = [{"name": r.name, "from": f"{r.distribution} {r.version}", "summary": r.summary} for r in entries]
-    if topic == "readings":  # the harness's own are no plugin's
+    if topic == "readings":  # no plugin registers the harness's own readings
         from w2s_bench.names import BUILT_IN
         from w2s_bench.plugins.installation import running_version
         from w2s_bench.protocol.evidence.readings import built_in_readings

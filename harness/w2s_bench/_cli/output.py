@@ -40,7 +40,8 @@ _WIDE = 160  # columns where no terminal says how many: three domains with their
 def prepare_streams() -> None:
     """Make standard output and standard error fit for everything this program writes; once, before anything is written."""
     codecs.register_error(_READABLE, _readable)
-    while (free := os.open(os.devnull, os.O_RDWR)) <= 2:  # a closed one would become the first file that is opened
+    # The first file that is opened would take a closed descriptor's place.
+    while (free := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(free, True)
     os.close(free)
     sys.stdout = _fit(sys.stdout, 1)
@@ -89,7 +90,7 @@ class _Patient(io.FileIO):
             return super().write(data) or 0
         except OSError as error:
             if not isinstance(error, BrokenPipeError) and self.fileno() != 2:
-                raise  # a full disk: a result that was asked for is not there
+                raise  # on a full disk the result that the user asked for is missing
         _nowhere(self.fileno())
         return len(data)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2s_bench._cli.executors import ExecutorName
-from w2s_bench.names import DEVICE_VARIABLE
+from w2s_bench.names import DATA_VARIABLE, DEVICE_VARIABLE, INCLUDE_VARIABLE
 
 if TYPE_CHECKING:
     from w2s_bench.runs.plan import Plan
@@ -19,6 +20,19 @@ def use_device(device: str | None) -> None:
 
     if device is not None:
         os.environ[DEVICE_VARIABLE] = check_device(device)
+
+
+def use_tasks(data: Path | None, include: Sequence[Path]) -> None:
+    """Let this process, and what it starts, find data and YAML files of lm-eval tasks; a folder that is not there is said."""
+    from w2s_bench.domains.task_data import data_folder
+    from w2s_bench.domains.task_index import included_folders
+
+    if data is not None:
+        os.environ[DATA_VARIABLE] = str(data.expanduser().absolute())
+        data_folder()
+    if include:
+        os.environ[INCLUDE_VARIABLE] = os.pathsep.join(str(folder.expanduser().absolute()) for folder in include)
+        included_folders()
 
 
 def refuse_before_preview(planned: Plan, out: Path, store: str, executor: ExecutorName) -> list[str]:

@@ -85,7 +85,7 @@ class RunState:
         self._ahead: tuple[Ahead, float] | None = None
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Planned):  # comes again where a run has several parts
+        if isinstance(event, Planned):  # a run of several parts says it again
             self.purpose, self.total, self.done, self.stored = event.purpose, event.total, 0, 0
             self.running, self._ahead = {}, None
         elif isinstance(event, Ahead):

@@ -15,8 +15,8 @@ from w2s_bench._cli.executors import (
     refuse_others_options,
     slurm_settings,
 )
-from w2s_bench._cli.preflight import refuse_before_preview, use_device
-from w2s_bench.names import DEVICE_VARIABLE, RESULTS
+from w2s_bench._cli.preflight import refuse_before_preview, use_device, use_tasks
+from w2s_bench.names import DATA_VARIABLE, DEVICE_VARIABLE, RESULTS
 
 EPILOG = """
 **Examples**
@@ -101,6 +101,23 @@ def run(
             metavar="D",
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            help="Folder with data files of lm-eval tasks (docs/lm-eval.md).",
+            envvar=DATA_VARIABLE,
+            metavar="DIR",
+        ),
+    ] = None,
+    include_path: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--include-path",
+            help="Folder with YAML files of lm-eval tasks; their code is run. Repeat for more.",
+            metavar="DIR",
+        ),
+    ] = None,
     stage_timeout: Annotated[
         float | None,
         typer.Option(
@@ -156,6 +173,7 @@ def run(
         settings = slurm_settings(slurm or (), slurm_gpu or ()) if executor is ExecutorName.SLURM else None
         limits = limits_of(stage_timeout, stage_memory)
         use_device(device)
+        use_tasks(data, include_path or ())
         planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds)
         location = store or default_location()
         if dry_run or explain:
@@ -178,7 +196,7 @@ def run(
             if handed_in.last is not None:
                 print_submitted(handed_in, planned, as_json=json_output, quiet=quiet)
                 raise typer.Exit
-            report = collected(handed_in.folder)  # all was stored: the results are written already
+            report = collected(handed_in.folder)  # everything was stored, so the results are written already
         else:
             where = chosen(executor, workers=workers, limits=limits, address=address)
             with progress as events:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from w2s_bench.names import DEVICE_VARIABLE
+from w2s_bench.names import DATA_VARIABLE, DEVICE_VARIABLE
 
 EPILOG = """
 **Examples**
@@ -60,6 +60,23 @@ def verify(
             "--device", help="Where models run: cpu, cuda, cuda:N or mps.", envvar=DEVICE_VARIABLE, metavar="D"
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            help="Folder with data files of lm-eval tasks (docs/lm-eval.md).",
+            envvar=DATA_VARIABLE,
+            metavar="DIR",
+        ),
+    ] = None,
+    include_path: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--include-path",
+            help="Folder with YAML files of lm-eval tasks; their code is run. Repeat for more.",
+            metavar="DIR",
+        ),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print verdicts as JSON on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; verdicts only.")] = False,
 ) -> None:
@@ -67,12 +84,13 @@ def verify(
     from w2s_bench._cli.errors import explained
 
     with explained():
-        from w2s_bench._cli.preflight import use_device
+        from w2s_bench._cli.preflight import use_device, use_tasks
         from w2s_bench._cli.progress import shown_progress
         from w2s_bench._cli.report import print_verdicts
         from w2s_bench.runs.verify import verify as compute_again
 
         use_device(device)
+        use_tasks(data, include_path or ())
         folders = _places(model or ())
         with shown_progress(f"verify {results}", quiet=quiet or json_output) as events:
             verdicts = compute_again(

@@ -36,6 +36,11 @@ def answers_are_right(
     ]
 
 
+def delimiter_of(task: Any) -> str:
+    """What stands between a prompt and its answer; a task in a chat format may say another than its configuration."""
+    return str(getattr(task, "answer_delimiter", task.config.target_delimiter))
+
+
 def headline(task: Any) -> str:
     """The metric that generated answers are graded by: the first that the task lists."""
     return str(next(iter(task._metric_fn_list)))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from w2s_bench.domains.grading import answers_are_right, headline
+from w2s_bench.domains.grading import answers_are_right, delimiter_of, headline
 from w2s_bench.errors import LeakError, PluginError
 from w2s_bench.record import digest_of
 from w2s_bench.types import Answer, Item
@@ -161,7 +161,7 @@ def unreachable(domain: str, task: Any, until: Sequence[str], most_tokens: int, 
     texts = [given(a) for a in tried]
     ids, documents = [a.id for a in tried], [a.document for a in tried]
     # Some tokenizers decode an answer without the space that it begins with.
-    bare = [text.removeprefix(task.config.target_delimiter) for text in texts]
+    bare = [text.removeprefix(delimiter_of(task)) for text in texts]
     ways = [answers_are_right(task, ids, documents, way) for way in (texts, bare)]
     right = [any(way) for way in zip(*ways, strict=True)]
     lost = [a.id for a, text, ok in zip(tried, texts, right, strict=True) if not ok and text != a.completion]

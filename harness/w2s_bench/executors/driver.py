@@ -20,7 +20,7 @@ from w2s_bench.store import Result, Store
 from w2s_bench.store.stage import Stage
 
 _CHECKERS = 4  # threads that read stored results; hashing releases the interpreter lock
-_HEARTBEAT = 1.0  # seconds; the interpreter must come by to notice a signal
+_HEARTBEAT = 1.0  # seconds; Python notices a signal only between two waits
 _FORECAST_SHARE = 0.05  # of the driver's time, at most, that goes to guessing how much is left
 
 
@@ -28,7 +28,7 @@ class Places(ABC):
     """Where work runs: so many pieces at once, each answered once."""
 
     count: int
-    missing: str | None = None  # what must come before anything that is started can run, as far as known
+    missing: str | None = None  # what keeps every started stage from running, as far as the executor knows
 
     @abstractmethod
     def free(self, gpu: bool) -> bool:

@@ -18,7 +18,7 @@ from w2s_bench.executors.resources import needs_gpu
 from w2s_bench.store import Result
 from w2s_bench.store.stage import Stage, walk
 
-_MOST_REPAIRS = 3  # of one piece of work's inputs
+_MOST_REPAIRS = 3  # of the inputs of one piece of work
 
 
 @dataclass(eq=False)
@@ -129,7 +129,7 @@ class Schedule:
                 self.ended(waiter, replace(outcome, cause_node=waiter.nodes[0]))
             elif isinstance(before, Done) and outcome.result.content == before.result.content:
                 self._queue(waiter)
-            else:  # its key was made of the content that the lost result had
+            else:  # the work's key hangs on the lost result's content
                 reason = f"its input {label_of(work.stage)} was lost from the store and came out otherwise when it was made again"
                 self.ended(waiter, Failed(label_of(waiter.stage), f"{reason}; run again", waiter.nodes[0]))
         if before is None:
@@ -138,7 +138,7 @@ class Schedule:
     def lacking(self, work: Work, inputs: Sequence[str]) -> None:
         """Stored inputs of a work vanished or were damaged after they had been found: they are made again, then it is."""
         work.repairs += 1
-        name = inputs[0]  # the next one is missed when it comes to it
+        name = inputs[0]  # the executor misses a further input when the work starts again
         lost = self._works[work.stage.inputs[name].name, work.inputs[name].key]
         if work.repairs > _MOST_REPAIRS:
             reason = (

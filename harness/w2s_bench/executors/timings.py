@@ -43,7 +43,7 @@ class Timings:
                 return
             read = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
-            return  # guesses do: this is no result
+            return  # the schedule can guess: a timing is no result
         if isinstance(read, dict):
             self.measured = {kind: pair for kind, value in read.items() if (pair := _pair(value)) is not None}
 
@@ -69,7 +69,7 @@ class Timings:
     def save(self) -> None:
         if self.changed:
             rounded = {kind: [round(seconds, 4), amount] for kind, (seconds, amount) in sorted(self.measured.items())}
-            with suppress(OSError):  # guesses do, and no result is lost for a note that cannot be written
+            with suppress(OSError):  # the schedule can guess; a note that cannot be written costs no result
                 write_atomically(self.path, json.dumps(rounded, indent=1))
 
     def _look(self, stage: Stage) -> tuple[str, str, int]:

@@ -39,7 +39,7 @@ def keep() -> None:
         signal.signal(number, signal.SIG_DFL)
     os.close(told)
     os.close(tell)
-    os.setpgid(0, 0)  # a signal that a stage sends to its group reaches no keeper
+    os.setpgid(0, 0)  # so a signal that a stage sends to its group reaches no keeper
     _prctl(_SET_CHILD_SUBREAPER)
     _prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != keeper:
@@ -77,7 +77,7 @@ def _guard(worker: int, driver: int, told: int) -> None:
             status = how
     code = os.waitstatus_to_exitcode(status or 0)
     if code < 0:
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the worker has left a dump, if any is wanted
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the worker has left a core dump, where the user wants one
         if -code not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
@@ -106,7 +106,7 @@ def _end_children(worker: int) -> None:
         if folder.name.isdecimal():
             try:
                 parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
-            except OSError:  # it has just ended
+            except OSError:  # the process has just ended
                 continue
             if parent == own:
                 _kill(int(folder.name))

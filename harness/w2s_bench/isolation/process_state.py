@@ -103,7 +103,7 @@ def torch_settings(torch: Any) -> dict[str, Any]:
 
 def set_torch(torch: Any, settings: Mapping[str, Any]) -> None:
     """Give torch such settings again."""
-    # Its older name, which would contradict the others below.
+    # The variable's older name would contradict the settings below.
     torch.set_float32_matmul_precision("highest")
     for name, value in settings.items():
         holder, dot, attribute = name.rpartition(".")
@@ -170,7 +170,7 @@ def generators_kept(seed: int | None = None) -> Iterator[None]:
     import numpy as np
 
     torch: Any = sys.modules.get("torch")
-    loaded = hasattr(torch, "get_rng_state")  # not while it is being imported
+    loaded = hasattr(torch, "get_rng_state")  # False while torch is being imported
     python, numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state() if loaded else None
     if seed is not None:
         random.seed(seed)
@@ -210,7 +210,7 @@ class _QuietFinder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if self._busy:  # part of a load that is watched already
+        if self._busy:  # an outer load is watched already
             return None
         self._busy = True
         try:
@@ -220,7 +220,8 @@ class _QuietFinder(importlib.abc.MetaPathFinder):
         finally:
             self._busy = False
         loader: Any = spec.loader if spec is not None else None
-        if loader is None or isinstance(loader, type) or not hasattr(loader, "exec_module"):  # built into Python
+        # The module is built into Python.
+        if loader is None or isinstance(loader, type) or not hasattr(loader, "exec_module"):
             return spec
         load = loader.exec_module
 

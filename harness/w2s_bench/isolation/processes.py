@@ -20,7 +20,7 @@ runpy.run_path(keeper)["keep"]()
 importlib.import_module(module).main()
 """
 _KEEPER = Path(__file__).with_name("keeper.py")
-_FAREWELL = 20.0  # seconds that a keeper has to end all that it keeps; a machine may be busy
+_FAREWELL = 20.0  # seconds that a keeper has to end its processes; the machine may be busy
 
 
 def start(
@@ -41,9 +41,9 @@ def start(
 
 def end(process: subprocess.Popen[Any]) -> int:
     """End such a process now, with everything it started; its exit code (of a signal: the negative number)."""
-    process.terminate()  # asks the keeper, which knows whom it keeps
+    process.terminate()  # the keeper passes it on to the processes that it keeps
     try:
         return process.wait(_FAREWELL)
     except subprocess.TimeoutExpired:
-        process.kill()  # and what it keeps with it
+        process.kill()  # the kernel then ends what the keeper keeps
         return process.wait()

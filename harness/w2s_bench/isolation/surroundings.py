@@ -15,7 +15,7 @@ def surroundings_kept() -> Iterator[None]:
     mask = current_umask()
     try:
         folder: Path | None = Path.cwd()
-    except FileNotFoundError:  # removed under this process
+    except FileNotFoundError:  # somebody removed the folder under this process
         folder = None
     try:
         yield

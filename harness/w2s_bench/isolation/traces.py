@@ -28,7 +28,7 @@ def timers() -> Settle:
     before = {timer: signal.getitimer(timer) for timer in _TIMERS}
 
     def settle() -> str | None:
-        # One that was set before has come nearer meanwhile; only a new one is a change.
+        # A timer that was set before has come nearer meanwhile. Only a new timer is a change.
         new = [timer for timer in _TIMERS if signal.getitimer(timer)[0] and not before[timer][0]]
         for timer in new:
             signal.setitimer(timer, 0)
@@ -113,7 +113,7 @@ def streams() -> Settle:
                 if kept is not None and identity(kept) == was:
                     os.dup2(kept, descriptor)
             if kept is not None:
-                with suppress(OSError):  # whoever closes all descriptors has closed this one
+                with suppress(OSError):  # code that closes all descriptors has closed this one too
                     os.close(kept)
         for descriptor, name in enumerate(objects):
             if getattr(objects[name], "closed", False):

@@ -74,7 +74,7 @@ def left_as_found(name: str, what: str, inputs: Iterable[Path] = ()) -> Iterator
         try:
             yield
         finally:
-            if os.getpid() != process:  # forked behind Python's back
+            if os.getpid() != process:  # the code forked without telling Python
                 os._exit(1)
             _Forks.watched -= 1
             changes += [change for settle in settles if (change := settle())]
@@ -102,7 +102,7 @@ def _environment(set_by_imports: Set[str]) -> Settle:
 
     def settle() -> str | None:
         after = dict(os.environ)
-        # What libraries set when they are first imported stays while they are used; executors take it back after the stage.
+        # Libraries set state when first imported. It stays while they are used; executors take it back after the stage.
         names = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)} - set_by_imports
         told = []
         for name in sorted(names):
@@ -231,7 +231,7 @@ def _children() -> Settle:
         alive = {}
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
-                # multiprocessing starts one such helper a process and lets it live as long.
+                # multiprocessing starts one such helper a process, which lives as long as the process.
                 if child.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in " ".join(child.cmdline()):
                     alive[hash(child)] = child  # of pid and start time
         return alive
@@ -258,7 +258,7 @@ def _output() -> Settle:
         """Bytes in the files that the process prints to; a worker prints to one, a terminal has no size."""
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
-                with suppress(OSError, ValueError):  # its file was closed
+                with suppress(OSError, ValueError):  # the stream's file was closed
                     stream.flush()
         sizes = {}
         for descriptor in (1, 2):
@@ -302,7 +302,7 @@ def _files(folders: Iterable[Path]) -> Settle:
         changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
         if not changed:
             return None
-        # The store finds out by their digests and makes them again; only their content is known to be wrong here.
+        # The store finds the damage by its digests and makes the results again. Only their content is known to be wrong here.
         return f"its inputs: {', '.join(repr(str(path)) for path in changed)}; write to a temporary folder instead"
 
     return settle

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models.capabilities import Anatomy, base_of
 from w2s_bench.models.encoding import max_length_of
 from w2s_bench.models.questions import Questions
+from w2s_bench.models.widened import NARROW, Widened
 
 #: A limit that no row reaches.
 ANY = 1 << 30
@@ -30,7 +31,7 @@ _CHOICE = re.compile(r"index_topk|indexer_budget")
 _WINDOW = re.compile(rf"window|chunk|block_(size|length)|local_att|original_max|{_CHOICE.pattern}")
 _NO_WINDOW = re.compile(r"pattern|layers|loss|feed_forward")
 _KNOWN = "_w2s_bench_verdict"
-#: Fingerprint and device → what was found out in this process: large models are loaded anew for every stage.
+#: Fingerprint, device and dtype → what was found out in this process: large models are loaded anew for every stage.
 _VERDICTS: dict[tuple[str, str], Verdict] = {}
 
 
@@ -77,7 +78,7 @@ def verdict_of(model: Any, name: str = "", fingerprint: str = "") -> Verdict:
     of a model just loaded, `fingerprint` tells whether another of the same files was asked before.
     """
     plain = base_of(model)
-    key = (fingerprint, str(plain.device))
+    key = (fingerprint, f"{plain.device} {plain.dtype}")
     known = vars(plain).get(_KNOWN) or (_VERDICTS.get(key) if fingerprint else None)
     if known is None:
         known = _found_out(plain, name or str(plain.config.name_or_path))
@@ -151,6 +152,7 @@ def _asking(plain: Any) -> Iterator[None]:
         with (
             torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=_forked(device)),
             torch.autocast(device.type, enabled=False),  # products of fewer digits would look like differences
+            Widened() if plain.dtype in NARROW else nullcontext(),  # and so would weights of fewer
         ):
             yield
     finally:

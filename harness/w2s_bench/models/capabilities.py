@@ -30,12 +30,17 @@ def base_of(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def tree_mask(branches: np.ndarray[Any, np.dtype[np.int64]]) -> torch.Tensor:
+def tree_mask(
+    branches: np.ndarray[Any, np.dtype[np.int64]],
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> torch.Tensor:
     """(rows, 1, length, length) added to attention: 0 where a token sees another, else the lowest number.
 
     `branches` (rows, length): 0 a row's prompt, 1, 2, … its continuations, -1 padding. A token sees those before it that
-    are of the prompt or of its own continuation.
+    are of the prompt or of its own continuation. The mask is made where it is used: it is far larger than `branches`.
     """
-    own = branches[:, :, None] == branches[:, None, :]
-    seen = np.tril(own | (branches[:, None, :] == 0))
-    return torch.from_numpy(np.where(seen, np.float32(0), np.finfo(np.float32).min)[:, None])
+    own = torch.from_numpy(branches).to(device)
+    seen = ((own[:, :, None] == own[:, None, :]) | (own[:, None, :] == 0)).tril()
+    mask = torch.zeros(seen.shape, dtype=dtype, device=device)
+    return mask.masked_fill_(~seen, torch.finfo(dtype).min)[:, None]

@@ -21,7 +21,8 @@ from w2s_bench.models.capabilities import Anatomy, base_of, tree_mask
 from w2s_bench.models.encoding import length_batches
 
 _STEP = 16  # places by which memory grows
-_AT_ONCE = 2_048  # tokens of prompts
+_AT_ONCE = 2_048  # tokens of prompts, on a processor
+_AT_ONCE_FAR = 16_384  # the same, on an accelerator
 _NAME = "w2s_bench_decoding"
 _LEFT_TO_TORCH = ("softcap", "s_aux", "position_bias", "cache")  # what its function does, or refuses to do
 
@@ -81,16 +82,23 @@ class PaddedRows:
     """
 
     def __init__(
-        self, anatomy: Anatomy, model: Any, prompts: Sequence[Sequence[int]], most_new: int, at_once: int = _AT_ONCE
+        self,
+        anatomy: Anatomy,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        most_new: int,
+        at_once: int | None = None,
     ) -> None:
-        self._anatomy, self._model, self._prompts, self._at_once = anatomy, model, prompts, at_once
+        self._anatomy, self._model, self._prompts = anatomy, model, prompts
+        self._at_once = at_once or (_AT_ONCE if model.device.type == "cpu" else _AT_ONCE_FAR)
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
         self._length, self._positions = max(len(prompt) for prompt in prompts), lengths[:, None] - 1
         # What a new token sees: neither the padding nor, as yet, the places after it.
-        lowest = torch.finfo(torch.float32).min
+        dtype = model.dtype
         places = torch.arange(places_for(self._length + most_new), device=model.device)
         sees = (places >= self._length - lengths[:, None]) & (places < self._length)
-        self._seen = torch.zeros(sees.shape, device=model.device).masked_fill(~sees, lowest)[:, None, None]
+        seen = torch.zeros(sees.shape, dtype=dtype, device=model.device).masked_fill(~sees, torch.finfo(dtype).min)
+        self._seen = seen[:, None, None]
         self._cache = growing_cache(model.config.get_text_config().num_hidden_layers)
 
     def read(self, tokens: torch.Tensor | None = None) -> torch.Tensor:
@@ -126,7 +134,7 @@ class PaddedRows:
             ids[row, longest - len(prompt) :], branches[row, longest - len(prompt) :] = prompt, 0
         positions = (branches == 0).cumsum(1).clip(min=1) - 1
         # Without padding, causal attention by itself is faster.
-        mask = tree_mask(branches).to(device) if (branches < 0).any() else None
+        mask = tree_mask(branches, device, self._model.dtype) if (branches < 0).any() else None
         return self._logits(torch.from_numpy(ids).to(device), torch.from_numpy(positions).to(device), mask, cache)
 
     def _logits(
@@ -161,10 +169,10 @@ def read_on(model: Any, inputs: torch.Tensor, cache: Any, start: int) -> tuple[t
 
 @contextmanager
 def decoding(model: Any) -> Iterator[None]:
-    """While open, `model` attends by `attend`, if it attended by torch's own function before and is on a processor."""
+    """While open, `model` attends by `attend`, if it attended by torch's own function before."""
     config = model.config.get_text_config()
     before = config._attn_implementation
-    if before != "sdpa" or model.device.type != "cpu":
+    if before != "sdpa":
         yield
         return
     config._attn_implementation = _NAME
@@ -178,15 +186,16 @@ def attend(
     module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: Any, **settings: Any
 ) -> tuple[torch.Tensor, None]:
     """(rows, new, heads, width) of `query` (rows, heads, new, width). Of one token by two products, which take half the time
-    that torch's function takes; that one is made for many tokens.
+    that torch's function takes; that one is made for many tokens. Under a mask it also copies keys and values once for
+    every head that shares them, which on an accelerator takes longer than all else. Weights are float32 until they are summed.
     """
     rows, heads, new, width = query.shape
     if new > 1 or attention_mask is None or any(settings.get(name) is not None for name in _LEFT_TO_TORCH):
         return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
     scaling = width**-0.5 if settings.get("scaling") is None else settings["scaling"]
     grouped = (query * scaling).reshape(rows, key.shape[1], -1, width)  # heads that share their keys side by side
-    weights = (grouped @ key.transpose(-1, -2) + attention_mask).softmax(-1)
-    return (weights @ value).reshape(rows, 1, heads, value.shape[-1]), None
+    weights = ((grouped @ key.transpose(-1, -2)).float() + attention_mask).softmax(-1)
+    return (weights.to(value.dtype) @ value).reshape(rows, 1, heads, value.shape[-1]), None
 
 
 AttentionInterface.register(_NAME, attend)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import OutOfMemoryError
 
 from w2s_bench.errors import ModelError
 from w2s_bench.hookspecs import LanguageModel
@@ -21,7 +23,10 @@ from w2s_bench.models.batching import drawn
 from w2s_bench.models.encoding import Pair, encode_pairs, end_of, max_length_of, refuse_closing
 from w2s_bench.models.finetuning import Choices, Examples
 from w2s_bench.models.greedy import Generated, generate
+from w2s_bench.models.memory import out_of_memory
 from w2s_bench.models.objectives import XENT, Objective, Whose, relative
+from w2s_bench.models.setup import USUAL, Effort, Setup
+from w2s_bench.models.sources import numbers_of, set_attention
 from w2s_bench.types import FloatArray, Item, Precision, RecipeName, TrainingRow
 
 P = ParamSpec("P")
@@ -37,15 +42,29 @@ def _in_its_precision(method: Callable[Concatenate[Engine, P], R]) -> Callable[C
     def call(self: Engine, /, *args: P.args, **settings: P.kwargs) -> R:
         import torch
 
+        from w2s_bench.models.fused import fused_layers
         from w2s_bench.models.onednn import fast_products
 
         # No cache: it would hold the weights as they were when training began.
-        lower = self.precision == "bfloat16"
+        lower = self.precision == "bfloat16" and self.model.dtype == torch.float32
         autocast = torch.autocast(self.model.device.type, torch.bfloat16, enabled=lower, cache_enabled=False)
-        with autocast, fast_products(self.model):
+        with autocast, fast_products(self.model), fused_layers(self.model), _tensor_float(self.precision == "tf32"):
             return method(self, *args, **settings)
 
     return call
+
+
+@contextmanager
+def _tensor_float(allowed: bool) -> Iterator[None]:
+    """While open, CUDA's products of float32 are of 10 bits of mantissa where that is `allowed`, of 23 where not."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @dataclass
@@ -55,6 +74,7 @@ class Engine:
     model: Any
     tokenizer: Any
     precision: Precision = "float32"
+    setup: Setup = USUAL
 
     def notes(self) -> list[str]:
         """What the engine does without because this model does not allow it, one line each."""
@@ -66,7 +86,7 @@ class Engine:
             refuse_other_than_greedy(self.model)
             end_of(self.tokenizer)
         if recipe == "lora":
-            finetuning.add_lora(self.model, rank=lora_rank, seed=0)
+            finetuning.add_lora(self.model, rank=lora_rank, seed=0, setup=self.setup)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without those that a tokenizer adds."""
@@ -78,9 +98,20 @@ class Engine:
         return _numbers(scoring.option_logprobs(self.model, self._option_pairs(items)))
 
     @_in_its_precision
-    def option_states(self, items: Sequence[Item]) -> NDArray[np.float32]:
-        """(options of all items, d): the state of the last token of each prompt + option."""
-        return _numbers(scoring.option_states(self.model, self._option_pairs(items)))
+    def option_states(self, items: Sequence[Item | TrainingRow], layers: Sequence[int] = (-1,)) -> NDArray[np.float32]:
+        """(options of all items, layers, d): states of the last token of each prompt + option, options in the items' order.
+
+        Layer 0 is the embedding, -1 the last. All layers come of one pass, and no others are kept.
+        """
+        return _numbers(scoring.option_states(self.model, self._option_pairs(items), layers))
+
+    @_in_its_precision
+    def option_readings(
+        self, items: Sequence[Item | TrainingRow], layers: Sequence[int]
+    ) -> tuple[list[NDArray[np.float64]], NDArray[np.float32]]:
+        """What `choice_scores` and `option_states` give, of one pass."""
+        sums, states = scoring.option_readings(self.model, self._option_pairs(items), layers)
+        return _numbers(sums), _numbers(states)
 
     @_in_its_precision
     def generate(self, items: Sequence[Item], *, max_new_tokens: int, until: Sequence[str]) -> list[Generated]:
@@ -126,6 +157,8 @@ class Engine:
 
         `probs`, for those that the objective `needs`: a distribution over the options of every row, empty where it has none.
         """
+        import torch
+
         if not rows:
             raise ModelError("no rows to train on; raise the coverage or the size of the split")
         if any(row.choices is None for row in rows):  # it will be asked for answers
@@ -138,7 +171,12 @@ class Engine:
             options = _placed(places, self._option_pairs([rows[i] for i in places]), len(rows), [])
             examples = Choices(options, [-1 if row.index is None else row.index for row in rows], probs or {})
         if recipe == "lora":
-            self.model = finetuning.add_lora(self.model, rank=lora_rank, seed=seed)
+            self.model = finetuning.add_lora(self.model, rank=lora_rank, seed=seed, setup=self.setup)
+        elif self.model.dtype != torch.float32 or self.setup.quantization != "none":
+            raise ModelError(
+                f"recipe {recipe!r} trains every weight, and steps as small as training takes are lost in weights of "
+                f"{self.setup.dtype}; take dtype float32 with precision bfloat16, or recipe 'lora'"
+            )
         return finetuning.finetune(
             self.model,
             examples,
@@ -148,6 +186,8 @@ class Engine:
             seed=seed,
             objective=objective,
             weights=relative([row.weight for row in rows]),
+            optimizer=self.setup.optimizer,
+            effort=Effort.of_environment(),
         )
 
     def save_weights(self, folder: Path, *, recipe: RecipeName) -> None:
@@ -176,20 +216,45 @@ def load_engine(
     lora_rank: int = 8,
     device: str = "cpu",
     precision: Precision = "float32",
+    setup: Setup = USUAL,
 ) -> Engine:
     """The model as its source gives it, or with the weights that `save_weights` left in the folder `saved`."""
-    model, tokenizer = source.load()
+    if precision == "tf32" and not device.startswith("cuda"):
+        raise ModelError(f"precision tf32 is of CUDA devices, and this is {device!r}; take float32 or bfloat16")
+    model, tokenizer = _loaded(source, setup, device)
     refuse_closing(tokenizer, source.name)
     try:
-        model = model.to(device)
+        verdict_of(model, source.name, source.fingerprint())
+        if saved is not None:
+            model = weights.load(model, saved, recipe=recipe, lora_rank=lora_rank, name=source.name, setup=setup).eval()
+    except OutOfMemoryError as error:
+        raise out_of_memory(model.device, f"model {source.name!r}") from error
+    return Engine(model, tokenizer, precision, setup)
+
+
+def _loaded(source: LanguageModel, setup: Setup, device: str) -> tuple[Any, Any]:
+    """(model on the device in evaluation mode, its tokenizer)."""
+    as_wanted = getattr(source, "load_as", None)
+    if setup.quantization != "none" and as_wanted is None:
+        raise ModelError(
+            f"model {source.name!r} comes in one way, unquantized; take quantization out, or a model from a folder"
+        )
+    try:
+        if as_wanted is not None and setup.loading != USUAL:
+            return as_wanted(setup.loading, device)
+        model, tokenizer = source.load()
+        if setup.attention != "default":
+            set_attention(model, setup.attention, source.name)
+        return model.to(device=device, dtype=numbers_of(setup.dtype)), tokenizer
+    except OutOfMemoryError as error:
+        raise ModelError(
+            f"model {source.name!r} does not fit the memory of {device!r}: {error}; set dtype bfloat16 or quantization nf4, end what "
+            "else runs there, or take a smaller model"
+        ) from error
     except (RuntimeError, AssertionError) as error:
         raise ModelError(
             f"device {device!r} cannot be used: {error}; set W2S_BENCH_DEVICE to one that torch has here"
         ) from error
-    verdict_of(model, source.name, source.fingerprint())
-    if saved is not None:
-        model = weights.load(model, saved, recipe=recipe, lora_rank=lora_rank, name=source.name).eval()
-    return Engine(model, tokenizer, precision)
 
 
 def _placed(places: Sequence[int], values: Sequence[V], count: int, absent: V) -> list[V]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,8 +17,11 @@ from w2s_bench.models.batching import batches, learning_rate_factor, refuse_dive
 from w2s_bench.models.capabilities import Anatomy
 from w2s_bench.models.encoding import Pair
 from w2s_bench.models.objectives import ABSENT, XENT, Objective, Step, Targets, Whose, distributions, places
+from w2s_bench.models.optional import bitsandbytes
+from w2s_bench.models.parts import Parts
 from w2s_bench.models.scoring import completion_logits
-from w2s_bench.types import FloatArray
+from w2s_bench.models.setup import USUAL, USUAL_EFFORT, Effort, Setup
+from w2s_bench.types import FloatArray, OptimizerName
 
 #: Logits (n, k), what they are trained towards, and which of the batch's rows each is of (n,).
 Asked = tuple[torch.Tensor, Targets, torch.Tensor]
@@ -29,6 +33,9 @@ class Examples(Protocol):
     @property
     def lengths(self) -> Sequence[int]:
         """Tokens of each row: those of like length share a batch."""
+
+    def asks(self, row: int) -> int:
+        """How many rows of logits `logits` gives for a row."""
 
     def logits(self, model: Any, anatomy: Anatomy | None, rows: Sequence[int]) -> Asked:
         """What the objective is a function of, for a batch of rows."""
@@ -43,6 +50,9 @@ class Completions:
     @property
     def lengths(self) -> list[int]:
         return [len(pair) for pair in self.pairs]
+
+    def asks(self, row: int) -> int:
+        return len(self.pairs[row].completion)
 
     def logits(self, model: Any, anatomy: Anatomy | None, rows: Sequence[int]) -> Asked:
         logits, targets, own = completion_logits(model, [self.pairs[i] for i in rows], anatomy)
@@ -64,6 +74,9 @@ class Choices:
     @property
     def lengths(self) -> list[int]:
         return [sum(len(pair) for pair in pairs) for pairs in self.options]
+
+    def asks(self, row: int) -> int:
+        return 1
 
     def logits(self, model: Any, anatomy: Anatomy | None, rows: Sequence[int]) -> Asked:
         options = [self.options[i] for i in rows]
@@ -88,53 +101,72 @@ def finetune(
     seed: int,
     objective: Objective = XENT,
     weights: FloatArray | None = None,
+    optimizer: OptimizerName = "adamw",
+    effort: Effort = USUAL_EFFORT,
 ) -> list[float]:
     """Train `model`'s trainable parameters in place, on the completions' tokens where `rows` are pairs; returns the loss of every step.
 
     Of `rows` only those that `batching.drawn` names for these steps and this seed are looked at. `weights` (rows,) are as
-    `Objective.loss` has them.
+    `Objective.loss` has them. A step's rows pass through the model in parts, as `effort` and the device's memory allow; its
+    loss and gradient are those of the whole, to round-off.
 
     AdamW (betas .9 and .98, no weight decay), gradient norm clipped to 1, last step kept. Nothing is chosen here.
     """
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    stepper = _optimizer(optimizer, parameters, learning_rate)
     anatomy = anatomy_of(model)
     examples = Completions(rows) if isinstance(rows, Sequence) else rows
+    lengths = examples.lengths
 
-    def loss_of(batch: Sequence[int], step: int) -> torch.Tensor:
-        logits, targets, own = examples.logits(model, anatomy, batch)
-        each = None if weights is None else torch.from_numpy(weights[batch]).to(logits)[own]
+    def loss_of(part: Sequence[int], step: int) -> torch.Tensor:
+        logits, targets, own = examples.logits(model, anatomy, part)
+        each = None if weights is None else torch.from_numpy(weights[part]).to(logits)[own]
         return objective.loss(logits, targets, each, Step(step, steps))
 
     model.train()
     losses = []
     batch: list[int] = []
-    for step, batch in enumerate(batches(examples.lengths, steps=steps, batch_size=batch_size, rng=rng)):
-        loss = loss_of(batch, step)
-        loss.backward()
-        size = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate * learning_rate_factor(step, steps)
-        losses.append(loss.item())
-        refuse_divergence(step, steps, learning_rate, loss=losses[-1], gradient_norm=size.item())
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-    model.eval()
-    if batch:
-        with torch.no_grad():
-            refuse_divergence(steps - 1, steps, learning_rate, loss_after_it=loss_of(batch, steps - 1).item())
+    with Parts(model, examples, lengths, effort) as parts:
+        for step, batch in enumerate(batches(lengths, steps=steps, batch_size=batch_size, rng=rng)):
+            loss = parts.differentiated(partial(loss_of, step=step), batch, parameters)
+            size = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            for group in stepper.param_groups:
+                group["lr"] = learning_rate * learning_rate_factor(step, steps)
+            losses.append(loss.item())
+            refuse_divergence(step, steps, learning_rate, loss=losses[-1], gradient_norm=size.item())
+            stepper.step()
+            stepper.zero_grad(set_to_none=True)
+        model.eval()
+        if batch:
+            with torch.no_grad():
+                after = parts.whole(partial(loss_of, step=steps - 1), batch)
+            refuse_divergence(steps - 1, steps, learning_rate, loss_after_it=after.item())
     return losses
 
 
-def add_lora(model: Any, *, rank: int, seed: int) -> Any:
-    """The model with a LoRA adapter of `rank` on every linear layer but the output; only the adapter trains."""
+def _optimizer(name: OptimizerName, parameters: list[torch.nn.Parameter], learning_rate: float) -> Any:
+    settings: dict[str, Any] = {"lr": learning_rate, "betas": (0.9, 0.98), "weight_decay": 0.0}
+    if name == "adamw":
+        return torch.optim.AdamW(parameters, fused=True, **settings)
+    return bitsandbytes("optimizer adamw8bit").optim.AdamW8bit(parameters, **settings)
+
+
+def add_lora(model: Any, *, rank: int, seed: int, setup: Setup = USUAL) -> Any:
+    """The model with a LoRA adapter of `rank`, on every linear layer but the output unless `setup` names others; only the
+    adapter trains, and its numbers are float32 whatever the model's are.
+    """
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
     config = LoraConfig(
-        r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
+        r=rank,
+        lora_alpha=2 * rank if setup.lora_alpha is None else setup.lora_alpha,  # type: ignore[arg-type]
+        lora_dropout=setup.lora_dropout,
+        target_modules=list(setup.lora_targets) or "all-linear",
+        use_dora=setup.lora_dora,
+        task_type="CAUSAL_LM",
     )
     ids = torch.ones((1, 2), dtype=torch.int64, device=model.device)
     try:
@@ -145,8 +177,9 @@ def add_lora(model: Any, *, rank: int, seed: int) -> Any:
         raise
     except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         kind = getattr(model.config, "model_type", type(model).__name__)
+        where = f"for lora_targets {', '.join(setup.lora_targets)} " if setup.lora_targets else ""
         raise ModelError(
-            f"recipe 'lora' has no place for its adapter in a model of type {kind!r}: {error}; take recipe 'full', or "
+            f"recipe 'lora' has no place {where}for its adapter in a model of type {kind!r}: {error}; take recipe 'full', or "
             "another model"
         ) from error
     return adapted

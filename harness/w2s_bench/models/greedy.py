@@ -18,10 +18,13 @@ from w2s_bench.models.assumptions import anatomy_of, verdict_of
 from w2s_bench.models.capabilities import Anatomy
 from w2s_bench.models.decoding import PaddedRows, read_on
 from w2s_bench.models.encoding import encode_prompts, max_length_of
+from w2s_bench.models.memory import by_halves, free_bytes, is_accelerator
 
 _How = Literal["padded", "alike", "plain"]
 
-_MAX_ROWS = 256
+_MAX_ROWS = 256  # decoded at once on a processor; where memory is not told, on an accelerator too
+_MOST_ROWS = 1_024  # the same, on an accelerator
+_STEPS = 8  # of decoding between two looks at what an accelerator has chosen: to look is to wait for it
 _COMPACT = 0.75  # share of rows still going at which the others are taken out; before that a copy costs more
 
 
@@ -52,18 +55,19 @@ def generate(
             )
     refuse_other_than_greedy(model)
     out: list[Generated | None] = [None] * len(prompts)
-    for decode, batch in _batches(model, [len(ids) for ids in encoded], max_new_tokens):
-        chosen = [encoded[i] for i in batch]
-        if decode == "padded":
+
+    def decoded(how: _How, rows: list[int]) -> list[list[int]]:
+        chosen = [encoded[i] for i in rows]
+        if how == "padded":
             anatomy = anatomy_of(model)
             assert anatomy is not None
-            tokens = _decode_padded(anatomy, model, chosen, max_new_tokens, ends, stops)
-        elif decode == "alike":
-            tokens = _decode(model, chosen, max_new_tokens, ends, stops)
-        else:
-            ended = partial(_has_ended, ends=ends, stops=stops)
-            tokens = answers(model, tokenizer, chosen, max_new_tokens, ended)
-        for i, new in zip(batch, tokens, strict=True):
+            return _decode_padded(anatomy, model, chosen, max_new_tokens, ends, stops)
+        if how == "alike":
+            return _decode(model, chosen, max_new_tokens, ends, stops)
+        return answers(model, tokenizer, chosen, max_new_tokens, partial(_has_ended, ends=ends, stops=stops))
+
+    for how, batch in _batches(model, [len(ids) for ids in encoded], max_new_tokens):
+        for i, new in zip(batch, by_halves(model.device, partial(decoded, how), batch), strict=True):
             out[i] = _finish(tokenizer, new, ends, stops)
     return [generated for generated in out if generated is not None]
 
@@ -79,7 +83,7 @@ def _batches(model: Any, lengths: Sequence[int], max_new_tokens: int) -> Iterato
         whole = length + max_new_tokens
         if whole > max(verdict.cache, verdict.padded_cache):
             return "plain", 1  # some remember rightly for a single row alone
-        most = _MAX_ROWS if verdict.neighbours else 1
+        most = _rows_at_once(model, whole) if verdict.neighbours else 1
         return "plain" if plain else "padded" if whole <= verdict.padded_cache else "alike", most
 
     batch: list[int] = []
@@ -93,6 +97,21 @@ def _batches(model: Any, lengths: Sequence[int], max_new_tokens: int) -> Iterato
         batch.append(i)
     if batch:
         yield way(lengths[batch[0]])[0], batch
+
+
+def _rows_at_once(model: Any, length: int) -> int:
+    """How many rows of so many tokens are decoded at once: their keys and values take half of an accelerator's free memory."""
+    free = free_bytes(model.device)
+    if free is None:
+        return _MAX_ROWS
+    config = model.config.get_text_config()
+    layers, whole, heads = (
+        getattr(config, f"{name}", None) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads")
+    )
+    shared = getattr(config, "num_key_value_heads", None) or heads or 1
+    width = getattr(config, "head_dim", None) or (whole or 4096) // (heads or 1)
+    numbers = 2 * (layers or 48) * shared * width * (length + 16)
+    return max(1, min(_MOST_ROWS, free // 2 // (numbers * model.dtype.itemsize)))
 
 
 class Stops:
@@ -136,7 +155,7 @@ def _decode(model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set
         logits, cache = read_on(model, inputs, cache, read)
         read += inputs.shape[1]
         chosen = _most_probable(logits)
-        going = _append(new, active, chosen.tolist(), ends, stops)
+        going = _append(new, active, _numbered(chosen[None])[0], ends, stops)
         if not going or step + 1 == max_new_tokens:
             break
         inputs = chosen[:, None]
@@ -155,12 +174,20 @@ def _decode_padded(
     new: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
     finished: set[int] = set()
-    for step in range(max_new_tokens):
-        chosen = _most_probable(rows.read(chosen))
-        going = set(_append(new, active, chosen.tolist(), ends, stops, finished))
-        if not going or step + 1 == max_new_tokens:
+    step, at_once = 0, _STEPS if is_accelerator(model.device) else 1
+    while step < max_new_tokens:
+        read: list[torch.Tensor] = []
+        for _ in range(min(at_once, max_new_tokens - step)):
+            chosen = _most_probable(rows.read(chosen if chosen is None else chosen.clamp(min=0)))
+            read.append(chosen)
+        assert chosen is not None
+        step += len(read)
+        going: set[int] = set()
+        for tokens in _numbered(torch.stack(read)):  # what follows the end of an answer is not looked at
+            going = set(_append(new, active, tokens, ends, stops, finished))
+            finished.update(row for row_number, row in enumerate(active) if row_number not in going)
+        if not going:
             break
-        finished.update(row for row_number, row in enumerate(active) if row_number not in going)
         if len(going) <= _COMPACT * len(active):
             keep = torch.tensor(sorted(going), device=model.device)
             rows.keep(keep)
@@ -170,14 +197,20 @@ def _decode_padded(
 
 
 def _most_probable(logits: torch.Tensor) -> torch.Tensor:
-    """(rows,) token ids of (rows, vocabulary)."""
+    """(rows,) token ids of (rows, vocabulary); −1 where there is no most probable one (NaN)."""
     best, chosen = logits.max(-1)
-    if bool(torch.isnan(best).any()):
+    return chosen.masked_fill(best.isnan(), -1)
+
+
+def _numbered(chosen: torch.Tensor) -> list[list[int]]:
+    """Token ids as numbers, which waits for the device."""
+    numbers: list[list[int]] = chosen.tolist()
+    if any(token < 0 for row in numbers for token in row):
         raise ModelError(
             "logits are no numbers (NaN), so there is no most probable token; the model's training diverged (lower its "
             "learning rate) or its weights are damaged"
         )
-    return chosen
+    return numbers
 
 
 def _append(

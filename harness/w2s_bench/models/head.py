@@ -32,15 +32,16 @@ class Head:
     mean: NDArray[np.float32]
     scale: NDArray[np.float32]
 
-    def scores(self, states: States) -> FloatArray:
-        """(n,) one logit a state."""
+    def scores(self, states: States, zero_shot: FloatArray | None = None) -> FloatArray:
+        """(n,) one logit a state: what the untuned model says, `zero_shot` (n,), and the head's correction of it."""
         if states.shape[1:] != self.weight.shape:
             raise ModelError(
                 f"a head of width {len(self.weight)} cannot read states of shape {states.shape}: it was trained on those "
                 "of another model; train it again"
             )
         parts = [self._standardised(states[start : start + _ROWS]) for start in range(0, len(states), _ROWS)]
-        return np.concatenate([part @ self.weight.astype(np.float64) for part in parts] or [np.zeros(0)])
+        correction = np.concatenate([part @ self.weight.astype(np.float64) for part in parts] or [np.zeros(0)])
+        return correction if zero_shot is None else zero_shot + correction
 
     def _standardised(self, states: States) -> FloatArray:
         return (states.astype(np.float64) - self.mean) / self.scale
@@ -71,8 +72,12 @@ def train_head(
     objective: Objective = XENT,
     weights: FloatArray | None = None,
     probs: Mapping[Whose, Sequence[FloatArray]] | None = None,
+    zero_shot: FloatArray | None = None,
 ) -> tuple[Head, list[float]]:
     """The head after exactly `steps` steps, and the loss of every step.
+
+    It corrects the untuned model's own summed log-probabilities `zero_shot` (options of all items,), from no correction on:
+    before its first step it predicts what the untuned model does. Without them it begins at nothing.
 
     Item i has rows `offsets[i]:offsets[i + 1]` of `states`, and is trained towards its option `labels[i]` (items,). `weights`
     (items,) are as `Objective.loss` has them; `probs` hold for every item a distribution over its options, empty where it has
@@ -91,7 +96,8 @@ def train_head(
         x = (states[rows].astype(np.float64) - mean) / scale
         own = None if weights is None else weights[items]
         given = {whose: [rows_of[item] for item in items] for whose, rows_of in (probs or {}).items()}
-        loss, slopes = _slopes(objective, x @ weight, starts, labels[items], own, given, Step(step, steps))
+        logits = x @ weight if zero_shot is None else zero_shot[rows] + x @ weight
+        loss, slopes = _slopes(objective, logits, starts, labels[items], own, given, Step(step, steps))
         losses.append(loss)
         gradient = slopes @ x / len(items)
         # AdamW as torch has it: decay apart from the gradient, moments corrected for their start at zero.

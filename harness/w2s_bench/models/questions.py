@@ -133,7 +133,7 @@ class Questions:
         places = [*range(cut), *range(len(prompt), len(prompt) + len(second))]
         together = self.anatomy.states(
             self._ids([prompt + first + second]),
-            attention_mask=tree_mask(branches).to(self.plain.device),
+            attention_mask=tree_mask(branches, self.plain.device, self.plain.dtype),
             position_ids=self._ids([places]),
         )
         alone = [self.anatomy.states(self._ids([prompt + part])) for part in (first, second)]

@@ -10,7 +10,10 @@ from typing import Any
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.folders import check_folder
+from w2s_bench.models.optional import bitsandbytes
+from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.record import file_digest
+from w2s_bench.types import Attention, Dtype
 
 #: The libraries that what a language model computes depends on.
 ENGINE = ("torch", "transformers", "tokenizers", "numpy")
@@ -48,6 +51,10 @@ class LocalModel:
         """(model in float32 and evaluation mode, tokenizer)."""
         return _load_again(self.path, self.name, self.fingerprint())
 
+    def load_as(self, setup: Setup, device: str) -> tuple[Any, Any]:
+        """(model on `device` as `setup` has it, tokenizer); weights are read in its dtype, never through a float32 copy."""
+        return _load(str(self.path), self.name, setup, device)
+
 
 @dataclass(frozen=True)
 class HubModel:
@@ -70,18 +77,48 @@ class HubModel:
 
     def load(self) -> tuple[Any, Any]:
         """(model in float32 and evaluation mode, tokenizer); downloads what the cache lacks."""
+        return _load(self._fetched(), self.name)
+
+    def load_as(self, setup: Setup, device: str) -> tuple[Any, Any]:
+        """(model on `device` as `setup` has it, tokenizer); downloads what the cache lacks."""
+        return _load(self._fetched(), self.name, setup, device)
+
+    def _fetched(self) -> str:
+        """The folder of the snapshot."""
         self.fingerprint()
         from huggingface_hub import snapshot_download
 
         try:
-            folder = snapshot_download(
+            folder: str = snapshot_download(
                 self.repo, revision=self.revision, allow_patterns=[f"*{suffix}" for suffix in _READ]
             )
-        except Exception as error:  # the hub client raises many kinds; all mean the same to the user
+        except Exception as error:  # the hub client raises many kinds
             raise ModelError(
-                f"model {self.name!r} cannot be fetched: {error}; check repo and revision, or give a local folder"
+                f"model {self.name!r} cannot be fetched: {error}; {_next_step(error, self.repo)}"
             ) from error
-        return _load(folder, self.name)
+        return folder
+
+
+def _next_step(error: Exception, repo: str) -> str:
+    """What the user can do, by the hub client's names for what went wrong."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "GatedRepoError" in kinds:
+        return f"accept its terms at https://huggingface.co/{repo} and log in (`hf auth login`), or set HF_TOKEN"
+    if "RevisionNotFoundError" in kinds:
+        return "the repo has no such commit: copy one from its history"
+    if "RepositoryNotFoundError" in kinds:
+        return "check the spelling of owner and name; a private one needs HF_TOKEN"
+    if kinds & {
+        "LocalEntryNotFoundError",
+        "OfflineModeIsEnabled",
+        "ConnectionError",
+        "ConnectError",
+        "TimeoutException",
+    }:
+        return (
+            "there is no network here (or HF_HUB_OFFLINE is set): fetch it once where there is, or give a local folder"
+        )
+    return "check repo and revision, or give a local folder"
 
 
 def from_hub(name: str) -> HubModel:
@@ -136,7 +173,7 @@ def _load_again(folder: Path, name: str, fingerprint: str) -> tuple[Any, Any]:
     return copy.deepcopy(model), copy.deepcopy(tokenizer)
 
 
-def _load(folder: str, name: str) -> tuple[Any, Any]:
+def _load(folder: str, name: str, setup: Setup = USUAL, device: str = "cpu") -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
     from transformers.utils import logging
@@ -148,12 +185,15 @@ def _load(folder: str, name: str) -> tuple[Any, Any]:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             trust_remote_code=False,
-            dtype=torch.float32,
+            dtype=numbers_of(setup.dtype),
             use_safetensors=True,
             output_loading_info=True,
+            **_wanted(setup, device),
         )
         if (Path(folder) / "generation_config.json").is_file():
             GenerationConfig.from_pretrained(folder)  # the model goes on without one that cannot be read
+    except (ModelError, torch.OutOfMemoryError):
+        raise
     except Exception as error:  # tokenizers and safetensors raise kinds of their own; all mean the same
         raise ModelError(
             f"model {name!r} cannot be loaded from {folder}: {error}; save model and tokenizer again"
@@ -164,22 +204,55 @@ def _load(folder: str, name: str) -> tuple[Any, Any]:
         raise ModelError(
             f"model {name!r}: the weights in {folder} lack {len(missing)} tensors, {missing[0]} among them; save the model again"
         )
-    _check_parts(model, tokenizer, name)
+    _check_parts(model, tokenizer, name, setup)
+    if setup.quantization == "none":
+        model = model.to(device)
     return model.eval(), tokenizer
 
 
-def _check_parts(model: Any, tokenizer: Any, name: str) -> None:
-    """That the model is whole, computes in float32, and knows every token of its tokenizer."""
+def numbers_of(dtype: Dtype) -> Any:
+    """torch's own name of it."""
     import torch
 
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
+
+
+def set_attention(model: Any, attention: Attention, name: str) -> None:
+    """Have a loaded model attend by another implementation; `ModelError` where it or this machine has none such."""
+    try:
+        model.set_attn_implementation(attention)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise ModelError(f"model {name!r} cannot attend by {attention}: {error}; take attention default") from error
+
+
+def _wanted(setup: Setup, device: str) -> dict[str, Any]:
+    """How transformers is asked to load it; what is as usual is not named."""
+    import torch
+
+    wanted: dict[str, Any] = {} if setup.attention == "default" else {"attn_implementation": setup.attention}
+    if setup.quantization != "none":
+        bitsandbytes(f"quantization {setup.quantization}")
+        from transformers import BitsAndBytesConfig
+
+        products = torch.bfloat16 if setup.dtype == "float32" else numbers_of(setup.dtype)
+        four = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": products, "bnb_4bit_use_double_quant": True}
+        config: Any = BitsAndBytesConfig
+        kind = {"load_in_4bit": True, **four} if setup.quantization == "nf4" else {"load_in_8bit": True}
+        wanted |= {"quantization_config": config(**kind), "device_map": {"": device}}
+    return wanted
+
+
+def _check_parts(model: Any, tokenizer: Any, name: str, setup: Setup) -> None:
+    """That the model is whole, has weights of the dtype asked for, and knows every token of its tokenizer."""
     if model.get_output_embeddings() is None:
         raise ModelError(
             f"model {name!r} ({type(model).__name__}) has no output layer that gives logits of tokens; take a causal language model"
         )
-    odd = sorted({str(p.dtype) for p in model.parameters() if p.dtype != torch.float32})
-    if odd or getattr(model, "is_quantized", False):
+    known = {"float32", setup.dtype}  # of some, transformers keeps a few weights in float32 whatever it is asked for
+    odd = sorted({str(p.dtype) for p in model.parameters() if str(p.dtype).removeprefix("torch.") not in known})
+    if setup.quantization == "none" and (odd or getattr(model, "is_quantized", False)):
         raise ModelError(
-            f"model {name!r} has weights of {', '.join(odd) or 'a quantized kind'}, float32 is expected; save it dequantized"
+            f"model {name!r} has weights of {', '.join(odd) or 'a quantized kind'}, {setup.dtype} is expected; save it dequantized"
         )
     rows = int(model.get_input_embeddings().weight.shape[0])
     token, largest = max(tokenizer.get_vocab().items(), key=lambda pair: pair[1], default=("", -1))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.types import RecipeName
 
 #: The one file, in a folder of its own.
@@ -26,7 +27,7 @@ def save(model: Any, folder: Path, *, recipe: RecipeName) -> None:
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(state.items())}, folder / WEIGHTS)
 
 
-def load(model: Any, folder: Path, *, recipe: RecipeName, lora_rank: int, name: str) -> Any:
+def load(model: Any, folder: Path, *, recipe: RecipeName, lora_rank: int, name: str, setup: Setup = USUAL) -> Any:
     """The untuned `model`, called `name`, with what `save` wrote to `folder`; `ModelError` where that is another model's."""
     from safetensors.torch import load_file
 
@@ -37,7 +38,7 @@ def load(model: Any, folder: Path, *, recipe: RecipeName, lora_rank: int, name: 
 
             from w2s_bench.models.finetuning import add_lora
 
-            model = add_lora(model, rank=lora_rank, seed=0)
+            model = add_lora(model, rank=lora_rank, seed=0, setup=setup)
             missing = set(get_peft_model_state_dict(model)) - set(state)
             result: Any = set_peft_model_state_dict(model, state)
             unexpected = set(result.unexpected_keys)

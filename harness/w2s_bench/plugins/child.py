@@ -29,13 +29,13 @@ def main() -> None:
     It ends with the process that asked, or when all is answered.
     """
     asker, replies, own = os.fdopen(os.dup(0), "rb"), os.dup(1), os.getpid()
-    os.dup2(2, 1)  # what plugins print is no answer
+    os.dup2(2, 1)  # a plugin's prints must not be taken for an answer
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     questions = json.loads(asker.readline())
     threading.Thread(target=_end_with, args=(asker,), daemon=True).start()
 
     def say(message: JSON) -> None:
-        if os.getpid() != own:  # a plugin that forked came back twice
+        if os.getpid() != own:  # a plugin forked, and both processes came back
             os._exit(0)
         text = json.dumps(message).encode() + b"\n"
         while text:

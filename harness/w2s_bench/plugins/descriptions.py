@@ -6,6 +6,7 @@ Each thing is written to JSON in the process that looks at the plugin, and read 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -36,6 +37,17 @@ def module_of(factory: Callable[..., Any]) -> str:
     return str(getattr(inner, "__module__", None) or type(inner).__module__)
 
 
+def written_as(factory: Callable[..., Any]) -> str | None:
+    """The name of a factory in its module; None where it is none (a partial, a closure, an object), or not under that name."""
+    if isinstance(factory, Elsewhere):
+        return factory.written_as
+    name = getattr(factory, "__qualname__", None)
+    found: Any = sys.modules.get(str(getattr(factory, "__module__", None)))
+    for part in name.split(".") if isinstance(name, str) else ():
+        found = getattr(found, part, None)
+    return str(name) if name is not None and found is factory else None
+
+
 class Elsewhere:
     """The factory of a plugin that is not imported here. It looks like the factory; calling it imports the plugin.
 
@@ -45,6 +57,7 @@ class Elsewhere:
     def __init__(self, described: JSON, look: Look, opened: Callable[[], Callable[..., Any]]) -> None:
         self.__doc__, self.__module__ = described["summary"], described["module"]
         self.look, self._opened = look, opened
+        self.written_as: str | None = described["written_as"]
         if (parameters := described["parameters"]) is not None:
             self.__signature__ = inspect.Signature(
                 [
@@ -70,14 +83,15 @@ _PARAMETERS: Mapping[str, Any] = {
 
 
 def factory_to_json(factory: Callable[..., Any]) -> JSON:
-    """Summary, module and parameters, as `Elsewhere` takes them."""
+    """Summary, module, name there and parameters, as `Elsewhere` takes them."""
     try:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):  # built-in callables have none
         signature = None
     else:
         signature = [[parameter.name, parameter.kind.name, _is_optional(parameter)] for parameter in parameters]
-    return {"summary": summary_of(factory), "module": module_of(factory), "parameters": signature}
+    told = {"summary": summary_of(factory), "module": module_of(factory), "written_as": written_as(factory)}
+    return {**told, "parameters": signature}
 
 
 def _is_optional(parameter: inspect.Parameter) -> bool:

@@ -35,6 +35,9 @@ class Hook:
     describe: Callable[[str, Any], JSON]
     #: Whether `describe` reads data that may lie anywhere: it may then take long, and its answer is not remembered.
     reads_data: bool = False
+    #: Whether all that its entries do comes from the module of their factory and what it imports, so that this is the source
+    #: that they are known by; otherwise it is the whole package, beside whose code their data lie.
+    is_code_alone: bool = False
     #: Names that no entry may have, and why.
     reserved: frozenset[str] = frozenset()
     reserved_for: str = ""
@@ -67,6 +70,7 @@ HOOKS: Final[Mapping[EntryKind, Hook]] = MappingProxyType(
             "trust",
             check_trust_function,
             _described_trust_function,
+            is_code_alone=True,
             reserved=frozenset(OWN_ARMS),
             reserved_for="an arm that the harness owns",
         ),
@@ -79,7 +83,7 @@ HOOKS: Final[Mapping[EntryKind, Hook]] = MappingProxyType(
             hint="any lm-eval task becomes one by a small plugin (docs/plugins.md)",
         ),
         "model": Hook("w2s_models", "models", check_model, _described_model, reads_data=True, built_in_prefix="tiny"),
-        "reading": Hook("w2s_readings", "readings", check_reading, _described_reading),
+        "reading": Hook("w2s_readings", "readings", check_reading, _described_reading, is_code_alone=True),
     }
 )
 #: First parts of names that mean something else than a distribution.

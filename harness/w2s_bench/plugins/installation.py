@@ -60,7 +60,8 @@ def _distance(dist: metadata.Distribution) -> tuple[int, bool]:
 
 
 def _version_of_package() -> str:
-    return str(pkgutil.resolve_name("w2s_bench:__version__"))  # by name: the package's root offers what lies above
+    # By name, since the package's root offers what lies in rooms above.
+    return str(pkgutil.resolve_name("w2s_bench:__version__"))
 
 
 def _source_tree(dist: metadata.Distribution) -> Path | None:

@@ -66,7 +66,7 @@ def look_at(looks: Sequence[Look]) -> list[Told]:
             retry = f"; {RETRY}, or with more seconds in {TIMEOUT_VARIABLE}" if waited else f"; {RETRY}"
             told = {"ended": answer.how + (retry if lasts else "")}
         else:
-            # A fault is met at once if it is met again, and soon mended elsewhere: by installing what is missing.
+            # A fault costs little to meet again, and its cure lies elsewhere: something is to be installed.
             lasts = bool(answer.get("sound"))
             told = {name: answer[name] for name in ("told", "fault") if name in answer}
             modules |= set(answer.get("modules", ()))

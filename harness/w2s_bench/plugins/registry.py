@@ -20,12 +20,13 @@ from w2s_bench.hookspecs import Domain, LanguageModel, Reading, TrustFunction
 from w2s_bench.isolation.surroundings import surroundings_kept
 from w2s_bench.names import BUILT_IN, normalized
 from w2s_bench.plugins import checks as contract
-from w2s_bench.plugins.descriptions import module_of
+from w2s_bench.plugins.descriptions import module_of, written_as
 from w2s_bench.plugins.entries import Plugin, Problem, Registered
 from w2s_bench.plugins.hooks import HOOKS, EntryKind, full_name, words
 from w2s_bench.plugins.installation import running_version
 from w2s_bench.plugins.loading import load_plugins
-from w2s_bench.plugins.source import Source, sources_of
+from w2s_bench.plugins.reach import reached
+from w2s_bench.plugins.source import Source, source_beside, sources_of
 from w2s_bench.resolvers import Resolver, resolver_of, resolvers_for, with_prefix
 from w2s_bench.types import JSON
 
@@ -62,7 +63,8 @@ class Registry:
         if only is None:
             with surroundings_kept():
                 return cls.of(load_plugins(restrict, entry_points))
-        return cls.of(load_plugins(restrict, entry_points, only))  # what importing it sets is for its own code alone
+        # What a plugin's import sets is for its own code alone.
+        return cls.of(load_plugins(restrict, entry_points, only))
 
     @classmethod
     def of(cls, plugins: Iterable[Plugin]) -> Registry:
@@ -162,19 +164,29 @@ class Registry:
         return contract.guarded(str(self.resolve(kind, name)), what, call)
 
     def source_digest(self, registered: Registered, digests: dict[Source, str] | None = None) -> str:
-        """SHA-256 over the Python files of the factory's and the entry point's top-level packages; nothing is imported.
+        """SHA-256 over the Python files that an entry's code comes from; nothing is imported. Changed code is another arm.
 
-        Of a namespace package they are the distribution's own. Changed plugin code makes another arm.
+        Of a trust function or reading they are the module that its factory is written in, with all of the distribution that
+        this imports (`plugins.reach`), so that a sibling beside it changes nothing. Of a domain or model, of a factory that
+        is not what its module calls by its name (a partial, a closure), and where imports cannot be followed, they are the
+        factory's and the entry point's whole top-level packages; of a namespace package, what is the distribution's own.
         What the plugin imports from elsewhere is told by versions alone. `digests` is for who asks about many things at one
         moment: what has been read is kept there.
         """
-        # Otherwise read anew each time: a plugin that changed on disk during a run must be seen to have.
+        # Otherwise it is read anew each time, so that a plugin that changes on disk during a run is noticed.
         digests = {} if digests is None else digests
         digest = hashlib.sha256()
-        for source in sources_of((registered.module, module_of(registered.factory)), registered.distribution):
+        module, named = module_of(registered.factory), written_as(registered.factory)
+        sources = sources_of((registered.module, module), registered.distribution)
+        for source in sources:
             if not source.files:
                 fault = f"the source of module {source.root!r} cannot be found; install it as Python files"
                 raise PluginError(f"{registered}: {fault}")
+        if named is not None and HOOKS[registered.kind].is_code_alone:
+            beside = partial(source_beside, distribution=registered.distribution, sources=sources)
+            sources = reached(module, registered.module, sources, beside)
+            digest.update(f"{module}\0{named}\0".encode())
+        for source in sources:
             if source not in digests:
                 digests[source] = source.digest()
             digest.update(f"{source.root}\0{digests[source]}\0".encode())
@@ -203,7 +215,7 @@ def _ways_to_write(kind: EntryKind, table: Mapping[str, Registered]) -> str:
     """How names of a kind may begin, for somebody who got one wrong."""
     others = resolvers_for(kind)
     if not others and not HOOKS[kind].hint:
-        return ""  # their full names, which the error lists, say all
+        return ""  # the error lists their full names, which say all
     prefixes = ", ".join(dict.fromkeys(f"{name.partition('/')[0]}/" for name in table)) or "none here"
     ways = [f"a plugin's ({prefixes})", *(f"{resolver.written} ({resolver.place})" for resolver in others)]
     ways += [f"a {resolver.path_of}'s path" for resolver in others if resolver.takes_bare_paths]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+
+from w2s_bench.names import BUILT_IN
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,14 @@ class Source:
     root: str
     files: tuple[tuple[str, Path], ...]  # name within the package, and where; sorted
     folders: tuple[Path, ...] = ()  # of the package, where it is one
+    is_module: bool = False  # that stands alone
+
+    def modules(self) -> tuple[tuple[str, Path], ...]:
+        """Each file's module, by its full name; a package's is that of its `__init__`."""
+        if self.is_module:
+            return tuple((self.root, path) for _, path in self.files)
+        inner = ((name.removesuffix(".py").removesuffix("__init__").strip("/"), path) for name, path in self.files)
+        return tuple((f"{self.root}.{name.replace('/', '.')}".rstrip("."), path) for name, path in inner)
 
     def digest(self) -> str:
         """SHA-256 over names and contents."""
@@ -41,6 +52,38 @@ def sources_of(modules: Iterable[str], distribution: str) -> tuple[Source, ...]:
     return tuple(found[root] for root in sorted(found))
 
 
+def source_beside(top: str, distribution: str, sources: Iterable[Source]) -> Source | None:
+    """The source of a top-level module that belongs to the distribution as `sources` do, which lie elsewhere; None: it does not.
+
+    Whose it is, the distribution's record says; without one, in an editable installation, what lies in the same folder is
+    taken for its own. The harness's own distribution has no others: its packages are told apart by their versions.
+    """
+    if distribution == BUILT_IN:
+        return None
+    try:
+        listed = metadata.files(distribution) or ()
+    except (metadata.PackageNotFoundError, ValueError):
+        listed = ()
+    mine = {file.parts[0] for file in listed if file.suffix == ".py"}
+    if {top, f"{top}.py"} & mine:
+        return _source_of(top, distribution)
+    place = None if mine else _place_of(top)
+    if place is None or str(place) in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        return None
+    near = place in {_place_of(source.root.partition(".")[0]) for source in sources}
+    return _source_of(top, distribution) if near else None
+
+
+def _place_of(top: str) -> Path | None:
+    """The folder that a top-level module lies in; None where it is in none."""
+    spec = _spec_of(top)
+    if spec is None:
+        return None
+    if spec.submodule_search_locations is not None:
+        return next((Path(folder).parent for folder in spec.submodule_search_locations), None)
+    return Path(str(spec.origin)).parent if spec.has_location else None
+
+
 def _source_of(module: str, distribution: str) -> Source:
     """The whole top-level package, or the module that stands alone; of a namespace package, this distribution's part.
 
@@ -62,7 +105,8 @@ def _source_of(module: str, distribution: str) -> Source:
     if spec.submodule_search_locations is not None:
         return _package(name, map(Path, spec.submodule_search_locations))
     file = Path(str(spec.origin))
-    return Source(name, ((f"{name}.py", file),) if file.suffix == ".py" and file.is_file() else ())
+    files = ((f"{name}.py", file),) if file.suffix == ".py" and file.is_file() else ()
+    return Source(name, files, is_module=True)
 
 
 def _spec_of(module: str) -> ModuleSpec | None:

@@ -44,7 +44,7 @@ def _written_value(value: JSON) -> str:
         and parse_spec(f"x:y={value}")[1]["y"] == value
     ):
         return value
-    # Within quotes `,key=` would part two parameters: the comma is written as JSON's escape.
+    # `,key=` within quotes would part two parameters. So the comma is written as JSON's escape.
     return re.sub(r",(?=\s*[A-Za-z_]\w*\s*=)", r"\\u002c", json.dumps(value, sort_keys=True))
 
 

@@ -28,10 +28,10 @@ _TIMEOUT = 60.0
 #: What the child says where it begins with a question, and before it reads files, which may take longer.
 BEGINS, READS = "begins", "reads"
 _TO_READ = 60  # times as long
-_TO_START = 60.0  # seconds more until the process is there; a machine may be busy
+_TO_START = 60.0  # seconds more until the process is there; the machine may be busy
 _FAREWELL = 60.0  # seconds from the last word to the end; a machine may be busy
-_KEPT = 4096  # bytes of what it printed
-_LAST_WORDS = 200  # characters of them that are told
+_KEPT = 4096  # bytes of the plugin's output
+_LAST_WORDS = 200  # characters of its output that an error quotes
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Ended:
 
     how: str
     waited: float | None = None  # seconds after which it was given up
-    began: bool = True  # with the question; else no process could be started for any
+    began: bool = True  # whether the question was put; False where no process could be started at all
 
 
 def patience() -> float:
@@ -62,7 +62,7 @@ def ask(questions: Sequence[JSON], seconds: float) -> list[JSON | Ended]:
     while waiting:
         child = _Child([questions[i] for i in waiting], seconds)
         answers |= zip(waiting, child.answers, strict=False)
-        if child.ended is not None and not child.answers:  # in a fresh process: no other can be at fault
+        if child.ended is not None and not child.answers:  # the process was fresh: no other plugin can be at fault
             answers |= dict.fromkeys(waiting[:1] if child.ended.began else waiting, child.ended)
         waiting = [i for i in waiting if i not in answers]
     return [answers[i] for i in range(len(questions))]
@@ -92,7 +92,7 @@ class _Child:
     def _send(self, text: bytes) -> None:
         """The pipe stays open: when it closes, the child knows that this process is gone, and ends."""
         pipe = cast(IO[bytes], self._process.stdin)
-        with contextlib.suppress(BrokenPipeError):  # it has just died, which is seen below
+        with contextlib.suppress(BrokenPipeError):  # the child has just died, which is seen below
             pipe.write(text)
             pipe.flush()
 
@@ -113,7 +113,7 @@ class _Child:
                         return Ended("wrote into the pipe that its answers go through")
                 elif time.monotonic() >= self._until:
                     return Ended(f"took longer than {self._limit:g} seconds, and was stopped", self._limit, self._began)
-                elif not ready and self._process.poll() is not None:  # what it started keeps the pipes open
+                elif not ready and self._process.poll() is not None:  # the child's own children keep the pipes open
                     return self._end(selector, err)
         return None
 

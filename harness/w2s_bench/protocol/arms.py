@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from w2s_bench.controls import OwnArm, of_kind
+from w2s_bench.controls import OWN_ARMS, OwnArm, Rows
 from w2s_bench.names import short
 from w2s_bench.plugins.checks import Declared
 from w2s_bench.plugins.spec import write_spec
@@ -45,75 +45,59 @@ class Arm:
     kinds: tuple[Kind, ...] = KINDS
 
 
-def references(coverage: float) -> list[Arm]:
-    """`weak` (the teacher), `base` (the untuned student), `ceiling` (the student trained on the pool's gold)."""
-
-    def weak(graph: Generation) -> ArmStages:
-        split = graph.suite.evaluate_on
-        answers = Student(graph.teacher.weights, graph.weak_labels(split), graph.label_grades(split))
-        tokens = Need("teacher", "label_logprobs", when="generate")  # the scores of options come with the labels
-        read = graph.evidence((own_need(tokens),), graph.pool, with_grades=False, with_gold=False).readings
-        return ArmStages(answers, certainty=read.get(tokens))
-
-    def base(graph: Generation) -> ArmStages:
-        return ArmStages(graph.student(None, "base"))
-
-    def ceiling(graph: Generation) -> ArmStages:
-        rows = training.gold_rows(graph.subset(graph.pool), graph.gold(graph.pool), None, graph.label("ceiling's rows"))
-        return ArmStages(graph.student(rows, "ceiling"), rows)
-
-    build = {"weak": weak, "base": base, "ceiling": ceiling}
-    return [Arm(_own(arm, coverage), build[arm.name]) for arm in of_kind("reference")]
+def own_arms(coverage: float) -> list[Arm]:
+    """The harness's references and controls at the suite's coverage, each built from its row of `controls.py`."""
+    return [_own_arm(arm, coverage) for arm in OWN_ARMS.values()]
 
 
-def controls(coverage: float) -> list[Arm]:
-    """`naive`, `random`, `oracle`, `gold_trust_set`, `naive_plus_gold`, `gold_random`, at the suite's coverage."""
+def _own_arm(arm: OwnArm, coverage: float) -> Arm:
+    def build(graph: Generation) -> ArmStages:
+        if arm.answers == "teacher":
+            return _teacher_itself(graph)
+        if not arm.rows:
+            return ArmStages(graph.student(None, arm.name))
+        parts = [_part(graph, rows, arm.name, coverage) for rows in arm.rows]
+        together = [part.rows for part in parts]
+        rows = together[0] if len(together) == 1 else training.joined_rows(together, graph.label(f"rows of {arm.name}"))
+        kept = next((part.kept for part in parts if part.kept), None)
+        return ArmStages(graph.student(rows, arm.name), rows, kept)
 
-    def random_rows(graph: Generation) -> Stage:
-        labels = graph.weak_labels(graph.pool)
-        return selection.random(
-            labels, coverage=coverage, seed=graph.stream("random"), label=graph.label("random rows")
+    return Arm(_own(arm, coverage), build)
+
+
+def _teacher_itself(graph: Generation) -> ArmStages:
+    split = graph.suite.evaluate_on
+    answers = Student(graph.teacher.weights, graph.weak_labels(split), graph.label_grades(split))
+    tokens = Need("teacher", "label_logprobs", when="generate")  # the scores of options come with the labels
+    read = graph.evidence((own_need(tokens),), graph.pool, with_grades=False, with_gold=False).readings
+    return ArmStages(answers, certainty=read.get(tokens))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Training rows of one split, and which of the split were drawn (None: all of it)."""
+
+    rows: Stage
+    kept: Stage | None = None
+
+
+def _part(graph: Generation, rows: Rows, name: str, coverage: float) -> _Part:
+    """What one `Rows` of an arm's facts stands for in the graph."""
+    if rows.split == "trust":
+        return _Part(graph.trust_gold_rows)
+    kept = None
+    if rows.share == "coverage":
+        kept = selection.draw(
+            rows.drawn,
+            labels=graph.weak_labels(graph.pool),
+            grades=graph.label_grades(graph.pool),
+            coverage=coverage,
+            stream=graph.stream,
+            label=graph.label(f"rows drawn {rows.drawn}"),
         )
-
-    def naive(graph: Generation) -> ArmStages:
-        return _on_weak_labels(graph, None, "naive")
-
-    def random(graph: Generation) -> ArmStages:
-        return _on_weak_labels(graph, random_rows(graph), "random")
-
-    def oracle(graph: Generation) -> ArmStages:
-        grades = graph.label_grades(graph.pool)
-        kept = selection.oracle(
-            grades, coverage=coverage, seed=graph.stream("oracle"), label=graph.label("oracle's rows")
-        )
-        return _on_weak_labels(graph, kept, "oracle")
-
-    def gold_trust_set(graph: Generation) -> ArmStages:
-        return ArmStages(graph.student(graph.trust_gold_rows, "gold_trust_set"), graph.trust_gold_rows)
-
-    def naive_plus_gold(graph: Generation) -> ArmStages:
-        rows = training.joined_rows(
-            [_weak_rows(graph, None, "naive"), graph.trust_gold_rows],
-            graph.label("weak labels and the trust set's gold"),
-        )
-        return ArmStages(graph.student(rows, "naive_plus_gold"), rows)
-
-    def gold_random(graph: Generation) -> ArmStages:
-        kept = random_rows(graph)
-        rows = training.gold_rows(
-            graph.subset(graph.pool), graph.gold(graph.pool), kept, graph.label("gold of random rows")
-        )
-        return ArmStages(graph.student(rows, "gold_random"), rows, kept)
-
-    build = {
-        "naive": naive,
-        "random": random,
-        "oracle": oracle,
-        "gold_trust_set": gold_trust_set,
-        "naive_plus_gold": naive_plus_gold,
-        "gold_random": gold_random,
-    }
-    return [Arm(_own(arm, coverage), build[arm.name]) for arm in of_kind("control")]
+    if rows.labels == "weak":
+        return _Part(_weak_rows(graph, kept, name), kept)
+    return _Part(_gold_rows(graph, kept, name), kept)
 
 
 def _own(arm: OwnArm, coverage: float) -> ArmRef:
@@ -184,6 +168,12 @@ def trust_arm(
 def _on_weak_labels(graph: Generation, kept: Stage | None, name: str) -> ArmStages:
     rows = _weak_rows(graph, kept, name)
     return ArmStages(graph.student(rows, name), rows, kept)
+
+
+def _gold_rows(graph: Generation, kept: Stage | None, name: str) -> Stage:
+    return training.gold_rows(
+        graph.subset(graph.pool), graph.gold(graph.pool), kept, graph.label(f"gold rows of {name}")
+    )
 
 
 def _weak_rows(graph: Generation, kept: Stage | None, name: str) -> Stage:

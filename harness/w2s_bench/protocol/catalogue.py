@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2s_bench.record import canonical_json, write_arrays
-from w2s_bench.types import IntArray
+from w2s_bench.types import BoolArray, IntArray
 
 _INDEX = ".index.safetensors"
 _GROUPS = "groups.safetensors"
+_IN_TEST = "in_test"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,15 @@ def read_array(path: Path, name: str) -> NDArray[np.generic]:
 
     with safe_open(path, framework="numpy") as file:
         return cast("NDArray[np.generic]", file.get_tensor(name))
+
+
+def read_array_if_any(path: Path, name: str) -> NDArray[np.generic] | None:
+    """As `read_array`; None where the file has no such array."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        there = name in file.keys()  # noqa: SIM118 - no mapping
+        return cast("NDArray[np.generic]", file.get_tensor(name)) if there else None
 
 
 def hashes(before: str, texts: Iterable[bytes]) -> NDArray[np.uint64]:
@@ -132,16 +142,23 @@ def _index_of(path: Path) -> Path:
     return path.with_name(path.name + _INDEX)
 
 
-def write_groups(folder: Path, items: Sequence[Any]) -> None:
-    """Id, group and key of every item: all that cutting needs."""
+def write_groups(folder: Path, items: Sequence[Any], in_test: Sequence[bool] | None = None) -> None:
+    """Id, group and key of every item, and whether its task has it in `test` (None: no task says so): all that cutting needs."""
     columns = {name: Texts.of(getattr(item, name) for item in items) for name in ("id", "group", "key")}
-    write_texts(folder / _GROUPS, columns)
+    arrays = {} if in_test is None else {_IN_TEST: np.array(in_test, dtype=np.uint8)}
+    write_texts(folder / _GROUPS, columns, **arrays)
 
 
 def read_groups(folder: Path) -> tuple[Texts, Texts, Texts]:
     """(id, group, key) as `write_groups` wrote them."""
     ids, groups, keys = (read_texts(folder / _GROUPS, name) for name in ("id", "group", "key"))
     return ids, groups, keys
+
+
+def read_in_test(folder: Path) -> BoolArray | None:
+    """(n,) whether the task of each item has it in `test`, as `write_groups` wrote it; None where no task says so."""
+    told = read_array_if_any(folder / _GROUPS, _IN_TEST)
+    return None if told is None else told.astype(np.bool_)
 
 
 def every_nth(path: Path, most: int) -> list[dict[str, Any]]:

@@ -145,8 +145,13 @@ class Generation:
     @cached_property
     def readers(self) -> Readers:
         verifier = self.student(self.trust_gold_rows, "gold_trust_set").weights
-        student = self.task.student
-        return Readers((self.teacher.model, self.teacher.weights), (student.untuned, None), (student, verifier))
+        student, spec = self.task.student, self.task.spec
+        return Readers(
+            (self.teacher.model, self.teacher.weights),
+            (student.untuned, None),
+            (student, verifier),
+            {"teacher": spec.teacher, "student": spec.student, "verifier": spec.student},
+        )
 
     def evidence(self, needs: Iterable[PlannedNeed], split: Split, *, with_grades: bool, with_gold: bool) -> Labelled:
         """What a trust function's evidence on `trust` or the pool is made of. `with_gold` for the privileged alone."""

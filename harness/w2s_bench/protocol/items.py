@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_bench.domains.documents import Digest, of_task
+from w2s_bench.domains.grading import delimiter_of
 from w2s_bench.domains.soundness import (
     Contradictions,
     check_index,
@@ -55,18 +56,22 @@ def build_items(context: StageContext) -> None:
     domain = load_domain(context)
     task = _load(domain)
     check_task(domain, task)
-    everything = [_item(domain, task, document) for document in _documents(context, task)]
+    everything: list[Item] = []
+    in_test: dict[str, bool | None] = {}
+    for document in _documents(context, task):
+        everything.append(_item(domain, task, document))
+        in_test[everything[-1].id] = _in_test(domain, document)
     built = [item for item in everything if not repeats_an_option(item)]
     check_items(built or everything, domain.name)
     write_indexed(context.out / ITEMS, built)
-    write_groups(context.out, built)
+    write_groups(context.out, built, _whether_in_test(domain, [in_test[item.id] for item in built]))
     write_json(
         context.out / FORMAT,
-        {"kind": domain.kind, "until": _until(domain, task), "delimiter": task.config.target_delimiter},
+        {"kind": domain.kind, "until": _until(domain, task), "delimiter": delimiter_of(task)},
     )
     left_out = [item.id for item in everything if repeats_an_option(item)]
     said = f"of {len(everything)} items were left out, as they have two equal options"
-    write_json(context.out / REMARKS, _remark(left_out, said))
+    write_json(context.out / REMARKS, [*getattr(task, "remarks", ()), *_remark(left_out, said)])
 
 
 @stage("answers", version=2)
@@ -101,6 +106,22 @@ def remarks(domain: str, folder: Path) -> list[str]:
 def _remark(ids: Sequence[str], said: str) -> list[str]:
     shown = ", ".join(ids[:_MOST_SHOWN]) + (", …" if len(ids) > _MOST_SHOWN else "")
     return [f"{len(ids)} {said} ({shown})"] if ids else []
+
+
+def _in_test(domain: Domain, document: dict[str, Any]) -> bool | None:
+    """Whether the task itself has a document in `test`; most domains do not say."""
+    says = getattr(domain, "in_test", None)
+    return None if says is None else says(document)
+
+
+def _whether_in_test(domain: Domain, told: Sequence[bool | None]) -> list[bool] | None:
+    if all(one is None for one in told):
+        return None
+    if any(not isinstance(one, bool) for one in told):
+        raise PluginError(
+            f"domain {domain.name!r}: in_test gave {told[:3]!r}, …; give True or False for all, or None for all"
+        )
+    return [one is True for one in told]
 
 
 def _until(domain: Domain, task: Any) -> list[str]:
@@ -185,10 +206,12 @@ def _item(domain: Any, task: Any, document: dict[str, Any]) -> Item:
 
 
 def _answer(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Answer:
-    target, delimiter = task.doc_to_target(document), task.config.target_delimiter
+    target, delimiter = task.doc_to_target(document), delimiter_of(task)
     index = None
     if domain.kind == "choice":
         choices = task.doc_to_choice(document)
+        if isinstance(target, list) and target:
+            target = target[0]  # each of them is graded right; a student learns one
         index = target
         if isinstance(target, str):
             index = choices.index(target) if target in choices else None

@@ -12,14 +12,16 @@ from w2s_bench.plugins.hooks import distribution_of
 from w2s_bench.plugins.planning import described_reading
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.source import Source
+from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.readings import built_in_reading, built_in_readings
-from w2s_bench.protocol.evidence.readings.base import Ask, BuiltInReading
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading
 from w2s_bench.protocol.evidence.registered import registered_reading
 from w2s_bench.protocol.evidence.view import ShownAs
 from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.protocol.recipes import recipe_of
 from w2s_bench.store.stage import Stage
-from w2s_bench.types import JSON, Kind, Need
+from w2s_bench.suite import Training
+from w2s_bench.types import JSON, Kind, Need, Reader
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,15 @@ class PlannedNeed:
 
 @dataclass(frozen=True)
 class Readers:
-    """The three models that may read weak labels, each with its parameters and, where tuned, the stage of its weights."""
+    """The three models that may read weak labels, each with its parameters and, where tuned, the stage of its weights.
+
+    `training`: how the suite trains each of them, for readings that train more of the kind.
+    """
 
     teacher: tuple[PlannedModel, Stage | None]
     student: tuple[PlannedModel, Stage | None]
     verifier: tuple[PlannedModel, Stage | None]
+    training: Mapping[Reader, Training] = field(default_factory=dict)
 
     def of(self, need: Need) -> tuple[PlannedModel, Stage | None]:
         """The model that a need asks, and the stage of its weights."""
@@ -148,7 +154,8 @@ def readings(
         model, weights = readers.of(need)
         named = f"{label} · {need}"
         if isinstance(planned.reading, BuiltInReading):
-            ask = Ask(need, recipe_of(model), model, weights, labels, subset, seed(need), named)
+            how = readers.training.get(need.of)
+            ask = Ask(need, recipe_of(model), model, weights, labels, subset, seed(need), named, how)
             stages[need] = planned.reading.stage(ask)
             continue
         asked = recipe_of(model).as_engine(model, weights) if planned.reading.asks_model else None

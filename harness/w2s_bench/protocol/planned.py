@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.models.sources import ENGINE
 from w2s_bench.models.tokenizer_cache import remembering
 from w2s_bench.names import DEVICE_VARIABLE, short
 from w2s_bench.store.stage import Code, StageContext
+from w2s_bench.suite import SETTINGS
 from w2s_bench.types import JSON, Kind, Precision, RecipeName
 
 if TYPE_CHECKING:
@@ -30,27 +32,36 @@ class PlannedModel:
     lora_rank: int = 8
     precision: Precision = "float32"
     device: str = "cpu"
+    setup: Setup = USUAL
 
     @classmethod
     def of(cls, training: Training, source: LanguageModel) -> PlannedModel:
         device = os.environ.get(DEVICE_VARIABLE) or "cpu"
         tuning = (training.recipe, training.lora_rank, training.precision)
-        return cls(training.model, source.fingerprint(), *tuning, device)
+        setup = Setup.of({name: getattr(training, name) for name in SETTINGS})
+        return cls(training.model, source.fingerprint(), *tuning, device, setup)
+
+    @classmethod
+    def read(cls, params: Mapping[str, Any]) -> PlannedModel:
+        """The model of which `params` are."""
+        return cls(**{**params, "setup": Setup.of(params.get("setup", {}))})
 
     @property
     def untuned(self) -> PlannedModel:
         """The model as it is, whatever is made of it elsewhere."""
-        return replace(self, recipe="full")
+        return replace(self, recipe="full", setup=self.setup.loading)
 
     @property
     def params(self) -> dict[str, JSON]:
-        """As a stage's parameters hold it."""
-        return asdict(self)
+        """As a stage's parameters hold it; of `setup` what is not as usual."""
+        plain, own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "setup"}, self.setup.written
+        return {**plain, "setup": own} if own else plain
 
     @property
     def frozen(self) -> dict[str, JSON]:
         """`params` without how it is tuned, for what does not depend on that."""
-        return {name: value for name, value in self.params.items() if name not in ("recipe", "lora_rank")}
+        loaded = replace(self, setup=self.setup.loading)
+        return {name: value for name, value in loaded.params.items() if name not in ("recipe", "lora_rank")}
 
     @property
     def timed_as(self) -> str:
@@ -60,6 +71,8 @@ class PlannedModel:
     def stage_fields(self) -> dict[str, Any]:
         """The fields of a `Stage` that loads this model and computes with it."""
         libraries = (*ENGINE, "peft") if self.recipe == "lora" else ENGINE
+        if self.setup.quantization != "none" or self.setup.optimizer == "adamw8bit":
+            libraries = (*libraries, "bitsandbytes")
         return {
             "libraries": libraries,
             "device": self.device,
@@ -118,13 +131,13 @@ def load_planned(context: StageContext) -> Engine:
     """The model a stage's parameters name, as it was when the run was planned, with the weights among its inputs, if any."""
     from w2s_bench.models.engine import load_engine  # torch
 
-    model = PlannedModel(**context.params["model"])
+    model = PlannedModel.read(context.params["model"])
     source = context.registry.model(model.name)
     if source.fingerprint() != model.fingerprint:
         raise ModelError(f"model {model.name!r} changed on disk since the run began; run again")
     weights = context.inputs.get("weights")
     tuning: dict[str, Any] = {"recipe": model.recipe, "lora_rank": model.lora_rank} if weights else {}
-    engine = load_engine(source, weights, device=model.device, precision=model.precision, **tuning)
+    engine = load_engine(source, weights, device=model.device, precision=model.precision, setup=model.setup, **tuning)
     for note in engine.notes():
         print(f"model {model.name}: {note}", flush=True)  # a stage's output is kept in the store's log
     engine.tokenizer = remembering(engine.tokenizer, (model.name, model.fingerprint))

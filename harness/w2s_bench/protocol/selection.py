@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
 import numpy as np
 
 from w2s_bench.errors import SuiteError
@@ -11,7 +16,7 @@ from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import iter_rows
-from w2s_bench.store.stage import Stage, StageContext, stage
+from w2s_bench.store.stage import Stage, StageContext, StageFunction, stage
 
 
 def top(scores: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
@@ -20,14 +25,13 @@ def top(scores: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
     return Stage(run_top, params, {"scores": scores}, label=label)
 
 
-def random(labels: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
-    """Stage: k rows by a seeded hash of the id; gold-blind."""
-    return Stage(run_random, {"coverage": coverage, "seed": seed}, {"labels": labels}, label=label)
-
-
-def oracle(grades: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
-    """Stage: min(k, number correct) rows drawn uniformly from the correct ones; a shortfall is recorded, never filled."""
-    return Stage(run_oracle, {"coverage": coverage, "seed": seed}, {"grades": grades}, label=label)
+def draw(
+    how: str, *, labels: Stage, grades: Stage, coverage: float, stream: Callable[[str], int], label: str = ""
+) -> Stage:
+    """Stage: k rows of the pool as `DRAWS` has it by this word; `stream` gives the seed of a role."""
+    drawn = DRAWS[how]
+    read = {"labels": labels} if drawn.reads == "labels" else {"grades": grades}
+    return Stage(drawn.run, {"coverage": coverage, "seed": stream(drawn.role)}, read, label=label)
 
 
 def count_to_keep(coverage: float, count: int) -> int:
@@ -61,6 +65,7 @@ def run_top(context: StageContext) -> None:
 
 @stage("random", version=1)
 def run_random(context: StageContext) -> None:
+    """k rows by a seeded hash of the id; gold-blind."""
     ids = [row["id"] for row in iter_rows(context.inputs["labels"] / PREDICTIONS)]
     wanted = count_to_keep(context.params["coverage"], len(ids))
     Kept.whole(random_ids(ids, wanted, context.params["seed"]), wanted).write(context.out)
@@ -68,6 +73,7 @@ def run_random(context: StageContext) -> None:
 
 @stage("oracle", version=1)
 def run_oracle(context: StageContext) -> None:
+    """min(k, number correct) rows drawn uniformly from the correct ones; a shortfall is recorded, never filled."""
     grades = read_grades(context.inputs["grades"])
     wanted = count_to_keep(context.params["coverage"], len(grades))
     correct = [i for i, right in grades.items() if right]
@@ -77,3 +83,18 @@ def run_oracle(context: StageContext) -> None:
             "Train the teacher longer, or take easier items; see the accuracy of `weak`"
         )
     Kept.whole(random_ids(correct, wanted, context.params["seed"]), wanted).write(context.out)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A way in which a control draws rows: the stage that does it, what it reads, and the role of its seed."""
+
+    run: StageFunction
+    reads: Literal["labels", "grades"]
+    role: str
+
+
+#: By the word in `controls.Rows.drawn`. Grades are gold: what reads them is `privileged`.
+DRAWS: Final[Mapping[str, Draw]] = MappingProxyType(
+    {"blindly": Draw(run_random, "labels", "random"), "right": Draw(run_oracle, "grades", "oracle")}
+)

@@ -16,7 +16,9 @@ from w2s_bench.protocol.catalogue import (
     lines_of,
     order,
     read_array,
+    read_array_if_any,
     read_groups,
+    read_in_test,
     read_texts,
     write_texts,
 )
@@ -24,7 +26,7 @@ from w2s_bench.protocol.files import ANSWERS, FORMAT, HELD, ITEMS, POOL, SPLIT_I
 from w2s_bench.protocol.items import item_digest
 from w2s_bench.record import iter_records, read_json, write_json
 from w2s_bench.store.stage import Stage, StageContext, stage
-from w2s_bench.types import SPLITS, IntArray, Item, Split
+from w2s_bench.types import SPLITS, BoolArray, IntArray, Item, Split
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +65,7 @@ def hold_out(context: StageContext) -> None:
     p = context.params
     pool = _Pool.of(*read_groups(context.inputs["items"]), p["domain"])
     out: dict[str, IntArray] = {}
-    pool = pool.without_held_out(p["sizes"], out)
+    pool = pool.without_held_out(p["sizes"], out, read_in_test(context.inputs["items"]))
     held = {split: sorted((pool.ids[int(row)], pool.keys[int(row)]) for row in out[split]) for split in HELD_OUT}
     write_json(context.out / HELD, held)
     pool.write(context.out)
@@ -106,7 +108,13 @@ def take_gold(context: StageContext) -> None:
 
 
 def split_ids(
-    items: Sequence[Item], sizes: Mapping[str, int], domain: str, *, seed: int, suite_seed: int = 0
+    items: Sequence[Item],
+    sizes: Mapping[str, int],
+    domain: str,
+    *,
+    seed: int,
+    suite_seed: int = 0,
+    in_test: BoolArray | None = None,
 ) -> dict[str, list[str]]:
     """Ids of each split, sorted; exact sizes; no group and no key in two splits.
 
@@ -114,10 +122,13 @@ def split_ids(
     so that each depends on its own size alone and what one suite calls dev is no other suite's test. The other three are
     dealt from the rest by a hash of (suite seed, seed, group). A group that overfills a split is cut; what is cut off is
     used nowhere.
+
+    `in_test` (n,) says which items the task itself has in `test`: those alone are dealt to it. The other splits are dealt
+    from groups that have no such item; what shares a group with one is used nowhere.
     """
     columns = [Texts.of(getattr(item, name) for item in items) for name in ("id", "group", "key")]
     rows: dict[str, IntArray] = {}
-    pool = _Pool.of(columns[0], columns[1], columns[2], domain).without_held_out(sizes, rows)
+    pool = _Pool.of(columns[0], columns[1], columns[2], domain).without_held_out(sizes, rows, in_test)
     rows |= pool.drawn(sizes, seed, suite_seed)
     of: dict[str, list[tuple[str, str]]] = {
         split: [(pool.ids[int(row)], pool.keys[int(row)]) for row in rows[split]] for split in SPLITS
@@ -131,7 +142,8 @@ class _Pool:
     """Items that splits are dealt from, group by group: `members[starts[g]:starts[g + 1]]` are the rows of group g.
 
     Members of a group are in the order in which they are dealt, by a hash of (domain, id). `left` are the groups that no
-    split has had; what was there at first is told where a split cannot be filled.
+    split has had; what was there at first is told where a split cannot be filled. `reserved` counts the items that their
+    task has in `test` (None: no task says so).
     """
 
     domain: str
@@ -141,6 +153,7 @@ class _Pool:
     members: IntArray
     starts: IntArray
     left: IntArray
+    reserved: int | None = None
 
     @classmethod
     def of(cls, ids: Texts, groups: Texts, keys: Texts, domain: str) -> _Pool:
@@ -158,11 +171,25 @@ class _Pool:
         names = Texts(b"".join(numbers), np.cumsum([0, *map(len, numbers)], dtype=np.int64))
         return cls(domain, ids, keys, names, members, starts, np.arange(len(numbers)))
 
-    def without_held_out(self, sizes: Mapping[str, int], out: dict[str, IntArray]) -> _Pool:
-        """What is left when `dev` and `test` are dealt, whose rows go to `out`."""
+    def without_held_out(
+        self, sizes: Mapping[str, int], out: dict[str, IntArray], in_test: BoolArray | None = None
+    ) -> _Pool:
+        """What is left when `dev` and `test` are dealt, whose rows go to `out`; `in_test` (n,) as `split_ids` has it."""
         ranked = order(hashes(_before("held out", self.domain), self.groups.raw()))
+        if in_test is not None:
+            tested = np.maximum.reduceat(in_test[self.members], self.starts[:-1])  # one a group
+            own = replace(self, members=self.members[in_test[self.members]], starts=self._starts(in_test))
+            own = replace(own, reserved=int(in_test.sum()))
+            own._deal(ranked[tested[ranked]][::-1], ("test",), sizes, out)
+            rest = replace(self, reserved=own.reserved)
+            return replace(rest, left=rest._deal(ranked[~tested[ranked]], ("dev",), sizes, out))
         ranked = self._deal(ranked, ("dev",), sizes, out)
         return replace(self, left=self._deal(ranked[::-1], ("test",), sizes, out))
+
+    def _starts(self, kept: BoolArray) -> IntArray:
+        """Where each group begins among its members that are `kept` (n,)."""
+        before = np.concatenate([[0], np.cumsum(kept[self.members])])
+        return before[self.starts].astype(np.int64)
 
     def drawn(self, sizes: Mapping[str, int], seed: int, suite_seed: int) -> dict[str, IntArray]:
         """Rows of the three splits that a seed draws."""
@@ -185,7 +212,7 @@ class _Pool:
                     raise SuiteError(
                         f"domain {self.domain!r} has {len(self.ids)} items in {len(self.groups)} groups, too few for sizes {asked} "
                         f"(sum {sum(sizes[name] for name in SPLITS if name in sizes)}); {split} was filled to {len(rows)}. Make the "
-                        "splits smaller; a group that straddles two splits is cut, so leave some room."
+                        f"splits smaller; a group that straddles two splits is cut, so leave some room.{self._reserved()}"
                     )
                 group = int(groups[taken])
                 members = self.members[self.starts[group] : self.starts[group + 1]]
@@ -194,9 +221,15 @@ class _Pool:
             out[split] = np.array(rows, dtype=np.int64)
         return groups[taken:]
 
+    def _reserved(self) -> str:
+        if self.reserved is None:
+            return ""
+        return f" {self.reserved} of the items are its task's own test documents: `test` takes those, and no other split does."
+
     def write(self, folder: Path) -> None:
         columns = {"ids": self.ids, "keys": self.keys, "groups": self.groups}
-        write_texts(folder / POOL, columns, members=self.members, starts=self.starts, left=self.left)
+        told = {} if self.reserved is None else {"reserved": np.array([self.reserved])}
+        write_texts(folder / POOL, columns, members=self.members, starts=self.starts, left=self.left, **told)
 
     @classmethod
     def read(cls, folder: Path, domain: str) -> _Pool:
@@ -204,7 +237,8 @@ class _Pool:
         members, starts, left = (
             cast(IntArray, read_array(folder / POOL, name)) for name in ("members", "starts", "left")
         )
-        return cls(domain, ids, keys, groups, members, starts, left)
+        reserved = read_array_if_any(folder / POOL, "reserved")
+        return cls(domain, ids, keys, groups, members, starts, left, None if reserved is None else int(reserved[0]))
 
 
 def _before(*parts: object) -> str:

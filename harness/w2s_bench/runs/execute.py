@@ -160,12 +160,12 @@ def check_first(
     def untroubled(event: Event) -> None:
         if isinstance(event, Planned):
             events(replace(event, purpose="first checks"))
-        elif not (isinstance(event, Ended) and _cause_of(event.outcome) in cut):  # told below
+        elif not (isinstance(event, Ended) and _cause_of(event.outcome) in cut):  # `cut` is told below
             events(event)
 
     of = {cell.domain.name: [cell.graphs[0].answers, *(cell.models if models else ())] for cell in planned.cells}
     outcomes = executor.run([*splits, *(stage for stages in of.values() for stage in stages)], store, untroubled)
-    reasons: dict[str, str] = {}  # the first of each domain: its other seeds fail alike
+    reasons: dict[str, str] = {}  # the first of each domain, since its other seeds fail alike
     for stage in splits:
         outcome = outcomes[stage.node]
         if isinstance(outcome, Failed) and outcome.cause_node in cut:
@@ -198,4 +198,4 @@ def _is_written(cell: Cell, folder: Path) -> bool:
     try:
         return read_cell(cell.path(folder)).digest == cell.digest
     except CellError:
-        return False  # none yet, or altered: written anew
+        return False  # there is no file yet, or somebody altered it: the run writes it anew

@@ -125,7 +125,7 @@ def plan(
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
     asked = chosen_trust_functions(registry, suite, trust)
     chosen, problems = _trust_arms(registry, asked, suite.coverage)
-    every_arm = [*arms.references(suite.coverage), *arms.controls(suite.coverage), *(arm for arm, _ in chosen)]
+    every_arm = [*arms.own_arms(suite.coverage), *(arm for arm, _ in chosen)]
     documents = documents if documents is not None else Documents()
     documents.read(_unknown_documents(specs, registry))
     tasks = [planned_task(spec, registry, documents) for spec in specs]
@@ -187,14 +187,18 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
     def model(training: Training) -> PlannedModel:
         source, registered = described_model(registry, training.model), registry.resolve("model", training.model)
         if registered.distribution != BUILT_IN:
-            # In full, since it says in whose processes the model is loaded.
+            # The full name says in whose processes the model is loaded.
             training = training.model_copy(update={"model": registered.name})
         return registry.guarded("model", training.model, "fingerprint()", lambda: PlannedModel.of(training, source))
 
     read: dict[str, Any] = {}
     if not self_contained(domain):
         read["documents"] = documents.digest(spec.name, spec.parameters)
-        read["source"] = registry.source_digest(registry.resolve("domain", spec.name))
+        registered = registry.resolve("domain", spec.name)
+        if (
+            registered.distribution != BUILT_IN
+        ):  # what the harness itself makes of a name is told by the stages' versions
+            read["source"] = registry.source_digest(registered)
     planned = registry.guarded(
         "domain", spec.name, "fingerprint()", lambda: PlannedDomain.of(spec.name, domain, spec.parameters, **read)
     )
@@ -207,7 +211,7 @@ def _trust_arms(
     """Their arms. A fault of one that somebody named raises, of another it is a problem of its own."""
     out: list[tuple[Arm, Chosen]] = []
     problems: list[str] = []
-    sources: dict[Source, str] = {}  # a package has many functions, and is read once
+    sources: dict[Source, str] = {}  # many functions share a package, which is read once
     specs = [parse_spec(one.spec) for one in asked]
     for one, (name, parameters), declared in zip(asked, specs, declarations(registry, specs), strict=True):
         try:

@@ -70,7 +70,7 @@ def explain(stages: Sequence[Stage], store: Store, *, reasons: bool = True) -> l
             since = f"since {result.created[:16].replace('T', ' ')} UTC"
             out.append(Explained(stage, "stored", since, result.path))
     if any(look.status != "stored" for look in out):
-        store.require()  # as a run would, before it computes anything
+        store.require()  # a run, too, asks this before it computes anything
     return out
 
 
@@ -82,7 +82,7 @@ def _kept(folder: Path) -> list[dict[str, str]]:
         try:
             out.append(dict(_leaves(json.loads(path.read_text(encoding="utf-8"))["identity"])))
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # damaged: whoever needs it will be told so
+            continue  # the result is damaged: the stage that needs it will say so
     return out
 
 

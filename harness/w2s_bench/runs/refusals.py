@@ -166,7 +166,7 @@ def _cut(stage: Stage, stored: Mapping[str, Path | None], scratch: Path) -> Path
     out.mkdir()
     from w2s_bench.plugins.registry import Registry
 
-    # No plugin has a part in it, so that none is loaded for it.
+    # No plugin has a part in this, so none is loaded.
     stage.function(StageContext(stage.params, folders, out, Registry.of(())))
     return out
 

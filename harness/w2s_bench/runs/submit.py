@@ -49,7 +49,7 @@ def submit_suite(
     if cluster == "slurm":
         refuse_missing_slurm()
     opened = open_store(store)
-    # Models are for the nodes: this machine may have no room for them.
+    # The nodes load the models. This machine may have no room for them.
     check_first(planned, store=opened, executor=local_executor(workers, limits), events=events, models=False)
     submitted = submit(
         planned.targets(),
@@ -119,7 +119,7 @@ def _planned(request: Mapping[str, JSON]) -> Plan:
     from w2s_bench.suite import Suite
 
     suite = Suite.model_validate(request["suite"])
-    read = Documents(request["documents"])  # what the jobs were planned with
+    read = Documents(request["documents"])  # the jobs were planned with these documents
     made = plan(
         suite,
         Registry.load(),

@@ -90,7 +90,7 @@ def verify(
     pages = compare_pages(results, cells)  # cells that no board can be made of are refused before anything runs
     here = with_placements(suite, placed)
     registry = Registry.load()
-    documents = Documents()  # read once, however many rows there are
+    documents = Documents()  # `Documents` reads a domain once, however many rows there are
     planned = {cell.row: _planned(cell, here, registry, documents, placed) for cell in chosen}
     runnable = tuple(cell for cell in planned.values() if not isinstance(cell, W2SBenchError))
     with tempfile.TemporaryDirectory(prefix="w2s-verify-") as fresh:
@@ -172,7 +172,7 @@ def _nearly(page: str, other: str) -> bool:
     """Whether two SVG texts are the same but for the last digits of numbers."""
     number = re.compile(
         r"(?:(?=-)|(?<![\d.]))-?\d++\.\d++(?:e-?\d++)?"
-    )  # looks at no digit twice: the file may be all digits
+    )  # the pattern looks at no digit twice: the file may be all digits
     if number.sub("#", page) != number.sub("#", other):
         return False
     pairs = zip(number.findall(page), number.findall(other), strict=True)
@@ -232,7 +232,7 @@ def _reason(error: str | None) -> str | None:
 def _seed_differences(a: SeedResult, b: SeedResult, items: int | None, tolerance: float) -> Iterator[_Difference]:
     """`items`: how many the bits of both are of; None where they are of different ones."""
     if a.error or b.error:
-        same = _reason(a.error) == _reason(b.error)  # a run looks at models first, this does not
+        same = _reason(a.error) == _reason(b.error)  # a run looks at models before it fails, verification does not
         yield _Difference(
             f"failed both times: {a.error}" if same else f"{a.error or 'no error'} before, {b.error or 'no error'} now",
             same,

@@ -25,7 +25,7 @@ from w2s_bench.types import JSON
 
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 _WITHOUT_FOLDERS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "memory"})
-_BATCH = 200  # manifests that are read at once
+_BATCH = 200  # manifests that one request reads
 
 
 class Bucket:
@@ -107,7 +107,7 @@ class Bucket:
         with self._reached(""):
             marked = self.fs.exists(f"{self.base}/{MARK}")
         others = [] if marked else self._listed()
-        marked = marked or MARK in others  # another machine may just have made it a store
+        marked = marked or MARK in others  # another machine may just have made the bucket a store
         if others and not marked:
             raise NoStoreError(
                 f"{self.url} is no store of w2s-bench: {others[0]!r} lies there, and no mark {MARK}. Nothing is written to it "
@@ -128,7 +128,7 @@ class Bucket:
                 return []
             finally:
                 self.fs.invalidate_cache()
-        own = f"{self.base}/{below}".strip("/")  # some file systems list a folder beside what is in it
+        own = f"{self.base}/{below}".strip("/")  # some file systems list a folder beside its contents
         return sorted({inner.rpartition("/")[2] for path in paths if (inner := path.strip("/")) != own})
 
     def manifests(self, stage: str, keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -153,12 +153,12 @@ class Bucket:
         """Write a file that must not be there yet, in one step where the file system can do that."""
         try:
             self.fs.pipe_file(path, data, mode="create")
-        except (OSError, NotImplementedError, TypeError) as error:  # the last two: it takes no `mode`
-            if self.fs.exists(path):  # another machine's, or one's own, whose answer was lost on the way
+        except (OSError, NotImplementedError, TypeError) as error:  # the last two: the file system takes no `mode`
+            if self.fs.exists(path):  # another machine wrote it, or this one did and the answer was lost
                 return False
             if isinstance(error, OSError) and error.errno != errno.ENOSYS:
                 raise
-            self.fs.pipe_file(path, data)  # this file system knows no such step
+            self.fs.pipe_file(path, data)  # this file system has no exclusive create
         return True
 
     @contextmanager
@@ -173,7 +173,7 @@ class Bucket:
                 f"{where} refuses access: {error}. Give credentials that may read and write there (for S3: "
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE), or another --store"
             ) from error
-        except Exception as error:  # every file system has errors of its own
+        except Exception as error:  # every file system raises errors of its own
             if folder is not None and (fault := machine_fault(error, folder)) is not None:
                 raise store_error(folder, fault) from error
             raise StoreError(

@@ -23,9 +23,9 @@ class Entry:
     stage: str
     key: str
     bytes: int
-    used: float  # when it was last found or made, in seconds, by the clock of the disk
+    used: float  # when a run last found or made the result, in seconds, by the disk's clock
     facts: dict[str, JSON] | None
-    described: bool = True  # whether it has a manifest, sound or not
+    described: bool = True  # whether the folder has a manifest, sound or not
 
     @property
     def place(self) -> str:
@@ -62,7 +62,7 @@ def _entry_at(folder: Path) -> Entry:
     if has_manifest(folder):
         manifest = folder / MANIFEST
         with contextlib.suppress(FileNotFoundError):
-            # Files that were copied here may say when they were used elsewhere.
+            # A copied file may carry the time of its use elsewhere.
             used = max(came, manifest.stat().st_mtime)
             entry = entry_of(stage, key, manifest.read_bytes(), used)
             return entry if entry.facts is not None else replace(entry, bytes=_size_of(folder))

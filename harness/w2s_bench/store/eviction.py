@@ -56,10 +56,10 @@ class Total:
             try:
                 total = change(int(self.path.read_text(encoding="utf-8")))
             except (OSError, ValueError):
-                total = size_of(self.root)  # it has what is being added already
+                total = size_of(self.root)  # the sum holds what is being added already
             try:
                 write_atomically(self.path, f"{total}\n")
-            except OSError:  # a total that cannot be written is counted the next time
+            except OSError:  # the next call counts a total that this one could not write
                 with contextlib.suppress(OSError):
                     self.path.unlink(missing_ok=True)
         return total

@@ -72,7 +72,7 @@ def tried(folder: Path) -> int | None:
     try:
         with tempfile.TemporaryFile(dir=next(path for path in (folder, *folder.parents) if path.is_dir())) as file:
             for _ in range(_ROOM >> 20):
-                file.write(os.urandom(1 << 20))  # zeros take no room on some disks
+                file.write(os.urandom(1 << 20))  # some disks store zeros without room
             file.flush()
     except OSError as error:
         return error.errno or errno.EIO
@@ -93,7 +93,7 @@ def explained(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except Timeout:  # an OSError too, but only `clean` asks for it
+    except Timeout:  # Timeout is an OSError too, but only `clean` waits for locks
         raise
     except OSError as error:
         raise store_error(Path(error.filename or path), error.strerror or str(error)) from error

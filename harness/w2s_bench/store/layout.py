@@ -98,7 +98,7 @@ class Layout:
 
     def is_leaving(self, folder: Path) -> bool:
         """Whether somebody is about to remove a result that is there: whoever holds its lock knows how it ended."""
-        # A string, since this is asked for every result that is read; without write permission nobody can wait for a lock.
+        # Every read of a result asks this, so a string must do. Without write permission nobody can wait for a lock.
         return os.path.lexists(f"{self.partial}/{folder.parent.name}-{folder.name}") and os.access(
             self.partial, os.W_OK
         )

@@ -34,9 +34,9 @@ class _Held:
 
     def close(self) -> None:
         if os.getpid() != self.process:
-            return  # a fork's copy: the use is its parent's
+            return  # a fork holds a copy; the use belongs to its parent
         os.close(self.file)
-        with contextlib.suppress(OSError):  # whoever cleans next removes them
+        with contextlib.suppress(OSError):  # the next cleaner removes the files
             self.path.unlink(missing_ok=True)
             self.path.with_suffix(".lock").unlink(missing_ok=True)
         self.lock.release()
@@ -61,9 +61,10 @@ class Uses:
                 if self._held is None:
                     self._held = _hold(self.folder)
                     self._end = weakref.finalize(self, self._held.close)
-                os.write(self._held.file, f"\n{place}".encode())  # a line cut short spoils no other
+                # A newline first: a line that was cut short spoils no other.
+                os.write(self._held.file, f"\n{place}".encode())
             except OSError:
-                return  # read-only or full: tried again with the next one
+                return  # the disk is read-only or full; the next use tries again
             self._noted.add(place)
 
     def close(self) -> None:
@@ -80,7 +81,7 @@ def _hold(folder: Path) -> _Held:
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         path = folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.keys"
-        lock = FileLock(path.with_suffix(".lock"), thread_local=False)  # may be released by another thread
+        lock = FileLock(path.with_suffix(".lock"), thread_local=False)  # another thread may release the lock
         with contextlib.suppress(Timeout):
             lock.acquire(timeout=0)
             # Whoever buries the dead may have taken the lock between its making and its locking, and removed it.
@@ -107,11 +108,12 @@ class Living:
     def look_again(self) -> set[str]:
         for path in self.folder.glob("*.keys"):
             if not path.is_file():
-                continue  # its process just ended, or it is none of ours
+                continue  # the file's process just ended, or the file is no lease
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
                 text = file.read()
-                whole = text.rpartition(b"\n")[0]  # the last line may grow yet: read it now, and then again
+                # A writer may still extend the last line; the next look reads it whole.
+                whole = text.rpartition(b"\n")[0]
                 self.places.update(text.decode(errors="replace").split())
                 self._read[path] = self._read.get(path, 0) + len(whole)
         return self.places

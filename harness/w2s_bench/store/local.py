@@ -40,7 +40,7 @@ class Store:
         self.damages: list[Damage] = []
         self._uses = Uses(self.layout.uses)
         self._total = Total(self.root)
-        self._tolerated = limit or 0  # bytes up to which it is not worth while to look for what could be removed
+        self._tolerated = limit or 0  # bytes up to which a search for removable results does not pay
 
     @property
     def location(self) -> str:
@@ -103,7 +103,7 @@ class Store:
         # Where nobody is about to remove it and it is there, whoever wants to remove it now sees that it is in use. It was
         # removed between the check and here where it is there no longer: asked last, as an announcement goes with it.
         if isinstance(checked, Damage) or self.layout.is_leaving(folder) or not os.path.lexists(folder):
-            # Without the lock, a result that another process is just replacing or removing is neither sound nor damaged.
+            # Without the lock, a result that another process is replacing or removing is neither sound nor damaged.
             with self.layout.lock(folder):
                 checked = self._check_or_remove(folder)
         if checked is not None:
@@ -152,7 +152,7 @@ class Store:
 
         self.require()
         if not self.layout.mark.is_there():
-            return  # new: there is nothing
+            return  # a new folder has nothing to remove
         with explained(self.root):
             leftovers = self.layout.leftovers()
             bury(self.layout.uses)
@@ -175,7 +175,7 @@ class Store:
             write_atomically(path, text, errors="backslashreplace")
         return path
 
-    # What the verbs of `w2s-bench store` are made of: see `eviction` and `upkeep`.
+    # The verbs of `w2s-bench store` call what follows: see `eviction` and `upkeep`.
 
     def entries(self) -> Iterator[Entry]:
         """Everything that is stored, by stage and key."""
@@ -207,14 +207,14 @@ class Store:
         try:
             with self.layout.lock(folder, timeout=0), explained(folder):
                 if not has_manifest(folder):
-                    return False  # somebody else was faster, or it never was a result
+                    return False  # another process was faster, or the folder never held a result
                 scratch = self.layout.announce(folder)
                 if place_of(folder) in living.look_again():
                     scratch.rmdir()
                     return False
                 folder.rename(scratch / "gone")
                 remove(scratch)
-        except Timeout:  # somebody makes it, or looks at it
+        except Timeout:  # another process makes the result, or reads it
             return False
         return True
 
@@ -229,7 +229,7 @@ class Store:
             with held(self.layout.locks / "shrink.lock", timeout=0):
                 left = collect(Store(self.root), limit=int(self.limit * LOW_WATER)).bytes_left
                 self._total.set(left)
-        except Timeout:  # somebody else is at it
+        except Timeout:  # another process holds the lock
             return
         self._tolerated = max(self.limit, left + self.limit // 20)
 
@@ -264,7 +264,7 @@ class Store:
                 made = self._move_in(scratch, folder, make(scratch))
             except BaseException:
                 with contextlib.suppress(OSError):
-                    remove(scratch)  # what cannot be removed now, `clean` removes later
+                    remove(scratch)  # `clean` removes later what cannot be removed now
                 raise
         self._grown(made)
         return made
@@ -297,7 +297,7 @@ class Store:
         """Keep within the limit. The total is kept for others too, once there has been a limit."""
         if self.limit is None and not self._total.path.exists():
             return
-        with contextlib.suppress(OSError, StoreError):  # the result is there; the next one tries again
+        with contextlib.suppress(OSError, StoreError):  # the result is stored; the next `put` tries again
             size = sum((made.path / name).stat().st_size for name in (MANIFEST, *made.files))
             if self._total.add(size) > self._tolerated and self.limit is not None:
                 self.shrink()

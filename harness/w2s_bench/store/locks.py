@@ -31,7 +31,7 @@ def held(path: Path, timeout: float = -1, make_way: Callable[[Path], None] | Non
                 lock.acquire(timeout=timeout)
                 break
             except OSError as error:
-                if error.errno == errno.ESTALE:  # a network file system's word for a file without a name
+                if error.errno == errno.ESTALE:  # a network file system says so of a file that lost its name
                     continue
                 if make_way is None or not (path.is_symlink() or path.is_dir()):
                     raise
@@ -39,6 +39,6 @@ def held(path: Path, timeout: float = -1, make_way: Callable[[Path], None] | Non
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # what stays is removed by the next holder, or by `Store.clean`
+        with contextlib.suppress(OSError):  # the next holder, or `Store.clean`, removes what stays
             path.unlink(missing_ok=True)
         lock.release()

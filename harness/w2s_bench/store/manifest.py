@@ -37,7 +37,8 @@ class Result:
     seconds: float
     cpu_seconds: float
     created: str  # ISO 8601, UTC
-    machine: str = ""  # the kind of machine that made it (`machine.kind`); no part of the key; empty in old results
+    # The kind of machine that made the result (`machine.kind`); no part of the key; old results have "".
+    machine: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def seal(folder: Path, what: Mapping[str, JSON], seconds: float, cpu_seconds: fl
         "cpu_seconds": round(cpu_seconds, 6),
         "machine": kind(),
     }
-    facts = dict(json.loads(canonical_json(facts)))  # as a reader will see it
+    facts = dict(json.loads(canonical_json(facts)))  # as a reader of the file will see the facts
     (folder / MANIFEST).write_bytes(_render(facts))
     return facts
 

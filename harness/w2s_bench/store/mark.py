@@ -61,7 +61,7 @@ class Mark:
             return
         with explained(self.root):
             stranger, results = _survey(self.root)
-        if stranger is None or self.is_there():  # others may just have made it one
+        if stranger is None or self.is_there():  # another process may just have made the folder a store
             return
         copied = (
             f"; `w2s-bench store export NEW --store {self.root}` copies its results to a new one" if results else ""
@@ -86,7 +86,7 @@ class Mark:
 def _survey(root: Path) -> tuple[str | None, bool]:
     """(something that no store would hold, if anything; whether there are results)."""
     stranger: str | None = None
-    unproven: str | None = None  # other programs name folders by digests too: one sound result tells a store from them
+    unproven: str | None = None  # other programs name folders by digests too; one sound result proves a store
     results = False
     for entry in _scan(root):
         if entry.name in _OWN or entry.name in _OF_SYSTEMS or _OWN_TEMPORARY.fullmatch(entry.name):

@@ -22,7 +22,7 @@ from w2s_bench.store.manifest import Damage, Result, check, parse, result_of
 from w2s_bench.store.stage import Stage
 
 CACHE_VARIABLE = "W2S_BENCH_CACHE"
-_PAUSE = 0.5  # seconds; what looks damaged may be a file that is just being written
+_PAUSE = 0.5  # seconds; another machine may still be writing what looks damaged
 
 
 class RemoteStore(Store):
@@ -39,14 +39,14 @@ class RemoteStore(Store):
         return self.bucket.url
 
     def exists(self) -> bool:
-        return True  # as far as anybody can tell without asking
+        return True  # nobody can tell more without asking the bucket
 
     def require(self) -> None:
         super().require()
         self.bucket.require_own()
 
     def works(self) -> bool:
-        return False  # not to be told by one try: networks fail now and then
+        return False  # one try proves nothing: networks fail now and then
 
     def holds(self, stage: Stage, key: str) -> bool:
         """As of the first question about a stage: one that came later is found when it is to be made."""
@@ -141,9 +141,9 @@ class RemoteStore(Store):
         with explained(kept):
             remove(kept)
             self.layout.make(kept.parent)
-            scratch.rename(kept)  # should the upload fail, the next one to put it finds it here
+            scratch.rename(kept)  # if the upload fails, the next `put` finds the result here
         while not self.bucket.publish(place_of(folder), kept):
-            # Another machine was first; if its result has other bytes, everybody goes on from those.
+            # Another machine was first. If its result has other bytes, everybody goes on from those.
             if (theirs := self._fetched(folder)) is not None:
                 return theirs
         return super()._move_in(kept, folder, result)
@@ -162,7 +162,7 @@ class RemoteStore(Store):
             if isinstance(fetched, Result):
                 fetched = super()._move_in(scratch, folder, fetched)
                 with explained(self._unpublished):
-                    remove(self._unpublished / scratch.name)  # one's own, if it came too late
+                    remove(self._unpublished / scratch.name)  # this machine's result, where another was first
                 self._grown(fetched)
                 return fetched
         finally:
@@ -182,7 +182,7 @@ class RemoteStore(Store):
 
 
 def _remove_if_possible(scratch: Path) -> None:
-    with contextlib.suppress(OSError):  # what stays is removed by the next download, or by `clean`
+    with contextlib.suppress(OSError):  # the next download, or `clean`, removes what stays
         remove(scratch)
 
 

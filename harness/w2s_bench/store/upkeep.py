@@ -21,7 +21,8 @@ def check_all(store: Store, entries: Sequence[Entry], *, repair: bool = False) -
         store.require()
     for entry in entries:
         checked = store.inspect(entry.stage, entry.key)
-        if isinstance(checked, Damage):  # or just being replaced, which the second look waits for, or sees done
+        # A process may be replacing the result. The second look waits for that, or sees it done.
+        if isinstance(checked, Damage):
             checked = store.inspect(entry.stage, entry.key)
         if isinstance(checked, Damage) and repair:
             checked = store.repair(entry.stage, entry.key) or checked

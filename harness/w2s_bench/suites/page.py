@@ -98,13 +98,15 @@ def _value(field: dict[str, Any]) -> str:
     """A field's type and range in words."""
     if "const" in field or "enum" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
-    if "anyOf" in field:  # a value, or none
-        (field,) = (one for one in field["anyOf"] if one.get("type") != "null")
+    if "anyOf" in field:
+        return " or ".join("nothing" if one == {"type": "null"} else _value(one) for one in field["anyOf"])
     kind = field.get("type")
+    if kind == "boolean":
+        return "`true`, `false`"
+    if kind == "array" and field["items"].get("type") == "string":
+        return f"list of texts, at most {field['maxItems']}"
     if kind == "array":
-        items = field["items"]
-        of = _reference(items) if "$ref" in items else _value(items)
-        return f"list of {of}, {field.get('minItems', 0)} to {field['maxItems']}"
+        return f"list of {_reference(field['items'])}, {field['minItems']} to {field['maxItems']}"
     if kind == "object":
         return "mapping"
     if kind == "string":

@@ -5,7 +5,7 @@
         check(MyTrustFunction)
 
 They run on a few dozen rows of made-up evidence, on one thread, and say nothing of how good the scores are: in well under a
-second where fitting is quick, in a few seconds for a small network, which they fit two dozen times.
+second where fitting is quick, in a few seconds for a small network, which they fit eight times a kind of domain.
 
 No other room may import from here: it is for tests, of plugins and of the harness.
 """

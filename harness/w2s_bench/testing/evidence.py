@@ -19,7 +19,9 @@ from w2s_bench.protocol.evidence.readings import built_in_reading
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading
 from w2s_bench.protocol.evidence.readings.hidden_states import HiddenStates
 from w2s_bench.protocol.evidence.registered import validated
+from w2s_bench.protocol.evidence.view import as_layers
 from w2s_bench.types import (
+    OPTION_FORMS,
     BoolArray,
     FloatArray,
     IntArray,
@@ -100,6 +102,12 @@ class MemoryEvidence:
     def label_logprobs(self, of: Reader = "teacher") -> Ragged:
         return cast(Ragged, self.read(Need(of, "label_logprobs")))
 
+    def option_states(self, of: Reader = "teacher", layers: int | Sequence[int] | str = "middle") -> Ragged:
+        return cast(Ragged, self.read(Need(of, "option_states", layers=as_layers(layers))))
+
+    def prompt_states(self, of: Reader = "teacher", layers: int | Sequence[int] | str = "middle") -> FloatArray:
+        return cast(FloatArray, self.read(Need(of, "prompt_states", layers=as_layers(layers))))
+
     def hidden_states(self, of: Reader = "teacher", layer: int | str = -1) -> FloatArray:
         return cast(FloatArray, self.read(Need(of, "hidden_states", layer)))  # type: ignore[arg-type]  # it is checked
 
@@ -145,7 +153,7 @@ class MemoryEvidence:
 
     def _permuted(self, orders: Sequence[IntArray], need: Need) -> Values:
         values = self.readings[need]
-        if _reading(need).form != "options":
+        if _reading(need).form not in OPTION_FORMS:
             return values
         rows = zip(cast(Ragged, values), orders, strict=True)
         return Ragged.from_rows([row[order] for row, order in rows])
@@ -194,8 +202,8 @@ def synthetic_evidence(
 
     Every reading is made up by its twin when it is asked for, an installed plugin's too. It leans towards right labels by
     `signal` standard deviations, the student's and the verifier's twice as much as the teacher's; of the hidden layers only
-    the middle one does, in a direction the same for every seed, so that a trust set and a pool can be two draws. `signal=0`
-    says nothing.
+    the middle one does (in `option_states` the label's beside the other options'), in a direction the same for every seed, so
+    that a trust set and a pool can be two draws. `signal=0` says nothing.
     """
     rng = np.random.default_rng(seed)
     correct = rng.random(n) < accuracy

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,19 +29,36 @@ _TRUST_SIZE, _POOL_SIZE = 32, 40
 _OF_RANGE, _OF_SIZE = 1e-4, 1e-6
 
 
+class _Fitted:
+    """The last function that the checks of one list fitted, so that those which ask what scoring does share one fit."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Factory, Kind, TrustFunction] | None = None
+
+    def one(self, factory: Factory, kind: Kind) -> TrustFunction:
+        """A fitted function that has scored nothing yet. One that cannot be copied is fitted anew each time."""
+        if self._known is None or self._known[:2] != (factory, kind):
+            self._known = (factory, kind, _fitted(factory, kind))
+        try:
+            return copy.deepcopy(self._known[2])
+        except Exception:  # noqa: BLE001  # the author's own class may refuse in any way
+            return _fitted(factory, kind)
+
+
 @dataclass(frozen=True)
 class Check:
     """One property of a trust function, on evidence of one kind of domain. Call it with the factory."""
 
     name: str
     kind: Kind
-    function: Callable[[Factory, Kind], None]
+    function: Callable[[Factory, Kind, _Fitted], None]
+    fitted: _Fitted = field(default_factory=_Fitted, repr=False, compare=False)
 
     def __call__(self, factory: Factory) -> None:
         if self.function is not _contract and self.kind not in contract.kinds_of(factory()):
             return  # such a domain never meets it
         with _one_thread():
-            self.function(factory, self.kind)
+            self.function(factory, self.kind, self.fitted)
 
     def __str__(self) -> str:
         return f"{self.name}-{self.kind}"
@@ -48,7 +66,8 @@ class Check:
 
 def trust_function_checks(kinds: Sequence[Kind] = ("choice", "generate")) -> list[Check]:
     """Every check on every kind of domain. A function's own `kinds` count too: checks of another kind pass at once."""
-    return [Check(check.__name__.removeprefix("_"), kind, check) for kind in kinds for check in _CHECKS]
+    fitted = _Fitted()
+    return [Check(check.__name__.removeprefix("_"), kind, check, fitted) for kind in kinds for check in _CHECKS]
 
 
 def check_trust_function(factory: Factory, kinds: Sequence[Kind] = ("choice", "generate")) -> None:
@@ -57,7 +76,7 @@ def check_trust_function(factory: Factory, kinds: Sequence[Kind] = ("choice", "g
         check(factory)
 
 
-def _contract(factory: Factory, kind: Kind) -> None:
+def _contract(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
     """Attributes and signatures are right, and parameters can be left out."""
     try:
         contract.check_parameters("the factory", "name", factory, {})
@@ -69,12 +88,12 @@ def _contract(factory: Factory, kind: Kind) -> None:
         raise AssertionError(str(error)) from error
 
 
-def _scores_are_finite(factory: Factory, kind: Kind) -> None:
+def _scores_are_finite(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
     """One finite number a row; only declared evidence is read, and nothing written to."""
-    _score(factory, kind)
+    _call_score(fitted.one(factory, kind), _evidence(kind, _POOL_SIZE, 1)[0])
 
 
-def _same_every_time(factory: Factory, kind: Kind) -> None:
+def _same_every_time(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
     """Equal generators give equal scores, whatever the state of the global ones."""
     scores = []
     for seed in (1, 2):
@@ -84,7 +103,7 @@ def _same_every_time(factory: Factory, kind: Kind) -> None:
     expect(same, "two runs with the same rng differ; take all randomness from `rng`, none from a global generator")
 
 
-def _process_left_as_found(factory: Factory, kind: Kind) -> None:
+def _process_left_as_found(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
     """Global generators, environment, working directory and processes are what they were before."""
     try:
         # A seed that nobody sets, so that whoever seeds is seen to.
@@ -94,13 +113,13 @@ def _process_left_as_found(factory: Factory, kind: Kind) -> None:
         raise AssertionError(str(error)) from error
 
 
-def _rows_are_scored_alone(factory: Factory, kind: Kind) -> None:
+def _rows_are_scored_alone(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
     """Scope "row": a subset's scores are the subset of the scores, in any order, down to a single row."""
     if factory().scope != "row":
         return
     pool = _evidence(kind, _POOL_SIZE, 1)[0]
-    whole = _score(factory, kind, pool=pool)
-    apart = _fitted(factory, kind)  # which has never seen the whole pool
+    whole = _call_score(fitted.one(factory, kind), pool)
+    apart = fitted.one(factory, kind)  # which has never seen the whole pool
     for rows in (np.array([7]), np.arange(0, _POOL_SIZE, 3), np.random.default_rng(3).permutation(_POOL_SIZE)):
         moved = _moved(whole, rows, _call_score(apart, pool.take(rows)))
         expect(
@@ -108,10 +127,10 @@ def _rows_are_scored_alone(factory: Factory, kind: Kind) -> None:
         )
 
 
-def _ids_and_option_order_mean_nothing(factory: Factory, kind: Kind) -> None:
+def _ids_and_option_order_mean_nothing(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
     """Other ids and another order of the options give the same scores."""
     pool = _evidence(kind, _POOL_SIZE, 1)[0]
-    plain, disguised = _score(factory, kind, pool=pool), _score(factory, kind, pool=pool.disguised(5))
+    plain, disguised = (_call_score(fitted.one(factory, kind), shown) for shown in (pool, pool.disguised(5)))
     moved = _moved(plain, np.arange(_POOL_SIZE), disguised)
     expect(
         moved is None,
@@ -119,14 +138,14 @@ def _ids_and_option_order_mean_nothing(factory: Factory, kind: Kind) -> None:
     )
 
 
-def _score_twice(factory: Factory, kind: Kind) -> None:
+def _score_twice(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
     """Scoring changes nothing: a second call gives the same scores."""
-    function = _fitted(factory, kind)
+    function = fitted.one(factory, kind)
     first, second = (_call_score(function, _evidence(kind, _POOL_SIZE, 1)[0]) for _ in range(2))
     expect(np.array_equal(first, second), "a second call of score gives other scores; keep no state between calls")
 
 
-def _poor_trust_sets(factory: Factory, kind: Kind) -> None:
+def _poor_trust_sets(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
     """A trust set with all labels right, all wrong, one of either, or four rows still gives finite scores."""
     if factory().supervision == "none":
         return
@@ -147,7 +166,7 @@ def _poor_trust_sets(factory: Factory, kind: Kind) -> None:
             raise AssertionError(f"trust set with {name}: {error}") from error
 
 
-_CHECKS: tuple[Callable[[Factory, Kind], None], ...] = (
+_CHECKS: tuple[Callable[[Factory, Kind, _Fitted], None], ...] = (
     _contract,
     _scores_are_finite,
     _same_every_time,
@@ -186,15 +205,9 @@ def _call_score(function: TrustFunction, pool: MemoryEvidence) -> FloatArray:
         raise AssertionError(str(error)) from error
 
 
-def _score(
-    factory: Factory,
-    kind: Kind,
-    *,
-    trust: tuple[MemoryEvidence, BoolArray] | None = None,
-    pool: MemoryEvidence | None = None,
-) -> FloatArray:
+def _score(factory: Factory, kind: Kind, *, trust: tuple[MemoryEvidence, BoolArray] | None = None) -> FloatArray:
     """Build, fit on the trust set if it learns, score the pool."""
-    return _call_score(_fitted(factory, kind, trust), pool or _evidence(kind, _POOL_SIZE, 1)[0])
+    return _call_score(_fitted(factory, kind, trust), _evidence(kind, _POOL_SIZE, 1)[0])
 
 
 def _moved(whole: FloatArray, rows: IntArray, part: FloatArray) -> str | None:

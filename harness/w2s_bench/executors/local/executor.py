@@ -45,7 +45,8 @@ class _Seats(Places):
     def __init__(self, executor: LocalExecutor, store: Store) -> None:
         self.count = executor.workers
         gpus = visible_gpus() if executor.gpus is None else executor.gpus
-        spare = Spare(max(1, self.count - len(gpus)))  # of the seats that see no GPU: all have one environment
+        # Spares are for the seats without a GPU, which share one environment.
+        spare = Spare(max(1, self.count - len(gpus)))
         self.seats = [
             Seat(
                 store,
@@ -57,7 +58,7 @@ class _Seats(Places):
             for number in range(self.count)
         ]
         self._with_gpu = range(min(len(gpus), self.count))
-        self._idle = set(range(self.count))  # used by the driver's thread and by those of the seats
+        self._idle = set(range(self.count))  # the driver's thread and the seats' threads use it
         self._changing = threading.Lock()
 
     def free(self, gpu: bool) -> bool:
@@ -85,7 +86,7 @@ class _Seats(Places):
         """The idle seat to take. Without any GPU a stage that wants one goes anywhere, and says itself what is missing."""
         if gpu and self._with_gpu:
             return min((number for number in self._idle if number in self._with_gpu), default=None)
-        # Others leave the seats with a GPU to those who need it, as long as there are other seats.
+        # Stages that need no GPU leave the seats with one free, as long as there are other seats.
         return max(self._idle, default=None) if self._with_gpu else min(self._idle, default=None)
 
     def close(self, *, now: bool) -> None:

@@ -50,7 +50,7 @@ def host_of(stage: Stage, installed: Callable[[], Set[str]]) -> Host:
     role, name = stage.code
     distribution = distribution_of(name)
     if role == "engine" and (distribution == BUILT_IN or distribution not in installed()):
-        return Host()  # a folder, or of a hub: no plugin's
+        return Host()  # the model lies in a folder or on a hub: no plugin loads it
     return Host(role, distribution)
 
 

@@ -37,7 +37,7 @@ class WorkerProcess:
         self, location: str, plugins: tuple[str, ...] | None, environment: Mapping[str, str], host: Host
     ) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
-        fcntl.fcntl(self._output, fcntl.F_SETFL, os.O_APPEND)  # it is cut to nothing before every job
+        fcntl.fcntl(self._output, fcntl.F_SETFL, os.O_APPEND)  # the driver cuts the log to nothing before every job
         self._process = kept.start(
             "w2s_bench.executors.local.worker",
             environment={**WORKER_ENVIRONMENT, **environment},
@@ -61,7 +61,7 @@ class WorkerProcess:
 
     def send(self, message: Mapping[str, JSON]) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError, ValueError):  # it has just died, and `receive` will say so
+        with contextlib.suppress(BrokenPipeError, ValueError):  # the worker has just died; `receive` will say so
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
 
@@ -73,11 +73,11 @@ class WorkerProcess:
         try:
             answer = self._answers.get(timeout=seconds)
         except queue.Empty:
-            # A keeper that was killed takes the worker along, but not what that forked, which may keep the pipe open.
+            # A killed keeper takes the worker along, but not the worker's forks, which may keep the pipe open.
             if self._process.poll() is None:
                 return None
             try:
-                answer = self._answers.get(timeout=_FAREWELL)  # what it still had to say
+                answer = self._answers.get(timeout=_FAREWELL)  # the worker's last words
             except queue.Empty:
                 raise EndedError from None
         if answer is None:
@@ -128,8 +128,8 @@ class WorkerProcess:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        read = answer_reader().validate_python  # made while the worker starts
-        # Whoever writes what is no answer is no worker of ours any more, and given up.
+        read = answer_reader().validate_python  # built while the worker starts
+        # A process that writes what is no answer is no worker of ours any more. The seat gives it up.
         with self._process.stdout as lines, contextlib.suppress(ValueError, TypeError, KeyError):
             for line in lines:
                 message = json.loads(line)

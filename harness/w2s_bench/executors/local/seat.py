@@ -17,7 +17,7 @@ from w2s_bench.executors.resources import Limits
 from w2s_bench.store import Store
 
 _LOOK = 0.25  # seconds between two looks at what a running stage takes
-_MOST_ENGINES = 4  # alive in a place
+_MOST_ENGINES = 4  # engine processes alive at once
 
 
 class Seat:
@@ -50,11 +50,11 @@ class Seat:
         answer, doubtful = self._once(job, host)
         damages = answer.damages
         if doubtful:
-            # What another stage of this plugin left there may be at fault, not this one: a new process tells.
+            # Another stage of this plugin may have spoiled the process. A new process tells which is at fault.
             answer, _ = self._once(job, host)
             damages += answer.damages
         if isinstance(answer.outcome, Unusable) and host.is_foreign and self.store.works():
-            # The plugin's doing (its umask, its limits), which costs its own cells alone.
+            # The plugin caused it (its umask, its limits), so only its own cells fail.
             answer = job.failed(f"could not use the store, though others can: {answer.outcome.fault}")
         return replace(answer, damages=damages)
 
@@ -90,7 +90,7 @@ class Seat:
         answer, spent = received
         doubtful = used and not isinstance(answer.outcome, Done)
         if isinstance(answer.outcome, Failed | Unusable) or spent or doubtful:
-            # What failed may have left anything behind in its process: the next stage gets a new one.
+            # A failed stage may have left anything behind in its process. The next stage gets a new one.
             output, _ = self._replace(process, host, gone=False)
             if isinstance(answer.outcome, Failed):
                 answer = replace(answer, printed=output + answer.printed)
@@ -164,7 +164,7 @@ class Seat:
             return "", -signal.SIGKILL
         output = process.output()
         code = process.end() if gone else process.kill()
-        self.store.clean()  # it could not take a half-made result away itself
+        self.store.clean()  # the killed worker could not remove its half-made result
         return output, code
 
 

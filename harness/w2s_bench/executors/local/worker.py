@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _LONGEST_REASON = 1500  # characters; some libraries print whole arrays
 _LONGEST_LOG = 1 << 20  # characters of a traceback
-_MANY_MODULES = 100  # imported since the last time, for which one search for garbage pays
+_MANY_MODULES = 100  # modules imported since the last search for garbage, after which another pays
 # Objects made before Python looks for garbage. Reading a split makes as many, and models are freed without it.
 _GARBAGE_ROOM = 20_000
 
@@ -85,7 +85,7 @@ class Worker:
                 f"{job.stage.label} would be another result here than where the run was planned: this worker has"
                 f" {libraries or 'another w2s-bench'}; install the same versions everywhere"
             )
-        # Only now: whatever importing plugins does to this process, the key was known before.
+        # Plugins are loaded only now: whatever their import does to this process, the key was known before.
         if self._registry is None:
             from w2s_bench.plugins.registry import Registry
 
@@ -101,7 +101,8 @@ class Worker:
             try:
                 with isolated(job.key), memory_bounded(memory):
                     function(StageContext(params=job.stage.params, inputs=folders, out=out, registry=registry))
-            except StoreError as error:  # of whatever store the stage's own code uses; this one has done nothing yet
+            # The stage's own code used a store of its own; this worker's store has done nothing yet.
+            except StoreError as error:
                 raise W2SBenchError(said(error)) from error
 
         return Done(self.store.put(job.stage, contents, produce), new=made_here)
@@ -155,7 +156,7 @@ def main() -> None:
     imported = 0
     while (line := pending.get()) is not None:
         if len(sys.modules) > imported + _MANY_MODULES:
-            # Python looks for garbage in all that is alive; modules live as long as the worker, and are most of it.
+            # Python searches all live objects for garbage. Modules are most of them and live as long as the worker.
             gc.collect()
             gc.freeze()
             imported = len(sys.modules)

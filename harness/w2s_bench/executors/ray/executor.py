@@ -88,7 +88,7 @@ class _Tasks(Places):
             return len(self._running) < self.count
 
     def start(self, work: Work, answer: Callable[[Answer], None]) -> int:
-        # Without any GPU a stage that wants one goes anywhere, and says itself what is missing.
+        # Where the cluster has no GPU, a stage that wants one goes to any node and says itself what is missing.
         job, gpu = work.job, needs_gpu(work.stage) and self.gpus > 0
         asked = {"num_cpus": 1, "num_gpus": int(gpu), "max_retries": _RETRIES, "name": work.stage.label}
         order = json.dumps({"setting": asdict(self.setting), "job": job.to_json()})
@@ -114,7 +114,7 @@ class _Tasks(Places):
             return Answer.from_json(json.loads(future.result()))
         except exceptions.TaskCancelledError:
             return job.failed("the run was stopped")
-        except exceptions.RayTaskError as error:  # the harness failed there, not the stage
+        except exceptions.RayTaskError as error:  # the harness failed on the node, not the stage
             return Answer(Unusable(f"the harness failed on a node of the Ray cluster: {error}"))
         except exceptions.RayError as error:
             said = " ".join(str(error).split())[:500]

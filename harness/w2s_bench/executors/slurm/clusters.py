@@ -45,7 +45,7 @@ class SlurmCluster(Cluster):
         self._executors = {}
         for gpu in (False, True):
             executor = self._executors[gpu] = submitit.SlurmExecutor(folder)
-            executor._throttling = 0  # it would sleep 0.2 s a job, a minute for a suite
+            executor._throttling = 0  # submitit would sleep 0.2 s a job, a minute for a suite
             executor.update_parameters(**settings.for_submitit(gpu=gpu), stderr_to_stdout=True, signal_delay_s=30)
 
     def submit(
@@ -57,7 +57,7 @@ class SlurmCluster(Cluster):
         executor = self._executors[gpu]
         executor.update_parameters(job_name=job_name(name), dependency=dependency)
         try:
-            with contextlib.redirect_stderr(io.StringIO()):  # it prints what it raises
+            with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
                 return str(executor.submit(function, *arguments).job_id)
         except (FailedJobError, FailedSubmissionError) as error:
             said = " ".join(str(error).split()) or "nothing"

@@ -172,7 +172,7 @@ def _submit(
             )
             submission.add_job(stage.node, jobs[stage.node])
             progress(len(jobs), total)
-        # After all of them, not the last ones alone: a cancelled job ends before those it waits for.
+        # It waits for all jobs, not for the last alone: a cancelled job ends before those that it waits for.
         everyone = list(jobs.values())
         jobs[COLLECT] = cluster.submit(run_collect, [folder], name=COLLECT, gpu=False, after=everyone)
         progress(total, total)

@@ -21,7 +21,7 @@ from w2s_bench.store import Store, open_store
 from w2s_bench.store.stage import Stage
 from w2s_bench.text import printable
 
-_SHARE_OF_MEMORY = 0.9  # of what the job has; the rest is for this process
+_SHARE_OF_MEMORY = 0.9  # of the job's memory; this process has the rest
 #: Seconds before the cluster ends a job, in which its stage is stopped and that recorded. Slurm's signal, which submitit
 #: takes for the end, comes 30 to 90 seconds before it; the rest is for what the job does before its stage begins.
 _MARGIN = 150.0
@@ -93,9 +93,9 @@ def _run(job: Job, setup: Setup, store: Store) -> Answer:
             answer = seat.run(job)
             seat.close()
         finally:
-            seat.kill()  # a job that is preempted leaves by an exception
+            seat.kill()  # a preempted job leaves by an exception
         if signals and isinstance(answer.outcome, Failed):
-            # The cluster ends this job, and the worker heard it first: nothing that the stage did.
+            # The cluster ends this job and the worker heard it first. The stage is not at fault.
             time.sleep(_GRACE)
             sys.exit(f"ended by {signal.Signals(signals[0]).name}; nothing is recorded")
     if isinstance(answer.outcome, Failed) and time.monotonic() - begun > allowed:

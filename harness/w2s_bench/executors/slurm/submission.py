@@ -33,7 +33,7 @@ from w2s_bench.types import JSON
 _LAYOUT = 2
 #: Variables that a job gets as they were where it was submitted, whatever `sbatch --export` and the node make of them.
 _TRAVELLING = ("W2S_BENCH_", "HF_", "TRANSFORMERS_")
-_SECRET = ("TOKEN", "SECRET", "PASSWORD", "KEY")  # never written to a file
+_SECRET = ("TOKEN", "SECRET", "PASSWORD", "KEY")  # the harness writes no such variable to a file
 _LOOK = 0.25  # seconds between two looks for a file
 
 
@@ -80,7 +80,7 @@ class Setup:
         sys.path[:] = self.path
         os.environ.update(self.environment)
         if "://" not in self.store:
-            # Between two jobs no process lives that could say what the later one needs: no job makes room in their store.
+            # No process lives between two jobs to say what the later one needs. So no job makes room in their store.
             os.environ.pop(LIMIT_VARIABLE, None)
 
 
@@ -104,7 +104,7 @@ class Submission:
             submission = cls(_numbered(parent))
             (submission.folder / "outcomes").mkdir()
             submission.scripts.mkdir()
-            # Whoever can read the results can read these, and no more: variables of the environment are among them.
+            # Environment variables are among them. So only those who can read the results may read these.
             write_atomically(submission.folder / "setup.json", json.dumps(asdict(setup), indent=1))
             write_atomically(submission.folder / "graph.json", json.dumps(graph, indent=1))
         except OSError as error:
@@ -133,7 +133,7 @@ class Submission:
     @cached_property
     def stages(self) -> Mapping[str, Stage]:
         """All stages by node, inputs before what uses them."""
-        _ = self.setup  # whose layout this file has too
+        _ = self.setup  # the outcome files share the layout of `setup`, which is checked here
         stages: dict[str, Stage] = {}
         for entry in read_json(self.folder / "graph.json"):
             inputs = {name: stages[node] for name, node in entry["inputs"].items()}
@@ -158,7 +158,7 @@ class Submission:
         """
         if stage.node not in self._answers:
             answer = self._awaited(stage.node) or self._without_word(stage, store)
-            if isinstance(answer.outcome, Done):  # as this machine has it
+            if isinstance(answer.outcome, Done):  # under the path that this machine sees
                 result = answer.outcome.result
                 result = replace(result, path=store.folder(stage, result.key))
                 answer = replace(answer, outcome=replace(answer.outcome, result=result))
@@ -173,7 +173,7 @@ class Submission:
             if time.monotonic() >= self._deadline:
                 return None
             time.sleep(_LOOK)
-            with os.scandir(self.folder / "outcomes"):  # makes NFS ask its server again
+            with os.scandir(self.folder / "outcomes"):  # listing makes NFS ask its server again
                 pass
         return answer
 

@@ -17,7 +17,7 @@ from w2s_bench.protocol.prediction import label_rows
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import read_records, write_arrays
 from w2s_bench.store.stage import Code, Stage, StageContext, stage
-from w2s_bench.types import JSON, Form, Item, Prediction, TrainingRow
+from w2s_bench.types import JSON, OPTION_FORMS, Form, Item, Prediction, TrainingRow
 
 #: What a plugin's reading may take, where a run sets no other limit: one that hangs must not hold everything up.
 MOST_SECONDS = 3600.0
@@ -71,7 +71,7 @@ def run_reading(context: StageContext) -> None:
     places = np.argsort(order)  # of each label in `disguised`
     if isinstance(values, np.ndarray):
         back: Values = values[places]
-    elif reading.form == "options":
+    elif reading.form in OPTION_FORMS:
         back = [values[place][np.argsort(permutations[place])] for place in places]
     else:
         back = [values[place] for place in places]
@@ -107,10 +107,10 @@ def validated(name: str, form: Form, given: Any, rows: Sequence[TrainingRow]) ->
             raise ReadingError(f"reading {name!r} gave {_told(given)}; expected {expected}, as its form 'array' says")
         parts: list[Any] = [given]
     else:
-        lengths = [len(row.choices or ()) for row in rows] if form == "options" else None
-        expected = (
-            f"{len(rows)} arrays of numbers of shape (k,), k {'the options of the row' if lengths else 'of any size'}"
-        )
+        lengths = [len(row.choices or ()) for row in rows] if form in OPTION_FORMS else None
+        shape, further = ("(k, …)", ", of one … for all") if form == "option_array" else ("(k,)", "")
+        k = "the options of the row" if lengths else "of any size"
+        expected = f"{len(rows)} arrays of numbers of shape {shape}{further}, k {k}"
         if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str) or len(given) != len(rows):
             raise ReadingError(f"reading {name!r} gave {_told(given)}; expected {expected}, as its form {form!r} says")
         try:
@@ -118,11 +118,8 @@ def validated(name: str, form: Form, given: Any, rows: Sequence[TrainingRow]) ->
         except ValueError as error:
             raise ReadingError(f"reading {name!r}: {said(error)}; expected {expected}") from error
         for place, part in enumerate(parts):
-            if (
-                part.ndim != 1
-                or (part.size and part.dtype.kind not in "fiub")
-                or (lengths and part.size != lengths[place])
-            ):
+            whole = part.ndim and part.shape[1:] == parts[0].shape[1:] if form == "option_array" else part.ndim == 1
+            if not whole or (part.size and part.dtype.kind not in "fiub") or (lengths and len(part) != lengths[place]):
                 raise ReadingError(f"reading {name!r} gave {_told(part)} for row {place}; expected {expected}")
     for place, part in enumerate(parts):
         if part.size and not np.isfinite(part).all():

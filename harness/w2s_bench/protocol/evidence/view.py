@@ -15,7 +15,7 @@ from w2s_bench.plugins import checks as contract
 from w2s_bench.protocol.evidence.readings import built_in_reading
 from w2s_bench.protocol.evidence.readings.base import Arrays, BuiltInReading, array_of, ragged_of
 from w2s_bench.randomness import hash_rank
-from w2s_bench.types import FloatArray, Form, IntArray, Item, Kind, Need, Prediction, Ragged, Reader
+from w2s_bench.types import JSON, OPTION_FORMS, FloatArray, Form, IntArray, Item, Kind, Need, Prediction, Ragged, Reader
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class EvidenceView:
         rows = [stored[row] for row in self._order]
         if isinstance(reading, BuiltInReading):
             rows = [reading.shown(row) for row in rows]
-        return self._in_order_of_options(rows) if reading.form == "options" else _frozen(Ragged.from_rows(rows))
+        return self._in_order_of_options(rows) if reading.form in OPTION_FORMS else _frozen(Ragged.from_rows(rows))
 
     def choice_probs(self, of: Reader = "teacher") -> Ragged:
         """Probabilities over each row's options in the order of `choices`: the softmax of their summed log-probabilities."""
@@ -138,14 +138,27 @@ class EvidenceView:
         """Natural log-probability of each token of the label, and of its end where it was generated."""
         return cast(Ragged, self.read(Need(of, "label_logprobs")))
 
+    def option_states(self, of: Reader = "teacher", layers: int | Sequence[int] | str = "middle") -> Ragged:
+        """States of the last token of prompt + option, (options, layers, d) a row, in the order of `choices`."""
+        return cast(Ragged, self.read(Need(of, "option_states", layers=as_layers(layers))))
+
+    def prompt_states(self, of: Reader = "teacher", layers: int | Sequence[int] | str = "middle") -> FloatArray:
+        """State of the last token of the prompt: (n, layers, d)."""
+        return cast(FloatArray, self.read(Need(of, "prompt_states", layers=as_layers(layers))))
+
     def hidden_states(self, of: Reader = "teacher", layer: int | str = -1) -> FloatArray:
-        """State of the last token of prompt + label: (n, d), or (n, layers + 1, d) for layer `"all"`."""
+        """State of the last token of prompt + label: (n, d), or (n, layers, d) for `"all"` (embedding first) and `"middle"`."""
         # Any other string is no declared need.
         return cast(FloatArray, self.read(Need(of, "hidden_states", layer)))  # type: ignore[arg-type]
 
     def _in_order_of_options(self, rows: Sequence[FloatArray]) -> Ragged:
         orders = cast(list[list[int]], self._permutations)
         return _frozen(Ragged.from_rows([row[order] for row, order in zip(rows, orders, strict=True)]))
+
+
+def as_layers(layers: int | Sequence[int] | str) -> JSON:
+    """As a need has them."""
+    return layers if isinstance(layers, int | str) else [int(layer) for layer in layers]
 
 
 def _why_none(reading: ShownAs | BuiltInReading) -> str:

@@ -12,11 +12,12 @@ from w2s_bench.protocol.recipes.tuned import Tuned
 if TYPE_CHECKING:
     from w2s_bench.models.objectives import Over
     from w2s_bench.plugins.descriptions import DescribedReading
+    from w2s_bench.protocol.ask import Ask
     from w2s_bench.protocol.evidence.readings.base import BuiltInReading
     from w2s_bench.protocol.planned import PlannedModel
     from w2s_bench.store.stage import Stage
     from w2s_bench.suite import Training
-    from w2s_bench.types import Kind, Need, RecipeName
+    from w2s_bench.types import Kind, RecipeName
 
 
 class Recipe(Protocol):
@@ -53,18 +54,8 @@ class Recipe(Protocol):
     def as_engine(self, model: PlannedModel, weights: Stage | None) -> tuple[PlannedModel, Stage | None]:
         """The language model behind one so tuned and the stage of its own weights, for who knows nothing of recipes."""
 
-    def read(
-        self,
-        model: PlannedModel,
-        need: Need,
-        labels: Stage,
-        subset: Stage,
-        *,
-        weights: Stage | None,
-        seed: int | None = None,
-        label: str = "",
-    ) -> Stage:
-        """What the model says of weak labels that a teacher made (one of `evidence.readings`). `seed`: where it draws."""
+    def read(self, ask: Ask) -> Stage:
+        """What the asked model says of weak labels that a teacher made (one of `evidence.readings`)."""
 
 
 #: A suite's word → what it means.

@@ -1,5 +1,8 @@
 """Recipe `head`: the frozen state of every (prompt, option) of a split, computed once; heads are trained on and read from it.
 
+A head corrects the untuned model's own scores: read in the pass that gives the states, they are its zeroth step. It reads a
+state at two thirds of the depth, where real models tell more of right and wrong than in their last layer.
+
 Whatever hangs on the `states` stages needs neither torch nor the language model, and its cost does not depend on the model's.
 """
 
@@ -17,6 +20,7 @@ from w2s_bench.models import head as heads
 from w2s_bench.models.head import States
 from w2s_bench.models.objectives import ClosedForm, Over, relative
 from w2s_bench.plugins.descriptions import DescribedReading
+from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, Values, to_arrays
 from w2s_bench.protocol.files import ITEMS, LOSSES, PREDICTIONS, READING, ROWS, STATE_IDS, STATES
 from w2s_bench.protocol.objectives import objective_of
@@ -35,10 +39,14 @@ from w2s_bench.protocol.training import (
 )
 from w2s_bench.record import read_arrays, read_json, read_records, write_arrays, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
-from w2s_bench.types import FloatArray, IntArray, Item, Kind, Need, Prediction, TrainingRow
+from w2s_bench.types import FloatArray, IntArray, Item, Kind, Prediction, TrainingRow
 
 if TYPE_CHECKING:
     from w2s_bench.suite import Training
+
+
+#: The share of a model's depth whose states heads read.
+DEPTH = 2 / 3
 
 
 class Head:
@@ -77,31 +85,21 @@ class Head:
     def as_engine(self, model: PlannedModel, weights: Stage | None) -> tuple[PlannedModel, Stage | None]:
         return model.untuned, None  # a head leaves it as it is
 
-    def read(
-        self,
-        model: PlannedModel,
-        need: Need,
-        labels: Stage,
-        subset: Stage,
-        *,
-        weights: Stage | None,
-        seed: int | None = None,
-        label: str = "",
-    ) -> Stage:
-        params = as_params(need, seed)
+    def read(self, ask: Ask) -> Stage:
+        params, model = as_params(ask.need, ask.seed), ask.model
         reading = reading_of(params)
         if not self.gives(reading):
-            raise ModelError(f"model {model.name!r} tuned by recipe 'head' gives no {need.read}: {reading.instead}")
-        if weights is None or reading.of_head == "untuned":
-            return Tuned().read(model.untuned, need, labels, subset, weights=None, seed=seed, label=label)
-        inputs = {"subset": subset, "labels": labels, "states": states_of(model, subset)}
+            raise ModelError(f"model {model.name!r} tuned by recipe 'head' gives no {ask.need.read}: {reading.instead}")
+        if ask.weights is None or reading.of_head == "untuned":
+            return Tuned().read(replace(ask, model=model.untuned, weights=None))
+        inputs = {"subset": ask.subset, "labels": ask.labels, "states": states_of(model, ask.subset)}
         if reading.of_head == "scores":
-            inputs["weights"] = weights
-        return Stage(read_head, params, inputs, ("numpy",), label, timed_as=model.timed_as)
+            inputs["weights"] = ask.weights
+        return Stage(read_head, params, inputs, ("numpy",), ask.label, timed_as=model.timed_as)
 
 
 def states_of(model: PlannedModel, subset: Stage) -> Stage:
-    """Stage: the last state of every (prompt, option) of a subset.
+    """Stage: of every (prompt, option) of a subset the untuned model's score, and two states of the last token.
 
     How the model is tuned is no part of it: a teacher and a student on one model share it, and so do all arms.
     """
@@ -111,20 +109,26 @@ def states_of(model: PlannedModel, subset: Stage) -> Stage:
     )
 
 
-@stage("states", version=3)
+@stage("states", version=4)
 def states(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     if any(item.choices is None for item in items):
         raise ModelError(
             "recipe 'head' chooses among options; this domain generates its answers: take 'full' or 'lora'"
         )
-    values = load_planned(context).option_states(items)
+    from w2s_bench.models.layers import depth_of  # torch
+
+    engine = load_planned(context)
+    depth = depth_of(engine.model)
+    sums, read = engine.option_readings(items, [-1 if depth is None else max(1, round(DEPTH * depth)), -1])
     offsets = np.cumsum([0, *(len(item.choices or ()) for item in items)])
-    write_arrays(context.out / STATES, {"values": values, "offsets": offsets.astype(np.int64)})
+    arrays = {"values": read[:, 0].copy(), "last": read[:, 1].copy()}  # float32: some directions lie far from 0
+    arrays |= {"scores": np.concatenate([*sums, np.zeros(0)]), "offsets": offsets.astype(np.int64)}
+    write_arrays(context.out / STATES, arrays)
     write_json(context.out / STATE_IDS, [item.id for item in items])
 
 
-@stage("train_head", version=1)
+@stage("train_head", version=2)
 def train_head(context: StageContext) -> None:
     settings = settings_of(context.params)
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
@@ -135,7 +139,7 @@ def train_head(context: StageContext) -> None:
     write_json(context.out / LOSSES, losses_as_written(losses))
 
 
-@stage("predict_head", version=1)
+@stage("predict_head", version=2)
 def predict_head(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     ids = [item.id for item in items]
@@ -143,7 +147,7 @@ def predict_head(context: StageContext) -> None:
     write_records(context.out / PREDICTIONS, choices_of(items, found))
 
 
-@stage("read_head", version=1)
+@stage("read_head", version=2)
 def read_head(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
@@ -157,10 +161,16 @@ def read_head(context: StageContext) -> None:
 
 @dataclass(frozen=True)
 class OptionStates:
-    """Options in the order of their items: that of item `places[id]` are rows `offsets[place]:offsets[place + 1]` of `values`."""
+    """Options in the order of their items: that of item `places[id]` are rows `offsets[place]:offsets[place + 1]`.
+
+    `values` (options, d) are the states that heads read, `last` (options, d) those of the last layer, `scores` (options,) the
+    untuned model's summed log-probabilities.
+    """
 
     places: Mapping[str, int]
     values: States
+    last: States
+    scores: FloatArray
     offsets: IntArray
 
     @classmethod
@@ -170,34 +180,36 @@ class OptionStates:
         ids = [item for folder in folders for item in read_json(folder / STATE_IDS)]
         places = {item: place for place, item in enumerate(ids)}
         if len(folders) == 1:
-            return cls(places, arrays[0]["values"], arrays[0]["offsets"])
+            return cls(places, **arrays[0])
         counts = np.concatenate([np.diff(one["offsets"]) for one in arrays])
-        return cls(places, np.concatenate([one["values"] for one in arrays]), np.cumsum([0, *counts]))
+        joined = {name: np.concatenate([one[name] for one in arrays]) for name in ("values", "last", "scores")}
+        return cls(places, **joined, offsets=np.cumsum([0, *counts]))
 
-    def of(self, ids: Sequence[str]) -> tuple[States, IntArray]:
-        """States and offsets of these items alone, in this order."""
+    def of(self, ids: Sequence[str]) -> tuple[States, FloatArray, IntArray]:
+        """`values`, `scores` and offsets of these items alone, in this order."""
         places = [self.places[item] for item in ids]
         rows = [np.arange(self.offsets[place], self.offsets[place + 1]) for place in places]
-        return self.values[np.concatenate(rows)], np.cumsum([0, *map(len, rows)])
+        chosen = np.concatenate(rows)
+        return self.values[chosen], self.scores[chosen], np.cumsum([0, *map(len, rows)])
 
 
 def trained(folders: Sequence[Path], rows: Sequence[TrainingRow], **settings: Any) -> tuple[heads.Head, list[float]]:
     """The head trained on rows of the items in the folders of `states` stages, and the loss of every step."""
     if not rows:
         raise ModelError("no rows to train on; raise the coverage or the size of the split")
-    values, offsets = OptionStates.read(*folders).of([row.id for row in rows])
+    values, zero_shot, offsets = OptionStates.read(*folders).of([row.id for row in rows])
     labels = np.array([row.index for row in rows], dtype=np.int64)
     weights = relative([row.weight for row in rows])
-    return heads.train_head(values, offsets, labels, weights=weights, **settings)
+    return heads.train_head(values, offsets, labels, weights=weights, zero_shot=zero_shot, **settings)
 
 
 def scores(folder: Path, weights: Path, ids: Sequence[str]) -> list[FloatArray]:
     """(options,) an item: the logits of the head in the folder `weights`."""
-    values, offsets = OptionStates.read(folder).of(ids)
-    return np.split(heads.Head.load(weights).scores(values), offsets[1:-1])
+    values, zero_shot, offsets = OptionStates.read(folder).of(ids)
+    return np.split(heads.Head.load(weights).scores(values, zero_shot), offsets[1:-1])
 
 
 def chosen_states(folder: Path, rows: Sequence[TrainingRow]) -> States:
-    """(rows, d) the state of each row's own option."""
+    """(rows, d) the last state of each row's own option."""
     known = OptionStates.read(folder)
-    return known.values[[int(known.offsets[known.places[row.id]]) + cast(int, row.index) for row in rows]]
+    return known.last[[int(known.offsets[known.places[row.id]]) + cast(int, row.index) for row in rows]]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from w2s_bench.plugins.descriptions import DescribedReading
+from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.readings import built_in_reading
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, to_arrays
 from w2s_bench.protocol.files import FORMAT, ITEMS, LOSSES, PREDICTIONS, READING, ROWS
@@ -63,20 +64,10 @@ class Tuned:
     def as_engine(self, model: PlannedModel, weights: Stage | None) -> tuple[PlannedModel, Stage | None]:
         return model, weights
 
-    def read(
-        self,
-        model: PlannedModel,
-        need: Need,
-        labels: Stage,
-        subset: Stage,
-        *,
-        weights: Stage | None,
-        seed: int | None = None,
-        label: str = "",
-    ) -> Stage:
-        inputs = {"subset": subset, "labels": labels} | ({"weights": weights} if weights else {})
-        params = {"model": model.params, **as_params(need, seed)}
-        return Stage(read, params, inputs, label=label, **model.stage_fields())
+    def read(self, ask: Ask) -> Stage:
+        inputs = {"subset": ask.subset, "labels": ask.labels} | ({"weights": ask.weights} if ask.weights else {})
+        params = {"model": ask.model.params, **as_params(ask.need, ask.seed)}
+        return Stage(read, params, inputs, label=ask.label, **ask.model.stage_fields())
 
 
 def told(model: PlannedModel, training: Training, rows: Stage) -> dict[str, Stage]:
@@ -115,7 +106,7 @@ def reading_of(params: Mapping[str, JSON]) -> BuiltInReading:
 
 @stage("train", version=5)
 def train(context: StageContext) -> None:
-    model = PlannedModel(**context.params["model"])
+    model = PlannedModel.read(context.params["model"])
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
     engine = load_planned(context)
     settings = settings_of(context.params)

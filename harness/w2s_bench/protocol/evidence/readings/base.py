@@ -3,54 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from w2s_bench.hookspecs import ReadingModel
-from w2s_bench.protocol.planned import PlannedModel
+from w2s_bench.protocol.ask import Ask
 from w2s_bench.store.stage import Stage
-from w2s_bench.types import KINDS, FloatArray, Form, Kind, Need, Prediction, Ragged, Reader, Synthetic, TrainingRow
+from w2s_bench.types import KINDS, FloatArray, Form, Kind, Prediction, Ragged, Reader, Synthetic, TrainingRow
 
 #: What there is of a model tuned by recipe `head`: the head's score of every option, the frozen state of the label's last
 #: token (both without loading the model), or what the untuned model says.
 OfHead = Literal["scores", "states", "untuned"]
+#: Of which every layer is held at once: of a model of 25 layers of 1,000 numbers, 50 MB.
+_ROWS_AT_ONCE = 512
 Values = NDArray[Any] | Sequence[NDArray[Any]]
 Arrays = Mapping[str, NDArray[np.generic]]
-
-
-class Asked(Protocol):
-    """What a reading's stage may be made with: `recipes.Recipe`, as far as readings use it."""
-
-    def read(
-        self,
-        model: PlannedModel,
-        need: Need,
-        labels: Stage,
-        subset: Stage,
-        *,
-        weights: Stage | None,
-        seed: int | None = None,
-        label: str = "",
-    ) -> Stage: ...
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One need on the labels of one split: who is asked, tuned how, and what for. `weights`: None where it is untuned."""
-
-    need: Need
-    recipe: Asked
-    model: PlannedModel
-    weights: Stage | None
-    labels: Stage
-    subset: Stage
-    seed: int
-    label: str
 
 
 class BuiltInReading(ABC):
@@ -85,17 +57,14 @@ class BuiltInReading(ABC):
 
     def stage(self, ask: Ask) -> Stage:
         """The stage that makes it: of the asked model, as its recipe reads. One that takes more than a call says so here."""
-        seed = ask.seed if self.draws else None
-        return ask.recipe.read(
-            ask.model, ask.need, ask.labels, ask.subset, weights=ask.weights, seed=seed, label=ask.label
-        )
+        return ask.recipe.read(ask if self.draws else replace(ask, seed=None))
 
     @abstractmethod
     def read(self, model: ReadingModel, rows: Sequence[TrainingRow], *, rng: Generator | None = None) -> Values:
         """A row for each of `rows`, as it is stored: the engine's call."""
 
     def shown(self, row: FloatArray) -> FloatArray:
-        """A stored row (of form "tokens" or "options") as trust functions see it; options keep their order here."""
+        """A stored row (of any form but "array") as trust functions see it; options keep their order here."""
         return row
 
     @abstractmethod
@@ -103,10 +72,28 @@ class BuiltInReading(ABC):
         """Its twin for tests: as it is shown, of made-up labels. Equal parameters or not, it draws the same from `rng`."""
 
 
+def states_by_parts(
+    model: ReadingModel, rows: Sequence[TrainingRow], layers_of: Callable[[int], list[int]]
+) -> NDArray[np.float32]:
+    """(n, layers, d) hidden states of `rows` in some layers; `layers_of` tells which, of how many there are.
+
+    No more rows than `_ROWS_AT_ONCE` have all their layers in memory.
+    """
+    parts: list[NDArray[np.float32]] = []
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        every = model.hidden_states(rows[start : start + _ROWS_AT_ONCE], "all")
+        parts.append(every[:, layers_of(every.shape[1])])
+    return np.concatenate(parts) if parts else np.zeros((0, 0, 0), dtype=np.float32)
+
+
 def to_arrays(form: Form, values: Values) -> Arrays:
     """A reading's numbers as its file holds them."""
     if form == "array":
         return {"states": np.asarray(values)}  # called so before there were other arrays than states
+    if form == "option_array":
+        whole = np.concatenate(list(values)) if len(values) else np.zeros((0, 0, 0))
+        offsets = np.cumsum([0, *map(len, values)], dtype=np.int64)
+        return {"values": whole.astype(np.float32), "offsets": offsets}
     ragged = Ragged.from_rows(list(values))
     return {"values": ragged.values, "offsets": ragged.offsets}
 

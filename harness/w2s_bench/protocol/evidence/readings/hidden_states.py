@@ -10,23 +10,25 @@ from numpy.random import Generator
 
 from w2s_bench.errors import EvidenceError
 from w2s_bench.hookspecs import ReadingModel
-from w2s_bench.protocol.evidence.readings.base import BuiltInReading, OfHead, Values
+from w2s_bench.protocol.evidence.layers import chosen
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading, OfHead, Values, states_by_parts
 from w2s_bench.types import FloatArray, Form, Synthetic, TrainingRow
 
 
 class HiddenStates(BuiltInReading):
-    """Form "array": (n, d), or (n, layers + 1, d) for layer "all"; stored in float32."""
+    """Form "array": (n, d), or (n, layers, d) for layer "all" (the embedding first) and "middle"; stored in float32."""
 
     form: ClassVar[Form] = "array"
     call = "hidden_states(of, layer)"
     says = (
         "(n, d): state of the last token of prompt + label. Layer 0 is the embedding, -1 the last; "
-        '`"all"`: (n, layers, d)'
+        '`"all"`: (n, layers, d), the embedding among them, which is the last token itself; `"middle"`: (n, layers, d) at '
+        "a third, half and two thirds of the depth"
     )
 
-    def __init__(self, layer: int | Literal["all"]) -> None:
-        if layer != "all" and type(layer) is not int:
-            raise ValueError(f"the layer of hidden_states must be an integer or 'all', got {layer!r}")
+    def __init__(self, layer: int | Literal["all", "middle"]) -> None:
+        if layer not in ("all", "middle") and type(layer) is not int:
+            raise ValueError(f"the layer of hidden_states must be an integer, 'all' or 'middle', got {layer!r}")
         self.layer = layer
 
     @property
@@ -35,6 +37,8 @@ class HiddenStates(BuiltInReading):
         return "states" if self.layer == -1 else "untuned"
 
     def read(self, model: ReadingModel, rows: Sequence[TrainingRow], *, rng: Generator | None = None) -> Values:
+        if self.layer == "middle":
+            return states_by_parts(model, rows, lambda count: chosen("middle", count))
         return model.hidden_states(rows, self.layer)
 
     def synthetic(self, made_up: Synthetic, *, rng: Generator) -> Values:
@@ -48,6 +52,8 @@ class HiddenStates(BuiltInReading):
         """This reading's layer out of all of them, (n, layers, d)."""
         if self.layer == "all":
             return states
+        if self.layer == "middle":
+            return states[:, chosen("middle", states.shape[1])]
         count: Any = states.shape[1]
         if not -count <= self.layer < count:
             raise EvidenceError(f"layer {self.layer} of {count}; 0 is the embedding, -1 the last")

@@ -1,0 +1,72 @@
+"""How a model is loaded and tuned, beyond its recipe, and what of that this machine decides. No torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from w2s_bench.errors import ModelError
+from w2s_bench.types import JSON, Attention, Dtype, OptimizerName, Quantization
+
+#: How many rows pass through a model at once while it is trained. It changes results by round-off alone, so that it is no
+#: part of any key: a step is one of all its rows, however they are parted.
+MICRO_BATCH_VARIABLE = "W2S_BENCH_MICRO_BATCH"
+#: Whether what layers compute is forgotten and computed again for the gradient, which takes a third more time and little memory.
+CHECKPOINTING_VARIABLE = "W2S_BENCH_CHECKPOINTING"
+
+Checkpointing = Literal["auto", "always", "never"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a suite declares of a model beside its recipe, its rank and its precision."""
+
+    dtype: Dtype = "float32"  # of the weights
+    attention: Attention = "default"
+    quantization: Quantization = "none"
+    lora_alpha: float | None = None  # None: twice the rank
+    lora_dropout: float = 0.0
+    lora_targets: tuple[str, ...] = ()  # empty: every linear layer but the output
+    lora_dora: bool = False
+    optimizer: OptimizerName = "adamw"
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Setup:
+        """What `written` gave."""
+        settled: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**settled)
+
+    @property
+    def written(self) -> dict[str, JSON]:
+        """What is not as usual."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @property
+    def loading(self) -> Setup:
+        """What the untuned model depends on."""
+        return Setup(dtype=self.dtype, attention=self.attention, quantization=self.quantization)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What this machine decides of how a model is trained. `micro_batch`: rows at once, None: as memory allows."""
+
+    micro_batch: int | None = None
+    checkpointing: Checkpointing = "auto"
+
+    @classmethod
+    def of_environment(cls) -> Effort:
+        rows, choice = os.environ.get(MICRO_BATCH_VARIABLE, ""), os.environ.get(CHECKPOINTING_VARIABLE, "") or "auto"
+        if rows and not (rows.isascii() and rows.isdigit() and int(rows) > 0):
+            raise ModelError(f"{MICRO_BATCH_VARIABLE} is {rows!r}; give a whole number of rows from 1, or unset it")
+        for known in ("auto", "always", "never"):
+            if choice == known:
+                return cls(int(rows) if rows else None, known)
+        raise ModelError(f"{CHECKPOINTING_VARIABLE} is {choice!r}; give auto, always or never, or unset it")
+
+
+USUAL = Setup()
+USUAL_EFFORT = Effort()

@@ -1,0 +1,38 @@
+"""What is asked of a model about weak labels: the arguments of every reading, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from w2s_bench.protocol.planned import PlannedModel
+from w2s_bench.store.stage import Stage
+from w2s_bench.types import Need
+
+if TYPE_CHECKING:
+    from w2s_bench.suite import Training
+
+
+class Reads(Protocol):
+    """`recipes.Recipe`, as far as readings use it."""
+
+    def read(self, ask: Ask, /) -> Stage: ...
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One need on the labels of one split: who is asked, tuned how, and what for.
+
+    `weights` are those of the asked model, None where it is untuned. `seed` is given where the reading draws. `training` is
+    how the suite trains such a model, for readings that train more of them; None where nobody says.
+    """
+
+    need: Need
+    recipe: Reads
+    model: PlannedModel
+    weights: Stage | None
+    labels: Stage
+    subset: Stage
+    seed: int | None = None
+    label: str = ""
+    training: Training | None = None
