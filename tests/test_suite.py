@@ -79,7 +79,7 @@ def refused(tmp_path: Path, content: Any) -> str:
         (("domains", 0, "sizes", "weak_trian"), "domains.0.sizes.weak_trian: unknown key; did you mean 'weak_train'?"),
         (("domains", 0, "student", "step"), "domains.0.student.step: unknown key; did you mean 'steps'?"),
         (("domains", 0, "teacher", "zzz"), "domains.0.teacher.zzz: unknown key; known: model, recipe, steps"),
-        (("trust_functions",), "trust_functions: unknown key; known: name, version"),
+        (("trusted",), "trusted: unknown key; known: name, version"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_one(tmp_path: Path, path: tuple[Any, ...], said: str) -> None:

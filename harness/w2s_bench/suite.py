@@ -66,6 +66,8 @@ Ridge = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 #: A name or a version: what tables, file names and errors show.
 Line = Annotated[str, Field(min_length=1, max_length=400), AfterValidator(_is_plain)]
+#: A trust function with its parameters, as the command line has it.
+Spec = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_is_plain)]
 
 
 class _Strict(BaseModel):
@@ -212,7 +214,7 @@ class DomainSpec(_Strict):
 
 
 class Suite(_Strict):
-    """A frozen benchmark. It lists no trust functions: a run takes every installed one, or those named."""
+    """A frozen benchmark. It may name the trust functions of a run that names none; no result hangs on which those are."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)] = Field(
         description="lower-case letters, digits, `.`, `_`, `-`; the results' folder is called so"
@@ -238,9 +240,29 @@ class Suite(_Strict):
     tolerance: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.02, description="how far accuracies may be apart when `verify` runs on another machine"
     )
+    trust_functions: Annotated[tuple[Spec, ...], Field(max_length=1000)] | None = Field(
+        None,
+        description=(
+            "what `run` takes of the trust functions that come with the harness, as `NAME` or `NAME:key=value,…` (`null`: all of "
+            "them); installed plugins' run besides; `--trust` takes others; no part of the digest"
+        ),
+    )
     domains: Annotated[tuple[DomainSpec, ...], Field(min_length=1, max_length=1000)] = Field(
         description="one or more, each once"
     )
+
+    @model_serializer(mode="wrap")
+    def _without_a_list_of_none(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
+        """A suite that names no trust functions is written as before suites could."""
+        written: dict[str, JSON] = write(self)
+        return {name: value for name, value in written.items() if name != "trust_functions" or value is not None}
+
+    @field_validator("trust_functions")
+    @classmethod
+    def _named_once(cls, named: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if twice := _twice(list(named or ())):
+            raise ValueError(f"a trust function may stand once in a suite; twice here: {', '.join(twice)}")
+        return named
 
     @field_validator("domains")
     @classmethod
@@ -311,8 +333,8 @@ class Suite(_Strict):
         return self.model_copy(update={"domains": tuple(domains)})
 
     def canonical(self) -> dict[str, JSON]:
-        """What the digest is over: everything but the description."""
-        return self.model_dump(mode="json", exclude={"description"})
+        """What the digest is over: everything but the description and the choice of trust functions."""
+        return self.model_dump(mode="json", exclude={"description", "trust_functions"})
 
     @property
     def digest(self) -> str:
