@@ -168,7 +168,7 @@ def _cell(
                 shortfall=shortfall,
                 by_stratum={"easy": float(row[:half].mean()), "hard": float(row[half:].mean())},
                 diagnostics=told,
-                digests={"weak_labels": digest_of([domain, seed])} if facts.answers == "teacher" or trains else {},
+                digests={"weak_labels": digest_of([domain, seed])} if facts.hangs_on_weak_labels or trains else {},
             )
         )
     survived = any(result.correct for result in results)

@@ -35,6 +35,7 @@ HARNESS = ROOT / "harness" / "w2s_bench"
 OTHER_MEANINGS = {
     ("protocol/selection.py", "random"),
     ("protocol/selection.py", "oracle"),
+    ("protocol/majority.py", "majority"),
     ("protocol/generation.py", "gold_trust_set"),
     # The untuned student's distribution, which an objective may need; a module of that name.
     ("models/objectives.py", "base"),
@@ -111,7 +112,7 @@ def test_a_track_is_no_lower_than_what_an_arm_trains_on() -> None:
         least = "privileged" if arm.reads_pool_gold else "trust_set" if arm.with_trust_set else "none"
         assert arm.supervision == least, arm.name
     assert {arm.name for arm in OWN_ARMS.values() if arm.may_fall_short} == {"oracle"}
-    assert {arm.name for arm in OWN_ARMS.values() if not arm.rows} == {"weak", "base"}
+    assert {arm.name for arm in OWN_ARMS.values() if not arm.rows} == {"weak", "base", "majority"}
     assert controls.rivals() == ("naive", "random", "gold_trust_set", "naive_plus_gold")
 
 

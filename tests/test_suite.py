@@ -79,7 +79,7 @@ def refused(tmp_path: Path, content: Any) -> str:
         (("domains", 0, "sizes", "weak_trian"), "domains.0.sizes.weak_trian: unknown key; did you mean 'weak_train'?"),
         (("domains", 0, "student", "step"), "domains.0.student.step: unknown key; did you mean 'steps'?"),
         (("domains", 0, "teacher", "zzz"), "domains.0.teacher.zzz: unknown key; known: model, recipe, steps"),
-        (("trust_functions",), "trust_functions: unknown key; known: name, version"),
+        (("trusted",), "trusted: unknown key; known: name, version"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_one(tmp_path: Path, path: tuple[Any, ...], said: str) -> None:
@@ -284,3 +284,19 @@ def test_the_usual_precision_leaves_a_suite_what_it_was_and_another_makes_anothe
     assert Suite.model_validate(yaml.safe_load(other.to_yaml())).digest == other.digest
     with pytest.raises(ValidationError, match="float32"):
         Training(model="m", steps=1, learning_rate=1e-3, precision="float16")
+
+
+def test_top_alone_leaves_a_suite_what_it_was_and_other_selections_make_another() -> None:
+    usual = load_suite("tiny")
+    assert usual.selections == ("top",) and "selections" not in usual.to_yaml()
+    other = usual.model_copy(update={"selections": ("top", "balanced")})
+    assert other.digest != usual.digest
+    assert Suite.model_validate(yaml.safe_load(other.to_yaml())).selections == ("top", "balanced")
+    written = Suite.model_validate({**SUITE, "selections": ["top"]})
+    assert written.digest == Suite.model_validate(SUITE).digest
+
+
+@pytest.mark.parametrize("selections", [["balanced"], ["balanced", "top"], ["top", "top"], [], ["top", "bottom"]])
+def test_selections_begin_with_top_each_once(tmp_path: Path, selections: list[str]) -> None:
+    said = refused(tmp_path, {**SUITE, "selections": selections})
+    assert "selections" in said and ("top" in said or "at least 1" in said)

@@ -32,10 +32,10 @@ def run(
 ) -> RunReport:
     """Take a suite through the protocol and write cells, leaderboard and plot to `out/<suite>/`.
 
-    `domains` restricts what runs (default: the suite's domains), `trust` names the trust functions (None: every installed
-    one; `()`: the controls alone). Whatever is in the store already is not computed again; a run that was stopped
-    anywhere goes on from there. Stages run in `workers` local processes, or where `executor` runs them. `store` is a
-    folder or a URL.
+    `domains` restricts what runs (default: the suite's domains), `trust` names the trust functions (None: the suite's
+    default; `("all",)`: every installed one; `()`: the controls alone). Whatever is in the store already is not computed
+    again; a run that was stopped anywhere goes on from there. Stages run in `workers` local processes, or where `executor`
+    runs them. `store` is a folder or a URL.
     """
     from w2s_bench.store import default_location
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from w2s_bench.types import Supervision
+from w2s_bench.types import KINDS, Kind, Supervision
 
 OwnKind = Literal["reference", "control"]
 
@@ -29,14 +29,15 @@ GOLD_TRUST_SET: Final = "gold_trust_set"
 class Rows:
     """Rows that a student trains on: of which split, with whose labels, and how many of the split.
 
-    `share`: `all`, or as many as the suite's `coverage` keeps. `drawn` is how they are then chosen: `blindly`, or from the
-    weak labels that are `right`, of which there may be too few. `protocol/selection.py` has a stage for each word.
+    `share`: `all`, or as many as the suite's `coverage` keeps. `drawn` is how they are then chosen: `blindly`, from the weak
+    labels that are `right`, of which there may be too few, or those whose weak label is the `shortest` text.
+    `protocol/selection.py` has a stage for each word.
     """
 
     split: Literal["transfer", "trust"]
     labels: Literal["weak", "gold"]
     share: Literal["all", "coverage"] = "all"
-    drawn: Literal["blindly", "right"] = "blindly"
+    drawn: Literal["blindly", "right", "shortest"] = "blindly"
 
     @property
     def right(self) -> bool:
@@ -49,12 +50,17 @@ class Facts:
     """What an arm's figures are made of. `rows` is empty where nothing is trained; `answers`: who answers the test items."""
 
     rows: tuple[Rows, ...] = ()
-    answers: Literal["teacher", "student"] = "student"
+    answers: Literal["teacher", "student", "commonest label"] = "student"
 
     @property
     def of_pool(self) -> Rows | None:
         """Its rows of the transfer pool, which coverage and strata tell of; None where it keeps none."""
         return next((rows for rows in self.rows if rows.split == "transfer"), None)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of domains that it is for: a label is common only among options."""
+        return ("choice",) if self.answers == "commonest label" else KINDS
 
     @property
     def with_trust_set(self) -> bool:
@@ -64,7 +70,7 @@ class Facts:
     @property
     def hangs_on_weak_labels(self) -> bool:
         """Whether other weak labels of the pool would make other figures."""
-        return self.answers == "teacher" or any(rows.labels == "weak" for rows in self.rows)
+        return self.answers != "student" or any(rows.labels == "weak" for rows in self.rows)
 
     @property
     def keeps_all_weak_labels(self) -> bool:
@@ -175,6 +181,20 @@ _TABLE: Final = (
         supervision="privileged",
         rows=(Rows("transfer", "gold", "coverage"),),
         words="gold labels on the rows of `random`",
+    ),
+    OwnArm(
+        name="label_length",
+        kind="control",
+        supervision="none",
+        rows=(Rows("transfer", "weak", "coverage", drawn="shortest"),),
+        words="as many, the shortest weak labels: what a score that reads nothing but their length is worth",
+    ),
+    OwnArm(
+        name="majority",
+        kind="control",
+        supervision="none",
+        answers="commonest label",
+        words="nothing: the answer to each item is its option that is the commonest weak label of the pool (choice domains)",
     ),
 )
 _BY_NAME = {arm.name: arm for arm in _TABLE}

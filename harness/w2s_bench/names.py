@@ -39,6 +39,14 @@ def bare(name: str) -> str:
     return name.partition("/")[2] or name
 
 
+def selected(selection: str, name: str) -> str:
+    """The name of a trust function's arm by a selection: its own for `top`, else as in `balanced:confidence`.
+
+    No other name is one of these: before the colon of a full name stands a slash, and no name of an entry holds a colon.
+    """
+    return name if selection == "top" else f"{selection}:{short(name)}"
+
+
 def file_name(name: str) -> str:
     """`distribution/name:parameters` as the name of one file or folder, the built-in distribution's prefix dropped.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -28,7 +28,18 @@ from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
 from w2s_bench.resolvers import beside
 from w2s_bench.text import printable
-from w2s_bench.types import JSON, SPLITS, Attention, Dtype, OptimizerName, Precision, Quantization, RecipeName, Split
+from w2s_bench.types import (
+    JSON,
+    SPLITS,
+    Attention,
+    Dtype,
+    OptimizerName,
+    Precision,
+    Quantization,
+    RecipeName,
+    Selection,
+    Split,
+)
 from w2s_bench.untrusted import UnreadableError, parse_yaml, read_stream, read_text, refuse_unsound
 from w2s_bench.validation import explain
 
@@ -50,9 +61,13 @@ SETTINGS: Final = (
     *("lora_alpha", "lora_dropout", "lora_targets", "lora_dora", "optimizer"),
 )
 Count = Annotated[int, Field(gt=0, le=10**9, strict=True)]
+#: Strength of a penalty.
+Ridge = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 #: A name or a version: what tables, file names and errors show.
 Line = Annotated[str, Field(min_length=1, max_length=400), AfterValidator(_is_plain)]
+#: A trust function with its parameters, as the command line has it.
+Spec = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_is_plain)]
 
 
 class _Strict(BaseModel):
@@ -69,7 +84,9 @@ class Sizes(_Strict):
         description="for the authors of the suite, to choose sizes and recipes on; may be 0",
     )
     test: int = Field(ge=2, le=10**9, strict=True, description="accuracies are measured on these")
-    weak_train: Count = Field(description="gold items the teacher is trained on")
+    weak_train: int = Field(
+        0, ge=0, le=10**9, strict=True, description="gold items the teacher is trained on; 0 where its recipe is `none`"
+    )
     trust: Count = Field(description="gold items that trust functions may learn from, and the teacher never sees")
     transfer: Count = Field(description="the pool: labelled by the teacher, and what students are trained on")
 
@@ -82,6 +99,10 @@ class Sizes(_Strict):
         return sum(self.of(split) for split in SPLITS)
 
 
+#: What a model that is not trained has none of.
+_IDLE: Final = frozenset({"steps", "batch_size", "learning_rate", "lora_rank", "ridge", "objective"})
+
+
 class Training(_Strict):
     """One model and how it is trained: the same number of optimizer steps whatever the data (small sets repeat)."""
 
@@ -90,7 +111,8 @@ class Training(_Strict):
     )
     recipe: RecipeName = Field(
         "full",
-        description="`full` trains every weight, `lora` a low-rank adapter, `head` a head on frozen states (choice domains)",
+        description="`full` trains every weight, `lora` a low-rank adapter, `head` a head on frozen states (choice domains); "
+        "`none` leaves a teacher as it is, and takes nothing but `model` and `precision`",
     )
     steps: Annotated[int, Field(gt=0, le=10**8, strict=True)] = Field(description="optimizer steps")
     batch_size: Annotated[int, Field(gt=0, le=10**6, strict=True)] = Field(32, description="rows a step")
@@ -98,6 +120,12 @@ class Training(_Strict):
         description="the highest, after a warm-up over 5 % of the steps"
     )
     lora_rank: Annotated[int, Field(gt=0, le=10**5, strict=True)] = Field(8, description="of recipe `lora` alone")
+    ridge: Annotated[tuple[Ridge, ...], Field(max_length=20)] = Field(
+        (0.01, 0.1, 1.0),
+        description="of recipe `head` alone: strengths r of the penalty r·‖w‖²/2 on the mean loss an item, one of which "
+        "cross-validation over the training labels chooses; such a head is trained to convergence, in at most `steps` "
+        "iterations. `[]`: no penalty, `steps` of AdamW",
+    )
     precision: Precision = Field(
         "float32",
         description="what matrix products of float32 weights are computed in (`tf32`: on CUDA alone); sums are float32 either way",
@@ -129,13 +157,24 @@ class Training(_Strict):
             )
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _untrained_has_no_schedule(cls, given: object) -> object:
+        if not isinstance(given, dict) or given.get("recipe") != "none":
+            return given
+        if idle := sorted(_IDLE & given.keys()):
+            raise ValueError(f"recipe 'none' trains nothing; leave out {', '.join(idle)}")
+        return {**given, "steps": 1, "learning_rate": 1.0}  # read by nobody, and never written
+
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
         """Suites that name none of what came later are what they were before there was a choice, digest and all."""
         written: dict[str, JSON] = write(self)
-        later = {"precision", "objective", *SETTINGS}
-        usual = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
-        return {name: value for name, value in written.items() if name not in usual}
+        later = {"precision", "objective", "ridge", *SETTINGS}
+        left_out = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
+        if self.recipe == "none":
+            left_out |= _IDLE
+        return {name: value for name, value in written.items() if name not in left_out}
 
 
 class DomainSpec(_Strict):
@@ -151,6 +190,16 @@ class DomainSpec(_Strict):
     teacher: Training = Field(description="the weak model")
     student: Training = Field(description="the strong model")
 
+    @model_validator(mode="after")
+    def _who_trains_has_rows(self) -> DomainSpec:
+        if self.student.recipe == "none":
+            raise ValueError("recipe 'none' is for a teacher alone: a student learns from weak labels; take another")
+        if self.teacher.recipe != "none" and self.sizes.weak_train < 1:
+            raise ValueError(
+                f"weak_train 0 leaves nothing to train the teacher on by recipe {self.teacher.recipe!r}; give at least 1"
+            )
+        return self
+
     @field_validator("parameters")
     @classmethod
     def _are_json(cls, parameters: Mapping[str, JSON]) -> Mapping[str, JSON]:
@@ -165,7 +214,7 @@ class DomainSpec(_Strict):
 
 
 class Suite(_Strict):
-    """A frozen benchmark. It lists no trust functions: a run takes every installed one, or those named."""
+    """A frozen benchmark. It may name the trust functions of a run that names none; no result hangs on which those are."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)] = Field(
         description="lower-case letters, digits, `.`, `_`, `-`; the results' folder is called so"
@@ -183,12 +232,37 @@ class Suite(_Strict):
         "test", description="`dev` while a suite is made: its figures are no results"
     )
     coverage: Share = Field(0.5, description="share of the pool that trust functions and controls keep")
+    selections: Annotated[tuple[Selection, ...], Field(min_length=1, max_length=3)] = Field(
+        ("top",),
+        description="which rows trust functions keep, `top` first: the highest scores of all; `balanced`: of each class of "
+        "weak labels, equally many; `stratified`: of each stratum, its share. Others than `top` are arms of their own",
+    )
     tolerance: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.02, description="how far accuracies may be apart when `verify` runs on another machine"
+    )
+    trust_functions: Annotated[tuple[Spec, ...], Field(max_length=1000)] | None = Field(
+        None,
+        description=(
+            "what `run` takes of the trust functions that come with the harness, as `NAME` or `NAME:key=value,…` (`null`: all of "
+            "them); installed plugins' run besides; `--trust` takes others; no part of the digest"
+        ),
     )
     domains: Annotated[tuple[DomainSpec, ...], Field(min_length=1, max_length=1000)] = Field(
         description="one or more, each once"
     )
+
+    @model_serializer(mode="wrap")
+    def _without_a_list_of_none(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
+        """A suite that names no trust functions is written as before suites could."""
+        written: dict[str, JSON] = write(self)
+        return {name: value for name, value in written.items() if name != "trust_functions" or value is not None}
+
+    @field_validator("trust_functions")
+    @classmethod
+    def _named_once(cls, named: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if twice := _twice(list(named or ())):
+            raise ValueError(f"a trust function may stand once in a suite; twice here: {', '.join(twice)}")
+        return named
 
     @field_validator("domains")
     @classmethod
@@ -196,6 +270,21 @@ class Suite(_Strict):
         if twice := _twice([short(d.name) for d in domains]):
             raise ValueError(f"a domain may stand once in a suite; twice here: {', '.join(twice)}")
         return domains
+
+    @field_validator("selections")
+    @classmethod
+    def _begin_with_top(cls, selections: tuple[Selection, ...]) -> tuple[Selection, ...]:
+        if selections[0] != "top" or _twice(selections):
+            raise ValueError(f"`top` stands first, and each selection once; got {', '.join(selections)}")
+        return selections
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
+        """Suites of `top` alone are what they were before there was a choice, digest and all."""
+        written: dict[str, JSON] = write(self)
+        if self.selections == ("top",):
+            written.pop("selections", None)
+        return written
 
     @model_validator(mode="after")
     def _sizes_suffice(self) -> Suite:
@@ -244,8 +333,8 @@ class Suite(_Strict):
         return self.model_copy(update={"domains": tuple(domains)})
 
     def canonical(self) -> dict[str, JSON]:
-        """What the digest is over: everything but the description."""
-        return self.model_dump(mode="json", exclude={"description"})
+        """What the digest is over: everything but the description and the choice of trust functions."""
+        return self.model_dump(mode="json", exclude={"description", "trust_functions"})
 
     @property
     def digest(self) -> str:
@@ -264,7 +353,7 @@ def _read_open(number: int) -> str:
         return read_stream(stream, LARGEST)
 
 
-def _twice(names: list[str]) -> list[str]:
+def _twice(names: Sequence[str]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
 
 

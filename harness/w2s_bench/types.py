@@ -25,8 +25,10 @@ Kind = Literal["choice", "generate"]
 KINDS: tuple[Kind, ...] = ("choice", "generate")
 Supervision = Literal["none", "trust_set", "privileged"]
 Scope = Literal["row", "pool"]
+#: Which rows are kept by their trust scores: see `protocol.selection`.
+Selection = Literal["top", "balanced", "stratified"]
 #: How a model is tuned: see `protocol.recipes`.
-RecipeName = Literal["full", "lora", "head"]
+RecipeName = Literal["full", "lora", "head", "none"]
 #: What a model of float32 weights computes its products in; whatever is summed is float32. `tf32`: on CUDA alone.
 Precision = Literal["float32", "tf32", "bfloat16"]
 #: What a model's weights are kept in. Products of others than float32 are computed in the same.

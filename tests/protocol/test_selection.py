@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -16,12 +17,13 @@ from stage_functions import named
 from support import run_stage
 from w2s_bench.errors import SuiteError
 from w2s_bench.protocol import selection
-from w2s_bench.protocol.files import GRADES, KEPT, PREDICTIONS
+from w2s_bench.protocol.classes import equal_shares, proportional_shares
+from w2s_bench.protocol.files import GRADES, ITEMS, KEPT, PREDICTIONS
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.protocol.selection import count_to_keep, random_ids
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import read_json, write_json, write_records
-from w2s_bench.types import Prediction
+from w2s_bench.types import Item, Prediction
 
 IDS = [f"item-{i:03d}" for i in range(60)]
 LEVELS = st.lists(st.integers(-3, 3), min_size=60, max_size=60).map(
@@ -155,3 +157,115 @@ def test_the_oracle_keeps_correct_rows_alone_and_records_what_is_missing(
     assert all_of_them == {"ids": sorted(right), "wanted": 30, "shortfall": 15}
     other = kept_by(selection.run_oracle, tmp_path / "other", 0.1, seed=1, grades=folders["grades"])
     assert other["ids"] != few["ids"]
+
+
+GROUPS = st.lists(st.sampled_from("abc"), min_size=60, max_size=60)
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 40), min_size=1), st.floats(0, 1))
+def test_equal_shares_are_equal_until_a_class_is_exhausted(sizes: dict[str, int], part: float) -> None:
+    count = int(part * sum(sizes.values()))
+    shares = equal_shares(sizes, count)
+    assert sum(shares.values()) == count and set(shares) == set(sizes)
+    assert all(0 <= shares[name] <= size for name, size in sizes.items())
+    not_exhausted = [shares[name] for name, size in sizes.items() if shares[name] < size]
+    assert max(not_exhausted, default=0) - min(not_exhausted, default=0) <= 1
+    # A class gives all that it has only where the others give no less, but for one row.
+    assert all(share >= shares[name] - 1 for name in sizes for share in not_exhausted)
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 40), min_size=1), st.floats(0, 1))
+def test_proportional_shares_are_a_row_from_their_proportion(sizes: dict[str, int], part: float) -> None:
+    total = sum(sizes.values())
+    count = int(part * total)
+    shares = proportional_shares(sizes, count)
+    assert sum(shares.values()) == count
+    assert all(0 <= shares[name] <= size for name, size in sizes.items())
+    assert all(abs(shares[name] * total - count * size) < total for name, size in sizes.items())
+
+
+def test_known_shares() -> None:
+    assert equal_shares({"a": 2, "b": 30, "c": 40}, 30) == {"a": 2, "b": 14, "c": 14}
+    assert equal_shares({"a": 30, "b": 30}, 31) == {"a": 15, "b": 16}
+    assert proportional_shares({"a": 10, "b": 30}, 20) == {"a": 5, "b": 15}
+    assert proportional_shares({"a": 1, "b": 1, "c": 2}, 2) == {"a": 1, "b": 0, "c": 1}
+
+
+@given(LEVELS, GROUPS, st.integers(0, 60), st.integers(0, 9))
+@settings(deadline=None, max_examples=40)
+def test_each_class_keeps_its_own_highest_with_the_ties_of_top(
+    scores: dict[str, float], groups: list[str], count: int, seed: int
+) -> None:
+    group = dict(zip(IDS, groups, strict=True))
+    shares = equal_shares(Counter(groups), count)
+    values = Scores.of(list(scores), np.array(list(scores.values())))
+    kept = selection.top_of_each(values, group, shares, seed)
+    assert len(kept) == count and kept == sorted(kept)
+    for name, share in shares.items():
+        assert [i for i in kept if group[i] == name] == top_ids(
+            {i: scores[i] for i in IDS if group[i] == name}, share, seed
+        )
+    one = selection.top_of_each(values, dict.fromkeys(IDS, "all"), equal_shares({"all": 60}, count), seed)
+    assert one == top_ids(scores, count, seed)
+
+
+def pool_of(folder: Path, options: Mapping[str, tuple[str, ...]], labels: Mapping[str, str]) -> dict[str, Path]:
+    """Sixty items with these options and weak labels; the first fifteen are of the stratum `easy`. Scores rise with the id."""
+    inputs = {name: folder / name for name in ("subset", "labels", "scores")}
+    for path in inputs.values():
+        path.mkdir(parents=True)
+    strata = {i: "easy" if n < 15 else "hard" for n, i in enumerate(IDS)}
+    items = [Item(i, i, i, strata[i], f"prompt {i}", options[i]) for i in IDS]
+    said = [Prediction(i, labels[i], labels[i], True, options[i].index(labels[i])) for i in IDS]
+    write_records(inputs["subset"] / ITEMS, items)
+    write_records(inputs["labels"] / PREDICTIONS, said[::-1])
+    Scores.of(IDS, np.arange(60.0)).write(inputs["scores"])
+    return inputs
+
+
+def test_balanced_keeps_as_many_of_each_class_whatever_the_order_of_options(tmp_path: Path) -> None:
+    options = {i: ("yes", "no") if n % 2 else ("no", "yes") for n, i in enumerate(IDS)}
+    labels = {i: "yes" if n < 20 else "no" for n, i in enumerate(IDS)}
+    inputs = pool_of(tmp_path, options, labels)
+    kept = kept_by(selection.run_balanced, tmp_path / "out", 0.5, **inputs)
+    assert kept == {"ids": [*IDS[5:20], *IDS[45:]], "wanted": 30, "shortfall": 0}
+    most = kept_by(selection.run_balanced, tmp_path / "most", 0.9, **inputs)
+    assert most["ids"] == [*IDS[:20], *IDS[26:]], "a class that is exhausted gives all that it has"
+
+
+def test_balanced_keeps_what_top_keeps_where_there_is_one_class(tmp_path: Path) -> None:
+    inputs = pool_of(tmp_path, dict.fromkeys(IDS, ("yes", "no")), dict.fromkeys(IDS, "no"))
+    kept = kept_by(selection.run_balanced, tmp_path / "out", 0.3, **inputs)
+    assert kept == kept_by(selection.run_top, tmp_path / "top", 0.3, scores=inputs["scores"])
+
+
+def test_stratified_keeps_its_share_of_each_stratum(tmp_path: Path) -> None:
+    inputs = pool_of(tmp_path, dict.fromkeys(IDS, ("yes", "no")), dict.fromkeys(IDS, "no"))
+    del inputs["labels"]
+    kept = kept_by(selection.run_stratified, tmp_path / "out", 0.4, **inputs)
+    assert kept == {"ids": [*IDS[9:15], *IDS[42:]], "wanted": 24, "shortfall": 0}
+
+
+@pytest.mark.parametrize("odd", [("yes", "maybe"), ("yes", "no", "no")])
+def test_balanced_is_not_applicable_where_items_offer_other_options(odd: tuple[str, ...], tmp_path: Path) -> None:
+    options = dict.fromkeys(IDS, ("yes", "no")) | {IDS[3]: odd}
+    inputs = pool_of(tmp_path, options, dict.fromkeys(IDS, "yes"))
+    with pytest.raises(SuiteError, match=r"selection `balanced` is not applicable: the 60 items .* Take `stratified`"):
+        kept_by(selection.run_balanced, tmp_path / "out", 0.5, **inputs)
+
+
+def test_no_selection_reads_gold() -> None:
+    scores, subset, labels = named("score"), named("subset"), named("predict")
+    for how, read in (("top", set()), ("balanced", {"subset", "labels"}), ("stratified", {"subset"})):
+        stage = selection.by_scores(how, scores, subset=subset, labels=labels, coverage=0.5, seed=0)  # type: ignore[arg-type]
+        assert (stage.name, set(stage.inputs)) == (how, {"scores", *read})
+
+
+def test_the_shortest_labels_are_kept_with_the_ties_of_trust_functions(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    texts = {i: " " + "x" * (1 + n % 3) for n, i in enumerate(IDS)}
+    write_records(tmp_path / "labels" / PREDICTIONS, [Prediction(i, texts[i], texts[i], True) for i in IDS[::-1]])
+    kept = kept_by(selection.run_shortest, tmp_path / "out", 0.5, seed=4, labels=tmp_path / "labels")
+    assert kept == {"ids": top_ids({i: -float(len(texts[i])) for i in IDS}, 30, 4), "wanted": 30, "shortfall": 0}
+    assert {i for n, i in enumerate(IDS) if n % 3 == 0} < set(kept["ids"])
+    assert not {i for n, i in enumerate(IDS) if n % 3 == 2} & set(kept["ids"])

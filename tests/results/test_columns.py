@@ -83,7 +83,8 @@ def test_a_column_more_is_one_entry(board: Leaderboard, monkeypatch: pytest.Monk
 
 def test_what_is_not_plain_is_explained(board: Leaderboard) -> None:
     page = render(board, "pgr.svg")
-    for column in (*columns.headline(board), *columns.of_domain()):
+    entries = [entry for row in board.rows for entry in row.entries.values()]
+    for column in (*columns.headline(board), *columns.had(columns.of_domain(), entries)):
         assert column.note in page
     for check in CHECKS:
         assert f"\n| {check.words} " in page

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -197,6 +198,47 @@ def test_warnings() -> None:
     assert "> **Fewer than 3 seeds.** With 2 the intervals are wide" in dev
     single = render(board_of(make_cells(seeds=1)), "pgr.svg")
     assert "With 1 the intervals are over test items alone" in single
+
+
+def with_diagnostics(cell: Cell, **told: Any) -> Cell:
+    seeds = [s.model_copy(update={"diagnostics": {**s.diagnostics, **told}}) for s in cell.body.seeds]
+    return change(cell, seeds=tuple(seeds))
+
+
+def test_what_scores_tell_within_labels_and_strata_is_shown_where_a_cell_has_it() -> None:
+    cells, plain = make_cells(), render(board_of(make_cells()), "pgr.svg")
+    assert "within label" not in plain and "within stratum" not in plain and "share kept of weak label" not in plain
+    cells["acme/margin"] = with_diagnostics(
+        cells["acme/margin"], auroc_within_label=0.52, auroc_within_stratum=0.61, kept_by_label={"no": 0.9, "yes": 0.1}
+    )
+    page = render(board_of(cells), "pgr.svg")
+    (line,) = [
+        line
+        for line in page.partition("## Domain")[2].splitlines()
+        if line.startswith("| acme/margin") and "0.52" in line
+    ]
+    assert "0.61" in line
+    (shares,) = [line for line in page.splitlines() if line.startswith("| acme/margin") and "0.90" in line]
+    assert "0.10" in shares and "share kept of weak label" in page
+
+
+def test_an_arm_without_privilege_that_knows_all_is_flagged() -> None:
+    cells = make_cells()
+    assert board_of(cells).domains[0].suspects == {}, "the privileged arm may"
+    cells["acme/margin"] = with_diagnostics(cells["acme/margin"], auroc=0.995)
+    probe = cells["w2s-bench/probe"]
+    pure = [s.model_copy(update={"purity": 1.0}) if s.seed == 1 else s for s in probe.body.seeds]
+    cells["w2s-bench/probe"] = change(probe, seeds=tuple(pure))
+    board = board_of(cells)
+    assert board.domains[0].suspects == {
+        "acme/margin": "AUROC is above 0.99 (seed 0, 1, 2)",
+        "probe": "every row that it keeps is right (seed 1)",
+    }
+    page = render(board, "pgr.svg")
+    assert "> **acme/margin knows too much in math:** AUROC is above 0.99" in page
+    assert "oracle knows" not in page and "acme/engine knows" not in page
+    cells["acme/margin"] = with_diagnostics(cells["acme/margin"], auroc=0.99)
+    assert list(board_of(cells).domains[0].suspects) == ["probe"]
 
 
 def test_a_row_made_with_two_versions_of_its_plugin_is_warned_about() -> None:

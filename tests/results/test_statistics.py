@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.random import Generator, default_rng
 
 from w2s_bench.results import statistics
-from w2s_bench.results.statistics import Estimate, Unresolved, auroc
+from w2s_bench.results.statistics import Estimate, Unresolved, auroc, auroc_within
 from w2s_bench.results.statistics.variance import Variance
 from w2s_bench.types import BoolArray, FloatArray
 
@@ -347,3 +347,35 @@ def test_auroc_gives_ties_the_mean_of_their_ranks(rows: list[tuple[int, bool]]) 
     assume(0 < right < len(rows))
     expected = (rankdata(scores)[correct].sum() - right * (right + 1) / 2) / (right * (len(rows) - right))
     assert auroc(scores, correct) == expected
+
+
+@pytest.mark.parametrize(
+    ("scores", "correct", "groups", "expected"),
+    [
+        ([1, 2, 3, 4], [0, 1, 0, 1], "aabb", 1.0),
+        ([3, 4, 1, 2], [0, 1, 0, 1], "aabb", 1.0),  # whose groups are in the wrong order
+        ([1, 1, 2, 2], [0, 0, 1, 1], "aabb", None),  # the group alone tells: no pair within
+        ([1, 1, 2, 2, 2], [0, 1, 0, 1, 1], "aabbb", 0.5),  # scores are the group's alone
+        ([1, 2, 5, 4, 3], [0, 1, 0, 1, 1], "aabbb", 1 / 3),  # one pair won of three: pairs count alike, not groups
+        ([], [], "", None),
+    ],
+)
+def test_auroc_within_groups_of_known_cases(
+    scores: list[float], correct: list[int], groups: str, expected: float | None
+) -> None:
+    found = auroc_within(np.array(scores, dtype=float), np.array(correct, dtype=bool), list(groups))
+    assert found == (expected if expected is None else pytest.approx(expected, abs=1e-12))
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans(), st.sampled_from("abc")), max_size=25))
+def test_auroc_within_counts_pairs_of_one_group(rows: list[tuple[int, bool, str]]) -> None:
+    pairs = [(s > t) + 0.5 * (s == t) for s, c, g in rows for t, d, h in rows if c and not d and g == h]
+    scores, correct = np.array([r[0] for r in rows], dtype=float), np.array([r[1] for r in rows], dtype=bool)
+    found = auroc_within(scores, correct, [g for _, _, g in rows])
+    assert found == (pytest.approx(np.mean(pairs), abs=1e-12) if pairs else None)
+    assert auroc_within(scores, correct, ["one"] * len(rows)) == auroc(scores, correct)
+
+
+def test_auroc_within_wants_a_group_for_every_row() -> None:
+    with pytest.raises(ValueError, match="got 1 for 2 rows"):
+        auroc_within(np.array([1.0, 2.0]), np.array([True, False]), ["a"])

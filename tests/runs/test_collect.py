@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from w2s_bench.protocol.arms import ArmStages
 from w2s_bench.protocol.files import ANSWERS, GRADES, ITEMS
 from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.record import digest_of, read_json, read_records, read_rows, unpack_bits, write_json
+from w2s_bench.record import digest_of, read_json, read_records, read_rows, unpack_bits, write_json, write_records
 from w2s_bench.results.cells import Cell
 from w2s_bench.runs.collect import Results, cell_of, scrubbed
 from w2s_bench.runs.plan import Plan, plan
@@ -29,7 +30,7 @@ from w2s_bench.types import Answer, Item, Prediction
 ROWS = [
     *(
         f"w2s-bench-toy.largest/{arm}"
-        for arm in ("weak", "base", "ceiling", "naive", "oracle", "gold_trust_set", "gold_random")
+        for arm in ("weak", "base", "ceiling", "naive", "oracle", "gold_trust_set", "gold_random", "majority")
     ),
     "w2s-bench-toy.largest/w2s-bench-toy.prompt_hash",
     "w2s-bench-toy.largest/w2s-bench-toy.privileged",
@@ -164,6 +165,67 @@ def test_auroc_is_the_share_of_pairs_that_the_scores_order_right(ran: Any, cells
         assert cells["weak"].body.seeds[seed].diagnostics["label_accuracy"] == sum(right.values()) / 100
 
 
+def test_majority_answers_with_the_commonest_weak_label(ran: Any, cells: dict[str, Cell]) -> None:
+    for seed in (0, 1):
+        graph, own = stages_of(ran.plan, "majority", seed)
+        labels = read_records(folder(ran, graph.weak_labels("transfer")) / "predictions.jsonl", Prediction)
+        times = Counter(label.answer for label in labels)
+        assert times and own.student.weights is None
+        said = {p.id: p for p in read_records(folder(ran, own.student.predictions) / "predictions.jsonl", Prediction)}
+        items = read_records(folder(ran, graph.subset("test")) / ITEMS, Item)
+        assert set(said) == {item.id for item in items}
+        for item in items:
+            assert item.choices is not None
+            assert times[said[item.id].answer] == max(times[option] for option in item.choices)
+            assert item.choices[said[item.id].index or 0] == said[item.id].answer
+        result = cells["majority"].body.seeds[seed]
+        assert (result.kept, result.purity, set(result.digests)) == (None, None, {"weak_labels"})
+
+
+def pairs_won(ran: Any, seed: int, group: dict[str, str]) -> float:
+    """Of the pairs of a right and a wrong label of one group, the share that `prompt_hash` orders right."""
+    right = right_labels(ran, seed)
+    _, own = stages_of(ran.plan, "prompt_hash", seed)
+    assert own.scores is not None
+    scores = dict(Scores.read(folder(ran, own.scores)).items())
+    pairs = [
+        (scores[a] > scores[b]) + 0.5 * (scores[a] == scores[b])
+        for a in right for b in right if right[a] and not right[b] and group[a] == group[b]
+    ]  # fmt: skip
+    return float(np.mean(pairs))
+
+
+def test_auroc_within_strata_is_over_pairs_of_one_stratum(ran: Any, cells: dict[str, Cell]) -> None:
+    for seed in (0, 1):
+        graph, _ = stages_of(ran.plan, "prompt_hash", seed)
+        strata = {i.id: i.stratum for i in read_records(folder(ran, graph.subset("transfer")) / ITEMS, Item)}
+        told = cells["prompt_hash"].body.seeds[seed].diagnostics
+        assert told["auroc_within_stratum"] == pytest.approx(pairs_won(ran, seed, strata), abs=1e-12)
+        assert told["auroc_within_stratum"] != told["auroc"]
+        assert "auroc_within_label" not in told and "kept_by_label" not in told, "items offer other options each"
+        assert "auroc_within_stratum" not in cells["naive"].body.seeds[seed].diagnostics
+
+
+def test_where_labels_are_classes_each_has_its_share_and_its_pairs(ran: Any, tmp_path: Path) -> None:
+    outcomes, classes = dict(ran.outcomes), {}
+    for seed in (0, 1):  # as if every item of the pool offered the same four options
+        graph, _ = stages_of(ran.plan, "prompt_hash", seed)
+        subset = graph.subset("transfer")
+        items = read_records(folder(ran, subset) / ITEMS, Item)
+        path = tmp_path / str(seed)
+        path.mkdir()
+        write_records(path / ITEMS, [replace(item, choices=("a", "b", "c", "d")) for item in items])
+        outcomes[subset.node] = Done(replace(outcomes[subset.node].result, path=path))
+        labels = read_records(folder(ran, graph.weak_labels("transfer")) / "predictions.jsonl", Prediction)
+        classes[seed] = {label.id: "abcd"[label.index or 0] for label in labels}
+    made = collect(ran, outcomes)["prompt_hash"]
+    for seed, of in classes.items():
+        told, kept = made.body.seeds[seed].diagnostics, set(kept_ids(ran, "prompt_hash", seed))
+        shares = {c: np.mean([i in kept for i in of if of[i] == c]) for c in sorted(set(of.values()))}
+        assert told["kept_by_label"] == pytest.approx(shares) and len(shares) > 1
+        assert told["auroc_within_label"] == pytest.approx(pairs_won(ran, seed, of), abs=1e-12)
+
+
 @pytest.mark.parametrize("domain", ["largest", "sums"])
 def test_how_well_the_teacher_knows_is_what_its_confidence_scores_whichever_arms_run(
     ran: Any, domain: str, tmp_path: Path
@@ -195,9 +257,9 @@ def test_digests_name_labels_rows_and_weights(ran: Any, cells: dict[str, Cell]) 
         for seed, result in enumerate(cell.body.seeds):
             graph, own = stages_of(ran.plan, arm, seed)
             gold_alone = arm in {"ceiling", "gold_trust_set", "gold_random"}
-            names = {"weights"} if arm != "base" else set()
+            names = {"weights"} if arm not in {"base", "majority"} else set()
             names |= {"labels"} if arm != "base" and not gold_alone else set()
-            names |= {"kept"} if arm not in {"weak", "base"} else set()
+            names |= {"kept"} if arm not in {"weak", "base", "majority"} else set()
             renamed = {"student": "weights", "teacher": "weights", "weak_labels": "labels"}
             assert {renamed.get(name, name) for name in result.digests} == names
             if own.student.weights is not None:

@@ -18,6 +18,7 @@ from w2s_bench._cli.report import print_verdicts
 from w2s_bench.errors import ModelError, SuiteError, UnknownNameError
 from w2s_bench.machine import elsewhere
 from w2s_bench.plugins.entries import Plugin, Problem
+from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.record import pack_bits
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import (
@@ -531,7 +532,9 @@ def test_a_plugin_gets_a_strangers_parameters_with_the_users_word_alone(
     suite, cells = read_results(theirs)
     placed = {str(models / name): "x" for name in ("teacher", "student")}
     one = next(c for c in cells if c.body.arm.kind == "trust_function")
-    chosen = [Cell.of(one.body.model_copy(update={"arm": one.body.arm.model_copy(update={"name": arm})}), {})]
+    function, parameters = parse_spec(arm)
+    said = {"name": arm, "trust_function": function, "parameters": parameters}
+    chosen = [Cell.of(one.body.model_copy(update={"arm": one.body.arm.model_copy(update=said)}), {})]
     if asks:
         with pytest.raises(SuiteError, match=r"trust function .*passwd"):
             refuse_unasked(suite, chosen, theirs, placed)

@@ -21,7 +21,7 @@ from w2s_bench.names import DATA_VARIABLE, DEVICE_VARIABLE, RESULTS
 EPILOG = """
 **Examples**
 
-`w2s-bench run` — the default suite `tiny` with every installed trust function
+`w2s-bench run` — the default suite `tiny` with its few trust functions, and those of installed plugins
 
 `w2s-bench run tiny --domain chess --trust confidence --trust probe` — one domain, two trust functions, all controls
 
@@ -53,7 +53,8 @@ def run(
         typer.Option(
             "--trust",
             "-t",
-            help="Run this trust function only, as NAME or NAME:key=value,…; repeat for more.",
+            help="Run this trust function only, as NAME or NAME:key=value,…; repeat for more. `all`: every installed one. "
+            "(Default: those that the suite names, and plugins'.)",
             metavar="T",
         ),
     ] = None,

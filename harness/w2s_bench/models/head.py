@@ -20,17 +20,21 @@ from w2s_bench.types import FloatArray, IntArray
 States = NDArray[np.float32]  # (options of all items, d)
 
 _BETAS, _EPSILON, _DECAY = (0.9, 0.98), 1e-8, 0.01
-_NAMES = ("head.mean", "head.scale", "head.weight")
+_NAMES = ("head.mean", "head.scale", "head.weight", "head.zero_shot")
 _ROWS = 65_536  # of states in double precision at once
 
 
 @dataclass(frozen=True)
 class Head:
-    """`weight` reads states standardised by the `mean` and `scale` of those it was trained on; each (d,)."""
+    """`weight` reads states standardised by the `mean` and `scale` of those it was trained on; each (d,).
+
+    `zero_shot` is what the untuned model's score is multiplied by.
+    """
 
     weight: NDArray[np.float32]
     mean: NDArray[np.float32]
     scale: NDArray[np.float32]
+    zero_shot: float = 1.0
 
     def scores(self, states: States, zero_shot: FloatArray | None = None) -> FloatArray:
         """(n,) one logit a state: what the untuned model says, `zero_shot` (n,), and the head's correction of it."""
@@ -41,23 +45,32 @@ class Head:
             )
         parts = [self._standardised(states[start : start + _ROWS]) for start in range(0, len(states), _ROWS)]
         correction = np.concatenate([part @ self.weight.astype(np.float64) for part in parts] or [np.zeros(0)])
-        return correction if zero_shot is None else zero_shot + correction
+        return correction if zero_shot is None else self.zero_shot * zero_shot + correction
 
     def _standardised(self, states: States) -> FloatArray:
         return (states.astype(np.float64) - self.mean) / self.scale
 
     def save(self, folder: Path) -> None:
-        write_arrays(folder / WEIGHTS, {"head.weight": self.weight, "head.mean": self.mean, "head.scale": self.scale})
+        arrays = {"head.weight": self.weight, "head.mean": self.mean, "head.scale": self.scale}
+        write_arrays(folder / WEIGHTS, {**arrays, "head.zero_shot": np.array([self.zero_shot])})
 
     @classmethod
     def load(cls, folder: Path) -> Head:
         arrays: dict[str, Any] = read_arrays(folder / WEIGHTS)
-        if tuple(sorted(arrays)) != _NAMES or len({array.shape for array in arrays.values()}) > 1:
+        wide = {array.shape for name, array in arrays.items() if name != "head.zero_shot"}
+        if tuple(sorted(arrays)) != _NAMES or len(wide) > 1 or arrays["head.zero_shot"].shape != (1,):
             shapes = {name: array.shape for name, array in sorted(arrays.items())}
             raise ModelError(
-                f"weights in {folder} are no head: {', '.join(_NAMES)}, each (d,), are expected, found {shapes}; train it again"
+                f"weights in {folder} are no head: {', '.join(_NAMES)} are expected, the "
+                f"last (1,), the others (d,), found {shapes}; train it again"
             )
-        return cls(arrays["head.weight"], arrays["head.mean"], arrays["head.scale"])
+        return cls(arrays["head.weight"], arrays["head.mean"], arrays["head.scale"], float(arrays["head.zero_shot"][0]))
+
+
+def moments(states: States) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(d,) mean and (d,) deviation of states, by which they are standardised."""
+    scale = (states.std(0, dtype=np.float64) + 1e-6).astype(np.float32)
+    return states.mean(0, dtype=np.float64).astype(np.float32), scale
 
 
 def train_head(
@@ -73,6 +86,7 @@ def train_head(
     weights: FloatArray | None = None,
     probs: Mapping[Whose, Sequence[FloatArray]] | None = None,
     zero_shot: FloatArray | None = None,
+    ridge: float = 0.0,
 ) -> tuple[Head, list[float]]:
     """The head after exactly `steps` steps, and the loss of every step.
 
@@ -81,11 +95,13 @@ def train_head(
 
     Item i has rows `offsets[i]:offsets[i + 1]` of `states`, and is trained towards its option `labels[i]` (items,). `weights`
     (items,) are as `Objective.loss` has them; `probs` hold for every item a distribution over its options, empty where it has
-    none. The arithmetic is in double precision: AdamW divides by the size of gradients, so that of one near zero every digit
-    counts.
+    none.
+
+    `ridge` · |w|² / 2 is added to the loss that is minimised, not to those returned.
+
+    The arithmetic is in double precision: AdamW divides by the size of gradients, so that of one near zero every digit counts.
     """
-    mean = states.mean(0, dtype=np.float64).astype(np.float32)
-    scale = (states.std(0, dtype=np.float64) + 1e-6).astype(np.float32)
+    mean, scale = moments(states)
     weight, first, second = (np.zeros(states.shape[1]) for _ in range(3))
     widths = np.diff(offsets)
     losses = []
@@ -99,7 +115,7 @@ def train_head(
         logits = x @ weight if zero_shot is None else zero_shot[rows] + x @ weight
         loss, slopes = _slopes(objective, logits, starts, labels[items], own, given, Step(step, steps))
         losses.append(loss)
-        gradient = slopes @ x / len(items)
+        gradient = slopes @ x / len(items) + ridge * weight
         # AdamW as torch has it: decay apart from the gradient, moments corrected for their start at zero.
         rate = learning_rate * learning_rate_factor(step, steps)
         first += (1 - _BETAS[0]) * (gradient - first)

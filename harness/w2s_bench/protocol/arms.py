@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2s_bench.controls import OWN_ARMS, OwnArm, Rows
-from w2s_bench.names import short
+from w2s_bench.names import selected, short
 from w2s_bench.plugins.checks import Declared
 from w2s_bench.plugins.spec import write_spec
-from w2s_bench.protocol import selection, training, trust
+from w2s_bench.protocol import evaluation, majority, selection, training, trust
 from w2s_bench.protocol.generation import Generation, Student
 from w2s_bench.protocol.needs import PlannedNeed, own_need
 from w2s_bench.results.cells import ArmRef, PluginRef
 from w2s_bench.store.stage import Stage
-from w2s_bench.types import KINDS, Kind, Need
+from w2s_bench.types import KINDS, Kind, Need, Selection
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ def _own_arm(arm: OwnArm, coverage: float) -> Arm:
     def build(graph: Generation) -> ArmStages:
         if arm.answers == "teacher":
             return _teacher_itself(graph)
+        if arm.answers == "commonest label":
+            return _commonest_label(graph, arm.name)
         if not arm.rows:
             return ArmStages(graph.student(None, arm.name))
         parts = [_part(graph, rows, arm.name, coverage) for rows in arm.rows]
@@ -62,7 +64,7 @@ def _own_arm(arm: OwnArm, coverage: float) -> Arm:
         kept = next((part.kept for part in parts if part.kept), None)
         return ArmStages(graph.student(rows, arm.name), rows, kept)
 
-    return Arm(_own(arm, coverage), build)
+    return Arm(_own(arm, coverage), build, kinds=arm.kinds)
 
 
 def _teacher_itself(graph: Generation) -> ArmStages:
@@ -71,6 +73,14 @@ def _teacher_itself(graph: Generation) -> ArmStages:
     tokens = Need("teacher", "label_logprobs", when="generate")  # the scores of options come with the labels
     read = graph.evidence((own_need(tokens),), graph.pool, with_grades=False, with_gold=False).readings
     return ArmStages(answers, certainty=read.get(tokens))
+
+
+def _commonest_label(graph: Generation, name: str) -> ArmStages:
+    split = graph.suite.evaluate_on
+    subset, label = graph.subset(split), graph.label(f"answers of {name}")
+    answers = majority.majority(graph.weak_labels(graph.pool), subset, label)
+    grades = evaluation.grade(graph.task.domain, answers, graph.gold(split), subset, graph.label(f"grades of {name}"))
+    return ArmStages(Student(None, answers, grades))
 
 
 @dataclass(frozen=True)
@@ -113,9 +123,11 @@ def trust_arm(
     plugin: PluginRef,
     coverage: float,
     libraries: tuple[str, ...],
+    how: Selection = "top",
 ) -> Arm:
-    """The arm of one trust function: score the pool, keep the top `coverage`.
+    """The arm of one trust function: score the pool, keep `coverage` of it by the selection `how`.
 
+    Scores are those of the arm by `top`, whatever the selection; `balanced` has no arm where answers are generated.
     `needs` are those that it declared, `libraries` as for `trust.score`.
     """
     supervision = declared.supervision
@@ -134,7 +146,7 @@ def trust_arm(
         fitted = None
         if supervision != "none":
             fitted = graph.evidence(needs, "trust", with_grades=True, with_gold=privileged)
-        shown = short(arm_name)
+        shown = short(ref.name)
         scores = trust.score(
             identity,
             pool,
@@ -142,10 +154,13 @@ def trust_arm(
             salt=f"{graph.task.spec.name} {graph.seed}",
             seed=graph.stream(f"trust function {arm_name}"),
             libraries=libraries,
-            label=graph.label(f"scores of {shown}"),
+            label=graph.label(f"scores of {short(arm_name)}"),
         )
-        kept = selection.top(
+        kept = selection.by_scores(
+            how,
             scores,
+            subset=graph.subset(graph.pool),
+            labels=graph.weak_labels(graph.pool),
             coverage=coverage,
             seed=graph.stream("ties"),
             label=graph.label(f"rows kept by {shown}"),
@@ -154,15 +169,16 @@ def trust_arm(
         return ArmStages(stages.student, stages.rows, kept, scores)
 
     ref = ArmRef(
-        name=arm_name,
+        name=selected(how, arm_name),
         kind="trust_function",
         supervision=supervision,
         trust_function=name,
         parameters=dict(parameters),
-        selection="top",
+        selection=how,
         coverage=coverage,
     )
-    return Arm(ref, build, plugin, kinds=declared.kinds)
+    kinds = tuple(kind for kind in declared.kinds if how != "balanced" or kind == "choice")
+    return Arm(ref, build, plugin, kinds=kinds)
 
 
 def _on_weak_labels(graph: Generation, kept: Stage | None, name: str) -> ArmStages:

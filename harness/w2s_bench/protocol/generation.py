@@ -103,6 +103,8 @@ class Generation:
     def teacher(self) -> Teacher:
         if self.taught_by is not None:
             return self.taught_by
+        if self.task.teacher.recipe == "none":
+            return Teacher(self.task.teacher.untuned, None)
         rows = training.gold_rows(
             self.subset("weak_train"), self.gold("weak_train"), None, self.label("teacher's rows")
         )

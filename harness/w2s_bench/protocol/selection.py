@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,19 +11,37 @@ from typing import Final, Literal
 import numpy as np
 
 from w2s_bench.errors import SuiteError
+from w2s_bench.protocol.classes import equal_shares, label_classes, proportional_shares
 from w2s_bench.protocol.evaluation import read_grades
-from w2s_bench.protocol.files import PREDICTIONS
+from w2s_bench.protocol.files import ITEMS, PREDICTIONS
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.randomness import hash_rank
-from w2s_bench.record import iter_rows
+from w2s_bench.record import iter_rows, read_records
 from w2s_bench.store.stage import Stage, StageContext, StageFunction, stage
+from w2s_bench.types import Item, Prediction, Selection
 
 
 def top(scores: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
     """Stage: the k = ⌊coverage · n⌋ rows of highest trust score; equal scores are ranked by a seeded hash of the id."""
     params = {"coverage": coverage, "seed": seed}
     return Stage(run_top, params, {"scores": scores}, label=label)
+
+
+def by_scores(
+    how: Selection, scores: Stage, *, subset: Stage, labels: Stage, coverage: float, seed: int, label: str = ""
+) -> Stage:
+    """Stage: the k = ⌊coverage · n⌋ rows that a selection of a suite keeps by these scores.
+
+    `top`: the highest of all. `balanced`: the highest of each class of weak labels, equally many. `stratified`: the highest
+    of each stratum, as many as its share of the pool. Where there is one class or stratum, both keep what `top` keeps.
+    """
+    params = {"coverage": coverage, "seed": seed}
+    if how == "balanced":
+        return Stage(run_balanced, params, {"scores": scores, "subset": subset, "labels": labels}, label=label)
+    if how == "stratified":
+        return Stage(run_stratified, params, {"scores": scores, "subset": subset}, label=label)
+    return top(scores, coverage=coverage, seed=seed, label=label)
 
 
 def draw(
@@ -63,6 +82,48 @@ def run_top(context: StageContext) -> None:
     Kept.whole(top_ids(scores, wanted, context.params["seed"]), wanted).write(context.out)
 
 
+def top_of_each(scores: Scores, group: Mapping[str, str], shares: Mapping[str, int], seed: int) -> list[str]:
+    """The ids of highest score in each group, as many as its share, sorted by id."""
+    rows: dict[str, list[int]] = defaultdict(list)
+    ids = [scores.id(row) for row in range(len(scores))]
+    for row, name in enumerate(ids):
+        rows[group[name]].append(row)
+    return sorted(
+        kept
+        for name, of_group in rows.items()
+        for kept in top_ids(Scores.of([ids[row] for row in of_group], scores.values[of_group]), shares[name], seed)
+    )
+
+
+@stage("balanced", version=1)
+def run_balanced(context: StageContext) -> None:
+    """The highest scores of each class of weak labels, equally many; a class with too few gives all that it has."""
+    items = read_records(context.inputs["subset"] / ITEMS, Item)
+    classes = label_classes(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
+    if classes is None:
+        raise SuiteError(
+            f"selection `balanced` is not applicable: the {len(items)} items of the pool do not all offer the same options, so "
+            "that labels are no classes. Take `stratified`, or a domain whose options are the same texts in every item"
+        )
+    _keep_by_group(context, classes, equal_shares)
+
+
+@stage("stratified", version=1)
+def run_stratified(context: StageContext) -> None:
+    """The highest scores of each stratum, as many as its share of the pool."""
+    items = read_records(context.inputs["subset"] / ITEMS, Item)
+    _keep_by_group(context, {item.id: item.stratum for item in items}, proportional_shares)
+
+
+def _keep_by_group(
+    context: StageContext, group: Mapping[str, str], parted: Callable[[Mapping[str, int], int], Mapping[str, int]]
+) -> None:
+    scores = Scores.read(context.inputs["scores"])
+    wanted = count_to_keep(context.params["coverage"], len(scores))
+    shares = parted(Counter(group.values()), wanted)
+    Kept.whole(top_of_each(scores, group, shares, context.params["seed"]), wanted).write(context.out)
+
+
 @stage("random", version=1)
 def run_random(context: StageContext) -> None:
     """k rows by a seeded hash of the id; gold-blind."""
@@ -85,6 +146,15 @@ def run_oracle(context: StageContext) -> None:
     Kept.whole(random_ids(correct, wanted, context.params["seed"]), wanted).write(context.out)
 
 
+@stage("shortest", version=1)
+def run_shortest(context: StageContext) -> None:
+    """k rows whose weak labels have the fewest characters; equal lengths are ranked by a seeded hash of the id; gold-blind."""
+    lengths = {row["id"]: len(row["answer"].strip()) for row in iter_rows(context.inputs["labels"] / PREDICTIONS)}
+    wanted = count_to_keep(context.params["coverage"], len(lengths))
+    scores = Scores.of(list(lengths), -np.array(list(lengths.values()), dtype=np.float64))
+    Kept.whole(top_ids(scores, wanted, context.params["seed"]), wanted).write(context.out)
+
+
 @dataclass(frozen=True)
 class Draw:
     """A way in which a control draws rows: the stage that does it, what it reads, and the role of its seed."""
@@ -96,5 +166,9 @@ class Draw:
 
 #: By the word in `controls.Rows.drawn`. Grades are gold: what reads them is `privileged`.
 DRAWS: Final[Mapping[str, Draw]] = MappingProxyType(
-    {"blindly": Draw(run_random, "labels", "random"), "right": Draw(run_oracle, "grades", "oracle")}
+    {
+        "blindly": Draw(run_random, "labels", "random"),
+        "right": Draw(run_oracle, "grades", "oracle"),
+        "shortest": Draw(run_shortest, "labels", "ties"),
+    }
 )

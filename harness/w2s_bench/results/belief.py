@@ -15,7 +15,7 @@ import numpy as np
 
 from w2s_bench.controls import OWN_ARMS
 from w2s_bench.errors import CellError
-from w2s_bench.names import BUILT_IN, bare, short
+from w2s_bench.names import BUILT_IN, bare, selected, short
 from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC, Cell, SeedResult
 from w2s_bench.results.figures import denominator, is_whole
 from w2s_bench.results.files import read_cells
@@ -76,7 +76,7 @@ def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
     if body.correctness() and body.items != (size := spec.sizes.of(suite.evaluate_on)):
         yield f"it has {body.items} items, the suite {size}"
     if arm.kind == "trust_function":
-        yield from _against_plugin(cell)
+        yield from _against_plugin(cell, suite)
     elif body.plugin is not None:
         yield f"arm {arm.name!r} is the harness's own, and is said to come from {body.plugin.distribution!r}"
     elif arm.trust_function is not None or arm.parameters or arm.selection is not None:
@@ -90,17 +90,15 @@ def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
             yield from (f"seed {seed.seed}: {fault}" for fault in _against_sizes(cell, seed, suite, spec))
 
 
-def _against_plugin(cell: Cell) -> Iterator[str]:
-    from w2s_bench.plugins.spec import write_spec
-
+def _against_plugin(cell: Cell, suite: Suite) -> Iterator[str]:
     arm, plugin = cell.body.arm, cell.body.plugin
-    if plugin is None or plugin.distribution != arm.name.partition("/")[0]:
+    if (said := selected(arm.selection or "top", arm.trusts or "")) != arm.name:
+        yield f"arm {arm.name!r} is said to be {said!r}"
+    if plugin is None or plugin.distribution != (arm.trusts or "").partition("/")[0]:
         origin = "nowhere" if plugin is None else repr(plugin.distribution)
         yield f"trust function {arm.name!r} is said to come from {origin}"
-    if (said := write_spec(arm.trust_function or "", arm.parameters)) != arm.name:
-        yield f"arm {arm.name!r} is said to be {said!r}"
-    if arm.selection != "top":
-        yield f"it has selection {arm.selection!r}, trust functions have 'top'"
+    if arm.selection not in suite.selections:
+        yield f"it has selection {arm.selection!r}, the suite's are {', '.join(map(repr, suite.selections))}"
 
 
 def _against_sizes(cell: Cell, seed: SeedResult, suite: Suite, spec: DomainSpec) -> Iterator[str]:
@@ -204,6 +202,8 @@ def _against_labels(cell: Cell, seed: SeedResult, right: int, spec: DomainSpec) 
         return
     if not possible(auroc):
         yield f"auroc {auroc}, {labels}"
+    if cell.body.arm.is_other_selection:
+        return
     # What was kept has no lower score than what was not.
     low, high = kept_right * (wrong - kept_wrong) / 2, pairs - kept_wrong * (right - kept_right) / 2
     if not low - 1e-6 <= auroc * pairs <= high + 1e-6:
@@ -258,7 +258,7 @@ def _refuse_other_tracks(cells: Sequence[Cell], results: Path) -> None:
     built_in = Registry.load(restrict=()).trust_functions
     for cell in cells:
         arm = cell.body.arm
-        registered = built_in.get(arm.name.partition(":")[0]) if arm.kind == "trust_function" else None
+        registered = built_in.get(arm.trust_function or "") if arm.kind == "trust_function" else None
         track = getattr(unwrap(registered.factory), "supervision", None) if registered else None
         if isinstance(track, str) and track != arm.supervision:
             raise _error(cell, results, f"supervision {arm.supervision!r}, where that of {arm.name!r} is {track!r}")

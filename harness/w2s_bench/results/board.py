@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from w2s_bench.results.cells import SuiteRef
 from w2s_bench.results.statistics import Estimate, Ratio
@@ -45,6 +45,7 @@ class Entry:
     kept_by_stratum: Mapping[str, float]
     minus: Mapping[str, Ratio]
     pgr_by_seed: tuple[float, ...] = ()
+    kept_by_label: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class Row:
     pgr_by_seed: tuple[float, ...] = ()
     iqm: float | None = None
     improvement: float | None = None
+
+    #: Of an arm by another selection than `top`: which, the arm by `top`, and the mean paired difference to it in PGR units.
+    selection: str = "top"
+    of: str = ""
+    minus_top: Ratio | None = None
 
     @property
     def is_control(self) -> bool:
@@ -106,6 +112,7 @@ class DomainSummary:
 
     `checks` maps a check's name to its figure; `resolved` says that the gap's interval lies above 0. `clusters`: how many
     groups of items are independent of each other; `discordant`: in how many of them ceiling and weak teacher differ.
+    `suspects`: arm → why it seems to know gold that it should not.
     """
 
     name: str
@@ -120,6 +127,7 @@ class DomainSummary:
     checks: Mapping[str, Check]
     clusters: int
     discordant: int
+    suspects: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def left_out(self) -> str:
@@ -154,7 +162,8 @@ class Leaderboard:
     """Rows in the order they are shown: by track, ranked by mean PGR, then the controls in their fixed order.
 
     `pairs` has every two trust functions of a track; `detectable` is the true difference of two arms' mean PGRs that the
-    board would find with chance POWER, None where it can show none.
+    board would find with chance POWER, None where it can show none. `other_selections`: arms that keep other rows than those of
+    highest score, by name; nothing else of the board is about them.
     """
 
     suite: SuiteRef
@@ -166,6 +175,7 @@ class Leaderboard:
     packages: Mapping[str, tuple[str, ...]]
     pairs: tuple[Pair, ...] = ()
     detectable: float | None = None
+    other_selections: tuple[Row, ...] = ()
 
     @property
     def mean_domains(self) -> tuple[str, ...]:

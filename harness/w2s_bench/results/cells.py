@@ -18,13 +18,18 @@ from w2s_bench.record import digest_of, pack_bits, unpack_bits, write_atomically
 from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.figures import is_rate, is_whole, refuse_impossible, shown
 from w2s_bench.suite import MOST_SEEDS
-from w2s_bench.types import JSON, BoolArray, IntArray
+from w2s_bench.types import JSON, BoolArray, IntArray, Selection
 
 SCHEMA: Final = "w2s-bench/cell/1"
 
 _MOST_PACKAGES: Final = 1000
 #: A diagnostic of the teacher: AUROC of its own label probability against the correctness of its labels of the pool.
 LABEL_PROBABILITY_AUROC: Final = "label_probability_auroc"
+#: Diagnostics of trust scores: AUROC over the pairs of rows of one label, or of one stratum.
+WITHIN_LABEL: Final = "auroc_within_label"
+WITHIN_STRATUM: Final = "auroc_within_stratum"
+#: Diagnostics that are shares by name: of each stratum, or of each label, what was kept.
+KEPT_BY: Final = ("kept_by_stratum", "kept_by_label")
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Rows = Annotated[int, Field(ge=0, strict=True)]
@@ -76,7 +81,7 @@ class ArmRef(_Strict):
     supervision: Literal["none", "trust_set", "privileged"]
     trust_function: Text | None = None
     parameters: Annotated[Mapping[str, JSON], Field(max_length=1000)] = Field(default_factory=dict)
-    selection: Literal["top"] | None = None
+    selection: Selection | None = None
     coverage: Rate | None = None
 
     @model_validator(mode="after")
@@ -90,6 +95,18 @@ class ArmRef(_Strict):
         if own and self.supervision != own.supervision:
             raise ValueError(f"arm {self.name!r} has supervision {self.supervision!r}, its is {own.supervision!r}")
         return self
+
+    @property
+    def trusts(self) -> str | None:
+        """The trust function with its parameters, whatever the selection; None where it is the harness's own arm."""
+        from w2s_bench.plugins.spec import write_spec
+
+        return write_spec(self.trust_function or "", self.parameters) if self.kind == "trust_function" else None
+
+    @property
+    def is_other_selection(self) -> bool:
+        """Whether rows are kept otherwise than by the highest scores of all: no ranking, mean or tie is about it."""
+        return self.selection not in (None, "top")
 
     @property
     def facts(self) -> Facts:
@@ -120,12 +137,14 @@ class SeedResult(_Strict):
     @classmethod
     def _are_figures(cls, diagnostics: Mapping[str, JSON]) -> Mapping[str, JSON]:
         """Those that leaderboards show; others may be any JSON."""
-        for name in ("auroc", "label_accuracy", LABEL_PROBABILITY_AUROC):
+        for name in ("auroc", WITHIN_LABEL, WITHIN_STRATUM, "label_accuracy", LABEL_PROBABILITY_AUROC):
             if name in diagnostics and not (is_rate(diagnostics[name]) or diagnostics[name] is None):
                 raise ValueError(f"{name} is {shown(diagnostics[name])}, expected a number from 0 to 1")
-        shares = diagnostics.get("kept_by_stratum", {})
-        if not isinstance(shares, Mapping) or not all(is_rate(share) for share in shares.values()):
-            raise ValueError(f"kept_by_stratum is {shown(shares)}, expected a number from 0 to 1 for every stratum")
+        for name in KEPT_BY:
+            shares = diagnostics.get(name, {})
+            if not isinstance(shares, Mapping) or not all(is_rate(share) for share in shares.values()):
+                part = name.rpartition("_")[2]
+                raise ValueError(f"{name} is {shown(shares)}, expected a number from 0 to 1 for every {part}")
         return diagnostics
 
     @model_validator(mode="after")
@@ -144,10 +163,10 @@ class SeedResult(_Strict):
             )
         if self.coverage and self.kept and not is_whole(pool := self.kept / self.coverage):
             raise ValueError(f"seed {self.seed}: {self.kept} rows kept are coverage {self.coverage} of {pool:.3f} rows")
-        kept_by_stratum = self.diagnostics.get("kept_by_stratum")
-        if kept_by_stratum and self.coverage and self.kept:
-            pool = round(self.kept / self.coverage)
-            refuse_impossible(kept_by_stratum, self.coverage, pool, f"seed {self.seed}: coverage", "kept_by_stratum")
+        for name in KEPT_BY:
+            if (shares := self.diagnostics.get(name)) and self.coverage and self.kept:
+                pool = round(self.kept / self.coverage)
+                refuse_impossible(shares, self.coverage, pool, f"seed {self.seed}: coverage", name)
         return self
 
 

@@ -1,8 +1,8 @@
-"""What a suite must show to be worth filtering in: one entry a check."""
+"""What a suite must show to be worth filtering in: one entry a check. And which arms show too much."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +30,26 @@ class Requirement:
 
 def _above_zero(figure: Figure) -> bool:
     return isinstance(figure, Estimate) and figure.low > 0
+
+
+#: An AUROC above this is a sign of gold, where an arm should have none of the pool's.
+BELIEVABLE_AUROC: Final = 0.99
+
+
+def suspects(domain: Comparison) -> Mapping[str, str]:
+    """Trust function of a track below `privileged` → what it should not be able to: only right rows, or almost all pairs in order."""
+    found = {}
+    for arm, cell in domain.cells.items():
+        if cell.body.arm.kind != "trust_function" or cell.body.arm.supervision == "privileged":
+            continue
+        seeds = cell.body.seeds
+        pure = [str(s.seed) for s in seeds if s.purity == 1.0]
+        sharp = [str(s.seed) for s in seeds if (s.diagnostics.get("auroc") or 0.0) > BELIEVABLE_AUROC]
+        said = [f"every row that it keeps is right (seed {', '.join(pure)})"] if pure else []
+        said += [f"AUROC is above {BELIEVABLE_AUROC} (seed {', '.join(sharp)})"] if sharp else []
+        if said:
+            found[arm] = " and ".join(said)
+    return found
 
 
 CHECKS: Final = (

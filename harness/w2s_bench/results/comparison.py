@@ -118,6 +118,7 @@ class Comparison:
             if body.arm.kind == "trust_function"
             else {},
             pgr_by_seed=self.pgr_by_seed(arm),
+            kept_by_label=_mean_by_name([s.diagnostics.get("kept_by_label", {}) for s in used]),
         )
 
     def of_labels(self, name: str) -> float | None:

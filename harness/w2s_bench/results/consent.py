@@ -39,8 +39,8 @@ def _wanted(suite: Suite, cells: Sequence[Cell], placed: Mapping[str, str]) -> I
             yield f"domain {name!r} with parameters {', '.join(map(repr, spec.parameters))}"
     for cell in cells:
         arm = cell.body.arm
-        if arm.kind == "trust_function" and ":" in arm.name and not arm.name.startswith(f"{BUILT_IN}/"):
-            yield f"trust function {arm.name!r}"
+        if arm.parameters and arm.trusts and not arm.trusts.startswith(f"{BUILT_IN}/"):
+            yield f"trust function {arm.trusts!r}"
 
 
 def placements(suite: Suite, cells: Sequence[Cell], models: Mapping[str, str]) -> dict[str, str]:

@@ -30,13 +30,13 @@ def shown(value: JSON) -> str:
 
 
 def refuse_impossible(shares: Mapping[str, float], share: float, count: int, whole: str, parts: str) -> None:
-    """Refuse shares by stratum that no strata of `count` items in all can have, where the share of all is `share`.
+    """Refuse shares by stratum (or label) that no strata of `count` items in all can have, where the share of all is `share`.
 
     Each share is a fraction whose denominator divides the size of its stratum, so the smallest such denominators give the
     fewest items that the strata can have.
     """
     if len(shares) > count:
-        raise ValueError(f"{whole}: {parts} has {len(shares)} strata, of {count} items")
+        raise ValueError(f"{whole}: {parts} has {len(shares)} parts, of {count} items")
     low, high = min(shares.values()), max(shares.values())
     if not low - 1e-9 <= share <= high + 1e-9:
         raise ValueError(f"{whole} {share} lies outside its {parts}, {low} to {high}")

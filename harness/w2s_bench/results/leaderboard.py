@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from math import fsum
 from pathlib import Path
 from statistics import median
@@ -16,7 +17,7 @@ from w2s_bench.results import statistics
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.board import POWER, DomainSummary, Failure, Leaderboard, Row
 from w2s_bench.results.cells import Cell
-from w2s_bench.results.checks import CHECKS
+from w2s_bench.results.checks import CHECKS, suspects
 from w2s_bench.results.comparison import Comparison, mean
 from w2s_bench.results.places import corrected, paired, placed
 from w2s_bench.results.ranking import ranked
@@ -55,6 +56,7 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
     domains = {name: Comparison(arms) for name, arms in by_domain.items()}
     summaries = tuple(_summary(name, domain, len(seeds)) for name, domain in domains.items())
     arms_shown = {short(c.body.arm.name): c for c in ordered if c.body.arm.kind != "reference"}
+    others = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.is_other_selection}
     entering = {d.name: domains[d.name] for d in summaries if not d.left_out}
 
     def difference(a: str, b: str) -> Ratio:
@@ -62,6 +64,12 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
 
     rows = ranked(_row(arm, cell, domains, entering, len(seeds)) for arm, cell in arms_shown.items())
     pairs = paired(rows, difference)
+    other_rows = []
+    for arm, cell in others.items():
+        top = short(cell.body.arm.trusts or "")
+        row = _row(arm, cell, domains, entering, len(seeds))
+        how = cell.body.arm.selection or ""
+        other_rows.append(replace(row, selection=how, of=top, minus_top=difference(arm, top)))
     packages: dict[str, set[str]] = defaultdict(set)
     for cell in ordered:
         for package, version in cell.provenance.get("packages", {}).items():
@@ -76,6 +84,7 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         packages={package: tuple(sorted(versions)) for package, versions in sorted(packages.items())},
         pairs=pairs,
         detectable=_detectable(rows, difference),
+        other_selections=tuple(other_rows),
     )
 
 
@@ -133,6 +142,7 @@ def _summary(name: str, domain: Comparison, of_seeds: int) -> DomainSummary:
         checks={check.name: check.of(domain) for check in CHECKS},
         clusters=domain.units(max(cell.body.items for cell in domain.cells.values())),
         discordant=domain.discordant(CEILING, WEAK),
+        suspects=suspects(domain),
     )
 
 

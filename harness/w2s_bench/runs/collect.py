@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,23 @@ from w2s_bench.errors import StoreError
 from w2s_bench.executors import Done, Failed, Outcome
 from w2s_bench.models.objectives import effective_size, relative
 from w2s_bench.protocol.arms import ArmStages
+from w2s_bench.protocol.classes import label_classes
 from w2s_bench.protocol.evaluation import read_grades
 from w2s_bench.protocol.files import ITEMS, PREDICTIONS, READING, ROWS
 from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.record import digest_of, pack_bits, read_arrays, read_records, read_rows
-from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC, Cell, CellBody, SeedResult, SuiteRef
-from w2s_bench.results.statistics import auroc
+from w2s_bench.results.cells import (
+    LABEL_PROBABILITY_AUROC,
+    WITHIN_LABEL,
+    WITHIN_STRATUM,
+    Cell,
+    CellBody,
+    SeedResult,
+    SuiteRef,
+)
+from w2s_bench.results.statistics import auroc, auroc_within
 from w2s_bench.runs.plan import PlannedCell
 from w2s_bench.runs.provenance import provenance
 from w2s_bench.store import Store
@@ -37,6 +47,7 @@ class Results:
     def __init__(self, outcomes: Outcomes, store: Store) -> None:
         self.outcomes, self.store = outcomes, store
         self._items: dict[Path, list[Item]] = {}
+        self._labels: dict[Path, list[Prediction]] = {}
         self._grades: dict[Path, dict[str, bool]] = {}
 
     def failure(self, stage: Stage) -> Failed | None:
@@ -61,6 +72,12 @@ class Results:
         if path not in self._items:
             self._items[path] = read_records(path / ITEMS, Item)
         return self._items[path]
+
+    def labels(self, stage: Stage) -> list[Prediction]:
+        path = self.folder(stage)
+        if path not in self._labels:
+            self._labels[path] = read_records(path / PREDICTIONS, Prediction)
+        return self._labels[path]
 
     def grades(self, stage: Stage) -> dict[str, bool]:
         path = self.folder(stage)
@@ -148,8 +165,7 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
             facts["coverage"] = sum(kept.values()) / len(pool)
             diagnostics["kept_by_stratum"] = _share_by_stratum(pool, kept)
     if own.scores is not None:
-        scores = dict(Scores.read(results.folder(own.scores)).items())
-        diagnostics["auroc"] = _auroc(scores, results.grades(graph.label_grades(graph.pool)))
+        diagnostics |= _of_the_scores(graph, own, results)
     return SeedResult(
         seed=graph.seed,
         accuracy=float(correct.mean()),
@@ -160,11 +176,30 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
     )
 
 
+def _of_the_scores(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
+    """How well the trust scores tell right labels from wrong: over all pairs, and over those of one label or one stratum.
+
+    What is kept of each label is told, as the first of these, where labels are classes.
+    """
+    assert own.scores is not None
+    right, pool = results.grades(graph.label_grades(graph.pool)), results.items(graph.subset(graph.pool))
+    scores = dict(Scores.read(results.folder(own.scores)).items())
+    told: dict[str, Any] = {"auroc": _auroc(scores, right)}
+    told[WITHIN_STRATUM] = _auroc(scores, right, {item.id: item.stratum for item in pool})
+    labels = results.labels(graph.weak_labels(graph.pool))
+    if own.kept is None or (classes := label_classes(pool, labels)) is None:
+        return told
+    kept = Kept.read(results.folder(own.kept)).weights
+    told[WITHIN_LABEL] = _auroc(scores, right, classes)
+    sizes, of_kept = Counter(classes.values()), Counter(classes[row] for row in kept)
+    return told | {"kept_by_label": {label: of_kept[label] / size for label, size in sorted(sizes.items())}}
+
+
 def _of_the_labels(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
     """What share of the teacher's labels of the pool is right, and how well its own label probability tells which."""
     right = results.grades(graph.label_grades(graph.pool))
     told: dict[str, Any] = {"label_accuracy": float(np.mean(list(right.values())))}
-    labels = read_records(results.folder(graph.weak_labels(graph.pool)) / PREDICTIONS, Prediction)
+    labels = results.labels(graph.weak_labels(graph.pool))
     if own.certainty is not None:
         arrays = read_arrays(results.folder(own.certainty) / READING)
         tokens = Ragged(arrays["values"].astype(np.float64), arrays["offsets"].astype(np.int64))
@@ -188,8 +223,12 @@ def _mean_log_probability(tokens: FloatArray) -> float:
     return float(tokens.mean()) if len(tokens) else float(np.finfo(np.float64).min)
 
 
-def _auroc(values: Mapping[str, float], right: Mapping[str, bool]) -> float | None:
-    return auroc(np.array([values[i] for i in right]), np.array(list(right.values()), dtype=np.bool_))
+def _auroc(
+    values: Mapping[str, float], right: Mapping[str, bool], group: Mapping[str, str] | None = None
+) -> float | None:
+    """Over all pairs of rows, or over those of one group."""
+    scores, correct = np.array([values[i] for i in right]), np.array(list(right.values()), dtype=np.bool_)
+    return auroc(scores, correct) if group is None else auroc_within(scores, correct, [group[i] for i in right])
 
 
 def _share_by_stratum(items: list[Item], true: Mapping[str, bool]) -> dict[str, float]:

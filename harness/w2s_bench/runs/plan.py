@@ -23,6 +23,7 @@ from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
 from w2s_bench.results.cells import DomainRef, ModelRef, PluginRef
+from w2s_bench.runs.chosen import Chosen, chosen_trust_functions
 from w2s_bench.store.stage import Stage, walk
 
 if TYPE_CHECKING:
@@ -113,21 +114,22 @@ def plan(
     rows: Sequence[str] = (),
     documents: Documents | None = None,
 ) -> Plan:
-    """The cells of `suite` with every installed trust function (None), or with those named (none: controls alone).
+    """The cells of `suite` with its default trust functions (None), or with those named (none: controls alone).
 
-    `domains` restricts the domains; `trust` names trust functions as `name` or `name:key=value,…`; `rows` restricts to
-    `DOMAIN/ARM` rows. Unknown names raise before anything runs. The plan's suite has its domains' names in full.
+    `domains` restricts the domains; `trust` names trust functions as `name` or `name:key=value,…`, and `all` every installed
+    one; the default is `chosen_trust_functions`. `rows` restricts to `DOMAIN/ARM` rows. Unknown names raise before anything
+    runs. The plan's suite has its domains' names in full.
     The documents of domains whose fingerprint does not tell all are read now, once; those in `documents` are known.
     """
     suite = full_names(suite, registry)
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
-    chosen, problems = _trust_arms(registry, trust, suite.coverage)
-    every_arm = [*arms.own_arms(suite.coverage), *chosen]
+    asked = chosen_trust_functions(registry, suite, trust)
+    chosen, problems = _trust_arms(registry, asked, suite)
+    every_arm = [*arms.own_arms(suite.coverage), *(arm for arm, _ in chosen)]
     documents = documents if documents is not None else Documents()
     documents.read(_unknown_documents(specs, registry))
     tasks = [planned_task(spec, registry, documents) for spec in specs]
-    if trust is not None:
-        _refuse_idle(chosen, tasks)
+    _refuse_idle([arm for arm, one in chosen if one.must_apply], tasks)
     cells = []
     for task in tasks:
         graphs = tuple(Generation(suite, task, seed) for seed in range(suite.seeds))
@@ -203,13 +205,18 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
     return PlannedTask(spec, planned, model(spec.teacher), model(spec.student))
 
 
-def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float) -> tuple[list[Arm], list[str]]:
-    """Arms of the trust functions named (a fault raises), or of all installed ones (a fault is a problem of its own)."""
-    out: list[Arm] = []
+def _trust_arms(
+    registry: Registry, asked: Sequence[Chosen], suite: Suite
+) -> tuple[list[tuple[Arm, Chosen]], list[str]]:
+    """Their arms, one for every selection of the suite.
+
+    A fault of one that somebody named raises, of another it is a problem of its own.
+    """
+    out: list[tuple[Arm, Chosen]] = []
     problems: list[str] = []
     sources: dict[Source, str] = {}  # many functions share a package, which is read once
-    specs = [parse_spec(text) for text in dict.fromkeys(sorted(registry.trust_functions) if trust is None else trust)]
-    for (name, parameters), declared in zip(specs, declarations(registry, specs), strict=True):
+    specs = [parse_spec(one.spec) for one in asked]
+    for one, (name, parameters), declared in zip(asked, specs, declarations(registry, specs), strict=True):
         try:
             if isinstance(declared, W2SBenchError):
                 raise declared
@@ -217,20 +224,22 @@ def _trust_arms(registry: Registry, trust: Sequence[str] | None, coverage: float
             source = registry.source_digest(registered, sources)
             needs = planned_needs(registry, declared.needs, str(registered), sources)
         except W2SBenchError as error:
-            if trust is not None:
+            if one.named:
                 raise
             problems.append(str(error))
             continue
         plugin = PluginRef(distribution=registered.distribution, version=registered.version, source=source)
         libraries = registry.libraries(registered)
-        out.append(arms.trust_arm(registered.name, parameters, declared, needs, plugin, coverage, libraries))
+        for how in suite.selections:
+            arm = arms.trust_arm(registered.name, parameters, declared, needs, plugin, suite.coverage, libraries, how)
+            out.append((arm, one))
     return out, problems
 
 
 def _refuse_idle(named: Sequence[Arm], tasks: Sequence[PlannedTask]) -> None:
     """A trust function asked for by name must have a domain that it is meant for."""
     for arm in named:
-        if not any(task.domain.kind in arm.kinds for task in tasks):
+        if arm.ref.selection == "top" and not any(task.domain.kind in arm.kinds for task in tasks):
             chosen = ", ".join(f"{task.domain.short_name} ({task.domain.kind})" for task in tasks)
             raise W2SBenchError(
                 f"trust function {arm.ref.name!r} is for {' and '.join(arm.kinds)} domains alone, and none of those "

@@ -105,7 +105,7 @@ def _request(planned: Plan, out: Path) -> dict[str, JSON]:
         "out": str(out.absolute()),
         "suite": planned.suite.model_dump(mode="json"),
         "domains": list(dict.fromkeys(cell.domain.name for cell in planned.cells)),
-        "trust": list(dict.fromkeys(arm.name for arm in arms if arm.kind == "trust_function")),
+        "trust": list(dict.fromkeys(arm.trusts for arm in arms if arm.trusts)),
         "rows": [cell.row for cell in planned.cells],
         "documents": dict(planned.documents),
         "problems": list(planned.problems),

@@ -113,7 +113,7 @@ def _planned(
     from w2s_bench.runs.plan import plan
 
     arm = cell.body.arm
-    trust = [arm.name] if arm.kind == "trust_function" else []
+    trust = [arm.trusts] if arm.trusts else []
     try:
         rows = [cell.row]
         planned = plan(

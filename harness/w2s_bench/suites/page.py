@@ -21,13 +21,18 @@ _HEAD: Final = f"""# Suite files
 
 A suite is a YAML file: domains, models, sizes, recipe, coverage and seeds, all that a result rests on. `w2s-bench run
 my-suite.yaml` runs it; `w2s-bench run -` reads it from the standard input. The one that ships
-([tiny.yaml](../harness/w2s_bench/suites/tiny.yaml)) is a good beginning. A suite has no trust functions: `run` takes every
-installed one, or those named with `--trust`.
+([tiny.yaml](../harness/w2s_bench/suites/tiny.yaml)) is a good beginning.
+
+No result hangs on a suite's trust functions, but it may name those of the harness that a plain `run` takes
+(`trust_functions`); without the key it takes all of them. Those of installed plugins run in either case,
+so that `pip install` and `run` give a new method its rows. `--trust NAME`, once or more, takes what it names instead, and
+`--trust all` every installed one. Those that a domain's kind rules out are passed over, and where a model does not give what
+one needs, its row says why.
 
 An unknown key is refused, with the nearest known one; so is a key that stands twice. A file is at most {LARGEST >> 10} KiB of
 UTF-8, with at most {MOST_WRITTEN} values, nested at most {MOST_NESTED} deep. Aliases (`&a`, `*a`) may be used, as long as they stand for at
-most {MOST_VALUES} values when written out. Everything but the `description` makes the suite's digest, which every cell carries: a
-changed suite is another one, so give it another `version`.
+most {MOST_VALUES} values when written out. Everything but `description` and `trust_functions` makes the suite's digest, which
+every cell carries: a changed suite is another one, so give it another `version`.
 
 Reading a suite of somebody else runs nothing. To `run` it is to trust it as far as it goes: the folders of models that it
 names are opened, models of the hub fetched, and its `parameters` handed to the domains' plugins. `verify`, which runs the suite
@@ -101,7 +106,8 @@ def _value(field: dict[str, Any]) -> str:
     if kind == "array" and field["items"].get("type") == "string":
         return f"list of texts, at most {field['maxItems']}"
     if kind == "array":
-        return f"list of {_reference(field['items'])}, {field['minItems']} to {field['maxItems']}"
+        items = _reference(field["items"]) if "$ref" in field["items"] else f"{_value(field['items'])} each"
+        return f"list of {items}, {field.get('minItems', 0)} to {field['maxItems']}"
     if kind == "object":
         return "mapping"
     if kind == "string":

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from w2s_bench import TrustFunction, hookimpl
-from w2s_bench_baselines import confidence, learned
+from w2s_bench_baselines import confidence, cross_model, geometry, learned, verifiers, weak_to_strong
 
-FAMILIES = (confidence, learned)
+FAMILIES = (confidence, cross_model, geometry, learned, verifiers, weak_to_strong)
 
 
 @hookimpl

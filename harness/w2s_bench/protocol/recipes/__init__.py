@@ -59,7 +59,9 @@ class Recipe(Protocol):
 
 
 #: A suite's word → what it means.
-RECIPES: Final[Mapping[RecipeName, Recipe]] = MappingProxyType({"full": Tuned(), "lora": Tuned(), "head": Head()})
+RECIPES: Final[Mapping[RecipeName, Recipe]] = MappingProxyType(
+    {"full": Tuned(), "lora": Tuned(), "head": Head(), "none": Tuned()}  # `none` has no weights: nobody trains it
+)
 
 
 def recipe_of(model: PlannedModel) -> Recipe:

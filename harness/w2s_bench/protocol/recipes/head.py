@@ -17,8 +17,9 @@ import numpy as np
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models import head as heads
+from w2s_bench.models import ridge as ridges
 from w2s_bench.models.head import States
-from w2s_bench.models.objectives import ClosedForm, Over, relative
+from w2s_bench.models.objectives import XENT, ClosedForm, Over, relative
 from w2s_bench.plugins.descriptions import DescribedReading
 from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, Values, to_arrays
@@ -62,7 +63,10 @@ class Head:
             **told(model, training, rows),
         }
         params, drawn = {**schedule_of(training), "seed": seed}, training.steps * training.batch_size
-        libraries = ("numpy",) if isinstance(objective_of(training.objective), ClosedForm) else ("numpy", "torch")
+        params |= {"ridge": list(training.ridge), "folds": ridges.FOLDS}
+        libraries = ("numpy", "scipy") if training.ridge else ("numpy",)
+        if not isinstance(objective_of(training.objective), ClosedForm):
+            libraries = (*libraries, "torch")
         return Stage(train_head, params, inputs, libraries, label, timed_as=model.timed_as, amount=drawn)
 
     def predict(
@@ -128,18 +132,19 @@ def states(context: StageContext) -> None:
     write_json(context.out / STATE_IDS, [item.id for item in items])
 
 
-@stage("train_head", version=2)
+@stage("train_head", version=3)
 def train_head(context: StageContext) -> None:
     settings = settings_of(context.params)
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
     probs = probs_of(context, rows, settings["objective"].needs)
     report_weights(rows)
-    head, losses = trained(folders_of(context, "states"), rows, probs=probs, **settings)
+    grid, folds = context.params.get("ridge", []), context.params.get("folds", ridges.FOLDS)
+    head, losses = trained(folders_of(context, "states"), rows, probs=probs, grid=grid, folds=folds, **settings)
     head.save(context.out)
     write_json(context.out / LOSSES, losses_as_written(losses))
 
 
-@stage("predict_head", version=2)
+@stage("predict_head", version=3)
 def predict_head(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     ids = [item.id for item in items]
@@ -147,7 +152,7 @@ def predict_head(context: StageContext) -> None:
     write_records(context.out / PREDICTIONS, choices_of(items, found))
 
 
-@stage("read_head", version=2)
+@stage("read_head", version=3)
 def read_head(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
@@ -193,14 +198,39 @@ class OptionStates:
         return self.values[chosen], self.scores[chosen], np.cumsum([0, *map(len, rows)])
 
 
-def trained(folders: Sequence[Path], rows: Sequence[TrainingRow], **settings: Any) -> tuple[heads.Head, list[float]]:
-    """The head trained on rows of the items in the folders of `states` stages, and the loss of every step."""
+def trained(
+    folders: Sequence[Path],
+    rows: Sequence[TrainingRow],
+    *,
+    grid: Sequence[float] = (),
+    folds: int = ridges.FOLDS,
+    **settings: Any,
+) -> tuple[heads.Head, list[float]]:
+    """The head trained on rows of the items in the folders of `states` stages, and the loss of every step.
+
+    Of the ridge strengths in `grid` one is chosen by the rows' own labels; where there are none, AdamW has no penalty.
+    An objective in closed form is minimised to convergence, any other by AdamW under the strength that the cross-entropy chose.
+    """
     if not rows:
         raise ModelError("no rows to train on; raise the coverage or the size of the split")
     values, zero_shot, offsets = OptionStates.read(*folders).of([row.id for row in rows])
     labels = np.array([row.index for row in rows], dtype=np.int64)
     weights = relative([row.weight for row in rows])
-    return heads.train_head(values, offsets, labels, weights=weights, zero_shot=zero_shot, **settings)
+    if not grid:
+        return heads.train_head(values, offsets, labels, weights=weights, zero_shot=zero_shot, **settings)
+    bounds: dict[str, Any] = {"folds": folds, "steps": settings["steps"], "seed": settings["seed"]}
+    objective = settings.get("objective", XENT)
+    if isinstance(objective, ClosedForm):
+        bounds |= {"grid": grid, "weights": weights, "zero_shot": zero_shot, "objective": objective}
+        head, losses, strength = ridges.fit_head(values, offsets, labels, **bounds)
+    else:
+        problem = ridges.problem_of(values, offsets, labels, zero_shot=zero_shot, weights=weights)
+        strength = ridges.choose(problem, grid, **bounds)
+        head, losses = heads.train_head(
+            values, offsets, labels, weights=weights, zero_shot=zero_shot, ridge=strength, **settings
+        )
+    print(f"ridge {strength:g} chosen among {', '.join(f'{one:g}' for one in grid)}", flush=True)
+    return head, losses
 
 
 def scores(folder: Path, weights: Path, ids: Sequence[str]) -> list[FloatArray]:

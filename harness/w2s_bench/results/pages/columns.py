@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from w2s_bench.controls import NAIVE, rivals
 from w2s_bench.results.board import Entry, Leaderboard, Row
+from w2s_bench.results.cells import WITHIN_LABEL, WITHIN_STRATUM
 from w2s_bench.results.pages.style import NONE, TRACKS, difference, figure, number, p_value
 from w2s_bench.results.statistics import Estimate, Ratio
 
@@ -24,7 +25,8 @@ class Column(Generic[Subject]):
 
     `value` is the figure as programs get it, `text` as people read it: no name from outside stands in it. `strong` says
     which are emphasised, `aside` what stands after one in small print. `name` is its key in JSON, `note` a sentence on how to
-    read it, `domain` the one it is of where a table has one such column a domain.
+    read it, `domain` the one it is of where a table has one such column a domain. A `rare` one is left out where no subject of
+    a table has its figure.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Column(Generic[Subject]):
     note: str = ""
     domain: str = ""
     left: bool = False
+    rare: bool = False
 
 
 def _ratio(
@@ -50,9 +53,9 @@ def _ratio(
 
 
 def _number(
-    name: str, header: str, of: Callable[[Subject], float | None], digits: int = 2, note: str = ""
+    name: str, header: str, of: Callable[[Subject], float | None], digits: int = 2, **more: Any
 ) -> Column[Subject]:
-    return Column(name, header, of, lambda subject: number(of(subject), digits), note=note)
+    return Column(name, header, of, lambda subject: number(of(subject), digits), **more)
 
 
 def _minus(rival: str, of: Callable[[Subject], Mapping[str, Ratio]]) -> Column[Subject]:
@@ -116,11 +119,20 @@ ENTRY: Final[Mapping[str, Column[Entry]]] = _named(
         lambda entry: entry.diagnostics.get("auroc"),
         note="AUROC: of the trust scores against the correctness of the weak labels; it need not predict PGR.",
     ),
+    _number(
+        WITHIN_LABEL,
+        "within label",
+        lambda entry: entry.diagnostics.get(WITHIN_LABEL),
+        note="Within label, within stratum: AUROC over pairs of rows of one weak label, or of one stratum, alone; near 0.5 the "
+        "scores tell whole labels or strata apart and nothing more.",
+        rare=True,
+    ),
+    _number(WITHIN_STRATUM, "within stratum", lambda entry: entry.diagnostics.get(WITHIN_STRATUM), rare=True),
     Column("seeds", "seeds", lambda entry: entry.seeds, _seeds),
 )
 
 #: Which of them a domain's own table shows.
-DOMAIN: Final = ("accuracy", "recovery", "kept", "shortfall", "purity", "auroc", "seeds")
+DOMAIN: Final = ("accuracy", "recovery", "kept", "shortfall", "purity", "auroc", WITHIN_LABEL, WITHIN_STRATUM, "seeds")
 
 #: Of an arm over all domains.
 ROW: Final[Mapping[str, Column[Row]]] = _named(
@@ -188,13 +200,26 @@ def in_domain(column: Column[Entry], domain: str) -> Column[Row]:
     )
 
 
-def headline(board: Leaderboard) -> list[Column[Row]]:
-    """The columns of the board's first table."""
+def _pgrs(board: Leaderboard) -> list[Column[Row]]:
+    """PGR in every domain, and the mean over those that enter means."""
     means, mean = board.mean_domains, ROW["mean_pgr"]
     if len(means) < len(board.domains):
         mean = replace(mean, header=f"{mean.header} ({len(means)} of {len(board.domains)} domains)")
-    pgrs = [in_domain(ENTRY["pgr"], domain.name) for domain in board.domains]
-    return [ROW["rank"], ROW["places"], ROW["track"], *pgrs, mean, ROW["purity"], ROW["coverage"]]
+    return [*(in_domain(ENTRY["pgr"], domain.name) for domain in board.domains), mean]
+
+
+def headline(board: Leaderboard) -> list[Column[Row]]:
+    """The columns of the board's first table."""
+    return [ROW["rank"], ROW["places"], ROW["track"], *_pgrs(board), ROW["purity"], ROW["coverage"]]
+
+
+def other_selections(board: Leaderboard) -> list[Column[Row]]:
+    """The columns of arms that keep other rows than those of highest score."""
+    minus: Column[Row] = Column(
+        "minus_top", "− by `top`", lambda row: row.minus_top, lambda row: difference(row.minus_top)
+    )
+    selection: Column[Row] = Column("selection", "selection", lambda row: row.selection, lambda row: row.selection)
+    return [selection, ROW["track"], *_pgrs(board), minus, ROW["purity"], ROW["coverage"]]
 
 
 def robust() -> list[Column[Row]]:
@@ -215,6 +240,12 @@ def mean_differences() -> list[Column[Row]]:
 def differences() -> list[Column[Entry]]:
     """The same in one domain."""
     return [_minus(rival, lambda entry: entry.minus) for rival in rivals()]
+
+
+def had(columns: Iterable[Column[Subject]], subjects: Iterable[Subject]) -> list[Column[Subject]]:
+    """Those that some subject has a figure of, but for the `rare` ones all of them."""
+    subjects = list(subjects)
+    return [c for c in columns if not c.rare or any(c.value(subject) is not None for subject in subjects)]
 
 
 def notes(columns: Iterable[Column[Any]]) -> str:

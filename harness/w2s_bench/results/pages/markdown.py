@@ -29,6 +29,12 @@ _MEAN_NOTE = (
 )
 #: Pairs of ten trust functions, what a table may show of them.
 _MOST_PAIRS = 45
+_SELECTION_NOTE = (
+    "The same trust scores, other rows: `balanced` keeps the highest scores of each class of weak labels, equally many, "
+    "`stratified` those of each stratum, as many as its share of the pool. These arms have no rank and enter no other table. "
+    "− by `top`: paired difference to the same trust function's arm above, in PGR units, mean over the domains that enter means; "
+    "not corrected for how many there are."
+)
 _DOMAIN_NOTE = "PGR units, paired; p corrected for the comparisons of this table (Holm)."
 
 
@@ -54,6 +60,7 @@ def render(board: Leaderboard, plot: str, ties: str = "") -> str:
         _own_arms(),
         *_differences("## What trust functions add", rows, columns.mean_differences(), _MEAN_NOTE),
         *_pairs(board, ties),
+        *_other_selections(board),
         *_robust(rows),
         "## What the suite must show",
         "✓: it does, with an interval above 0 where there is one; ✗: it does not, or not clearly; –: it cannot be told.",
@@ -146,6 +153,16 @@ def _pairs(board: Leaderboard, ties: str) -> list[str]:
     ]
 
 
+def _other_selections(board: Leaderboard) -> list[str]:
+    """Trust functions by another selection than `top`, which nothing else of the page is about."""
+    if not board.other_selections:
+        return []
+    shown = columns.other_selections(board)
+    rows = [[escape(row.of), *(column.text(row) for column in shown)] for row in board.other_selections]
+    header = ["trust function", *(f"{c.header} {escape(c.domain)}" if c.domain else c.header for c in shown)]
+    return ["## Other selections", _SELECTION_NOTE, table(header, rows)]
+
+
 def _robust(rows: Mapping[str, Row]) -> list[str]:
     """Summaries that no single seed decides, of the arms that have any."""
     shown = {arm: row for arm, row in rows.items() if row.iqm is not None}
@@ -183,17 +200,17 @@ def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
     )
     if domain.label_accuracy is not None:
         facts += f" Of the weak labels of the transfer pool, {number(domain.label_accuracy, 3)} are right."
-    blocks = [
-        f"## Domain {escape(domain.name)}",
-        facts,
-        _columns(arms, columns.of_domain()),
-        columns.notes(columns.of_domain()),
-    ]
+    shown = columns.had(columns.of_domain(), arms.values())
+    blocks = [f"## Domain {escape(domain.name)}", facts, _columns(arms, shown), columns.notes(shown)]
     strata = sorted({s for entry in arms.values() for s in (*entry.by_stratum, *entry.kept_by_stratum)})
     if len(strata) > 1:
         header = ["accuracy (share kept)", *(escape(s) for s in strata)]
         rows = [[escape(arm), *(_stratum(entry, s) for s in strata)] for arm, entry in arms.items()]
         blocks.append(table(header, rows))
+    if labels := sorted({label for entry in arms.values() for label in entry.kept_by_label}):
+        with_labels = {arm: entry.kept_by_label for arm, entry in arms.items() if entry.kept_by_label}
+        rows = [[escape(arm), *(number(kept.get(label)) for label in labels)] for arm, kept in with_labels.items()]
+        blocks.append(table(["share kept of weak label", *map(escape, labels)], rows))
     title = f"### Differences to controls in {escape(domain.name)}"
     return blocks + _differences(title, arms, columns.differences(), _DOMAIN_NOTE)
 
@@ -233,6 +250,11 @@ def _warnings(board: Leaderboard) -> list[str]:
             )
         elif d.left_out:
             lines.append(f"**Means leave {name} out:** {d.left_out} (ceiling − weak is {figure(d.gap, 3)}).")
+        for arm, why in d.suspects.items():
+            lines.append(
+                f"**{escape(arm)} knows too much in {name}:** {why}, and its track is not privileged. Look for gold of the pool "
+                "that reaches it, or for strata and items that tell their answers, before believing it."
+            )
         short_of = d.checks["oracle_shortfall"].figure
         if isinstance(short_of, int) and short_of > 0:
             lines.append(

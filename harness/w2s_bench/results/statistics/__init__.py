@@ -11,7 +11,7 @@ from w2s_bench.results.statistics.multiplicity import cliques, holm, rank_interv
 from w2s_bench.results.statistics.power import Components, components, typical
 from w2s_bench.results.statistics.ratios import accuracy, accuracy_difference, pgr, pgr_difference, recovery
 from w2s_bench.results.statistics.robust import improvement, interquartile_mean, pgr_by_seed
-from w2s_bench.results.statistics.scores import auroc
+from w2s_bench.results.statistics.scores import auroc, auroc_within
 from w2s_bench.results.statistics.variance import of_sum
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "accuracy",
     "accuracy_difference",
     "auroc",
+    "auroc_within",
     "cliques",
     "components",
     "holm",

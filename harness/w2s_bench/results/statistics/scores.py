@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from w2s_bench.types import BoolArray, FloatArray
@@ -24,3 +26,22 @@ def auroc(scores: FloatArray, correct: BoolArray) -> float | None:
     last = np.cumsum(times)
     ranks = (last - (times - 1) / 2)[value]  # ties get the mean of their ranks
     return float((ranks[correct].sum() - right * (right + 1) / 2) / (right * wrong))
+
+
+def auroc_within(scores: FloatArray, correct: BoolArray, groups: Sequence[str]) -> float | None:
+    """Chance that a correct row outscores an incorrect one of its own group, ties counting half; all (n,).
+
+    Pairs of all groups count alike, those of rows of two groups not at all: what the group alone tells is worth one half.
+    None where no group has a pair.
+    """
+    names, group = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    if len(group) != len(correct):
+        raise ValueError(f"expected one group a row; got {len(group)} for {len(correct)} rows")
+    won, pairs = 0.0, 0
+    for number in range(len(names)):
+        here = group == number
+        right = int(correct[here].sum())
+        of_group = right * (int(here.sum()) - right)
+        if (value := auroc(scores[here], correct[here])) is not None:
+            won, pairs = won + value * of_group, pairs + of_group
+    return won / pairs if pairs else None

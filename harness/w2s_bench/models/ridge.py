@@ -1,0 +1,140 @@
+"""A head fitted to convergence under a ridge penalty, whose strength cross-validation chooses among the training labels alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from w2s_bench.errors import ModelError
+from w2s_bench.models.head import Head, States, moments
+from w2s_bench.models.objectives import XENT, ClosedForm, Step
+from w2s_bench.types import FloatArray, IntArray
+
+#: Parts that cross-validation cuts the training items into.
+FOLDS = 5
+#: A fit has converged where no entry of its gradient is larger.
+_TOLERANCE, _ROUGH = 1e-6, 1e-4
+#: The scale of the zero-shot score: never below 0, which would turn its ranking round.
+_SCALES = (1e-3, 1e3)
+
+
+class Problem:
+    """Items with standardised states `x` (options of all items, d), `zero_shot` (options,), labels and weights (items,).
+
+    A solution is (1 + d,): the scale of the zero-shot score, and the weights of the state.
+    """
+
+    def __init__(
+        self,
+        x: FloatArray,
+        zero_shot: FloatArray,
+        offsets: IntArray,
+        labels: IntArray,
+        weights: FloatArray,
+        by: ClosedForm,
+    ) -> None:
+        self.x, self.zero_shot, self.offsets, self.labels, self.weights, self.by = (
+            x, zero_shot, offsets, labels, weights, by,
+        )  # fmt: skip
+
+    def of(self, items: IntArray) -> Problem:
+        """The problem of these items alone, in this order."""
+        widths = np.diff(self.offsets)
+        rows = np.concatenate([np.arange(self.offsets[item], self.offsets[item + 1]) for item in items])
+        offsets = np.concatenate([[0], np.cumsum(widths[items])])
+        return Problem(self.x[rows], self.zero_shot[rows], offsets, self.labels[items], self.weights[items], self.by)
+
+    def loss(self, solution: FloatArray, ridge: float = 0.0) -> tuple[float, FloatArray]:
+        """Mean loss an item + ridge · |w|² / 2, and its gradient (1 + d,)."""
+        weight = solution[1:]
+        logits = solution[0] * self.zero_shot + self.x @ weight
+        losses, slopes = self.by.losses_and_slopes(logits, self.offsets, self.labels, Step(0, 1))
+        slopes = np.repeat(self.weights, np.diff(self.offsets)) * slopes / len(self.labels)
+        gradient = np.concatenate([[slopes @ self.zero_shot], slopes @ self.x + ridge * weight])
+        return float(np.mean(self.weights * losses) + ridge * (weight @ weight) / 2), gradient
+
+    def solve(
+        self, ridge: float, start: FloatArray, *, steps: int, tolerance: float = _TOLERANCE
+    ) -> tuple[FloatArray, list[float]]:
+        """The minimum, by at most `steps` iterations of L-BFGS from `start`, and the loss there and after every iteration."""
+        losses = [self.loss(start, ridge)[0]]
+        if steps == 0:
+            return start, losses
+        from scipy.optimize import minimize
+
+        found = minimize(
+            lambda at: self.loss(at, ridge),
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[_SCALES] + [(None, None)] * (len(start) - 1),
+            callback=lambda at: losses.append(self.loss(at, ridge)[0]),
+            options={"maxiter": steps, "maxfun": 20 * steps, "gtol": tolerance, "ftol": tolerance**2},
+        )
+        if not np.isfinite(found.fun):
+            raise ModelError(f"a head under ridge {ridge:g} has loss {found.fun}; give stronger ones")
+        return found.x, losses
+
+
+def choose(problem: Problem, grid: Sequence[float], *, folds: int, steps: int, seed: int) -> float:
+    """The strength with the lowest mean loss on items held out; of equal ones, and where there is but one item, the strongest.
+
+    `seed` draws the folds. The labels are those that the head is trained on: no others are known here.
+    """
+    strengths = sorted(grid, reverse=True)
+    number = len(problem.labels)
+    if len(strengths) == 1 or number < 2:
+        return strengths[0]
+    order = np.random.default_rng(seed).permutation(number)
+    sums = np.zeros(len(strengths))
+    for held in np.array_split(order, min(folds, number)):
+        kept, rest = problem.of(np.setdiff1d(order, held)), problem.of(held)
+        solution = untuned(problem)
+        for place, ridge in enumerate(strengths):  # from the strongest: each solution is a start close to the next
+            solution, _ = kept.solve(ridge, solution, steps=steps, tolerance=_ROUGH)
+            sums[place] += rest.loss(solution)[0] * len(held)
+    return strengths[int(np.argmin(sums))]
+
+
+def untuned(problem: Problem) -> FloatArray:
+    """The solution that is the untuned model: its score as it is, and no correction."""
+    return np.concatenate([[1.0], np.zeros(problem.x.shape[1])])
+
+
+def problem_of(
+    states: States,
+    offsets: IntArray,
+    labels: IntArray,
+    *,
+    zero_shot: FloatArray,
+    weights: FloatArray | None,
+    by: ClosedForm = XENT,
+) -> Problem:
+    mean, scale = moments(states)
+    own = np.ones(len(labels)) if weights is None else weights
+    return Problem((states.astype(np.float64) - mean) / scale, zero_shot, offsets, labels, own, by)
+
+
+def fit_head(
+    states: States,
+    offsets: IntArray,
+    labels: IntArray,
+    *,
+    grid: Sequence[float],
+    folds: int,
+    steps: int,
+    seed: int,
+    zero_shot: FloatArray,
+    weights: FloatArray | None = None,
+    objective: ClosedForm = XENT,
+) -> tuple[Head, list[float], float]:
+    """The head at the minimum, the loss at its start and after every iteration, and the strength chosen from `grid`.
+
+    States, offsets, labels and weights are as `train_head` has them. At most `steps` iterations; none: the untuned model.
+    """
+    problem = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=weights, by=objective)
+    ridge = choose(problem, grid, folds=folds, steps=steps, seed=seed)
+    solution, losses = problem.solve(ridge, untuned(problem), steps=steps)
+    mean, scale = moments(states)
+    return Head(solution[1:].astype(np.float32), mean, scale, float(solution[0])), losses, ridge

@@ -1,0 +1,72 @@
+"""Which trust functions a run takes: those named, every installed one, or the default of its suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from w2s_bench.errors import SuiteError, W2SBenchError
+from w2s_bench.names import BUILT_IN
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.plugins.spec import parse_spec, write_spec
+
+if TYPE_CHECKING:
+    from w2s_bench.suite import Suite
+
+#: What stands for every installed trust function, where trust functions are named.
+ALL: Final = "all"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A trust function of a run, as `name` or `name:key=value,…`.
+
+    `named`: somebody wrote it down, so that a fault of it ends the run; else it is a problem of its own. `must_apply`: it was
+    asked for this very run, so that a domain must be there that it is meant for.
+    """
+
+    spec: str
+    named: bool
+    must_apply: bool
+
+
+def chosen_trust_functions(registry: Registry, suite: Suite, trust: Sequence[str] | None) -> list[Chosen]:
+    """Those in `trust`, each once, where `all` is every installed one; None: the default of the suite.
+
+    A suite's own list chooses among the harness's trust functions alone: what an installed plugin brings runs besides, since
+    the suite cannot have known it. A suite without a list takes everything.
+    """
+    everything = [Chosen(name, False, False) for name in sorted(registry.trust_functions)]
+    if trust is not None:
+        asked = [everything if text == ALL else [Chosen(text, True, True)] for text in trust]
+        return _each_once(registry, (one for part in asked for one in part))
+    if suite.trust_functions is None:
+        return everything
+    listed = [Chosen(spec, True, False) for spec in suite.trust_functions]
+    names = set()
+    for chosen in listed:
+        try:
+            names.add(registry.resolve("trust_function", parse_spec(chosen.spec)[0]).name)
+        except W2SBenchError as error:
+            raise SuiteError(
+                f"suite {suite.name!r} runs trust function {chosen.spec!r} by default, which cannot be had: {error} (--trust "
+                "says what to run instead)"
+            ) from error
+    of_plugins = [
+        chosen
+        for chosen in everything
+        if registry.trust_functions[chosen.spec].distribution != BUILT_IN and chosen.spec not in names
+    ]
+    return _each_once(registry, [*listed, *of_plugins])
+
+
+def _each_once(registry: Registry, chosen: Iterable[Chosen]) -> list[Chosen]:
+    """A function may be written in full or not, and be among all as well; what was named goes before what was not."""
+    out: dict[str, Chosen] = {}
+    for one in chosen:
+        name, parameters = parse_spec(one.spec)
+        full = write_spec(registry.resolve("trust_function", name).name, parameters)
+        if full not in out or (one.must_apply and not out[full].must_apply):
+            out[full] = one
+    return [*out.values()]

@@ -1,0 +1,27 @@
+"""How likely a token of the label is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+
+from w2s_bench import Evidence, FloatArray, Need, Reader
+from w2s_bench_baselines.likelihood import of_tokens, one_of
+from w2s_bench_baselines.unfitted import Unfitted
+
+
+class MeanLogprob(Unfitted):
+    """How likely the teacher finds a token of the label: the length-normalised log-probability.
+
+    mean_t log p(token t), nats, at most 0 (-100 for a label without tokens); higher = more trusted. The negative perplexity
+    -exp(-mean) ranks the same. In generate domains the teacher's is `confidence`. `of` = "teacher" or "student", the untuned
+    one. Cost: a pass of the reader over the labels. Murray & Chiang (2018), Malinin & Gales (2021).
+    """
+
+    def __init__(self, of: Reader = "teacher") -> None:
+        one_of("of", of, ("teacher", "student"))
+        self.of: Reader = of
+        self.needs: tuple[Need, ...] = (Need(of, "label_logprobs"),)
+
+    def score(self, evidence: Evidence, *, rng: Generator) -> FloatArray:
+        return of_tokens(evidence, self.of, np.mean)

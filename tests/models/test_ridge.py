@@ -1,0 +1,98 @@
+"""Heads under a ridge penalty: the minimum is scikit-learn's, its limits are the untuned model, folds choose its strength."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from w2s_bench.models.head import moments
+from w2s_bench.models.ridge import choose, fit_head, problem_of
+
+HOW: dict[str, Any] = {"grid": [0.01, 0.1, 1.0], "folds": 5, "steps": 500, "seed": 0}
+
+
+def made(
+    seed: int, *, items: int = 80, width: int = 6, options: int = 3, lean: float = 1.0
+) -> tuple[Any, Any, Any, Any]:
+    """States, offsets, labels and zero-shot scores; one dimension leans towards the labels by `lean` deviations."""
+    rng = np.random.default_rng(seed)
+    offsets = np.arange(0, items * options + 1, options)
+    labels = rng.integers(0, options, items)
+    states = rng.normal(size=(items * options, width)).astype(np.float32)
+    states[offsets[:-1] + labels, 1] += lean
+    return states, offsets, labels, rng.normal(size=items * options) * 2
+
+
+def ranking(scores: Any, offsets: Any) -> list[list[int]]:
+    return [np.argsort(scores[a:b]).tolist() for a, b in pairwise(offsets.tolist())]
+
+
+@pytest.mark.parametrize("ridge", [0.003, 0.05, 1.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_of_two_options_it_is_penalised_logistic_regression(ridge: float, weighted: bool) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    states, offsets, labels, _ = made(1, options=2)
+    weights = np.random.default_rng(2).uniform(0.2, 2, len(labels)) if weighted else np.ones(len(labels))
+    none = np.zeros(len(states))
+    head, _, chosen = fit_head(
+        states, offsets, labels, **{**HOW, "grid": [ridge]}, zero_shot=none, weights=weights if weighted else None
+    )
+    mean, scale = moments(states)
+    x = (states.astype(np.float64) - mean) / scale
+    known = LogisticRegression(C=1 / (ridge * len(labels)), fit_intercept=False, tol=1e-10, max_iter=10_000)
+    known.fit(x[1::2] - x[::2], labels, sample_weight=weights)
+    assert chosen == ridge
+    np.testing.assert_allclose(head.weight, known.coef_[0], atol=1e-4)
+
+
+def test_without_an_iteration_it_is_the_untuned_model() -> None:
+    states, offsets, labels, zero_shot = made(0)
+    head, losses, _ = fit_head(states, offsets, labels, **{**HOW, "steps": 0}, zero_shot=zero_shot)
+    assert np.array_equal(head.scores(states, zero_shot), zero_shot) and len(losses) == 1
+
+
+def test_under_a_huge_penalty_it_ranks_as_the_untuned_model() -> None:
+    states, offsets, labels, zero_shot = made(0)
+    head, _, _ = fit_head(states, offsets, labels, **{**HOW, "grid": [1e9]}, zero_shot=zero_shot)
+    assert ranking(head.scores(states, zero_shot), offsets) == ranking(zero_shot, offsets)
+    free, _, _ = fit_head(states, offsets, labels, **{**HOW, "grid": [1e-3]}, zero_shot=zero_shot)
+    assert ranking(free.scores(states, zero_shot), offsets) != ranking(zero_shot, offsets)
+
+
+def test_the_gradient_is_the_losss() -> None:
+    from scipy.optimize import approx_fprime
+
+    states, offsets, labels, zero_shot = made(3, items=20)
+    problem = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=np.linspace(0.5, 1.5, 20))
+    at = np.random.default_rng(0).normal(size=7)
+    expected = approx_fprime(at, lambda solution: problem.loss(solution, 0.3)[0])
+    np.testing.assert_allclose(problem.loss(at, 0.3)[1], expected, atol=1e-5)
+
+
+def test_a_fit_descends_and_ends_where_the_gradient_is_nothing() -> None:
+    states, offsets, labels, zero_shot = made(4)
+    problem = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=None)
+    solution, losses = problem.solve(0.1, np.concatenate([[1.0], np.zeros(6)]), steps=500)
+    assert all(later <= sooner + 1e-12 for sooner, later in pairwise(losses)) and losses[-1] < losses[0]
+    assert np.abs(problem.loss(solution, 0.1)[1][1:]).max() < 1e-4
+
+
+def test_folds_choose_a_strong_penalty_for_noise_and_a_weak_one_for_what_holds() -> None:
+    grid = {"grid": [1e-3, 10.0], "folds": 5, "steps": 200, "seed": 0}
+    chosen = []
+    for lean in (0.0, 4.0):
+        states, offsets, labels, _ = made(5, items=60, width=40, lean=lean)
+        problem = problem_of(states, offsets, labels, zero_shot=np.zeros(len(states)), weights=None)
+        chosen.append(choose(problem, **grid))  # type: ignore[arg-type]
+    assert chosen == [10.0, 1e-3]
+
+
+@pytest.mark.parametrize("items", [1, 2, 3])
+def test_few_items_suffice(items: int) -> None:
+    states, offsets, labels, zero_shot = made(6, items=items)
+    head, _, chosen = fit_head(states, offsets, labels, **HOW, zero_shot=zero_shot)
+    assert np.isfinite(head.weight).all() and (items > 1 or chosen == 1.0)
