@@ -321,7 +321,18 @@ def test_a_broken_plugin_is_left_out_of_a_run_and_said(suite: Path, tmp_path: Pa
 
 
 def test_brackets_in_a_plugins_text_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    _print({"trust": [{"name": "acme/x", "summary": "closes [/x] what [bold]nobody opened"}]})
+    _print(
+        {
+            "trust": [
+                {
+                    "family": "other",
+                    "track": "none",
+                    "name": "acme/x",
+                    "summary": "closes [/x] what [bold]nobody opened",
+                }
+            ]
+        }
+    )
     assert "closes [/x] what [bold]nobody opened" in capsys.readouterr().out
     cells = make_cells("acme/m[/x]") | make_cells("acme/m[/x]", arms=["acme/margin"])
     cells["acme/margin"] = change(

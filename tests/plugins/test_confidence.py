@@ -18,10 +18,10 @@ from w2s_bench_baselines.confidence.confidence import Confidence
 from w2s_bench_baselines.confidence.doctor import Doctor
 from w2s_bench_baselines.confidence.energy import Energy
 from w2s_bench_baselines.confidence.length_residual import LengthResidual
-from w2s_bench_baselines.confidence.margin import Margin
 from w2s_bench_baselines.confidence.mean_logprob import MeanLogprob
 from w2s_bench_baselines.confidence.min_logprob import MinLogprob
 from w2s_bench_baselines.confidence.neg_entropy import NegEntropy
+from w2s_bench_baselines.confidence.option_margin import OptionMargin
 from w2s_bench_baselines.confidence.quantile_logprob import QuantileLogprob
 from w2s_bench_baselines.confidence.self_certainty import SelfCertainty
 from w2s_bench_baselines.confidence.sequence_logprob import SequenceLogprob
@@ -74,8 +74,8 @@ LOG = np.log
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
-        (Margin(), [0.5, 0.0, 1.0]),
-        (Margin("student"), [-0.3, -0.6, 0.0]),
+        (OptionMargin(), [0.5, 0.0, 1.0]),
+        (OptionMargin("student"), [-0.3, -0.6, 0.0]),
         (NegEntropy(), [0.1 * LOG(0.1) + 0.7 * LOG(0.7) + 0.2 * LOG(0.2), -LOG(2), 0.0]),
         (Doctor(), [1 - 0.46 / 0.54, 0.0, 1.0]),
         (Energy(), [-3 - LOG(0.7), -4 - LOG(0.5), -0.25]),
@@ -169,7 +169,7 @@ def of_two_options(logits: FloatArray, temperature: float) -> MemoryEvidence:
 @given(
     st.lists(st.integers(1, 400), min_size=2, max_size=20, unique=True),
     st.floats(0.3, 5),
-    st.sampled_from([Confidence(), Margin(), NegEntropy(), Doctor(), SelfCertainty()]),
+    st.sampled_from([Confidence(), OptionMargin(), NegEntropy(), Doctor(), SelfCertainty()]),
 )
 def test_with_two_options_temperature_keeps_the_ranking_and_so_does_every_measure(
     hundredths: list[int], temperature: float, measure: TrustFunction
@@ -182,7 +182,7 @@ def test_with_two_options_temperature_keeps_the_ranking_and_so_does_every_measur
 def test_where_the_label_is_the_likeliest_option_its_probability_is_the_greatest() -> None:
     evidence, _ = synthetic_evidence("choice", 50, 2)
     np.testing.assert_allclose(scored(Confidence(), evidence), [row.max() for row in evidence.choice_probs()])
-    assert (scored(Margin(), evidence) >= 0).all()
+    assert (scored(OptionMargin(), evidence) >= 0).all()
 
 
 def test_a_product_of_experts_ends_in_either_expert() -> None:
@@ -222,7 +222,7 @@ def test_a_preference_of_the_teachers_gains_nothing_by_itself() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Margin("verifier"), "of must be 'teacher' or 'student', got 'verifier'"),
+        (lambda: OptionMargin("verifier"), "of must be 'teacher' or 'student', got 'verifier'"),
         (lambda: MeanLogprob("me"), "of must be"),  # type: ignore[arg-type]
         (lambda: QuantileLogprob(1.5), r"q must lie in \[0, 1\], got 1.5"),
         (lambda: BatchCalibrated(prior_items=-1), "prior_items must be at least 0"),

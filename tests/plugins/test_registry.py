@@ -246,7 +246,7 @@ WRONG = {
     "scope": ('"none", (), "row"', '"none", (), "rows"', "scope must be one of 'row', 'pool'"),
     "needs": ('"none", (), "row"', '"none", ["x"], "row"', "needs must be a tuple"),
     "need": ("(),", '(Need("oracle", "choice_probs"),),', "names no evidence"),
-    "layer": ("(),", '(Need("teacher", "hidden_states", "top"),),', "must be an integer or 'all'"),
+    "layer": ("(),", '(Need("teacher", "hidden_states", "top"),),', "must be an integer, 'middle' or 'all'"),
     "verifier": ("(),", '(Need("verifier", "choice_probs"),),', "trained on the trust set's gold"),
     "fit": ('"none",', '"trust_set",', "without attribute 'fit'"),
     "score": ("def score(self, evidence, *, rng)", "def score(self, evidence)", r"cannot be called as score\(evidence"),

@@ -128,6 +128,10 @@ def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
             }
             for plugin in registry.plugins
         ]
+    if topic == "trust":
+        from w2s_bench.runs.functions import function_rows
+
+        return [row.shown() for row in function_rows(registry)]
     (kind,) = (kind for kind, hook in HOOKS.items() if hook.topic == topic)
     entries = registry.table(kind).values()
     rows = [{"name": r.name, "from": f"{r.distribution} {r.version}", "summary": r.summary} for r in entries]
@@ -142,13 +146,24 @@ def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
     return [*rows, *({"name": r.written, "from": r.place, "summary": r.summary} for r in resolvers_for(kind))]
 
 
+def _parts(topic: str, rows: list[dict[str, str]]) -> list[tuple[str, list[dict[str, str]]]]:
+    """Trust functions by family and track, which then stand in the title; other tables are whole."""
+    if topic != "trust" or not rows:
+        return [(topic, rows)]
+    groups: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        shown = {key: value for key, value in row.items() if key not in ("family", "track")}
+        groups.setdefault(f"trust · {row['family']} · track {row['track']}", []).append(shown)
+    return [*groups.items()]
+
+
 def _print(tables: dict[str, list[dict[str, str]]]) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     screen = console()
-    for name, rows in tables.items():
+    for name, rows in (part for topic, whole in tables.items() for part in _parts(topic, whole)):
         table = Table(title=name, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for column in rows[0] if rows else ("none installed",):
             table.add_column(

@@ -107,8 +107,8 @@ def check_trust_function(who: str, built: Any) -> Declared:
                 f"{who}: need {need!r} names no evidence; its `of` is one of {', '.join(get_args(Reader))}, its `read` the "
                 "name of a reading"
             )
-        if need.layer is not None and need.layer != "all" and type(need.layer) is not int:
-            raise PluginError(f"{who}: the layer of need {need!r} must be an integer or 'all'")
+        if need.layer is not None and need.layer not in ("all", "middle") and type(need.layer) is not int:
+            raise PluginError(f"{who}: the layer of need {need!r} must be an integer, 'middle' or 'all'")
         if need.when is not None and need.when not in KINDS:
             raise PluginError(f"{who}: `when` of need {need!r} must be one of {_listed(KINDS)}, or left out")
         if supervision == "none" and need.of == "verifier":

@@ -24,7 +24,7 @@ my-suite.yaml` runs it; `w2s-bench run -` reads it from the standard input. The 
 ([tiny.yaml](../harness/w2s_bench/suites/tiny.yaml)) is a good beginning.
 
 No result hangs on a suite's trust functions, but it may name those of the harness that a plain `run` takes
-(`trust_functions`); without the key it takes all of them. Those of installed plugins run in either case,
+(`trust_functions`); without the key it takes [all of them](trust-functions.md). Those of installed plugins run in either case,
 so that `pip install` and `run` give a new method its rows. `--trust NAME`, once or more, takes what it names instead, and
 `--trust all` every installed one. Those that a domain's kind rules out are passed over, and where a model does not give what
 one needs, its row says why.

@@ -22,18 +22,18 @@ def checked_layer(layer: int | None) -> int | None:
 
 
 def layer_need(of: Reader, layer: int | None) -> Need:
-    """The states of one layer; None: the middle one, for which all are read, as there is no telling how many there are."""
+    """The states of one layer; None: the one at half of the depth, which comes with those around it."""
     return Need(of, "hidden_states", _asked(layer))
 
 
 def layer_states(evidence: Evidence, of: Reader, layer: int | None) -> FloatArray:
     """(n, d): the states that `layer_need` asked for."""
     states = evidence.hidden_states(of, _asked(layer))
-    return states if layer is not None else states[:, max(states.shape[1] // 2, 1)]
+    return states if layer is not None else states[:, states.shape[1] // 2]
 
 
-def _asked(layer: int | None) -> int | Literal["all"]:
-    return "all" if layer is None else layer
+def _asked(layer: int | None) -> int | Literal["middle"]:
+    return "middle" if layer is None else layer
 
 
 def unit_rows(states: FloatArray) -> FloatArray:

@@ -10,10 +10,10 @@ from w2s_bench_baselines.confidence.confidence import Confidence
 from w2s_bench_baselines.confidence.doctor import Doctor
 from w2s_bench_baselines.confidence.energy import Energy
 from w2s_bench_baselines.confidence.length_residual import LengthResidual
-from w2s_bench_baselines.confidence.margin import Margin
 from w2s_bench_baselines.confidence.mean_logprob import MeanLogprob
 from w2s_bench_baselines.confidence.min_logprob import MinLogprob
 from w2s_bench_baselines.confidence.neg_entropy import NegEntropy
+from w2s_bench_baselines.confidence.option_margin import OptionMargin
 from w2s_bench_baselines.confidence.quantile_logprob import QuantileLogprob
 from w2s_bench_baselines.confidence.self_certainty import SelfCertainty
 from w2s_bench_baselines.confidence.sequence_logprob import SequenceLogprob
@@ -26,7 +26,7 @@ FUNCTIONS: Mapping[str, Callable[..., TrustFunction]] = {
     "doctor": Doctor,
     "energy": Energy,
     "length_residual": LengthResidual,
-    "margin": Margin,
+    "option_margin": OptionMargin,
     "mean_logprob": MeanLogprob,
     "min_logprob": MinLogprob,
     "neg_entropy": NegEntropy,

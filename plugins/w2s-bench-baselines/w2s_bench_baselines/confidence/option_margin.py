@@ -9,7 +9,7 @@ from w2s_bench_baselines.likelihood import margin, of_options, one_of
 from w2s_bench_baselines.unfitted import Unfitted
 
 
-class Margin(Unfitted):
+class OptionMargin(Unfitted):
     """How much likelier the label is than the likeliest other option.
 
     p(label) - max p(other), in [-1, 1]; higher = more trusted. `of` = "teacher" (for whom it is at least 0) or "student", the
