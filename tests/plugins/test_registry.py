@@ -193,6 +193,13 @@ def test_bare_names_ambiguous_and_unknown(site: SimpleNamespace) -> None:
         registry.resolve("trust_function", "aa/sond")
     with pytest.raises(UnknownNameError, match="Did not load whole: entry point 'main' of cc"):
         registry.resolve("trust_function", "cc/sound")
+    with pytest.raises(
+        UnknownNameError, match=r"'w2s-bench-more' is not installed; .* pip install \./plugins/w2s-bench-more\."
+    ):
+        registry.resolve("domain", "W2S_Bench_More/words")
+    with pytest.raises(UnknownNameError) as foreign:  # nobody knows whose that name is on an index
+        registry.resolve("domain", "dd/words")
+    assert "pip" not in str(foreign.value)
 
 
 def test_the_built_in_distribution_wins_a_bare_name(site: SimpleNamespace) -> None:

@@ -120,8 +120,12 @@ class Registry:
         return _resolved(resolver, kind, name)
 
     def _hint(self, distribution: str | None) -> str:
-        """A plugin that did not load might have had the name that nobody knows."""
+        """A plugin that did not load, or is not installed, might have had the name that nobody knows."""
         mine = [p for p in self.plugins if distribution is None or p.distribution == normalized(distribution)]
+        if distribution and not mine and normalized(distribution).startswith(f"{BUILT_IN}-"):
+            # No other distribution is advised: who may take a name on a package index is nobody we know.
+            own = normalized(distribution)
+            return f"Distribution {own!r} is not installed; in a checkout of w2s-bench: pip install ./plugins/{own}."
         hints = [f"Did not load whole: {p.problem}." for p in mine if p.problem]
         left_out: dict[str, set[str]] = {}
         for p in mine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -43,19 +44,23 @@ _EACH = 100  # items a language
 
 
 def documents() -> list[dict[str, Any]]:
-    """At most 100 words of every language that stand in no other's list, sorted by id; wrong options are drawn by a hash."""
+    """At most 100 words of every language that stand in no other's list, sorted by id; wrong options are drawn by a hash.
+
+    A list is searched whole for another language's words, rare ones too: a word that two languages have has no one answer.
+    """
     lists = {code: _words(code) for code in (*LANGUAGES, "en")}
     owners = Counter(chain.from_iterable(map(set, lists.values())))
     made = []
     for code in LANGUAGES:
-        own = [word for word in lists[code] if owners[word] == 1 and word.isalpha() and len(word) in _LENGTHS]
+        among = lists[code][:_AMONG]
+        own = [word for word in among if owners[word] == 1 and word.isalpha() and len(word) in _LENGTHS]
         for word in sorted(own[_SKIPPED:], key=_drawn)[:_EACH]:
             others = sorted((other for other in LANGUAGES if other != code), key=lambda other: _drawn(word, other))[:3]
             options = sorted((code, *others), key=lambda option: _drawn(word, "place", option))
             made.append(
                 {
                     "id": f"{code}-{word}",
-                    "group": word[:_STEM],
+                    "group": _plain(word)[:_STEM],
                     "key": word,
                     "stratum": LANGUAGES[code],
                     "question": f'To which language does the word "{word}" belong?',
@@ -78,7 +83,12 @@ def _words(code: str) -> list[str]:
     import wordfreq
 
     bins = wordfreq.get_frequency_list(code, wordlist="small")
-    return [word for words in bins for word in sorted(words)][:_AMONG]
+    return [word for words in bins for word in sorted(words)]
+
+
+def _plain(word: str) -> str:
+    """Without accents, so that a word's spellings with and without them are of one group."""
+    return "".join(letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter))
 
 
 def _drawn(*of: str) -> str:
