@@ -112,7 +112,7 @@ class Training(_Strict):
     recipe: RecipeName = Field(
         "full",
         description="`full` trains every weight, `lora` a low-rank adapter, `head` a head on frozen states (choice domains); "
-        "`none` leaves a teacher as it is, and takes nothing but `model` and `precision`",
+        "`none` leaves a teacher as it is: no `steps`, `learning_rate` or other key of training",
     )
     steps: Annotated[int, Field(gt=0, le=10**8, strict=True)] = Field(description="optimizer steps")
     batch_size: Annotated[int, Field(gt=0, le=10**6, strict=True)] = Field(32, description="rows a step")
