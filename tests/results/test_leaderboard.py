@@ -386,7 +386,7 @@ def test_a_figure_far_below_the_teacher_is_an_arrow_and_its_number() -> None:
 
     from w2s_bench.results.pages.plots import _far_out, _limits
 
-    assert _limits([Estimate(-3.0, -4.0, -2.0, 10.0, 3)]) == (-0.58, 1.08)
+    assert _limits([Estimate(-3.0, -4.0, -2.0, 10.0, 3, 100)]) == (-0.58, 1.08)
     axes = Figure().subplots()
     _far_out(axes, -3.0, 1.0, "#000000", (-0.58, 1.08))
     assert [text.get_text() for text in axes.texts] == ["−3.00"]
