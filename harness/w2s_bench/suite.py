@@ -251,12 +251,6 @@ class Suite(_Strict):
         description="one or more, each once"
     )
 
-    @model_serializer(mode="wrap")
-    def _without_a_list_of_none(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
-        """A suite that names no trust functions is written as before suites could."""
-        written: dict[str, JSON] = write(self)
-        return {name: value for name, value in written.items() if name != "trust_functions" or value is not None}
-
     @field_validator("trust_functions")
     @classmethod
     def _named_once(cls, named: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -280,10 +274,12 @@ class Suite(_Strict):
 
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
-        """Suites of `top` alone are what they were before there was a choice, digest and all."""
+        """Suites of `top` alone, or that name no trust functions, are what they were before there was a choice."""
         written: dict[str, JSON] = write(self)
         if self.selections == ("top",):
             written.pop("selections", None)
+        if self.trust_functions is None:
+            written.pop("trust_functions", None)
         return written
 
     @model_validator(mode="after")

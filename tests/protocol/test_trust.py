@@ -469,11 +469,10 @@ def test_a_trust_function_runs_on_its_own_kinds_of_domain(
 
 
 def test_the_harness_owns_the_arms_that_its_table_lists() -> None:
-    from w2s_bench.controls import of_kind
+    from w2s_bench.controls import OWN_ARMS
     from w2s_bench.protocol import arms
 
-    assert [arm.ref.name for arm in arms.references(0.5)] == [arm.name for arm in of_kind("reference")]
-    assert [arm.ref.name for arm in arms.controls(0.5)] == [arm.name for arm in of_kind("control")]
+    assert [arm.ref.name for arm in arms.own_arms(0.5)] == list(OWN_ARMS)
 
 
 def test_broken_trust_functions_fail_alone_and_say_what_is_wrong(

@@ -379,3 +379,15 @@ def test_numbers_and_tables() -> None:
     assert figure(Estimate(1.234, -0.5, 2.0, 3, 3, 10)) == "1.23 [−0.50, 2.00]"
     assert figure(Unresolved("why")) == "gap unresolved"
     assert table(["a", "b"], [["x", "long"]]) == "| a   |  b   |\n|:----|:----:|\n| x   | long |"
+
+
+def test_a_figure_far_below_the_teacher_is_an_arrow_and_its_number() -> None:
+    from matplotlib.figure import Figure
+
+    from w2s_bench.results.pages.plots import _far_out, _limits
+
+    assert _limits([Estimate(-3.0, -4.0, -2.0, 10.0, 3, 100)]) == (-0.58, 1.08)
+    axes = Figure().subplots()
+    _far_out(axes, -3.0, 1.0, "#000000", (-0.58, 1.08))
+    assert [text.get_text() for text in axes.texts] == ["−3.00"]
+    assert [line.get_marker() for line in axes.lines] == ["<"]

@@ -17,7 +17,8 @@ from w2s_bench.protocol.splits import split_ids
 from w2s_bench.suite import load_suite
 from w2s_bench.testing import check_domain
 from w2s_bench.types import Item
-from w2s_bench_offline_lms.language import domain, loader
+from w2s_bench_offline_lms import language, w2s_domains
+from w2s_bench_offline_lms.language import loader
 
 #: Words whose language anybody can look up.
 KNOWN = {
@@ -104,8 +105,9 @@ def test_items_are_the_same_in_another_process(items: list[dict[str, Any]]) -> N
         assert done.stdout.strip() == digest(items)
 
 
-def test_the_harness_takes_it_in() -> None:
-    check_domain(domain())
+def test_the_domain_keeps_the_contract() -> None:
+    assert w2s_domains()["language"] is language.domain
+    check_domain(language.domain())
 
 
 def test_the_shipped_suite_finds_room_for_its_splits_at_every_seed(items: list[dict[str, Any]]) -> None:

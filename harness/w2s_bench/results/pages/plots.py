@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from w2s_bench.controls import CEILING, WEAK
 from w2s_bench.results.board import Leaderboard, Row
-from w2s_bench.results.pages.style import TRACKS
+from w2s_bench.results.pages.style import TRACKS, number
 from w2s_bench.results.statistics import Estimate, Ratio
 from w2s_bench.text import one_line
 
@@ -116,9 +116,9 @@ def _heights(rows: tuple[Row, ...]) -> dict[str, float]:
 
 
 def _limits(figures: list[Estimate]) -> tuple[float, float]:
-    """All values and the marks at 0 and 1 in view; intervals are let out of it to keep the panels readable."""
-    low = min([0.0, *(f.value for f in figures), *(max(f.low, -0.5) for f in figures)])
-    high = max([1.0, *(f.value for f in figures), *(min(f.high, 1.5) for f in figures)])
+    """The marks at 0 and 1 and half a gap beyond either in view; what lies further out is let out of the panel."""
+    low = min([0.0, *(max(f.low, -0.5) for f in figures)])
+    high = max([1.0, *(min(f.high, 1.5) for f in figures)])
     return low - 0.08, high + 0.08
 
 
@@ -156,6 +156,9 @@ def _panel(
         if pgr is None:
             continue
         height, colour = heights[row.arm], TRACKS[row.track].colour
+        if not limits[0] <= pgr.value <= limits[1]:
+            _far_out(axes, pgr.value, height, colour, limits)
+            continue
         low, high = max(pgr.low, limits[0]), min(pgr.high, limits[1])
         axes.plot([low, high], [height, height], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
         dots = [dot for dot in seeds[row.arm] if limits[0] <= dot <= limits[1]]
@@ -189,6 +192,24 @@ def _panel(
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color("#999999")
+
+
+def _far_out(axes: Axes, value: float, height: float, colour: str, limits: tuple[float, float]) -> None:
+    """A value beyond the panel: an arrow at its edge, and the number."""
+    below = value < limits[0]
+    axes.plot(
+        [limits[0 if below else 1]], [height], color=colour, marker="<" if below else ">", markersize=5, clip_on=False
+    )
+    axes.annotate(
+        number(value),
+        (limits[0 if below else 1], height),
+        xytext=(6 if below else -6, 0),
+        textcoords="offset points",
+        ha="left" if below else "right",
+        va="center",
+        fontsize=7.5,
+        color=colour,
+    )
 
 
 def cut(name: str, inches: float) -> str:
