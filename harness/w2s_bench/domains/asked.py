@@ -58,7 +58,7 @@ class Reading:
             raise lacking(self.who, f"document {name}", document, error) from error
         if not _is_gold(target, options, self.kind):
             return None
-        # What is asked may be no text, in a task that cannot be used; that is said where the item is made.
+        # In a task that cannot be used the question may be no text. The stage that makes the item says so.
         key = text_key(str(text), [str(option) for option in options])
         if self.key is not None:
             key = self._hashed(document, name, self.key)
@@ -186,7 +186,7 @@ class AskedTask:
         self.remarks = [*remarks, *chosen.remarks]
 
     def __getattr__(self, name: str) -> Any:
-        if name == "_task":  # while it is copied, before it has one
+        if name == "_task":  # a copy in the making has no task yet
             raise AttributeError(name)
         return getattr(self._task, name)
 

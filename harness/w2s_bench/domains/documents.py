@@ -44,7 +44,7 @@ def of_task(task: Any) -> Iterator[dict[str, Any]]:
     """Every document of an lm-eval task, in its order."""
     documents = task.eval_docs
     if hasattr(documents, "column_names") and hasattr(documents, "__len__"):
-        # In batches: row by row, decoding takes five times as long.
+        # Documents are decoded in batches: row by row takes five times as long.
         for start in range(0, len(documents), _BATCH):
             columns = documents[start : start + _BATCH]
             for values in zip(*columns.values(), strict=True):
@@ -130,11 +130,11 @@ def _read_apart(distribution: str, requests: Mapping[str, Request]) -> Mapping[s
             distribution,
             environment=WORKER_ENVIRONMENT,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # what a loader prints is shown when its stage fails
+            stdout=subprocess.DEVNULL,  # the stage shows what a loader prints, when it fails
             stderr=subprocess.DEVNULL,
         )
         try:
-            # One that takes too long is shown by the stage that makes the items, and stopped there as every stage is.
+            # The stage that makes the items says that a loader takes too long, and stops it there as every stage is stopped.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_LONGEST)
         finally:
@@ -149,7 +149,7 @@ def _digest_or_none(registry: Registry, name: str, parameters: Mapping[str, JSON
             name, "reading documents", lambda: digest_of_task(name, registry.domain(name, **parameters).task())
         )
     except W2SBenchError:
-        return None  # told by the stage that makes the items, which meets the same
+        return None  # the stage that makes the items meets the same fault and says it
 
 
 def main() -> None:

@@ -87,7 +87,7 @@ def with_paths_resolved(files: list[TaskFile], who: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
     merged = {key: (value, file) for file in files for key, value in file.keys.items()}
     options, at = merged.get("dataset_kwargs", ({}, files[-1]))
-    if "custom_dataset" not in merged and isinstance(options, dict):  # to a loader its keywords may mean anything
+    if "custom_dataset" not in merged and isinstance(options, dict):  # a loader may mean anything by its keywords
         folder, changed = at.path.parent.absolute(), {}
         if options.get("data_dir") is not None:
             changed["data_dir"] = _resolved(options["data_dir"], folder, at, who)
@@ -124,7 +124,7 @@ def _resolved(value: Any, folder: Path, at: TaskFile, who: str) -> Any:
 def files_below(folder: Path) -> Iterator[Path]:
     """Every file below a folder, sorted; no caches, no names with a leading dot, no results and stores of the harness."""
     for where, folders, names in os.walk(folder):
-        if "suite.yaml" in names and "results" in folders:  # written by a run
+        if "suite.yaml" in names and "results" in folders:  # a run wrote this folder
             folders[:], names = [], []
         folders[:] = sorted(
             name for name in folders if name not in _CACHES and name[0] != "." and not _A_DIGEST.fullmatch(name)

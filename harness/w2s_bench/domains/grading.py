@@ -10,7 +10,7 @@ from w2s_bench.errors import PluginError
 
 def option_is_right(task: Any, document: Mapping[str, Any], options: int, option: int, item: str) -> bool:
     """Whether the option of this index, of so many, is right."""
-    # As if the option had been scored highest by far: of equal scores lm-eval takes the first, we the one that was drawn.
+    # The option is graded as if scored highest by far: of equal scores lm-eval takes the first, the harness one by hash.
     results = [(0.0 if i == option else -1.0, False) for i in range(options)]
     return _right_or_wrong(task.process_results(document, results), "acc", item)
 

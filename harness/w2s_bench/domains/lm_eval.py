@@ -105,7 +105,7 @@ class LmEvalDomain:
         """Split → its files in the data folder; None where the data come from elsewhere."""
         wanted = [*self.training_splits, *([self.example_split] if self.example_split else [])]
         who, mapped, error = f"domain {self.name!r}", self.given.data, None
-        # Of two splits that could be `test` the data may have one alone.
+        # The data may have only one of the two splits that could be `test`.
         for tests in (self.test_splits, *((split,) for split in self.test_splits)):
             try:
                 return files_of(self.facts.name, mapped, list(dict.fromkeys([*wanted, *tests])), who)
@@ -113,7 +113,7 @@ class LmEvalDomain:
                 error = error or fault
         assert error is not None
         if self.given.revision is not None and mapped is None:
-            return None  # the suite says where else they are
+            return None  # the suite says where else the documents are
         raise error
 
     @property
@@ -149,7 +149,7 @@ class LmEvalDomain:
         digest = hashlib.sha256(f"{self.name} {self.version} {self.kind} {self.max_new_tokens}".encode())
         files = task_files(self.path, f"domain {self.name!r}")
         named = [file.path for file in files] + [path for file in files for path in file.code()]
-        if self.root != installed_tasks():  # whose version is part of every key
+        if self.root != installed_tasks():  # the installed lm-eval's version is part of every key
             named += [path for path in files_below(self.path.parent) if path.suffix == ".py"]
         folder = self.path.parent
         for shown, path in sorted({Path(os.path.relpath(path, folder)).as_posix(): path for path in named}.items()):

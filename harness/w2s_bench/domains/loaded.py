@@ -109,7 +109,7 @@ def _task(domain: Any, dataset: Any | None, test: str, who: str) -> Any:
         changed["dataset_kwargs"] = {k: v for k, v in options.items() if k != "trust_remote_code"}
         if dataset is not None:
             changed |= {"custom_dataset": lambda **_: dataset, "dataset_kwargs": {}}
-        # How examples are written is kept, where they come from is not.
+        # The way examples are written is kept, the split they come from is not.
         own = keys.get("fewshot_config") or {}
         changed["fewshot_config"] = {k: v for k, v in own.items() if k not in ("sampler", "split", "samples")}
         if domain.kind == "generate" and domain.given.max_new_tokens is not None:
@@ -167,7 +167,7 @@ def _brought(domain: Any, task: Any, dataset: Any, who: str) -> list[Row] | None
     samples = (load_yaml(domain.path).get("fewshot_config") or {}).get("samples")
     if samples is not None:
         documents: Iterable[dict[str, Any]] = samples() if callable(samples) else samples
-        # They may have other fields than the task's documents.
+        # The examples may have other fields than the task's documents.
         return [Row(f"example-{n}", d, f"example-{n}", f"example-{n}", "all", False) for n, d in enumerate(documents)]
     if domain.example_split is None:
         return None

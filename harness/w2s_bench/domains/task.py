@@ -52,9 +52,9 @@ class TaskDomain:
         """The lm-eval task. The default task index is left out: reading it takes longer than a small run."""
         from lm_eval.tasks import TaskManager
 
-        # It tells of `--metadata`, an option of its own command line, at every load.
+        # lm-eval tells of `--metadata`, an option of its own command line, at every load.
         logging.getLogger("lm_eval").setLevel(logging.ERROR)
-        task_files(self.yaml, self._who)  # says what is missing
+        task_files(self.yaml, self._who)  # raises an error that says what is missing
         manager = TaskManager(include_path=str(self.yaml.parent), include_defaults=False)
         entry = manager.task_index.get(self.task_name)
         if entry is None:
@@ -62,12 +62,12 @@ class TaskDomain:
                 f"{self._who}: no task {self.task_name!r} in {self.yaml.parent} (there: {', '.join(manager.all_tasks) or 'none'})"
             )
         resolved = with_paths_resolved(task_files(Path(entry.yaml_path or self.yaml), self._who), self._who)
-        # A task is given other values as a member of a group.
+        # lm-eval gives a task other values as a member of a group.
         changed = {"group": "resolved", "task": [{"task": self.task_name, **resolved}]}
         try:
             tasks = manager.load(changed if resolved else self.task_name)["tasks"]
         except (IndexError, TypeError) as error:
-            # It looks at the options of the first document, and at their first characters.
+            # lm-eval looks at the options of the first document, and at their first characters.
             raise PluginError(
                 f"{self._who}: lm-eval cannot load its task ({type(error).__name__}: {error}); an option of its first item may "
                 "be empty or no text, or its gold none of the options: see doc_to_choice and doc_to_target"
@@ -123,7 +123,7 @@ class TaskDomain:
         tasks = task_files(self.yaml, self._who)
         named = [task.path for task in tasks] + [path for task in tasks for path in task.code()]
         if self.files is None:
-            # Larger ones are data, not code; their documents are read.
+            # Larger files are data, not code. Their documents are read instead.
             named += [path for path in files_below(folder) if path.stat().st_size <= LARGEST_HASHED]
         else:
             missing = [name for name in self.files if not (folder / name).is_file()]
@@ -142,7 +142,7 @@ def _written(field: Field) -> str:
         return field
     try:
         source = inspect.getsourcefile(field)
-    except TypeError:  # no function: a partial, an object that can be called
+    except TypeError:  # the field is no function, but a partial or an object that can be called
         source = None
     if source is None:
         raise PluginError(

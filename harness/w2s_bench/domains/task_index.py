@@ -21,7 +21,7 @@ from w2s_bench.errors import PluginError, UnknownNameError
 from w2s_bench.names import INCLUDE_VARIABLE
 from w2s_bench.record import write_atomically
 
-_FORMAT = 1  # raise it when the file in the cache is written otherwise
+_FORMAT = 1  # raise it whenever the format of the file in the cache changes
 _IGNORED = {"__pycache__", ".ipynb_checkpoints"}
 #: A task or group by its name at the start of a line. A group's `task:` is a list on the lines that follow.
 _NAMED = re.compile(rb"""^["']?(task|group)["']?[ \t]*:[ \t]*["']?([^\s"'#\[{|>&*-][^\r\n"'#]*)""", re.MULTILINE)
@@ -90,7 +90,7 @@ def _installed_version() -> str:
 def _installed_names(folder: Path, version: str) -> Mapping[str, str]:
     from platformdirs import user_cache_path
 
-    # Edited files of an installed version are noticed by the times of its folders' own folders.
+    # The times of the folders show that files of an installed version were edited.
     stamp = f"{_FORMAT} {version} {folder} {[(p.name, p.stat().st_mtime_ns) for p in sorted(folder.iterdir())]}"
     remembered = user_cache_path("w2s-bench") / "lm-eval" / "names.json"
     digest = hashlib.sha256(stamp.encode()).hexdigest()

@@ -80,7 +80,7 @@ def answers(
     except torch.OutOfMemoryError:
         raise
     except _FAULTS as fault:  # of a few models transformers' own memory does not work
-        # A stage's log keeps it: the same answers come, more slowly.
+        # The stage's log keeps the warning. The answers are the same, only slower.
         warnings.warn(
             f"model {model.config.name_or_path!r} generates without its cache: {type(fault).__name__}: {fault}",
             stacklevel=2,

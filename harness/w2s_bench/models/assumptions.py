@@ -127,7 +127,7 @@ def _found_out(plain: Any, name: str) -> Verdict:
                 f"model {name!r} is bidirectional: what it says of a token changes when another is appended, so it gives no "
                 "log-likelihoods of texts; take a causal language model"
             )
-        if not near["seen"]:  # as with layers that begin at zero: what training makes of them nothing tells yet
+        if not near["seen"]:  # layers that begin at zero hide it: nothing shows yet what training makes of them
             return Verdict(splits, neighbours=False, padding=0, trees=0, cache=0, padded_cache=0)
         far = near
         if windows:
@@ -135,7 +135,7 @@ def _found_out(plain: Any, name: str) -> Verdict:
             affordable = length * sum(p.numel() for p in plain.parameters()) <= _BUDGET
             tells = affordable and not windows_of(plain.config, _CHOICE)
             far = questions.far(length, windows) if tells else {"neighbours": near["neighbours"]}
-    # Masks of the engine's own know no window, and weights may hide that: what needs such masks ends there.
+    # The engine's own masks know no window, and weights may hide that. So what needs such masks ends at the window.
     limits = {
         what: 0 if not near[what] else ANY if far.get(what, False) else reach
         for what in ("padding", "trees", "cache", "padded_cache")
@@ -152,7 +152,7 @@ def _asking(plain: Any) -> Iterator[None]:
         with (
             torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=_forked(device)),
             torch.autocast(device.type, enabled=False),  # products of fewer digits would look like differences
-            Widened() if plain.dtype in NARROW else nullcontext(),  # and so would weights of fewer
+            Widened() if plain.dtype in NARROW else nullcontext(),  # and so would weights of fewer digits
         ):
             yield
     finally:

@@ -41,7 +41,7 @@ class _Asked(Sequence[int]):
 
 
 def _passes(lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[list[int]]:
-    left: list[int] = []  # fewer than a batch: the end of one pass opens the next
+    left: list[int] = []  # rows left of one pass, fewer than a batch, open the next
     while True:
         rows = left + rng.permutation(len(lengths)).tolist()
         if left and len(rows) >= batch_size:

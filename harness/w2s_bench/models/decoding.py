@@ -20,11 +20,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from w2s_bench.models.capabilities import Anatomy, base_of, tree_mask
 from w2s_bench.models.encoding import length_batches
 
-_STEP = 16  # places by which memory grows
+_STEP = 16  # places by which the memory of keys and values grows
 _AT_ONCE = 2_048  # tokens of prompts, on a processor
 _AT_ONCE_FAR = 16_384  # the same, on an accelerator
 _NAME = "w2s_bench_decoding"
-_LEFT_TO_TORCH = ("softcap", "s_aux", "position_bias", "cache")  # what its function does, or refuses to do
+_LEFT_TO_TORCH = ("softcap", "s_aux", "position_bias", "cache")  # torch's function does these, or refuses them
 
 
 def places_for(length: int) -> int:
@@ -60,7 +60,7 @@ class GrowingLayer(DynamicLayer):
     def take(self, read: GrowingLayer, places: torch.Tensor, rows: int, length: int) -> None:
         """Remember what another layer has `read`, as that of the rows at `places` of `rows`, at the end of `length` tokens."""
         if read.keys is None or read.values is None:
-            return  # a layer that attends with another's
+            return  # the layer attends with another layer's keys
         if self.keys is None or self.values is None:
             self.keys, self.values = (_room(states, rows, length) for states in (read.keys, read.values))
             self.is_initialized, self.dtype, self.device, self._length = True, read.dtype, read.device, length
@@ -93,7 +93,7 @@ class PaddedRows:
         self._at_once = at_once or (_AT_ONCE if model.device.type == "cpu" else _AT_ONCE_FAR)
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
         self._length, self._positions = max(len(prompt) for prompt in prompts), lengths[:, None] - 1
-        # What a new token sees: neither the padding nor, as yet, the places after it.
+        # A new token sees neither the padding nor, as yet, the places after it.
         dtype = model.dtype
         places = torch.arange(places_for(self._length + most_new), device=model.device)
         sees = (places >= self._length - lengths[:, None]) & (places < self._length)

@@ -45,7 +45,7 @@ def _in_its_precision(method: Callable[Concatenate[Engine, P], R]) -> Callable[C
         from w2s_bench.models.fused import fused_layers
         from w2s_bench.models.onednn import fast_products
 
-        # No cache: it would hold the weights as they were when training began.
+        # A cache would hold the weights as they were when training began.
         lower = self.precision == "bfloat16" and self.model.dtype == torch.float32
         autocast = torch.autocast(self.model.device.type, torch.bfloat16, enabled=lower, cache_enabled=False)
         with autocast, fast_products(self.model), fused_layers(self.model), _tensor_float(self.precision == "tf32"):
@@ -166,7 +166,7 @@ class Engine:
 
         if not rows:
             raise ModelError("no rows to train on; raise the coverage or the size of the split")
-        if any(row.choices is None for row in rows):  # it will be asked for answers
+        if any(row.choices is None for row in rows):  # the caller will ask the model for answers
             refuse_other_than_greedy(self.model)
         places = drawn(len(rows), steps=steps, batch_size=batch_size, rng=np.random.default_rng(seed))
         examples: Sequence[Pair] | Examples

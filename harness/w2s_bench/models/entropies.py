@@ -30,7 +30,7 @@ def token_entropies(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float6
     def read(rows: list[int]) -> list[NDArray[np.float64]]:
         chosen = [pairs[i] for i in rows]
         logits, _, _ = completion_logits(model, chosen, anatomy)
-        # In parts, since other arrays of their size are made beside the logits.
+        # The rows go in parts, since other arrays of their size are made beside the logits.
         parts = [_entropies(logits[start : start + _ROWS]) for start in range(0, len(logits), _ROWS)]
         cuts = np.cumsum([len(pair.completion) for pair in chosen])[:-1]
         return np.split(np.concatenate(parts or [np.zeros(0)]), cuts)

@@ -173,7 +173,7 @@ def add_lora(model: Any, *, rank: int, seed: int, setup: Setup = USUAL) -> Any:
         adapted: Any = get_peft_model(model, config)
         with torch.no_grad():
             adapted(input_ids=ids, use_cache=False)
-    except torch.OutOfMemoryError:  # a RuntimeError that says nothing of the model
+    except torch.OutOfMemoryError:  # torch's RuntimeError says nothing of the model
         raise
     except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         kind = getattr(model.config, "model_type", type(model).__name__)

@@ -80,7 +80,7 @@ def _refuse_files_elsewhere(folder: Path, settings: str, name: str) -> None:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name that is too long
+    except OSError:  # the name is too long
         return False
 
 

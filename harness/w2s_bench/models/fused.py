@@ -127,13 +127,13 @@ def _norm_of(module: Any) -> type | None:
     def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
         return F.rms_norm(x, self.weight.shape, self.weight, getattr(self, named))
 
-    # Asked rather than read: some add 1 to their weight, some norm parts of a row.
+    # The layer is tried rather than read: some add 1 to their weight, some norm parts of a row.
     states = torch.randn(3, len(module.weight), generator=torch.Generator().manual_seed(0)).to(module.weight.device)
     probe = states[0] + 2
     with torch.no_grad():
         try:
             own = torch.func.functional_call(module, {"weight": probe}, (states,))
-        except (RuntimeError, TypeError, ValueError):  # it takes more than states
+        except (RuntimeError, TypeError, ValueError):  # the layer takes more than states
             return None
         torchs = F.rms_norm(states, probe.shape, probe, getattr(module, named))
     if (

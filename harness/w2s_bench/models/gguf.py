@@ -138,7 +138,7 @@ def unpack(path: Path, folder: Path, name: str, say: Say) -> str:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    # From transformers 5.23 on the weights stay packed where this is not asked for.
+    # From 5.23 on transformers leaves the weights packed unless it is asked for this.
     wanted = getattr(transformers, "GgufConfig", None)
     settings = {} if wanted is None else {"quantization_config": wanted(dequantize=True)}
     where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
@@ -175,7 +175,7 @@ def _without_packing(packed: Any, dtype: Any) -> Any:
     for trace in ("quantization_config", "_is_quantized"):
         if hasattr(config, trace):
             delattr(config, trace)
-    with torch.device("meta"):  # no second copy of the weights, and none drawn at random first
+    with torch.device("meta"):  # so that there is no second copy of the weights, and none drawn at random first
         plain: Any = AutoModelForCausalLM.from_config(config, dtype=dtype)
     plain.load_state_dict(packed.state_dict(), assign=True)
     plain.tie_weights()
@@ -201,7 +201,7 @@ def _kept_in(path: Path, name: str) -> str:
         parts = reader.get_field("split.count")
         count = 1 if parts is None else int(parts.contents())
         kinds = {tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) > 1}
-    except Exception as error:  # a damaged file gives whatever its numbers lead to
+    except Exception as error:  # a damaged file may raise whatever its numbers lead to
         raise ModelError(f"model {name!r}: {path} is damaged: {error}; fetch it again") from error
     if count > 1:
         raise ModelError(
@@ -217,7 +217,7 @@ def _record(folder: Path) -> Path:
 
 @cache
 def _digest(path: Path, changed: int, size: int) -> str:
-    # Cached by time and size: a suite asks for the same fingerprint many times.
+    # A suite asks for the same fingerprint many times. So it is cached by time and size.
     return file_digest(path)
 
 

@@ -22,9 +22,9 @@ from w2s_bench.models.memory import by_halves, free_bytes, is_accelerator
 
 _How = Literal["padded", "alike", "plain"]
 
-_MAX_ROWS = 256  # decoded at once on a processor; where memory is not told, on an accelerator too
-_MOST_ROWS = 1_024  # the same, on an accelerator
-_STEPS = 8  # of decoding between two looks at what an accelerator has chosen: to look is to wait for it
+_MAX_ROWS = 256  # rows decoded at once on a processor, and on an accelerator that does not tell its memory
+_MOST_ROWS = 1_024  # rows decoded at once on an accelerator
+_STEPS = 8  # steps of decoding between two looks at the tokens: a look waits for the accelerator
 _COMPACT = 0.75  # share of rows still going at which the others are taken out; before that a copy costs more
 
 
@@ -82,7 +82,7 @@ def _batches(model: Any, lengths: Sequence[int], max_new_tokens: int) -> Iterato
         """How an answer to a prompt of that length is made, and of how many such at a time."""
         whole = length + max_new_tokens
         if whole > max(verdict.cache, verdict.padded_cache):
-            return "plain", 1  # some remember rightly for a single row alone
+            return "plain", 1  # the memory of some models is right for a single row alone
         most = _rows_at_once(model, whole) if verdict.neighbours else 1
         return "plain" if plain else "padded" if whole <= verdict.padded_cache else "alike", most
 
@@ -125,7 +125,7 @@ class Stops:
         """Whether a stop text stands at the end of what was generated so far, or just before."""
         if not self.texts or not self._may(tokens[-1]):
             return False
-        # A stop text is a few tokens long; decoding the tail is enough to see it. It may be a special token's text.
+        # A stop text is a few tokens long, so decoding the tail shows it. It may be a special token's text.
         tail = self.tokenizer.decode(tokens[-16:], skip_special_tokens=False)
         return any(stop in tail for stop in self.texts)
 
@@ -183,7 +183,7 @@ def _decode_padded(
         assert chosen is not None
         step += len(read)
         going: set[int] = set()
-        for tokens in _numbered(torch.stack(read)):  # what follows the end of an answer is not looked at
+        for tokens in _numbered(torch.stack(read)):  # nobody looks at what follows the end of an answer
             going = set(_append(new, active, tokens, ends, stops, finished))
             finished.update(row for row_number, row in enumerate(active) if row_number not in going)
         if not going:

@@ -21,7 +21,7 @@ States = NDArray[np.float32]  # (options of all items, d)
 
 _BETAS, _EPSILON, _DECAY = (0.9, 0.98), 1e-8, 0.01
 _NAMES = ("head.mean", "head.scale", "head.weight", "head.zero_shot")
-_ROWS = 65_536  # of states in double precision at once
+_ROWS = 65_536  # rows of states in double precision at once
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def train_head(
         second += (1 - _BETAS[1]) * (gradient**2 - second)
         size = np.sqrt(second / (1 - _BETAS[1] ** (step + 1))) + _EPSILON
         weight = weight * (1 - rate * _DECAY) - rate / (1 - _BETAS[0] ** (step + 1)) * first / size
-        with np.errstate(over="ignore"):  # beyond what is stored, it is infinite
+        with np.errstate(over="ignore"):  # a weight beyond float32 becomes infinite
             largest = float(np.float32(np.abs(weight).max(initial=0.0)))
         refuse_divergence(step, steps, learning_rate, loss=loss, largest_weight=largest)
     return Head(weight.astype(np.float32), mean, scale), losses

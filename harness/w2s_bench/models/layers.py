@@ -12,7 +12,7 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models.capabilities import base_of
 
 _KNOWN = "_w2s_bench_blocks"
-_ASKED = 4  # tokens of the pass that tells where a model's layers are
+_ASKED = 4  # tokens of the pass that shows where a model's layers are
 
 
 def depth_of(model: Any) -> int | None:

@@ -47,7 +47,7 @@ def by_halves(device: torch.device, read: Callable[[list[int]], list[T]], rows: 
     except torch.OutOfMemoryError as error:
         if len(whole) == 1:
             raise out_of_memory(device, "one row") from error
-    # Outside the handler: the error's traceback holds what the failed attempt computed.
+    # This stands outside the handler, since the error's traceback holds what the failed attempt computed.
     empty_cache(device)
     half = len(whole) // 2
     print(f"memory of {device} ran out: {len(whole)} rows are read {half} at a time", flush=True)

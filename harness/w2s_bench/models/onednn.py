@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 _OP = "_linear_pointwise"  # (input, weight, bias, "none", [], "") is a linear layer; weights need not be packed before
-# Below these the call costs more than it saves (single products of 1 to 64 rows were timed).
+# Below these sizes the call costs more than it saves (single products of 1 to 64 rows were timed).
 _LEAST_ROWS, _LEAST_MULTIPLICATIONS = 8, 1 << 20
 
 

@@ -15,10 +15,10 @@ from w2s_bench.models.capabilities import base_of
 from w2s_bench.models.memory import bytes_a_token, empty_cache, free_bytes, is_accelerator, out_of_memory
 from w2s_bench.models.setup import Effort
 
-_MOST_TOKENS = 16_384  # in a part: more do not make products faster
-_FEW_TOKENS = 2_048  # fewer make them slower than to compute twice does
+_MOST_TOKENS = 16_384  # tokens in a part: more make no product faster
+_FEW_TOKENS = 2_048  # tokens in a part: with fewer, products slow down by more than checkpointing costs
 _A_LOGIT = 20  # bytes: in the model's numbers, in float32, its logarithm, and the gradients of these
-_SHARE = 0.8  # of the free memory
+_SHARE = 0.8  # of the free memory is used
 
 
 class Asking(Protocol):
@@ -74,7 +74,7 @@ class Parts:
                 largest = max(len(part) for part in self.of(batch))
                 if largest == 1 and (self._checkpointing or self._effort.checkpointing == "never"):
                     raise out_of_memory(self._device, "a step of training on one row at a time") from error
-            # Outside the handler: the error's traceback holds what the failed attempt computed.
+            # This stands outside the handler, since the error's traceback holds what the failed attempt computed.
             for parameter in parameters:
                 parameter.grad = None
             empty_cache(self._device)

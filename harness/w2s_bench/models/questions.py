@@ -16,7 +16,7 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models.capabilities import Anatomy, tree_mask
 from w2s_bench.models.decoding import PaddedRows, read_on
 
-_CLOSE = 1e-4  # of half the range of the numbers compared
+_CLOSE = 1e-4  # relative to half the range of the compared numbers
 _SHORT = 6  # tokens
 _PROMPT, _SECOND = 6, 3  # tokens of a prompt, and of the second of two continuations
 _READ = 3  # tokens read one at a time
@@ -73,7 +73,7 @@ class Questions:
     def _beside(self, own: list[int], alone: torch.Tensor, marks: Sequence[int]) -> dict[str, bool]:
         first = max(1, marks[0] - 1)
         before = self._logits([own[:first]])[0]
-        # A row padded on the right, the row itself, and another whose first tokens alone are others.
+        # Three rows: one padded on the right, the same without padding, and one that differs in its first tokens alone.
         mixed = [own[:first] + [0] * (len(own) - first), own, self._row(first, 2) + own[first:]]
         padded, beside, changed = self._logits(mixed)
         padding = _close(padded[:first], before) and _close(beside, alone)
@@ -102,7 +102,7 @@ class Questions:
         """(rows, length, vocabulary) as plain transformers gives them."""
         try:
             logits: torch.Tensor = self.plain(input_ids=self._ids(rows), use_cache=False).logits
-        except Exception as error:  # whatever the model's own code raises
+        except Exception as error:  # the model's own code may raise anything
             raise ModelError(
                 f"model {self.name!r} cannot read token ids: {type(error).__name__}: {error}; take a causal language model "
                 "of text"
@@ -159,7 +159,7 @@ class Questions:
     def _padded_cache(self, own: list[int], alone: torch.Tensor) -> bool:
         """The same of prompts of unequal length, padded on the left."""
         start = max(1, len(own) - _READ)
-        # The longest is read apart from the others, one of which is padded.
+        # The longest row is read apart from the others, one of which is padded.
         prompts = [own[:start], own[: max(1, start - 3)], own[: max(1, start - 1)]]
         rows, tokens = PaddedRows(self.anatomy, self.plain, prompts, _READ + 1, at_once=2 * start), None
         for step in range(len(own) - start + 1):

@@ -91,7 +91,8 @@ def choose(problem: Problem, grid: Sequence[float], *, folds: int, steps: int, s
     for held in np.array_split(order, min(folds, number)):
         kept, rest = problem.of(np.setdiff1d(order, held)), problem.of(held)
         solution = untuned(problem)
-        for place, ridge in enumerate(strengths):  # from the strongest: each solution is a start close to the next
+        # From the strongest penalty on, each solution is a start close to the next.
+        for place, ridge in enumerate(strengths):
             solution, _ = kept.solve(ridge, solution, steps=steps, tolerance=_ROUGH)
             sums[place] += rest.loss(solution)[0] * len(held)
     return strengths[int(np.argmin(sums))]

@@ -24,10 +24,10 @@ from w2s_bench.models.encoding import Pair, length_batches
 from w2s_bench.models.layers import Tap, refuse_layers
 from w2s_bench.models.memory import by_halves, is_accelerator
 
-_MAX_TOKENS = 16_384  # in a batch, on an accelerator
-_CACHED_TOKENS = 2_048  # on a processor, in whose cache what a layer computes of them stays
-_TREE_TOKENS = 2_048  # on a processor, rows of shared prompts
-_LOGIT_ROWS = 1_024  # that pass through the output layer at once: their logits stay in the processor's cache
+_MAX_TOKENS = 16_384  # tokens in a batch, on an accelerator
+_CACHED_TOKENS = 2_048  # tokens in a batch on a processor: what a layer computes of them stays in its cache
+_TREE_TOKENS = 2_048  # tokens in a batch of shared prompts, on a processor
+_LOGIT_ROWS = 1_024  # rows through the output layer at once: their logits stay in the processor's cache
 _ATTENDED = (
     600  # places: to attend to so many takes about as long as the rest of a token (timed for widths 128 and 256)
 )
@@ -89,7 +89,7 @@ def _predicting(
         return anatomy.head(states) if scored else states, target, row_index, output
     if keeps_logits(model):
         span = torch.arange(first, ids.shape[1], device=ids.device)
-        # One position's logits are the least the model can be asked for, where none are wanted.
+        # The model gives at least one position's logits, though none are wanted.
         output = model(**given, logits_to_keep=span if scored else 1)
         logits = output.logits
     else:
@@ -257,7 +257,7 @@ def _trees(
     """Places of the items whose options share their prompt as the model allows it, these items' trees, places of the others."""
     trees: dict[int, Tree] = {}
     for i, options in enumerate(items):
-        # Tokenizers may part prompt and option otherwise for one option than for another; then nothing is shared.
+        # A tokenizer may part prompt and option otherwise for one option than for another. Then nothing is shared.
         if anatomy is not None and anatomy.trees and len({pair.prompt for pair in options}) == 1:
             tree = Tree.of(options, whole=whole)
             if len(tree.tokens) <= anatomy.trees and tree.pays():
@@ -347,7 +347,7 @@ def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], states: torch.Tensor) ->
         found.append(table[rows.to(device), columns.to(device)])
         begun = ended
     logprobs = np.empty(len(targets))
-    logprobs[order] = torch.cat(found).cpu().numpy()  # all at once: an accelerator need not wait in between
+    logprobs[order] = torch.cat(found).cpu().numpy()  # one copy, so that an accelerator need not wait in between
     counts = [count for tree in trees for count in tree.counts]
     summed = np.add.reduceat(logprobs, np.concatenate([[0], np.cumsum(counts)[:-1]]))
     return np.split(summed, np.cumsum([len(tree.counts) for tree in trees])[:-1])
@@ -371,7 +371,7 @@ def hidden_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]
 
 def _last_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]) -> NDArray[np.float32]:
     ids = padded(pairs, drop_last=False).to(model.device)
-    # One position's logits are the least the model can be asked for; the states are what is wanted.
+    # The model gives at least one position's logits, though the states alone are wanted.
     keep = {"logits_to_keep": 1} if keeps_logits(model) else {}
     states = model(input_ids=ids, use_cache=False, output_hidden_states=True, **keep).hidden_states
     last = torch.tensor([len(pair) - 1 for pair in pairs], device=ids.device)

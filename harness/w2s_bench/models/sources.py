@@ -149,7 +149,7 @@ def _files(folder: Path) -> list[Path]:
 
 @cache
 def _folder_digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
-    # Cached by names, times and sizes: a suite asks for the same fingerprint many times.
+    # A suite asks for the same fingerprint many times. So it is cached by names, times and sizes.
     return hashlib.sha256(
         "".join(f"{name} {file_digest(folder / name)}\n" for name, _, _ in stamp).encode()
     ).hexdigest()
@@ -166,7 +166,7 @@ def _load_again(folder: Path, name: str, fingerprint: str) -> tuple[Any, Any]:
         return model, tokenizer
     from w2s_bench.models.assumptions import verdict_of
 
-    verdict_of(model, name, fingerprint)  # asked before copies are made: they know it then
+    verdict_of(model, name, fingerprint)  # the verdict is asked before copies are made, which then carry it
     _LOADED[folder, fingerprint] = (model, tokenizer)
     while len(_LOADED) > _MOST_LOADED:
         del _LOADED[next(iter(_LOADED))]
@@ -191,16 +191,16 @@ def _load(folder: str, name: str, setup: Setup = USUAL, device: str = "cpu") -> 
             **_wanted(setup, device),
         )
         if (Path(folder) / "generation_config.json").is_file():
-            GenerationConfig.from_pretrained(folder)  # the model goes on without one that cannot be read
+            GenerationConfig.from_pretrained(folder)  # the model works without a generation config that cannot be read
     except (ModelError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # tokenizers and safetensors raise kinds of their own; all mean the same
+    except Exception as error:  # tokenizers and safetensors raise errors of their own; all mean the same
         raise ModelError(
             f"model {name!r} cannot be loaded from {folder}: {error}; save model and tokenizer again"
         ) from error
     model, report = loaded
     if missing := sorted(report["missing_keys"]):
-        # transformers fills them with random numbers and only warns.
+        # transformers fills missing weights with random numbers and only warns.
         raise ModelError(
             f"model {name!r}: the weights in {folder} lack {len(missing)} tensors, {missing[0]} among them; save the model again"
         )

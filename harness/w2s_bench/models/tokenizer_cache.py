@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-_MOST_TEXTS = 100_000  # that one tokenizer remembers, some thirty megabytes; beyond them it starts anew
+_MOST_TEXTS = 100_000  # texts that one tokenizer remembers, some thirty megabytes; beyond them it starts anew
 _MOST_TOKENIZERS = 4
 #: A model's name and fingerprint → its tokenizer; the one used last comes last.
 _TOKENIZERS: dict[tuple[str, str], Remembering] = {}

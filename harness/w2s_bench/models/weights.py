@@ -45,7 +45,7 @@ def load(model: Any, folder: Path, *, recipe: RecipeName, lora_rank: int, name: 
         else:
             loaded = model.load_state_dict(state, strict=False)
             missing, unexpected = set(loaded.missing_keys) - _tied(model), set(loaded.unexpected_keys)
-    except RuntimeError as error:  # torch's word for a tensor of another shape
+    except RuntimeError as error:  # torch says so of a tensor of another shape
         raise _of_another(folder, name, str(error)) from error
     if missing or unexpected:
         detail = f"missing {sorted(missing) or 'none'}, unexpected {sorted(unexpected) or 'none'}"

@@ -21,7 +21,8 @@ class Widened(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         named, name = dict(kwargs or {}), getattr(func, "__name__", "")
-        if name == "__get__":  # an attribute: to widen a weight for its shape would cost its size
+        # An attribute is read, not the numbers: widening a weight for its shape would cost its size.
+        if name == "__get__":
             found = func(*args, **named)
             return torch.float32 if isinstance(found, torch.dtype) and found in NARROW else found
         if name in ("__setitem__", "__set__", "__delete__") or (name.endswith("_") and not name.endswith("__")):

@@ -35,7 +35,7 @@ from w2s_bench.types import Answer, Item
 _LM_EVAL = ("lm_eval", "datasets")
 _MOST_SHOWN = 5  # ids in a remark
 _MOST_TEMPLATES = 256
-_MOST_TASKS = 4  # kept loaded, each with all its documents
+_MOST_TASKS = 4  # tasks that a worker keeps loaded, each with all its documents
 #: Parameters of a domain → the plugins that built it, and its task; the one used last comes last.
 _TASKS: dict[str, tuple[Registry, Any]] = {}
 
@@ -211,7 +211,7 @@ def _answer(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Ans
     if domain.kind == "choice":
         choices = task.doc_to_choice(document)
         if isinstance(target, list) and target:
-            target = target[0]  # each of them is graded right; a student learns one
+            target = target[0]  # the task grades each of them right; a student learns one
         index = target
         if isinstance(target, str):
             index = choices.index(target) if target in choices else None

@@ -36,7 +36,7 @@ class Scores:
         """The rows of all parts, one part after another."""
         starts = np.cumsum([0, *(len(part.text) for part in parts)])
         ends = [part.offsets[1:] + start for part, start in zip(parts, starts, strict=False)]
-        none = cls.of((), np.zeros(0))  # so that no parts make no rows
+        none = cls.of((), np.zeros(0))  # so that joining no parts gives no rows
         return cls(
             np.concatenate([none.values, *(part.values for part in parts)]),
             np.concatenate([none.text, *(part.text for part in parts)]),

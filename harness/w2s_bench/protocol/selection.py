@@ -62,7 +62,7 @@ def top_ids(scores: Scores, count: int, seed: int) -> list[str]:
     """The `count` ids of highest score, sorted by id."""
     if count == 0:
         return []
-    lowest = np.partition(scores.values, -count)[-count]  # of those that are kept
+    lowest = np.partition(scores.values, -count)[-count]  # the lowest score that is kept
     above, tied = np.flatnonzero(scores.values > lowest), np.flatnonzero(scores.values == lowest)
     # 128 bits of the hash, packed: all rows may have one score, and there may be millions.
     ranks = (hash_rank("tie", seed, scores.id(int(row)))[:32].encode() for row in tied)

@@ -167,7 +167,7 @@ class _Pool:
             ranks = hashes(_before(domain), ids.take(shared).raw())
             by_group = np.lexsort((*ranks.T[::-1], of[shared]))
             members[(sizes > 1)[of[members]]] = shared[by_group]
-        # By name, so that nothing hangs on the order in which a task gives its documents.
+        # Groups go by name, so that nothing hangs on the order in which a task gives its documents.
         names = Texts(b"".join(numbers), np.cumsum([0, *map(len, numbers)], dtype=np.int64))
         return cls(domain, ids, keys, names, members, starts, np.arange(len(numbers)))
 
@@ -177,7 +177,7 @@ class _Pool:
         """What is left when `dev` and `test` are dealt, whose rows go to `out`; `in_test` (n,) as `split_ids` has it."""
         ranked = order(hashes(_before("held out", self.domain), self.groups.raw()))
         if in_test is not None:
-            tested = np.maximum.reduceat(in_test[self.members], self.starts[:-1])  # one a group
+            tested = np.maximum.reduceat(in_test[self.members], self.starts[:-1])  # one verdict a group
             own = replace(self, members=self.members[in_test[self.members]], starts=self._starts(in_test))
             own = replace(own, reserved=int(in_test.sum()))
             own._deal(ranked[tested[ranked]][::-1], ("test",), sizes, out)

@@ -24,7 +24,7 @@ from w2s_bench.types import JSON, Answer, FloatArray, Item, Prediction, Training
 if TYPE_CHECKING:
     from w2s_bench.suite import Training
 
-_MOST_MEASURED = 2000  # golds, evenly spread
+_MOST_MEASURED = 2000  # golds that are measured, evenly spread
 
 
 def weak_rows(subset: Stage, labels: Stage, kept: Stage | None, label: str = "") -> Stage:

@@ -70,7 +70,7 @@ def score(
     """
     inputs = pool.inputs("pool") | (trust.inputs("trust") if trust else {})
     params: dict[str, Any] = {"function": function, "salt": salt, "seed": seed}
-    if pool.shown_as:  # none of what these are is known where the trust function runs
+    if pool.shown_as:  # the process of the trust function knows nothing of these readings
         params["readings"] = {need: asdict(shown) for need, shown in sorted(pool.shown_as.items())}
     return Stage(
         run_score,
@@ -105,7 +105,7 @@ def run_score(context: StageContext) -> None:
             with unchanged(name, "score", label_index=pool.label_index):
                 given = guarded(name, "score", partial(function.score, pool, rng=score_rng))
             parts.append(validated(name, given, len(pool)))
-    check_plugin_unchanged(context)  # once more: what it imports inside its functions came from the disk only now
+    check_plugin_unchanged(context)  # once more: imports inside the function's code came from the disk only now
     names = item_ids(context.inputs, "pool", salt=p["salt"], rows=rows)
     Scores.joined([Scores.of(ids, values) for ids, values in zip(names, parts, strict=True)]).write(context.out)
 
@@ -131,7 +131,7 @@ def guarded(name: str, what: str, call: Callable[[], T]) -> T:
         return call()
     except KeyboardInterrupt:
         raise
-    except (EvidenceError, TrustFunctionError) as error:  # ours: what it read, or tried to do
+    except (EvidenceError, TrustFunctionError) as error:  # the harness raised these
         raise type(error)(f"trust function {name!r} {said(error)}") from error
     except BaseException as error:  # a plugin may raise anything, SystemExit too; it fails its own cell alone
         raise TrustFunctionError(
@@ -148,7 +148,7 @@ def validated(name: str, scores: Any, count: int) -> FloatArray:
         raise TrustFunctionError(f"trust function {name!r} returned an array of {scores.dtype}; {expected}")
     if scores.shape != (count,):
         raise TrustFunctionError(f"trust function {name!r} returned shape {scores.shape}; {expected}")
-    with np.errstate(over="ignore"):  # what float64 cannot hold becomes infinite, and is then said to be
+    with np.errstate(over="ignore"):  # a score that float64 cannot hold becomes infinite, and the error below says so
         scores = scores.astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):

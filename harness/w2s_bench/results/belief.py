@@ -182,7 +182,7 @@ def _against_labels(cell: Cell, seed: SeedResult, right: int, spec: DomainSpec) 
     labels, pairs = f"where {right} of {pool} labels are right", right * wrong
 
     def possible(auroc: float) -> bool:
-        return bool(pairs) and is_whole(2 * auroc * pairs)  # a pair counts whole, half where the two tie, or not
+        return bool(pairs) and is_whole(2 * auroc * pairs)  # a pair counts one, a half where the two tie, or zero
 
     surer = seed.diagnostics.get(LABEL_PROBABILITY_AUROC)
     if surer is not None and not possible(surer):
@@ -204,7 +204,7 @@ def _against_labels(cell: Cell, seed: SeedResult, right: int, spec: DomainSpec) 
         yield f"auroc {auroc}, {labels}"
     if cell.body.arm.is_other_selection:
         return
-    # What was kept has no lower score than what was not.
+    # A kept row has no lower score than one that was not kept.
     low, high = kept_right * (wrong - kept_wrong) / 2, pairs - kept_wrong * (right - kept_right) / 2
     if not low - 1e-6 <= auroc * pairs <= high + 1e-6:
         yield f"auroc {auroc}, with {kept_right} of the {kept} rows of highest score right, {labels}"
@@ -239,7 +239,7 @@ def _refuse_misfit(
     if fits(rows):
         return
     cells = {id(cell): cell for cell, _, _ in rows}
-    # The one without which all the others fit; where there is none, any of them may be at fault.
+    # The cell without which all the others fit is at fault. Where there is none, any of them may be.
     alone = [c for c in cells.values() if len(cells) > 2 and fits([row for row in rows if row[0] is not c])]
     if len(alone) == 1:
         raise _error(alone[0], results, f"{what} fits no sizes of the strata that the other cells of its domain have")

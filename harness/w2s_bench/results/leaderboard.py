@@ -108,7 +108,7 @@ def _refuse_mixture(cells: list[Cell], results: Path) -> None:
             "teacher": f"{body.teacher.name} {body.teacher.fingerprint}",
             "student": f"{body.student.name} {body.student.fingerprint}",
         }
-        if body.correctness():  # a cell whose seeds all failed has seen no items
+        if body.correctness():  # a cell whose seeds all failed tells of no items
             stated["items digest"] = body.items_digest
             stated["clusters of items"] = digest_of(body.clusters.codes)[:12] if body.clusters else "none"
         weak = {s.seed: s.digests["weak_labels"] for s in body.seeds if "weak_labels" in s.digests}

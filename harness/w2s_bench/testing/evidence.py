@@ -109,7 +109,7 @@ class MemoryEvidence:
         return cast(FloatArray, self.read(Need(of, "prompt_states", layers=as_layers(layers))))
 
     def hidden_states(self, of: Reader = "teacher", layer: int | str = -1) -> FloatArray:
-        return cast(FloatArray, self.read(Need(of, "hidden_states", layer)))  # type: ignore[arg-type]  # it is checked
+        return cast(FloatArray, self.read(Need(of, "hidden_states", layer)))  # type: ignore[arg-type]  # `read` checks the layer
 
     def declaring(self, needs: Sequence[Need], *, fitting: bool = False, privileged: bool = False) -> MemoryEvidence:
         """The same rows for a trust function that declared `needs`."""

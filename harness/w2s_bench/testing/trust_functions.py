@@ -56,7 +56,7 @@ class Check:
 
     def __call__(self, factory: Factory) -> None:
         if self.function is not _contract and self.kind not in contract.kinds_of(factory()):
-            return  # such a domain never meets it
+            return  # no domain of this kind ever meets the function
         with _one_thread():
             self.function(factory, self.kind, self.fitted)
 
@@ -106,7 +106,7 @@ def _same_every_time(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
 def _process_left_as_found(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
     """Global generators, environment, working directory and processes are what they were before."""
     try:
-        # A seed that nobody sets, so that whoever seeds is seen to.
+        # Nobody else uses this seed, so that a function that seeds is noticed.
         with generators_kept(20_240_601), left_as_found(type(factory()).__name__, "fit or score"):
             _score(factory, kind)
     except TrustFunctionError as error:
@@ -119,7 +119,7 @@ def _rows_are_scored_alone(factory: Factory, kind: Kind, fitted: _Fitted) -> Non
         return
     pool = _evidence(kind, _POOL_SIZE, 1)[0]
     whole = _call_score(fitted.one(factory, kind), pool)
-    apart = fitted.one(factory, kind)  # which has never seen the whole pool
+    apart = fitted.one(factory, kind)  # this one has never seen the whole pool
     for rows in (np.array([7]), np.arange(0, _POOL_SIZE, 3), np.random.default_rng(3).permutation(_POOL_SIZE)):
         moved = _moved(whole, rows, _call_score(apart, pool.take(rows)))
         expect(

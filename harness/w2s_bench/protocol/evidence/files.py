@@ -49,7 +49,7 @@ def views(
     readings = {need: path / READING for need in needs if (path := inputs.get(f"{split}:{need}"))}
 
     def made(start: int) -> EvidenceView:
-        # In a frame of its own, which is gone before a plugin looks: no label with an item's id waits in that of `views`.
+        # The frame of this function is gone before a plugin looks. So no label with an item's id waits in the frame of `views`.
         shown = list(islice(labels, rows))
         end = start + len(shown)
         return EvidenceView(
@@ -67,7 +67,7 @@ def views(
     while True:
         count = len(waiting[0])
         start += count
-        yield waiting.pop()  # kept by the caller alone
+        yield waiting.pop()  # the caller alone keeps it
         if rows is None or count < rows:
             return
         waiting.append(made(start))

@@ -66,9 +66,9 @@ def run_reading(context: StageContext) -> None:
     except BaseException as error:  # a plugin may raise anything, SystemExit too
         fault = f"raised {type(error).__name__}: {said(error)} ({raised_at(error)})"
         raise ReadingError(f"reading {planned['name']!r} {fault}") from error
-    _refuse_changed(context)  # once more: what it imports inside its functions came from the disk only now
+    _refuse_changed(context)  # once more: imports inside the reading's code came from the disk only now
     values = validated(planned["name"], reading.form, given, disguised)
-    places = np.argsort(order)  # of each label in `disguised`
+    places = np.argsort(order)  # the place of each label in `disguised`
     if isinstance(values, np.ndarray):
         back: Values = values[places]
     elif reading.form in OPTION_FORMS:

@@ -100,7 +100,7 @@ def reading_of(params: Mapping[str, JSON]) -> BuiltInReading:
     """The reading that a `read` stage was planned with."""
     layer = {} if params["layer"] is None else {"layer": params["layer"]}
     reading = built_in_reading(params["read"], {**layer, **params.get("parameters", {})})
-    assert reading is not None, params["read"]  # stages are planned of these alone
+    assert reading is not None, params["read"]  # stages are planned for built-in readings alone
     return reading
 
 

@@ -24,7 +24,7 @@ def auroc(scores: FloatArray, correct: BoolArray) -> float | None:
         return None
     _, value, times = np.unique(scores, return_inverse=True, return_counts=True)
     last = np.cumsum(times)
-    ranks = (last - (times - 1) / 2)[value]  # ties get the mean of their ranks
+    ranks = (last - (times - 1) / 2)[value]  # tied scores get the mean of their ranks
     return float((ranks[correct].sum() - right * (right + 1) / 2) / (right * wrong))
 
 

@@ -34,7 +34,7 @@ def built_in_reading(name: str, parameters: Mapping[str, JSON]) -> BuiltInReadin
 
 @lru_cache(maxsize=256)
 def _built(reading: type[BuiltInReading], written: str) -> BuiltInReading:
-    # Kept, since every view of a split asks, and Python takes a millisecond, and leaves garbage, to look at a signature.
+    # Every view of a split asks for it. To look at a signature takes Python a millisecond and leaves garbage. So it is kept.
     name, parameters = reading.__module__.rpartition(".")[2], json.loads(written)
     check_parameters(f"reading {name!r}", name, reading, parameters)
     try:

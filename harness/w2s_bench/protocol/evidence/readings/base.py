@@ -100,7 +100,7 @@ def states_by_parts(
 def to_arrays(form: Form, values: Values) -> Arrays:
     """A reading's numbers as its file holds them."""
     if form == "array":
-        return {"states": np.asarray(values)}  # called so before there were other arrays than states
+        return {"states": np.asarray(values)}  # the name is older than other arrays than states
     if form == "option_array":
         whole = np.concatenate(list(values)) if len(values) else np.zeros((0, 0, 0))
         offsets = np.cumsum([0, *map(len, values)], dtype=np.int64)
@@ -144,5 +144,5 @@ def arranged(form: Form, arrays: Arrays, order: Sequence[int], permutations: Seq
 
 
 def _part(array: Any, start: int, end: int) -> NDArray[Any]:
-    # safetensors refuses to cut nothing off an end.
+    # safetensors refuses an empty slice at an end.
     return array[start:end] if start < end else np.zeros((0, *array.get_shape()[1:]))

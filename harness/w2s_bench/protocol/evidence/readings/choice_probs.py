@@ -27,7 +27,7 @@ class ChoiceProbs(BuiltInReading):
         return "scores"
 
     def comes_with_labels(self, of: Reader) -> bool:
-        return of == "teacher"  # who chose the label by these very scores
+        return of == "teacher"  # the teacher chose the label by these very scores
 
     def from_label(self, label: Prediction) -> FloatArray:
         return np.asarray(label.choice_scores, dtype=np.float64)

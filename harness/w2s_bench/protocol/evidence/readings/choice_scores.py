@@ -26,7 +26,7 @@ class ChoiceScores(ChoiceProbs):
     instead: ClassVar[str] = ChoiceProbs.instead
 
     def stage(self, ask: Ask) -> Stage:
-        return super().stage(replace(ask, need=Need(ask.need.of, "choice_probs")))  # which stores these
+        return super().stage(replace(ask, need=Need(ask.need.of, "choice_probs")))  # that stage stores the scores
 
     def shown(self, row: FloatArray) -> FloatArray:
         return row

@@ -22,7 +22,7 @@ class LabelEntropies(BuiltInReading):
 
     @property
     def of_head(self) -> OfHead:
-        return "untuned"  # a head gives no tokens; the model below it does, as it is
+        return "untuned"  # a head gives no tokens, the untuned model below it does
 
     def read(self, model: ReadingModel, rows: Sequence[TrainingRow], *, rng: Generator | None = None) -> Values:
         return model.label_entropies(rows)
