@@ -1,4 +1,4 @@
-"""Domain `language`: words that one language alone has, the same on every machine; the shipped suite finds room in it."""
+"""Domain `language`: words that one language alone has, the same on every machine."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from typing import Any
 import pytest
 import wordfreq
 
-from w2s_bench.protocol.splits import split_ids
-from w2s_bench.suite import load_suite
 from w2s_bench.testing import check_domain
-from w2s_bench.types import Item
 from w2s_bench_offline_lms import language, w2s_domains
 from w2s_bench_offline_lms.language import loader
 
@@ -108,15 +105,3 @@ def test_items_are_the_same_in_another_process(items: list[dict[str, Any]]) -> N
 def test_the_domain_keeps_the_contract() -> None:
     assert w2s_domains()["language"] is language.domain
     check_domain(language.domain())
-
-
-def test_the_shipped_suite_finds_room_for_its_splits_at_every_seed(items: list[dict[str, Any]]) -> None:
-    suite = load_suite("offline-lm")
-    rows = [Item(id=i["id"], prompt="", choices=None, **{k: i[k] for k in ("group", "key", "stratum")}) for i in items]
-    spec = suite.domain("w2s-bench-offline-lms/language")
-    held = set()
-    for seed in range(suite.seeds):
-        cut = split_ids(rows, spec.sizes.model_dump(), spec.name, seed=seed, suite_seed=suite.seed)
-        assert {split: len(ids) for split, ids in cut.items()} == spec.sizes.model_dump()
-        held.add((tuple(cut["dev"]), tuple(cut["test"])))
-    assert len(held) == 1
