@@ -191,6 +191,11 @@ def from_name(
     trained = [train] if isinstance(train, str) else train or []
     if not isinstance(trained, list) or not all(isinstance(split, str) and split for split in trained):
         raise PluginError(f"{who}: train must be the name of a split, or a list of names, got {train!r}")
+    for split in [*trained, *([test] if isinstance(test, str) else [])]:
+        if any(sign in split for sign in "/\\") or split.startswith((".", "~")):
+            raise PluginError(
+                f"{who}: {split!r} is no name of a split; write one such as train, and where its file lies in data"
+            )
     for parameter, value, least in (("num_fewshot", num_fewshot, 0), ("max_new_tokens", max_new_tokens, 1)):
         if value is not None and (type(value) is not int or value < least):
             raise PluginError(f"{who}: {parameter} must be a whole number, {least} or more, got {value!r}")

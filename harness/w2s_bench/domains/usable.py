@@ -18,6 +18,8 @@ from w2s_bench.types import Kind
 
 #: Metrics that say of one generated answer that it is right (1) or wrong (0).
 _EXACT = re.compile(r"exact[_-]?match\w*|em|acc|accuracy|math_verify", re.IGNORECASE)
+#: Those of them that lm-eval itself computes. It looks for any other on the hub, and would run the code found there.
+_REGISTERED = {"acc", "exact_match"}
 _KINDS: Mapping[str, Kind] = {"multiple_choice": "choice", "generate_until": "generate"}
 #: lm-eval's own limit of a generated answer, in tokens, where a task has none.
 LONGEST_ANSWER = 256
@@ -105,6 +107,12 @@ def _metrics(keys: Mapping[str, Any]) -> list[str]:
     return [str(m["metric"]) for m in listed if isinstance(m, Mapping) and "metric" in m]
 
 
+def _fetched(keys: Mapping[str, Any]) -> set[str]:
+    """The metrics that a task wants from the hub's library `evaluate`, even where lm-eval has one of that name."""
+    listed = keys.get("metric_list") or []
+    return {str(m.get("metric")) for m in listed if isinstance(m, Mapping) and m.get("hf_evaluate") is True}
+
+
 def _fault(keys: Mapping[str, Any], kind: Kind | None, metrics: Sequence[str], metric: str | None) -> str | None:
     shown = ", ".join(metrics) or "none"
     if "class" in keys:
@@ -126,7 +134,14 @@ def _fault(keys: Mapping[str, Any], kind: Kind | None, metrics: Sequence[str], m
     if kind == "choice":
         if "acc" not in metrics:
             return f"its metrics are {shown}; options are graded by acc"
+        if not keys.get("process_results") and "acc" in _fetched(keys):
+            return "its metric acc is code that lm-eval fetches from the hub; it is not run"
         return None if keys.get("doc_to_choice") is not None or keys.get("use_prompt") else "it lists no options"
+    exact = [metric] if metric else [m for m in metrics if _EXACT.fullmatch(m)]
+    if exact and not keys.get("process_results") and (exact[0] not in _REGISTERED or exact[0] in _fetched(keys)):
+        return (
+            f"its metric {exact[0]} is code that lm-eval fetches from the hub or a function of its own; neither is run"
+        )
     if metric is None and not any(_EXACT.fullmatch(m) for m in metrics):
         return f"its metrics ({shown}) say of no answer that it is right or wrong, as exact_match does"
     asked = keys.get("generation_kwargs")
