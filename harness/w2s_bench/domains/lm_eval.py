@@ -19,7 +19,7 @@ from w2s_bench.domains.asked import FIELD
 from w2s_bench.domains.files import TaskFile, digest_of_file, files_below, task_files, with_paths_resolved
 from w2s_bench.domains.task_data import Mapped, check_mapping, files_of
 from w2s_bench.domains.task_index import find_task, installed_tasks
-from w2s_bench.domains.usable import LONGEST_ANSWER, Facts, facts_of, merged
+from w2s_bench.domains.usable import LONGEST_ANSWER, Facts, facts_of, has_several_contexts, merged
 from w2s_bench.errors import PluginError
 from w2s_bench.types import JSON, Kind
 
@@ -105,12 +105,12 @@ class LmEvalDomain:
         """Split → its files in the data folder; None where the data come from elsewhere."""
         wanted = [*self.training_splits, *([self.example_split] if self.example_split else [])]
         who, mapped, error = f"domain {self.name!r}", self.given.data, None
-        # Of two splits that could be `test` the data may have one alone.
-        for tests in (self.test_splits, *((split,) for split in self.test_splits)):
+        # Of two splits that could be `test` the data may have one alone. The first of them is the one to ask for.
+        for number, tests in enumerate((self.test_splits, *((split,) for split in self.test_splits))):
             try:
                 return files_of(self.facts.name, mapped, list(dict.fromkeys([*wanted, *tests])), who)
             except PluginError as fault:
-                error = error or fault
+                error = fault if number < 2 else error  # all, the first alone, the second alone
         assert error is not None
         if self.given.revision is not None and mapped is None:
             return None  # the suite says where else they are
@@ -208,7 +208,7 @@ def from_name(
     path, root = find_task(short)
     files = task_files(path, who)
     _refuse_foreign(files, root, who)
-    facts = facts_of(short, merged(files), metric)
+    facts = facts_of(short, merged(files), metric, several_contexts=has_several_contexts(files))
     if facts.fault:
         raise PluginError(
             f"{who} cannot be used: {facts.fault}; `w2s-bench list domains --lm-eval` shows which tasks can"

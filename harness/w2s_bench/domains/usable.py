@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from w2s_bench.domains.contexts import returns_a_number
 from w2s_bench.domains.files import TaskFile, task_files
 from w2s_bench.domains.task_index import included_folders, installed_tasks, names_below
 from w2s_bench.errors import W2SBenchError
@@ -69,19 +70,34 @@ def merged(files: Sequence[TaskFile]) -> dict[str, Any]:
     return {key: value for file in files for key, value in file.keys.items()}
 
 
-def facts_of(name: str, keys: Mapping[str, Any], metric: str | None = None) -> Facts:
-    """Kind and metric of a task, or its fault. `metric`: the one that grades, where the user names one."""
+def facts_of(name: str, keys: Mapping[str, Any], metric: str | None = None, *, several_contexts: bool = False) -> Facts:
+    """Kind and metric of a task, or its fault. `metric`: the one that grades, where the user names one.
+
+    `several_contexts`: whether the code of the task shows that its options stand before the answer.
+    """
     kind = _KINDS.get(str(keys.get("output_type", "generate_until")))
     listed = _metrics(keys)
     fault = _fault(keys, kind, listed, metric)
+    if fault is None and kind == "choice" and several_contexts:
+        fault = "its options stand in the prompt (several contexts an item); one context an item is needed"
     chosen = metric or ("acc" if kind == "choice" else next((m for m in listed if _EXACT.fullmatch(m)), "exact_match"))
     return Facts(name, dict(keys), kind or "choice", chosen, fault)
+
+
+def has_several_contexts(files: Sequence[TaskFile]) -> bool:
+    """Whether `doc_to_text` is a function beside its YAML that returns the number of an option."""
+    file = next((file for file in reversed(files) if "doc_to_text" in file.keys), None)
+    module, _, function = str(file.keys["doc_to_text"] if file else "").rpartition(".")
+    if file is None or f"{module}.{function}" not in file.functions:
+        return False
+    return returns_a_number(file.path.parent / f"{module.replace('.', '/')}.py", function)
 
 
 def read_facts(name: str, path: Path) -> Facts:
     """`facts_of` a file; what cannot be read is a fault."""
     try:
-        return facts_of(name, merged(task_files(path, f"lm-eval's {name}")))
+        files = task_files(path, f"lm-eval's {name}")
+        return facts_of(name, merged(files), several_contexts=has_several_contexts(files))
     except (W2SBenchError, yaml.YAMLError, OSError) as error:
         return Facts(name, {}, fault=str(error))
 
