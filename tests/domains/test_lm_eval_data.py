@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from domains.test_lm_eval import ROWS, arc, data, made, write, write_task  # noqa: F401 - `data` is a fixture
-from w2s_bench.domains.grading import answers_are_right
+from w2s_bench.domains.grading import answers_are_right, option_is_right
 from w2s_bench.errors import PluginError
 from w2s_bench.names import INCLUDE_VARIABLE
 from w2s_bench.plugins.registry import Registry
@@ -121,6 +121,22 @@ def test_gold_in_every_form_is_the_same_option(
     assert {(answer.index, answer.completion) for answer in answers} == {(2, " yellow")}
 
 
+def test_each_of_several_right_options_is_graded_right_and_the_first_is_learnt(
+    data: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (data / "yaml").mkdir()
+    (data / "yaml" / "mine.yaml").write_text(CHOICE + "doc_to_target: gold\n", encoding="utf-8")
+    monkeypatch.setenv(INCLUDE_VARIABLE, str(data / "yaml"))
+    for split, numbers in SPLITS.items():
+        rows = [{"question": f"q{n}", "options": ["red", "blue", "yellow"], "gold": [2, 0]} for n in numbers]
+        write(data, "mine", split, rows)
+    _, answers, _, domain = made(data / "a", "lm-eval/mine")
+    assert {answer.completion for answer in answers} == {" yellow"}
+    task, answer = domain.task(), answers[0]
+    assert [option_is_right(task, answer.document, 3, option, answer.id) for option in range(3)] == [True, False, True]
+
+
 def test_items_with_equal_options_are_left_out_and_counted(data: Path) -> None:  # noqa: F811
     write_task(data, "arc_easy")
     twice = arc(40) | {"choices": {"text": ["same", "same", "b", "c"], "label": list("ABCD")}}
@@ -185,6 +201,15 @@ def test_numbers_are_graded_by_the_tasks_own_filters(
     _, answers, _, domain = made(data / "a", "lm-eval/gsm8k", filter=filter)
     text = f" It is.\n#### {said}"
     assert answers_are_right(domain.task(), [answers[0].id], [answers[0].document], [text]) == [right]
+
+
+def test_a_price_is_its_number(data: Path) -> None:  # noqa: F811
+    for split, numbers in SPLITS.items():
+        write(data, "gsm8k", split, [{"question": f"q{n}", "answer": "It is.\n#### $70"} for n in numbers])
+    _, answers, _, domain = made(data / "a", "lm-eval/gsm8k", filter="flexible-extract")
+    task, answer = domain.task(), answers[0]
+    for said, right in {"$70": True, "70": True, "$71": False}.items():
+        assert answers_are_right(task, [answer.id], [answer.document], [f" It is.\n#### {said}"]) == [right]
 
 
 @pytest.mark.parametrize("error", [ConnectionError("no network"), ValueError("Invalid rev_id: 000")])
