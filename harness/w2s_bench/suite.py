@@ -306,9 +306,10 @@ class Suite(_Strict):
         if named:
             hint = f"Several domains of suite {self.name!r} have this name; write one in full."
             raise UnknownNameError("domain", name, [d.name for d in named], hint)
-        raise UnknownNameError(
-            "domain", name, [d.name for d in self.domains], f"These are the domains of suite {self.name!r}."
-        )
+        hint = f"These are the domains of suite {self.name!r}."
+        if name.startswith("lm-eval/"):
+            hint += " Add the task to `domains` of a suite file, with its sizes, teacher and student: docs/lm-eval.md."
+        raise UnknownNameError("domain", name, [d.name for d in self.domains], hint)
 
     def with_full_names(self, full: Callable[[str], str]) -> Suite:
         """The suite with each domain's name replaced by what `full` gives for it: digest, splits and cells follow names."""

@@ -158,6 +158,8 @@ def test_what_cannot_be_is_one_sentence() -> None:
         ("arc_easy", {"revision": "main"}, PluginError, "can move; give the 40"),
         ("mmlu_anatomy", {}, PluginError, "has no training documents"),
         ("gsm8k", {"filter": "none"}, PluginError, "its filters: strict-match, flexible-extract"),
+        ("scrolls_quality", {}, PluginError, "it is a Python class"),
+        ("winogrande", {}, PluginError, "several contexts an item"),
         ("wikitext", {}, PluginError, "cannot be used: it measures the perplexity"),
     ],
 )

@@ -50,6 +50,15 @@ class Reading:
         """One a document in the task's order; None where it has no gold."""
         return [self._row(task, f"{split}-{number}", dict(d), in_test) for number, d in enumerate(documents)]
 
+    def example(self, task: Any, number: int, document: Mapping[str, Any]) -> Row:
+        """An example that the YAML itself holds; it may have other fields than the task's documents, and then ties to none."""
+        name = f"example-{number}"
+        try:
+            row = self._row(task, name, dict(document), False)
+        except PluginError:
+            row = None
+        return row or Row(name, document, name, name, "all", False)
+
     def _row(self, task: Any, name: str, document: dict[str, Any], in_test: bool) -> Row | None:
         try:
             options = task.doc_to_choice(document) if task.config.doc_to_choice is not None else ()
@@ -112,8 +121,8 @@ def choose(rows: Sequence[Row], given: Sequence[Row] | None, shots: int, who: st
     Examples are those that the task brings (`given`), else training documents, the first by a hash of their key, so that
     neither the seed nor the model nor the order of files matters. Whatever shares a group with one of them is in no split.
     """
-    groups: dict[str, str] = {}
-    rows = [replace(row, group=groups.setdefault(row.key, row.group)) for row in rows]
+    joined = _joined([*rows, *(given or ())])
+    rows, given = joined[: len(rows)], None if given is None else joined[len(rows) :]
     tested = {row.group for row in rows if row.in_test}
     remarks = []
     straddling = [row.id for row in rows if not row.in_test and row.group in tested]
@@ -140,6 +149,26 @@ def choose(rows: Sequence[Row], given: Sequence[Row] | None, shots: int, who: st
         )
     left = tuple(row for row in rows if row.key not in shown and row.group not in shown)
     return Chosen(left, tuple(row.document for row in given), tuple(remarks))
+
+
+def _joined(rows: Sequence[Row]) -> list[Row]:
+    """The rows with one group for all that a chain of equal keys and equal groups ties together: the first row's.
+
+    A question that stands in two groups joins them whole. Else the other members of one could be trained on while those
+    of the other are tested.
+    """
+    above: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def top(node: tuple[str, str]) -> tuple[str, str]:
+        while (higher := above.setdefault(node, node)) != node:
+            above[node] = above[higher]  # halves the way for the next one
+            node = higher
+        return node
+
+    for row in rows:
+        above[top(("key", row.key))] = top(("group", row.group))
+    named: dict[tuple[str, str], str] = {}
+    return [replace(row, group=named.setdefault(top(("group", row.group)), row.group)) for row in rows]
 
 
 def _examples(rows: Sequence[Row], shots: int) -> list[Row]:

@@ -19,7 +19,7 @@ from w2s_bench.domains.asked import FIELD
 from w2s_bench.domains.files import TaskFile, digest_of_file, files_below, task_files, with_paths_resolved
 from w2s_bench.domains.task_data import Mapped, check_mapping, files_of
 from w2s_bench.domains.task_index import find_task, installed_tasks
-from w2s_bench.domains.usable import LONGEST_ANSWER, Facts, facts_of, merged
+from w2s_bench.domains.usable import LONGEST_ANSWER, Facts, facts_of, has_several_contexts, merged
 from w2s_bench.errors import PluginError
 from w2s_bench.types import JSON, Kind
 
@@ -105,12 +105,17 @@ class LmEvalDomain:
         """Split → its files in the data folder; None where the data come from elsewhere."""
         wanted = [*self.training_splits, *([self.example_split] if self.example_split else [])]
         who, mapped, error = f"domain {self.name!r}", self.given.data, None
+<<<<<<< HEAD
         # The data may have only one of the two splits that could be `test`.
         for tests in (self.test_splits, *((split,) for split in self.test_splits)):
+=======
+        # Of two splits that could be `test` the data may have one alone. The first of them is the one to ask for.
+        for number, tests in enumerate((self.test_splits, *((split,) for split in self.test_splits))):
+>>>>>>> lmeval
             try:
                 return files_of(self.facts.name, mapped, list(dict.fromkeys([*wanted, *tests])), who)
             except PluginError as fault:
-                error = error or fault
+                error = fault if number < 2 else error  # all, the first alone, the second alone
         assert error is not None
         if self.given.revision is not None and mapped is None:
             return None  # the suite says where else the documents are
@@ -191,6 +196,11 @@ def from_name(
     trained = [train] if isinstance(train, str) else train or []
     if not isinstance(trained, list) or not all(isinstance(split, str) and split for split in trained):
         raise PluginError(f"{who}: train must be the name of a split, or a list of names, got {train!r}")
+    for split in [*trained, *([test] if isinstance(test, str) else [])]:
+        if any(sign in split for sign in "/\\") or split.startswith((".", "~")):
+            raise PluginError(
+                f"{who}: {split!r} is no name of a split; write one such as train, and where its file lies in data"
+            )
     for parameter, value, least in (("num_fewshot", num_fewshot, 0), ("max_new_tokens", max_new_tokens, 1)):
         if value is not None and (type(value) is not int or value < least):
             raise PluginError(f"{who}: {parameter} must be a whole number, {least} or more, got {value!r}")
@@ -203,7 +213,7 @@ def from_name(
     path, root = find_task(short)
     files = task_files(path, who)
     _refuse_foreign(files, root, who)
-    facts = facts_of(short, merged(files), metric)
+    facts = facts_of(short, merged(files), metric, several_contexts=has_several_contexts(files))
     if facts.fault:
         raise PluginError(
             f"{who} cannot be used: {facts.fault}; `w2s-bench list domains --lm-eval` shows which tasks can"

@@ -112,6 +112,9 @@ def _task(domain: Any, dataset: Any | None, test: str, who: str) -> Any:
         # The way examples are written is kept, the split they come from is not.
         own = keys.get("fewshot_config") or {}
         changed["fewshot_config"] = {k: v for k, v in own.items() if k not in ("sampler", "split", "samples")}
+        if keys.get("metric_list") is not None:
+            # lm-eval looks for any other metric on the hub, and runs the code that it finds there.
+            changed["metric_list"] = [m for m in keys["metric_list"] if m.get("metric") == domain.facts.metric]
         if domain.kind == "generate" and domain.given.max_new_tokens is not None:
             asked = {k: v for k, v in (keys.get("generation_kwargs") or {}).items() if k != "max_new_tokens"}
             changed["generation_kwargs"] = {**asked, "max_gen_toks": domain.given.max_new_tokens}
@@ -167,8 +170,12 @@ def _brought(domain: Any, task: Any, dataset: Any, who: str) -> list[Row] | None
     samples = (load_yaml(domain.path).get("fewshot_config") or {}).get("samples")
     if samples is not None:
         documents: Iterable[dict[str, Any]] = samples() if callable(samples) else samples
+<<<<<<< HEAD
         # The examples may have other fields than the task's documents.
         return [Row(f"example-{n}", d, f"example-{n}", f"example-{n}", "all", False) for n, d in enumerate(documents)]
+=======
+        return [_reading(domain).example(task, n, document) for n, document in enumerate(documents)]
+>>>>>>> lmeval
     if domain.example_split is None:
         return None
     split = domain.example_split

@@ -21,10 +21,16 @@ from w2s_bench.errors import PluginError, UnknownNameError
 from w2s_bench.names import INCLUDE_VARIABLE
 from w2s_bench.record import write_atomically
 
+<<<<<<< HEAD
 _FORMAT = 1  # raise it whenever the format of the file in the cache changes
+=======
+_FORMAT = 2  # raise it when the file in the cache is written otherwise
+>>>>>>> lmeval
 _IGNORED = {"__pycache__", ".ipynb_checkpoints"}
 #: A task or group by its name at the start of a line. A group's `task:` is a list on the lines that follow.
 _NAMED = re.compile(rb"""^["']?(task|group)["']?[ \t]*:[ \t]*["']?([^\s"'#\[{|>&*-][^\r\n"'#]*)""", re.MULTILINE)
+#: A task that is a Python class may name its group by the same key.
+_CLASS = re.compile(rb"^class[ \t]*:", re.MULTILINE)
 _MOST_NEAR = 5
 
 
@@ -111,10 +117,11 @@ def _read_names(folder: Path) -> dict[str, str]:
     paths = [p for p in folder.glob("**/*.yaml") if not _IGNORED.intersection(p.parts)]
     for path in sorted(paths, key=lambda p: p.as_posix()):
         try:
-            found = {kind.decode(): name for kind, name in reversed(_NAMED.findall(path.read_bytes()))}
+            text = path.read_bytes()
         except OSError:
             continue  # as lm-eval does
-        kind = "group" if "group" in found else "task"
+        found = {kind.decode(): name for kind, name in reversed(_NAMED.findall(text))}
+        kind = "group" if "group" in found and not _CLASS.search(text) else "task"
         if kind in found:
             name = found[kind].decode("utf-8", "replace").strip()
             names.setdefault(name, f"{kind} {path.relative_to(folder).as_posix()}")

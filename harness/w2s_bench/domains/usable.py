@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from w2s_bench.domains.contexts import returns_a_number
 from w2s_bench.domains.files import TaskFile, task_files
 from w2s_bench.domains.task_index import included_folders, installed_tasks, names_below
 from w2s_bench.errors import W2SBenchError
@@ -18,6 +19,8 @@ from w2s_bench.types import Kind
 
 #: Metrics that say of one generated answer that it is right (1) or wrong (0).
 _EXACT = re.compile(r"exact[_-]?match\w*|em|acc|accuracy|math_verify", re.IGNORECASE)
+#: Those of them that lm-eval itself computes. It looks for any other on the hub, and would run the code found there.
+_REGISTERED = {"acc", "exact_match"}
 _KINDS: Mapping[str, Kind] = {"multiple_choice": "choice", "generate_until": "generate"}
 #: lm-eval's own limit of a generated answer, in tokens, where a task has none.
 LONGEST_ANSWER = 256
@@ -67,19 +70,34 @@ def merged(files: Sequence[TaskFile]) -> dict[str, Any]:
     return {key: value for file in files for key, value in file.keys.items()}
 
 
-def facts_of(name: str, keys: Mapping[str, Any], metric: str | None = None) -> Facts:
-    """Kind and metric of a task, or its fault. `metric`: the one that grades, where the user names one."""
+def facts_of(name: str, keys: Mapping[str, Any], metric: str | None = None, *, several_contexts: bool = False) -> Facts:
+    """Kind and metric of a task, or its fault. `metric`: the one that grades, where the user names one.
+
+    `several_contexts`: whether the code of the task shows that its options stand before the answer.
+    """
     kind = _KINDS.get(str(keys.get("output_type", "generate_until")))
     listed = _metrics(keys)
     fault = _fault(keys, kind, listed, metric)
+    if fault is None and kind == "choice" and several_contexts:
+        fault = "its options stand in the prompt (several contexts an item); one context an item is needed"
     chosen = metric or ("acc" if kind == "choice" else next((m for m in listed if _EXACT.fullmatch(m)), "exact_match"))
     return Facts(name, dict(keys), kind or "choice", chosen, fault)
+
+
+def has_several_contexts(files: Sequence[TaskFile]) -> bool:
+    """Whether `doc_to_text` is a function beside its YAML that returns the number of an option."""
+    file = next((file for file in reversed(files) if "doc_to_text" in file.keys), None)
+    module, _, function = str(file.keys["doc_to_text"] if file else "").rpartition(".")
+    if file is None or f"{module}.{function}" not in file.functions:
+        return False
+    return returns_a_number(file.path.parent / f"{module.replace('.', '/')}.py", function)
 
 
 def read_facts(name: str, path: Path) -> Facts:
     """`facts_of` a file; what cannot be read is a fault."""
     try:
-        return facts_of(name, merged(task_files(path, f"lm-eval's {name}")))
+        files = task_files(path, f"lm-eval's {name}")
+        return facts_of(name, merged(files), several_contexts=has_several_contexts(files))
     except (W2SBenchError, yaml.YAMLError, OSError) as error:
         return Facts(name, {}, fault=str(error))
 
@@ -105,6 +123,12 @@ def _metrics(keys: Mapping[str, Any]) -> list[str]:
     return [str(m["metric"]) for m in listed if isinstance(m, Mapping) and "metric" in m]
 
 
+def _fetched(keys: Mapping[str, Any]) -> set[str]:
+    """The metrics that a task wants from the hub's library `evaluate`, even where lm-eval has one of that name."""
+    listed = keys.get("metric_list") or []
+    return {str(m.get("metric")) for m in listed if isinstance(m, Mapping) and m.get("hf_evaluate") is True}
+
+
 def _fault(keys: Mapping[str, Any], kind: Kind | None, metrics: Sequence[str], metric: str | None) -> str | None:
     shown = ", ".join(metrics) or "none"
     if "class" in keys:
@@ -126,7 +150,14 @@ def _fault(keys: Mapping[str, Any], kind: Kind | None, metrics: Sequence[str], m
     if kind == "choice":
         if "acc" not in metrics:
             return f"its metrics are {shown}; options are graded by acc"
+        if not keys.get("process_results") and "acc" in _fetched(keys):
+            return "its metric acc is code that lm-eval fetches from the hub; it is not run"
         return None if keys.get("doc_to_choice") is not None or keys.get("use_prompt") else "it lists no options"
+    exact = [metric] if metric else [m for m in metrics if _EXACT.fullmatch(m)]
+    if exact and not keys.get("process_results") and (exact[0] not in _REGISTERED or exact[0] in _fetched(keys)):
+        return (
+            f"its metric {exact[0]} is code that lm-eval fetches from the hub or a function of its own; neither is run"
+        )
     if metric is None and not any(_EXACT.fullmatch(m) for m in metrics):
         return f"its metrics ({shown}) say of no answer that it is right or wrong, as exact_match does"
     asked = keys.get("generation_kwargs")

@@ -1,0 +1,95 @@
+"""A suite with `lm-eval/arc_easy` from its YAML to a verified row: models on disk, rows made here, nothing fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from domains.test_lm_eval import arc, write
+from w2s_bench._cli.app import app
+from w2s_bench.names import DATA_VARIABLE, INCLUDE_VARIABLE
+from w2s_bench.results.files import read_cells
+
+SIZES = {"dev": 16, "test": 20, "weak_train": 24, "trust": 12, "transfer": 30}
+TRAINING = {"recipe": "head", "steps": 5, "batch_size": 8, "learning_rate": 1e-3}
+TRUST = "w2s-bench/confidence"
+
+
+def save_model(folder: Path, *, width: int, seed: int) -> Path:
+    """A random Llama that reads 512 positions, with byte-level BPE over the rows' words."""
+    from conftest import bpe_tokenizer
+    from w2s_bench_tasks.pretraining import new_model
+
+    tokenizer = bpe_tokenizer()
+    model = new_model(
+        vocab_size=len(tokenizer), width=width, layers=1, max_length=512, seed=seed,
+        eos_id=tokenizer.eos_token_id, pad_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    model.save_pretrained(folder)
+    tokenizer.model_max_length = 512
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def suite_file(folder: Path) -> Path:
+    """The suite beside its models and its data."""
+    models = {
+        role: {"model": str(save_model(folder / "models" / role, width=width, seed=seed)), **TRAINING}
+        for role, width, seed in (("teacher", 16, 1), ("student", 32, 2))
+    }
+    domain = {"name": "lm-eval/arc_easy", "version": "1.0", "sizes": SIZES, **models}
+    path = folder / "arc.yaml"
+    path.write_text(yaml.safe_dump({"name": "arc", "version": "1", "seeds": 1, "domains": [domain]}))
+    return path
+
+
+def to_run(told: str) -> set[str]:
+    """The stages that a dry run says it would compute, from its table: name, stored, to run."""
+    lines = [line.split() for line in told.splitlines()]
+    return {line[0] for line in lines if len(line) == 3 and line[2].isdigit() and int(line[2])}
+
+
+def call(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("W2S_BENCH_STORE", str(tmp_path / "store"))
+    for variable in (DATA_VARIABLE, INCLUDE_VARIABLE):  # set, so that what the call sets goes with the test
+        monkeypatch.setenv(variable, "")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_run_gives_a_board_a_row_verifies_and_other_documents_are_computed_anew(here: Path) -> None:
+    suite, data, out = suite_file(here), here / "data", here / "out"
+    data.mkdir()
+    write(data, "arc_easy", "train", [arc(n) for n in range(110)])
+    write(data, "arc_easy", "test", [arc(n) for n in range(110, 140)])
+    options = ["--trust", TRUST, "--out", out, "--workers", 1, "--data"]
+    call("run", suite, *options, data, "--quiet")
+    cells = read_cells(out / "arc")
+    assert "confidence" in (out / "arc" / "README.md").read_text(encoding="utf-8")
+    assert not [cell.row for cell in cells if any(seed.error for seed in cell.body.seeds)]
+    row = next(cell.row for cell in cells if cell.body.arm.trusts == TRUST)
+    assert "identical" in call("verify", out / "arc", "--row", row, "--workers", 1, "--trust-folder", "--data", data)
+
+    moved = data.rename(here / "elsewhere")
+    assert not to_run(call("run", suite, *options, moved, "--dry-run")), "where the data lie is no part of a cell"
+    write(moved, "arc_easy", "train", [{**arc(n), "question": f"What was {n}?"} for n in range(110)])
+    assert {"items", "states", "train_head", "grade"} <= to_run(call("run", suite, *options, moved, "--dry-run"))
+    told = call("verify", out / "arc", "--row", row, "--workers", 1, "--trust-folder", "--data", moved, code=1)
+    assert "DIFFERS" in told and "kept" in told
+
+
+def test_a_run_without_its_data_names_the_task_and_the_next_step(here: Path) -> None:
+    told = " ".join(call("run", suite_file(here), "--trust", TRUST, "--out", here / "out", code=2).split())
+    assert "lm-eval/arc_easy" in told and "--data DIR" in told and "Traceback" not in told
+    absent = " ".join(call("run", here / "arc.yaml", "--data", here / "nowhere", code=2).split())
+    assert "is no folder; give --data DIR" in absent
