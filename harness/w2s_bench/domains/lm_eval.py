@@ -105,13 +105,8 @@ class LmEvalDomain:
         """Split → its files in the data folder; None where the data come from elsewhere."""
         wanted = [*self.training_splits, *([self.example_split] if self.example_split else [])]
         who, mapped, error = f"domain {self.name!r}", self.given.data, None
-<<<<<<< HEAD
-        # The data may have only one of the two splits that could be `test`.
-        for tests in (self.test_splits, *((split,) for split in self.test_splits)):
-=======
-        # Of two splits that could be `test` the data may have one alone. The first of them is the one to ask for.
+        # The data may have only one of the two splits that could be `test`. The first of them is the one to ask for.
         for number, tests in enumerate((self.test_splits, *((split,) for split in self.test_splits))):
->>>>>>> lmeval
             try:
                 return files_of(self.facts.name, mapped, list(dict.fromkeys([*wanted, *tests])), who)
             except PluginError as fault:

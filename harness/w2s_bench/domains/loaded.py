@@ -170,12 +170,7 @@ def _brought(domain: Any, task: Any, dataset: Any, who: str) -> list[Row] | None
     samples = (load_yaml(domain.path).get("fewshot_config") or {}).get("samples")
     if samples is not None:
         documents: Iterable[dict[str, Any]] = samples() if callable(samples) else samples
-<<<<<<< HEAD
-        # The examples may have other fields than the task's documents.
-        return [Row(f"example-{n}", d, f"example-{n}", f"example-{n}", "all", False) for n, d in enumerate(documents)]
-=======
         return [_reading(domain).example(task, n, document) for n, document in enumerate(documents)]
->>>>>>> lmeval
     if domain.example_split is None:
         return None
     split = domain.example_split

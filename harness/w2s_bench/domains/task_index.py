@@ -21,11 +21,7 @@ from w2s_bench.errors import PluginError, UnknownNameError
 from w2s_bench.names import INCLUDE_VARIABLE
 from w2s_bench.record import write_atomically
 
-<<<<<<< HEAD
-_FORMAT = 1  # raise it whenever the format of the file in the cache changes
-=======
-_FORMAT = 2  # raise it when the file in the cache is written otherwise
->>>>>>> lmeval
+_FORMAT = 2  # raise it whenever the format of the file in the cache changes
 _IGNORED = {"__pycache__", ".ipynb_checkpoints"}
 #: A task or group by its name at the start of a line. A group's `task:` is a list on the lines that follow.
 _NAMED = re.compile(rb"""^["']?(task|group)["']?[ \t]*:[ \t]*["']?([^\s"'#\[{|>&*-][^\r\n"'#]*)""", re.MULTILINE)
