@@ -152,7 +152,7 @@ def _asking(plain: Any) -> Iterator[None]:
         with (
             torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=_forked(device)),
             torch.autocast(device.type, enabled=False),  # products of fewer digits would look like differences
-            Widened() if plain.dtype in NARROW else nullcontext(),  # and so would weights of fewer digits digits
+            Widened() if plain.dtype in NARROW else nullcontext(),  # and so would weights of fewer digits
         ):
             yield
     finally:

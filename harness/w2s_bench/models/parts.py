@@ -18,7 +18,7 @@ from w2s_bench.models.setup import Effort
 _MOST_TOKENS = 16_384  # tokens in a part: more make no product faster
 _FEW_TOKENS = 2_048  # tokens in a part: with fewer, products slow down by more than checkpointing costs
 _A_LOGIT = 20  # bytes: in the model's numbers, in float32, its logarithm, and the gradients of these
-_SHARE = 0.8  # of the free memory is used is used
+_SHARE = 0.8  # of the free memory is used
 
 
 class Asking(Protocol):
