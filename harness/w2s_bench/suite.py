@@ -26,7 +26,7 @@ from pydantic import (
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
-from w2s_bench.resolvers import beside
+from w2s_bench.resolvers import beside, resolver_of
 from w2s_bench.text import printable
 from w2s_bench.types import (
     JSON,
@@ -307,8 +307,8 @@ class Suite(_Strict):
             hint = f"Several domains of suite {self.name!r} have this name; write one in full."
             raise UnknownNameError("domain", name, [d.name for d in named], hint)
         hint = f"These are the domains of suite {self.name!r}."
-        if name.startswith("lm-eval/"):
-            hint += " Add the task to `domains` of a suite file, with its sizes, teacher and student: docs/lm-eval.md."
+        if (resolver := resolver_of("domain", name)) is not None:
+            hint += f" Add {resolver.written} to `domains` of a suite file, with its sizes, teacher and student."
         raise UnknownNameError("domain", name, [d.name for d in self.domains], hint)
 
     def with_full_names(self, full: Callable[[str], str]) -> Suite:
