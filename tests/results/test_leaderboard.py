@@ -391,3 +391,12 @@ def test_a_figure_far_below_the_teacher_is_an_arrow_and_its_number() -> None:
     _far_out(axes, -3.0, 1.0, "#000000", (-0.58, 1.08))
     assert [text.get_text() for text in axes.texts] == ["−3.00"]
     assert [line.get_marker() for line in axes.lines] == ["<"]
+
+
+def test_a_panels_title_drops_its_distribution_where_there_is_no_room() -> None:
+    from w2s_bench.results.pages.plots import _title
+
+    long, other = "a-distribution-of-others/words", "a-distribution-of-mine-x/words"
+    assert _title(long, [long, "knowledge"]) == "words"
+    assert _title(long, [long, other]) == "a-distribution-of-others"
+    assert _title("lm-eval/arc_easy", ["lm-eval/arc_easy"]) == "lm-eval/arc_easy"

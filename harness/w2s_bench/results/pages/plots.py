@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.controls import CEILING, WEAK
+from w2s_bench.names import bare
 from w2s_bench.results.board import Leaderboard, Row
 from w2s_bench.results.pages.style import TRACKS, number
 from w2s_bench.results.statistics import Estimate, Ratio
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 COLUMNS = 4  # panels side by side; more of them wrap
 WIDTH = 9.3  # inches; about 900 pixels in a browser
 LINE = 0.235  # inches an arm takes
+_TITLE = 24  # characters above a panel
 _STYLE: Mapping[str, Any] = {
     "svg.hashsalt": "w2s-bench",
     "svg.fonttype": "path",
@@ -82,7 +84,7 @@ def compose(board: Leaderboard) -> Figure:
     )
     for panel, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
         _panel(axes, panels[name], seeds[name], board.rows, heights, limits)
-        axes.set_title(one_line(name)[:24], fontsize=10, fontweight="bold", pad=17)
+        axes.set_title(_title(name, panels), fontsize=10, fontweight="bold", pad=17)
         labels = [cut(row.arm, left) for row in board.rows] if panel % columns == 0 else []
         axes.set_yticks(list(heights.values()) if labels else [], labels)
         for row, label in zip(board.rows, axes.get_yticklabels(), strict=False):
@@ -102,6 +104,13 @@ def compose(board: Leaderboard) -> Figure:
         fontsize=9,
     )
     return figure
+
+
+def _title(name: str, names: Iterable[str]) -> str:
+    """A panel's name as far as there is room: without its distribution where no other panel is called so."""
+    if len(name) > _TITLE and [bare(other) for other in names].count(bare(name)) == 1:
+        name = bare(name)
+    return one_line(name)[:_TITLE]
 
 
 def _heights(rows: tuple[Row, ...]) -> dict[str, float]:
