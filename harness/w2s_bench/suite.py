@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +11,7 @@ from typing import Annotated, Final, Literal
 
 import yaml
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -27,193 +24,18 @@ from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
 from w2s_bench.resolvers import beside, resolver_of
-from w2s_bench.text import printable
-from w2s_bench.types import (
-    JSON,
-    SPLITS,
-    Attention,
-    Dtype,
-    OptimizerName,
-    Precision,
-    Quantization,
-    RecipeName,
-    Selection,
-    Split,
-)
-from w2s_bench.untrusted import UnreadableError, parse_yaml, read_stream, read_text, refuse_unsound
+from w2s_bench.suite_domain import DomainSpec, Line, Share, Sizes, Spec, Strict, Training
+from w2s_bench.types import JSON, Selection
+from w2s_bench.untrusted import UnreadableError, parse_yaml, read_stream, read_text
 from w2s_bench.validation import explain
 
 PROTOCOL: Final = "w2s-1"
-#: Bytes of a suite file, and of one domain's parameters as JSON.
-LARGEST, LARGEST_PARAMETERS = 128 << 10, 64 << 10
+#: Bytes of a suite file.
+LARGEST: Final = 128 << 10
 MOST_SEEDS: Final = 1000
 
 
-def _is_plain(text: str) -> str:
-    if "\n" in text or printable(text) != text:
-        raise ValueError("must be one line without control characters")
-    return text
-
-
-#: Keys of a teacher or student that say how it is loaded and tuned beyond recipe, rank and precision.
-SETTINGS: Final = (
-    *("dtype", "attention", "quantization"),
-    *("lora_alpha", "lora_dropout", "lora_targets", "lora_dora", "optimizer"),
-)
-Count = Annotated[int, Field(gt=0, le=10**9, strict=True)]
-#: Strength of a penalty.
-Ridge = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-#: A name or a version: what tables, file names and errors show.
-Line = Annotated[str, Field(min_length=1, max_length=400), AfterValidator(_is_plain)]
-#: A trust function with its parameters, as the command line has it.
-Spec = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_is_plain)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Sizes(_Strict):
-    """Items in each split. `dev` and `test` are the same for every seed; a seed draws the other three from the rest."""
-
-    dev: int = Field(
-        ge=0,
-        le=10**9,
-        strict=True,
-        description="for the authors of the suite, to choose sizes and recipes on; may be 0",
-    )
-    test: int = Field(ge=2, le=10**9, strict=True, description="accuracies are measured on these")
-    weak_train: int = Field(
-        0, ge=0, le=10**9, strict=True, description="gold items the teacher is trained on; 0 where its recipe is `none`"
-    )
-    trust: Count = Field(description="gold items that trust functions may learn from, and the teacher never sees")
-    transfer: Count = Field(description="the pool: labelled by the teacher, and what students are trained on")
-
-    def of(self, split: Split) -> int:
-        size: int = getattr(self, split)
-        return size
-
-    @property
-    def total(self) -> int:
-        return sum(self.of(split) for split in SPLITS)
-
-
-#: What a model that is not trained has none of.
-_IDLE: Final = frozenset({"steps", "batch_size", "learning_rate", "lora_rank", "ridge", "objective"})
-
-
-class Training(_Strict):
-    """One model and how it is trained: the same number of optimizer steps whatever the data (small sets repeat)."""
-
-    model: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_is_plain)] = Field(
-        description="a language model: see below"
-    )
-    recipe: RecipeName = Field(
-        "full",
-        description="`full` trains every weight, `lora` a low-rank adapter, `head` a head on frozen states (choice domains); "
-        "`none` leaves a teacher as it is: no `steps`, `learning_rate` or other key of training",
-    )
-    steps: Annotated[int, Field(gt=0, le=10**8, strict=True)] = Field(description="optimizer steps")
-    batch_size: Annotated[int, Field(gt=0, le=10**6, strict=True)] = Field(32, description="rows a step")
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        description="the highest, after a warm-up over 5 % of the steps"
-    )
-    lora_rank: Annotated[int, Field(gt=0, le=10**5, strict=True)] = Field(8, description="of recipe `lora` alone")
-    ridge: Annotated[tuple[Ridge, ...], Field(max_length=20)] = Field(
-        (0.01, 0.1, 1.0),
-        description="of recipe `head` alone: strengths r of the penalty r·‖w‖²/2 on the mean loss an item, one of which "
-        "cross-validation over the training labels chooses; such a head is trained to convergence, in at most `steps` "
-        "iterations. `[]`: no penalty, `steps` of AdamW",
-    )
-    precision: Precision = Field(
-        "float32",
-        description="what matrix products of float32 weights are computed in (`tf32`: on CUDA alone); sums are float32 either way",
-    )
-    dtype: Dtype = Field(
-        "float32", description="of the weights, and of products of others than float32; recipe `full` trains float32"
-    )
-    attention: Attention = Field("default", description="how attention is computed; `default`: as transformers chooses")
-    quantization: Quantization = Field(
-        "none", description="in how few bits frozen weights are kept, by bitsandbytes; not for recipe `full`"
-    )
-    lora_alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
-        None, description="what an adapter's product is multiplied by, times its rank; default: twice the rank"
-    )
-    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="of what an adapter reads, in training")
-    lora_targets: Annotated[tuple[Line, ...], Field(max_length=100)] = Field(
-        (), description="names of the layers that get an adapter; default: every linear layer but the output"
-    )
-    lora_dora: bool = Field(False, description="adapters by DoRA, which trains the size of weights too")
-    optimizer: OptimizerName = Field("adamw", description="`adamw8bit` keeps its moments in 8 bits, by bitsandbytes")
-    objective: Line = Field("xent", description="what training minimises: `xent`, the cross-entropy of the labels")
-
-    @model_validator(mode="after")
-    def _full_is_float32(self) -> Training:
-        if self.recipe == "full" and (self.dtype != "float32" or self.quantization != "none"):
-            raise ValueError(
-                f"recipe 'full' trains every weight, and small steps are lost in weights of {self.dtype} or of few bits; "
-                "take dtype float32 with precision bfloat16, or another recipe"
-            )
-        return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _untrained_has_no_schedule(cls, given: object) -> object:
-        if not isinstance(given, dict) or given.get("recipe") != "none":
-            return given
-        if idle := sorted(_IDLE & given.keys()):
-            raise ValueError(f"recipe 'none' trains nothing; leave out {', '.join(idle)}")
-        return {**given, "steps": 1, "learning_rate": 1.0}  # read by nobody, and never written
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
-        """Suites that name none of what came later are what they were before there was a choice, digest and all."""
-        written: dict[str, JSON] = write(self)
-        later = {"precision", "objective", "ridge", *SETTINGS}
-        left_out = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
-        if self.recipe == "none":
-            left_out |= _IDLE
-        return {name: value for name, value in written.items() if name not in left_out}
-
-
-class DomainSpec(_Strict):
-    """One domain of a suite with everything its cells depend on."""
-
-    name: Line = Field(description="a domain (`w2s-bench list domains`): `distribution/name`, or the name alone")
-    version: Line = Field(description="the domain's version; another one installed is refused")
-    parameters: Mapping[str, JSON] = Field(
-        default_factory=dict,
-        description="given to the domain as keyword arguments: JSON values, at most 64 KiB, integers below 2⁶³",
-    )
-    sizes: Sizes = Field(description="items in each split")
-    teacher: Training = Field(description="the weak model")
-    student: Training = Field(description="the strong model")
-
-    @model_validator(mode="after")
-    def _who_trains_has_rows(self) -> DomainSpec:
-        if self.student.recipe == "none":
-            raise ValueError("recipe 'none' is for a teacher alone: a student learns from weak labels; take another")
-        if self.teacher.recipe != "none" and self.sizes.weak_train < 1:
-            raise ValueError(
-                f"weak_train 0 leaves nothing to train the teacher on by recipe {self.teacher.recipe!r}; give at least 1"
-            )
-        return self
-
-    @field_validator("parameters")
-    @classmethod
-    def _are_json(cls, parameters: Mapping[str, JSON]) -> Mapping[str, JSON]:
-        try:
-            refuse_unsound(parameters)
-            written = json.dumps(parameters, sort_keys=True, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"parameters must be JSON values ({error}); write dates and the like in quotes") from error
-        if len(written) > LARGEST_PARAMETERS:
-            raise ValueError(f"parameters of {len(written) >> 10} KiB as JSON; at most {LARGEST_PARAMETERS >> 10} KiB")
-        return parameters
-
-
-class Suite(_Strict):
+class Suite(Strict):
     """A frozen benchmark. It may name the trust functions of a run that names none; no result hangs on which those are."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)] = Field(

@@ -24,7 +24,8 @@ from w2s_bench.runs.collect import Results, cell_of
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, StageContext, stage, walk
-from w2s_bench.suite import Suite, Training
+from w2s_bench.suite import Suite
+from w2s_bench.suite_domain import Training
 from w2s_bench.types import Item, Prediction, RecipeName, TrainingRow
 
 OTHERS = {"gce": Generalised, "logconf": Confident, "soft": Soft, "product": Product, "tokens": Tokens}

@@ -10,7 +10,7 @@ from w2s_bench.store.stage import Stage
 from w2s_bench.types import Need
 
 if TYPE_CHECKING:
-    from w2s_bench.suite import Training
+    from w2s_bench.suite_domain import Training
 
 
 class Reads(Protocol):

@@ -12,7 +12,7 @@ from w2s_bench.plugins.checks import check_parameters
 from w2s_bench.plugins.spec import parse_spec
 
 if TYPE_CHECKING:
-    from w2s_bench.suite import Training
+    from w2s_bench.suite_domain import Training
     from w2s_bench.types import Kind
 
 #: Name → what makes one from the parameters that a suite gives: `name`, or `name:key=value,…`.

@@ -13,13 +13,13 @@ from w2s_bench.models.sources import ENGINE
 from w2s_bench.models.tokenizer_cache import remembering
 from w2s_bench.names import DEVICE_VARIABLE, short
 from w2s_bench.store.stage import Code, StageContext
-from w2s_bench.suite import SETTINGS
+from w2s_bench.suite_domain import SETTINGS
 from w2s_bench.types import JSON, Kind, Precision, RecipeName
 
 if TYPE_CHECKING:
     from w2s_bench.hookspecs import Domain, LanguageModel
     from w2s_bench.models.engine import Engine
-    from w2s_bench.suite import DomainSpec, Training
+    from w2s_bench.suite_domain import DomainSpec, Training
 
 
 @dataclass(frozen=True)

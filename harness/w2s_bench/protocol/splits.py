@@ -31,7 +31,7 @@ from w2s_bench.types import SPLITS, BoolArray, IntArray, Item, Split
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from w2s_bench.suite import Sizes
+    from w2s_bench.suite_domain import Sizes
 
 #: Cut once for all seeds.
 HELD_OUT: Final[tuple[Split, ...]] = ("dev", "test")

@@ -22,7 +22,7 @@ from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import JSON, Answer, FloatArray, Item, Prediction, TrainingRow
 
 if TYPE_CHECKING:
-    from w2s_bench.suite import Training
+    from w2s_bench.suite_domain import Training
 
 _MOST_MEASURED = 2000  # golds that are measured, evenly spread
 

@@ -19,7 +19,8 @@ from w2s_bench.names import BUILT_IN, bare, selected, short
 from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC, Cell, SeedResult
 from w2s_bench.results.figures import denominator, is_whole
 from w2s_bench.results.files import read_cells
-from w2s_bench.suite import DomainSpec, Suite, read_results_suite
+from w2s_bench.suite import Suite, read_results_suite
+from w2s_bench.suite_domain import DomainSpec
 
 
 def read_results(results: Path) -> tuple[Suite, list[Cell]]:

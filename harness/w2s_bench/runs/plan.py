@@ -27,7 +27,8 @@ from w2s_bench.runs.chosen import Chosen, chosen_trust_functions
 from w2s_bench.store.stage import Stage, walk
 
 if TYPE_CHECKING:
-    from w2s_bench.suite import DomainSpec, Suite, Training
+    from w2s_bench.suite import Suite
+    from w2s_bench.suite_domain import DomainSpec, Training
 
 
 ROW_HINT = "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json."

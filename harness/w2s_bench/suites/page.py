@@ -8,7 +8,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from w2s_bench.resolvers import resolvers_for
-from w2s_bench.suite import LARGEST, DomainSpec, Sizes, Suite, Training, built_in_suites
+from w2s_bench.suite import LARGEST, Suite, built_in_suites
+from w2s_bench.suite_domain import DomainSpec, Sizes, Training
 from w2s_bench.untrusted import MOST_NESTED, MOST_VALUES, MOST_WRITTEN
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from w2s_bench.protocol.evidence.readings.base import BuiltInReading
     from w2s_bench.protocol.planned import PlannedModel
     from w2s_bench.store.stage import Stage
-    from w2s_bench.suite import Training
+    from w2s_bench.suite_domain import Training
     from w2s_bench.types import Kind, RecipeName
 
 

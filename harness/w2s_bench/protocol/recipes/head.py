@@ -43,7 +43,7 @@ from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import FloatArray, IntArray, Item, Kind, Prediction, TrainingRow
 
 if TYPE_CHECKING:
-    from w2s_bench.suite import Training
+    from w2s_bench.suite_domain import Training
 
 
 #: The share of a model's depth whose states heads read.
