@@ -408,3 +408,20 @@ def test_a_result_marked_as_used_by_the_store_is_no_change(tmp_path: Path) -> No
         left_as_found("acme/trust", "score", [tmp_path]),
     ):
         (tmp_path / "manifest.json").write_text("{} ")
+
+
+LEFT_BEHIND = """
+import torch
+from w2s_bench.isolation.process_state import isolated, torch_settings
+
+with isolated("00000001"):
+    before = torch_settings(torch)
+    torch.set_float32_matmul_precision("medium")
+    assert torch_settings(torch) != before
+with isolated("00000002"):
+    assert torch_settings(torch) == before
+"""
+
+
+def test_a_stage_does_not_meet_the_precision_that_an_earlier_one_left() -> None:
+    subprocess.run([sys.executable, "-c", LEFT_BEHIND], check=True, timeout=300)
