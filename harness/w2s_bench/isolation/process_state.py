@@ -158,11 +158,16 @@ class _TorchSetup(importlib.abc.MetaPathFinder):
         if fullname != "torch":
             return None
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            sys.meta_path.insert(0, self)  # libraries also ask where torch is, and do not load it
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
 
             def load_and_set_up(module: ModuleType) -> None:
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
                 load(module)
                 _set_up_torch(module, _TorchSetup.seed)
                 _TorchSetup.state = module.get_rng_state()
