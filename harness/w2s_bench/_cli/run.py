@@ -61,6 +61,14 @@ def run(
     seeds: Annotated[
         int | None, typer.Option("--seeds", help="Seeds to run (default: the suite's).", metavar="N", min=1)
     ] = None,
+    decompose: Annotated[
+        bool,
+        typer.Option(
+            "--decompose",
+            help="Also train what explains each trust function's gain: on gold for its rows, and on random rows with its labels "
+            "and strata.",
+        ),
+    ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Parent of the results folder.", metavar="DIR")] = RESULTS,
     store: Annotated[
         str | None,
@@ -174,7 +182,7 @@ def run(
         limits = limits_of(stage_timeout, stage_memory)
         use_device(device)
         use_tasks(data, include_path or ())
-        planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds)
+        planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds, decompose=decompose)
         location = store or default_location()
         if dry_run or explain:
             from w2s_bench._cli.report import print_dry_run, print_explanation

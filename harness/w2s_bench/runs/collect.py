@@ -136,7 +136,7 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
     facts: dict[str, Any] = {"by_stratum": _share_by_stratum(evaluated, grades)}
     digests: dict[str, str] = {}
     diagnostics: dict[str, Any] = {}
-    if arm.hangs_on_weak_labels:
+    if arm.hangs_on_weak_labels or cell.arm.ref.made_of:
         digests["weak_labels"] = results.content(graph.weak_labels(graph.pool))
     if own.student.weights is not None:
         digests[arm.answers] = results.content(own.student.weights)
@@ -166,6 +166,8 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
             diagnostics["kept_by_stratum"] = _share_by_stratum(pool, kept)
     if own.scores is not None:
         diagnostics |= _of_the_scores(graph, own, results)
+    elif cell.arm.ref.made_of:
+        diagnostics |= _kept_by_label(graph, own, results)
     return SeedResult(
         seed=graph.seed,
         accuracy=float(correct.mean()),
@@ -177,22 +179,25 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
 
 
 def _of_the_scores(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
-    """How well the trust scores tell right labels from wrong: over all pairs, and over those of one label or one stratum.
-
-    What is kept of each label is told, as the first of these, where labels are classes.
-    """
+    """How well the trust scores tell right labels from wrong: over all pairs, and over those of one label or one stratum."""
     assert own.scores is not None
     right, pool = results.grades(graph.label_grades(graph.pool)), results.items(graph.subset(graph.pool))
     scores = dict(Scores.read(results.folder(own.scores)).items())
     told: dict[str, Any] = {"auroc": _auroc(scores, right)}
     told[WITHIN_STRATUM] = _auroc(scores, right, {item.id: item.stratum for item in pool})
-    labels = results.labels(graph.weak_labels(graph.pool))
+    if own.kept is not None and (classes := label_classes(pool, results.labels(graph.weak_labels(graph.pool)))):
+        told[WITHIN_LABEL] = _auroc(scores, right, classes)
+    return told | _kept_by_label(graph, own, results)
+
+
+def _kept_by_label(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
+    """What share of each label is kept, where labels are classes."""
+    pool, labels = results.items(graph.subset(graph.pool)), results.labels(graph.weak_labels(graph.pool))
     if own.kept is None or (classes := label_classes(pool, labels)) is None:
-        return told
+        return {}
     kept = Kept.read(results.folder(own.kept)).weights
-    told[WITHIN_LABEL] = _auroc(scores, right, classes)
     sizes, of_kept = Counter(classes.values()), Counter(classes[row] for row in kept)
-    return told | {"kept_by_label": {label: of_kept[label] / size for label, size in sorted(sizes.items())}}
+    return {"kept_by_label": {label: of_kept[label] / size for label, size in sorted(sizes.items())}}
 
 
 def _of_the_labels(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
