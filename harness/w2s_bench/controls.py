@@ -263,7 +263,7 @@ _MADE: Final = (
         word=MATCHED_RANDOM,
         supervision=None,
         rows=(Rows("transfer", "weak", "coverage", drawn="alike"),),
-        words="random rows, as many of each weak label in each stratum as the arm keeps (of each stratum, where labels are no "
+        words="random rows, as many of each weak label in each stratum as the arm keeps (of each stratum, where its labels are no "
         "classes): what its mix alone is worth",
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.protocol.selection import count_to_keep, random_ids
 from w2s_bench.randomness import hash_rank
-from w2s_bench.record import read_json, write_json, write_records
+from w2s_bench.record import read_json, read_records, write_json, write_records
 from w2s_bench.types import Item, Prediction
 
 IDS = [f"item-{i:03d}" for i in range(60)]
@@ -242,6 +243,21 @@ def test_where_labels_are_no_classes_strata_alone_are_matched(tmp_path: Path) ->
     drawn = alike_to(folders, kept, tmp_path / "out")
     assert Counter(cells[i][0] for i in drawn.weights) == {"even": 10}
     assert len({cells[i][1] for i in drawn.weights}) == 3
+
+
+def test_labels_are_classes_in_the_strata_that_offer_the_same_options(tmp_path: Path) -> None:
+    folders, cells = planted_cells(tmp_path)
+    items = read_records(folders["subset"] / ITEMS, Item)
+    # The odd stratum's options are its items' own, so that the pool's are not all the same.
+    own = [
+        replace(i, choices=tuple(f"{o} of {i.id}" for o in i.choices or ())) if i.stratum == "odd" else i for i in items
+    ]
+    write_records(folders["subset"] / ITEMS, own)
+    kept = Kept.whole(sorted(i for i in IDS if cells[i][1] == "a"), 20)
+    drawn = alike_to(folders, kept, tmp_path / "out")
+    assert {cells[i] for i in drawn.weights if cells[i][0] == "even"} == {("even", "a")}
+    assert Counter(cells[i][0] for i in drawn.weights) == {"even": 10, "odd": 10}
+    assert {cells[i][1] for i in drawn.weights if cells[i][0] == "odd"} == {"a", "b", "c"}
 
 
 def test_alike_rows_have_the_weights_of_their_cell(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from w2s_bench.controls import FLIPPED
 from w2s_bench.errors import SuiteError
-from w2s_bench.protocol.classes import equal_shares, label_classes, proportional_shares
+from w2s_bench.protocol.classes import equal_shares, label_classes, proportional_shares, strata_and_classes
 from w2s_bench.protocol.evaluation import read_grades
 from w2s_bench.protocol.files import ITEMS, PREDICTIONS
 from w2s_bench.protocol.kept import Kept
@@ -48,8 +48,8 @@ def by_scores(
 def alike(kept: Stage, *, subset: Stage, labels: Stage, seed: int, label: str = "") -> Stage:
     """Stage: rows drawn blindly from the whole pool, as many as `kept` has of each weak label in each stratum.
 
-    Where labels are no classes (`label_classes`), as many of each stratum. With the seed of `random` its rows are among those
-    drawn as far as the counts allow.
+    In a stratum where labels are no classes (`label_classes`), as many of the stratum. With the seed of `random` its rows are
+    among those drawn as far as the counts allow.
     """
     return Stage(run_alike, {"seed": seed}, {"kept": kept, "subset": subset, "labels": labels}, label=label)
 
@@ -140,10 +140,10 @@ def run_alike(context: StageContext) -> None:
     """Random rows with the counts of those that were kept, and with their weights in each cell; gold-blind."""
     kept, seed = Kept.read(context.inputs["kept"]), context.params["seed"]
     items = read_records(context.inputs["subset"] / ITEMS, Item)
-    classes = label_classes(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction)) or {}
     cells: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for item in items:
-        cells[item.stratum, classes.get(item.id, "")].append(item.id)
+    labels = read_records(context.inputs["labels"] / PREDICTIONS, Prediction)
+    for name, cell in strata_and_classes(items, labels).items():
+        cells[cell].append(name)
     drawn: dict[str, float] = {}
     for ids in cells.values():
         weights = [kept.weights[name] for name in ids if name in kept.weights]

@@ -41,8 +41,8 @@ _GAIN_NOTE = (
     "corrected for all of the table (Holm). Budget, label mix and item choice add up to the gain. "
 )
 _MIX_NOTE = (
-    " Label and stratum are matched where all items of the pool offer the same options; elsewhere (generated answers, options of "
-    "an item's own) labels are no classes, and strata alone are matched, so that what a mix of labels does counts as choice."
+    " Labels are matched within strata whose items all offer the same options; elsewhere (generated answers, options of an item's "
+    "own) labels are no classes, and strata alone are matched, so that what a mix of labels does counts as choice."
 )
 _DOMAIN_NOTE = "PGR units, paired; p corrected for the comparisons of this table (Holm)."
 
