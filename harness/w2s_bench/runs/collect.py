@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from w2s_bench.results.cells import (
     SeedResult,
     SuiteRef,
 )
+from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.statistics import auroc, auroc_within
 from w2s_bench.runs.plan import PlannedCell
 from w2s_bench.runs.provenance import provenance
@@ -90,14 +91,14 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     """The cell file of a planned cell, failed seeds with their reasons."""
     suite = cell.graphs[0].suite
     seeds: list[SeedResult] = []
-    items: list[str] = []
+    items: list[Item] = []
     for graph, own in zip(cell.graphs, cell.stages, strict=True):
         failed = next((f for stage in cell.targets_of(graph.seed) if (f := results.failure(stage))), None)
         if failed:
             reason = shortened(f"{failed.stage} failed: {scrubbed(failed.reason)}")
             seeds.append(SeedResult(seed=graph.seed, error=reason))
             continue
-        items = [item.id for item in results.items(graph.subset(suite.evaluate_on))]
+        items = results.items(graph.subset(suite.evaluate_on))
         seeds.append(_seed_result(cell, graph, own, results))
     body = CellBody(
         suite=SuiteRef(name=suite.name, version=suite.version, digest=suite.digest, evaluate_on=suite.evaluate_on),
@@ -109,12 +110,19 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
         arm=cell.arm.ref,
         plugin=cell.arm.plugin,
         items=len(items),
-        items_digest=digest_of(items),
+        items_digest=digest_of([item.id for item in items]),
+        clusters=_clusters(items),
         seeds=tuple(seeds),
     )
     stages = list(walk(cell.targets()))
     outcomes = [results.outcomes[stage.node] for stage in stages]
     return Cell.of(body, provenance(stages, [outcome.result for outcome in outcomes if isinstance(outcome, Done)]))
+
+
+def _clusters(items: Sequence[Item]) -> Clusters | None:
+    """Of the items sorted by id; None where each is its own, or all would be one, of which nothing could be said."""
+    names = [item.cluster or item.group for item in items]
+    return Clusters.of(names) if 1 < len(set(names)) < len(names) else None
 
 
 def scrubbed(reason: str) -> str:
