@@ -24,6 +24,7 @@ from w2s_bench.results.consent import _wanted
 from w2s_bench.results.gains import PARTS
 from w2s_bench.results.leaderboard import build, pages, write_leaderboard
 from w2s_bench.results.pages.data import board_as_json
+from w2s_bench.results.pages.standing import gain_in_words
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.runs import submit
 from w2s_bench.runs.collect import Results, cell_of
@@ -169,6 +170,10 @@ def test_parts_of_a_planted_gain_are_what_was_planted_and_add_up(cells: dict[str
             assert part.low <= part.value <= part.high and part.adjusted is not None and part.adjusted >= (part.p or 0)
     assert sum(PARTED[part.name] for part in PARTS if part.adds_up) == pytest.approx(PARTED["gain"])
     assert {part.name for part in PARTS if part.adds_up} == {"budget", "mix", "choice"}
+    assert gain_in_words(gain, str.upper) == (
+        "CONFIDENCE: +0.30 PGR over naive = budget −0.10, label mix +0.15, item choice +0.25; "
+        "label noise left +0.30, items alone +0.20"
+    )
 
 
 def test_gains_add_up_whatever_the_cells_and_change_no_other_table(cells: dict[str, Cell], tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ EPILOG = """
 
 `w2s-bench run tiny --domain chess --trust confidence --trust probe` — one domain, two trust functions, all controls
 
+`w2s-bench run tiny --decompose` — what each trust function's gain is made of; two students more for each
+
 `w2s-bench run my-suite.yaml --out results --workers 8` — your own suite file
 
 `w2s-bench run my-suite.yaml --executor ray --address HOST:6379 --store /shared/store` — the same file on a Ray cluster
