@@ -39,14 +39,14 @@ class Rows:
 
     `share`: `all`, or as many as the suite's `coverage` keeps. `drawn` is how they are then chosen: `blindly`, from the weak
     labels that are `right`, or `wrong`, or said to be right by who errs (`noisily`), of which there may be too few; or those
-    whose weak label is the `shortest` text. An arm that is made of another has the `same` rows, or `alike` ones.
-    `protocol/selection.py` has a stage for each word.
+    whose weak label is the `shortest` text, or stands `first` among its item's options. An arm that is made of another has the
+    `same` rows, or `alike` ones. `protocol/selection.py` has a stage for each word.
     """
 
     split: Literal["transfer", "trust"]
     labels: Literal["weak", "gold"]
     share: Literal["all", "coverage"] = "all"
-    drawn: Literal["blindly", "right", "wrong", "noisily", "shortest", "same", "alike"] = "blindly"
+    drawn: Literal["blindly", "right", "wrong", "noisily", "shortest", "first", "same", "alike"] = "blindly"
 
     @property
     def by_gold(self) -> bool:
@@ -78,8 +78,9 @@ class Facts:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of domains that it is for: a label is common only among options."""
-        return ("choice",) if self.answers == "commonest label" else KINDS
+        """The kinds of domains that it is for: a label is common, or stands first, only among options."""
+        among_options = self.answers == "commonest label" or any(rows.drawn == "first" for rows in self.rows)
+        return ("choice",) if among_options else KINDS
 
     @property
     def with_trust_set(self) -> bool:
@@ -233,6 +234,15 @@ _TABLE: Final = (
         supervision="none",
         answers="commonest label",
         words="nothing: the answer to each item is its option that is the commonest weak label of the pool (choice domains)",
+    ),
+    OwnArm(
+        name="option_position",
+        kind="control",
+        supervision="none",
+        rows=(Rows("transfer", "weak", "coverage", drawn="first"),),
+        words="as many, those weak labels that stand first among the options of their items: what a score that reads nothing but "
+        "the place of an option is worth (choice domains)",
+        explains=True,
     ),
     OwnArm(
         name="inverted_oracle",

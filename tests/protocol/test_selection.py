@@ -191,6 +191,17 @@ def test_a_noisy_oracle_is_mistaken_about_as_many_rows_as_it_says(folders: dict[
     assert set(read_json(exact / KEPT)["ids"]) == right
 
 
+def test_labels_that_stand_first_are_kept_whatever_they_say(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    places = {i: n * 7 % 4 for n, i in enumerate(IDS)}
+    labels = [Prediction(i, "x", " x", True, place) for i, place in places.items()]
+    write_records(tmp_path / "labels" / PREDICTIONS, labels[::-1])
+    kept = kept_by(selection.run_first, tmp_path / "out", 0.5, labels=tmp_path / "labels")
+    assert set(kept["ids"]) == {i for i, place in places.items() if place < 2}
+    other = kept_by(selection.run_first, tmp_path / "some", 0.4, seed=1, labels=tmp_path / "labels")
+    assert {places[i] for i in other["ids"]} == {0, 1} and len(other["ids"]) == 24
+
+
 def planted_cells(tmp_path: Path, *, alike: bool = True) -> tuple[dict[str, Path], dict[str, tuple[str, str]]]:
     """Sixty items of two strata, each labelled with one of three options; without `alike`, of options of its own."""
     cells = {i: ("even" if n % 2 == 0 else "odd", "abc"[n // 2 % 3]) for n, i in enumerate(IDS)}

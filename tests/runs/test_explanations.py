@@ -57,11 +57,11 @@ def test_a_usual_run_has_none_of_them_and_a_decomposed_one_adds_their_students_a
     expected = {name for name, arm in OWN_ARMS.items() if arm.explains}
     expected |= {of_arm(word, arm) for word in MADE_OF_ARM for arm in ("w2s-bench-toy/prompt_hash", "probe:folds=3")}
     assert {cell.arm.ref.name for cell in added} == expected
-    assert len(added) == len(ran.both.cells) - len(ran.usual.cells) == 2 * 6, "in either domain"
+    assert len(added) == len(ran.both.cells) - len(ran.usual.cells) == 2 * 6 + 1, "options stand in one domain alone"
     before, after = {s.node for s in ran.usual.stages()}, {s.node: s.name for s in ran.both.stages()}
     assert before < after.keys()
     names = {name for node, name in after.items() if node not in before}
-    assert names == {"alike", "wrong", "noisy", "weak_rows", "gold_rows", "train", "predict", "grade"}
+    assert names == {"alike", "wrong", "noisy", "first", "weak_rows", "gold_rows", "train", "predict", "grade"}
 
 
 def test_the_last_job_of_a_cluster_and_a_verifier_plan_the_same_again(ran: Any) -> None:

@@ -218,6 +218,15 @@ def run_shortest(context: StageContext) -> None:
     Kept.whole(top_ids(scores, wanted, context.params["seed"]), wanted).write(context.out)
 
 
+@stage("first", version=1)
+def run_first(context: StageContext) -> None:
+    """k rows whose weak labels stand first among the options as the domain has them; equal places by a hash; gold-blind."""
+    places = {row["id"]: row["index"] for row in iter_rows(context.inputs["labels"] / PREDICTIONS)}
+    wanted = count_to_keep(context.params["coverage"], len(places))
+    scores = Scores.of(list(places), -np.array(list(places.values()), dtype=np.float64))
+    Kept.whole(top_ids(scores, wanted, context.params["seed"]), wanted).write(context.out)
+
+
 @dataclass(frozen=True)
 class Draw:
     """A way in which a control draws rows: the stage that does it, what it reads, the role of its seed, and other parameters."""
@@ -236,5 +245,6 @@ DRAWS: Final[Mapping[str, Draw]] = MappingProxyType(
         "wrong": Draw(run_wrong, "grades", "oracle"),
         "noisily": Draw(run_noisy, "grades", "oracle", {"flipped": FLIPPED}),
         "shortest": Draw(run_shortest, "labels", "ties"),
+        "first": Draw(run_first, "labels", "ties"),
     }
 )
