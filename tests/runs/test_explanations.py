@@ -17,6 +17,7 @@ from w2s_bench.controls import FLIPPED, MADE_OF_ARM, OWN_ARMS
 from w2s_bench.domains.documents import Documents
 from w2s_bench.errors import CellError
 from w2s_bench.names import of_arm
+from w2s_bench.protocol.arms import explanations, own_arms
 from w2s_bench.record import digest_of, pack_bits
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import ArmRef, Cell
@@ -62,6 +63,11 @@ def test_a_usual_run_has_none_of_them_and_a_decomposed_one_adds_their_students_a
     assert before < after.keys()
     names = {name for node, name in after.items() if node not in before}
     assert names == {"alike", "wrong", "noisy", "first", "weak_rows", "gold_rows", "train", "predict", "grade"}
+
+
+def test_an_arm_of_all_rows_has_none() -> None:
+    whole = [arm for arm in own_arms(0.5) if arm.ref.name in ("naive", "ceiling", "weak", "gold_trust_set")]
+    assert len(whole) == 4 and not any(explanations(arm) for arm in whole)
 
 
 def test_the_last_job_of_a_cluster_and_a_verifier_plan_the_same_again(ran: Any) -> None:
