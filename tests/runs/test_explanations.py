@@ -26,6 +26,7 @@ from w2s_bench.results.gains import PARTS
 from w2s_bench.results.leaderboard import build, pages, write_leaderboard
 from w2s_bench.results.pages.data import board_as_json
 from w2s_bench.results.pages.standing import gain_in_words
+from w2s_bench.results.planning import _noise
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.runs import submit
 from w2s_bench.runs.collect import Results, cell_of
@@ -192,6 +193,7 @@ def test_gains_add_up_whatever_the_cells_and_change_no_other_table(cells: dict[s
     assert (board.rows, board.pairs, board.domains, board.detectable) == (
         usual.rows, usual.pairs, usual.domains, usual.detectable,
     )  # fmt: skip
+    assert _noise("math", cells) == _noise("math", make_cells()), "what explains an arm is no arm that a plan is about"
     assert {gain.arm: tuple(gain.in_domains) for gain in board.gains} == {
         "acme/verifier:layer=-1": ("chess",),
         "confidence": ("math",),
