@@ -39,23 +39,59 @@ def bare(name: str) -> str:
     return name.partition("/")[2] or name
 
 
-def selected(selection: str, name: str) -> str:
-    """The name of a trust function's arm by a selection: its own for `top`, else as in `balanced:confidence`.
+def of_arm(word: str, arm: str) -> str:
+    """The name of an arm that is made of another: `gold_kept:confidence`, `balanced:acme/margin:layer=2`.
 
-    No other name is one of these: before the colon of a full name stands a slash, and no name of an entry holds a colon.
+    `word` says what is made of it. A word with parameters, `name:key=value`, has them in brackets: `name(key=value):confidence`.
     """
-    return name if selection == "top" else f"{selection}:{short(name)}"
+    name, colon, parameters = short(word).partition(":")
+    made = f"{name}({parameters}):{short(arm)}" if colon else f"{name}:{short(arm)}"
+    if parted(made) != (short(word), short(arm)):
+        raise ValueError(f"{word!r} and {arm!r} make the name {made!r}, which does not come apart again")
+    return made
+
+
+def parted(name: str) -> tuple[str, str] | None:
+    """Word and arm of a name that `of_arm` gave, without the built-in distribution's prefix; None for any other name.
+
+    A trust function's parameters are no arm: behind their colon stands `key=`.
+    """
+    match = _OF_ARM.fullmatch(name)
+    if match is None:
+        return None
+    word = match["word"] if match["parameters"] is None else f"{match['word']}:{match['parameters']}"
+    return word, match["arm"]
+
+
+#: Outside of JSON's quotes no bracket stands in parameters as `plugins.spec.write_spec` writes them.
+_OF_ARM: Final = re.compile(
+    r"""(?P<word>[^:=()"]+)(?:\((?P<parameters>(?:[^"()]|"(?:[^"\\]|\\.)*")+)\))?:(?!\s*[A-Za-z_]\w*\s*=)(?P<arm>.+)""",
+    re.DOTALL,
+)
+
+
+def selected(selection: str, name: str) -> str:
+    """The name of a trust function's arm by a selection: its own for `top`, else as in `balanced:confidence`."""
+    return name if selection == "top" else of_arm(selection, name)
 
 
 def file_name(name: str) -> str:
     """`distribution/name:parameters` as the name of one file or folder, the built-in distribution's prefix dropped.
 
-    What a file name should not hold, or too many characters, cost readability: then a digest keeps two names apart.
+    The name of an arm made of another is that of its word, an `@` and that of the other arm. What a file name should not hold,
+    or too many characters, cost readability: then a digest keeps two names apart.
     """
+    made = parted(name) if len(name) <= _LONGEST else None
+    if made is not None and len(joined := "@".join(map(file_name, made))) <= _LONGEST:
+        return joined
     head, colon, parameters = short(name).partition(":")
     plain = head.replace("/", ".", 1) + ("@" if colon else "") + parameters
     safe = re.sub(r"[^A-Za-z0-9._@=,+-]", "_", plain)[:120].lstrip(".")
     return safe if safe and safe == plain else f"{safe}~{digest_of(name)[:12]}"
+
+
+#: Characters of a file name that others make up. File systems allow 255 bytes, and a suffix follows.
+_LONGEST: Final = 200
 
 
 def row_name(domain: str, arm: str) -> str:

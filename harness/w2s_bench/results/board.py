@@ -99,6 +99,15 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """What an arm's gain over naive is made of: part → difference in PGR units, means over domains and in each domain."""
+
+    arm: str
+    mean: Mapping[str, Ratio]
+    in_domains: Mapping[str, Mapping[str, Ratio]]
+
+
+@dataclass(frozen=True)
 class Check:
     """A figure that a suite must show, and whether it does (None: it cannot be told)."""
 
@@ -162,8 +171,11 @@ class Leaderboard:
     """Rows in the order they are shown: by track, ranked by mean PGR, then the controls in their fixed order.
 
     `pairs` has every two trust functions of a track; `detectable` is the true difference of two arms' mean PGRs that the
-    board would find with chance POWER, None where it can show none. `other_selections`: arms that keep other rows than those of
-    highest score, by name; nothing else of the board is about them.
+    board would find with chance POWER, None where it can show none. `stability`: Kendall's τ between the orders of trust
+    functions within a track on two halves of the test items, None where no track has two.
+
+    `other_selections`: arms that keep other rows than those of highest score, by name; nothing else of the board is about them.
+    `gains`: of the arms that controls are made of, to explain them; `explaining` are those controls, which have no other place.
     """
 
     suite: SuiteRef
@@ -175,7 +187,10 @@ class Leaderboard:
     packages: Mapping[str, tuple[str, ...]]
     pairs: tuple[Pair, ...] = ()
     detectable: float | None = None
+    stability: float | None = None
     other_selections: tuple[Row, ...] = ()
+    gains: tuple[Gain, ...] = ()
+    explaining: tuple[Row, ...] = ()
 
     @property
     def mean_domains(self) -> tuple[str, ...]:

@@ -15,10 +15,11 @@ from w2s_bench.names import PLOT, README, TIES, short
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.results import statistics
 from w2s_bench.results.belief import read_results
-from w2s_bench.results.board import POWER, DomainSummary, Failure, Leaderboard, Row
+from w2s_bench.results.board import POWER, DomainSummary, Failure, Leaderboard, Pair, Row
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checks import CHECKS, suspects
 from w2s_bench.results.comparison import Comparison, mean
+from w2s_bench.results.gains import gains
 from w2s_bench.results.places import corrected, paired, placed
 from w2s_bench.results.ranking import ranked
 from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
@@ -56,6 +57,7 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
     domains = {name: Comparison(arms) for name, arms in by_domain.items()}
     summaries = tuple(_summary(name, domain, len(seeds)) for name, domain in domains.items())
     arms_shown = {short(c.body.arm.name): c for c in ordered if c.body.arm.kind != "reference"}
+    explaining = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.made_of}
     others = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.is_other_selection}
     entering = {d.name: domains[d.name] for d in summaries if not d.left_out}
 
@@ -84,7 +86,10 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         packages={package: tuple(sorted(versions)) for package, versions in sorted(packages.items())},
         pairs=pairs,
         detectable=_detectable(rows, difference),
+        stability=_stability(entering, pairs),
         other_selections=tuple(other_rows),
+        gains=gains([row.arm for row in (*rows, *other_rows)], domains, entering),
+        explaining=tuple(_row(arm, cell, domains, entering, len(seeds)) for arm, cell in explaining.items()),
     )
 
 
@@ -94,6 +99,13 @@ def _detectable(rows: Iterable[Row], difference: Callable[[str, str], Ratio]) ->
     found = [row.mean_minus[first] for row in rows if first in row.mean_minus] or [difference(second, first)]
     variances = [ratio.variance for ratio in found if isinstance(ratio, Estimate) and ratio.variance is not None]
     return median(variance.detectable(POWER) for variance in variances) if variances else None
+
+
+def _stability(entering: Mapping[str, Comparison], pairs: Iterable[Pair]) -> float | None:
+    """Of the arms that are ranked, which have cells in all domains that enter means."""
+    compared = [(pair.first, pair.second) for pair in pairs]
+    arms = sorted({arm for pair in compared for arm in pair})
+    return statistics.split_half([domain.answered(arms) for domain in entering.values()], compared)
 
 
 def _refuse_mixture(cells: list[Cell], results: Path) -> None:
