@@ -24,7 +24,7 @@ from w2s_bench.models.encoding import Pair, encode_pairs, end_of, max_length_of,
 from w2s_bench.models.finetuning import Choices, Examples
 from w2s_bench.models.greedy import Generated, generate
 from w2s_bench.models.memory import out_of_memory
-from w2s_bench.models.objectives import XENT, Objective, Whose, relative
+from w2s_bench.models.objectives import XENT, Objective, Whose, over_of, relative
 from w2s_bench.models.setup import USUAL, Effort, Setup
 from w2s_bench.models.sources import numbers_of, set_attention
 from w2s_bench.types import FloatArray, Item, Precision, RecipeName, TrainingRow
@@ -170,7 +170,7 @@ class Engine:
             refuse_other_than_greedy(self.model)
         places = drawn(len(rows), steps=steps, batch_size=batch_size, rng=np.random.default_rng(seed))
         examples: Sequence[Pair] | Examples
-        if "tokens" in objective.over:
+        if over_of(objective, chooses=all(row.choices is not None for row in rows)) == "tokens":
             examples = _placed(places, self._row_pairs([rows[i] for i in places]), len(rows), Pair((), ()))
         else:
             options = _placed(places, self._option_pairs([rows[i] for i in places]), len(rows), [])

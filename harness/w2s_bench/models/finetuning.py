@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from w2s_bench.models.assumptions import anatomy_of
 from w2s_bench.models.batching import batches, learning_rate_factor, refuse_divergence
 from w2s_bench.models.capabilities import Anatomy
 from w2s_bench.models.encoding import Pair
-from w2s_bench.models.objectives import ABSENT, XENT, Objective, Step, Targets, Whose, distributions, places
+from w2s_bench.models.objectives import ABSENT, XENT, Objective, OfBatch, Step, Targets, Whose, distributions, places
 from w2s_bench.models.optional import bitsandbytes
 from w2s_bench.models.parts import Parts
 from w2s_bench.models.scoring import completion_logits
@@ -120,17 +120,25 @@ def finetune(
     examples = Completions(rows) if isinstance(rows, Sequence) else rows
     lengths = examples.lengths
 
-    def loss_of(part: Sequence[int], step: int) -> torch.Tensor:
+    def loss_of(part: Sequence[int], step: int, by: Objective) -> torch.Tensor:
         logits, targets, own = examples.logits(model, anatomy, part)
         each = None if weights is None else torch.from_numpy(weights[part]).to(logits)[own]
-        return objective.loss(logits, targets, each, Step(step, steps))
+        return by.loss(logits, targets, each, Step(step, steps))
+
+    def settled(batch: Sequence[int], step: int) -> Objective:
+        # Whether a batch is parted hangs on the machine, so that what is of the whole batch is settled beforehand always.
+        if not (isinstance(objective, OfBatch) and isinstance(examples, Choices)):
+            return objective
+        with torch.no_grad():
+            asked = [examples.logits(model, anatomy, part) for part in parts.of(batch)]
+        return objective.settled(*joined([(logits, targets) for logits, targets, _ in asked]), Step(step, steps))
 
     model.train()
     losses = []
     batch: list[int] = []
     with Parts(model, examples, lengths, effort) as parts:
         for step, batch in enumerate(batches(lengths, steps=steps, batch_size=batch_size, rng=rng)):
-            loss = parts.differentiated(partial(loss_of, step=step), batch, parameters)
+            loss = parts.differentiated(partial(loss_of, step=step, by=settled(batch, step)), batch, parameters)
             size = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             for group in stepper.param_groups:
                 group["lr"] = learning_rate * learning_rate_factor(step, steps)
@@ -141,9 +149,21 @@ def finetune(
         model.eval()
         if batch:
             with torch.no_grad():
-                after = parts.whole(partial(loss_of, step=steps - 1), batch)
+                after = parts.whole(partial(loss_of, step=steps - 1, by=settled(batch, steps - 1)), batch)
             refuse_divergence(steps - 1, steps, learning_rate, loss_after_it=after.item())
     return losses
+
+
+def joined(parts: Sequence[tuple[torch.Tensor, Targets]]) -> tuple[torch.Tensor, Targets]:
+    """Logits (n, k) and targets of a batch, of those of its parts, whose widest has k options."""
+    widest = max(logits.shape[-1] for logits, _ in parts)
+
+    def rows(tables: Iterable[torch.Tensor], absent: float) -> torch.Tensor:
+        return torch.cat([F.pad(table, (0, widest - table.shape[-1]), value=absent) for table in tables])
+
+    probs = {whose: rows((targets.probs[whose] for _, targets in parts), 0.0) for whose in parts[0][1].probs}
+    labels = torch.cat([targets.label for _, targets in parts])
+    return rows((logits for logits, _ in parts), ABSENT), Targets(labels, probs)
 
 
 def _optimizer(name: OptimizerName, parameters: list[torch.nn.Parameter], learning_rate: float) -> Any:

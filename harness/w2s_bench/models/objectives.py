@@ -5,9 +5,11 @@ A trainer knows no loss by name: it gives logits, what they are trained towards 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -55,9 +57,9 @@ class Objective(Protocol):
 
     @property
     def over(self) -> tuple[Over, ...]:
-        """What it is defined over. Language models are tuned over tokens where it is, else over options; heads over options.
+        """What it is defined over, the one that language models are tuned over first; heads are trained over options.
 
-        One that is over options alone does not exist where answers are generated.
+        Over options alone, it does not exist where answers are generated; over options first, it is over tokens there.
         """
 
     @property
@@ -82,6 +84,52 @@ class ClosedForm(Protocol):
 
         Item i has `logits[starts[i]:starts[i + 1]]` of `logits` (options of all items,), and its option `labels[i]` as label.
         """
+
+
+@runtime_checkable
+class OfBatch(Protocol):
+    """An objective with a figure of the whole batch in it, such as a quantile. A batch may pass through a model in parts."""
+
+    def settled(self, logits: torch.Tensor, targets: Targets, step: Step) -> Objective:
+        """The objective with that figure, of the batch's logits (n, k) of no gradient; its loss is a mean over rows alone."""
+
+
+def over_of(objective: Objective, *, chooses: bool) -> Over | None:
+    """What a language model is tuned over, on items of which one `chooses` an option or not; None: there is no such loss."""
+    return next((over for over in objective.over if over == "tokens" or chooses), None)
+
+
+def refuse_outside(
+    name: str, value: float, low: float, high: float = math.inf, *, above: bool = False, below: bool = False
+) -> None:
+    """Raises ValueError for a parameter that is no number from `low` to `high`; `above` and `below` shut out the ends."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if number and (low < value if above else low <= value) and (value < high if below else value <= high):
+        return
+    least = f"{'above' if above else 'from'} {low:g}"
+    most = "" if high == math.inf else f" {'below' if below else 'to'} {high:g}"
+    raise ValueError(f"{name} is {value!r}, expected a number {least}{most}")
+
+
+def refuse_unknown(name: str, value: str, known: Sequence[str]) -> None:
+    """Raises ValueError for a parameter that is none of the words that it may be."""
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}, expected {' or '.join(known)}")
+
+
+#: What the parameter `over` of an objective may be, and what the objective is over then.
+_OVER: Final[Mapping[str, tuple[Over, ...]]] = MappingProxyType(
+    {"any": ("options", "tokens"), "tokens": ("tokens", "options"), "options": ("options",)}
+)
+
+
+def over_asked(over: str) -> tuple[Over, ...]:
+    """`Objective.over` of a parameter `over`. `any`: over options where there are some, else over tokens.
+
+    `tokens`: over tokens wherever a language model is tuned (a head has options alone). `options`: never over tokens.
+    """
+    refuse_unknown("over", over, [*_OVER])
+    return _OVER[over]
 
 
 def relative(weights: Sequence[float]) -> FloatArray | None:
@@ -126,11 +174,32 @@ def mean_of(losses: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
     return losses.mean() if weights is None else (weights * losses).mean()
 
 
-class CrossEntropy:
-    """`xent`: −ln of the label's probability."""
+def label_readings(logits: FloatArray, starts: IntArray, labels: IntArray) -> tuple[FloatArray, FloatArray]:
+    """(items,) the log-probability of each label, and (options,) the derivative of its negative by every logit: p − [label].
 
-    over: tuple[Over, ...] = ("tokens", "options")
+    Arguments are those of `ClosedForm.losses_and_slopes`.
+    """
+    widths, label = np.diff(starts), starts[:-1] + labels
+    shifted = logits - np.repeat(np.maximum.reduceat(logits, starts[:-1]), widths)
+    exponentials = np.exp(shifted)
+    sums = np.add.reduceat(exponentials, starts[:-1])
+    slopes = exponentials / np.repeat(sums, widths)
+    slopes[label] -= 1
+    return shifted[label] - np.log(sums), slopes
+
+
+class CrossEntropy:
+    """Cross-entropy of the label: −ln p_y.
+
+    p_y is what the student gives the label: its next token, or its option. `over`: `tokens` trains language models to write
+    the label; `options` to prefer it among the item's options, where the softmax is over their summed log-probabilities;
+    `any` is `options` where there are some, else `tokens`.
+    """
+
     needs: tuple[Whose, ...] = ()
+
+    def __init__(self, over: str = "tokens") -> None:
+        self.over = over_asked(over)
 
     def loss(self, logits: torch.Tensor, targets: Targets, weights: torch.Tensor | None, step: Step) -> torch.Tensor:
         from torch.nn.functional import cross_entropy
@@ -142,13 +211,8 @@ class CrossEntropy:
     def losses_and_slopes(
         self, logits: FloatArray, starts: IntArray, labels: IntArray, step: Step
     ) -> tuple[FloatArray, FloatArray]:
-        widths, label = np.diff(starts), starts[:-1] + labels
-        shifted = logits - np.repeat(np.maximum.reduceat(logits, starts[:-1]), widths)
-        exponentials = np.exp(shifted)
-        sums = np.add.reduceat(exponentials, starts[:-1])
-        slopes = exponentials / np.repeat(sums, widths)
-        slopes[label] -= 1
-        return np.log(sums) - shifted[label], slopes
+        logprobs, slopes = label_readings(logits, starts, labels)
+        return -logprobs, slopes
 
 
 #: What models are trained by, unless a suite says otherwise.

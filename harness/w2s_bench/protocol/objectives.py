@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from w2s_bench.errors import SuiteError, UnknownNameError
+from w2s_bench.models import losses
 from w2s_bench.models.objectives import CrossEntropy, Objective, Over
 from w2s_bench.plugins.checks import check_parameters
 from w2s_bench.plugins.spec import parse_spec
@@ -16,7 +17,17 @@ if TYPE_CHECKING:
     from w2s_bench.types import Kind
 
 #: Name → what makes one from the parameters that a suite gives: `name`, or `name:key=value,…`.
-OBJECTIVES: Final[Mapping[str, Callable[..., Objective]]] = MappingProxyType({"xent": CrossEntropy})
+OBJECTIVES: Final[Mapping[str, Callable[..., Objective]]] = MappingProxyType(
+    {
+        "xent": CrossEntropy,
+        "soft": losses.Soft,
+        "logconf": losses.logconf,
+        "product": losses.Product,
+        "bootstrap": losses.Bootstrap,
+        "gce": losses.Generalised,
+        "sce": losses.Symmetric,
+    }
+)
 
 
 def objective_of(spec: str) -> Objective:
