@@ -75,6 +75,9 @@ class Row:
     selection: str = "top"
     of: str = ""
     minus_top: Ratio | None = None
+    #: Of an arm by another objective than its suite's: which, and the mean paired difference to `of`, the same arm by the suite's.
+    objective: str = ""
+    minus_usual: Ratio | None = None
 
     @property
     def is_control(self) -> bool:
@@ -163,7 +166,8 @@ class Leaderboard:
 
     `pairs` has every two trust functions of a track; `detectable` is the true difference of two arms' mean PGRs that the
     board would find with chance POWER, None where it can show none. `other_selections`: arms that keep other rows than those of
-    highest score, by name; nothing else of the board is about them.
+    highest score, by name; nothing else of the board is about them, nor about `other_objectives`: arms whose students are
+    trained otherwise than the suite says.
     """
 
     suite: SuiteRef
@@ -176,6 +180,7 @@ class Leaderboard:
     pairs: tuple[Pair, ...] = ()
     detectable: float | None = None
     other_selections: tuple[Row, ...] = ()
+    other_objectives: tuple[Row, ...] = ()
 
     @property
     def mean_domains(self) -> tuple[str, ...]:

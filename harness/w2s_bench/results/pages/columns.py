@@ -222,6 +222,14 @@ def other_selections(board: Leaderboard) -> list[Column[Row]]:
     return [selection, ROW["track"], *_pgrs(board), minus, ROW["purity"], ROW["coverage"]]
 
 
+def other_objectives(board: Leaderboard) -> list[Column[Row]]:
+    """The columns of arms whose students are trained otherwise than the suite says."""
+    minus: Column[Row] = Column(
+        "minus_usual", "− by the suite's", lambda row: row.minus_usual, lambda row: difference(row.minus_usual)
+    )
+    return [ROW["track"], *_pgrs(board), minus, ROW["purity"], ROW["coverage"]]
+
+
 def robust() -> list[Column[Row]]:
     """Summaries that no single seed decides."""
     return [ROW["iqm"], ROW["improvement"]]

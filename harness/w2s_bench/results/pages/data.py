@@ -19,6 +19,8 @@ def board_as_json(board: Leaderboard) -> dict[str, JSON]:
         shown |= _columns(ROW, row) | {"entries": _entries(row.entries)}
     for shown, row in zip(content["other_selections"], board.other_selections, strict=True):
         shown |= {"entries": _entries(row.entries)}
+    for shown, row in zip(content["other_objectives"], board.other_objectives, strict=True):
+        shown |= {"entries": _entries(row.entries)}
     for shown, domain in zip(content["domains"], board.domains, strict=True):
         shown["references"] = _entries(domain.references)
     return content
