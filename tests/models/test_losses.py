@@ -10,10 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support import ROOT
 from w2s_bench.models.encoding import encode_pairs
 from w2s_bench.models.finetuning import Choices, finetune, joined
 from w2s_bench.models.head import train_head
-from w2s_bench.models.losses import Bootstrap, Generalised, Product, Soft, Symmetric, logconf
+from w2s_bench.models.losses import Bootstrap, Generalised, Soft, Symmetric, logconf, product
 from w2s_bench.models.objectives import (
     ABSENT,
     XENT,
@@ -23,10 +24,13 @@ from w2s_bench.models.objectives import (
     Step,
     Targets,
     distributions,
+    flat,
     over_of,
 )
+from w2s_bench.models.ridge import fit_head
 from w2s_bench.models.setup import Effort
 from w2s_bench.protocol.objectives import OBJECTIVES, objective_of
+from w2s_bench.runs.objectives_page import page
 
 LATE = Step(9, 10)
 #: Two items, and what a student gives their two options.
@@ -69,14 +73,14 @@ def test_soft_by_hand() -> None:
 
 def test_a_product_by_hand() -> None:
     teacher, student = [[0.6, 0.4], [0.9, 0.1]], [[0.4, 0.6], [0.5, 0.5]]
-    _, slopes = slopes_of(Product(), TWO, targets_of([0, 0], teacher=teacher, student=student))
+    _, slopes = slopes_of(product(), TWO, targets_of([0, 0], teacher=teacher, student=student))
     np.testing.assert_allclose(slopes, [[-0.15, 0.15], [-0.2, 0.2]])
-    _, slopes = slopes_of(Product(prior="current"), TWO, targets_of([0, 0], teacher=teacher))
+    _, slopes = slopes_of(product(prior="current"), TWO, targets_of([0, 0], teacher=teacher))
     wanted = 0.12 / (0.12 + 0.32)  # .6 × .2 against .4 × .8
     np.testing.assert_allclose(slopes[0], [(0.2 - wanted) / 2, (wanted - 0.2) / 2])
     soft = slopes_of(Soft(), TWO, targets_of([0, 0], teacher=teacher))
     np.testing.assert_allclose(
-        slopes_of(Product(beta=0), TWO, targets_of([0, 0], teacher=teacher, student=student))[1], soft[1]
+        slopes_of(product(beta=0), TWO, targets_of([0, 0], teacher=teacher, student=student))[1], soft[1]
     )
 
 
@@ -160,7 +164,7 @@ def test_gradients_are_those_of_finite_differences(spec: str) -> None:
         if spec != "product:prior=current":
             return objective.loss(at, towards, weights, LATE)
         fixed = Targets(towards.label, {**probs, "student": own.softmax(-1)})
-        return Product().loss(at, fixed, weights, LATE)
+        return product().loss(at, fixed, weights, LATE)
 
     at = logits.clone().requires_grad_()
     assert torch.autograd.gradcheck(loss, (at,))
@@ -195,15 +199,50 @@ def test_a_row_of_gold_has_its_label_alone(spec: str) -> None:
     np.testing.assert_allclose(slopes, plain[1], atol=1e-12)
 
 
-@pytest.mark.parametrize("spec", ["gce:q=0.3", "sce:alpha=0.5,beta=0.2"])
+CLOSED = [
+    "gce:q=0.3",
+    "sce:alpha=0.5,beta=0.2",
+    "soft",
+    "soft:temperature=2.0",
+    "product",
+    "product:alpha=0.5,beta=2.0",
+]
+
+
+@pytest.mark.parametrize("spec", CLOSED)
 def test_closed_forms_are_the_derivatives(spec: str) -> None:
+    """A row of gold among them, whose label the untuned student held to be impossible."""
     objective: Any = objective_of(spec)
     assert isinstance(objective, ClosedForm)
-    logits = np.random.default_rng(1).normal(size=(4, 3))
-    losses, slopes = objective.losses_and_slopes(logits.ravel(), np.arange(0, 13, 3), np.array([0, 2, 1, 1]), LATE)
-    loss, by_logit = slopes_of(objective, logits, targets_of([0, 2, 1, 1]))
+    rng = np.random.default_rng(1)
+    logits, labels, starts = rng.normal(size=(4, 3)), np.array([0, 2, 1, 1]), np.arange(0, 13, 3)
+    given: Any = {whose: list(rng.dirichlet(np.ones(3), size=4)) for whose in objective.needs}
+    if objective.needs:
+        given["teacher"][3] = np.zeros(0)
+        given |= {"student": [*given["student"][:3], np.array([0.5, 0.0, 0.5])]} if "student" in given else {}
+    probs = flat(given, starts, labels)
+    losses, slopes = objective.losses_and_slopes(logits.ravel(), starts, labels, LATE, probs)
+    wanted = torch.tensor(labels)
+    targets = Targets(wanted, distributions(given, wanted, torch.tensor(logits)))
+    loss, by_logit = slopes_of(objective, logits, targets)
     assert losses.mean() == pytest.approx(loss)
     np.testing.assert_allclose(slopes.reshape(4, 3) / 4, by_logit, atol=1e-12)
+
+
+def test_a_head_is_fitted_to_the_teachers_distribution() -> None:
+    """At the minimum what a penalty leaves is the teacher's doubt; of a teacher without doubt it is the cross-entropy's head."""
+    rng = np.random.default_rng(2)
+    states, offsets = rng.normal(size=(60, 4)).astype(np.float32), np.arange(0, 61, 2)
+    labels, zero_shot = rng.integers(0, 2, 30), rng.normal(size=60)
+    how: Any = {"grid": [0.1, 1.0], "folds": 3, "steps": 200, "seed": 0, "zero_shot": zero_shot}
+    plain, _, chosen = fit_head(states, offsets, labels, **how)
+    for rows in ([np.eye(2)[label] for label in labels], [np.zeros(0)] * 30):
+        head, _, other = fit_head(states, offsets, labels, **how, objective=Soft(), probs={"teacher": rows})
+        np.testing.assert_allclose(head.weight, plain.weight, atol=1e-5)
+        assert other == chosen
+    doubt = [np.full(2, 0.5)] * 30
+    head, losses, _ = fit_head(states, offsets, labels, **how, objective=Soft(), probs={"teacher": doubt})
+    assert losses[-1] < losses[0] and np.abs(head.scores(states, zero_shot)).max() < 0.05
 
 
 @pytest.mark.parametrize("spec", EVERY)
@@ -286,3 +325,8 @@ def test_a_parameter_that_cannot_be_is_named(spec: str, message: str) -> None:
 
 def test_every_objective_is_tried_here() -> None:
     assert {spec.partition(":")[0] for spec in EVERY} == {*OBJECTIVES}
+
+
+def test_documentation_has_every_objective_as_its_docstring_does() -> None:
+    """After a change on purpose: python -m w2s_bench.runs.objectives_page > docs/objectives.md."""
+    assert (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8") == page()

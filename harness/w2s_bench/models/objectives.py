@@ -75,14 +75,20 @@ class Objective(Protocol):
 
 @runtime_checkable
 class ClosedForm(Protocol):
-    """An objective of labels alone (it `needs` nothing) that gives its own derivative too: heads are trained without torch."""
+    """An objective that gives its own derivative too: heads are trained without torch, and to convergence."""
 
     def losses_and_slopes(
-        self, logits: FloatArray, starts: IntArray, labels: IntArray, step: Step
+        self,
+        logits: FloatArray,
+        starts: IntArray,
+        labels: IntArray,
+        step: Step,
+        probs: Mapping[Whose, FloatArray],
     ) -> tuple[FloatArray, FloatArray]:
         """(items,) each item's loss, and (options,) its derivative by each of the item's own logits; weights are not its concern.
 
         Item i has `logits[starts[i]:starts[i + 1]]` of `logits` (options of all items,), and its option `labels[i]` as label.
+        `probs`, for those that it `needs`: (options of all items,), each item's distribution.
         """
 
 
@@ -151,6 +157,20 @@ def places(widths: Sequence[int] | IntArray) -> tuple[IntArray, IntArray]:
     return rows, np.arange(len(rows)) - starts[rows]
 
 
+def flat(probs: Mapping[Whose, Sequence[FloatArray]], starts: IntArray, labels: IntArray) -> dict[Whose, FloatArray]:
+    """`probs` of `ClosedForm.losses_and_slopes`, of one distribution an item; an empty one is all on the label."""
+    made: dict[Whose, FloatArray] = {}
+    for whose, rows in probs.items():
+        out = np.zeros(int(starts[-1]))
+        for item, row in enumerate(rows):
+            if len(row):
+                out[starts[item] : starts[item + 1]] = row
+            else:
+                out[starts[item] + labels[item]] = 1.0
+        made[whose] = out
+    return made
+
+
 def distributions(
     probs: Mapping[Whose, Sequence[FloatArray]], labels: torch.Tensor, table: torch.Tensor
 ) -> dict[Whose, torch.Tensor]:
@@ -179,13 +199,25 @@ def label_readings(logits: FloatArray, starts: IntArray, labels: IntArray) -> tu
 
     Arguments are those of `ClosedForm.losses_and_slopes`.
     """
-    widths, label = np.diff(starts), starts[:-1] + labels
+    logprobs, slopes = _softmax(logits, starts)
+    label = starts[:-1] + labels
+    slopes[label] -= 1
+    return logprobs[label], slopes
+
+
+def distribution_readings(logits: FloatArray, starts: IntArray, wanted: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(items,) the cross-entropy to distributions `wanted` (options,), and (options,) its derivative by every logit: p − wanted."""
+    logprobs, probs = _softmax(logits, starts)
+    return -np.add.reduceat(wanted * logprobs, starts[:-1]), probs - wanted
+
+
+def _softmax(logits: FloatArray, starts: IntArray) -> tuple[FloatArray, FloatArray]:
+    """(options,) log-probabilities and probabilities among each item's options."""
+    widths = np.diff(starts)
     shifted = logits - np.repeat(np.maximum.reduceat(logits, starts[:-1]), widths)
     exponentials = np.exp(shifted)
     sums = np.add.reduceat(exponentials, starts[:-1])
-    slopes = exponentials / np.repeat(sums, widths)
-    slopes[label] -= 1
-    return shifted[label] - np.log(sums), slopes
+    return shifted - np.repeat(np.log(sums), widths), exponentials / np.repeat(sums, widths)
 
 
 class CrossEntropy:
@@ -209,7 +241,12 @@ class CrossEntropy:
         return mean_of(cross_entropy(logits, targets.label, reduction="none"), weights)
 
     def losses_and_slopes(
-        self, logits: FloatArray, starts: IntArray, labels: IntArray, step: Step
+        self,
+        logits: FloatArray,
+        starts: IntArray,
+        labels: IntArray,
+        step: Step,
+        probs: Mapping[Whose, FloatArray],
     ) -> tuple[FloatArray, FloatArray]:
         logprobs, slopes = label_readings(logits, starts, labels)
         return -logprobs, slopes

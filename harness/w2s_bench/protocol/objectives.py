@@ -22,7 +22,7 @@ OBJECTIVES: Final[Mapping[str, Callable[..., Objective]]] = MappingProxyType(
         "xent": CrossEntropy,
         "soft": losses.Soft,
         "logconf": losses.logconf,
-        "product": losses.Product,
+        "product": losses.product,
         "bootstrap": losses.Bootstrap,
         "gce": losses.Generalised,
         "sce": losses.Symmetric,

@@ -3,8 +3,8 @@
 from w2s_bench.models.losses.bootstrap import Bootstrap
 from w2s_bench.models.losses.gce import Generalised
 from w2s_bench.models.losses.logconf import logconf
-from w2s_bench.models.losses.product import Product
+from w2s_bench.models.losses.product import product
 from w2s_bench.models.losses.sce import Symmetric
 from w2s_bench.models.losses.soft import Soft
 
-__all__ = ["Bootstrap", "Generalised", "Product", "Soft", "Symmetric", "logconf"]
+__all__ = ["Bootstrap", "Generalised", "Soft", "Symmetric", "logconf", "product"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,7 +44,12 @@ class Generalised:
         return mean_of(-torch.expm1(self.q * logprobs) / self.q, weights)
 
     def losses_and_slopes(
-        self, logits: FloatArray, starts: IntArray, labels: IntArray, step: Step
+        self,
+        logits: FloatArray,
+        starts: IntArray,
+        labels: IntArray,
+        step: Step,
+        probs: Mapping[Whose, FloatArray],
     ) -> tuple[FloatArray, FloatArray]:
         logprobs, slopes = label_readings(logits, starts, labels)
         pull = np.exp(self.q * logprobs)

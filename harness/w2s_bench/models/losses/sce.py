@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +40,12 @@ class Symmetric:
         return mean_of(self.alpha * plain - self.reverse * torch.expm1(-plain), weights)
 
     def losses_and_slopes(
-        self, logits: FloatArray, starts: IntArray, labels: IntArray, step: Step
+        self,
+        logits: FloatArray,
+        starts: IntArray,
+        labels: IntArray,
+        step: Step,
+        probs: Mapping[Whose, FloatArray],
     ) -> tuple[FloatArray, FloatArray]:
         logprobs, slopes = label_readings(logits, starts, labels)
         pull = self.alpha + self.reverse * np.exp(logprobs)

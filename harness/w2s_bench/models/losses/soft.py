@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from w2s_bench.models.objectives import ABSENT, Over, Step, Targets, Whose, mean_of, refuse_outside
+import numpy as np
+
+from w2s_bench.models.objectives import (
+    ABSENT,
+    Over,
+    Step,
+    Targets,
+    Whose,
+    distribution_readings,
+    mean_of,
+    refuse_outside,
+)
+from w2s_bench.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import torch
@@ -29,10 +42,29 @@ class Soft:
         wanted = sharpened(targets.probs["teacher"], 1 / self.temperature)
         return mean_of(towards(wanted, logits), weights)
 
+    def losses_and_slopes(
+        self, logits: FloatArray, starts: IntArray, labels: IntArray, step: Step, probs: Mapping[Whose, FloatArray]
+    ) -> tuple[FloatArray, FloatArray]:
+        wanted = probs["teacher"]
+        if self.temperature != 1:
+            wanted = normalised(log_of_array(wanted) / self.temperature, starts)
+        return distribution_readings(logits, starts, wanted)
+
 
 def log_of(probs: torch.Tensor) -> torch.Tensor:
     """Their logarithms, and that of an absent option where a probability is 0."""
     return probs.log().clamp(min=ABSENT)
+
+
+def log_of_array(probs: FloatArray) -> FloatArray:
+    """`log_of` of an array."""
+    logs: FloatArray = np.log(probs, out=np.full_like(probs, ABSENT), where=probs > 0)
+    return logs
+
+
+def normalised(logs: FloatArray, starts: IntArray) -> FloatArray:
+    """(options,) distributions of each item in proportion to exp(logs); item i has `starts[i]` to `starts[i + 1]`."""
+    return distribution_readings(logs, starts, np.zeros_like(logs))[1]  # the slopes towards nothing: p itself
 
 
 def sharpened(probs: torch.Tensor, power: float) -> torch.Tensor:
