@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
-from w2s_bench.models.objectives import over_of
+from w2s_bench.models.objectives import ClosedForm, over_of
 from w2s_bench.protocol.objectives import OBJECTIVES
 from w2s_bench.runs.functions_page import _escaped
 
@@ -28,6 +28,9 @@ logits of them. `tokens`: the next-token logits at every token of the completion
 arm where answers are generated, and cannot be a student's there. *Needs*: whose distribution over the options it reads beside
 the label: the teacher's, or the untuned student's. A teacher has neither.
 
+*A head* under a penalty (`ridge`) is fitted to convergence by objectives with a derivative of their own, and by `steps` of AdamW
+by the others, whose targets leap: compare those with `xent` under `ridge: []`, where all are trained by AdamW.
+
 Losses are means over the rows of logits of a batch. A row's weight, where a selection gives some, multiplies its losses;
 [weights](protocol.md#objectives-and-weights) have mean 1.
 """
@@ -37,21 +40,33 @@ This page is made from the code: `python -m w2s_bench.runs.objectives_page > doc
 """
 
 
+def objective_rows() -> list[dict[str, str]]:
+    """A row for every objective: its name, what it is over in domains of either kind, what it needs, and what it minimises."""
+    return [_row(name, factory) for name, factory in OBJECTIVES.items()]
+
+
 def page() -> str:
     """The page's whole text."""
     rows = ["| objective | choice domains | generated answers | needs | a head is fitted | what it minimises |"]
-    rows += ["|---|---|---|---|---|---|", *(_row(name, factory) for name, factory in OBJECTIVES.items())]
+    rows.append("|---|---|---|---|---|---|")
+    for row in objective_rows():
+        cells = [f"[`{row['name']}`](#{row['name']})", *map(_escaped, [*row.values()][1:])]
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     details = [_details(name, factory) for name, factory in OBJECTIVES.items()]
-    return "\n".join([_HEAD, *rows, *details]) + _FOOT
+    return "\n".join([_HEAD, *rows, "", *details]) + _FOOT
 
 
-def _row(name: str, factory: Callable[..., Any]) -> str:
+def _row(name: str, factory: Callable[..., Any]) -> dict[str, str]:
     made = factory()
     over = [over_of(made, chooses=chooses) or "–" for chooses in (True, False)]
-    fitted = "to convergence" if hasattr(made, "losses_and_slopes") else "by AdamW"
-    summary = (inspect.getdoc(factory) or "").partition("\n")[0]
-    cells = [f"[`{name}`](#{name})", *over, ", ".join(made.needs) or "nothing", fitted, _escaped(summary)]
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return {
+        "name": name,
+        "choice": over[0],
+        "generated": over[1],
+        "needs": ", ".join(made.needs) or "nothing",
+        "heads": "to convergence" if isinstance(made, ClosedForm) else "by AdamW",
+        "summary": (inspect.getdoc(factory) or "").partition("\n")[0],
+    }
 
 
 def _details(name: str, factory: Callable[..., Any]) -> str:
@@ -59,7 +74,7 @@ def _details(name: str, factory: Callable[..., Any]) -> str:
     parameters = inspect.signature(factory).parameters.values()
     given = ", ".join(f"{one.name}={one.default!r}" for one in parameters)
     rest = (inspect.getdoc(factory) or "").partition("\n")[2].strip()
-    return f"\n## {name}\n\nParameters: `{given}`.\n\n{_escaped(rest)}\n"
+    return f"## {name}\n\nParameters: `{given}`.\n\n{_escaped(rest)}\n"
 
 
 if __name__ == "__main__":
