@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support import ROOT
+from w2s_bench.errors import ModelError
 from w2s_bench.models.encoding import encode_pairs
+from w2s_bench.models.engine import load_engine
 from w2s_bench.models.finetuning import Choices, finetune, joined
 from w2s_bench.models.head import train_head
-from w2s_bench.models.losses import Bootstrap, Generalised, Soft, Symmetric, logconf, product
+from w2s_bench.models.losses import Bootstrap, Early, Generalised, Soft, Symmetric, logconf, product
 from w2s_bench.models.objectives import (
     ABSENT,
     XENT,
@@ -23,14 +26,17 @@ from w2s_bench.models.objectives import (
     OfBatch,
     Step,
     Targets,
+    check_steps,
     distributions,
     flat,
+    held_out,
     over_of,
 )
 from w2s_bench.models.ridge import fit_head
 from w2s_bench.models.setup import Effort
 from w2s_bench.protocol.objectives import OBJECTIVES, objective_of
 from w2s_bench.runs.objectives_page import page
+from w2s_bench.types import TrainingRow
 
 LATE = Step(9, 10)
 #: Two items, and what a student gives their two options.
@@ -45,7 +51,7 @@ EVERY = [
         "logconf:labels=soft",
         "logconf:threshold=none",
     ),
-    *("product", "product:prior=current", "bootstrap", "bootstrap:belief=soft", "gce", "gce:q=1", "sce"),
+    *("product", "product:prior=current", "bootstrap", "bootstrap:belief=soft", "gce", "gce:q=1", "sce", "early"),
 ]
 
 
@@ -267,6 +273,7 @@ def test_what_each_is_over() -> None:
     assert of("xent") == ["tokens", "tokens"]
     assert of("xent:over=any") == of("gce") == of("sce") == of("bootstrap") == of("logconf") == ["options", "tokens"]
     assert of("soft") == of("product") == of("logconf:labels=soft") == of("gce:over=options") == ["options", None]
+    assert of("early") == of("xent") and of("early:over=any") == of("gce")
     assert of("gce:over=tokens") == ["tokens", "tokens"]
     assert CrossEntropy().over == XENT.over
 
@@ -289,6 +296,64 @@ def test_a_step_in_parts_is_a_step(sources: Any, objective: Any) -> None:
         weights.append(next(model.parameters()).detach().numpy())
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
     np.testing.assert_allclose(weights[0], weights[1], atol=1e-5)
+
+
+def test_checks_are_equally_far_apart_and_the_last_step_is_one() -> None:
+    assert sorted(check_steps(5, 90)) == [17, 35, 53, 71, 89]
+    assert sorted(check_steps(5, 3)) == [0, 1, 2]
+
+
+@given(st.integers(2, 40), st.floats(0.01, 0.5), st.integers(0, 99))
+def test_held_out_rows_are_other_items(count: int, share: float, seed: int) -> None:
+    """Rows of one item, of which there may be several, are on one side; distributions stay with their rows."""
+    names = [f"i{number // 2}" for number in range(2 * count)]
+    rows = [TrainingRow(name, "q", " a", False, (" a", " b"), 0) for name in names]
+    given: Any = {"teacher": [np.array([float(place)]) for place in range(len(rows))]}
+    kept, held, probs = held_out(rows, given, share=share, seed=seed)
+    assert not {row.id for row in kept} & {row.id for row in held}
+    assert len(held) == 2 * min(count - 1, max(1, round(share * count))) and len(kept) + len(held) == len(rows)
+    assert [names[int(each[0])] for each in probs["teacher"]] == [row.id for row in kept]
+    again = held_out(rows[::-1], {}, share=share, seed=seed)
+    assert {row.id for row in again[1]} == {row.id for row in held}
+
+
+def test_the_student_of_highest_agreement_is_kept(sources: Any) -> None:
+    """Of equal ones the first, its weights as they were; without checks it is the last one."""
+    model, tokenizer = sources["words"].load()
+    pairs = encode_pairs(tokenizer, [("a b", " c"), ("one", " two three"), ("x y", " z a b")], max_length=64)
+    seen, agreed = [], iter([0.2, 0.9, 0.9, 0.1])
+
+    def agreement() -> float:
+        seen.append([parameter.detach().clone() for parameter in model.parameters()])
+        assert not model.training
+        return next(agreed)
+
+    how: Any = {"steps": 8, "batch_size": 2, "learning_rate": 1e-2, "seed": 3}
+    losses = finetune(model, pairs, **how, objective=Early(checks=4), agreement=agreement)
+    assert len(seen) == 4 and len(losses) == 8
+    assert all(torch.equal(now, then) for now, then in zip(model.parameters(), seen[1], strict=True))
+    assert not all(torch.equal(now, then) for now, then in zip(model.parameters(), seen[2], strict=True))
+    plain, _ = sources["words"].load()
+    assert finetune(plain, pairs, **how) == losses, "the steps are those of the cross-entropy"
+    assert all(torch.equal(last, then) for last, then in zip(plain.parameters(), seen[3], strict=True))
+
+
+@pytest.mark.parametrize("choices", [(" Paris", " Lima", " Peru"), None])
+def test_an_engine_stops_by_the_labels_of_rows_that_it_does_not_train_on(
+    sources: Any, capsys: pytest.CaptureFixture[str], choices: Any
+) -> None:
+    """Every label is the same one, which the student learns at once: it agrees with all that are held out."""
+    engine = load_engine(sources["words"])
+    index = None if choices is None else 1
+    rows = [TrainingRow(f"i{n}", f"{word} is", " Lima", False, choices, index) for n, word in enumerate("abcdefghij")]
+    how: Any = {"recipe": "full", "steps": 40, "batch_size": 4, "learning_rate": 2e-2, "seed": 0, "lora_rank": 1}
+    engine.train(rows, **how, objective=Early(share=0.3, checks=4))
+    said = capsys.readouterr().out
+    assert re.search(r"kept step (10|20|30|40) of 40, whose student agrees with 1\.000 of held-out labels", said), said
+    if choices:
+        assert {int(np.argmax(each)) for each in engine.choice_scores(rows)} == {1}
+    with pytest.raises(ModelError, match="1 row to train on leaves none to hold out"):
+        engine.train(rows[:1], **how, objective=Early())
 
 
 def test_parts_of_other_widths_are_one_table() -> None:
@@ -315,6 +380,9 @@ def test_parts_of_other_widths_are_one_table() -> None:
         ("sce:floor=0", r"floor is 0, expected a number from -1e\+06 below 0"),
         ("sce:alpha=0,beta=0", r"both 0"),
         ("bootstrap:belief=firm", r"belief is 'firm', expected hard or soft"),
+        ("early:share=0.6", r"share is 0.6, expected a number above 0 to 0.5"),
+        ("early:checks=1", r"checks is 1, expected a number from 2 to 100"),
+        ("early:checks=2.5", r"checks is 2.5, expected a whole number from 2 to 100"),
         ("bootstrap:beta=2", r"beta is 2, expected a number from 0 to 1"),
     ],
 )

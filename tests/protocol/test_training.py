@@ -223,6 +223,12 @@ def test_probabilities_are_joined_by_id(tmp_path: Path) -> None:
             SuiteError,
             r"'soft' is over the options of an item; domain '.*sums' generates",
         ),
+        (
+            "early",
+            {"recipe": "head"},
+            SuiteError,
+            r"'early' keeps a student of before the last step; recipe 'head' has",
+        ),
         ("tokens", {"recipe": "head"}, SuiteError, r"'tokens' is over tokens, recipe 'head' trains over options; take"),
     ],
 )

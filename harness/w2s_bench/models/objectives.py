@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from w2s_bench.types import FloatArray, IntArray
+from w2s_bench.errors import ModelError
+from w2s_bench.types import FloatArray, IntArray, TrainingRow
 
 if TYPE_CHECKING:
     import torch
@@ -98,6 +99,43 @@ class OfBatch(Protocol):
 
     def settled(self, logits: torch.Tensor, targets: Targets, step: Step) -> Objective:
         """The objective with that figure, of the batch's logits (n, k) of no gradient; its loss is a mean over rows alone."""
+
+
+@runtime_checkable
+class Stopping(Protocol):
+    """An objective with early stopping: of the students at some steps one is kept, by labels that are held out."""
+
+    @property
+    def held_out(self) -> float:
+        """The share of the rows that is held out, above 0 and below 1."""
+
+    @property
+    def checks(self) -> int:
+        """At how many steps, equally far apart, the student is asked; the last step is one of them."""
+
+
+def held_out(
+    rows: Sequence[TrainingRow], probs: Mapping[Whose, Sequence[FloatArray]], *, share: float, seed: int
+) -> tuple[list[TrainingRow], list[TrainingRow], dict[Whose, list[FloatArray]]]:
+    """Rows to train on, those that are held out, at least one, and `probs` of the former. Rows of one item are on one side.
+
+    Which items are held out hangs on their ids and the seed.
+    """
+    ids = sorted({row.id for row in rows})
+    if len(ids) < 2:
+        raise ModelError(
+            f"{len(ids)} row to train on leaves none to hold out; raise the coverage, or take another objective"
+        )
+    count = min(len(ids) - 1, max(1, round(share * len(ids))))
+    chosen = {ids[place] for place in np.random.default_rng(seed).permutation(len(ids))[:count]}
+    kept = [place for place, row in enumerate(rows) if row.id not in chosen]
+    of_kept = {whose: [given[place] for place in kept] for whose, given in probs.items()}
+    return [rows[place] for place in kept], [row for row in rows if row.id in chosen], of_kept
+
+
+def check_steps(checks: int, steps: int) -> set[int]:
+    """The numbers, the first is 0, of so many steps out of `steps`, or of all where they are fewer."""
+    return {round((number + 1) * steps / checks) - 1 for number in range(checks)} - {-1}
 
 
 def over_of(objective: Objective, *, chooses: bool) -> Over | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.models import losses
-from w2s_bench.models.objectives import CrossEntropy, Objective, Over
+from w2s_bench.models.objectives import CrossEntropy, Objective, Over, Stopping
 from w2s_bench.plugins.checks import check_parameters
 from w2s_bench.plugins.spec import parse_spec, write_spec
 from w2s_bench.types import KINDS, Kind
@@ -26,6 +26,7 @@ OBJECTIVES: Final[Mapping[str, Callable[..., Objective]]] = MappingProxyType(
         "bootstrap": losses.Bootstrap,
         "gce": losses.Generalised,
         "sce": losses.Symmetric,
+        "early": losses.Early,
     }
 )
 
@@ -68,6 +69,11 @@ def refuse_unfit(training: Training, over: Collection[Over], domain: str, kind: 
         raise SuiteError(
             f"objective {spec!r} is over {' and '.join(objective.over)}, recipe {training.recipe!r} trains over "
             f"{' and '.join(over)}; take another of the two"
+        )
+    if isinstance(objective, Stopping) and "tokens" not in over:
+        raise SuiteError(
+            f"objective {spec!r} keeps a student of before the last step; recipe {training.recipe!r} has none: take recipe 'full' or "
+            "'lora', or another objective"
         )
     if teaches and objective.needs:
         raise SuiteError(

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
-from w2s_bench.models.objectives import ClosedForm, over_of
+from w2s_bench.models.objectives import ClosedForm, Stopping, over_of
 from w2s_bench.protocol.objectives import OBJECTIVES
 from w2s_bench.runs.functions_page import _escaped
 
@@ -64,7 +64,11 @@ def _row(name: str, factory: Callable[..., Any]) -> dict[str, str]:
         "choice": over[0],
         "generated": over[1],
         "needs": ", ".join(made.needs) or "nothing",
-        "heads": "to convergence" if isinstance(made, ClosedForm) else "by AdamW",
+        "heads": "–"
+        if isinstance(made, Stopping)
+        else "to convergence"
+        if isinstance(made, ClosedForm)
+        else "by AdamW",
         "summary": (inspect.getdoc(factory) or "").partition("\n")[0],
     }
 
