@@ -151,7 +151,8 @@ def refuse_outside(
     if number and (low < value if above else low <= value) and (value < high if below else value <= high):
         return
     least = f"{'above' if above else 'from'} {low:g}"
-    most = "" if high == math.inf else f" {'below' if below else 'to'} {high:g}"
+    most = f" and below {high:g}" if below else f" and at most {high:g}" if above else f" to {high:g}"
+    most = "" if high == math.inf else most
     raise ValueError(f"{name} is {value!r}, expected a number {least}{most}")
 
 
