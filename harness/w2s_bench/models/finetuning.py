@@ -16,6 +16,7 @@ from w2s_bench.models.assumptions import anatomy_of
 from w2s_bench.models.batching import batches, learning_rate_factor, refuse_divergence
 from w2s_bench.models.capabilities import Anatomy
 from w2s_bench.models.encoding import Pair, length_batches
+from w2s_bench.models.memory import by_halves
 from w2s_bench.models.objectives import (
     ABSENT,
     XENT,
@@ -179,11 +180,15 @@ def finetune(
 def likeliest(model: Any, pairs: Sequence[Pair]) -> list[bool]:
     """Whether each pair's completion is made of the likeliest token at every place, the tokens before it given."""
     anatomy, most, found = anatomy_of(model), min(tokens_at_once(model), logit_rows(model)), [False] * len(pairs)
-    for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
-        logits, targets, own = completion_logits(model, [pairs[i] for i in batch], anatomy)
+
+    def read(rows: list[int]) -> list[bool]:
+        logits, targets, own = completion_logits(model, [pairs[i] for i in rows], anatomy)
         missed = set(own[logits.argmax(-1) != targets].tolist())
-        for place, row in enumerate(batch):
-            found[row] = place not in missed
+        return [place not in missed for place in range(len(rows))]
+
+    for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
+        for row, whole in zip(batch, by_halves(model.device, read, batch), strict=True):
+            found[row] = whole
     return found
 
 

@@ -119,7 +119,7 @@ def held_out(
 ) -> tuple[list[TrainingRow], list[TrainingRow], dict[Whose, list[FloatArray]]]:
     """Rows to train on, those that are held out, at least one, and `probs` of the former. Rows of one item are on one side.
 
-    Which items are held out hangs on their ids and the seed.
+    Which items are held out hangs on their ids and the seed, whose own stream orders the batches.
     """
     ids = sorted({row.id for row in rows})
     if len(ids) < 2:
@@ -127,7 +127,7 @@ def held_out(
             f"{len(ids)} row to train on leaves none to hold out; raise the coverage, or take another objective"
         )
     count = min(len(ids) - 1, max(1, round(share * len(ids))))
-    chosen = {ids[place] for place in np.random.default_rng(seed).permutation(len(ids))[:count]}
+    chosen = {ids[place] for place in np.random.default_rng([seed, 1]).permutation(len(ids))[:count]}
     kept = [place for place, row in enumerate(rows) if row.id not in chosen]
     of_kept = {whose: [given[place] for place in kept] for whose, given in probs.items()}
     return [rows[place] for place in kept], [row for row in rows if row.id in chosen], of_kept
