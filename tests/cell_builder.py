@@ -24,7 +24,7 @@ NAMED = {
     "naive_plus_gold": 0.76,
     "gold_random": 0.84,
 }
-CONTROLS: dict[str, float] = {arm.name: NAMED.get(arm.name, 0.58) for arm in of_kind("control")}
+CONTROLS: dict[str, float] = {arm.name: NAMED.get(arm.name, 0.58) for arm in of_kind("control") if not arm.explains}
 #: Drawn after all others, whose draws stay what they were before.
 DRAWN_LAST = tuple(name for name in CONTROLS if name == "naive_plus_gold" or name not in NAMED)
 #: Trust functions: accuracy of their students, track, AUROC.

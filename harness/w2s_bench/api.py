@@ -24,6 +24,7 @@ def run(
     domains: Sequence[str] = (),
     trust: Sequence[str] | None = None,
     seeds: int | None = None,
+    decompose: bool = False,
     out: Path | str = RESULTS,
     store: Path | str | None = None,
     workers: int | None = None,
@@ -33,13 +34,14 @@ def run(
     """Take a suite through the protocol and write cells, leaderboard and plot to `out/<suite>/`.
 
     `domains` restricts what runs (default: the suite's domains), `trust` names the trust functions (None: the suite's
-    default; `("all",)`: every installed one; `()`: the controls alone). Whatever is in the store already is not computed
+    default; `("all",)`: every installed one; `()`: the controls alone). `decompose` adds the controls that explain others,
+    two students a trust function and three beside. Whatever is in the store already is not computed
     again; a run that was stopped anywhere goes on from there. Stages run in `workers` local processes, or where `executor`
     runs them. `store` is a folder or a URL.
     """
     from w2s_bench.store import default_location
 
-    planned = make_plan(suite, domains=domains, trust=trust, seeds=seeds)
+    planned = make_plan(suite, domains=domains, trust=trust, seeds=seeds, decompose=decompose)
     return execute(
         planned,
         out=Path(out),

@@ -12,18 +12,29 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from w2s_bench.controls import OWN_ARMS, OwnArm
+from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, OwnArm
 
 
 def table() -> str:
-    """A row of markdown for every reference and control."""
-    rows = [f"| `{arm.name}` | {arm.kind} | {_what(arm)} | `{arm.supervision}` |" for arm in OWN_ARMS.values()]
+    """A row of markdown for every reference and control of each run."""
+    arms = [arm for arm in OWN_ARMS.values() if not arm.explains]
+    rows = [f"| `{arm.name}` | {arm.kind} | {_what(arm)} | `{arm.supervision}` |" for arm in arms]
     return "\n".join(["| arm | | what it trains on, or is | track |", "|---|---|---|---|", *rows])
+
+
+def explaining() -> str:
+    """A row of markdown for every control that explains others."""
+    rows = [f"| `{arm.name}` | {arm.words} | `{arm.supervision}` |" for arm in OWN_ARMS.values() if arm.explains]
+    for made in MADE_OF_ARM.values():
+        track = f"`{made.supervision}`" if made.supervision else "the arm's"
+        rows.append(f"| `{made.word}:ARM` | {made.words} | {track} |")
+    return "\n".join(["| arm | what it trains on | track |", "|---|---|---|", *rows])
 
 
 def reserved() -> str:
     """The names that no trust function may have, as a line of markdown."""
-    return f"Reserved for the harness's own arms: {', '.join(f'`{name}`' for name in OWN_ARMS)}."
+    names = ", ".join(f"`{name}`" for name in [*OWN_ARMS, *MADE_OF_ARM])
+    return f"Reserved for the harness's own arms: {names}."
 
 
 def _what(arm: OwnArm) -> str:
@@ -32,7 +43,7 @@ def _what(arm: OwnArm) -> str:
 
 #: Page → name of a block → what stands in it.
 BLOCKS: Final[Mapping[str, Mapping[str, Callable[[], str]]]] = MappingProxyType(
-    {"protocol.md": {"arms": table}, "plugins.md": {"reserved arms": reserved}}
+    {"protocol.md": {"arms": table, "arms that explain": explaining}, "plugins.md": {"reserved arms": reserved}}
 )
 
 

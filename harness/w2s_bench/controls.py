@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
+from w2s_bench.names import parted
 from w2s_bench.types import KINDS, Kind, Supervision
 
 OwnKind = Literal["reference", "control"]
@@ -23,6 +24,13 @@ CEILING: Final = "ceiling"
 NAIVE: Final = "naive"
 ORACLE: Final = "oracle"
 GOLD_TRUST_SET: Final = "gold_trust_set"
+#: Those by which an arm's gain is parted, and the arms that are made of it for that.
+RANDOM: Final = "random"
+GOLD_RANDOM: Final = "gold_random"
+GOLD_KEPT: Final = "gold_kept"
+MATCHED_RANDOM: Final = "matched_random"
+#: Of the pool's weak labels, the share of which `noisy_oracle` has it the wrong way round whether they are right.
+FLIPPED: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -30,19 +38,30 @@ class Rows:
     """Rows that a student trains on: of which split, with whose labels, and how many of the split.
 
     `share`: `all`, or as many as the suite's `coverage` keeps. `drawn` is how they are then chosen: `blindly`, from the weak
-    labels that are `right`, of which there may be too few, or those whose weak label is the `shortest` text.
-    `protocol/selection.py` has a stage for each word.
+    labels that are `right`, or `wrong`, or said to be right by who errs (`noisily`), of which there may be too few; or those
+    whose weak label is the `shortest` text, or stands `first` among its item's options. An arm that is made of another has the
+    `same` rows, or `alike` ones. `protocol/selection.py` has a stage for each word.
     """
 
     split: Literal["transfer", "trust"]
     labels: Literal["weak", "gold"]
     share: Literal["all", "coverage"] = "all"
-    drawn: Literal["blindly", "right", "shortest"] = "blindly"
+    drawn: Literal["blindly", "right", "wrong", "noisily", "shortest", "first", "same", "alike"] = "blindly"
 
     @property
-    def right(self) -> bool:
-        """Whether they are drawn from the right weak labels alone."""
-        return self.drawn == "right"
+    def by_gold(self) -> bool:
+        """Whether it hangs on gold which rows are drawn."""
+        return self.drawn in ("right", "wrong", "noisily")
+
+    def candidates(self, right: int, wrong: int) -> tuple[int, int]:
+        """The fewest and the most rows that it may be drawn from, where so many weak labels of the pool are right and wrong."""
+        if self.drawn == "noisily":
+            flipped = int(FLIPPED * (right + wrong))
+            # Of the flipped labels, as many as can be are right, or else wrong.
+            ends = [right + flipped - 2 * of_right for of_right in (min(flipped, right), max(0, flipped - wrong))]
+            return ends[0], ends[1]
+        known = {"right": right, "wrong": wrong}.get(self.drawn, right + wrong)
+        return known, known
 
 
 @dataclass(frozen=True)
@@ -59,8 +78,9 @@ class Facts:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of domains that it is for: a label is common only among options."""
-        return ("choice",) if self.answers == "commonest label" else KINDS
+        """The kinds of domains that it is for: a label is common, or stands first, only among options."""
+        among_options = self.answers == "commonest label" or any(rows.drawn == "first" for rows in self.rows)
+        return ("choice",) if among_options else KINDS
 
     @property
     def with_trust_set(self) -> bool:
@@ -80,17 +100,22 @@ class Facts:
     @property
     def all_right(self) -> bool:
         """Whether every row that it trains on is right."""
-        return bool(self.rows) and all(rows.labels == "gold" or rows.right for rows in self.rows)
+        return bool(self.rows) and all(rows.labels == "gold" or rows.drawn == "right" for rows in self.rows)
+
+    @property
+    def all_wrong(self) -> bool:
+        """Whether every row that it trains on is wrong."""
+        return bool(self.rows) and all(rows.labels == "weak" and rows.drawn == "wrong" for rows in self.rows)
 
     @property
     def may_fall_short(self) -> bool:
         """Whether it may find fewer rows than it asks for."""
-        return any(rows.right for rows in self.rows)
+        return any(rows.by_gold for rows in self.rows)
 
     @property
     def reads_pool_gold(self) -> bool:
         """Whether what it trains on hangs on gold of the transfer pool, which no trust function below `privileged` sees."""
-        return any(rows.split == "transfer" and (rows.labels == "gold" or rows.right) for rows in self.rows)
+        return any(rows.split == "transfer" and (rows.labels == "gold" or rows.by_gold) for rows in self.rows)
 
     def coverage(self, of_suite: float) -> float | None:
         """The share of the pool that it asks for, where a suite's coverage is `of_suite`; None where it keeps no row of it."""
@@ -104,7 +129,7 @@ class OwnArm(Facts):
     """A reference or a control.
 
     `words` end the sentence "it trains on …" for a control; for a reference they say what it is. A `rival` is a control
-    that every trust function is compared with.
+    that every trust function is compared with. One that `explains` others is there only where a run is asked for such.
     """
 
     name: str
@@ -112,6 +137,20 @@ class OwnArm(Facts):
     supervision: Supervision
     words: str
     rival: bool = False
+    explains: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeOfArm(Facts):
+    """A control that is made of another arm, `WORD:ARM`, and explains it: what is changed of that arm, and nothing else.
+
+    `supervision` is None where it has the other's, since it reads nothing but what that one does. `words` end the sentence
+    "it trains on …".
+    """
+
+    word: str
+    supervision: Supervision | None
+    words: str
 
 
 _TABLE: Final = (
@@ -144,7 +183,7 @@ _TABLE: Final = (
         rival=True,
     ),
     OwnArm(
-        name="random",
+        name=RANDOM,
         kind="control",
         supervision="none",
         rows=(Rows("transfer", "weak", "coverage"),),
@@ -176,7 +215,7 @@ _TABLE: Final = (
         rival=True,
     ),
     OwnArm(
-        name="gold_random",
+        name=GOLD_RANDOM,
         kind="control",
         supervision="privileged",
         rows=(Rows("transfer", "gold", "coverage"),),
@@ -196,7 +235,50 @@ _TABLE: Final = (
         answers="commonest label",
         words="nothing: the answer to each item is its option that is the commonest weak label of the pool (choice domains)",
     ),
+    OwnArm(
+        name="option_position",
+        kind="control",
+        supervision="none",
+        rows=(Rows("transfer", "weak", "coverage", drawn="first"),),
+        words="as many, those weak labels that stand first among the options of their items: what a score that reads nothing but "
+        "the place of an option is worth (choice domains)",
+        explains=True,
+    ),
+    OwnArm(
+        name="inverted_oracle",
+        kind="control",
+        supervision="privileged",
+        rows=(Rows("transfer", "weak", "coverage", drawn="wrong"),),
+        words="as many, drawn from the weak labels that are wrong: what the worst trust function does",
+        explains=True,
+    ),
+    OwnArm(
+        name="noisy_oracle",
+        kind="control",
+        supervision="privileged",
+        rows=(Rows("transfer", "weak", "coverage", drawn="noisily"),),
+        words=f"as many, drawn from the weak labels that an oracle takes for right which is mistaken about {100 * FLIPPED:g} % of all, "
+        f"drawn blindly: of a weak accuracy a it keeps a purity of {1 - FLIPPED:g}a / ({1 - FLIPPED:g}a + {FLIPPED:g}(1 − a))",
+        explains=True,
+    ),
 )
+_MADE: Final = (
+    MadeOfArm(
+        word=GOLD_KEPT,
+        supervision="privileged",
+        rows=(Rows("transfer", "gold", "coverage", drawn="same"),),
+        words="gold labels on the rows that the arm keeps: what its wrong labels cost it",
+    ),
+    MadeOfArm(
+        word=MATCHED_RANDOM,
+        supervision=None,
+        rows=(Rows("transfer", "weak", "coverage", drawn="alike"),),
+        words="random rows, as many of each weak label in each stratum as the arm keeps (of each stratum, where its labels are no "
+        "classes): what its mix alone is worth",
+    ),
+)
+#: Word → facts of the arms that are made of another one.
+MADE_OF_ARM: Final[Mapping[str, MadeOfArm]] = MappingProxyType({arm.word: arm for arm in _MADE})
 _BY_NAME = {arm.name: arm for arm in _TABLE}
 #: Name → facts, in the order in which tables show them.
 OWN_ARMS: Final[Mapping[str, OwnArm]] = MappingProxyType(_BY_NAME)
@@ -218,5 +300,18 @@ def rivals() -> tuple[str, ...]:
 
 
 def facts_of(name: str) -> Facts:
-    """What the arm of this short name trains on; whatever is not the harness's own is a trust function."""
-    return OWN_ARMS.get(name, TRUST_FUNCTION)
+    """What the arm of this short name trains on; whatever is not the harness's own is a trust function.
+
+    An arm made of another by a word that no row is drawn anew for trains on what that one does.
+    """
+    made = parted(name)
+    if made is None:
+        return OWN_ARMS.get(name, TRUST_FUNCTION)
+    word, arm = made
+    return MADE_OF_ARM.get(word) or facts_of(arm)
+
+
+def made_of(name: str) -> tuple[MadeOfArm, str] | None:
+    """The facts of a control that is made of another arm, and that arm's short name; None for any other name."""
+    made = parted(name)
+    return (MADE_OF_ARM[made[0]], made[1]) if made is not None and made[0] in MADE_OF_ARM else None

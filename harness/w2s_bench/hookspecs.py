@@ -94,7 +94,7 @@ class Domain(Protocol):
     @property
     def max_new_tokens(self) -> int | None: ...  # for "generate"
     def task(self) -> Any: ...  # an lm_eval.api.task.Task
-    def fields(self, document: Mapping[str, Any]) -> dict[str, str]: ...  # id, group, key, stratum
+    def fields(self, document: Mapping[str, Any]) -> dict[str, str]: ...  # id, group, key, stratum; may have cluster
     def fingerprint(self) -> str: ...  # changes whenever an item could
 
     # May have `in_test(document)`: whether the task itself has the document in `test`, which is then dealt from such documents

@@ -97,10 +97,11 @@ def write_records(path: Path, records: Iterable[Any]) -> None:
 
     A field marked `UNWRITTEN_DEFAULT` is left out where it has its default.
     """
-    write_rows(path, map(_written, records))
+    write_rows(path, map(as_row, records))
 
 
-def _written(record: Any) -> dict[str, JSON]:
+def as_row(record: Any) -> dict[str, JSON]:
+    """What `write_records` writes of one."""
     named = [(f, getattr(record, f.name)) for f in fields(record)]
     return {f.name: value for f, value in named if f.metadata != UNWRITTEN_DEFAULT or value != f.default}
 

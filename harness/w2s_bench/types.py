@@ -150,7 +150,10 @@ class Ragged:
 
 @dataclass(frozen=True)
 class Item:
-    """One question of a domain, without its answer. `choices` are the continuations lm-eval scores; None: generated."""
+    """One question of a domain, without its answer. `choices` are the continuations lm-eval scores; None: generated.
+
+    `cluster` names those that are right or wrong together, for intervals alone; empty: the items of its group.
+    """
 
     id: str
     group: str
@@ -158,6 +161,7 @@ class Item:
     stratum: str
     prompt: str
     choices: tuple[str, ...] | None
+    cluster: str = field(default="", metadata=UNWRITTEN_DEFAULT)
 
 
 @dataclass(frozen=True)

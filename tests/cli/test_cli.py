@@ -272,6 +272,14 @@ def test_dry_run_computes_and_writes_nothing(suite: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "w2s-results").exists()
 
 
+def test_a_decomposed_dry_run_counts_what_explains_each_trust_function(suite: Path, tmp_path: Path) -> None:
+    command = ["run", str(suite), "--dry-run", "--json", "--domain", "largest", "--trust", "probe", "--decompose"]
+    told = json.loads(runner.invoke(app, command).stdout)
+    own = {"gold_kept@probe", "matched_random@probe", "inverted_oracle", "noisy_oracle"}
+    assert own <= {row.partition("/")[2] for row in told["cells"]}
+    assert {"alike": 2, "wrong": 2, "noisy": 2}.items() <= told["to_run"].items(), "one of each a seed"
+
+
 def test_explain_says_of_every_stage_why_it_would_run(suite: Path, tmp_path: Path) -> None:
     command = ["run", str(suite), "--explain", "--domain", "largest", "--trust", "probe"]
     result = runner.invoke(app, [*command, "--json"])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from w2s_bench_tasks.chess.data.loader import load
+from w2s_bench_tasks.chess.domain import domain
 from w2s_bench_tasks.chess.making import words
 from w2s_bench_tasks.chess.making.board import PIECES, Boards, random_boards
 from w2s_bench_tasks.chess.making.facts import FIRST, NOBODY, SECOND, facts
@@ -165,6 +166,12 @@ def test_items_are_well_formed() -> None:
         a, b = (item["position"].split().index(piece) for piece in item["pair"].split())
         group, key = canonical(codes, squares, a, b)
         assert (item["group"], item["key"]) == (group, f"{key} {item['stratum']}")
+
+
+def test_a_cluster_is_a_question_of_two_kinds_of_pieces() -> None:
+    made = Counter(domain().fields(item)["cluster"] for item in documents())
+    assert len(made) == 196 and max(made.values()) == 129
+    assert {cluster.split()[0] for cluster in made} == set(words.VERBS)
 
 
 def test_mirror_images_are_one_question_with_one_answer() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from w2s_bench.domains.task import TaskDomain
 from w2s_bench.errors import PluginError
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import items as rendered
+from w2s_bench.protocol.catalogue import write_indexed
 from w2s_bench.protocol.planned import PlannedDomain
+from w2s_bench.record import read_records, write_records
 from w2s_bench.runs.plan import plan
 from w2s_bench.suite import Suite
+from w2s_bench.types import Item
 
 YAML = """task: made
 DATA
@@ -67,6 +71,26 @@ def test_a_fingerprint_sees_every_file_below_the_yaml(name: str, tmp_path: Path)
     assert len({before, one, two}) == 3
     shutil.copytree(folder, tmp_path / "elsewhere")
     assert domain_over(tmp_path / "elsewhere").fingerprint() == two
+
+
+def test_a_domain_may_name_clusters_and_its_fingerprint_tells(tmp_path: Path) -> None:
+    document = {"id": "1", "group": "g", "key": "k", "stratum": "s", "verb": "drop", "year": 1999}
+    plain, verbs = domain_over(tmp_path), domain_over(tmp_path, cluster="verb")
+    assert plain.fields(document) == {"id": "1", "group": "g", "key": "k", "stratum": "s"}
+    assert verbs.fields(document) == {**plain.fields(document), "cluster": "drop"}
+    assert domain_over(tmp_path, cluster=lambda d: d["year"]).fields(document)["cluster"] == "1999"
+    assert len({plain.fingerprint(), verbs.fingerprint(), domain_over(tmp_path, cluster="year").fingerprint()}) == 3
+    with pytest.raises(PluginError, match="no field 'country' for its cluster"):
+        domain_over(tmp_path, cluster="country").fields(document)
+    item = Item("1", "g", "k", "s", "?", None)
+    for cluster, written in (("", False), ("drop", True)):
+        write_records(tmp_path / "items", [replace(item, cluster=cluster)])
+        write_indexed(tmp_path / "indexed", [replace(item, cluster=cluster)])
+        for name in ("items", "indexed"):
+            assert ("cluster" in (tmp_path / name).read_text()) == written, (
+                "items of domains without stay the same bytes"
+            )
+            assert read_records(tmp_path / name, Item) == [replace(item, cluster=cluster)]
 
 
 @pytest.mark.parametrize(

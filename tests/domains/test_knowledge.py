@@ -99,6 +99,15 @@ def test_ids_and_keys_are_unique_and_fields_are_strings(items: list[dict[str, An
         assert all(isinstance(item[name], str) and item[name] for name in ("id", "group", "key", "stratum", "question"))
 
 
+def test_a_cluster_is_one_country_or_one_element(items: list[dict[str, Any]], facts: dict[str, Any]) -> None:
+    countries = {city["name"].casefold(): city["country"] for city in facts["cities"]}
+    for item in items:
+        kind, _, name = item["group"].partition(":")
+        assert item["cluster"] == (f"country:{countries[name]}" if kind == "city" else item["group"])
+        assert domain().fields(item)["cluster"] == item["cluster"]
+    assert len({item["cluster"] for item in items}) == 291
+
+
 def test_a_group_is_one_entity(items: list[dict[str, Any]]) -> None:
     groups, entities = defaultdict(set), defaultdict(set)
     for item in items:

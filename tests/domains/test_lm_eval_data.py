@@ -166,7 +166,8 @@ def test_a_template_that_cannot_render_is_told(data: Path) -> None:  # noqa: F81
 
 def test_fields_tell_stratum_and_group(data: Path) -> None:  # noqa: F811
     write_task(data, "boolq")
-    items, *_ = made(data / "a", "lm-eval/boolq", group="passage", stratum="label")
+    items, *_ = made(data / "a", "lm-eval/boolq", group="passage", stratum="label", cluster="passage")
+    assert all(item.cluster for item in items)
     of = {item.id: item for item in items}
     assert of["train-0"].group == of["train-1"].group != of["train-2"].group
     assert {of["train-0"].stratum, of["train-1"].stratum} == {"0", "1"}

@@ -171,7 +171,9 @@ def test_lm_eval_gives_the_items_as_shipped(task: Any, items: list[dict[str, str
     assert task.doc_to_text(documents[0]) == items[0]["question"]
     assert task.doc_to_target(documents[0]) == items[0]["solution"]
     assert task.config.target_delimiter == " "
-    assert domain().fields(documents[0]) == {name: items[0][name] for name in ("id", "group", "key", "stratum")}
+    own = {name: items[0][name] for name in ("id", "group", "key", "stratum")}
+    assert domain().fields(documents[0]) == own | {"cluster": re.findall(r"; (\w+)", items[0]["key"])[0]}
+    assert {domain().fields(item)["cluster"] for item in items} == set(MEANING), "every verb is a cluster"
 
 
 # -- the pretraining text

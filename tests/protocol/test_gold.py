@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from support import run_inline, toy_registry, toy_suite
 from w2s_bench.controls import OWN_ARMS, Facts
 from w2s_bench.executors import Done
+from w2s_bench.names import short
 from w2s_bench.protocol.files import SPLIT_IDS
 from w2s_bench.record import read_json
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
@@ -47,7 +49,10 @@ def test_whose_gold_lies_behind_the_arms_that_are_defined_by_it() -> None:
 
 
 def may_see(cell: PlannedCell) -> set[str]:
+    """A control that is made of an arm sees what that one does, and where it trains on gold the pool's besides."""
     ref = cell.arm.ref
+    if ref.made_of is not None:
+        return BEHIND_TRACK[ref.supervision]
     return BEHIND_TRACK[ref.supervision] if ref.kind == "trust_function" else behind_student(ref.facts)
 
 
@@ -75,9 +80,32 @@ def test_no_arm_has_a_path_from_gold_it_may_not_see(planned: Plan) -> None:
 
 def test_references_and_controls_see_exactly_the_gold_they_are_defined_by(planned: Plan) -> None:
     for cell in planned.cells:
-        if cell.arm.ref.kind != "trust_function":
+        if cell.arm.ref.trusts is None:
             for own in cell.stages:
                 assert gold_behind(own.student.predictions) == behind_student(cell.arm.ref.facts), cell.row
+
+
+@pytest.fixture(scope="module")
+def decomposed(models: Path) -> Iterator[Plan]:
+    with pytest.MonkeyPatch.context() as patch:
+        trust = ["confidence", "probe", "w2s-bench-toy/privileged"]
+        suite = toy_suite(models, selections=["top", "stratified"])
+        yield plan(suite, toy_registry(patch), trust=trust, decompose=True)
+
+
+def test_what_explains_an_arm_sees_its_gold_and_no_more(decomposed: Plan) -> None:
+    """`gold_kept` reads the pool's gold as `ceiling` does, for its labels; `matched_random` nothing that its arm does not."""
+    by_name = {(cell.domain.name, short(cell.arm.ref.name)): cell for cell in decomposed.cells}
+    made = [cell for cell in decomposed.cells if cell.arm.ref.made_of]
+    assert len(made) == 2 * 2 * 2 * 3, "two for either selection of three trust functions in two domains"
+    for cell in made:
+        ref = cell.arm.ref
+        arm = by_name[cell.domain.name, ref.made_of or ""]
+        for own, others in zip(cell.stages, arm.stages, strict=True):
+            behind_arm = gold_behind(others.kept)
+            gold = {"transfer"} if ref.facts.all_right else set()
+            assert gold_behind(own.kept) == behind_arm, cell.row
+            assert gold_behind(own.student.predictions) == behind_arm | gold <= may_see(cell), cell.row
 
 
 def test_nothing_that_reads_weak_labels_sees_gold_beyond_its_models(planned: Plan) -> None:
@@ -126,7 +154,7 @@ def test_other_gold_gives_the_same_scores_and_students(
     monkeypatch.setenv("W2S_TOY_BROKEN", "surprise")
     registry = toy_registry(monkeypatch)
     trust = ["w2s-bench-toy/privileged", "w2s-bench-toy/surprise", "confidence", "probe", "verifier"]
-    planned = plan(toy_suite(models, seeds=1), registry, domains=["largest"], trust=trust)
+    planned = plan(toy_suite(models, seeds=1), registry, domains=["largest"], trust=trust, decompose=True)
     honest = run_inline(planned.targets(), Store(tmp_path / "honest"), registry)
     graph = planned.cells[0].graphs[0]
     splits = honest[graph.splits.node]
@@ -152,7 +180,7 @@ def test_other_gold_gives_the_same_scores_and_students(
             if not sees_pool_gold:
                 assert same(stage), f"{cell.row}: {stage.label} depends on gold that it must not see"
     by_name = {cell.arm.ref.name: cell.stages[0] for cell in planned.cells}
-    for name in ("oracle", "ceiling", "gold_random"):
+    for name in ("oracle", "ceiling", "gold_random", "inverted_oracle", "gold_kept:confidence"):
         rows = by_name[name].rows
         assert rows is not None
         assert not same(rows), f"{name} is defined by the pool's gold"

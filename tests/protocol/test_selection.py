@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from w2s_bench.errors import SuiteError
 from w2s_bench.protocol import selection
 from w2s_bench.protocol.classes import equal_shares, proportional_shares
 from w2s_bench.protocol.files import GRADES, ITEMS, KEPT, PREDICTIONS
+from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.protocol.selection import count_to_keep, random_ids
 from w2s_bench.randomness import hash_rank
-from w2s_bench.record import read_json, write_json, write_records
+from w2s_bench.record import read_json, read_records, write_json, write_records
 from w2s_bench.types import Item, Prediction
 
 IDS = [f"item-{i:03d}" for i in range(60)]
@@ -136,7 +138,7 @@ def test_random_rows_depend_on_ids_and_seed_alone(folders: dict[str, Path], tmp_
 def test_only_what_is_drawn_from_the_right_labels_reads_grades() -> None:
     labels, grades = named("predict"), named("grade")
     read = {how: selection.draw(how, labels=labels, grades=grades, coverage=0.3, stream=len) for how in selection.DRAWS}
-    assert [how for how, stage in read.items() if "grades" in stage.inputs] == ["right"]
+    assert [how for how, stage in read.items() if "grades" in stage.inputs] == ["right", "wrong", "noisily"]
 
 
 def test_the_oracle_is_not_applicable_where_no_label_is_right(tmp_path: Path) -> None:
@@ -157,6 +159,126 @@ def test_the_oracle_keeps_correct_rows_alone_and_records_what_is_missing(
     assert all_of_them == {"ids": sorted(right), "wanted": 30, "shortfall": 15}
     other = kept_by(selection.run_oracle, tmp_path / "other", 0.1, seed=1, grades=folders["grades"])
     assert other["ids"] != few["ids"]
+
+
+def test_an_inverted_oracle_keeps_wrong_rows_alone(folders: dict[str, Path], tmp_path: Path) -> None:
+    wrong = sorted(i for n, i in enumerate(IDS) if n % 4)
+    few = kept_by(selection.run_wrong, tmp_path / "few", 0.5, grades=folders["grades"])
+    assert (len(few["ids"]), few["shortfall"]) == (30, 0) and set(few["ids"]) < set(wrong)
+    many = kept_by(selection.run_wrong, tmp_path / "many", 0.9, grades=folders["grades"])
+    assert many == {"ids": wrong, "wanted": 54, "shortfall": 9}
+    write_json(folders["grades"] / GRADES, dict.fromkeys(IDS, True))
+    with pytest.raises(
+        SuiteError, match="inverted oracle is not applicable: all of the teacher's 60 weak labels are right"
+    ):
+        kept_by(selection.run_wrong, tmp_path / "none", 0.1, grades=folders["grades"])
+
+
+def test_a_noisy_oracle_is_mistaken_about_as_many_rows_as_it_says(folders: dict[str, Path], tmp_path: Path) -> None:
+    right = {i for n, i in enumerate(IDS) if n % 4 == 0}
+    taken = []
+    for seed in range(40):
+        params = {"coverage": 1.0, "seed": seed, "flipped": 0.2}
+        out = run_stage(selection.run_noisy, tmp_path / str(seed), params, grades=folders["grades"])
+        kept = read_json(out / KEPT)
+        assert len(set(kept["ids"]) ^ right) == 12, "a fifth of sixty, whichever they are"
+        assert kept["shortfall"] == 60 - len(kept["ids"])
+        taken.append(set(kept["ids"]))
+    # Of 15 right and 45 wrong labels it takes 12 and 9 for right on average: each row is flipped with chance 1/5.
+    assert abs(np.mean([len(one & right) for one in taken]) - 12) < 1
+    assert abs(np.mean([len(one - right) for one in taken]) - 9) < 1
+    exact = run_stage(selection.run_noisy, tmp_path / "none", {"coverage": 1.0, "seed": 0, "flipped": 0.0}, **folders)
+    assert set(read_json(exact / KEPT)["ids"]) == right
+
+
+def test_labels_that_stand_first_are_kept_whatever_they_say(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    places = {i: n * 7 % 4 for n, i in enumerate(IDS)}
+    labels = [Prediction(i, "x", " x", True, place) for i, place in places.items()]
+    write_records(tmp_path / "labels" / PREDICTIONS, labels[::-1])
+    kept = kept_by(selection.run_first, tmp_path / "out", 0.5, labels=tmp_path / "labels")
+    assert set(kept["ids"]) == {i for i, place in places.items() if place < 2}
+    other = kept_by(selection.run_first, tmp_path / "some", 0.4, seed=1, labels=tmp_path / "labels")
+    assert {places[i] for i in other["ids"]} == {0, 1} and len(other["ids"]) == 24
+
+
+def planted_cells(tmp_path: Path, *, alike: bool = True) -> tuple[dict[str, Path], dict[str, tuple[str, str]]]:
+    """Sixty items of two strata, each labelled with one of three options; without `alike`, of options of its own."""
+    cells = {i: ("even" if n % 2 == 0 else "odd", "abc"[n // 2 % 3]) for n, i in enumerate(IDS)}
+    items, labels = [], []
+    for n, (i, (stratum, label)) in enumerate(cells.items()):
+        options = ("a", "b", "c")[n % 3 :] + ("a", "b", "c")[: n % 3]
+        shown = options if alike else tuple(f"{option} of {i}" for option in options)
+        items.append(Item(i, i, i, stratum, "?", shown))
+        labels.append(Prediction(i, label, f" {label}", True, options.index(label)))
+    folders = {name: tmp_path / name for name in ("kept", "subset", "labels")}
+    for folder in folders.values():
+        folder.mkdir()
+    write_records(folders["subset"] / ITEMS, items)
+    write_records(folders["labels"] / PREDICTIONS, labels[::-1])
+    return folders, cells
+
+
+def alike_to(folders: dict[str, Path], kept: Kept, out: Path, seed: int = 0) -> Kept:
+    kept.write(folders["kept"])
+    return Kept.read(run_stage(selection.run_alike, out, {"seed": seed}, **folders))
+
+
+def test_alike_rows_have_the_counts_of_every_label_in_every_stratum(tmp_path: Path) -> None:
+    folders, cells = planted_cells(tmp_path)
+    # 9 of the 10 of one cell, 3 of another, 2 of a third, and of the others nothing.
+    wanted = {("even", "a"): 9, ("odd", "b"): 3, ("odd", "c"): 2}
+    kept = Kept.whole(
+        sorted(i for cell, count in wanted.items() for i in [j for j in IDS if cells[j] == cell][:count]), 14
+    )
+    draws = [alike_to(folders, kept, tmp_path / str(seed), seed) for seed in range(30)]
+    for drawn in draws:
+        assert Counter(cells[i] for i in drawn.weights) == wanted
+        assert (drawn.wanted, drawn.shortfall, set(drawn.weights.values())) == (14, 0, {1.0})
+    assert len({tuple(drawn.weights) for drawn in draws}) > 25, "rows are drawn blindly from the whole pool"
+    times = Counter(i for drawn in draws for i in drawn.weights if cells[i] == ("odd", "b"))
+    assert len(times) == 10 and max(times.values()) < 20, "kept rows are drawn no more often than others"
+    everything = Kept.whole(IDS, 60)
+    assert alike_to(folders, everything, tmp_path / "all").weights == everything.weights
+
+
+def test_alike_rows_are_those_of_random_where_the_counts_are_its_own(tmp_path: Path) -> None:
+    folders, _ = planted_cells(tmp_path)
+    drawn = Kept.whole(random_ids(IDS, 30, 5), 30)
+    assert alike_to(folders, drawn, tmp_path / "same", seed=5).weights == drawn.weights
+
+
+def test_where_labels_are_no_classes_strata_alone_are_matched(tmp_path: Path) -> None:
+    folders, cells = planted_cells(tmp_path, alike=False)
+    kept = Kept.whole([i for i in IDS if cells[i] == ("even", "a")], 10)
+    drawn = alike_to(folders, kept, tmp_path / "out")
+    assert Counter(cells[i][0] for i in drawn.weights) == {"even": 10}
+    assert len({cells[i][1] for i in drawn.weights}) == 3
+
+
+def test_labels_are_classes_in_the_strata_that_offer_the_same_options(tmp_path: Path) -> None:
+    folders, cells = planted_cells(tmp_path)
+    items = read_records(folders["subset"] / ITEMS, Item)
+    # The odd stratum's options are its items' own, so that the pool's are not all the same.
+    own = [
+        replace(i, choices=tuple(f"{o} of {i.id}" for o in i.choices or ())) if i.stratum == "odd" else i for i in items
+    ]
+    write_records(folders["subset"] / ITEMS, own)
+    kept = Kept.whole(sorted(i for i in IDS if cells[i][1] == "a"), 20)
+    drawn = alike_to(folders, kept, tmp_path / "out")
+    assert {cells[i] for i in drawn.weights if cells[i][0] == "even"} == {("even", "a")}
+    assert Counter(cells[i][0] for i in drawn.weights) == {"even": 10, "odd": 10}
+    assert {cells[i][1] for i in drawn.weights if cells[i][0] == "odd"} == {"a", "b", "c"}
+
+
+def test_alike_rows_have_the_weights_of_their_cell(tmp_path: Path) -> None:
+    folders, cells = planted_cells(tmp_path)
+    heavy, light = ([i for i in IDS if cells[i] == cell][:4] for cell in (("even", "a"), ("odd", "b")))
+    kept = Kept.weighted(dict.fromkeys(sorted(heavy), 2.0) | dict.fromkeys(sorted(light), 0.5), 8)
+    drawn = alike_to(folders, kept, tmp_path / "out")
+    assert Counter((cells[i], weight) for i, weight in drawn.weights.items()) == {
+        (("even", "a"), 2.0): 4, (("odd", "b"), 0.5): 4,
+    }  # fmt: skip
 
 
 GROUPS = st.lists(st.sampled_from("abc"), min_size=60, max_size=60)

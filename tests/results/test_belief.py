@@ -85,7 +85,7 @@ def other_name(cell: dict[str, Any]) -> None:
         ("weak", told(label_probability_auroc=0.654321), "label_probability_auroc 0.654321, where 220 of 400 labels are right"),
         ("naive", of("arm", coverage=0.5), "it has coverage 0.5, arm 'naive' 1.0"),
         ("gold_trust_set", of("arm", coverage=1.0), "it has coverage 1.0, arm 'gold_trust_set' None"),
-        ("gold_random", seed(kept=150, shortfall=50, coverage=0.375), "shortfall 50, which only oracle can have"),
+        ("gold_random", seed(kept=150, shortfall=50, coverage=0.375), "shortfall 50, which only oracle, inverted_oracle,"),
         ("weak", told(label_accuracy=0.551), "label_accuracy 0.551 of 400 labels would be 220.400 labels"),
         ("confidence", told(auroc=0.654321), "auroc 0.654321, where 220 of 400 labels are right"),
         ("confidence", told(auroc=39000 / 39600), "with 131 of the 200 rows of highest score right"),

@@ -368,7 +368,7 @@ def test_a_page_of_a_suite_with_folders_says_how_to_verify_it() -> None:
 
 
 def test_every_control_is_explained() -> None:
-    assert [arm.name for arm in of_kind("control")] == list(CONTROLS)
+    assert [arm.name for arm in of_kind("control") if not arm.explains] == list(CONTROLS)
     assert [arm.name for arm in of_kind("reference")] == list(REFERENCES)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,6 +98,30 @@ def test_every_cell_says_which_suite_domain_models_and_items_it_is_of(ran: Any, 
     assert cells["prompt_hash"].body.plugin is not None
     assert cells["prompt_hash"].body.plugin.distribution == "w2s-bench-toy"
     assert cells["naive"].body.plugin is None
+
+
+class InClusters(Results):
+    """Results whose items say which cluster they are of."""
+
+    def __init__(self, ran: Any, named: Callable[[int], str]) -> None:
+        super().__init__(ran.outcomes, ran.store)
+        self.named = named
+
+    def items(self, subset: Stage) -> list[Item]:
+        return [replace(item, cluster=self.named(n)) for n, item in enumerate(super().items(subset))]
+
+
+def test_a_cell_has_the_clusters_that_its_domain_names_and_without_those_its_groups(ran: Any) -> None:
+    (weak,) = [cell for cell in ran.plan.cells if cell.arm.ref.name == "weak"]
+    body = cell_of(weak, InClusters(ran, lambda n: f"verb {n % 7}")).body
+    assert body.clusters is not None and body.cluster_codes is not None
+    assert body.clusters.count == 7 and body.cluster_codes.tolist() == [n % 7 for n in range(40)]
+    assert cell_of(weak, InClusters(ran, str)).body.clusters is None, "each item is its own"
+    assert cell_of(weak, InClusters(ran, lambda n: "one")).body.clusters is None
+    plain, graph = cell_of(weak, InClusters(ran, lambda n: "")).body, weak.graphs[0]
+    groups = [item.group for item in read_records(folder(ran, graph.subset("test")) / ITEMS, Item)]
+    found = plain.cluster_codes.tolist() if plain.cluster_codes is not None else list(range(40))
+    assert [found.index(code) for code in found] == [groups.index(group) for group in groups]
 
 
 def test_accuracy_bits_and_strata_come_from_the_answers_themselves(ran: Any, cells: dict[str, Cell]) -> None:

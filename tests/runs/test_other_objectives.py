@@ -104,6 +104,19 @@ def test_cells_of_other_objectives_and_of_weights(
     assert (tmp_path / "toy" / "results" / "w2s-bench-toy.largest" / "soft@naive.json").is_file()
 
 
+def test_what_explains_an_arm_is_trained_by_the_suites_own_objective(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And an arm that keeps every row leaves no choice of rows to explain."""
+    changes: dict[str, Any] = {"objectives": ["gce"], "selections": ("top", "weighted")}
+    suite = toy_suite(tmp_path_factory.getbasetemp() / "toy-models", **changes)
+    planned = plan(suite, toy_registry(monkeypatch), domains=["largest"], trust=TRUST, decompose=True)
+    explaining = [cell.arm.ref for cell in planned.cells if cell.arm.ref.made_of]
+    assert {ref.made_of for ref in explaining} == {TRUST[0]}
+    assert not any(ref.objective for ref in explaining)
+    assert sum(cell.arm.ref.objective is not None for cell in planned.cells) == 2
+
+
 @pytest.mark.parametrize(
     ("objectives", "error", "message"),
     [

@@ -16,7 +16,7 @@ from w2s_bench.controls import of_kind
 from w2s_bench.results.board import Leaderboard, Row
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.columns import Column
-from w2s_bench.results.pages.standing import standing
+from w2s_bench.results.pages.standing import gain_in_words, standing
 from w2s_bench.results.pages.style import TRACKS, count, number
 from w2s_bench.text import one_line
 
@@ -43,6 +43,9 @@ def print_board(board: Leaderboard) -> None:
     screen.print("PGR: 0 = the weak teacher, 1 = the student trained on ground truth", highlight=False)
     for sentence in standing(board, one_line):
         screen.print(Text(sentence))
+    for gain in board.gains:
+        if (words := gain_in_words(gain, one_line)) is not None:
+            screen.print(Text(words))
     for domain in board.domains:
         if not domain.resolved:
             told = f"{domain.name}: gap unresolved, so accuracies and no PGR. {likely_cause(domain)}"

@@ -25,6 +25,8 @@ EPILOG = """
 
 `w2s-bench run tiny --domain chess --trust confidence --trust probe` — one domain, two trust functions, all controls
 
+`w2s-bench run tiny --decompose` — what each trust function's gain is made of; two students more for each
+
 `w2s-bench run my-suite.yaml --out results --workers 8` — your own suite file
 
 `w2s-bench run my-suite.yaml --executor ray --address HOST:6379 --store /shared/store` — the same file on a Ray cluster
@@ -61,6 +63,14 @@ def run(
     seeds: Annotated[
         int | None, typer.Option("--seeds", help="Seeds to run (default: the suite's).", metavar="N", min=1)
     ] = None,
+    decompose: Annotated[
+        bool,
+        typer.Option(
+            "--decompose",
+            help="Also train what explains each trust function's gain: on gold for its rows, and on random rows with its labels "
+            "and strata.",
+        ),
+    ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Parent of the results folder.", metavar="DIR")] = RESULTS,
     store: Annotated[
         str | None,
@@ -174,7 +184,7 @@ def run(
         limits = limits_of(stage_timeout, stage_memory)
         use_device(device)
         use_tasks(data, include_path or ())
-        planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds)
+        planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds, decompose=decompose)
         location = store or default_location()
         if dry_run or explain:
             from w2s_bench._cli.report import print_dry_run, print_explanation

@@ -29,22 +29,29 @@ class Row:
     key: str
     stratum: str
     in_test: bool
+    cluster: str = ""
 
     def marked(self) -> dict[str, Any]:
         """The document with its marks, as it goes through the protocol."""
         marks: dict[str, JSON] = {name: getattr(self, name) for name in ("id", "group", "key", "stratum", "in_test")}
+        if self.cluster:
+            marks["cluster"] = self.cluster
         return {**self.document, FIELD: marks}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How documents are read: which fields tell group, key and stratum (None: the text does, or there are no strata)."""
+    """How documents are read: which fields tell group, key, stratum and cluster.
+
+    None: the text does, there are no strata, groups are clusters.
+    """
 
     who: str
     kind: Kind
     group: str | None = None
     key: str | None = None
     stratum: str | None = None
+    cluster: str | None = None
 
     def rows(self, task: Any, split: str, documents: Iterable[Mapping[str, Any]], *, in_test: bool) -> list[Row | None]:
         """One a document in the task's order; None where it has no gold."""
@@ -73,7 +80,8 @@ class Reading:
             key = self._hashed(document, name, self.key)
         group = key if self.group is None else self._hashed(document, name, self.group)
         stratum = "all" if self.stratum is None else self._value(document, name, self.stratum)
-        return Row(name, document, group, key, stratum, in_test)
+        cluster = "" if self.cluster is None else self._value(document, name, self.cluster)
+        return Row(name, document, group, key, stratum, in_test, cluster)
 
     def _hashed(self, document: Mapping[str, Any], name: str, field: str) -> str:
         value = normalised(self._value(document, name, field))

@@ -49,6 +49,7 @@ class Parameters:
     calculator_marks: bool = True
     chat_template: str | None = None
     system_prompt: str | None = None
+    cluster: str | None = None
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,9 @@ class LmEvalDomain:
         return load_task(self)
 
     def fields(self, document: Mapping[str, Any]) -> dict[str, str]:
-        """Id, group, key and stratum of one document of `task()`."""
-        return {name: str(document[FIELD][name]) for name in ("id", "group", "key", "stratum")}
+        """Id, group, key and stratum of one document of `task()`, and its cluster where the suite names a field for it."""
+        marks = document[FIELD]
+        return {name: str(marks[name]) for name in ("id", "group", "key", "stratum", "cluster") if name in marks}
 
     @property
     def in_test_by_task(self) -> bool:
@@ -178,12 +180,13 @@ def from_name(
     calculator_marks: JSON = True,
     chat_template: JSON = None,
     system_prompt: JSON = None,
+    cluster: JSON = None,
 ) -> LmEvalDomain:
     """The domain that `lm-eval/TASK` names. What can be known to be wrong without its data is said here."""
     who, short = f"domain {name!r}", name.removeprefix("lm-eval/")
     texts = {
         "revision": revision, "test": test, "group": group, "key": key, "stratum": stratum, "filter": filter,
-        "metric": metric, "chat_template": chat_template, "system_prompt": system_prompt,
+        "metric": metric, "chat_template": chat_template, "system_prompt": system_prompt, "cluster": cluster,
     }  # fmt: skip
     for parameter, value in texts.items():
         if value is not None and not (isinstance(value, str) and value.strip()):
@@ -215,7 +218,7 @@ def from_name(
         )
     given = Parameters(
         check_mapping(data, who), revision, tuple(trained), test, group, key, stratum, num_fewshot or 0, filter, metric,
-        max_new_tokens, calculator_marks, chat_template, system_prompt,
+        max_new_tokens, calculator_marks, chat_template, system_prompt, cluster,
     )  # fmt: skip
     domain = LmEvalDomain(name, facts, path, root, given)
     _refuse_unfit(domain, who)

@@ -47,7 +47,7 @@ def remember_templates() -> None:
 
 def _reading(domain: Any) -> Reading:
     given = domain.given
-    return Reading(f"domain {domain.name!r}", domain.kind, given.group, given.key, given.stratum)
+    return Reading(f"domain {domain.name!r}", domain.kind, given.group, given.key, given.stratum, given.cluster)
 
 
 def _dataset(domain: Any, who: str) -> Any | None:

@@ -25,6 +25,8 @@ class TaskDomain:
 
     `group` ties together items that must not straddle two splits (the same fact, template instance, position up to
     symmetry); `key` is equal for two items exactly when they are the same question; `stratum` is a kind, for reporting.
+    `cluster` ties together items that are right or wrong together, since they share a verb, a country or a kind of position:
+    intervals are over clusters, and splits do not heed them. Without it the items of a group are a cluster.
     Each is the name of a field of the documents or a function of one. `max_new_tokens` bounds a generated answer.
 
     `files`, relative to the YAML's folder, promise that items come from these files and the YAML alone: then a change in
@@ -41,6 +43,7 @@ class TaskDomain:
     group: Field = "group"
     key: Field = "key"
     stratum: Field = "stratum"
+    cluster: Field | None = None
     max_new_tokens: int | None = None
     files: tuple[str, ...] | None = None
 
@@ -84,11 +87,14 @@ class TaskDomain:
         return self.files is not None
 
     def fields(self, document: Mapping[str, Any]) -> dict[str, str]:
-        """`id`, `group`, `key` and `stratum` of one document."""
-        return {name: self._field(name, document) for name in ("id", "group", "key", "stratum")}
+        """`id`, `group`, `key` and `stratum` of one document, and its `cluster` where the domain has any."""
+        return {name: self._field(name, field, document) for name, field in self._fields()}
 
-    def _field(self, name: str, document: Mapping[str, Any]) -> str:
-        field: Field = getattr(self, name)
+    def _fields(self) -> list[tuple[str, Field]]:
+        named = [(name, getattr(self, name)) for name in ("id", "group", "key", "stratum", "cluster")]
+        return [(name, field) for name, field in named if field is not None]
+
+    def _field(self, name: str, field: Field, document: Mapping[str, Any]) -> str:
         if callable(field):
             value = field(document)
         elif field in document:
@@ -111,8 +117,8 @@ class TaskDomain:
         digest = hashlib.sha256(
             f"{self.name} {self.version} {self.kind} {self.task_name} {self.max_new_tokens}".encode()
         )
-        for name in ("id", "group", "key", "stratum"):
-            digest.update(f"\0{name} {_written(getattr(self, name))}".encode())
+        for name, field in self._fields():
+            digest.update(f"\0{name} {_written(field)}".encode())
         for shown, path in self._sources():
             digest.update(shown.encode() + b"\0" + bytes.fromhex(digest_of_file(path)))
         return digest.hexdigest()

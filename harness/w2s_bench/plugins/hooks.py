@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from w2s_bench.controls import OWN_ARMS
+from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS
 from w2s_bench.hookspecs import Domain, LanguageModel, Reading
 from w2s_bench.names import BUILT_IN, normalized
 from w2s_bench.plugins.checks import check_domain, check_model, check_reading, check_trust_function, guarded
@@ -71,7 +71,7 @@ HOOKS: Final[Mapping[EntryKind, Hook]] = MappingProxyType(
             check_trust_function,
             _described_trust_function,
             is_code_alone=True,
-            reserved=frozenset(OWN_ARMS),
+            reserved=frozenset(OWN_ARMS) | frozenset(MADE_OF_ARM),
             reserved_for="an arm that the harness owns",
         ),
         "domain": Hook(

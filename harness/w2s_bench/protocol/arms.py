@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from w2s_bench.controls import OWN_ARMS, OwnArm, Rows
+from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, RANDOM, MadeOfArm, OwnArm, Rows
 from w2s_bench.names import of_arm, selected, short
 from w2s_bench.plugins.checks import Declared
 from w2s_bench.plugins.spec import write_spec
@@ -46,9 +46,40 @@ class Arm:
     kinds: tuple[Kind, ...] = KINDS
 
 
-def own_arms(coverage: float) -> list[Arm]:
-    """The harness's references and controls at the suite's coverage, each built from its row of `controls.py`."""
-    return [_own_arm(arm, coverage) for arm in OWN_ARMS.values()]
+def own_arms(coverage: float, *, explain: bool = False) -> list[Arm]:
+    """The harness's references and controls at the suite's coverage, each built from its row of `controls.py`.
+
+    `explain`: with those that are there only to explain others.
+    """
+    return [_own_arm(arm, coverage) for arm in OWN_ARMS.values() if explain or not arm.explains]
+
+
+def explanations(arm: Arm) -> list[Arm]:
+    """The controls that are made of an arm which keeps rows by a trust function."""
+    return [_made_of(arm, made) for made in MADE_OF_ARM.values()]
+
+
+def _made_of(arm: Arm, made: MadeOfArm) -> Arm:
+    name = of_arm(made.word, arm.ref.name)
+    (rows,) = made.rows
+
+    def build(graph: Generation) -> ArmStages:
+        kept = arm.build(graph).kept
+        assert kept is not None, f"{arm.ref.name} keeps all rows"
+        if rows.drawn == "alike":
+            kept = selection.alike(
+                kept,
+                subset=graph.subset(graph.pool),
+                labels=graph.weak_labels(graph.pool),
+                seed=graph.stream(RANDOM),
+                label=graph.label(f"rows drawn for {name}"),
+            )
+        trained_on = (_weak_rows if rows.labels == "weak" else _gold_rows)(graph, kept, name)
+        return ArmStages(graph.student(trained_on, name), trained_on, kept)
+
+    own = {"name": name, "kind": "control", "supervision": made.supervision or arm.ref.supervision}
+    ref = ArmRef.model_validate({**arm.ref.model_dump(), **own})
+    return Arm(ref, build, arm.plugin, arm.kinds)
 
 
 def _own_arm(arm: OwnArm, coverage: float) -> Arm:

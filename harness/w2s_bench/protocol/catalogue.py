@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_bench.record import canonical_json, write_arrays
+from w2s_bench.record import as_row, canonical_json, write_arrays
 from w2s_bench.types import BoolArray, IntArray
 
 _INDEX = ".index.safetensors"
@@ -103,11 +103,10 @@ def order(ranks: NDArray[np.uint64]) -> IntArray:
 
 def write_indexed(path: Path, records: Iterable[Any]) -> None:
     """As `record.write_records`, with an index beside it: where the line of each id is."""
-    names, ids, starts, end = None, [], [0], 0
+    ids, starts, end = [], [0], 0
     with path.open("wb") as file:
         for record in records:
-            names = names or [f.name for f in fields(record)]
-            line = (canonical_json({name: getattr(record, name) for name in names}) + "\n").encode()
+            line = (canonical_json(as_row(record)) + "\n").encode()
             end += len(line)
             starts.append(end)
             ids.append(record.id.encode())

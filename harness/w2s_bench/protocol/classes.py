@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from w2s_bench.types import Item, Prediction
@@ -18,6 +19,19 @@ def label_classes(items: Sequence[Item], labels: Sequence[Prediction]) -> dict[s
         return None
     options = {item.id: item.choices or () for item in items}
     return {label.id: options[label.id][label.index] for label in labels if label.index is not None}
+
+
+def strata_and_classes(items: Sequence[Item], labels: Sequence[Prediction]) -> dict[str, tuple[str, str]]:
+    """Id → stratum, and class of its weak label among the stratum's; "" in a stratum where labels are no classes."""
+    of_stratum: dict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        of_stratum[item.stratum].append(item)
+    known = {label.id: label for label in labels}
+    told: dict[str, tuple[str, str]] = {}
+    for stratum, here in of_stratum.items():
+        classes = label_classes(here, [known[item.id] for item in here]) or {}
+        told |= {item.id: (stratum, classes.get(item.id, "")) for item in here}
+    return told
 
 
 def equal_shares(sizes: Mapping[str, int], count: int) -> dict[str, int]:

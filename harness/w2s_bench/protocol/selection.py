@@ -1,17 +1,18 @@
-"""Trust scores → kept rows with their weights. Controls choose here too; only `oracle` reads gold, and it is the harness's own."""
+"""Trust scores → kept rows with their weights. Controls choose here too; only oracles read gold, which are the harness's own."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
 import numpy as np
 
+from w2s_bench.controls import FLIPPED
 from w2s_bench.errors import SuiteError
-from w2s_bench.protocol.classes import equal_shares, label_classes, proportional_shares
+from w2s_bench.protocol.classes import equal_shares, label_classes, proportional_shares, strata_and_classes
 from w2s_bench.protocol.evaluation import read_grades
 from w2s_bench.protocol.files import ITEMS, PREDICTIONS
 from w2s_bench.protocol.kept import Kept
@@ -48,13 +49,23 @@ def by_scores(
     return top(scores, coverage=coverage, seed=seed, label=label)
 
 
+def alike(kept: Stage, *, subset: Stage, labels: Stage, seed: int, label: str = "") -> Stage:
+    """Stage: rows drawn blindly from the whole pool, as many as `kept` has of each weak label in each stratum.
+
+    In a stratum where labels are no classes (`label_classes`), as many of the stratum. With the seed of `random` its rows are
+    among those drawn as far as the counts allow.
+    """
+    return Stage(run_alike, {"seed": seed}, {"kept": kept, "subset": subset, "labels": labels}, label=label)
+
+
 def draw(
     how: str, *, labels: Stage, grades: Stage, coverage: float, stream: Callable[[str], int], label: str = ""
 ) -> Stage:
     """Stage: k rows of the pool as `DRAWS` has it by this word; `stream` gives the seed of a role."""
     drawn = DRAWS[how]
     read = {"labels": labels} if drawn.reads == "labels" else {"grades": grades}
-    return Stage(drawn.run, {"coverage": coverage, "seed": stream(drawn.role)}, read, label=label)
+    params = {"coverage": coverage, "seed": stream(drawn.role), **drawn.params}
+    return Stage(drawn.run, params, read, label=label)
 
 
 def count_to_keep(coverage: float, count: int) -> int:
@@ -128,6 +139,22 @@ def _keep_by_group(
     Kept.whole(top_of_each(scores, group, shares, context.params["seed"]), wanted).write(context.out)
 
 
+@stage("alike", version=1)
+def run_alike(context: StageContext) -> None:
+    """Random rows with the counts of those that were kept, and with their weights in each cell; gold-blind."""
+    kept, seed = Kept.read(context.inputs["kept"]), context.params["seed"]
+    items = read_records(context.inputs["subset"] / ITEMS, Item)
+    cells: dict[tuple[str, str], list[str]] = defaultdict(list)
+    labels = read_records(context.inputs["labels"] / PREDICTIONS, Prediction)
+    for name, cell in strata_and_classes(items, labels).items():
+        cells[cell].append(name)
+    drawn: dict[str, float] = {}
+    for ids in cells.values():
+        weights = [kept.weights[name] for name in ids if name in kept.weights]
+        drawn |= zip(random_ids(ids, len(weights), seed), weights, strict=True)
+    Kept.weighted(dict(sorted(drawn.items())), kept.wanted).write(context.out)
+
+
 @stage("random", version=1)
 def run_random(context: StageContext) -> None:
     """k rows by a seeded hash of the id; gold-blind."""
@@ -140,14 +167,50 @@ def run_random(context: StageContext) -> None:
 def run_oracle(context: StageContext) -> None:
     """min(k, number correct) rows drawn uniformly from the correct ones; a shortfall is recorded, never filled."""
     grades = read_grades(context.inputs["grades"])
-    wanted = count_to_keep(context.params["coverage"], len(grades))
     correct = [i for i, right in grades.items() if right]
     if not correct:
         raise SuiteError(
             f"oracle is not applicable: none of the teacher's {len(grades)} weak labels is right, so there is none to choose. "
             "Train the teacher longer, or take easier items; see the accuracy of `weak`"
         )
-    Kept.whole(random_ids(correct, wanted, context.params["seed"]), wanted).write(context.out)
+    _draw_among(correct, len(grades), context)
+
+
+@stage("wrong", version=1)
+def run_wrong(context: StageContext) -> None:
+    """min(k, number wrong) rows drawn uniformly from the wrong ones; a shortfall is recorded, never filled."""
+    grades = read_grades(context.inputs["grades"])
+    wrong = [i for i, right in grades.items() if not right]
+    if not wrong:
+        raise SuiteError(
+            f"an inverted oracle is not applicable: all of the teacher's {len(grades)} weak labels are right, so there is no "
+            "wrong one to choose"
+        )
+    _draw_among(wrong, len(grades), context)
+
+
+@stage("noisy", version=1)
+def run_noisy(context: StageContext) -> None:
+    """min(k, number taken for right) rows drawn uniformly from those that an oracle takes for right.
+
+    Of ⌊flipped · n⌋ rows, by a seeded hash of the id, it takes the right ones for wrong and the wrong ones for right.
+    """
+    grades, seed = read_grades(context.inputs["grades"]), context.params["seed"]
+    count = count_to_keep(context.params["flipped"], len(grades))
+    flipped = set(sorted(grades, key=lambda i: hash_rank("flip", seed, i))[:count])
+    taken = [i for i, right in grades.items() if right != (i in flipped)]
+    if not taken:
+        raise SuiteError(
+            f"a noisy oracle is not applicable: it takes none of the teacher's {len(grades)} weak labels for right; take a "
+            "larger pool, or train the teacher longer"
+        )
+    _draw_among(taken, len(grades), context)
+
+
+def _draw_among(ids: list[str], of: int, context: StageContext) -> None:
+    """As many of `ids` as the coverage keeps of a pool of `of` rows, or all there are."""
+    wanted = count_to_keep(context.params["coverage"], of)
+    Kept.whole(random_ids(ids, wanted, context.params["seed"]), wanted).write(context.out)
 
 
 @stage("shortest", version=1)
@@ -159,13 +222,23 @@ def run_shortest(context: StageContext) -> None:
     Kept.whole(top_ids(scores, wanted, context.params["seed"]), wanted).write(context.out)
 
 
+@stage("first", version=1)
+def run_first(context: StageContext) -> None:
+    """k rows whose weak labels stand first among the options as the domain has them; equal places by a hash; gold-blind."""
+    places = {row["id"]: row["index"] for row in iter_rows(context.inputs["labels"] / PREDICTIONS)}
+    wanted = count_to_keep(context.params["coverage"], len(places))
+    scores = Scores.of(list(places), -np.array(list(places.values()), dtype=np.float64))
+    Kept.whole(top_ids(scores, wanted, context.params["seed"]), wanted).write(context.out)
+
+
 @dataclass(frozen=True)
 class Draw:
-    """A way in which a control draws rows: the stage that does it, what it reads, and the role of its seed."""
+    """A way in which a control draws rows: the stage that does it, what it reads, the role of its seed, and other parameters."""
 
     run: StageFunction
     reads: Literal["labels", "grades"]
     role: str
+    params: Mapping[str, float] = field(default_factory=dict)
 
 
 #: By the word in `controls.Rows.drawn`. Grades are gold: what reads them is `privileged`.
@@ -173,6 +246,9 @@ DRAWS: Final[Mapping[str, Draw]] = MappingProxyType(
     {
         "blindly": Draw(run_random, "labels", "random"),
         "right": Draw(run_oracle, "grades", "oracle"),
+        "wrong": Draw(run_wrong, "grades", "oracle"),
+        "noisily": Draw(run_noisy, "grades", "oracle", {"flipped": FLIPPED}),
         "shortest": Draw(run_shortest, "labels", "ties"),
+        "first": Draw(run_first, "labels", "ties"),
     }
 )

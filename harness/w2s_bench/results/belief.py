@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from w2s_bench.controls import OWN_ARMS
+from w2s_bench.controls import OWN_ARMS, made_of
 from w2s_bench.errors import CellError
-from w2s_bench.names import BUILT_IN, bare, selected, short
+from w2s_bench.names import BUILT_IN, bare, of_arm, selected, short
 from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC, ArmRef, Cell, SeedResult
 from w2s_bench.results.figures import denominator, is_whole
 from w2s_bench.results.files import read_cells
@@ -76,7 +76,7 @@ def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
         yield f"it has {len(body.seeds)} seeds, the suite {suite.seeds}"
     if body.correctness() and body.items != (size := spec.sizes.of(suite.evaluate_on)):
         yield f"it has {body.items} items, the suite {size}"
-    if arm.kind == "trust_function":
+    if arm.trusts is not None:
         yield from _against_plugin(cell, suite)
     elif body.plugin is not None:
         yield f"arm {arm.name!r} is the harness's own, and is said to come from {body.plugin.distribution!r}"
@@ -104,7 +104,10 @@ def _against_objectives(arm: ArmRef, suite: Suite) -> Iterator[str]:
 
 def _against_plugin(cell: Cell, suite: Suite) -> Iterator[str]:
     arm, plugin = cell.body.arm, cell.body.plugin
-    if (said := arm.under(selected(arm.selection or "top", arm.trusts or ""))) != arm.name:
+    said = selected(arm.selection or "top", arm.trusts or "")
+    if (made := made_of(short(arm.name))) is not None:
+        said = of_arm(made[0].word, said)
+    if (said := arm.under(said)) != arm.name:
         yield f"arm {arm.name!r} is said to be {said!r}"
     if plugin is None or plugin.distribution != (arm.trusts or "").partition("/")[0]:
         origin = "nowhere" if plugin is None else repr(plugin.distribution)
@@ -135,10 +138,12 @@ def _against_sizes(cell: Cell, seed: SeedResult, suite: Suite, spec: DomainSpec)
     if seed.kept + seed.shortfall != wanted:
         yield f"kept {seed.kept} and shortfall {seed.shortfall}, where {wanted} rows were asked for"
     if seed.shortfall and not facts.may_fall_short:
-        able = " and ".join(name for name, own in OWN_ARMS.items() if own.may_fall_short)
+        able = ", ".join(name for name, own in OWN_ARMS.items() if own.may_fall_short)
         yield f"shortfall {seed.shortfall}, which only {able} can have"
     if facts.all_right and seed.purity != 1.0:
         yield f"purity {seed.purity}, where every row is right"
+    if facts.all_wrong and seed.purity != 0.0:
+        yield f"purity {seed.purity}, where every row is wrong"
 
 
 def _beside(cell: Cell, spec: DomainSpec) -> int:
@@ -154,6 +159,7 @@ def _refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> Non
             if cell.body.arm.facts.hangs_on_weak_labels and seed.seed in right:
                 for fault in _against_labels(cell, seed, right[seed.seed], spec):
                     raise _error(cell, results, f"seed {seed.seed}: {fault}")
+    _refuse_unlike(cells, results)
     tested = [
         (cell, seed.by_stratum, float(seed.accuracy or 0.0) * cell.body.items)
         for cell in cells
@@ -169,6 +175,27 @@ def _refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> Non
             if seed.seed == number and seed.diagnostics.get("kept_by_stratum")
         ]
         _refuse_misfit(kept, spec.sizes.transfer, f"seed {number}: kept_by_stratum", results)
+
+
+def _refuse_unlike(cells: Sequence[Cell], results: Path) -> None:
+    """Refuse controls made of another arm that did not keep what their words say of it: its rows, or as many of each kind."""
+    arms = {short(cell.body.arm.name): cell for cell in cells}
+    for cell in cells:
+        made = made_of(short(cell.body.arm.name))
+        if made is None or (arm := arms.get(made[1])) is None:
+            continue
+        for here, there in zip(cell.body.seeds, arm.body.seeds, strict=False):
+            if here.error is not None or there.error is not None:
+                continue
+            shared = [what for what in ("kept_by_stratum", "kept_by_label") if what in here.diagnostics]
+            figures = {what: (here.diagnostics[what], there.diagnostics.get(what)) for what in shared}
+            figures["kept"] = (here.kept, there.kept)
+            if any(rows.drawn == "same" for rows in made[0].rows):
+                figures["digest of kept rows"] = (here.digests.get("kept"), there.digests.get("kept"))
+            for what, (own, others) in figures.items():
+                if own != others:
+                    fault = f"seed {here.seed}: {what} is not that of {made[1]}, which it is made of ({own} against {others})"
+                    raise _error(cell, results, fault)
 
 
 def _right_labels(cells: Sequence[Cell], pool: int, results: Path) -> dict[int, int]:
@@ -207,14 +234,16 @@ def _against_labels(cell: Cell, seed: SeedResult, right: int, spec: DomainSpec) 
     if not 0 <= kept_right <= right or kept_wrong > wrong:
         yield f"purity {seed.purity} of {seed.kept} rows, {labels}"
         return
-    asked = kept + seed.shortfall
-    if cell.body.arm.facts.may_fall_short and seed.shortfall != max(0, asked - right):
-        yield f"shortfall {seed.shortfall} of {asked} rows, {labels}"
+    asked, drawn = kept + seed.shortfall, cell.body.arm.facts.of_pool
+    if drawn is not None and drawn.by_gold:
+        fewest, most = drawn.candidates(right, wrong)
+        if not max(0, asked - most) <= seed.shortfall <= max(0, asked - fewest):
+            yield f"shortfall {seed.shortfall} of {asked} rows, {labels}"
     if (auroc := seed.diagnostics.get("auroc")) is None:
         return
     if not possible(auroc):
         yield f"auroc {auroc}, {labels}"
-    if cell.body.arm.is_other_selection:
+    if cell.body.arm.is_other_selection or cell.body.arm.made_of:
         return
     # A kept row has no lower score than one that was not kept.
     low, high = kept_right * (wrong - kept_wrong) / 2, pairs - kept_wrong * (right - kept_right) / 2
@@ -261,7 +290,7 @@ def _refuse_misfit(
 
 def _refuse_other_tracks(cells: Sequence[Cell], results: Path) -> None:
     """Refuse a built-in trust function in a track that is not its own. Others' code is not loaded to look at a file."""
-    named = {c.body.arm.trust_function or c.body.arm.name for c in cells if c.body.arm.kind == "trust_function"}
+    named = {c.body.arm.trust_function or c.body.arm.name for c in cells if c.body.arm.trusts is not None}
     if not any(name.startswith(f"{BUILT_IN}/") for name in named):
         return
     from w2s_bench.plugins.descriptions import unwrap
@@ -270,7 +299,9 @@ def _refuse_other_tracks(cells: Sequence[Cell], results: Path) -> None:
     built_in = Registry.load(restrict=()).trust_functions
     for cell in cells:
         arm = cell.body.arm
-        registered = built_in.get(arm.trust_function or "") if arm.kind == "trust_function" else None
+        made = made_of(short(arm.name))
+        own = arm.trusts is not None and (made is None or made[0].supervision is None)
+        registered = built_in.get(arm.trust_function or "") if own else None
         track = getattr(unwrap(registered.factory), "supervision", None) if registered else None
         if isinstance(track, str) and track != arm.supervision:
             raise _error(cell, results, f"supervision {arm.supervision!r}, where that of {arm.name!r} is {track!r}")

@@ -102,6 +102,15 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """What an arm's gain over naive is made of: part → difference in PGR units, means over domains and in each domain."""
+
+    arm: str
+    mean: Mapping[str, Ratio]
+    in_domains: Mapping[str, Mapping[str, Ratio]]
+
+
+@dataclass(frozen=True)
 class Check:
     """A figure that a suite must show, and whether it does (None: it cannot be told)."""
 
@@ -167,7 +176,8 @@ class Leaderboard:
     `pairs` has every two trust functions of a track; `detectable` is the true difference of two arms' mean PGRs that the
     board would find with chance POWER, None where it can show none. `other_selections`: arms that keep other rows than those of
     highest score, by name; nothing else of the board is about them, nor about `other_objectives`: arms whose students are
-    trained otherwise than the suite says.
+    trained otherwise than the suite says. `gains`: of the arms that controls are made of, to explain them; `explaining` are
+    those controls, which have no other place.
     """
 
     suite: SuiteRef
@@ -181,6 +191,8 @@ class Leaderboard:
     detectable: float | None = None
     other_selections: tuple[Row, ...] = ()
     other_objectives: tuple[Row, ...] = ()
+    gains: tuple[Gain, ...] = ()
+    explaining: tuple[Row, ...] = ()
 
     @property
     def mean_domains(self) -> tuple[str, ...]:

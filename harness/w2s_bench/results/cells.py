@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from w2s_bench.controls import EVERY_ROW, OWN_ARMS, Facts, facts_of, of_kind
+from w2s_bench.controls import EVERY_ROW, MADE_OF_ARM, OWN_ARMS, Facts, facts_of, made_of, of_kind
 from w2s_bench.names import of_arm, parted, row_name, short
 from w2s_bench.record import digest_of, pack_bits, unpack_bits, write_atomically
 from w2s_bench.results.clusters import Clusters
@@ -73,7 +73,8 @@ class PluginRef(_Strict):
 class ArmRef(_Strict):
     """One way of choosing what the student trains on. Its identity: trust function with parameters, selection, coverage.
 
-    `kind`: `reference` (weak, base, ceiling), `control` (owned by the harness) or `trust_function`. `objective`: what its
+    `kind`: `reference` (weak, base, ceiling), `control` (owned by the harness) or `trust_function`. A control that is made of
+    a trust function's arm, `gold_kept:ARM`, has trust function, parameters and selection of that arm. `objective`: what its
     students are trained by, where that is not what the suite says of all.
     """
 
@@ -91,13 +92,17 @@ class ArmRef(_Strict):
     @model_validator(mode="after")
     def _is_whose_it_is(self) -> ArmRef:
         """The harness's names are of its own kinds and tracks, and no plugin's."""
-        own = OWN_ARMS.get(self.plain)
-        if self.kind != (kind := own.kind if own else "trust_function"):
+        made, own = made_of(short(self.name)), OWN_ARMS.get(self.plain)
+        if self.kind != (kind := "control" if made else own.kind if own else "trust_function"):
             stated: list[Literal["reference", "control"]] = [k for k in (self.kind, kind) if k != "trust_function"]
-            told = "; ".join(f"{k}s are {', '.join(arm.name for arm in of_kind(k))}" for k in stated)
+            named = {k: [arm.name for arm in of_kind(k)] for k in stated}
+            if "control" in named:
+                named["control"] += [f"{word}:ARM" for word in MADE_OF_ARM]
+            told = "; ".join(f"{k}s are {', '.join(names)}" for k, names in named.items())
             raise ValueError(f"arm {self.name!r} is of kind {self.kind!r}; {told}")
-        if own and self.supervision != own.supervision:
-            raise ValueError(f"arm {self.name!r} has supervision {self.supervision!r}, its is {own.supervision!r}")
+        track = made[0].supervision if made else own.supervision if own else None
+        if track is not None and self.supervision != track:
+            raise ValueError(f"arm {self.name!r} has supervision {self.supervision!r}, its is {track!r}")
         return self
 
     @model_validator(mode="after")
@@ -117,16 +122,29 @@ class ArmRef(_Strict):
         return arm if self.objective is None else of_arm(self.objective, arm)
 
     @property
+    def made_of(self) -> str | None:
+        """The short name of the arm that a control is made of, to explain it; None where it is made of none."""
+        made = made_of(short(self.name))
+        return made[1] if made else None
+
+    @property
+    def explains(self) -> bool:
+        """Whether it is there to explain other arms, and so only in a run that is asked for such."""
+        own = OWN_ARMS.get(short(self.name))
+        return self.made_of is not None or (own is not None and own.explains)
+
+    @property
     def trusts(self) -> str | None:
-        """The trust function with its parameters, whatever the selection; None where it is the harness's own arm."""
+        """The trust function with its parameters by which rows are kept; None where there is none."""
         from w2s_bench.plugins.spec import write_spec
 
-        return write_spec(self.trust_function or "", self.parameters) if self.kind == "trust_function" else None
+        keeps = self.kind == "trust_function" or self.made_of is not None
+        return write_spec(self.trust_function or "", self.parameters) if keeps else None
 
     @property
     def is_other_selection(self) -> bool:
         """Whether rows are kept otherwise than by the highest scores of all: no ranking, mean or tie is about it."""
-        return self.selection not in (None, "top")
+        return self.kind == "trust_function" and self.selection not in (None, "top")
 
     @property
     def is_other_objective(self) -> bool:

@@ -19,6 +19,7 @@ from w2s_bench.results.board import POWER, DomainSummary, Failure, Leaderboard, 
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checks import CHECKS, suspects
 from w2s_bench.results.comparison import Comparison, mean
+from w2s_bench.results.gains import gains
 from w2s_bench.results.places import corrected, paired, placed
 from w2s_bench.results.ranking import ranked
 from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
@@ -57,6 +58,7 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
     summaries = tuple(_summary(name, domain, len(seeds)) for name, domain in domains.items())
     arms_shown = {short(c.body.arm.name): c for c in ordered if c.body.arm.kind != "reference"}
     objectives = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.is_other_objective}
+    explaining = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.made_of}
     others = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.is_other_selection}
     entering = {d.name: domains[d.name] for d in summaries if not d.left_out}
 
@@ -92,6 +94,8 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         detectable=_detectable(rows, difference),
         other_selections=tuple(other_rows),
         other_objectives=tuple(by_objective),
+        gains=gains([row.arm for row in (*rows, *other_rows)], domains, entering),
+        explaining=tuple(_row(arm, cell, domains, entering, len(seeds)) for arm, cell in explaining.items()),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from w2s_bench.results.cells import (
     SeedResult,
     SuiteRef,
 )
+from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.statistics import auroc, auroc_within
 from w2s_bench.runs.plan import PlannedCell
 from w2s_bench.runs.provenance import provenance
@@ -90,14 +91,14 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     """The cell file of a planned cell, failed seeds with their reasons."""
     suite = cell.graphs[0].suite
     seeds: list[SeedResult] = []
-    items: list[str] = []
+    items: list[Item] = []
     for graph, own in zip(cell.graphs, cell.stages, strict=True):
         failed = next((f for stage in cell.targets_of(graph.seed) if (f := results.failure(stage))), None)
         if failed:
             reason = shortened(f"{failed.stage} failed: {scrubbed(failed.reason)}")
             seeds.append(SeedResult(seed=graph.seed, error=reason))
             continue
-        items = [item.id for item in results.items(graph.subset(suite.evaluate_on))]
+        items = results.items(graph.subset(suite.evaluate_on))
         seeds.append(_seed_result(cell, graph, own, results))
     body = CellBody(
         suite=SuiteRef(name=suite.name, version=suite.version, digest=suite.digest, evaluate_on=suite.evaluate_on),
@@ -109,12 +110,19 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
         arm=cell.arm.ref,
         plugin=cell.arm.plugin,
         items=len(items),
-        items_digest=digest_of(items),
+        items_digest=digest_of([item.id for item in items]),
+        clusters=_clusters(items),
         seeds=tuple(seeds),
     )
     stages = list(walk(cell.targets()))
     outcomes = [results.outcomes[stage.node] for stage in stages]
     return Cell.of(body, provenance(stages, [outcome.result for outcome in outcomes if isinstance(outcome, Done)]))
+
+
+def _clusters(items: Sequence[Item]) -> Clusters | None:
+    """Of the items sorted by id; None where each is its own, or all would be one, of which nothing could be said."""
+    names = [item.cluster or item.group for item in items]
+    return Clusters.of(names) if 1 < len(set(names)) < len(names) else None
 
 
 def scrubbed(reason: str) -> str:
@@ -136,7 +144,7 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
     facts: dict[str, Any] = {"by_stratum": _share_by_stratum(evaluated, grades)}
     digests: dict[str, str] = {}
     diagnostics: dict[str, Any] = {}
-    if arm.hangs_on_weak_labels:
+    if arm.hangs_on_weak_labels or cell.arm.ref.made_of:
         digests["weak_labels"] = results.content(graph.weak_labels(graph.pool))
     if own.student.weights is not None:
         digests[arm.answers] = results.content(own.student.weights)
@@ -170,6 +178,8 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
             diagnostics["kept_by_stratum"] = _share_by_stratum(pool, kept)
     if own.scores is not None:
         diagnostics |= _of_the_scores(graph, own, results)
+    elif cell.arm.ref.made_of:
+        diagnostics |= _kept_by_label(graph, own, results)
     return SeedResult(
         seed=graph.seed,
         accuracy=float(correct.mean()),
@@ -181,22 +191,25 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
 
 
 def _of_the_scores(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
-    """How well the trust scores tell right labels from wrong: over all pairs, and over those of one label or one stratum.
-
-    What is kept of each label is told, as the first of these, where labels are classes.
-    """
+    """How well the trust scores tell right labels from wrong: over all pairs, and over those of one label or one stratum."""
     assert own.scores is not None
     right, pool = results.grades(graph.label_grades(graph.pool)), results.items(graph.subset(graph.pool))
     scores = dict(Scores.read(results.folder(own.scores)).items())
     told: dict[str, Any] = {"auroc": _auroc(scores, right)}
     told[WITHIN_STRATUM] = _auroc(scores, right, {item.id: item.stratum for item in pool})
-    labels = results.labels(graph.weak_labels(graph.pool))
+    if own.kept is not None and (classes := label_classes(pool, results.labels(graph.weak_labels(graph.pool)))):
+        told[WITHIN_LABEL] = _auroc(scores, right, classes)
+    return told | _kept_by_label(graph, own, results)
+
+
+def _kept_by_label(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
+    """What share of each label is kept, where labels are classes."""
+    pool, labels = results.items(graph.subset(graph.pool)), results.labels(graph.weak_labels(graph.pool))
     if own.kept is None or (classes := label_classes(pool, labels)) is None:
-        return told
+        return {}
     kept = Kept.read(results.folder(own.kept)).weights
-    told[WITHIN_LABEL] = _auroc(scores, right, classes)
     sizes, of_kept = Counter(classes.values()), Counter(classes[row] for row in kept)
-    return told | {"kept_by_label": {label: of_kept[label] / size for label, size in sorted(sizes.items())}}
+    return {"kept_by_label": {label: of_kept[label] / size for label, size in sorted(sizes.items())}}
 
 
 def _of_the_labels(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:

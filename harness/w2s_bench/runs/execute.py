@@ -63,6 +63,7 @@ def make_plan(
     domains: Sequence[str] = (),
     trust: Sequence[str] | None = None,
     seeds: int | None = None,
+    decompose: bool = False,
 ) -> Plan:
     """What a run would do: every cell with its stages. Raises on any unknown name."""
     from w2s_bench.plugins.registry import Registry
@@ -73,7 +74,7 @@ def make_plan(
         if seeds < 1:
             raise SuiteError(f"--seeds {seeds}: at least one seed is needed")
         chosen = Suite.model_validate({**chosen.model_dump(), "seeds": seeds})
-    return plan(chosen, Registry.load(), domains=domains, trust=trust)
+    return plan(chosen, Registry.load(), domains=domains, trust=trust, decompose=decompose)
 
 
 def execute(

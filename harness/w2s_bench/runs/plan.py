@@ -114,20 +114,26 @@ def plan(
     trust: Sequence[str] | None = None,
     rows: Sequence[str] = (),
     documents: Documents | None = None,
+    decompose: bool = False,
 ) -> Plan:
     """The cells of `suite` with its default trust functions (None), or with those named (none: controls alone).
 
     `domains` restricts the domains; `trust` names trust functions as `name` or `name:key=value,…`, and `all` every installed
     one; the default is `chosen_trust_functions`. `rows` restricts to `DOMAIN/ARM` rows. Unknown names raise before anything
-    runs. The plan's suite has its domains' names in full.
+    runs. `decompose` adds the controls that explain others, those made of each trust function's arms among them.
+    The plan's suite has its domains' names in full.
     The documents of domains whose fingerprint does not tell all are read now, once; those in `documents` are known.
     """
     suite = full_names(suite, registry)
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
     asked = chosen_trust_functions(registry, suite, trust)
     chosen, problems = _trust_arms(registry, asked, suite)
-    every_arm = [*arms.own_arms(suite.coverage), *(arm for arm, _ in chosen)]
+    every_arm = [*arms.own_arms(suite.coverage, explain=decompose), *(arm for arm, _ in chosen)]
     every_arm += _by_objectives(suite, every_arm)
+    if decompose:
+        # An arm that keeps every row, by weight, leaves no choice of rows to explain.
+        explained = [arm for arm, _ in chosen if arm.ref.selection != "weighted"]
+        every_arm += [made for arm in explained for made in arms.explanations(arm)]
     documents = documents if documents is not None else Documents()
     documents.read(_unknown_documents(specs, registry))
     tasks = [planned_task(spec, registry, documents) for spec in specs]

@@ -86,8 +86,8 @@ def refuse_stale_cells(folder: Path, planned: Plan) -> None:
     if behind and held is not None:
         raise CellError(
             f"{', '.join(behind)}: these rows have {_seeds(held)} and are not part of this run, which asks for "
-            f"{planned.suite.seeds}; run them too (leave out --domain, and --trust or name them there: what is stored is not "
-            "computed again), remove these files, or give another --out"
+            f"{planned.suite.seeds}; run them too (leave out --domain, and --trust or name them there; --decompose for what "
+            "it gave; what is stored is not computed again), remove these files, or give another --out"
         )
     refuse_contradictions(staying, planned.suite, folder)
 

@@ -106,6 +106,7 @@ def _request(planned: Plan, out: Path) -> dict[str, JSON]:
         "suite": planned.suite.model_dump(mode="json"),
         "domains": list(dict.fromkeys(cell.domain.name for cell in planned.cells)),
         "trust": list(dict.fromkeys(arm.trusts for arm in arms if arm.trusts)),
+        "decompose": any(arm.explains for arm in arms),
         "rows": [cell.row for cell in planned.cells],
         "documents": dict(planned.documents),
         "problems": list(planned.problems),
@@ -127,6 +128,7 @@ def _planned(request: Mapping[str, JSON]) -> Plan:
         trust=request["trust"],
         rows=request["rows"],
         documents=read,
+        decompose=request["decompose"],
     )
     # Functions for one kind of domain alone come in another order where they are named one by one.
     places = {row: place for place, row in enumerate(request["rows"])}

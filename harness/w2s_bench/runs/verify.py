@@ -117,7 +117,13 @@ def _planned(
     try:
         rows = [cell.row]
         planned = plan(
-            suite, registry, domains=[cell.body.domain.name], trust=trust, rows=rows, documents=documents
+            suite,
+            registry,
+            domains=[cell.body.domain.name],
+            trust=trust,
+            rows=rows,
+            documents=documents,
+            decompose=arm.explains,
         ).cells[0]
     except W2SBenchError as error:
         models = (cell.body.teacher, cell.body.student)

@@ -8,12 +8,13 @@ from w2s_bench import TaskDomain
 
 
 def domain() -> TaskDomain:
-    """Four-option questions on real facts; `id`, `group`, `key` and `stratum` are fields of the documents."""
+    """Four-option questions on real facts; `id`, `group`, `key`, `stratum` and `cluster` are fields of the documents."""
     return TaskDomain(
         name="knowledge",
         version="1",
         kind="choice",
         yaml=Path(__file__).parent / "data" / "knowledge.yaml",
         task_name="w2s_knowledge",
+        cluster="cluster",
         files=("items.jsonl", "loader.py"),
     )

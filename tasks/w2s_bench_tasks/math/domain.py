@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from w2s_bench import TaskDomain
+
+
+def first_verb(document: Mapping[str, Any]) -> str:
+    """What an item's first event does, in the infinitive: who misreads a verb errs in all items that have it.
+
+    >>> first_verb({"key": "37; drop 19; multiply 2"})
+    'drop'
+    """
+    return str(document["key"]).split("; ")[1].split()[0]
 
 
 def domain() -> TaskDomain:
@@ -15,6 +26,7 @@ def domain() -> TaskDomain:
         kind="generate",
         yaml=Path(__file__).parent / "data" / "math.yaml",
         task_name="w2s_math",
+        cluster=first_verb,
         files=("items.jsonl", "loader.py"),
         max_new_tokens=24,
     )

@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
 from w2s_bench.controls import NAIVE, rivals
-from w2s_bench.results.board import Entry, Leaderboard, Row
+from w2s_bench.results.board import Entry, Gain, Leaderboard, Row
 from w2s_bench.results.cells import WITHIN_LABEL, WITHIN_STRATUM
+from w2s_bench.results.gains import PARTS
 from w2s_bench.results.pages.style import NONE, TRACKS, difference, figure, number, p_value
 from w2s_bench.results.statistics import Estimate, Ratio
 
@@ -59,10 +60,12 @@ def _number(
 
 
 def _minus(rival: str, of: Callable[[Subject], Mapping[str, Ratio]]) -> Column[Subject]:
-    """A paired difference to one control, emphasised where it holds among all of its table; p is corrected likewise."""
+    """A paired difference to one control."""
+    return _tested(f"minus_{rival}", f"− {rival}", lambda subject: of(subject).get(rival))
 
-    def ratio(subject: Subject) -> Ratio | None:
-        return of(subject).get(rival)
+
+def _tested(name: str, header: str, ratio: Callable[[Subject], Ratio | None]) -> Column[Subject]:
+    """A paired difference, emphasised where it holds among all of its table; p is corrected likewise."""
 
     def strong(subject: Subject) -> bool:
         return isinstance(minus := ratio(subject), Estimate) and minus.holds
@@ -71,7 +74,7 @@ def _minus(rival: str, of: Callable[[Subject], Mapping[str, Ratio]]) -> Column[S
         minus = ratio(subject)
         return p_value(minus.adjusted) if isinstance(minus, Estimate) and minus.adjusted is not None else ""
 
-    return Column(f"minus_{rival}", f"− {rival}", ratio, lambda subject: difference(ratio(subject)), strong, p)
+    return Column(name, header, ratio, lambda subject: difference(ratio(subject)), strong, p)
 
 
 def _seeds(entry: Entry) -> str:
@@ -228,6 +231,11 @@ def other_objectives(board: Leaderboard) -> list[Column[Row]]:
         "minus_usual", "− by the suite's", lambda row: row.minus_usual, lambda row: difference(row.minus_usual)
     )
     return [ROW["track"], *_pgrs(board), minus, ROW["purity"], ROW["coverage"]]
+
+
+def parts(of: Callable[[Gain], Mapping[str, Ratio]]) -> list[Column[Gain]]:
+    """One column a part of an arm's gain."""
+    return [_tested(part.name, part.header, lambda gain, name=part.name: of(gain).get(name)) for part in PARTS]  # type: ignore[misc]
 
 
 def robust() -> list[Column[Row]]:

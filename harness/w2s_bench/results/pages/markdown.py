@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from w2s_bench.controls import CEILING, WEAK, of_kind
 from w2s_bench.resolvers import is_on_disk
 from w2s_bench.results.board import DomainSummary, Entry, Leaderboard, Row
 from w2s_bench.results.checks import CHECKS
+from w2s_bench.results.gains import ARM, PARTS, Part
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.columns import Column, Subject
 from w2s_bench.results.pages.standing import standing
@@ -41,6 +42,14 @@ _OBJECTIVE_NOTE = (
     "suite's own. These arms have no rank and enter no other table. − by the suite's: paired difference to the same arm by the "
     "suite's own objective, in PGR units, mean over the domains that enter means; not corrected for how many there are."
 )
+_GAIN_NOTE = (
+    "What a trust function's gain over `naive` is made of, in PGR units, means over the domains that enter means, paired; p "
+    "corrected for all of the table (Holm). Budget, label mix and item choice add up to the gain. "
+)
+_MIX_NOTE = (
+    " Labels are matched within strata whose items all offer the same options; elsewhere (generated answers, options of an item's "
+    "own) labels are no classes, and strata alone are matched, so that what a mix of labels does counts as choice."
+)
 _DOMAIN_NOTE = "PGR units, paired; p corrected for the comparisons of this table (Holm)."
 
 
@@ -63,11 +72,12 @@ def render(board: Leaderboard, plot: str, ties: str = "") -> str:
         _columns(rows, headline),
         columns.notes(headline),
         *([" ".join(said)] if (said := standing(board, lambda arm: f"**{escape(arm)}**")) else []),
-        _own_arms(),
+        _own_arms(rows),
         *_differences("## What trust functions add", rows, columns.mean_differences(), _MEAN_NOTE),
         *_pairs(board, ties),
         *_other_selections(board),
         *_other_objectives(board),
+        *_gains(board),
         *_robust(rows),
         "## What the suite must show",
         "✓: it does, with an interval above 0 where there is one; ✗: it does not, or not clearly; –: it cannot be told.",
@@ -183,6 +193,28 @@ def _other_objectives(board: Leaderboard) -> list[str]:
     return ["## Other objectives", _OBJECTIVE_NOTE, table(header, rows)]
 
 
+def _gains(board: Leaderboard) -> list[str]:
+    """What the gains are made of, of the arms that controls are made of; in each domain too where there are several."""
+    if not board.gains:
+        return []
+    told = "; ".join(f"{part.header} ({_contrast(part)}): {part.words}" for part in PARTS)
+    means = _columns({gain.arm: gain for gain in board.gains}, columns.parts(lambda gain: gain.mean))
+    blocks = ["## What the gains are made of", f"{_GAIN_NOTE}{told[0].upper()}{told[1:]}.{_MIX_NOTE}", means]
+    for domain in board.domains if len(board.domains) > 1 else ():
+        here = {gain.arm: gain for gain in board.gains if domain.name in gain.in_domains}
+        if here:
+            name = domain.name
+            shown = columns.parts(lambda gain, name=name: gain.in_domains[name])  # type: ignore[misc]
+            blocks += [f"### Gains in {escape(name)}", _columns(here, shown)]
+    return blocks
+
+
+def _contrast(part: Part) -> str:
+    """Two arms of which one or both are made of the arm that the table's line is about."""
+    plus, minus = ("arm" if arm == ARM else f"`{arm}`" for arm in (part.plus, part.minus))
+    return f"{plus} − {minus}"
+
+
 def _robust(rows: Mapping[str, Row]) -> list[str]:
     """Summaries that no single seed decides, of the arms that have any."""
     shown = {arm: row for arm, row in rows.items() if row.iqm is not None}
@@ -204,9 +236,10 @@ def _checks(board: Leaderboard) -> str:
     return table(header, [[check.words, *(told(d, check.name) for d in board.domains)] for check in CHECKS])
 
 
-def _own_arms() -> str:
+def _own_arms(rows: Collection[str]) -> str:
     references = "; ".join(f"`{arm.name}` is {arm.words}" for arm in of_kind("reference"))
-    controls = "; ".join(f"`{arm.name}` trains on {arm.words}" for arm in of_kind("control"))
+    there = [arm for arm in of_kind("control") if not arm.explains or arm.name in rows]
+    controls = "; ".join(f"`{arm.name}` trains on {arm.words}" for arm in there)
     return f"Controls: {controls}. References, in the tables below: {references}."
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from w2s_bench.results.board import POWER, Leaderboard
-from w2s_bench.results.pages.style import TRACKS, number
+from w2s_bench.controls import NAIVE
+from w2s_bench.results.board import POWER, Gain, Leaderboard
+from w2s_bench.results.gains import PARTS
+from w2s_bench.results.pages.style import TRACKS, number, signed
+from w2s_bench.results.statistics import Estimate
 
 
 def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
@@ -27,3 +30,13 @@ def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
             "(a mean over domains, one test at 5 %); smaller differences it will mostly miss."
         )
     return said
+
+
+def gain_in_words(gain: Gain, name: Callable[[str], str]) -> str | None:
+    """What an arm's gain over naive is made of, without intervals; None where means have no such figures."""
+    value = {part: figure.value for part, figure in gain.mean.items() if isinstance(figure, Estimate)}
+    if len(value) < len(PARTS):
+        return None
+    parts = ", ".join(f"{part.header} {signed(value[part.name])}" for part in PARTS if part.adds_up)
+    beside = ", ".join(f"{part.header} {signed(value[part.name])}" for part in PARTS[1:] if not part.adds_up)
+    return f"{name(gain.arm)}: {signed(value[PARTS[0].name])} PGR over {NAIVE} = {parts}; {beside}"

@@ -54,9 +54,15 @@ def figure(ratio: Ratio | None, digits: int = 2) -> str:
     return f"{number(ratio.value, digits)} [{number(ratio.low, digits)}, {number(ratio.high, digits)}]"
 
 
-def difference(ratio: Ratio | None) -> str:
+def signed(value: float) -> str:
     """A figure whose sign is always shown, but where it rounds to 0."""
-    above = isinstance(ratio, Estimate) and ratio.value > 0 and number(ratio.value) != "0.00"
+    text = number(value)
+    return f"+{text}" if value > 0 and text != "0.00" else text
+
+
+def difference(ratio: Ratio | None) -> str:
+    """The same with its interval."""
+    above = isinstance(ratio, Estimate) and signed(ratio.value).startswith("+")
     return ("+" if above else "") + figure(ratio)
 
 

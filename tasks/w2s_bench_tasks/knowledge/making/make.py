@@ -64,6 +64,7 @@ class Question(NamedTuple):
     answer: str
     excluded: frozenset[str]
     region: str  # wrong options come from the same region where it offers enough
+    cluster: str  # its country, or its element: what is known of one is known of most
 
 
 def seeded(*parts: str) -> random.Random:
@@ -96,7 +97,9 @@ def city_questions(facts: dict[str, Any]) -> list[Question]:
         used[relation, value] += 1
         excluded = frozenset(country["all_languages"]) if relation == "city_language" else frozenset({value})
         group = f"city:{city['name'].casefold()}"
-        found.append(Question(relation, city["name"], group, value, excluded, country["continent"]))
+        found.append(
+            Question(relation, city["name"], group, value, excluded, country["continent"], f"country:{city['country']}")
+        )
     return found
 
 
@@ -112,16 +115,16 @@ def country_questions(facts: dict[str, Any]) -> list[Question]:
                 continue
             used[relation, value] += 1
             excluded = frozenset(country["all_languages"]) if relation == "country_language" else frozenset({value})
-            found.append(Question(relation, country["name"], f"country:{code}", value, excluded, country["continent"]))
+            own, region = f"country:{code}", country["continent"]
+            found.append(Question(relation, country["name"], own, value, excluded, region, own))
         # Right: both sources say so from both sides. Not offered as wrong: either source says so from either side.
         beside = [c for c in country["neighbours"] if c in countries and code in countries[c]["neighbours"]]
         if beside:
             value = countries[min(beside, key=lambda c: seeded("neighbour", code, c).random())]["name"]
             said = [c for c in countries if c in country["all_neighbours"] or code in countries[c]["all_neighbours"]]
             excluded = frozenset(countries[c]["name"] for c in [code, *said])
-            found.append(
-                Question("country_neighbour", country["name"], f"country:{code}", value, excluded, country["continent"])
-            )
+            own, region = f"country:{code}", country["continent"]
+            found.append(Question("country_neighbour", country["name"], own, value, excluded, region, own))
     return found
 
 
@@ -134,7 +137,9 @@ def element_questions(facts: dict[str, Any]) -> list[Question]:
             if value is not None:
                 group = f"element:{element['symbol'].casefold()}"
                 region = element["symbol"][0] if relation == "element_symbol" else ""
-                found.append(Question(relation, element["name"], group, str(value), frozenset({str(value)}), region))
+                found.append(
+                    Question(relation, element["name"], group, str(value), frozenset({str(value)}), region, group)
+                )
     return found
 
 
@@ -181,6 +186,7 @@ def build_items(facts: dict[str, Any]) -> list[dict[str, Any]]:
                     "group": question.group,
                     "key": f"{relation}|{question.entity.casefold()}",
                     "stratum": relation,
+                    "cluster": question.cluster,
                     "question": wording.format(entity=question.entity),
                     "choices": choices,
                     "answer": rank % 4,

@@ -1,0 +1,95 @@
+"""What an arm's gain over naive is made of, wherever a board has the controls that are made of that arm.
+
+    arm − naive = (random − naive) + (matched_random − random) + (arm − matched_random)
+
+is an identity: budget, mix of labels and strata, choice of items. What the wrong labels among the kept ones still cost is
+gold_kept − arm, and what the items alone are worth, were all labels right, is gold_kept − gold_random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from w2s_bench.controls import GOLD_KEPT, GOLD_RANDOM, MATCHED_RANDOM, NAIVE, RANDOM
+from w2s_bench.names import of_arm
+from w2s_bench.results import statistics
+from w2s_bench.results.board import Gain
+from w2s_bench.results.comparison import Comparison
+from w2s_bench.results.places import holm_corrected
+from w2s_bench.results.statistics import Ratio
+
+#: What stands for the arm itself in a part.
+ARM: Final = "ARM"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A contrast `plus` − `minus` of two arms: `name` in JSON, `header` of a column, `words` for people.
+
+    `adds_up`: whether it is one of those whose sum is the whole gain. The word of a control that is made of an arm stands for
+    that of this arm.
+    """
+
+    name: str
+    header: str
+    plus: str
+    minus: str
+    words: str
+    adds_up: bool = False
+
+    def arms(self, arm: str) -> tuple[str, str]:
+        """The short names of its two arms, of this arm's gain."""
+        own = {ARM: arm, GOLD_KEPT: of_arm(GOLD_KEPT, arm), MATCHED_RANDOM: of_arm(MATCHED_RANDOM, arm)}
+        return own.get(self.plus, self.plus), own.get(self.minus, self.minus)
+
+
+PARTS: Final = (
+    Part("gain", f"gain over {NAIVE}", ARM, NAIVE, "the whole"),
+    Part("budget", "budget", RANDOM, NAIVE, "fewer rows, drawn blindly, against all", True),
+    Part("mix", "label mix", MATCHED_RANDOM, RANDOM, "the arm's shares of labels and strata against the pool's", True),
+    Part("choice", "item choice", ARM, MATCHED_RANDOM, "the arm's rows against random ones of the same shares", True),
+    Part("noise", "label noise left", GOLD_KEPT, ARM, "gold labels on the arm's rows against the weak ones"),
+    Part("items", "items alone", GOLD_KEPT, GOLD_RANDOM, "the arm's rows against random ones, all with gold labels"),
+)
+
+
+def gains(
+    arms: Sequence[str], domains: Mapping[str, Comparison], entering: Mapping[str, Comparison]
+) -> tuple[Gain, ...]:
+    """Of every one of `arms` that controls are made of, in their order; means over the domains `entering`.
+
+    p-values are corrected within the means, and within each domain. A contrast that many arms share is tested once.
+    """
+    shown = [arm for arm in arms if any(_is_parted(arm, domain) for domain in domains.values())]
+    contrasts = list(dict.fromkeys(part.arms(arm) for arm in shown for part in PARTS))
+    means = holm_corrected(
+        {
+            (plus, minus): statistics.mean_over_domains(
+                {name: domain.difference(plus, minus) for name, domain in entering.items()}
+            )
+            for plus, minus in contrasts
+        }
+    )
+    here = {
+        name: holm_corrected({(plus, minus): domain.difference(plus, minus) for plus, minus in contrasts})
+        for name, domain in domains.items()
+    }
+
+    def of(arm: str, found: Mapping[tuple[str, str], Ratio]) -> dict[str, Ratio]:
+        return {part.name: found[part.arms(arm)] for part in PARTS}
+
+    return tuple(
+        Gain(
+            arm,
+            of(arm, means),
+            {name: of(arm, here[name]) for name, domain in domains.items() if _is_parted(arm, domain)},
+        )
+        for arm in shown
+    )
+
+
+def _is_parted(arm: str, domain: Comparison) -> bool:
+    """Whether a domain has a control that is made of this arm."""
+    return any(of_arm(word, arm) in domain.cells for word in (GOLD_KEPT, MATCHED_RANDOM))

@@ -1,0 +1,304 @@
+"""Controls that explain others, from plan to page: `gold_kept:ARM`, `matched_random:ARM`, the inverted and the noisy oracle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cell_builder import change, make_cells, suite_of, write_cells
+from support import run_inline, toy_registry, toy_suite
+from w2s_bench.controls import FLIPPED, MADE_OF_ARM, OWN_ARMS
+from w2s_bench.domains.documents import Documents
+from w2s_bench.errors import CellError
+from w2s_bench.names import of_arm
+from w2s_bench.record import digest_of, pack_bits
+from w2s_bench.results.belief import read_results
+from w2s_bench.results.cells import ArmRef, Cell
+from w2s_bench.results.consent import _wanted
+from w2s_bench.results.gains import PARTS
+from w2s_bench.results.leaderboard import build, pages, write_leaderboard
+from w2s_bench.results.pages.data import board_as_json
+from w2s_bench.results.pages.standing import gain_in_words
+from w2s_bench.results.statistics import Estimate
+from w2s_bench.runs import submit
+from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.plan import plan
+from w2s_bench.runs.verify import _planned
+from w2s_bench.store import Store
+
+HASH = "w2s-bench-toy/prompt_hash"
+TRUST = [HASH, "probe:folds=3"]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A decomposed run of the toy domain with options, its cells, and the plan of both toy domains."""
+    with pytest.MonkeyPatch.context() as patch:
+        registry, shared = toy_registry(patch), tmp_path_factory.getbasetemp()
+        suite = toy_suite(shared / "toy-models", coverage=0.4)
+        usual = plan(suite, registry, trust=TRUST)
+        both = plan(suite, registry, trust=TRUST, decompose=True)
+        planned = plan(suite, registry, domains=["largest"], trust=TRUST[:1], decompose=True)
+        store = Store(shared / "toy-store")
+        results = Results(run_inline(planned.targets(), store, registry), store)
+        cells = {cell.arm.ref.name: cell_of(cell, results) for cell in planned.cells}
+        yield SimpleNamespace(usual=usual, both=both, plan=planned, cells=cells, registry=registry)
+
+
+def test_a_usual_run_has_none_of_them_and_a_decomposed_one_adds_their_students_alone(ran: Any) -> None:
+    assert not any(cell.arm.ref.explains for cell in ran.usual.cells)
+    added = [cell for cell in ran.both.cells if cell.arm.ref.explains]
+    expected = {name for name, arm in OWN_ARMS.items() if arm.explains}
+    expected |= {of_arm(word, arm) for word in MADE_OF_ARM for arm in ("w2s-bench-toy/prompt_hash", "probe:folds=3")}
+    assert {cell.arm.ref.name for cell in added} == expected
+    assert len(added) == len(ran.both.cells) - len(ran.usual.cells) == 2 * 6 + 1, "options stand in one domain alone"
+    before, after = {s.node for s in ran.usual.stages()}, {s.node: s.name for s in ran.both.stages()}
+    assert before < after.keys()
+    names = {name for node, name in after.items() if node not in before}
+    assert names == {"alike", "wrong", "noisy", "first", "weak_rows", "gold_rows", "train", "predict", "grade"}
+
+
+def test_the_last_job_of_a_cluster_and_a_verifier_plan_the_same_again(ran: Any) -> None:
+    request = json.loads(json.dumps(submit._request(ran.both, Path("out"))))
+    assert [s.node for s in submit._planned(request).targets()] == [s.node for s in ran.both.targets()]
+    by_row = {cell.row: cell for cell in ran.plan.cells}
+    for name in ("noisy_oracle", f"gold_kept:{HASH}", f"matched_random:{HASH}"):
+        cell = ran.cells[name]
+        again = _planned(cell, ran.plan.suite, ran.registry, Documents(), {})
+        assert [s.node for s in again.targets()] == [s.node for s in by_row[cell.row].targets()]  # type: ignore[union-attr]
+
+
+def test_cells_say_what_the_arms_kept(ran: Any) -> None:
+    arm, gold, alike = (ran.cells[name].body for name in (HASH, f"gold_kept:{HASH}", f"matched_random:{HASH}"))
+    assert (gold.arm.kind, gold.arm.supervision, gold.arm.made_of, gold.arm.trusts) == (
+        "control",
+        "privileged",
+        HASH,
+        HASH,
+    )
+    assert (alike.arm.kind, alike.arm.supervision, alike.arm.made_of) == ("control", arm.arm.supervision, HASH)
+    assert gold.plugin == alike.plugin == arm.plugin
+    for kept, same, other in zip(arm.seeds, gold.seeds, alike.seeds, strict=True):
+        assert kept.kept == same.kept == other.kept == 40
+        assert kept.digests["kept"] == same.digests["kept"] != other.digests["kept"]
+        assert kept.digests["weak_labels"] == same.digests["weak_labels"] == other.digests["weak_labels"]
+        for one in (same, other):
+            assert one.diagnostics["kept_by_stratum"] == kept.diagnostics["kept_by_stratum"]
+        assert same.purity == 1.0 and other.purity is not None and other.purity < 1
+    right = [s.diagnostics["label_accuracy"] for s in ran.cells["weak"].body.seeds]
+    for seed, accuracy in zip(ran.cells["inverted_oracle"].body.seeds, right, strict=True):
+        assert seed.purity == 0.0 and seed.kept + seed.shortfall == 40
+        assert seed.shortfall == max(0, 40 - round(100 * (1 - accuracy)))
+    for seed in ran.cells["noisy_oracle"].body.seeds:
+        assert 0 < seed.purity < 1
+
+
+def test_the_page_of_a_run_says_what_gains_are_made_of(ran: Any, tmp_path: Path) -> None:
+    for cell in ran.cells.values():
+        cell.write(tmp_path / "toy")
+    (tmp_path / "toy" / "suite.yaml").write_text(ran.plan.suite.to_yaml())
+    board = write_leaderboard(tmp_path / "toy")
+    assert (
+        tmp_path / "toy" / "results" / "w2s-bench-toy.largest" / "gold_kept@w2s-bench-toy.prompt_hash.json"
+    ).is_file()
+    assert [gain.arm for gain in board.gains] == [HASH]
+    assert [row.arm for row in board.explaining] == [f"gold_kept:{HASH}", f"matched_random:{HASH}"]
+    assert not {row.arm for row in board.explaining} & {row.arm for row in board.rows}
+    page = (tmp_path / "toy" / "README.md").read_text()
+    assert "## What the gains are made of" in page and "`noisy_oracle` trains on as many" in page
+
+
+#: Of 300 items, the first so many are right, in every seed: PGR differences are hundredths of the counts' differences.
+PLANTED = {
+    "weak": 100,
+    "ceiling": 200,
+    "naive": 120,
+    "random": 110,
+    "gold_random": 160,
+    "w2s-bench/confidence": 150,
+    "matched_random:confidence": 125,
+    "gold_kept:confidence": 180,
+}
+PARTED = {"gain": 0.30, "budget": -0.10, "mix": 0.15, "choice": 0.25, "noise": 0.30, "items": 0.20}
+
+
+def made(cells: dict[str, Cell], word: str, arm: str = "w2s-bench/confidence", **of_seed: Any) -> Cell:
+    """The control that is made of an arm, with the rows that it must have."""
+    of, facts = cells[arm].body, MADE_OF_ARM[word]
+    own = {"name": of_arm(word, arm), "kind": "control", "supervision": facts.supervision or of.arm.supervision}
+    seeds = []
+    for seed in of.seeds:
+        told = {"diagnostics": {"kept_by_stratum": seed.diagnostics["kept_by_stratum"]}}
+        told |= {"purity": 1.0} if facts.all_right else {}
+        seeds.append(seed.model_copy(update=told | of_seed))
+    return change(cells[arm], arm=ArmRef.model_validate({**of.arm.model_dump(), **own}), seeds=tuple(seeds))
+
+
+@pytest.fixture
+def cells() -> dict[str, Cell]:
+    found = make_cells()
+    found |= {of_arm(word, "w2s-bench/confidence"): made(found, word) for word in MADE_OF_ARM}
+    return found
+
+
+def planted(cell: Cell, count: int) -> Cell:
+    """Seeds differ in a few items at the ends, so that there is noise, and by as many to either side."""
+    seeds = []
+    for seed in cell.body.seeds:
+        correct = np.arange(300) < count + 2 * (seed.seed - 1)
+        told = {"correct": pack_bits(correct), "accuracy": float(correct.mean()), "by_stratum": {}}
+        seeds.append(seed.model_copy(update=told))
+    return change(cell, seeds=tuple(seeds))
+
+
+def test_parts_of_a_planted_gain_are_what_was_planted_and_add_up(cells: dict[str, Cell]) -> None:
+    for name, count in PLANTED.items():
+        cells[name] = planted(cells[name], count)
+    board = build(cells.values(), Path("somewhere"))
+    (gain,) = board.gains
+    assert gain.arm == "confidence" and set(PARTED) == {part.name for part in PARTS}
+    for found in (gain.mean, gain.in_domains["math"]):
+        for name, value in PARTED.items():
+            part = found[name]
+            assert isinstance(part, Estimate) and part.value == pytest.approx(value), name
+            assert part.low <= part.value <= part.high and part.adjusted is not None and part.adjusted >= (part.p or 0)
+    assert sum(PARTED[part.name] for part in PARTS if part.adds_up) == pytest.approx(PARTED["gain"])
+    assert {part.name for part in PARTS if part.adds_up} == {"budget", "mix", "choice"}
+    assert gain_in_words(gain, str.upper) == (
+        "CONFIDENCE: +0.30 PGR over naive = budget −0.10, label mix +0.15, item choice +0.25; "
+        "label noise left +0.30, items alone +0.20"
+    )
+
+
+def test_gains_add_up_whatever_the_cells_and_change_no_other_table(cells: dict[str, Cell], tmp_path: Path) -> None:
+    chess = make_cells("w2s-bench/chess")
+    chess |= {
+        of_arm(word, "acme/verifier:layer=-1"): made(chess, word, "acme/verifier:layer=-1") for word in MADE_OF_ARM
+    }
+    board = build([*cells.values(), *chess.values()], tmp_path)
+    usual = build([*make_cells().values(), *make_cells("w2s-bench/chess").values()], tmp_path)
+    assert (board.rows, board.pairs, board.domains, board.detectable) == (
+        usual.rows, usual.pairs, usual.domains, usual.detectable,
+    )  # fmt: skip
+    assert {gain.arm: tuple(gain.in_domains) for gain in board.gains} == {
+        "acme/verifier:layer=-1": ("chess",),
+        "confidence": ("math",),
+    }
+    for gain in board.gains:
+        for found in gain.in_domains.values():
+            values = {name: part.value for name, part in found.items() if isinstance(part, Estimate)}
+            assert values["budget"] + values["mix"] + values["choice"] == pytest.approx(values["gain"])
+    page, plain = pages(board), pages(usual)
+    section = page["README.md"].partition("## What the gains are made of")[2].partition("\n## ")[0]
+    assert "### Gains in math" in section and "### Gains in chess" in section
+    assert "`matched_random` − `random`" in section
+    assert "What the gains" not in plain["README.md"]
+    assert all(page[name] == plain[name] for name in plain if name != "README.md")
+    told = json.loads(json.dumps(board_as_json(board)))
+    assert {gain["arm"] for gain in told["gains"]} == {"acme/verifier:layer=-1", "confidence"}
+    assert {row["arm"] for row in told["explaining"]} >= {"gold_kept:confidence"}
+
+
+# What is believed of such cells.
+
+NOT_BELIEVED: list[tuple[str, dict[str, Any], str]] = [
+    ("gold_kept", {"digests": {"kept": digest_of("others")}}, "digest of kept rows is not that of confidence"),
+    (
+        "matched_random",
+        {"diagnostics": {"kept_by_stratum": {"easy": 0.375, "hard": 0.625}}},
+        "kept_by_stratum is not that of confidence, which it is made of",
+    ),
+    ("gold_kept", {"purity": 0.9}, "purity 0.9, where every row is right"),
+    ("matched_random", {"kept": 190, "shortfall": 10, "purity": 0.6, "coverage": 0.475}, "shortfall 10, which only"),
+]
+
+
+@pytest.mark.parametrize(("word", "of_seed", "said"), NOT_BELIEVED)
+def test_a_control_that_did_not_keep_what_its_arm_kept_is_refused(
+    tmp_path: Path, cells: dict[str, Cell], word: str, of_seed: dict[str, Any], said: str
+) -> None:
+    read_results(write_cells(tmp_path / "sound", cells))
+    cells[of_arm(word, "w2s-bench/confidence")] = made(cells, word, **of_seed)
+    with pytest.raises(CellError, match=said):
+        read_results(write_cells(tmp_path / "unsound", cells))
+
+
+RENAMED: list[tuple[str, Callable[[ArmRef], dict[str, Any]], str]] = [
+    ("gold_kept", lambda ref: {"name": "gold_kept:probe"}, "'gold_kept:probe' is said to be 'gold_kept:confidence'"),
+    ("matched_random", lambda ref: {"supervision": "trust_set"}, "supervision 'trust_set', where that of"),
+    (
+        "matched_random",
+        lambda ref: {"selection": "balanced"},
+        "is said to be 'matched_random:balanced:confidence'",
+    ),
+    (
+        "matched_random",
+        lambda ref: {"selection": "balanced", "name": "matched_random:balanced:confidence"},
+        "it has selection 'balanced', the suite's are 'top'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("word", "changed", "said"), RENAMED)
+def test_a_control_of_another_arm_or_track_than_it_says_is_refused(
+    tmp_path: Path, cells: dict[str, Cell], word: str, changed: Callable[[ArmRef], dict[str, Any]], said: str
+) -> None:
+    name = of_arm(word, "w2s-bench/confidence")
+    ref = cells[name].body.arm
+    cells[name] = change(cells[name], arm=ref.model_copy(update=changed(ref)))
+    with pytest.raises(CellError, match=said):
+        read_results(write_cells(tmp_path, cells))
+
+
+def test_an_arm_that_is_made_of_another_is_a_control_of_the_harness() -> None:
+    made_by_hand = {"name": "gold_kept:confidence", "trust_function": "w2s-bench/confidence", "selection": "top"}
+    with pytest.raises(
+        ValueError, match=r"is of kind 'trust_function'; controls are .*, gold_kept:ARM, matched_random:ARM"
+    ):
+        ArmRef.model_validate({**made_by_hand, "kind": "trust_function", "supervision": "privileged"})
+    with pytest.raises(ValueError, match="has supervision 'none', its is 'privileged'"):
+        ArmRef.model_validate({**made_by_hand, "kind": "control", "supervision": "none"})
+    assert (
+        ArmRef.model_validate({**made_by_hand, "kind": "control", "supervision": "privileged"}).made_of == "confidence"
+    )
+
+
+def test_a_strangers_parameters_are_asked_about_in_what_is_made_of_his_arm() -> None:
+    found = make_cells()
+    cell = made(found, "gold_kept", "acme/verifier:layer=-1")
+    assert list(_wanted(suite_of(found.values()), [cell], {})) == ["trust function 'acme/verifier:layer=-1'"]
+
+
+@pytest.mark.parametrize(
+    ("arm", "right", "shortfall", "purity", "said"),
+    [
+        ("inverted_oracle", 220, 20, 0.0, None),  # 180 labels are wrong, 200 were asked for
+        ("inverted_oracle", 220, 0, 0.0, "purity 0.0 of 200 rows, where 220 of 400 labels are right"),
+        ("inverted_oracle", 220, 20, 0.5, "purity 0.5, where every row is wrong"),
+        ("noisy_oracle", 220, 0, 0.9, None),
+        ("noisy_oracle", 220, 61, 128 / 139, "shortfall 61 of 200 rows, where 220 of 400 labels are right"),
+        ("noisy_oracle", 220, 60, 1.0, None),  # all 80 that it is mistaken about are right, and 140 are left
+    ],
+)
+def test_an_oracle_falls_short_by_what_the_labels_allow(
+    tmp_path: Path, arm: str, right: int, shortfall: int, purity: float, said: str | None
+) -> None:
+    assert FLIPPED == 0.2
+    cells = make_cells(label_accuracy=right / 400)
+    kept = 200 - shortfall
+    told = {"kept": kept, "shortfall": shortfall, "coverage": kept / 400, "purity": purity}
+    seeds = tuple(seed.model_copy(update=told) for seed in cells["random"].body.seeds)
+    ref = ArmRef(name=arm, kind="control", supervision="privileged", coverage=0.5)
+    cells[arm] = change(cells["random"], arm=ref, seeds=seeds)
+    results = write_cells(tmp_path, cells)
+    if said is None:
+        assert arm in {row.arm for row in write_leaderboard(results).rows}
+        return
+    with pytest.raises(CellError, match=said):
+        read_results(results)
