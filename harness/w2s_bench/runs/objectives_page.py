@@ -32,7 +32,9 @@ the label: the teacher's, or the untuned student's. A teacher has neither.
 by the others, whose targets leap: compare those with `xent` under `ridge: []`, where all are trained by AdamW.
 
 Losses are means over the rows of logits of a batch. A row's weight, where a selection gives some, multiplies its losses;
-[weights](protocol.md#objectives-and-weights) have mean 1.
+[weights](protocol.md#objectives-and-weights) have mean 1. `w2s-bench list objectives` shows the table. Objectives are the
+harness's own: a loss runs inside the stage that trains, and no plugin's code does. One more is a file in `models/losses/` and a
+row of `protocol/objectives.py`.
 """
 
 _FOOT: Final = """
