@@ -13,6 +13,8 @@ from cell_builder import change, make_cells, suite_of
 from support import run_inline, toy_registry, toy_suite
 from w2s_bench.errors import CellError, SuiteError, UnknownNameError
 from w2s_bench.names import of_arm
+from w2s_bench.plugins.spec import parse_spec
+from w2s_bench.protocol import objectives as known
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.results import leaderboard
 from w2s_bench.results.belief import read_results
@@ -25,7 +27,7 @@ from w2s_bench.runs.collect import Results, cell_of
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk
-from w2s_bench.suite import Suite
+from w2s_bench.suite import Suite, load_suite
 
 OBJECTIVES = ("logconf:alpha=0.75", "soft")
 TRUST = ["w2s-bench-toy/prompt_hash"]
@@ -147,6 +149,14 @@ def test_an_objective_for_no_domain_is_refused_and_one_for_another_domain_is_not
     suite = suite.model_copy(update={"domains": suite.domains[1:]})
     with pytest.raises(SuiteError, match=r"'soft' is over the options of an item, and every domain of suite 'toy' gen"):
         plan(suite, registry, trust=[])
+
+
+def test_the_shipped_suite_is_tiny_with_every_objective() -> None:
+    """So that what `tiny` computed is not computed again."""
+    tiny, ours = load_suite("tiny"), load_suite("tiny-objectives")
+    assert (ours.domains, ours.seed, ours.seeds, ours.coverage) == (tiny.domains, tiny.seed, tiny.seeds, tiny.coverage)
+    assert ours.objectives == tuple(map(known.written, ours.objectives))
+    assert {parse_spec(one)[0] for one in ours.objectives} == {*known.OBJECTIVES}
 
 
 def other(cell: Cell, objective: str) -> Cell:
