@@ -297,6 +297,17 @@ def test_top_alone_leaves_a_suite_what_it_was_and_other_selections_make_another(
     assert written.digest == Suite.model_validate(SUITE).digest
 
 
+def test_no_objectives_leave_a_suite_what_it_was_and_some_make_another(tmp_path: Path) -> None:
+    usual = load_suite("tiny")
+    assert usual.objectives == () and "objectives" not in usual.to_yaml()
+    other = Suite.model_validate({**SUITE, "objectives": ["gce:q=0.5", "soft"]})
+    assert (
+        other.digest != Suite.model_validate(SUITE).digest == Suite.model_validate({**SUITE, "objectives": []}).digest
+    )
+    assert Suite.model_validate(yaml.safe_load(other.to_yaml())) == other
+    assert "twice here: soft" in refused(tmp_path, {**SUITE, "objectives": ["soft", "soft"]})
+
+
 @pytest.mark.parametrize("selections", [["balanced"], ["balanced", "top"], ["top", "top"], [], ["top", "bottom"]])
 def test_selections_begin_with_top_each_once(tmp_path: Path, selections: list[str]) -> None:
     said = refused(tmp_path, {**SUITE, "selections": selections})

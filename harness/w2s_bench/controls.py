@@ -285,6 +285,9 @@ OWN_ARMS: Final[Mapping[str, OwnArm]] = MappingProxyType(_BY_NAME)
 #: What every trust function's arm trains on.
 TRUST_FUNCTION: Final = Facts(rows=(Rows("transfer", "weak", "coverage"),))
 
+#: What an arm trains on that keeps every weak label, whatever weight each has.
+EVERY_ROW: Final = Facts(rows=(Rows("transfer", "weak"),))
+
 
 def of_kind(kind: OwnKind) -> tuple[OwnArm, ...]:
     """The harness's arms of one kind, in their order."""

@@ -54,10 +54,16 @@ class Suite(Strict):
         "test", description="`dev` while a suite is made: its figures are no results"
     )
     coverage: Share = Field(0.5, description="share of the pool that trust functions and controls keep")
-    selections: Annotated[tuple[Selection, ...], Field(min_length=1, max_length=3)] = Field(
+    selections: Annotated[tuple[Selection, ...], Field(min_length=1, max_length=4)] = Field(
         ("top",),
         description="which rows trust functions keep, `top` first: the highest scores of all; `balanced`: of each class of "
-        "weak labels, equally many; `stratified`: of each stratum, its share. Others than `top` are arms of their own",
+        "weak labels, equally many; `stratified`: of each stratum, its share; `weighted`: every row, by the rank of its score. "
+        "Others than `top` are arms of their own",
+    )
+    objectives: Annotated[tuple[Spec, ...], Field(max_length=20)] = Field(
+        (),
+        description="[objectives](objectives.md) that students are trained by beside their own, as `NAME` or `NAME:key=value,…`: "
+        "each has an arm for every arm that keeps all weak labels and for every trust function by `top`",
     )
     tolerance: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.02, description="how far accuracies may be apart when `verify` runs on another machine"
@@ -80,6 +86,13 @@ class Suite(Strict):
             raise ValueError(f"a trust function may stand once in a suite; twice here: {', '.join(twice)}")
         return named
 
+    @field_validator("objectives")
+    @classmethod
+    def _objectives_once(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := _twice(objectives):
+            raise ValueError(f"an objective may stand once in a suite; twice here: {', '.join(twice)}")
+        return objectives
+
     @field_validator("domains")
     @classmethod
     def _distinct(cls, domains: tuple[DomainSpec, ...]) -> tuple[DomainSpec, ...]:
@@ -96,10 +109,12 @@ class Suite(Strict):
 
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
-        """Suites of `top` alone, or that name no trust functions, are what they were before there was a choice."""
+        """Suites of `top` alone, of no other objectives, or that name no trust functions, are what they were before there was a choice."""
         written: dict[str, JSON] = write(self)
         if self.selections == ("top",):
             written.pop("selections", None)
+        if not self.objectives:
+            written.pop("objectives", None)
         if self.trust_functions is None:
             written.pop("trust_functions", None)
         return written
@@ -139,6 +154,17 @@ class Suite(Strict):
         if twice := _twice([d.name for d in domains]):
             raise SuiteError(f"a domain may stand once in a suite; {self.name!r} has {', '.join(twice)} by two names")
         return self.model_copy(update={"domains": domains})
+
+    def with_objectives(self, written: Callable[[str], str]) -> Suite:
+        """The suite with each of `objectives` replaced by what `written` gives for it: digest and cells follow the text."""
+        if not self.objectives:
+            return self
+        objectives = tuple(written(objective) for objective in self.objectives)
+        if twice := _twice(objectives):
+            raise SuiteError(
+                f"an objective may stand once in a suite; {self.name!r} has {', '.join(twice)} in two ways"
+            )
+        return self.model_copy(update={"objectives": objectives})
 
     def with_folders_of(self, folder: Path) -> Suite:
         """The suite with relative folders of models taken from `folder`."""

@@ -122,7 +122,9 @@ class Training(Strict):
     )
     lora_dora: bool = Field(False, description="adapters by DoRA, which trains the size of weights too")
     optimizer: OptimizerName = Field("adamw", description="`adamw8bit` keeps its moments in 8 bits, by bitsandbytes")
-    objective: Line = Field("xent", description="what training minimises: `xent`, the cross-entropy of the labels")
+    objective: Line = Field(
+        "xent", description="what training minimises: see [objectives](objectives.md), as `NAME` or `NAME:key=value,…`"
+    )
 
     @model_validator(mode="after")
     def _full_is_float32(self) -> Training:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 else:  # members from a table are more than type checkers follow
     Topic = StrEnum(
-        "Topic", {topic: topic for topic in (*(hook.topic for hook in HOOKS.values()), "suites", "plugins")}
+        "Topic",
+        {topic: topic for topic in (*(hook.topic for hook in HOOKS.values()), "objectives", "suites", "plugins")},
     )
 
 
@@ -45,7 +46,7 @@ def list_(
         bool, typer.Option("--retry", help="Try plugins again that ended or hung the process when they were imported.")
     ] = False,
 ) -> None:
-    """What is installed: suites, domains, trust functions, models, and the plugins they come from."""
+    """What is installed: suites, domains, trust functions, models, objectives, and the plugins they come from."""
     from w2s_bench._cli.errors import explained
 
     with explained():
@@ -132,6 +133,10 @@ def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
         from w2s_bench.runs.functions import function_rows
 
         return [row.shown() for row in function_rows(registry)]
+    if topic == "objectives":
+        from w2s_bench.runs.objectives_page import objective_rows
+
+        return objective_rows()
     (kind,) = (kind for kind, hook in HOOKS.items() if hook.topic == topic)
     entries = registry.table(kind).values()
     rows = [{"name": r.name, "from": f"{r.distribution} {r.version}", "summary": r.summary} for r in entries]

@@ -24,7 +24,7 @@ from w2s_bench.models.encoding import Pair, encode_pairs, end_of, max_length_of,
 from w2s_bench.models.finetuning import Choices, Examples
 from w2s_bench.models.greedy import Generated, generate
 from w2s_bench.models.memory import out_of_memory
-from w2s_bench.models.objectives import XENT, Objective, Whose, relative
+from w2s_bench.models.objectives import XENT, Objective, Stopping, Whose, held_out, over_of, relative
 from w2s_bench.models.setup import USUAL, Effort, Setup
 from w2s_bench.models.sources import numbers_of, set_attention
 from w2s_bench.types import FloatArray, Item, Precision, RecipeName, TrainingRow
@@ -168,9 +168,12 @@ class Engine:
             raise ModelError("no rows to train on; raise the coverage or the size of the split")
         if any(row.choices is None for row in rows):  # the caller will ask the model for answers
             refuse_other_than_greedy(self.model)
+        held: Sequence[TrainingRow] = ()
+        if isinstance(objective, Stopping):
+            rows, held, probs = held_out(rows, probs or {}, share=objective.held_out, seed=seed)
         places = drawn(len(rows), steps=steps, batch_size=batch_size, rng=np.random.default_rng(seed))
         examples: Sequence[Pair] | Examples
-        if "tokens" in objective.over:
+        if over_of(objective, chooses=all(row.choices is not None for row in rows)) == "tokens":
             examples = _placed(places, self._row_pairs([rows[i] for i in places]), len(rows), Pair((), ()))
         else:
             options = _placed(places, self._option_pairs([rows[i] for i in places]), len(rows), [])
@@ -193,7 +196,15 @@ class Engine:
             weights=relative([row.weight for row in rows]),
             optimizer=self.setup.optimizer,
             effort=Effort.of_environment(),
+            agreement=(lambda: self._agreement(held)) if held else None,
         )
+
+    def _agreement(self, rows: Sequence[TrainingRow]) -> float:
+        """The share of rows whose label is the model's likeliest option, or made of the likeliest token at every place."""
+        if all(row.choices is not None for row in rows):
+            scores = scoring.option_logprobs(self.model, self._option_pairs(rows))
+            return float(np.mean([int(np.argmax(each)) == row.index for each, row in zip(scores, rows, strict=True)]))
+        return float(np.mean(finetuning.likeliest(self.model, self._row_pairs(rows))))
 
     def save_weights(self, folder: Path, *, recipe: RecipeName) -> None:
         """What training changed, in `weights.safetensors`: every tensor (`full`), or the adapter (`lora`)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -15,11 +15,24 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models.assumptions import anatomy_of
 from w2s_bench.models.batching import batches, learning_rate_factor, refuse_divergence
 from w2s_bench.models.capabilities import Anatomy
-from w2s_bench.models.encoding import Pair
-from w2s_bench.models.objectives import ABSENT, XENT, Objective, Step, Targets, Whose, distributions, places
+from w2s_bench.models.encoding import Pair, length_batches
+from w2s_bench.models.memory import by_halves
+from w2s_bench.models.objectives import (
+    ABSENT,
+    XENT,
+    Objective,
+    OfBatch,
+    Step,
+    Stopping,
+    Targets,
+    Whose,
+    check_steps,
+    distributions,
+    places,
+)
 from w2s_bench.models.optional import bitsandbytes
 from w2s_bench.models.parts import Parts
-from w2s_bench.models.scoring import completion_logits
+from w2s_bench.models.scoring import completion_logits, logit_rows, tokens_at_once
 from w2s_bench.models.setup import USUAL, USUAL_EFFORT, Effort, Setup
 from w2s_bench.types import FloatArray, OptimizerName
 
@@ -103,6 +116,7 @@ def finetune(
     weights: FloatArray | None = None,
     optimizer: OptimizerName = "adamw",
     effort: Effort = USUAL_EFFORT,
+    agreement: Callable[[], float] | None = None,
 ) -> list[float]:
     """Train `model`'s trainable parameters in place, on the completions' tokens where `rows` are pairs; returns the loss of every step.
 
@@ -110,7 +124,8 @@ def finetune(
     `Objective.loss` has them. A step's rows pass through the model in parts, as `effort` and the device's memory allow; its
     loss and gradient are those of the whole, to round-off.
 
-    AdamW (betas .9 and .98, no weight decay), gradient norm clipped to 1, last step kept. Nothing is chosen here.
+    AdamW (betas .9 and .98, no weight decay), gradient norm clipped to 1, last step kept. Nothing is chosen here, but where the
+    objective is a `Stopping` one: `agreement` then says how good the model is as it stands.
     """
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
@@ -120,17 +135,27 @@ def finetune(
     examples = Completions(rows) if isinstance(rows, Sequence) else rows
     lengths = examples.lengths
 
-    def loss_of(part: Sequence[int], step: int) -> torch.Tensor:
+    def loss_of(part: Sequence[int], step: int, by: Objective) -> torch.Tensor:
         logits, targets, own = examples.logits(model, anatomy, part)
         each = None if weights is None else torch.from_numpy(weights[part]).to(logits)[own]
-        return objective.loss(logits, targets, each, Step(step, steps))
+        return by.loss(logits, targets, each, Step(step, steps))
+
+    def settled(batch: Sequence[int], step: int) -> Objective:
+        # Whether a batch is parted hangs on the machine, so that what is of the whole batch is settled beforehand always.
+        if not (isinstance(objective, OfBatch) and isinstance(examples, Choices)):
+            return objective
+        with torch.no_grad():
+            asked = [examples.logits(model, anatomy, part) for part in parts.of(batch)]
+        return objective.settled(*joined([(logits, targets) for logits, targets, _ in asked]), Step(step, steps))
 
     model.train()
     losses = []
+    best = _Best(parameters)
+    checked = check_steps(objective.checks, steps) if isinstance(objective, Stopping) and agreement else set[int]()
     batch: list[int] = []
     with Parts(model, examples, lengths, effort) as parts:
         for step, batch in enumerate(batches(lengths, steps=steps, batch_size=batch_size, rng=rng)):
-            loss = parts.differentiated(partial(loss_of, step=step), batch, parameters)
+            loss = parts.differentiated(partial(loss_of, step=step, by=settled(batch, step)), batch, parameters)
             size = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             for group in stepper.param_groups:
                 group["lr"] = learning_rate * learning_rate_factor(step, steps)
@@ -138,12 +163,69 @@ def finetune(
             refuse_divergence(step, steps, learning_rate, loss=losses[-1], gradient_norm=size.item())
             stepper.step()
             stepper.zero_grad(set_to_none=True)
+            if step in checked and agreement is not None:
+                model.eval()
+                best.offer(step, agreement())
+                model.train()
         model.eval()
         if batch:
             with torch.no_grad():
-                after = parts.whole(partial(loss_of, step=steps - 1), batch)
+                after = parts.whole(partial(loss_of, step=steps - 1, by=settled(batch, steps - 1)), batch)
             refuse_divergence(steps - 1, steps, learning_rate, loss_after_it=after.item())
+    best.restore(steps)
     return losses
+
+
+@torch.no_grad()
+def likeliest(model: Any, pairs: Sequence[Pair]) -> list[bool]:
+    """Whether each pair's completion is made of the likeliest token at every place, the tokens before it given."""
+    anatomy, most, found = anatomy_of(model), min(tokens_at_once(model), logit_rows(model)), [False] * len(pairs)
+
+    def read(rows: list[int]) -> list[bool]:
+        logits, targets, own = completion_logits(model, [pairs[i] for i in rows], anatomy)
+        missed = set(own[logits.argmax(-1) != targets].tolist())
+        return [place not in missed for place in range(len(rows))]
+
+    for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
+        for row, whole in zip(batch, by_halves(model.device, read, batch), strict=True):
+            found[row] = whole
+    return found
+
+
+class _Best:
+    """The trained parameters of the step with the highest agreement, of equals the first; nothing where no step was offered."""
+
+    def __init__(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        self._parameters, self._kept = parameters, list[torch.Tensor]()
+        self._step, self._agreement = -1, -1.0
+
+    def offer(self, step: int, agreement: float) -> None:
+        if agreement > self._agreement:
+            self._step, self._agreement = step, agreement
+            self._kept = [parameter.detach().clone() for parameter in self._parameters]
+
+    def restore(self, steps: int) -> None:
+        if not self._kept:
+            return
+        with torch.no_grad():
+            for parameter, kept in zip(self._parameters, self._kept, strict=True):
+                parameter.copy_(kept)
+        print(
+            f"kept step {self._step + 1} of {steps}, whose student agrees with {self._agreement:.3f} of held-out labels",
+            flush=True,
+        )
+
+
+def joined(parts: Sequence[tuple[torch.Tensor, Targets]]) -> tuple[torch.Tensor, Targets]:
+    """Logits (n, k) and targets of a batch, of those of its parts, whose widest has k options."""
+    widest = max(logits.shape[-1] for logits, _ in parts)
+
+    def rows(tables: Iterable[torch.Tensor], absent: float) -> torch.Tensor:
+        return torch.cat([F.pad(table, (0, widest - table.shape[-1]), value=absent) for table in tables])
+
+    probs = {whose: rows((targets.probs[whose] for _, targets in parts), 0.0) for whose in parts[0][1].probs}
+    labels = torch.cat([targets.label for _, targets in parts])
+    return rows((logits for logits, _ in parts), ABSENT), Targets(labels, probs)
 
 
 def _optimizer(name: OptimizerName, parameters: list[torch.nn.Parameter], learning_rate: float) -> Any:

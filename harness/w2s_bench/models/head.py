@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.batching import batches, learning_rate_factor, refuse_divergence
-from w2s_bench.models.objectives import ABSENT, XENT, ClosedForm, Objective, Step, Targets, Whose, distributions, places
+from w2s_bench.models.objectives import (
+    ABSENT,
+    XENT,
+    ClosedForm,
+    Objective,
+    Step,
+    Targets,
+    Whose,
+    distributions,
+    flat,
+    places,
+)
 from w2s_bench.models.weights import WEIGHTS
 from w2s_bench.record import read_arrays, write_arrays
 from w2s_bench.types import FloatArray, IntArray
@@ -139,7 +150,7 @@ def _slopes(
 ) -> tuple[float, FloatArray]:
     """The loss of a batch, and the derivative (options,) of its sum over the items by each logit."""
     if isinstance(objective, ClosedForm):
-        losses, slopes = objective.losses_and_slopes(logits, starts, labels, step)
+        losses, slopes = objective.losses_and_slopes(logits, starts, labels, step, flat(probs, starts, labels))
         if weights is not None:
             losses, slopes = weights * losses, np.repeat(weights, np.diff(starts)) * slopes
         return float(np.mean(losses)), slopes

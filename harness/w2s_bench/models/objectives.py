@@ -5,13 +5,16 @@ A trainer knows no loss by name: it gives logits, what they are trained towards 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from w2s_bench.types import FloatArray, IntArray
+from w2s_bench.errors import ModelError
+from w2s_bench.types import FloatArray, IntArray, TrainingRow
 
 if TYPE_CHECKING:
     import torch
@@ -55,9 +58,9 @@ class Objective(Protocol):
 
     @property
     def over(self) -> tuple[Over, ...]:
-        """What it is defined over. Language models are tuned over tokens where it is, else over options; heads over options.
+        """What it is defined over, the one that language models are tuned over first; heads are trained over options.
 
-        One that is over options alone does not exist where answers are generated.
+        Over options alone, it does not exist where answers are generated; over options first, it is over tokens there.
         """
 
     @property
@@ -73,15 +76,105 @@ class Objective(Protocol):
 
 @runtime_checkable
 class ClosedForm(Protocol):
-    """An objective of labels alone (it `needs` nothing) that gives its own derivative too: heads are trained without torch."""
+    """An objective that gives its own derivative too: heads are trained without torch, and to convergence."""
 
     def losses_and_slopes(
-        self, logits: FloatArray, starts: IntArray, labels: IntArray, step: Step
+        self,
+        logits: FloatArray,
+        starts: IntArray,
+        labels: IntArray,
+        step: Step,
+        probs: Mapping[Whose, FloatArray],
     ) -> tuple[FloatArray, FloatArray]:
         """(items,) each item's loss, and (options,) its derivative by each of the item's own logits; weights are not its concern.
 
         Item i has `logits[starts[i]:starts[i + 1]]` of `logits` (options of all items,), and its option `labels[i]` as label.
+        `probs`, for those that it `needs`: (options of all items,), each item's distribution.
         """
+
+
+@runtime_checkable
+class OfBatch(Protocol):
+    """An objective with a figure of the whole batch in it, such as a quantile. A batch may pass through a model in parts."""
+
+    def settled(self, logits: torch.Tensor, targets: Targets, step: Step) -> Objective:
+        """The objective with that figure, of the batch's logits (n, k) of no gradient; its loss is a mean over rows alone."""
+
+
+@runtime_checkable
+class Stopping(Protocol):
+    """An objective with early stopping: of the students at some steps one is kept, by labels that are held out."""
+
+    @property
+    def held_out(self) -> float:
+        """The share of the rows that is held out, above 0 and below 1."""
+
+    @property
+    def checks(self) -> int:
+        """At how many steps, equally far apart, the student is asked; the last step is one of them."""
+
+
+def held_out(
+    rows: Sequence[TrainingRow], probs: Mapping[Whose, Sequence[FloatArray]], *, share: float, seed: int
+) -> tuple[list[TrainingRow], list[TrainingRow], dict[Whose, list[FloatArray]]]:
+    """Rows to train on, those that are held out, at least one, and `probs` of the former. Rows of one item are on one side.
+
+    Which items are held out hangs on their ids and the seed, whose own stream orders the batches.
+    """
+    ids = sorted({row.id for row in rows})
+    if len(ids) < 2:
+        raise ModelError(
+            f"{len(ids)} row to train on leaves none to hold out; raise the coverage, or take another objective"
+        )
+    count = min(len(ids) - 1, max(1, round(share * len(ids))))
+    chosen = {ids[place] for place in np.random.default_rng([seed, 1]).permutation(len(ids))[:count]}
+    kept = [place for place, row in enumerate(rows) if row.id not in chosen]
+    of_kept = {whose: [given[place] for place in kept] for whose, given in probs.items()}
+    return [rows[place] for place in kept], [row for row in rows if row.id in chosen], of_kept
+
+
+def check_steps(checks: int, steps: int) -> set[int]:
+    """The numbers, the first is 0, of so many steps out of `steps`, or of all where they are fewer."""
+    return {round((number + 1) * steps / checks) - 1 for number in range(checks)} - {-1}
+
+
+def over_of(objective: Objective, *, chooses: bool) -> Over | None:
+    """What a language model is tuned over, on items of which one `chooses` an option or not; None: there is no such loss."""
+    return next((over for over in objective.over if over == "tokens" or chooses), None)
+
+
+def refuse_outside(
+    name: str, value: float, low: float, high: float = math.inf, *, above: bool = False, below: bool = False
+) -> None:
+    """Raises ValueError for a parameter that is no number from `low` to `high`; `above` and `below` shut out the ends."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if number and (low < value if above else low <= value) and (value < high if below else value <= high):
+        return
+    least = f"{'above' if above else 'from'} {low:g}"
+    most = f" and below {high:g}" if below else f" and at most {high:g}" if above else f" to {high:g}"
+    most = "" if high == math.inf else most
+    raise ValueError(f"{name} is {value!r}, expected a number {least}{most}")
+
+
+def refuse_unknown(name: str, value: str, known: Sequence[str]) -> None:
+    """Raises ValueError for a parameter that is none of the words that it may be."""
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}, expected {' or '.join(known)}")
+
+
+#: What the parameter `over` of an objective may be, and what the objective is over then.
+_OVER: Final[Mapping[str, tuple[Over, ...]]] = MappingProxyType(
+    {"any": ("options", "tokens"), "tokens": ("tokens", "options"), "options": ("options",)}
+)
+
+
+def over_asked(over: str) -> tuple[Over, ...]:
+    """`Objective.over` of a parameter `over`. `any`: over options where there are some, else over tokens.
+
+    `tokens`: over tokens wherever a language model is tuned (a head has options alone). `options`: never over tokens.
+    """
+    refuse_unknown("over", over, [*_OVER])
+    return _OVER[over]
 
 
 def relative(weights: Sequence[float]) -> FloatArray | None:
@@ -101,6 +194,20 @@ def places(widths: Sequence[int] | IntArray) -> tuple[IntArray, IntArray]:
     rows = np.repeat(np.arange(len(widths)), widths)
     starts = np.cumsum([0, *widths])[:-1]
     return rows, np.arange(len(rows)) - starts[rows]
+
+
+def flat(probs: Mapping[Whose, Sequence[FloatArray]], starts: IntArray, labels: IntArray) -> dict[Whose, FloatArray]:
+    """`probs` of `ClosedForm.losses_and_slopes`, of one distribution an item; an empty one is all on the label."""
+    made: dict[Whose, FloatArray] = {}
+    for whose, rows in probs.items():
+        out = np.zeros(int(starts[-1]))
+        for item, row in enumerate(rows):
+            if len(row):
+                out[starts[item] : starts[item + 1]] = row
+            else:
+                out[starts[item] + labels[item]] = 1.0
+        made[whose] = out
+    return made
 
 
 def distributions(
@@ -126,11 +233,44 @@ def mean_of(losses: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
     return losses.mean() if weights is None else (weights * losses).mean()
 
 
-class CrossEntropy:
-    """`xent`: −ln of the label's probability."""
+def label_readings(logits: FloatArray, starts: IntArray, labels: IntArray) -> tuple[FloatArray, FloatArray]:
+    """(items,) the log-probability of each label, and (options,) the derivative of its negative by every logit: p − [label].
 
-    over: tuple[Over, ...] = ("tokens", "options")
+    Arguments are those of `ClosedForm.losses_and_slopes`.
+    """
+    logprobs, slopes = _softmax(logits, starts)
+    label = starts[:-1] + labels
+    slopes[label] -= 1
+    return logprobs[label], slopes
+
+
+def distribution_readings(logits: FloatArray, starts: IntArray, wanted: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(items,) the cross-entropy to distributions `wanted` (options,), and (options,) its derivative by every logit: p − wanted."""
+    logprobs, probs = _softmax(logits, starts)
+    return -np.add.reduceat(wanted * logprobs, starts[:-1]), probs - wanted
+
+
+def _softmax(logits: FloatArray, starts: IntArray) -> tuple[FloatArray, FloatArray]:
+    """(options,) log-probabilities and probabilities among each item's options."""
+    widths = np.diff(starts)
+    shifted = logits - np.repeat(np.maximum.reduceat(logits, starts[:-1]), widths)
+    exponentials = np.exp(shifted)
+    sums = np.add.reduceat(exponentials, starts[:-1])
+    return shifted - np.repeat(np.log(sums), widths), exponentials / np.repeat(sums, widths)
+
+
+class CrossEntropy:
+    """Cross-entropy of the label: −ln p_y.
+
+    p_y is what the student gives the label: its next token, or its option. `over`: `tokens` trains language models to write
+    the label; `options` to prefer it among the item's options, where the softmax is over their summed log-probabilities;
+    `any` is `options` where there are some, else `tokens`.
+    """
+
     needs: tuple[Whose, ...] = ()
+
+    def __init__(self, over: str = "tokens") -> None:
+        self.over = over_asked(over)
 
     def loss(self, logits: torch.Tensor, targets: Targets, weights: torch.Tensor | None, step: Step) -> torch.Tensor:
         from torch.nn.functional import cross_entropy
@@ -140,15 +280,15 @@ class CrossEntropy:
         return mean_of(cross_entropy(logits, targets.label, reduction="none"), weights)
 
     def losses_and_slopes(
-        self, logits: FloatArray, starts: IntArray, labels: IntArray, step: Step
+        self,
+        logits: FloatArray,
+        starts: IntArray,
+        labels: IntArray,
+        step: Step,
+        probs: Mapping[Whose, FloatArray],
     ) -> tuple[FloatArray, FloatArray]:
-        widths, label = np.diff(starts), starts[:-1] + labels
-        shifted = logits - np.repeat(np.maximum.reduceat(logits, starts[:-1]), widths)
-        exponentials = np.exp(shifted)
-        sums = np.add.reduceat(exponentials, starts[:-1])
-        slopes = exponentials / np.repeat(sums, widths)
-        slopes[label] -= 1
-        return np.log(sums) - shifted[label], slopes
+        logprobs, slopes = label_readings(logits, starts, labels)
+        return -logprobs, slopes
 
 
 #: What models are trained by, unless a suite says otherwise.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.head import Head, States, moments
-from w2s_bench.models.objectives import XENT, ClosedForm, Step
+from w2s_bench.models.objectives import XENT, ClosedForm, Step, Whose, flat
 from w2s_bench.types import FloatArray, IntArray
 
 #: Parts that cross-validation cuts the training items into.
@@ -22,6 +22,8 @@ _SCALES = (1e-3, 1e3)
 class Problem:
     """Items with standardised states `x` (options of all items, d), `zero_shot` (options,), labels and weights (items,).
 
+    `probs` are those that the objective needs, as `ClosedForm.losses_and_slopes` has them.
+
     A solution is (1 + d,): the scale of the zero-shot score, and the weights of the state.
     """
 
@@ -33,9 +35,10 @@ class Problem:
         labels: IntArray,
         weights: FloatArray,
         by: ClosedForm,
+        probs: Mapping[Whose, FloatArray],
     ) -> None:
-        self.x, self.zero_shot, self.offsets, self.labels, self.weights, self.by = (
-            x, zero_shot, offsets, labels, weights, by,
+        self.x, self.zero_shot, self.offsets, self.labels, self.weights, self.by, self.probs = (
+            x, zero_shot, offsets, labels, weights, by, probs,
         )  # fmt: skip
 
     def of(self, items: IntArray) -> Problem:
@@ -43,13 +46,15 @@ class Problem:
         widths = np.diff(self.offsets)
         rows = np.concatenate([np.arange(self.offsets[item], self.offsets[item + 1]) for item in items])
         offsets = np.concatenate([[0], np.cumsum(widths[items])])
-        return Problem(self.x[rows], self.zero_shot[rows], offsets, self.labels[items], self.weights[items], self.by)
+        probs = {whose: given[rows] for whose, given in self.probs.items()}
+        own = (self.labels[items], self.weights[items], self.by, probs)
+        return Problem(self.x[rows], self.zero_shot[rows], offsets, *own)
 
     def loss(self, solution: FloatArray, ridge: float = 0.0) -> tuple[float, FloatArray]:
         """Mean loss an item + ridge · |w|² / 2, and its gradient (1 + d,)."""
         weight = solution[1:]
         logits = solution[0] * self.zero_shot + self.x @ weight
-        losses, slopes = self.by.losses_and_slopes(logits, self.offsets, self.labels, Step(0, 1))
+        losses, slopes = self.by.losses_and_slopes(logits, self.offsets, self.labels, Step(0, 1), self.probs)
         slopes = np.repeat(self.weights, np.diff(self.offsets)) * slopes / len(self.labels)
         gradient = np.concatenate([[slopes @ self.zero_shot], slopes @ self.x + ridge * weight])
         return float(np.mean(self.weights * losses) + ridge * (weight @ weight) / 2), gradient
@@ -111,10 +116,12 @@ def problem_of(
     zero_shot: FloatArray,
     weights: FloatArray | None,
     by: ClosedForm = XENT,
+    probs: Mapping[Whose, Sequence[FloatArray]] | None = None,
 ) -> Problem:
     mean, scale = moments(states)
     own = np.ones(len(labels)) if weights is None else weights
-    return Problem((states.astype(np.float64) - mean) / scale, zero_shot, offsets, labels, own, by)
+    given = flat(probs or {}, offsets, labels)
+    return Problem((states.astype(np.float64) - mean) / scale, zero_shot, offsets, labels, own, by, given)
 
 
 def fit_head(
@@ -129,12 +136,13 @@ def fit_head(
     zero_shot: FloatArray,
     weights: FloatArray | None = None,
     objective: ClosedForm = XENT,
+    probs: Mapping[Whose, Sequence[FloatArray]] | None = None,
 ) -> tuple[Head, list[float], float]:
     """The head at the minimum, the loss at its start and after every iteration, and the strength chosen from `grid`.
 
-    States, offsets, labels and weights are as `train_head` has them. At most `steps` iterations; none: the untuned model.
+    States, offsets, labels, weights and `probs` are as `train_head` has them. At most `steps` iterations; none: the untuned model.
     """
-    problem = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=weights, by=objective)
+    problem = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=weights, by=objective, probs=probs)
     ridge = choose(problem, grid, folds=folds, steps=steps, seed=seed)
     solution, losses = problem.solve(ridge, untuned(problem), steps=steps)
     mean, scale = moments(states)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, RANDOM, MadeOfArm, OwnArm, Rows
@@ -13,6 +13,7 @@ from w2s_bench.plugins.spec import write_spec
 from w2s_bench.protocol import evaluation, majority, selection, training, trust
 from w2s_bench.protocol.generation import Generation, Student
 from w2s_bench.protocol.needs import PlannedNeed, own_need
+from w2s_bench.protocol.objectives import kinds_of
 from w2s_bench.results.cells import ArmRef, PluginRef
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import KINDS, Kind, Need, Selection
@@ -159,7 +160,7 @@ def trust_arm(
     libraries: tuple[str, ...],
     how: Selection = "top",
 ) -> Arm:
-    """The arm of one trust function: score the pool, keep `coverage` of it by the selection `how`.
+    """The arm of one trust function: score the pool, keep `coverage` of it by the selection `how` (`weighted`: all).
 
     Scores are those of the arm by `top`, whatever the selection; `balanced` has no arm where answers are generated.
     `needs` are those that it declared, `libraries` as for `trust.score`.
@@ -209,10 +210,22 @@ def trust_arm(
         trust_function=name,
         parameters=dict(parameters),
         selection=how,
-        coverage=coverage,
+        coverage=1.0 if how == "weighted" else coverage,
     )
     kinds = tuple(kind for kind in declared.kinds if how != "balanced" or kind == "choice")
     return Arm(ref, build, plugin, kinds=kinds)
+
+
+def by_objective(arm: Arm, objective: str) -> Arm:
+    """The arm whose students see the same rows, and are trained by another objective; on domains where there is that one."""
+    ref = ArmRef(**{**dict(arm.ref), "name": of_arm(objective, arm.ref.name), "objective": objective})
+
+    def build(graph: Generation) -> ArmStages:
+        own = arm.build(graph)
+        return replace(own, student=graph.student(own.rows, short(ref.name), objective=objective))
+
+    kinds = tuple(kind for kind in arm.kinds if kind in kinds_of(objective))
+    return Arm(ref, build, arm.plugin, kinds=kinds)
 
 
 def _on_weak_labels(graph: Generation, kept: Stage | None, name: str) -> ArmStages:

@@ -130,9 +130,14 @@ class Generation:
         gold, subset = self.gold(split), self.subset(split)
         return evaluation.grade(self.task.domain, predictions, gold, subset, self.label(what))
 
-    def student(self, rows: Stage | None, name: str) -> Student:
-        """The student trained on `rows` and evaluated; untuned (the base) where `rows` is None."""
+    def student(self, rows: Stage | None, name: str, *, objective: str | None = None) -> Student:
+        """The student trained on `rows` and evaluated; untuned (the base) where `rows` is None.
+
+        It is trained by the suite's own objective, unless another is given.
+        """
         model, how, split = self.task.student, self.task.spec.student, self.suite.evaluate_on
+        if objective is not None:
+            how = how.model_copy(update={"objective": objective})
         weights = None
         if rows is not None:
             seed, label = self.stream("student"), self.label(f"student of {name}")

@@ -17,6 +17,7 @@ from w2s_bench.protocol.evaluation import read_grades
 from w2s_bench.protocol.files import ITEMS, PREDICTIONS
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
+from w2s_bench.protocol.weighting import weighted
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import iter_rows, read_records
 from w2s_bench.store.stage import Stage, StageContext, StageFunction, stage
@@ -36,10 +37,13 @@ def by_scores(
 
     `top`: the highest of all. `balanced`: the highest of each class of weak labels, equally many. `stratified`: the highest
     of each stratum, as many as its share of the pool. Where there is one class or stratum, both keep what `top` keeps.
+    `weighted`: all of them, whatever the coverage, each with a weight (see `weighting`).
     """
     params = {"coverage": coverage, "seed": seed}
     if how == "balanced":
         return Stage(run_balanced, params, {"scores": scores, "subset": subset, "labels": labels}, label=label)
+    if how == "weighted":
+        return weighted(scores, label=label)
     if how == "stratified":
         return Stage(run_stratified, params, {"scores": scores, "subset": subset}, label=label)
     return top(scores, coverage=coverage, seed=seed, label=label)

@@ -16,7 +16,7 @@ import numpy as np
 from w2s_bench.controls import OWN_ARMS, made_of
 from w2s_bench.errors import CellError
 from w2s_bench.names import BUILT_IN, bare, of_arm, selected, short
-from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC, Cell, SeedResult
+from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC, ArmRef, Cell, SeedResult
 from w2s_bench.results.figures import denominator, is_whole
 from w2s_bench.results.files import read_cells
 from w2s_bench.suite import Suite, read_results_suite
@@ -82,6 +82,7 @@ def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
         yield f"arm {arm.name!r} is the harness's own, and is said to come from {body.plugin.distribution!r}"
     elif arm.trust_function is not None or arm.parameters or arm.selection is not None:
         yield f"arm {arm.name!r} is the harness's own, and has a trust function, its parameters or its selection"
+    yield from _against_objectives(arm, suite)
     if arm.coverage != (asked := arm.facts.coverage(suite.coverage)):
         whose = "the suite" if asked == suite.coverage else f"arm {arm.name!r}"
         yield f"it has coverage {arm.coverage}, {whose} {asked}"
@@ -91,12 +92,22 @@ def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
             yield from (f"seed {seed.seed}: {fault}" for fault in _against_sizes(cell, seed, suite, spec))
 
 
+def _against_objectives(arm: ArmRef, suite: Suite) -> Iterator[str]:
+    if arm.objective is None:
+        return
+    if arm.objective not in suite.objectives:
+        named = ", ".join(map(repr, suite.objectives)) or "none beside its students' own"
+        yield f"it has objective {arm.objective!r}, the suite's are {named}"
+    if arm.selection not in (None, "top") or not (arm.selection or arm.facts.keeps_all_weak_labels):
+        yield f"it has objective {arm.objective!r}, which arms of all weak labels and those by `top` alone can have"
+
+
 def _against_plugin(cell: Cell, suite: Suite) -> Iterator[str]:
     arm, plugin = cell.body.arm, cell.body.plugin
     said = selected(arm.selection or "top", arm.trusts or "")
     if (made := made_of(short(arm.name))) is not None:
         said = of_arm(made[0].word, said)
-    if said != arm.name:
+    if (said := arm.under(said)) != arm.name:
         yield f"arm {arm.name!r} is said to be {said!r}"
     if plugin is None or plugin.distribution != (arm.trusts or "").partition("/")[0]:
         origin = "nowhere" if plugin is None else repr(plugin.distribution)

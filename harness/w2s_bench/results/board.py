@@ -75,6 +75,9 @@ class Row:
     selection: str = "top"
     of: str = ""
     minus_top: Ratio | None = None
+    #: Of an arm by another objective than its suite's: which, and the mean paired difference to `of`, the same arm by the suite's.
+    objective: str = ""
+    minus_usual: Ratio | None = None
 
     @property
     def is_control(self) -> bool:
@@ -174,8 +177,9 @@ class Leaderboard:
     board would find with chance POWER, None where it can show none. `stability`: Kendall's τ between the orders of trust
     functions within a track on two halves of the test items, None where no track has two.
 
-    `other_selections`: arms that keep other rows than those of highest score, by name; nothing else of the board is about them.
-    `gains`: of the arms that controls are made of, to explain them; `explaining` are those controls, which have no other place.
+    `other_selections`: arms that keep other rows than those of highest score, by name; nothing else of the board is about
+    them, nor about `other_objectives`: arms whose students are trained otherwise than the suite says. `gains`: of the arms
+    that controls are made of, to explain them; `explaining` are those controls, which have no other place.
     """
 
     suite: SuiteRef
@@ -189,6 +193,7 @@ class Leaderboard:
     detectable: float | None = None
     stability: float | None = None
     other_selections: tuple[Row, ...] = ()
+    other_objectives: tuple[Row, ...] = ()
     gains: tuple[Gain, ...] = ()
     explaining: tuple[Row, ...] = ()
 

@@ -12,8 +12,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, Facts, facts_of, made_of, of_kind
-from w2s_bench.names import row_name, short
+from w2s_bench.controls import EVERY_ROW, MADE_OF_ARM, OWN_ARMS, Facts, facts_of, made_of, of_kind
+from w2s_bench.names import of_arm, parted, row_name, short
 from w2s_bench.record import digest_of, pack_bits, unpack_bits, write_atomically
 from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.figures import is_rate, is_whole, refuse_impossible, shown
@@ -74,7 +74,8 @@ class ArmRef(_Strict):
     """One way of choosing what the student trains on. Its identity: trust function with parameters, selection, coverage.
 
     `kind`: `reference` (weak, base, ceiling), `control` (owned by the harness) or `trust_function`. A control that is made of
-    a trust function's arm, `gold_kept:ARM`, has trust function, parameters and selection of that arm.
+    a trust function's arm, `gold_kept:ARM`, has trust function, parameters and selection of that arm. `objective`: what its
+    students are trained by, where that is not what the suite says of all.
     """
 
     name: Text
@@ -84,11 +85,14 @@ class ArmRef(_Strict):
     parameters: Annotated[Mapping[str, JSON], Field(max_length=1000)] = Field(default_factory=dict)
     selection: Selection | None = None
     coverage: Rate | None = None
+    objective: Annotated[str, Field(min_length=1, max_length=400)] | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
 
     @model_validator(mode="after")
     def _is_whose_it_is(self) -> ArmRef:
         """The harness's names are of its own kinds and tracks, and no plugin's."""
-        made, own = made_of(short(self.name)), OWN_ARMS.get(short(self.name))
+        made, own = made_of(short(self.name)), OWN_ARMS.get(self.plain)
         if self.kind != (kind := "control" if made else own.kind if own else "trust_function"):
             stated: list[Literal["reference", "control"]] = [k for k in (self.kind, kind) if k != "trust_function"]
             named = {k: [arm.name for arm in of_kind(k)] for k in stated}
@@ -100,6 +104,22 @@ class ArmRef(_Strict):
         if track is not None and self.supervision != track:
             raise ValueError(f"arm {self.name!r} has supervision {self.supervision!r}, its is {track!r}")
         return self
+
+    @model_validator(mode="after")
+    def _is_named_by_its_objective(self) -> ArmRef:
+        if self.objective is not None and (said := self.under(self.plain)) != self.name:
+            raise ValueError(f"arm {self.name!r} has objective {self.objective!r}; such an arm is named {said!r}")
+        return self
+
+    @property
+    def plain(self) -> str:
+        """The short name of the arm that has the same rows and the suite's own objective: its own, where it names none."""
+        made = parted(short(self.name)) if self.objective is not None else None
+        return made[1] if made else short(self.name)
+
+    def under(self, arm: str) -> str:
+        """The name of another arm by the objective of this one."""
+        return arm if self.objective is None else of_arm(self.objective, arm)
 
     @property
     def made_of(self) -> str | None:
@@ -127,9 +147,14 @@ class ArmRef(_Strict):
         return self.kind == "trust_function" and self.selection not in (None, "top")
 
     @property
+    def is_other_objective(self) -> bool:
+        """Whether its students are trained otherwise than the suite says: no ranking, mean or tie is about it."""
+        return self.objective is not None
+
+    @property
     def facts(self) -> Facts:
         """What it trains on."""
-        return facts_of(short(self.name))
+        return EVERY_ROW if self.selection == "weighted" else facts_of(self.plain)
 
 
 class SeedResult(_Strict):

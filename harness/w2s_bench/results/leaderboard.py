@@ -57,6 +57,7 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
     domains = {name: Comparison(arms) for name, arms in by_domain.items()}
     summaries = tuple(_summary(name, domain, len(seeds)) for name, domain in domains.items())
     arms_shown = {short(c.body.arm.name): c for c in ordered if c.body.arm.kind != "reference"}
+    objectives = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.is_other_objective}
     explaining = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.made_of}
     others = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.is_other_selection}
     entering = {d.name: domains[d.name] for d in summaries if not d.left_out}
@@ -72,6 +73,11 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         row = _row(arm, cell, domains, entering, len(seeds))
         how = cell.body.arm.selection or ""
         other_rows.append(replace(row, selection=how, of=top, minus_top=difference(arm, top)))
+    by_objective = []
+    for arm, cell in objectives.items():
+        plain, row = cell.body.arm.plain, _row(arm, cell, domains, entering, len(seeds))
+        objective = cell.body.arm.objective or ""
+        by_objective.append(replace(row, objective=objective, of=plain, minus_usual=difference(arm, plain)))
     packages: dict[str, set[str]] = defaultdict(set)
     for cell in ordered:
         for package, version in cell.provenance.get("packages", {}).items():
@@ -88,6 +94,7 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         detectable=_detectable(rows, difference),
         stability=_stability(entering, pairs),
         other_selections=tuple(other_rows),
+        other_objectives=tuple(by_objective),
         gains=gains([row.arm for row in (*rows, *other_rows)], domains, entering),
         explaining=tuple(_row(arm, cell, domains, entering, len(seeds)) for arm, cell in explaining.items()),
     )

@@ -161,6 +161,10 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
         if relative(list(weights.values())) is not None:
             digests["kept"] = digest_of(weights)
             diagnostics["effective_share"] = effective_size(list(weights.values())) / len(rows)
+            if arm.hangs_on_weak_labels:
+                right = results.grades(graph.label_grades(graph.pool))
+                worth = sum(weight for row, weight in weights.items() if right.get(row, True))
+                diagnostics["weighted_purity"] = worth / sum(weights.values())
         facts["kept"] = len(rows)
         facts["shortfall"] = selected.shortfall if selected else 0
         facts["purity"] = 1.0

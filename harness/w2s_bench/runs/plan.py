@@ -18,7 +18,7 @@ from w2s_bench.protocol import arms
 from w2s_bench.protocol.arms import Arm, ArmStages
 from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.needs import planned_needs
-from w2s_bench.protocol.objectives import refuse_unfit
+from w2s_bench.protocol.objectives import kinds_of, refuse_unfit, written
 from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
@@ -129,12 +129,16 @@ def plan(
     asked = chosen_trust_functions(registry, suite, trust)
     chosen, problems = _trust_arms(registry, asked, suite)
     every_arm = [*arms.own_arms(suite.coverage, explain=decompose), *(arm for arm, _ in chosen)]
+    every_arm += _by_objectives(suite, every_arm)
     if decompose:
-        every_arm += [made for arm, _ in chosen for made in arms.explanations(arm)]
+        # An arm that keeps every row, by weight, leaves no choice of rows to explain.
+        explained = [arm for arm, _ in chosen if arm.ref.selection != "weighted"]
+        every_arm += [made for arm in explained for made in arms.explanations(arm)]
     documents = documents if documents is not None else Documents()
     documents.read(_unknown_documents(specs, registry))
     tasks = [planned_task(spec, registry, documents) for spec in specs]
     _refuse_idle([arm for arm, one in chosen if one.must_apply], tasks)
+    _refuse_unfit_objectives(suite, tasks)
     cells = []
     for task in tasks:
         graphs = tuple(Generation(suite, task, seed) for seed in range(suite.seeds))
@@ -153,13 +157,16 @@ def plan(
 
 
 def full_names(suite: Suite, registry: Registry) -> Suite:
-    """The suite with its domains named in full; a full name may be of a domain that is not installed here."""
+    """The suite with its domains named in full, and its objectives in the one way that there is to write each.
+
+    A full name may be of a domain that is not installed here.
+    """
 
     def full(name: str) -> str:
         distribution, slash, rest = name.partition("/")
         return f"{normalized(distribution)}/{rest}" if slash else registry.resolve("domain", name).name
 
-    return suite.with_full_names(full)
+    return suite.with_full_names(full).with_objectives(written)
 
 
 def _unknown_documents(specs: Sequence[DomainSpec], registry: Registry) -> list[Request]:
@@ -239,6 +246,36 @@ def _trust_arms(
             arm = arms.trust_arm(registered.name, parameters, declared, needs, plugin, suite.coverage, libraries, how)
             out.append((arm, one))
     return out, problems
+
+
+def _by_objectives(suite: Suite, made: Sequence[Arm]) -> list[Arm]:
+    """Arms by the objectives that the suite names beside its students' own: of all weak labels, and of those by `top`."""
+    crossed = [
+        arm
+        for arm in made
+        if arm.ref.selection == "top" or (arm.ref.selection is None and arm.ref.facts.keeps_all_weak_labels)
+    ]
+    return [arms.by_objective(arm, objective) for objective in suite.objectives for arm in crossed]
+
+
+def _refuse_unfit_objectives(suite: Suite, tasks: Sequence[PlannedTask]) -> None:
+    """Each of a suite's `objectives` must be another than its students' own, and exist in one of its domains."""
+    for objective in suite.objectives:
+        kinds = kinds_of(objective)
+        meant = [task for task in tasks if task.domain.kind in kinds]
+        if not meant and len(tasks) == len(suite.domains):
+            raise SuiteError(
+                f"objective {objective!r} is over the options of an item, and every domain of suite {suite.name!r} generates its "
+                "answers: take it out of `objectives`"
+            )
+        if all(written(task.spec.student.objective) == objective for task in tasks):
+            raise SuiteError(
+                f"objective {objective!r} is what all students are trained by: take it out of `objectives`, or give the students "
+                "another"
+            )
+        for task in meant:
+            student = task.spec.student.model_copy(update={"objective": objective})
+            refuse_unfit(student, RECIPES[student.recipe].over, task.spec.name, task.domain.kind, teaches=False)
 
 
 def _refuse_idle(named: Sequence[Arm], tasks: Sequence[PlannedTask]) -> None:

@@ -222,6 +222,7 @@ def trained(
     objective = settings.get("objective", XENT)
     if isinstance(objective, ClosedForm):
         bounds |= {"grid": grid, "weights": weights, "zero_shot": zero_shot, "objective": objective}
+        bounds |= {"probs": settings.get("probs")}
         head, losses, strength = ridges.fit_head(values, offsets, labels, **bounds)
     else:
         problem = ridges.problem_of(values, offsets, labels, zero_shot=zero_shot, weights=weights)

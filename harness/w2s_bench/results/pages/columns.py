@@ -225,6 +225,14 @@ def other_selections(board: Leaderboard) -> list[Column[Row]]:
     return [selection, ROW["track"], *_pgrs(board), minus, ROW["purity"], ROW["coverage"]]
 
 
+def other_objectives(board: Leaderboard) -> list[Column[Row]]:
+    """The columns of arms whose students are trained otherwise than the suite says."""
+    minus: Column[Row] = Column(
+        "minus_usual", "− by the suite's", lambda row: row.minus_usual, lambda row: difference(row.minus_usual)
+    )
+    return [ROW["track"], *_pgrs(board), minus, ROW["purity"], ROW["coverage"]]
+
+
 def parts(of: Callable[[Gain], Mapping[str, Ratio]]) -> list[Column[Gain]]:
     """One column a part of an arm's gain."""
     return [_tested(part.name, part.header, lambda gain, name=part.name: of(gain).get(name)) for part in PARTS]  # type: ignore[misc]

@@ -17,7 +17,12 @@ def board_as_json(board: Leaderboard) -> dict[str, JSON]:
     content["suite"] = board.suite.model_dump(mode="json")
     for shown, row in zip(content["rows"], board.rows, strict=True):
         shown |= _columns(ROW, row) | {"entries": _entries(row.entries)}
-    for kind, rows in (("other_selections", board.other_selections), ("explaining", board.explaining)):
+    others = {
+        "other_selections": board.other_selections,
+        "other_objectives": board.other_objectives,
+        "explaining": board.explaining,
+    }
+    for kind, rows in others.items():
         for shown, row in zip(content[kind], rows, strict=True):
             shown |= {"entries": _entries(row.entries)}
     for shown, domain in zip(content["domains"], board.domains, strict=True):

@@ -32,9 +32,15 @@ _MEAN_NOTE = (
 _MOST_PAIRS = 45
 _SELECTION_NOTE = (
     "The same trust scores, other rows: `balanced` keeps the highest scores of each class of weak labels, equally many, "
-    "`stratified` those of each stratum, as many as its share of the pool. These arms have no rank and enter no other table. "
+    "`stratified` those of each stratum, as many as its share of the pool; `weighted` keeps every row, with a weight in proportion to "
+    "the rank of its score. These arms have no rank and enter no other table. "
     "− by `top`: paired difference to the same trust function's arm above, in PGR units, mean over the domains that enter means; "
     "not corrected for how many there are."
+)
+_OBJECTIVE_NOTE = (
+    "The same rows, other losses: students of these arms are trained by the objective named, all others (the ceiling too) by the "
+    "suite's own. These arms have no rank and enter no other table. − by the suite's: paired difference to the same arm by the "
+    "suite's own objective, in PGR units, mean over the domains that enter means; not corrected for how many there are."
 )
 _GAIN_NOTE = (
     "What a trust function's gain over `naive` is made of, in PGR units, means over the domains that enter means, paired; p "
@@ -70,6 +76,7 @@ def render(board: Leaderboard, plot: str, ties: str = "") -> str:
         *_differences("## What trust functions add", rows, columns.mean_differences(), _MEAN_NOTE),
         *_pairs(board, ties),
         *_other_selections(board),
+        *_other_objectives(board),
         *_gains(board),
         *_robust(rows),
         "## What the suite must show",
@@ -171,6 +178,19 @@ def _other_selections(board: Leaderboard) -> list[str]:
     rows = [[escape(row.of), *(column.text(row) for column in shown)] for row in board.other_selections]
     header = ["trust function", *(f"{c.header} {escape(c.domain)}" if c.domain else c.header for c in shown)]
     return ["## Other selections", _SELECTION_NOTE, table(header, rows)]
+
+
+def _other_objectives(board: Leaderboard) -> list[str]:
+    """Arms by other objectives than the suite's, which nothing else of the page is about."""
+    if not board.other_objectives:
+        return []
+    shown = columns.other_objectives(board)
+    rows = [
+        [escape(row.of), escape(row.objective), *(column.text(row) for column in shown)]
+        for row in sorted(board.other_objectives, key=lambda row: (row.of, row.objective))
+    ]
+    header = ["arm", "objective", *(f"{c.header} {escape(c.domain)}" if c.domain else c.header for c in shown)]
+    return ["## Other objectives", _OBJECTIVE_NOTE, table(header, rows)]
 
 
 def _gains(board: Leaderboard) -> list[str]:

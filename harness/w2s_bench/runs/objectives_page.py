@@ -1,0 +1,87 @@
+"""`docs/objectives.md`, made from docstrings: `python -m w2s_bench.runs.objectives_page > docs/objectives.md`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+from w2s_bench.models.objectives import ClosedForm, Stopping, over_of
+from w2s_bench.protocol.objectives import OBJECTIVES
+from w2s_bench.runs.functions_page import _escaped
+
+_HEAD: Final = """# Objectives
+
+What a step of training minimises. A suite's `teacher` and `student` have one (`objective`, `xent` unless it says otherwise), as
+`NAME` or `NAME:key=value,…`. A suite's `objectives` names others beside it: each is crossed with every arm that keeps all weak
+labels (`naive`) and with every trust function by `top`, and the student is trained on the rows of that arm by that objective, with
+the same schedule and randomness. Such an arm is called `OBJECTIVE:ARM`: `soft:naive`, `gce(q=0.5):confidence`. Its
+cell says `objective`, the leaderboard has a table of its own for them, with the paired difference to the same arm by the
+suite's own objective, and no rank, mean or test of another table is about them. References, the ceiling too, are trained by the
+suite's own. The suite `tiny-objectives` tries them all on the bundled domains.
+
+Gold is no input of any objective. The label of a row may be gold, though: of the ceiling's rows, the trust set's, those of gold
+controls. Such a row comes without a teacher's distribution, and has a distribution that is all on its label.
+
+*Over*: what the loss is a function of. `options`: the summed log-probabilities of an item's options (`full`, `lora`), or a head's
+logits of them. `tokens`: the next-token logits at every token of the completion (`full`, `lora`). One that is over options alone has no
+arm where answers are generated, and cannot be a student's there. *Needs*: whose distribution over the options it reads beside
+the label: the teacher's, or the untuned student's. A teacher has neither.
+
+*A head* under a penalty (`ridge`) is fitted to convergence by objectives with a derivative of their own, and by `steps` of AdamW
+by the others, whose targets leap: compare those with `xent` under `ridge: []`, where all are trained by AdamW.
+
+Losses are means over the rows of logits of a batch. A row's weight, where a selection gives some, multiplies its losses;
+[weights](protocol.md#objectives-and-weights) have mean 1. `w2s-bench list objectives` shows the table. Objectives are the
+harness's own: a loss runs inside the stage that trains, and no plugin's code does. One more is a file in `models/losses/` and a
+row of `protocol/objectives.py`.
+"""
+
+_FOOT: Final = """
+This page is made from the code: `python -m w2s_bench.runs.objectives_page > docs/objectives.md`.
+"""
+
+
+def objective_rows() -> list[dict[str, str]]:
+    """A row for every objective: its name, what it is over in domains of either kind, what it needs, and what it minimises."""
+    return [_row(name, factory) for name, factory in OBJECTIVES.items()]
+
+
+def page() -> str:
+    """The page's whole text."""
+    rows = ["| objective | choice domains | generated answers | needs | a head is fitted | what it minimises |"]
+    rows.append("|---|---|---|---|---|---|")
+    for row in objective_rows():
+        cells = [f"[`{row['name']}`](#{row['name']})", *map(_escaped, [*row.values()][1:])]
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    details = [_details(name, factory) for name, factory in OBJECTIVES.items()]
+    return "\n".join([_HEAD, *rows, "", *details]) + _FOOT
+
+
+def _row(name: str, factory: Callable[..., Any]) -> dict[str, str]:
+    made = factory()
+    over = [over_of(made, chooses=chooses) or "–" for chooses in (True, False)]
+    return {
+        "name": name,
+        "choice": over[0],
+        "generated": over[1],
+        "needs": ", ".join(made.needs) or "nothing",
+        "heads": "–"
+        if isinstance(made, Stopping)
+        else "to convergence"
+        if isinstance(made, ClosedForm)
+        else "by AdamW",
+        "summary": (inspect.getdoc(factory) or "").partition("\n")[0],
+    }
+
+
+def _details(name: str, factory: Callable[..., Any]) -> str:
+    """An objective's parameters, and its docstring after the first line, which the table has."""
+    parameters = inspect.signature(factory).parameters.values()
+    given = ", ".join(f"{one.name}={one.default!r}" for one in parameters)
+    rest = (inspect.getdoc(factory) or "").partition("\n")[2].strip()
+    return f"## {name}\n\nParameters: `{given}`.\n\n{_escaped(rest)}\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
