@@ -202,7 +202,7 @@ class Engine:
     def _agreement(self, rows: Sequence[TrainingRow]) -> float:
         """The share of rows whose label is the model's likeliest option, or made of the likeliest token at every place."""
         if all(row.choices is not None for row in rows):
-            scores = scoring.option_logprobs(self.model, self._option_pairs(rows))
+            scores = options.option_logprobs(self.model, self._option_pairs(rows))
             return float(np.mean([int(np.argmax(each)) == row.index for each, row in zip(scores, rows, strict=True)]))
         return float(np.mean(finetuning.likeliest(self.model, self._row_pairs(rows))))
 
