@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2s_bench.names import RESULTS
+from w2s_bench.results.compared import Verified
 from w2s_bench.results.leaderboard import write_leaderboard as leaderboard
 from w2s_bench.runs.execute import RunReport, execute, local_executor, make_plan
-from w2s_bench.runs.verify import Verified, verify
+from w2s_bench.runs.verify import verify
 
 if TYPE_CHECKING:
     from w2s_bench.executors import Event, Executor
