@@ -14,6 +14,7 @@ from w2s_bench.results.belief import contradictions
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.findings import Finding
 from w2s_bench.results.files import cell_paths, read_placed
+from w2s_bench.results.leaderboard import Leaderboard, build
 from w2s_bench.suite import Suite, read_results_suite
 
 _RESTORE = "Restore the file, or run the row again"
@@ -61,6 +62,18 @@ def read_folder(results: Path) -> Folder:
         findings.append(_finding("figures", contradiction.cell, results, contradiction.fault))
     sound = tuple(cell for cell in own if cell.row not in wrong)
     return Folder(results, suite, sound, tuple(findings))
+
+
+def board_of(results: Path) -> tuple[Leaderboard, tuple[Finding, ...]]:
+    """The leaderboard of all that is sound in a folder, and what is left out.
+
+    Raises CellError where nothing is sound, or the cells make no board together.
+    """
+    folder = read_folder(results)
+    if not folder.cells:
+        first = folder.refused[0]
+        raise CellError(f"{results} has no sound cell: {first.file}: {first.found}. {first.to_do}")
+    return build(folder.cells, results), folder.refused
 
 
 def _suite(results: Path, cells: Sequence[Cell]) -> Suite:
