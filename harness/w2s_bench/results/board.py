@@ -75,6 +75,10 @@ class Row:
     selection: str = "top"
     of: str = ""
     minus_top: Ratio | None = None
+    #: What its cells were made with that most cells of the board were not: versions, machines.
+    made_elsewhere: tuple[str, ...] = ()
+    #: Of its cells, how many somebody has computed again with the same outcome (`attestations`).
+    verified: int = 0
 
     @property
     def is_control(self) -> bool:
@@ -176,6 +180,11 @@ class Leaderboard:
     pairs: tuple[Pair, ...] = ()
     detectable: float | None = None
     other_selections: tuple[Row, ...] = ()
+    #: Row of a cell → how it came out when somebody computed it again; and when the last of them was.
+    attested: Mapping[str, str] = field(default_factory=dict)
+    attested_last: str = ""
+    #: How many cells there are.
+    cells: int = 0
 
     @property
     def mean_domains(self) -> tuple[str, ...]:

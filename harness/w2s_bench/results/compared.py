@@ -23,13 +23,16 @@ class Verified:
     """One row's verdict; `why` says what differs, or which seeds failed both times; empty where there is nothing to say.
 
     `failed`: the row as published or as computed now has a failed seed. A row that fails again as it did is reproduced,
-    but it is no result.
+    but it is no result. `elsewhere` says what made the machine or the versions others than the cell's; `computed` is
+    False where nothing could be computed, and for pages.
     """
 
     row: str
     verdict: Verdict
     why: str = ""
     failed: bool = False
+    elsewhere: str = ""
+    computed: bool = False
 
     @property
     def ok(self) -> bool:

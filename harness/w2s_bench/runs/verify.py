@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from random import SystemRandom
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from w2s_bench.errors import ModelError, UnknownNameError, W2SBenchError
-from w2s_bench.machine import elsewhere
+from w2s_bench.errors import CellError, ModelError, UnknownNameError, W2SBenchError
+from w2s_bench.machine import elsewhere, kind
+from w2s_bench.names import BUILT_IN
 from w2s_bench.resolvers import is_on_disk
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.compared import Verified, compare
 from w2s_bench.results.consent import placements, refuse_unasked, under_old_names, with_placements
+from w2s_bench.results.files import read_cell
 from w2s_bench.results.republished import compare_pages
+from w2s_bench.text import one_line, shortened
 
 if TYPE_CHECKING:
     from w2s_bench.domains.documents import Documents
@@ -114,6 +119,76 @@ def _verdict(committed: Cell, computed: Cell, tolerance: float) -> Verified:
     """The tolerance is for other machines alone; what makes this one another is said, since the cell's file says it."""
     other = elsewhere(committed.provenance, computed.provenance)
     verified = compare(committed, computed, tolerance, exact=other is None)
+    verified = replace(verified, computed=True, elsewhere=other or "")
     if other is None or verified.verdict != "within tolerance":
         return verified
     return replace(verified, why=f"made with {other}, so that accuracies may be {tolerance:g} apart; {verified.why}")
+
+
+def attest(results: Path, verdicts: Sequence[Verified]) -> Path | None:
+    """Write what `verify` found beside the results, for pages to show; None where it computed no row."""
+    from w2s_bench.results.attestations import Attestation, Attested, now, tier_of
+    from w2s_bench.runs.provenance import environment
+
+    suite, cells = read_results(results)
+    digests = {cell.row: cell.digest for cell in cells}
+    rows = [
+        Attested(
+            row=told.row,
+            digest=digests[told.row],
+            tier=tier_of(told.verdict, elsewhere=bool(told.elsewhere)),
+            why=shortened(one_line(told.why), 1000),
+        )
+        for told in verdicts
+        if told.computed and told.row in digests
+    ]
+    if not rows:
+        return None
+    packages = environment()["packages"]
+    made = Attestation(made=now(), suite=suite.digest, platform=kind(), packages=packages, rows=tuple(rows))
+    return made.write(results)
+
+
+def sampled(results: Path, count: int) -> list[str]:
+    """So many rows of a results folder, drawn by the system's own randomness: nobody can know which, to forge the others."""
+    _, cells = read_results(results)
+    rows = [cell.row for cell in cells]
+    return sorted(SystemRandom().sample(rows, min(count, len(rows))))
+
+
+@contextmanager
+def folder_of(path: Path) -> Iterator[tuple[Path, str]]:
+    """The results folder of one cell file, and the row that it is.
+
+    Without a suite.yaml where a results folder has it, the suite is the built-in one of the digest that the cell tells of; the
+    folder is then a copy that goes away again.
+    """
+    cell = read_cell(path)
+    results = path.absolute().parents[2]
+    if (results / "suite.yaml").exists() and path.absolute() == cell.path(results):
+        yield results, cell.row
+        return
+    suite = _built_in(cell)
+    with tempfile.TemporaryDirectory(prefix="w2s-cell-") as scratch:
+        folder = Path(scratch) / suite.name
+        folder.mkdir()
+        (folder / "suite.yaml").write_text(suite.to_yaml(), encoding="utf-8")
+        cell.write(folder)
+        yield folder, cell.row
+
+
+def _built_in(cell: Cell) -> Suite:
+    """The built-in suite of the digest that a cell tells of, its domains named in full."""
+    from w2s_bench.suite import built_in_suites, load_suite
+
+    ref = cell.body.suite
+    for name in built_in_suites():
+        suite = load_suite(name).with_full_names(lambda name: name if "/" in name else f"{BUILT_IN}/{name}")
+        # A run with other seeds has another digest, and as many seeds as its cells.
+        suite = suite.model_copy(update={"seeds": len(cell.body.seeds)})
+        if suite.digest == ref.digest:
+            return suite
+    raise CellError(
+        f"the cell of {cell.row} is of suite {ref.name!r} (digest {ref.digest[:12]}), which does not come with this version; put it "
+        "where it belongs, in results/ beside the suite.yaml of its run, and give that folder"
+    )

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from w2s_bench.errors import CellError
+from w2s_bench.results.attestations import FOLDER, read_attestations
 from w2s_bench.results.checking import boards, plugins
 from w2s_bench.results.checking.findings import LEVELS, Finding, Level
 from w2s_bench.results.checking.folder import Folder, read_folder
@@ -77,10 +78,26 @@ def _pages(folder: Folder) -> Iterator[Finding]:
     """Pages that are not what the cells give; they are asked only where every cell is sound."""
     if folder.refused or not folder.cells or any(_mixture(folder)):
         return
+    if any(finding.level == "error" for finding in _attestations(folder)):
+        return
     for page in compare_pages(folder.path, list(folder.cells)):
         if page.verdict == "DIFFERS":
             todo = f"Write it anew: w2s-bench leaderboard {folder.path}"
             yield Finding("pages", "error", page.row, page.why.partition("; `w2s-bench")[0], todo)
+
+
+def _attestations(folder: Folder) -> Iterator[Finding]:
+    """Files that are no attestation, and such as speak of other bodies than the cells have now."""
+    try:
+        made = read_attestations(folder.path)
+    except CellError as error:
+        yield Finding("attestations", "error", FOLDER, str(error), "Remove the file")
+        return
+    digests = {cell.row: cell.digest for cell in folder.cells}
+    stale = sorted({told.row for one in made for told in one.rows if digests.get(told.row, told.digest) != told.digest})
+    if stale:
+        found = f"{len(stale)} rows were attested before they were written anew, such as {stale[0]}"
+        yield Finding("attestations", "note", FOLDER, found, "No fault: they count for nothing. Verify the rows again")
 
 
 _TABLE: Final[Sequence[Rule]] = (
@@ -96,6 +113,7 @@ _TABLE: Final[Sequence[Rule]] = (
     Rule("above_oracle", "note", "no trust function beats the oracle beyond its interval", boards.above_oracle),
     Rule("above_ceiling", "note", "no trust function beats the ceiling beyond its interval", boards.above_ceiling),
     Rule("made_elsewhere", "note", "all cells come from one machine and the same versions", boards.made_elsewhere),
+    Rule("attestations", "note", "attestations are sound, and about the bodies that cells have now", _attestations),
     Rule("pages", "error", "README.md and the plots are what the cells give, byte for byte", _pages),
 )  # fmt: skip
 RULES: Final[Mapping[str, Rule]] = MappingProxyType({rule.name: rule for rule in _TABLE})

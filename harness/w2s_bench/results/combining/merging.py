@@ -9,6 +9,7 @@ from pathlib import Path
 
 from w2s_bench.errors import CellError, SuiteError
 from w2s_bench.record import write_atomically
+from w2s_bench.results.attestations import read_attestations
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.findings import Finding
 from w2s_bench.results.checking.folder import Folder, read_folder
@@ -64,6 +65,9 @@ def merge(folders: Sequence[Path], out: Path, prefer: Path | None = None) -> Mer
         return Merged(0, tuple(conflicts), tuple(faults))
     out.mkdir(parents=True, exist_ok=True)
     place(read[0].path, cells.values(), out)
+    for folder in folders:
+        for attestation in read_attestations(folder):
+            attestation.write(out)
     write_leaderboard(out)
     return Merged(len(cells), tuple(conflicts))
 
