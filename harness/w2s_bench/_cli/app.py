@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from w2s_bench._cli import check, diff, items, leaderboard, listing, plan, run, store, table, verify
+from w2s_bench._cli import check, diff, items, leaderboard, listing, plan, run, store, submit, table, verify
 
 HELP = """Weak-to-strong generalization, benchmarked: every trust function through one protocol.
 
@@ -61,6 +61,7 @@ app.command("table", epilog=table.EPILOG)(table.table)
 app.command("items", epilog=items.EPILOG)(items.items)
 app.command("diff", epilog=diff.DIFF_EPILOG)(diff.diff)
 app.command("merge", epilog=diff.MERGE_EPILOG)(diff.merge)
+app.command("submit", epilog=submit.EPILOG)(submit.submit)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.add_typer(store.app)
 
