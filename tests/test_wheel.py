@@ -55,6 +55,7 @@ def test_every_file_of_the_three_roots_is_in_the_wheel(wheel: zipfile.ZipFile) -
             } <= names
     assert {
         "w2s_bench/suites/tiny.yaml",
+        "w2s_bench/templates/leaderboard.yml",
         "w2s_bench/py.typed",
         "w2s_bench_tasks/py.typed",
         "w2s_bench_baselines/py.typed",

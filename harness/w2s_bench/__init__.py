@@ -1,7 +1,8 @@
 """w2s-bench: a benchmark for trust functions in weak-to-strong generalization.
 
-`run` takes a suite through the protocol, as `w2s-bench run` does. All that the author of a plugin needs is here, and in
-`w2s_bench.testing` for tests: the contract is written out in `w2s_bench.hookspecs`. No other module is meant for others.
+`run` takes a suite through the protocol, as `w2s-bench run` does; `table` and `items` give its results as pandas frames. All
+that the author of a plugin needs is here, and in `w2s_bench.testing` for tests: the contract is written out in
+`w2s_bench.hookspecs`. No other module is meant for others.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from w2s_bench.types import (
 )
 
 if TYPE_CHECKING:
-    from w2s_bench.api import run
+    from w2s_bench.api import items, run, table
     from w2s_bench.domains.task import TaskDomain
     from w2s_bench.models.gguf import GgufModel
     from w2s_bench.models.sources import HubModel, LocalModel
@@ -73,17 +74,19 @@ __all__ = [
     "W2SBenchError",
     "contrast",
     "hookimpl",
+    "items",
     "run",
+    "table",
 ]
 
 
 def __getattr__(name: str) -> Any:
     # What lies in rooms above, which import more: `run` pulls in the protocol, and plugins import this package in every
     # process.
-    if name == "run":
-        from w2s_bench.api import run
+    if name in ("items", "run", "table"):
+        from w2s_bench import api
 
-        return run
+        return getattr(api, name)
     if name == "TaskDomain":
         from w2s_bench.domains.task import TaskDomain
 

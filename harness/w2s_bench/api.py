@@ -1,4 +1,4 @@
-"""The harness from Python: what `w2s-bench run`, `verify` and `leaderboard` do."""
+"""The harness from Python: what `w2s-bench run`, `verify`, `leaderboard` and `table` do."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2s_bench.names import RESULTS
+from w2s_bench.results.compared import Verified
 from w2s_bench.results.leaderboard import write_leaderboard as leaderboard
 from w2s_bench.runs.execute import RunReport, execute, local_executor, make_plan
-from w2s_bench.runs.verify import Verified, verify
+from w2s_bench.runs.verify import verify
 
 if TYPE_CHECKING:
+    import pandas
+
     from w2s_bench.executors import Event, Executor
     from w2s_bench.suite import Suite
 
-__all__ = ["RunReport", "Verified", "leaderboard", "run", "verify"]
+__all__ = ["RunReport", "Verified", "items", "leaderboard", "run", "table", "verify"]
 
 
 def run(
@@ -49,3 +52,43 @@ def run(
         executor=executor or local_executor(workers),
         events=events,
     )
+
+
+def table(results: Path | str, *, arms: Sequence[str] = (), columns: Sequence[str] = ()) -> pandas.DataFrame:
+    """The cells of a results folder as a pandas frame: one line an arm and domain, references too.
+
+    Columns: `domain`, `arm`, `track`, and figures such as `pgr` with `pgr_low` and `pgr_high`, its 95 % interval. `arms` and
+    `columns` restrict it, by name or by a pattern such as `gold_*`. Raises CellError where a cell cannot be believed.
+    """
+    from w2s_bench.errors import CellError
+    from w2s_bench.results.checking.folder import board_of
+    from w2s_bench.results.tables.formats import frame
+    from w2s_bench.results.tables.lines import cells_table
+
+    board, refused = board_of(Path(results))
+    if refused:
+        raise CellError(f"{results}: {refused[0].file}: {refused[0].found}; `w2s-bench check` lists all")
+    return frame(cells_table(board, arms, columns).data())
+
+
+def items(
+    results: Path | str,
+    rows: Sequence[str],
+    *,
+    store: Path | str | None = None,
+    gold: bool = False,
+    prompts: bool = False,
+    trust_folder: bool = False,
+) -> pandas.DataFrame:
+    """Rows (`DOMAIN/ARM`) of a results folder item by item, as a pandas frame; `runs.items` says what its columns are.
+
+    The store of the run is read, nothing is computed. `gold` and `prompts` add the right answers and the questions.
+    """
+    from w2s_bench.results.tables.formats import frame
+    from w2s_bench.runs.items import columns_of, item_lines
+    from w2s_bench.store import default_location
+
+    lines = item_lines(
+        Path(results), rows, store or default_location(), gold=gold, prompts=prompts, trust_folder=trust_folder
+    )
+    return frame(columns_of(lines))

@@ -15,9 +15,9 @@ from w2s_bench.record import pack_codes, unpack_codes
 from w2s_bench.results import leaderboard
 from w2s_bench.results.cells import Cell, CellBody
 from w2s_bench.results.clusters import Clusters
+from w2s_bench.results.compared import compare
 from w2s_bench.results.files import read_cell
 from w2s_bench.results.statistics import Estimate
-from w2s_bench.runs.verify import compare
 
 
 def clustered(cells: dict[str, Cell], clusters: Clusters) -> dict[str, Cell]:

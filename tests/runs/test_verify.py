@@ -31,12 +31,14 @@ from w2s_bench.results.cells import (
     SeedResult,
     SuiteRef,
 )
+from w2s_bench.results.compared import Verified, compare
 from w2s_bench.results.consent import refuse_unasked
 from w2s_bench.results.files import read_cells
 from w2s_bench.results.leaderboard import write_leaderboard
+from w2s_bench.results.republished import compare_pages
 from w2s_bench.runs import execute as api
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
-from w2s_bench.runs.verify import Verified, _verdict, compare, compare_pages, verify
+from w2s_bench.runs.verify import _verdict, verify
 from w2s_bench.store.stage import walk
 from w2s_bench.suite import Suite, read_results_suite
 
@@ -74,8 +76,9 @@ def test_equal_bodies_are_identical_wherever_they_were_made() -> None:
 def test_accuracies_within_the_tolerance_are_so_said_with_what_differs() -> None:
     verified = compare(cell(), cell(seed_result(0, 61), seed_result(1)), 0.02)
     assert verified.verdict == "within tolerance"
-    assert verified.why == (
-        "seed 0: accuracy 0.6000 before, 0.6100 now; seed 0: 1 of 100 items are answered right in one and wrong in the other"
+    assert verified.why.startswith(
+        "seed 0: accuracy 0.6000 before, 0.6100 now; seed 0: 1 of 100 items are answered right in one and wrong in the other; "
+        "seed 0: departs at answers ("
     )
 
 
@@ -84,7 +87,14 @@ def test_other_weights_with_the_same_answers_are_within_tolerance() -> None:
         cell(), cell(seed_result(0, digests={"student": "c" * 64, "kept": "b" * 64}), seed_result(1)), 0.0
     )
     assert verified.verdict == "within tolerance"
-    assert "other student" in verified.why
+    assert verified.why == "seed 0: departs at student (aaaaaaaaaaaa before, cccccccccccc now)"
+
+
+def test_the_first_stage_that_departs_is_told_with_both_digests() -> None:
+    old = {"kept": "b" * 64, "student": "a" * 64, "weak_labels": "d" * 64}
+    new = {"student": "c" * 64, "kept": "e" * 64, "weak_labels": "d" * 64}
+    verified = compare(first(digests=old), first(digests=new), 0.0)
+    assert verified.why == "seed 0: departs at kept (bbbbbbbbbbbb before, eeeeeeeeeeee now), and so do student"
 
 
 def flipped(count: int) -> SeedResult:
@@ -138,7 +148,7 @@ def test_finer_figures_may_be_a_few_tolerances_apart(changed: dict[str, Any]) ->
         ({"purity": None}, "purity 0.7 before, None now"),
         ({"by_stratum": {"other": 0.6}}, "by_stratum.easy 0.8 before, None now"),
         ({"diagnostics": {"auroc": 0.9}}, "kept_by_stratum.easy 0.6 before, None now"),
-        ({"digests": {"student": "a" * 64}}, "other kept"),
+        ({"digests": {"student": "a" * 64}}, "departs at kept (bbbbbbbbbbbb before, none now)"),
     ],
 )
 def test_what_was_kept_and_told_must_agree(changed: dict[str, Any], why: str) -> None:
@@ -155,7 +165,7 @@ def test_the_same_accuracy_of_other_answers_differs() -> None:
     assert compare(cell(), cell(flipped(10), seed_result(1)), 0.02).verdict == "within tolerance"
     verified = compare(cell(), cell(flipped(12), seed_result(1)), 0.02)
     assert verified.verdict == "DIFFERS"
-    assert verified.why == "seed 0: 12 of 100 items are answered right in one and wrong in the other"
+    assert verified.why.startswith("seed 0: 12 of 100 items are answered right in one and wrong in the other; ")
 
 
 def test_a_row_that_failed_says_so_and_is_never_well() -> None:

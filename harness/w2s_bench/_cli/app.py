@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from w2s_bench._cli import leaderboard, listing, plan, run, store, verify
+from w2s_bench._cli import check, diff, items, leaderboard, listing, plan, run, store, submit, table, verify
 
 HELP = """Weak-to-strong generalization, benchmarked: every trust function through one protocol.
 
@@ -56,6 +56,12 @@ app.command("run", epilog=run.EPILOG)(run.run)
 app.command("list")(listing.list_)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("plan", epilog=plan.EPILOG)(plan.plan)
+app.command("check", epilog=check.EPILOG)(check.check)
+app.command("table", epilog=table.EPILOG)(table.table)
+app.command("items", epilog=items.EPILOG)(items.items)
+app.command("diff", epilog=diff.DIFF_EPILOG)(diff.diff)
+app.command("merge", epilog=diff.MERGE_EPILOG)(diff.merge)
+app.command("submit", epilog=submit.EPILOG)(submit.submit)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.add_typer(store.app)
 

@@ -16,10 +16,10 @@ from w2s_bench.text import one_line, shortened
 if TYPE_CHECKING:
     from w2s_bench.executors.slurm.executor import Submitted
     from w2s_bench.results.board import Leaderboard
+    from w2s_bench.results.compared import Verified
     from w2s_bench.runs.execute import RunReport
     from w2s_bench.runs.forecast import Forecast
     from w2s_bench.runs.plan import Plan
-    from w2s_bench.runs.verify import Verified
 
 
 def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:

@@ -78,6 +78,10 @@ class Row:
     #: Of an arm by another objective than its suite's: which, and the mean paired difference to `of`, the same arm by the suite's.
     objective: str = ""
     minus_usual: Ratio | None = None
+    #: What its cells were made with that most cells of the board were not: versions, machines.
+    made_elsewhere: tuple[str, ...] = ()
+    #: Of its cells, how many somebody has computed again with the same outcome (`attestations`).
+    verified: int = 0
 
     @property
     def is_control(self) -> bool:
@@ -196,6 +200,11 @@ class Leaderboard:
     other_objectives: tuple[Row, ...] = ()
     gains: tuple[Gain, ...] = ()
     explaining: tuple[Row, ...] = ()
+    #: Row of a cell → how it came out when somebody computed it again; and when the last of them was.
+    attested: Mapping[str, str] = field(default_factory=dict)
+    attested_last: str = ""
+    #: How many cells there are.
+    cells: int = 0
 
     @property
     def mean_domains(self) -> tuple[str, ...]:

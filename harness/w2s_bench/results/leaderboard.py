@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import fsum
 from pathlib import Path
@@ -11,9 +11,10 @@ from statistics import median
 
 from w2s_bench.controls import CEILING, NAIVE, WEAK, of_kind, rivals
 from w2s_bench.errors import CellError
-from w2s_bench.names import PLOT, README, TIES, short
+from w2s_bench.names import BADGE, PLOT, README, TIES, short
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.results import statistics
+from w2s_bench.results.attestations import Attestation, read_attestations, tiers
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.board import POWER, DomainSummary, Failure, Leaderboard, Pair, Row
 from w2s_bench.results.cells import Cell
@@ -23,6 +24,7 @@ from w2s_bench.results.gains import gains
 from w2s_bench.results.places import corrected, paired, placed
 from w2s_bench.results.ranking import ranked
 from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
+from w2s_bench.results.surroundings import made_elsewhere
 
 __all__ = ["Leaderboard", "build", "write_leaderboard"]
 
@@ -30,19 +32,42 @@ __all__ = ["Leaderboard", "build", "write_leaderboard"]
 def write_leaderboard(results: Path) -> Leaderboard:
     """Read the cells under `results`, write `README.md` and the plots beside them, and return what they show."""
     _, cells = read_results(results)
-    board = build(cells, results)
+    board = attested(build(cells, results), cells, read_attestations(results))
     for name, text in pages(board).items():
         write_atomically(results / name, text)
     return board
 
 
+def attested(board: Leaderboard, cells: Sequence[Cell], attestations: Sequence[Attestation]) -> Leaderboard:
+    """The board with what attestations say of its cells."""
+    told = tiers(cells, attestations)
+    if not told:
+        return replace(board, cells=len(cells))
+
+    def seen(row: Row) -> Row:
+        tiers_here = [told.get(entry.row, "DIFFERS") for entry in row.entries.values()]
+        return replace(row, verified=sum(tier != "DIFFERS" for tier in tiers_here))
+
+    last = max(a.made for a in attestations if any(told.get(row.row) is not None for row in a.rows))
+    rows, others = tuple(map(seen, board.rows)), tuple(map(seen, board.other_selections))
+    return replace(board, rows=rows, other_selections=others, attested=told, attested_last=last, cells=len(cells))
+
+
 def pages(board: Leaderboard) -> dict[str, str]:
-    """File name → text of the plots and the README."""
-    from w2s_bench.results.pages.markdown import render
+    """File name → text of the plots, and of what `written_pages` has."""
     from w2s_bench.results.pages.plots import draw
     from w2s_bench.results.pages.ties import draw_ties
 
-    return {PLOT: draw(board), TIES: draw_ties(board), README: render(board, PLOT, TIES)}
+    return {PLOT: draw(board), TIES: draw_ties(board), **written_pages(board)}
+
+
+def written_pages(board: Leaderboard) -> dict[str, str]:
+    """File name → text of the README, and of the badge where somebody has verified a row: all that attestations change."""
+    from w2s_bench.results.pages.badge import draw_badge
+    from w2s_bench.results.pages.markdown import render
+
+    badge = {BADGE: draw_badge(board)} if board.attested else {}
+    return {**badge, README: render(board, PLOT, TIES, BADGE)}
 
 
 def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
@@ -78,6 +103,12 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         plain, row = cell.body.arm.plain, _row(arm, cell, domains, entering, len(seeds))
         objective = cell.body.arm.objective or ""
         by_objective.append(replace(row, objective=objective, of=plain, minus_usual=difference(arm, plain)))
+    elsewhere = made_elsewhere(ordered)
+
+    def told(row: Row) -> Row:
+        said = dict.fromkeys(text for entry in row.entries.values() for text in elsewhere.get(entry.row, ()))
+        return replace(row, made_elsewhere=tuple(said))
+
     packages: dict[str, set[str]] = defaultdict(set)
     for cell in ordered:
         for package, version in cell.provenance.get("packages", {}).items():
@@ -87,16 +118,17 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         protocol=ordered[0].body.protocol,
         seeds=seeds,
         domains=summaries,
-        rows=placed(corrected(rows), pairs),
+        rows=tuple(map(told, placed(corrected(rows), pairs))),
         failures=_failures(ordered),
         packages={package: tuple(sorted(versions)) for package, versions in sorted(packages.items())},
         pairs=pairs,
         detectable=_detectable(rows, difference),
         stability=_stability(entering, pairs),
-        other_selections=tuple(other_rows),
-        other_objectives=tuple(by_objective),
+        other_selections=tuple(map(told, other_rows)),
+        other_objectives=tuple(map(told, by_objective)),
         gains=gains([row.arm for row in (*rows, *other_rows)], domains, entering),
-        explaining=tuple(_row(arm, cell, domains, entering, len(seeds)) for arm, cell in explaining.items()),
+        explaining=tuple(told(_row(arm, cell, domains, entering, len(seeds))) for arm, cell in explaining.items()),
+        cells=len(ordered),
     )
 
 

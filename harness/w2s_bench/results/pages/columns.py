@@ -181,6 +181,22 @@ ROW: Final[Mapping[str, Column[Row]]] = _named(
         note=f"Outdoes {NAIVE}: the chance that one of its seeds has a higher PGR than one of {NAIVE}, mean over domains "
         "(Agarwal et al. 2021).",
     ),
+    Column(
+        "verified",
+        "verified",
+        lambda row: row.verified or None,
+        lambda row: f"✓ {row.verified} of {len(row.entries)}" if row.verified else NONE,
+        note="Verified: how many of its cells somebody has computed again with the same outcome.",
+        rare=True,
+    ),
+    Column(
+        "made_elsewhere",
+        "made",
+        lambda row: "; ".join(row.made_elsewhere) or None,
+        lambda row: "elsewhere" if row.made_elsewhere else "",
+        note="Made: elsewhere, where cells of the row come from other versions or machines than most of the board.",
+        rare=True,
+    ),
 )
 
 
@@ -213,7 +229,8 @@ def _pgrs(board: Leaderboard) -> list[Column[Row]]:
 
 def headline(board: Leaderboard) -> list[Column[Row]]:
     """The columns of the board's first table."""
-    return [ROW["rank"], ROW["places"], ROW["track"], *_pgrs(board), ROW["purity"], ROW["coverage"]]
+    shown = [ROW["rank"], ROW["places"], ROW["track"], *_pgrs(board), ROW["purity"], ROW["coverage"]]
+    return had([*shown, ROW["verified"], ROW["made_elsewhere"]], board.rows)
 
 
 def other_selections(board: Leaderboard) -> list[Column[Row]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from w2s_bench.controls import CEILING, WEAK, of_kind
 from w2s_bench.resolvers import is_on_disk
+from w2s_bench.results.attestations import TIERS
 from w2s_bench.results.board import DomainSummary, Entry, Leaderboard, Row
 from w2s_bench.results.checks import CHECKS
 from w2s_bench.results.gains import ARM, PARTS, Part
@@ -57,14 +59,15 @@ _DOMAIN_NOTE = "PGR units, paired; p corrected for the comparisons of this table
 _LINKED = re.compile(r"(?<![^\s|`])([^\s|`]*(?:@|://|www\.)[^\s|`]*)", re.IGNORECASE)
 
 
-def render(board: Leaderboard, plot: str, ties: str = "") -> str:
-    """The whole README; `ties` is the file that shows them, where there is one."""
+def render(board: Leaderboard, plot: str, ties: str = "", badge: str = "") -> str:
+    """The whole README; `ties` and `badge` are the files that show them, where there are any."""
     suite, headline = board.suite, columns.headline(board)
     rows = {row.arm: row for row in board.rows}
     blocks = [
         f"# {escape(suite.name)}: how much trust recovers",
         f"Suite {_code(suite.name)} version {escape(suite.version)} (digest {_code(suite.digest[:12])}), protocol "
         f"{escape(board.protocol)}, {count(len(board.seeds), 'seed')}, evaluated on `{suite.evaluate_on}`.",
+        *_verified(board, badge),
         *_warnings(board),
         _INTRODUCTION,
         f"![PGR of every arm in every domain, with 95 % intervals]({plot})",
@@ -273,6 +276,19 @@ def _stratum(entry: Entry, stratum: str) -> str:
     return number(entry.by_stratum.get(stratum)) + (f" ({number(kept)})" if kept is not None else "")
 
 
+def _verified(board: Leaderboard, badge: str) -> list[str]:
+    """How many cells somebody has computed again, and how they came out."""
+    if not board.attested:
+        return []
+    counted = Counter(board.attested.values())
+    told = ", ".join(f"{counted[tier]} {tier}" for tier in TIERS if counted[tier])
+    picture = f"![Verified]({badge}) " if badge else ""
+    said = f"Computed again: {len(board.attested)} of {count(board.cells, 'cell')} ({told}), last on {board.attested_last[:10]}."
+    differ = [escape(row) for row, tier in board.attested.items() if tier == "DIFFERS"]
+    said += f" **These did not come again: {', '.join(differ)}.**" if differ else ""
+    return [f"{picture}{said} `attestations/` says by what machines."]
+
+
 def _warnings(board: Leaderboard) -> list[str]:
     """What a reader must know before any figure, as one block quote."""
     lines = []
@@ -318,6 +334,14 @@ def _warnings(board: Leaderboard) -> list[str]:
         if len(row.plugins) > 1:
             mixed = "; ".join(map(escape, row.plugins))
             lines.append(f"**Row {escape(row.arm)} mixes versions of its plugin:** {mixed}.")
+    elsewhere: dict[str, list[str]] = {}
+    for row in board.rows:
+        for what in row.made_elsewhere:
+            elsewhere.setdefault(what, []).append(escape(row.arm))
+    for what, arms in elsewhere.items():
+        lines.append(
+            f"**Made elsewhere: {', '.join(arms)}** ({escape(shortened(what, 300))}). Accuracies may be the suite's tolerance apart."
+        )
     if board.failures:
         failed = sum(len(f.rows) for f in board.failures)
         lines.append(f"**Seeds failed** ({failed} over all rows); see [Failed seeds](#failed-seeds).")

@@ -1,0 +1,124 @@
+"""Rules about the cells of a folder beside each other: what is missing, what failed, what shows too much."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from w2s_bench.controls import CEILING, ORACLE, OWN_ARMS
+from w2s_bench.names import row_name, short
+from w2s_bench.results.cells import Cell
+from w2s_bench.results.checking.findings import Finding, Level
+from w2s_bench.results.checking.folder import Folder
+from w2s_bench.results.checks import suspects
+from w2s_bench.results.comparison import Comparison
+from w2s_bench.results.statistics import Estimate
+from w2s_bench.results.surroundings import made_elsewhere as other_surroundings
+from w2s_bench.text import shortened
+from w2s_bench.types import KINDS
+
+
+def controls(folder: Folder) -> Iterator[Finding]:
+    """References and controls that a domain lacks; those for some kinds of domains, where a cell shows that it is of one."""
+    if folder.suite is None or not folder.cells:
+        return
+    here = _by_domain(folder)
+    for domain in folder.suite.domains:
+        arms = here.get(domain.name, {})
+        classes = any("kept_by_label" in s.diagnostics for cell in arms.values() for s in cell.body.seeds)
+        needed = [
+            arm for arm in OWN_ARMS.values() if set(arm.kinds) == set(KINDS) or (classes and "choice" in arm.kinds)
+        ]
+        refused = {finding.row for finding in folder.refused}
+        missing = [a.name for a in needed if a.name not in arms and row_name(domain.name, a.name) not in refused]
+        if missing:
+            found = f"domain {short(domain.name)} has no {', '.join(missing)}"
+            todo = "Run the suite into this folder: a run makes every control (what is stored is not computed again)"
+            yield Finding("controls", "error", "results", found, todo)
+
+
+def seeds(folder: Folder) -> Iterator[Finding]:
+    """Seeds that failed: they are shown, and tell of no result."""
+    for cell in folder.cells:
+        for seed in cell.body.failed:
+            found = f"seed {seed.seed} failed: {shortened(seed.error or '', 300)}"
+            yield _of(
+                "seeds", "warning", cell, found, "Run the row again where its cause is mended; do not leave the row out"
+            )
+
+
+def domains(folder: Folder) -> Iterator[Finding]:
+    """Trust functions' arms without a cell in a domain of the board; a few are for one kind of domain alone."""
+    here = _by_domain(folder)
+    arms: dict[str, list[str]] = defaultdict(list)
+    for domain, cells in here.items():
+        for arm, cell in cells.items():
+            if cell.body.arm.kind == "trust_function":
+                arms[arm].append(domain)
+    for arm, those in arms.items():
+        lacking = [domain for domain in here if domain not in those]
+        if lacking:
+            found = f"{arm} has no cell in {', '.join(map(short, lacking))}"
+            todo = "Run it there too, unless it is for other kinds of domains: means leave it out"
+            cell = here[those[0]][arm]
+            yield _of("domains", "warning", cell, found, todo)
+
+
+def gold(folder: Folder) -> Iterator[Finding]:
+    """Arms that show more than their track can know."""
+    for cells in _by_domain(folder).values():
+        for arm, why in suspects(Comparison(cells)).items():
+            todo = "Look for gold of the pool that reaches it before believing the row"
+            yield _of("gold", "warning", cells[arm], f"{arm} knows too much: {why}", todo)
+
+
+def above_oracle(folder: Folder) -> Iterator[Finding]:
+    """What is better than the right labels alone."""
+    return _above(folder, "above_oracle", ORACLE)
+
+
+def above_ceiling(folder: Folder) -> Iterator[Finding]:
+    """What is better than ground truth."""
+    return _above(folder, "above_ceiling", CEILING)
+
+
+def _above(folder: Folder, rule: str, yardstick: str) -> Iterator[Finding]:
+    for cells in _by_domain(folder).values():
+        domain = Comparison(cells)
+        for arm, cell in cells.items():
+            if cell.body.arm.kind != "trust_function":
+                continue
+            difference = domain.accuracy_difference(arm, yardstick)
+            if isinstance(difference, Estimate) and difference.low > 0:
+                found = (
+                    f"{arm} − {yardstick}, accuracy: {difference.value:.3f} [{difference.low:.3f}, {difference.high:.3f}], "
+                    "above 0 beyond its interval"
+                )
+                todo = (
+                    "No fault: easy or representative rows may teach more than all that is right. Look at what it keeps"
+                )
+                yield _of(rule, "note", cell, found, todo)
+
+
+def made_elsewhere(folder: Folder) -> Iterator[Finding]:
+    """Cells made with other versions, or on another machine, than most."""
+    told = other_surroundings(folder.cells)
+    for cell in folder.cells:
+        if cell.row in told:
+            found = f"made with {'; '.join(told[cell.row])}"
+            todo = "No fault: accuracies may be the suite's tolerance apart. Run it again here to compare bit for bit"
+            yield _of("made_elsewhere", "note", cell, found, todo)
+
+
+def _by_domain(folder: Folder) -> Mapping[str, Mapping[str, Cell]]:
+    """Domain → short name of an arm → its cell, of those that lie where an arm's own cell does; generations do not."""
+    out: dict[str, dict[str, Cell]] = {}
+    for cell in folder.cells:
+        domain, arm = cell.body.domain.name, cell.body.arm.name
+        if cell.row == row_name(domain, arm):
+            out.setdefault(domain, {})[short(arm)] = cell
+    return out
+
+
+def _of(rule: str, level: Level, cell: Cell, found: str, to_do: str) -> Finding:
+    return Finding(rule, level, f"results/{cell.row}.json", found, to_do, cell.row)

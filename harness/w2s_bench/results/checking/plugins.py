@@ -1,0 +1,92 @@
+"""The rule about plugins: who made a row must be findable, by distribution, version and the digest of its source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Final
+
+from w2s_bench.errors import W2SBenchError
+from w2s_bench.names import BUILT_IN
+from w2s_bench.results.cells import Cell, PluginRef
+from w2s_bench.results.checking.findings import Finding, Level
+from w2s_bench.results.checking.folder import Folder
+
+if TYPE_CHECKING:
+    from w2s_bench.plugins.registry import Registry
+
+#: Names and versions as package indexes have them: anything else could be an option or a command where it is pasted.
+_DISTRIBUTION: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,98}")
+
+
+def requirement(distribution: str, version: str) -> str | None:
+    """`NAME==VERSION` as pip takes it; None where that is no name or no version."""
+    if _DISTRIBUTION.fullmatch(distribution) and _VERSION.fullmatch(version):
+        return f"{distribution}=={version}"
+    return None
+
+
+def version_here(distribution: str) -> str | None:
+    """The version of a distribution that is installed here; None where none is."""
+    from w2s_bench.plugins.installation import running_version
+
+    if distribution == BUILT_IN:
+        return running_version()
+    try:
+        return metadata.version(distribution)
+    except (metadata.PackageNotFoundError, ValueError):
+        return None
+
+
+def find(folder: Folder) -> Iterator[Finding]:
+    """Plugins that no index could name (an error), that have other source here (a warning) or are not here (a note)."""
+    seen: dict[PluginRef, tuple[Level, str, str] | None] = {}
+    source = cache(_Sources().of)
+    for cell in folder.cells:
+        plugin = cell.body.plugin
+        if plugin is None:
+            continue
+        if plugin not in seen:
+            seen[plugin] = _told(plugin, cell, source)
+        if (told := seen[plugin]) is not None:
+            level, found, to_do = told
+            yield Finding("plugin", level, f"results/{cell.row}.json", found, to_do, cell.row)
+
+
+def _told(plugin: PluginRef, cell: Cell, source: Callable[[str], str | None]) -> tuple[Level, str, str] | None:
+    wanted = requirement(plugin.distribution, plugin.version)
+    if wanted is None:
+        said = f"{plugin.distribution!r} version {plugin.version!r} is nothing that a package index can hold"
+        return "error", said, "Give the plugin a proper name and version, and run the row again"
+    here = version_here(plugin.distribution)
+    if here != plugin.version:
+        said = f"it is of {wanted}; {f'{here} is installed here' if here else 'not installed here'}"
+        return "note", said, f"To verify it: pip install {wanted!r}"
+    digest = source(cell.body.arm.trust_function or "")
+    if digest is not None and digest != plugin.source:
+        said = f"its source was {plugin.source[:12]}, that of {wanted} here is {digest[:12]}"
+        return "warning", said, "Two sources have one version: install the one that made the row, or run the row again"
+    return None
+
+
+class _Sources:
+    """The source of trust functions that are installed here; plugins are looked at once, others' where one is asked for."""
+
+    def __init__(self) -> None:
+        self._registries: dict[bool, Registry] = {}
+
+    def of(self, name: str) -> str | None:
+        """The digest of a trust function's source; None where nothing that is installed has it."""
+        from w2s_bench.plugins.registry import Registry
+
+        built_in = name.startswith(f"{BUILT_IN}/")
+        if built_in not in self._registries:
+            self._registries[built_in] = Registry.load(restrict=() if built_in else None)
+        registry = self._registries[built_in]
+        try:
+            return registry.source_digest(registry.resolve("trust_function", name))
+        except W2SBenchError:
+            return None

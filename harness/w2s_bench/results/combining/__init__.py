@@ -1,0 +1,1 @@
+"""Two results folders and more: what differs between them, one made of several, rows taken from one into another."""

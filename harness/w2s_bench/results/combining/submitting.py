@@ -1,0 +1,79 @@
+"""Rows of a run into a leaderboard: only what `check` passes, alone and beside what lies there already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from w2s_bench.errors import SuiteError, UnknownNameError
+from w2s_bench.results.attestations import read_attestations
+from w2s_bench.results.cells import Cell
+from w2s_bench.results.checking.findings import Finding
+from w2s_bench.results.checking.folder import Folder, read_folder
+from w2s_bench.results.combining.merging import faults_together, one_suite, place
+from w2s_bench.results.leaderboard import write_leaderboard
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What `submit` did. `copied`, `there` (with the same body) and `held` (with another) are rows; `findings` stood against
+    the others, or, where nothing is copied, against all."""
+
+    copied: tuple[str, ...] = ()
+    there: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether every row that was asked for is in the leaderboard now."""
+        return not self.held and not self.findings
+
+
+def submit(results: Path, to: Path, rows: Sequence[str] = (), *, replace: bool = False) -> Submitted:
+    """Copy rows (default: all) of a results folder to a leaderboard's, which is made where it is not there yet.
+
+    A cell that is not sound is left out; of the others none is copied that would make the leaderboard unsound. A row that is
+    there with another body stays, unless `replace`. Cells are written as this version writes them, and pages anew.
+    """
+    source = read_folder(results)
+    if source.suite is None:
+        return Submitted(findings=source.refused)
+    target = _target(to)
+    if target is not None and target.refused:
+        raise SuiteError(
+            f"{to} is not sound itself: {target.refused[0].file}: {target.refused[0].found}; `w2s-bench check {to}` lists all"
+        )
+    one_suite([source] if target is None else [target, source])
+    known = {cell.row for cell in source.cells} | {finding.row for finding in source.refused if finding.row}
+    for row in rows:
+        if row not in known:
+            raise UnknownNameError("row", row, known, "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json.")
+    refused = tuple(f for f in source.refused if not rows or not f.row or f.row in rows)
+    held = {cell.row: cell for cell in target.cells} if target else {}
+    wanted = [cell for cell in source.cells if not rows or cell.row in rows]
+    there = tuple(cell.row for cell in wanted if cell.row in held and held[cell.row].digest == cell.digest)
+    other = tuple(cell.row for cell in wanted if cell.row in held and held[cell.row].digest != cell.digest)
+    copied = {cell.row: cell for cell in wanted if cell.row not in there and (replace or cell.row not in other)}
+    if copied and (faults := _faults(source, held, copied)):
+        return Submitted(there=there, held=() if replace else other, findings=(*refused, *faults))
+    if copied:
+        place(results, copied.values(), to)
+        for attestation in read_attestations(results):
+            if any(attested.row in copied for attested in attestation.rows):
+                attestation.write(to)
+        write_leaderboard(to)
+    return Submitted(tuple(copied), there, () if replace else other, refused)
+
+
+def _target(to: Path) -> Folder | None:
+    """The leaderboard's folder; None where it is yet to be made."""
+    return read_folder(to) if to.exists() and (not to.is_dir() or any(to.iterdir())) else None
+
+
+def _faults(source: Folder, held: Mapping[str, Cell], copied: Mapping[str, Cell]) -> list[Finding]:
+    """What would be wrong with the leaderboard with these cells."""
+    assert source.suite is not None
+    together = {**held, **copied}
+    return faults_together(source.path, source.suite, [together[row] for row in sorted(together)])

@@ -1,0 +1,153 @@
+"""Lines and columns of a table: chosen by name, as text for people or as plain values for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final, Generic, TypeVar
+
+from w2s_bench.errors import UnknownNameError
+from w2s_bench.results.board import Entry, Leaderboard, Row
+from w2s_bench.results.pages import columns
+from w2s_bench.results.pages.columns import Column
+from w2s_bench.results.statistics import Estimate, Unresolved
+
+Subject = TypeVar("Subject")
+#: A value as any format of data has it.
+Plain = str | int | float | bool | None
+#: What stands between a column of one domain and the domain.
+_OF: Final = "@"
+
+
+@dataclass(frozen=True)
+class Table(Generic[Subject]):
+    """Subjects with the text that names each of them (`names`, one a line, under `heads`), and columns of figures by key."""
+
+    heads: tuple[str, ...]
+    names: tuple[tuple[str, ...], ...]
+    subjects: tuple[Subject, ...]
+    columns: Mapping[str, Column[Subject]]
+
+    def text(self) -> tuple[list[str], list[list[tuple[str, bool]]]]:
+        """Heads, and lines of (text, whether it is emphasised): figures with their intervals, as pages show them."""
+        heads = [*self.heads, *(f"{c.header} {c.domain}" if c.domain else c.header for c in self.columns.values())]
+        lines = []
+        for names, subject in zip(self.names, self.subjects, strict=True):
+            figures = [(_shown(column, subject), column.strong(subject)) for column in self.columns.values()]
+            lines.append([*((name, False) for name in names), *figures])
+        return heads, lines
+
+    def data(self) -> dict[str, list[Plain]]:
+        """Column → values, a line each. A figure with an interval has three columns, `NAME`, `NAME_low` and `NAME_high`, and
+        `NAME_why` where some line has none and says why; a difference has `NAME_p` and, corrected, `NAME_p_holm`."""
+        out: dict[str, list[Plain]] = {head: [] for head in self.heads}
+        for names in self.names:
+            for head, name in zip(self.heads, names, strict=True):
+                out[head].append(name)
+        for key, column in self.columns.items():
+            out |= _flat(key, [column.value(subject) for subject in self.subjects])
+        return out
+
+
+def arms_table(board: Leaderboard, arms: Sequence[str] = (), wanted: Sequence[str] = ()) -> Table[Row]:
+    """One line an arm over all domains. `arms` are names or patterns (default: those of the page's first table), `wanted`
+    keys of columns (default: the same table's); `pgr@math` is a column of one domain."""
+    rows = {row.arm: row for row in board.rows}
+    if arms:
+        rows |= {row.arm: row for row in board.other_selections}
+    known = {_key(column): column for column in _row_columns(board)}
+    shown = {_key(column): column for column in columns.headline(board)}
+    chosen = [rows[arm] for arm in _chosen("arm", arms, rows)]
+    picked = {name: known[name] for name in _chosen("column", wanted, known)} if wanted else shown
+    return Table(("arm",), tuple((row.arm,) for row in chosen), tuple(chosen), picked)
+
+
+def cells_table(board: Leaderboard, arms: Sequence[str] = (), wanted: Sequence[str] = ()) -> Table[Entry]:
+    """One line a cell, references and arms of other selections too, domain by domain; columns as in `arms_table`."""
+    rows = (*board.rows, *board.other_selections)
+    tracks = {row.arm: row.track for row in rows}
+    names = [reference for domain in board.domains for reference in domain.references]
+    every = list(dict.fromkeys([*names, *tracks]))
+    entries = {row.arm: row.entries for row in rows}
+    known = {_key(column): column for column in (*columns.ENTRY.values(), *columns.differences())}
+    lines: list[tuple[tuple[str, ...], Entry]] = []
+    chosen = _chosen("arm", arms, every)
+    for domain in board.domains:
+        for arm in chosen:
+            entry = domain.references.get(arm) or entries.get(arm, {}).get(domain.name)
+            if entry is not None:
+                lines.append(((domain.name, arm, tracks.get(arm, "reference")), entry))
+    picked = {name: known[name] for name in _chosen("column", wanted, known)}
+    heads = ("domain", "arm", "track")
+    return Table(heads, tuple(name for name, _ in lines), tuple(entry for _, entry in lines), picked)
+
+
+def column_names(board: Leaderboard, *, cells: bool) -> list[str]:
+    """Every key that a table's columns may be named by."""
+    every = (*columns.ENTRY.values(), *columns.differences())
+    return [_key(column) for column in every] if cells else [_key(column) for column in _row_columns(board)]
+
+
+def _row_columns(board: Leaderboard) -> list[Column[Row]]:
+    """Every column that a line of an arm may have."""
+    of_entries = [*columns.ENTRY.values(), *columns.differences()]
+    each = [columns.in_domain(column, domain.name) for domain in board.domains for column in of_entries]
+    return [*columns.ROW.values(), *columns.mean_differences(), *each]
+
+
+def _key(column: Column[Any]) -> str:
+    return f"{column.name}{_OF}{column.domain}" if column.domain else column.name
+
+
+def _chosen(kind: str, wanted: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Those named, or that fit a pattern such as `gold_*`, each once and in their order; all, where nothing is wanted."""
+    known = list(known)
+    if not wanted:
+        return known
+    out: dict[str, None] = {}
+    for name in wanted:
+        fitting = [name] if name in known else [one for one in known if fnmatchcase(one, name)]
+        if not fitting:
+            raise UnknownNameError(kind, name, known, "A pattern such as `gold_*` takes several.")
+        out |= dict.fromkeys(fitting)
+    return list(out)
+
+
+def _shown(column: Column[Subject], subject: Subject) -> str:
+    aside = column.aside(subject)
+    return f"{column.text(subject)} {aside}" if aside else column.text(subject)
+
+
+def _flat(key: str, values: Sequence[Any]) -> dict[str, list[Plain]]:
+    """A column of figures as columns of plain values, which hang on what is there: an interval, a range, a number, text."""
+    if any(isinstance(value, Estimate | Unresolved) for value in values):
+        return _ratios(key, values)
+    if any(isinstance(value, tuple) for value in values) and key.partition(_OF)[0] != "seeds":
+        low, _, domain = key.partition(_OF)
+        after = f"{_OF}{domain}" if domain else ""
+        ends = [value or (None, None) for value in values]
+        return {f"{low}_low{after}": [end[0] for end in ends], f"{low}_high{after}": [end[-1] for end in ends]}
+    return {key: [len(value) if isinstance(value, tuple) else value for value in values]}
+
+
+def _ratios(key: str, values: Sequence[Any]) -> dict[str, list[Plain]]:
+    name, _, domain = key.partition(_OF)
+    after = f"{_OF}{domain}" if domain else ""
+    ratios = [value if isinstance(value, Estimate) else None for value in values]
+
+    def each(of: Callable[[Estimate], Plain]) -> list[Plain]:
+        return [None if ratio is None else of(ratio) for ratio in ratios]
+
+    out: dict[str, list[Plain]] = {
+        f"{name}{after}": each(lambda ratio: ratio.value),
+        f"{name}_low{after}": each(lambda ratio: ratio.low),
+        f"{name}_high{after}": each(lambda ratio: ratio.high),
+    }
+    if any(ratio is not None and ratio.p is not None for ratio in ratios):
+        out[f"{name}_p{after}"] = each(lambda ratio: ratio.p)
+    if any(ratio is not None and ratio.adjusted is not None for ratio in ratios):
+        out[f"{name}_p_holm{after}"] = each(lambda ratio: ratio.adjusted)
+    if any(isinstance(value, Unresolved) for value in values):
+        out[f"{name}_why{after}"] = [value.reason if isinstance(value, Unresolved) else None for value in values]
+    return out

@@ -1,0 +1,139 @@
+"""`items`: what a row is made of, item by item, agrees with its cell; and it comes out of the store of its run alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import w2s_bench
+from support import run_inline, toy_registry, toy_suite
+from w2s_bench._cli.app import app
+from w2s_bench.errors import StoreError, SuiteError, UnknownNameError, W2SBenchError
+from w2s_bench.record import digest_of, pack_bits, unpack_bits
+from w2s_bench.results.cells import Cell
+from w2s_bench.results.files import read_cells
+from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.items import item_lines
+from w2s_bench.runs.plan import plan
+from w2s_bench.store import Store
+
+ROWS = [
+    f"w2s-bench-toy.largest/{arm}"
+    for arm in ("weak", "base", "naive", "oracle", "gold_random", "w2s-bench-toy.prompt_hash")
+]
+HASH = ROWS[-1]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        registry = toy_registry(patch)
+        # Shared with other files of this test run, as in test_collect.py.
+        shared = tmp_path_factory.getbasetemp()
+        suite = toy_suite(shared / "toy-models", coverage=0.4)
+        planned = plan(suite, registry, domains=["largest"], trust=["w2s-bench-toy/prompt_hash"], rows=ROWS)
+        store = Store(shared / "toy-store")
+        outcomes = run_inline(planned.targets(), store, registry)
+        results = Results(outcomes, store)
+        folder = tmp_path_factory.mktemp("items") / "toy"
+        folder.mkdir()
+        (folder / "suite.yaml").write_text(planned.suite.to_yaml())
+        for cell in planned.cells:
+            cell_of(cell, results).write(folder)
+        yield SimpleNamespace(folder=folder, store=store.root, cells={c.row: c for c in read_cells(folder)})
+
+
+def lines(ran: Any, row: str, **more: Any) -> list[dict[str, Any]]:
+    return item_lines(ran.folder, [row], ran.store, trust_folder=True, **more)
+
+
+def of(told: list[dict[str, Any]], seed: int, split: str) -> list[dict[str, Any]]:
+    return [line for line in told if line["seed"] == seed and line["split"] == split]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_lines_give_the_figures_of_the_cell(ran: Any, row: str) -> None:
+    cell: Cell = ran.cells[row]
+    told = lines(ran, row)
+    for seed in cell.body.seeds:
+        tested, pool = of(told, seed.seed, "test"), of(told, seed.seed, "transfer")
+        assert [line["id"] for line in tested] == sorted(line["id"] for line in tested)
+        assert [line["answer_right"] for line in tested] == list(unpack_bits(seed.correct or "", cell.body.items))
+        assert digest_of([line["id"] for line in tested]) == cell.body.items_digest
+        assert all(line["kept"] is None and line["score"] is None for line in tested)
+        kept = [line for line in pool if line["kept"]]
+        assert bool(pool) == (seed.kept is not None)
+        if seed.kept is None:
+            continue
+        assert len(kept) == seed.kept and all(line["weight"] == 1.0 for line in kept)
+        if cell.body.arm.facts.hangs_on_weak_labels:
+            assert np.mean([line["weak_right"] for line in kept]) == pytest.approx(seed.purity)
+
+
+def test_the_rows_of_highest_score_are_the_kept_ones(ran: Any) -> None:
+    pool = of(lines(ran, HASH), 1, "transfer")
+    kept = [line["score"] for line in pool if line["kept"]]
+    assert min(kept) >= max(line["score"] for line in pool if not line["kept"])
+    assert of(lines(ran, ROWS[2]), 1, "transfer")[0]["score"] is None
+
+
+def test_gold_and_prompts_are_shown_where_they_are_asked_for(ran: Any) -> None:
+    plain = lines(ran, HASH)[0]
+    assert "gold" not in plain and "prompt" not in plain
+    told = lines(ran, HASH, gold=True, prompts=True)
+    assert all(line["prompt"] for line in told)
+    # A weak label is right where it is the gold answer: this domain's options are distinct.
+    assert all((line["weak_label"].strip() == line["gold"]) == line["weak_right"] for line in told)
+
+
+def test_python_and_the_command_give_the_same_and_datasets_load_it(ran: Any, tmp_path: Path) -> None:
+    import datasets
+
+    out = tmp_path / "items.jsonl"
+    asked = ["items", str(ran.folder), "--row", HASH, "--store", str(ran.store), "--trust-folder", "--gold"]
+    assert CliRunner().invoke(app, [*asked, "--out", str(out)]).exit_code == 0
+    frame = w2s_bench.items(ran.folder, [HASH], store=ran.store, trust_folder=True, gold=True)
+    written = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(frame) == len(written) and list(frame["id"]) == [line["id"] for line in written]
+    loaded = datasets.load_dataset("json", data_files=str(out), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded.num_rows == len(written) and set(loaded.column_names) == set(written[0])
+    table = tmp_path / "items.parquet"
+    assert CliRunner().invoke(app, [*asked, "--out", str(table)]).exit_code == 0
+    import pandas
+
+    assert pandas.read_parquet(table)["score"].dtype == "Float64"
+
+
+def test_what_cannot_be_shown_is_said(ran: Any, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"lack.* stages of it .*w2s-bench run"):
+        item_lines(ran.folder, [HASH], tmp_path / "empty", trust_folder=True)
+    assert not (tmp_path / "empty").exists()
+    with pytest.raises(SuiteError, match="--trust-folder"):
+        item_lines(ran.folder, [HASH], ran.store)
+    with pytest.raises(UnknownNameError, match="unknown row 'math/x'"):
+        item_lines(ran.folder, ["math/x"], ran.store, trust_folder=True)
+    with pytest.raises(W2SBenchError, match="name the rows"):
+        item_lines(ran.folder, [], ran.store, trust_folder=True)
+
+
+def test_a_store_of_another_outcome_is_refused(ran: Any, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(ran.folder, tmp_path / "toy"))
+    cell = ran.cells[ROWS[1]]
+    first = cell.body.seeds[0]
+    bits = unpack_bits(first.correct, cell.body.items)[::-1]
+    if (bits == bits[::-1]).all():
+        bits = ~bits
+    told = first.model_copy(
+        update={"correct": pack_bits(bits), "accuracy": float(bits.mean()), "by_stratum": {}},
+    )
+    Cell.of(cell.body.model_copy(update={"seeds": (told, *cell.body.seeds[1:])}), {}).write(folder)
+    with pytest.raises(StoreError, match="the answers in this store are not those of the cell"):
+        item_lines(folder, [ROWS[1]], ran.store, trust_folder=True)
