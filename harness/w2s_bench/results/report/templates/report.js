@@ -348,7 +348,7 @@
   function table(caption, heads, rows) {
     const head = make("tr", {}, ...heads.map((text) => text ? make("th", { scope: "col" }, text) : make("td", {}, make("span", { class: "unseen" }, "row"))));
     const lines = rows.map((cells) => make("tr", {}, ...cells.map((cell, i) =>
-      i === 0 ? make("th", { scope: "row" }, make("bdi", {}, cell)) : make("td", typeof cell === "string" ? {} : { class: "bar-cell" }, cell))));
+      i === 0 ? make("th", typeof cell === "string" && cell.length < 12 ? { scope: "row", class: "short" } : { scope: "row" }, make("bdi", {}, cell)) : make("td", typeof cell === "string" ? {} : { class: "bar-cell" }, cell))));
     return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${caption}; scrolls sideways` },
       make("table", {}, make("caption", { class: "unseen" }, caption), make("thead", {}, head), make("tbody", {}, ...lines)));
   }
@@ -439,7 +439,8 @@
     let at = Math.max(order.indexOf(kept.get("theme") || ""), 0);
     function apply() {
       if (at) document.documentElement.dataset.theme = order[at]; else delete document.documentElement.dataset.theme;
-      button.textContent = `Theme: ${order[at]}`;
+      button.textContent = `◐ ${order[at]}`;
+      button.setAttribute("aria-label", `${order[at]} colours; choose others`);
       kept.set("theme", order[at]);
     }
     button.addEventListener("click", () => { at = (at + 1) % order.length; apply(); });
