@@ -10,12 +10,12 @@ from w2s_bench.record import digest_of
 
 #: The distribution whose names need no prefix.
 BUILT_IN: Final = "w2s-bench"
+#: What a run says of itself while it goes on, in its results folder.
+PROGRESS: Final = ".progress.json"
 #: Parent of results folders where the user names none.
 RESULTS: Final = Path("w2s-results")
 #: What a results folder shows to people.
 README, PLOT, TIES = "README.md", "pgr.svg", "ties.svg"
-#: What a run says of itself while it goes on, in its results folder.
-PROGRESS: Final = ".progress.json"
 #: The file that makes a folder of a store a result.
 MANIFEST: Final = "manifest.json"
 #: Where models run: "cpu" (the default: the same bytes again) or any device torch knows. It is part of every key.

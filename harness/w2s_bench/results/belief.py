@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,19 +45,50 @@ def refuse_contradictions(cells: Sequence[Cell], suite: Suite, results: Path) ->
         raise CellError(
             f"{results}/suite.yaml is not the suite its cells were made with; restore it, or run the suite again"
         )
+    for contradiction in contradictions(cells, suite, results):
+        raise contradiction
+
+
+class ContradictionError(CellError):
+    """A cell that cannot be, and the `fault` that shows it."""
+
+    def __init__(self, cell: Cell, results: Path, fault: str) -> None:
+        self.cell, self.fault = cell, fault
+        super().__init__(f"{cell.path(results)} cannot be: {fault}; restore it, or run the row again")
+
+
+def contradictions(cells: Sequence[Cell], suite: Suite, results: Path) -> Iterator[ContradictionError]:
+    """What the suite, the other cells or a plugin has against cells of this suite, one by one.
+
+    A cell that the suite contradicts is compared with no other. Of cells that contradict each other the one at fault is left
+    out, and the others are looked at again.
+    """
     by_domain: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
-        by_domain[cell.body.domain.name].append(cell)
-        for fault in _against_suite(cell, suite):
-            raise _error(cell, results, fault)
+        faults = [ContradictionError(cell, results, fault) for fault in _against_suite(cell, suite)]
+        yield from faults
+        if not faults:
+            by_domain[cell.body.domain.name].append(cell)
     for domain, here in by_domain.items():
-        _refuse_among(here, suite.domain(domain), results)
-    _refuse_other_tracks(cells, results)
+        yield from _one_by_one(here, partial(_refuse_among, spec=suite.domain(domain), results=results))
+    sound = [cell for here in by_domain.values() for cell in here]
+    yield from _one_by_one(sound, partial(_refuse_other_tracks, results=results))
 
 
-def _error(cell: Cell, results: Path, fault: str) -> CellError:
-    path = cell.path(results)
-    return CellError(f"{path} cannot be: {fault}; restore it, or run the row again", path)
+def _one_by_one(cells: Sequence[Cell], refuse: Callable[[Sequence[Cell]], None]) -> Iterator[ContradictionError]:
+    """What `refuse` raises, again and again without the cell that was at fault."""
+    left = list(cells)
+    while left:
+        try:
+            refuse(left)
+            return
+        except ContradictionError as contradiction:
+            yield contradiction
+            left = [cell for cell in left if cell is not contradiction.cell]
+
+
+def _error(cell: Cell, results: Path, fault: str) -> ContradictionError:
+    return ContradictionError(cell, results, fault)
 
 
 def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Final
 
 from w2s_bench.controls import OWN_ARMS
-from w2s_bench.names import file_name, short
+from w2s_bench.names import file_name
 from w2s_bench.results import statistics
-from w2s_bench.results.board import Entry, Row
+from w2s_bench.results.board import Entry, Leaderboard, Row
 from w2s_bench.results.cells import ArmRef, Cell
 from w2s_bench.results.comparison import Comparison
 from w2s_bench.results.pages.style import REFERENCE, TRACKS, Look
@@ -24,13 +24,16 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType({**TRACKS, "reference": REFE
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm: `key` names it in links, `group` is its track, or `reference`. `cells` and `row.entries` are by domain."""
+    """One arm: `key` names it in links, `group` is its track, or `reference`. `cells` and `row.entries` are by domain.
+
+    `beside` says of an arm that the board has in no ranking why that is: "other selection" and whatever else there is.
+    """
 
     key: str
     group: str
     row: Row
     cells: Mapping[str, Cell]
-    other_selection: bool = False
+    beside: str = ""
 
     @property
     def name(self) -> str:
@@ -47,9 +50,8 @@ class Arm:
     @property
     def kind(self) -> str:
         """What it is, in words for its badge."""
-        if self.group in ("reference", "control"):
-            return self.look.word
-        return f"track {self.look.word}" + (f", selection {self.row.selection}" if self.other_selection else "")
+        known = self.group in ("reference", "control")
+        return (self.look.word if known else f"track {self.look.word}") + (f", {self.beside}" if self.beside else "")
 
     @property
     def says(self) -> str:
@@ -69,30 +71,43 @@ class Arm:
 
 
 def arms_of(folder: Folder) -> tuple[Arm, ...]:
-    """All arms: the board's rows in its order, other selections, then the references."""
+    """All arms: the board's rows in its order, those that it has beside its ranking, then the references."""
     board = folder.board
-    cells: dict[str, dict[str, Cell]] = {}
-    for cell in folder.cells:
-        cells.setdefault(short(cell.body.arm.name), {})[short(cell.body.domain.name)] = cell
-    arms = [Arm(_key(cells[row.arm]), row.track, row, cells[row.arm]) for row in board.rows]
-    arms += [Arm(_key(cells[r.arm]), r.track, r, cells[r.arm], True) for r in board.other_selections]
-    names = dict.fromkeys(name for domain in board.domains for name in domain.references)
-    for name in names:
+    cells = {cell.row: cell for cell in folder.cells}
+    arms = [_arm(row.track, row, cells) for row in board.rows]
+    for field in fields(board):
+        rows = getattr(board, field.name)
+        if field.name != "rows" and isinstance(rows, tuple):
+            # `other_selections` holds rows that are each an "other selection": more such tables may come.
+            said = field.name.removesuffix("s").replace("_", " ")
+            arms += [_arm(row.track, row, cells, _beside(row, said)) for row in rows if isinstance(row, Row)]
+    for name in dict.fromkeys(name for domain in board.domains for name in domain.references):
         entries = {d.name: d.references[name] for d in board.domains if name in d.references}
-        arms.append(Arm(_key(cells[name]), "reference", _reference(name, entries, board.mean_domains), cells[name]))
+        arms.append(_arm("reference", _reference(name, entries, board.mean_domains), cells))
     return tuple(arms)
 
 
-def comparisons(folder: Folder) -> dict[str, Comparison]:
-    """Domain → its cells side by side, as the board compares them."""
-    by_domain: dict[str, dict[str, Cell]] = {domain.name: {} for domain in folder.board.domains}
-    for cell in folder.cells:
-        by_domain[short(cell.body.domain.name)][short(cell.body.arm.name)] = cell
-    return {name: Comparison(cells) for name, cells in by_domain.items()}
+def comparisons(board: Leaderboard, arms: Sequence[Arm]) -> dict[str, Comparison]:
+    """Domain → the cells of its arms side by side, as the board compares them."""
+    return {
+        domain.name: Comparison({arm.name: arm.cells[domain.name] for arm in arms if domain.name in arm.cells})
+        for domain in board.domains
+    }
 
 
-def _key(cells: Mapping[str, Cell]) -> str:
-    return file_name(next(iter(cells.values())).body.arm.name)
+def without_arm(folder: Folder, arms: Sequence[Arm]) -> tuple[Cell, ...]:
+    """The cells that no arm shows: of what the board has in tables of its own."""
+    shown = {cell.row for arm in arms for cell in arm.cells.values()}
+    return tuple(cell for cell in folder.cells if cell.row not in shown)
+
+
+def _arm(group: str, row: Row, cells: Mapping[str, Cell], beside: str = "") -> Arm:
+    own = {domain: cells[entry.row] for domain, entry in row.entries.items()}
+    return Arm(file_name(next(iter(own.values())).body.arm.name), group, row, own, beside)
+
+
+def _beside(row: Row, said: str) -> str:
+    return f"selection {row.selection}" if row.selection != "top" else said
 
 
 def _reference(name: str, entries: Mapping[str, Entry], domains: tuple[str, ...]) -> Row:

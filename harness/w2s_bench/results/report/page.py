@@ -14,11 +14,11 @@ from markupsafe import Markup
 
 from w2s_bench.names import file_name
 from w2s_bench.results.pages.style import NONE
-from w2s_bench.results.report.arms import LOOKS, Arm, arms_of, comparisons
+from w2s_bench.results.report.arms import LOOKS, Arm, arms_of, comparisons, without_arm
 from w2s_bench.results.report.overview import Overview, overview
 from w2s_bench.results.report.plots import Panel, Scatter, forest, scatters
 from w2s_bench.results.report.reading import Folder
-from w2s_bench.results.report.rows import RowPage, row_pages, shared_facts
+from w2s_bench.results.report.rows import OtherCell, RowPage, other_cells, row_pages, shared_facts
 from w2s_bench.results.report.scripts import as_script, board_data
 from w2s_bench.results.report.tables import METRICS, Table, main_table
 from w2s_bench.text import printable
@@ -44,6 +44,7 @@ class Shown:
     plots: tuple[Scatter, ...]
     pages: tuple[RowPage, ...]
     shared: tuple[tuple[str, str], ...]
+    others: tuple[OtherCell, ...]
     data: Any
 
     @property
@@ -86,7 +87,8 @@ def _shown(key: str, folder: Folder, *, many: bool) -> Shown:
         plots=scatters(folder.board, arms),
         pages=pages,
         shared=shared_facts(pages),
-        data=board_data(key, folder.board, arms, comparisons(folder)),
+        others=other_cells(without_arm(folder, arms)),
+        data=board_data(key, folder.board, arms, comparisons(folder.board, arms)),
     )
 
 

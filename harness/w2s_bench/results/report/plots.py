@@ -89,7 +89,7 @@ class Scatter:
 
 def forest(board: Leaderboard, arms: Sequence[Arm]) -> tuple[Panel, ...]:
     """The mean over domains, where there are several, and a panel a domain; ranked arms and controls in the board's order."""
-    rows = [arm for arm in arms if arm.group != "reference" and not arm.other_selection]
+    rows = [arm for arm in arms if arm.group != "reference" and not arm.beside]
     means = len(board.mean_domains)
     figures: list[tuple[str, list[tuple[Arm, Ratio | None, tuple[float, ...]]]]] = []
     if means > 1:

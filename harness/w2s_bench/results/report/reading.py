@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w2s_bench.errors import CellError
-from w2s_bench.results.belief import refuse_contradictions, suite_of
+from w2s_bench.results.belief import contradictions, suite_of
 from w2s_bench.results.board import Leaderboard
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.files import found_paths, read_placed
@@ -69,28 +69,16 @@ def _believed(
     cells: list[Cell], suite: Suite, results: Path, faults: list[CellError]
 ) -> tuple[list[Cell], Leaderboard | None]:
     """The cells that neither the suite nor each other contradict, and their board."""
-    try:
-        refuse_contradictions(cells, suite, results)
-    except CellError:
-        # Each is asked alone first, so that many faulty cells cost no more than once through the folder each.
-        cells = [cell for cell in cells if _holds_alone(cell, suite, results, faults)]
-    while cells:
+    contradicted = [*contradictions(cells, suite, results)]
+    faults += contradicted
+    left = [cell for cell in cells if not any(fault.cell is cell for fault in contradicted)]
+    while left:
         try:
-            refuse_contradictions(cells, suite, results)
-            return cells, build(cells, results)
+            return left, build(left, results)
         except CellError as error:
-            without = [cell for cell in cells if cell.path(results) != error.path]
-            if len(without) == len(cells):
-                raise
             faults.append(error)
-            cells = without
-    return cells, None
-
-
-def _holds_alone(cell: Cell, suite: Suite, results: Path, faults: list[CellError]) -> bool:
-    try:
-        refuse_contradictions([cell], suite, results)
-    except CellError as error:
-        faults.append(error)
-        return False
-    return True
+            without = [cell for cell in left if cell.path(results) != error.path]
+            if len(without) == len(left):
+                raise
+            left = without
+    return left, None

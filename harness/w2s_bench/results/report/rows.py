@@ -245,6 +245,29 @@ def shared_facts(pages: Sequence[RowPage]) -> tuple[tuple[str, str], ...]:
     return tuple(fact for fact in parts[0].facts if fact in alike)
 
 
+@dataclass(frozen=True)
+class OtherCell:
+    """A cell that no arm's page shows: its row, accuracies seed by seed, and what else it says of itself."""
+
+    row: str
+    arm: str
+    seeds: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+def other_cells(cells: Sequence[Cell]) -> tuple[OtherCell, ...]:
+    """Cells of whatever kind, with what every cell has."""
+    return tuple(
+        OtherCell(
+            cell.row,
+            cell.body.arm.name,
+            tuple(number(s.accuracy, 3) if s.error is None else f"failed: {s.error}" for s in cell.body.seeds),
+            (*flat(cell.body.arm.model_dump(mode="json")), *_cell_facts(cell)),
+        )
+        for cell in cells
+    )
+
+
 def _cell_facts(cell: Cell) -> Iterator[tuple[str, str]]:
     """Models, items, and all of the provenance."""
     body = cell.body
