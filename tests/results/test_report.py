@@ -9,6 +9,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -190,13 +191,29 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(st.dictionaries(st.text(max_size=8), anything, max_size=4), anything)
 def test_whatever_a_cell_says_beside_its_figures_is_shown_or_passed_over(diagnostics: Any, cost: Any) -> None:
     cells = make_cells(arms=["weak", "base", "ceiling", "naive", "random", "oracle"], items=20, seeds=1)
     told = {n: v for n, v in diagnostics.items() if n not in ("auroc", "label_accuracy")}
     cells["oracle"] = Cell.of(with_seed(cells["oracle"], diagnostics=told).body, {"cost": cost, "of the future": cost})
     assert "oracle" in Parsed(render([folder_of(cells)])).text
+
+
+def test_arms_beside_the_ranking_and_cells_of_other_kinds_are_shown() -> None:
+    cells = make_cells()
+    confidence = cells["w2s-bench/confidence"]
+    ref = confidence.body.arm.model_copy(update={"name": "balanced:confidence", "selection": "balanced"})
+    cells["balanced:confidence"] = change(confidence, arm=ref)
+    folder = folder_of(cells)
+    arms = {arm.name: arm for arm in arms_of(folder)}
+    assert arms["balanced:confidence"].kind == "track none, selection balanced"
+    assert arms["balanced:confidence"].cells["math"].body.arm.name == "balanced:confidence"
+    later = change(confidence, arm=ref.model_copy(update={"name": "of_the_future:confidence"}))
+    shown = Parsed(render([replace(folder, cells=(*folder.cells, later))]))
+    assert "Further cells" in shown.text
+    assert later.row in shown.text
+    assert "Further cells" not in Parsed(render([folder])).text
 
 
 def test_a_list_of_numbers_is_a_curve(page: Parsed) -> None:
