@@ -203,16 +203,18 @@ def test_two_arms_are_counted_item_by_item(page: Any, one: str, results: Path) -
     math.locator("summary", has_text="Item by item").click()
     math.locator("select").select_option("of all")
     assert "300 items, page 1 of 6" in math.inner_text()
-    math.get_by_role("button", name="On").click()
+    math.get_by_role("button", name="Next").click()
     assert math.locator("table").last.locator("tbody tr th").first.inner_text() == "50"
 
 
 def test_the_keyboard_reaches_everything(page: Any, one: str) -> None:
-    page.goto(one)
+    page.goto(one + "#row=probe")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
+    assert page.locator("h1:visible").inner_text().strip() == "probe"  # the view stays
+    page.locator("nav a", has_text="Board").click()
     mark = page.locator(".panel a.mark").first
     mark.focus()
     assert page.locator("#tip").is_visible()

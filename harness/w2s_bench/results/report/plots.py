@@ -120,7 +120,7 @@ def _panel(
     for arm, ratio, dots in figures:
         y += 10 if arm.group != group else 0
         group = arm.group
-        marks.append(_mark(arm, ratio, dots, y, int((left - 30) / _CHARACTER), across, limits, title))
+        marks.append(_mark(arm, ratio, dots, y, round((left - 30) / _CHARACTER), across, limits, title))
         y += _LINE
     step = 0.5 if limits[1] - limits[0] < 3 else 1.0
     at = [step * i for i in range(math.ceil(limits[0] / step), math.floor(limits[1] / step) + 1)]

@@ -93,7 +93,7 @@
     }
     const unknown = !view && (asked.row !== undefined);
     view = view || all('[data-view="board"]', folder)[0];
-    for (const other of all(".view")) other.hidden = other !== view;
+    for (const other of all(".view")) other.classList.toggle("shown", other === view);
     for (const other of all(".board")) other.hidden = other !== folder;
     for (const nav of all("[data-nav]")) {
       const compared = view.dataset.view === "compare";
@@ -366,8 +366,8 @@
     };
     const choice = /** @type {HTMLSelectElement} */ (make("select", {}, ...Object.keys(choices).map((text) => make("option", {}, text))));
     const where = make("span", { role: "status" });
-    const back = make("button", { type: "button" }, "Back");
-    const on = make("button", { type: "button" }, "On");
+    const back = make("button", { type: "button" }, "Previous");
+    const on = make("button", { type: "button" }, "Next");
     const place = make("div", {});
     let page = 0;
     function show() {
@@ -391,7 +391,7 @@
     back.addEventListener("click", () => { page -= 1; show(); });
     on.addEventListener("click", () => { page += 1; show(); });
     const details = make("details", {}, make("summary", {}, "Item by item"),
-      make("p", { class: "note" }, "Items are numbered in the order of their ids, which cell files leave out; `w2s-bench items` writes ids, strata, labels and answers."),
+      make("p", { class: "note" }, "Items are numbered in the order of their ids, which cell files leave out; ", make("code", {}, "w2s-bench items"), " writes ids, strata, labels and answers."),
       make("div", { class: "pager" }, make("label", { class: "field" }, "Items", choice), back, on, where), place);
     details.addEventListener("toggle", () => { if (!place.childNodes.length) show(); });
     return details;
@@ -409,8 +409,9 @@
     tip.hidden = false;
     const box = mark.getBoundingClientRect();
     const own = tip.getBoundingClientRect();
-    const middle = event instanceof PointerEvent ? event.clientX : box.left + box.width / 2;
-    tip.style.left = `${Math.min(Math.max(middle - own.width / 2, 4), innerWidth - own.width - 4)}px`;
+    // Beside the pointer, or for the keyboard at the right end, so that it hides no name.
+    const left = event instanceof PointerEvent ? event.clientX - own.width / 2 : box.right - own.width;
+    tip.style.left = `${Math.min(Math.max(left, 4), innerWidth - own.width - 4)}px`;
     tip.style.top = `${box.top - own.height - 8 > 0 ? box.top - own.height - 8 : box.bottom + 8}px`;
   }
 
@@ -450,6 +451,11 @@
 
   themes();
   roving();
+  // The address names the view: to skip ahead must not change it.
+  all(".skip")[0].addEventListener("click", (event) => {
+    event.preventDefault();
+    /** @type {HTMLElement} */ (document.getElementById("main")).focus();
+  });
   for (const table of all("table[data-sortable]")) {
     sortable(/** @type {HTMLTableElement} */ (table), `table ${/** @type {HTMLElement} */ (table.closest(".board")).dataset.board}`);
   }
@@ -457,7 +463,7 @@
   addEventListener("focusin", showTip);
   addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
   addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
-  addEventListener("beforeprint", () => { for (const view of all(".view:not([hidden]) details")) view.setAttribute("open", ""); });
+  addEventListener("beforeprint", () => { for (const view of all(".view.shown details")) view.setAttribute("open", ""); });
   addEventListener("hashchange", () => route(false));
   route(true);
 })();
