@@ -250,6 +250,8 @@ def test_a_bad_cell_costs_itself_alone(tmp_path: Path) -> None:
     assert "schema" in told["base"][0]
     shown = Parsed(render([read]))
     assert "8 files are left out" in shown.text
+    assert "results/math/naive.json is no cell" in shown.text
+    assert str(tmp_path) not in shown.text
     assert "acme/engine" in shown.text
     run = CliRunner().invoke(app, ["report", str(folder), "--out", str(tmp_path / "x.html")])
     assert run.exit_code == 1

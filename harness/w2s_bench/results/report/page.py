@@ -52,6 +52,11 @@ class Shown:
         return self.folder.board
 
     @property
+    def faults(self) -> tuple[str, ...]:
+        """Why cells are left out. Files are named from the folder on: where it lies here is nobody else's business."""
+        return tuple(fault.replace(f"{self.folder.path}/", "") for fault in self.folder.faults)
+
+    @property
     def groups(self) -> tuple[str, ...]:
         """The tracks that have an arm, controls and references last."""
         return tuple(group for group in LOOKS if any(arm.group == group for arm in self.arms))
