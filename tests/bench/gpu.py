@@ -33,6 +33,7 @@ from w2s_bench.models.encoding import Pair, encode_pairs
 from w2s_bench.models.engine import Engine
 from w2s_bench.models.fused import fused_layers
 from w2s_bench.models.greedy import generate
+from w2s_bench.models.options import option_logprobs
 from w2s_bench.models.setup import Setup
 from w2s_bench.types import Item
 
@@ -174,7 +175,7 @@ def a_size(name: str, shape: tuple[int, int, int, int], device: str, top: float,
 
         def ours() -> Any:
             with fused_layers(model):
-                return scoring.option_logprobs(model, asked)
+                return option_logprobs(model, asked)
 
         def peer() -> list[float]:
             """HFLM's way, written by hand: padded batches of all options, logits of every place, a log-softmax of them."""

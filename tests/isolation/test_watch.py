@@ -364,6 +364,7 @@ def test_what_a_library_does_when_it_is_imported_is_not_held_against_its_user(
 
 
 TORCH_AFRESH = """
+import importlib.util
 import sys
 from w2s_bench.isolation.watch import left_as_found
 from w2s_bench.errors import TrustFunctionError
@@ -374,6 +375,7 @@ for what in sys.argv[1:]:
     with isolated("00000007"):
         try:
             with left_as_found("acme/x", "score"):
+                assert importlib.util.find_spec("torch")  # some libraries ask, and load it later or never
                 import torch
                 assert torch.initial_seed() == 7
                 exec(what)
@@ -408,3 +410,20 @@ def test_a_result_marked_as_used_by_the_store_is_no_change(tmp_path: Path) -> No
         left_as_found("acme/trust", "score", [tmp_path]),
     ):
         (tmp_path / "manifest.json").write_text("{} ")
+
+
+LEFT_BEHIND = """
+import torch
+from w2s_bench.isolation.process_state import isolated, torch_settings
+
+with isolated("00000001"):
+    before = torch_settings(torch)
+    torch.set_float32_matmul_precision("medium")
+    assert torch_settings(torch) != before
+with isolated("00000002"):
+    assert torch_settings(torch) == before
+"""
+
+
+def test_a_stage_does_not_meet_the_precision_that_an_earlier_one_left() -> None:
+    subprocess.run([sys.executable, "-c", LEFT_BEHIND], check=True, timeout=300)

@@ -14,7 +14,7 @@ from w2s_bench.models import layers as tapped
 from w2s_bench.models.capabilities import base_of
 from w2s_bench.models.encoding import Pair
 from w2s_bench.models.layers import Tap, refuse_layers
-from w2s_bench.models.scoring import option_readings, option_states
+from w2s_bench.models.options import option_readings, option_states
 
 #: Some whose logits are more than their output layer's (granite, gemma2), and some that read options apart.
 FAST = ["gpt2", "llama", "gpt_neox", "gpt_neo", "gemma3_text", "granite", "opt", "bloom", "mamba", "openai-gpt"]

@@ -10,14 +10,8 @@ import pytest
 from w2s_bench.errors import ModelError
 from w2s_bench.models import scoring
 from w2s_bench.models.encoding import Pair
-from w2s_bench.models.scoring import (
-    Tree,
-    hidden_states,
-    option_logprobs,
-    option_readings,
-    option_states,
-    token_logprobs,
-)
+from w2s_bench.models.options import Tree, option_logprobs, option_readings, option_states
+from w2s_bench.models.scoring import hidden_states, token_logprobs
 
 MODELS = ["words", "bpe", "bos", "untied", "gpt2"]
 
@@ -72,7 +66,7 @@ def test_batching_makes_no_difference(sources: Any, name: str, monkeypatch: pyte
     model, _ = sources[name].load()
     pairs = some_pairs(model.config.vocab_size)
     together, states = token_logprobs(model, pairs), hidden_states(model, pairs, -1)
-    monkeypatch.setattr(scoring, "_MAX_TOKENS", 1)  # every row alone
+    monkeypatch.setattr(scoring, "_CACHED_TOKENS", 1)  # every row alone
     for one, other in zip(token_logprobs(model, pairs), together, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     np.testing.assert_allclose(hidden_states(model, pairs, -1), states, atol=1e-5)

@@ -22,6 +22,7 @@ PUBLIC = {"w2s_bench": w2s_bench, "w2s_bench.testing": w2s_bench.testing}
 PLUGINS = {
     "baselines": ROOT / "plugins" / "w2s-bench-baselines",
     "offline-lms": ROOT / "plugins" / "w2s-bench-offline-lms",
+    "lichess": ROOT / "plugins" / "w2s-bench-lichess",
     "tasks": ROOT / "tasks",
     "example": TESTS / "plugin_package",
     "toy": TESTS / "toy",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench._cli.output import console, say
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from w2s_bench.executors.slurm.executor import Submitted
     from w2s_bench.results.board import Leaderboard
     from w2s_bench.runs.execute import RunReport
+    from w2s_bench.runs.forecast import Forecast
     from w2s_bench.runs.plan import Plan
     from w2s_bench.runs.verify import Verified
 
@@ -89,11 +91,15 @@ def print_submitted(submitted: Submitted, planned: Plan, *, as_json: bool, quiet
 
 def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_json: bool) -> None:
     """What is stored and what would run, stage by stage name; `unchecked`: domains that may be too small for their sizes."""
+    from w2s_bench.executors.timings import Timings
+    from w2s_bench.runs.forecast import forecast
     from w2s_bench.runs.preview import preview
     from w2s_bench.store import open_store
 
     _print_problems(planned.problems)
-    previewed = preview(planned.stages(), open_store(store))
+    opened = open_store(store)
+    previewed = preview(planned.stages(), opened)
+    cost = forecast(planned.suite, previewed.to_run, Timings.of_store(opened.root))
     stored, to_run = Counter(s.name for s in previewed.stored), Counter(s.name for s in previewed.to_run)
     own = _for_one_arm(planned, {stage.node for stage in previewed.to_run})
     if as_json:
@@ -103,6 +109,7 @@ def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_jso
                 "stored": dict(stored),
                 "to_run": dict(to_run),
                 "to_run_for_one_arm": own,
+                "forecast": asdict(cost),
                 "sizes_unchecked": list(unchecked),
                 "store": store,
                 "problems": planned.problems,
@@ -127,7 +134,29 @@ def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_jso
     if own:
         arms = ", ".join(f"{short(arm)} {count}" for arm, count in own.items())
         say(f"To run for one arm alone: {arms}; for several: {to_run.total() - sum(own.values())}")
+    _print_cost(cost)
     _print_unchecked(unchecked)
+
+
+def _print_cost(cost: Forecast) -> None:
+    """Nothing where nothing would run."""
+    if not cost.trainings and not cost.items:
+        return
+    say(
+        f"To compute: {_counted(cost.trainings, 'training')} of {cost.rows:,} rows in all; {cost.items:,} items to read."
+    )
+    shares = ("for the teacher", "for trust functions", "for ceiling and privileged arms alone")
+    for domain, gold in cost.gold.items():
+        words = dict(zip(("weak_train", "trust", "transfer"), shares, strict=True))
+        told = ", ".join(f"{size:,} {words[split]}" for split, size in gold.items())
+        say(f"Gold labels a seed, {domain}: {told}.")
+    minutes = cost.seconds / 60
+    if not cost.untimed:
+        say(f"Time: about {minutes:.0f} min of one worker, as long as such stages took in this store.")
+        return
+    several = f"{_counted(len(cost.untimed), 'kind')} of stages never ran in this store"
+    known = f"about {minutes:.0f} min of one worker for the others; " if minutes >= 1 else ""
+    say(f"Time: {known}{several}. A run tells its time left once each kind has run.")
 
 
 def _for_one_arm(planned: Plan, to_run: set[str]) -> dict[str, int]:

@@ -56,7 +56,7 @@ class _Drive:
 
     def __init__(self, places: Places, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]) -> None:
         self.places, self.store, self.events = places, store, events
-        self.timings = Timings(store.root / ".timings.json")
+        self.timings = Timings.of_store(store.root)
         self.schedule = Schedule(targets, self.timings.of, events, known_seconds=self.timings.known)
         self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.checkers = ThreadPoolExecutor(_CHECKERS, thread_name_prefix="w2s-bench-check")

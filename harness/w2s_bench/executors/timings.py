@@ -47,6 +47,11 @@ class Timings:
         if isinstance(read, dict):
             self.measured = {kind: pair for kind, value in read.items() if (pair := _pair(value)) is not None}
 
+    @classmethod
+    def of_store(cls, root: Path) -> Timings:
+        """Those of the store in this folder."""
+        return cls(root / ".timings.json")
+
     def of(self, stage: Stage) -> float:
         """Seconds that the stage will take; where no stage of its kind was measured, a guess that orders it among others."""
         known = self.known(stage)

@@ -95,10 +95,12 @@ def torch_settings(torch: Any) -> dict[str, Any]:
         "set_grad_enabled": torch.is_grad_enabled(),
         "set_deterministic_debug_mode": torch.get_deterministic_debug_mode(),
     }
-    for name in _PRECISIONS:
-        if hasattr(part := _below(torch, name), "fp32_precision"):
-            settings[f"{name}.fp32_precision"] = part.fp32_precision
-    return settings
+    return settings | _precisions(torch)
+
+
+def _precisions(torch: Any) -> dict[str, Any]:
+    parts = {name: part for name in _PRECISIONS if hasattr(part := _below(torch, name), "fp32_precision")}
+    return {f"{name}.fp32_precision": part.fp32_precision for name, part in parts.items()}
 
 
 def set_torch(torch: Any, settings: Mapping[str, Any]) -> None:
@@ -132,6 +134,10 @@ def _set_up_torch(torch: Any, seed: int) -> None:
     torch.set_default_dtype(torch.float32)
     torch.set_grad_enabled(True)
     torch.manual_seed(seed)
+    if _TorchSetup.precisions is None:
+        _TorchSetup.precisions = _precisions(torch)
+    elif _precisions(torch) != _TorchSetup.precisions:  # an earlier stage of this process left them so
+        set_torch(torch, _TorchSetup.precisions)
 
 
 class _TorchSetup(importlib.abc.MetaPathFinder):
@@ -143,6 +149,8 @@ class _TorchSetup(importlib.abc.MetaPathFinder):
     seed = 0
     state: Any = None
     settings: dict[str, Any] | None = None
+    #: Of the products of float32, as they were when the process first loaded torch.
+    precisions: dict[str, Any] | None = None
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -150,11 +158,16 @@ class _TorchSetup(importlib.abc.MetaPathFinder):
         if fullname != "torch":
             return None
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            sys.meta_path.insert(0, self)  # libraries also ask where torch is, and do not load it
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
 
             def load_and_set_up(module: ModuleType) -> None:
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
                 load(module)
                 _set_up_torch(module, _TorchSetup.seed)
                 _TorchSetup.state = module.get_rng_state()

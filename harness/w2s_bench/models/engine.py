@@ -16,7 +16,7 @@ from torch import OutOfMemoryError
 
 from w2s_bench.errors import ModelError
 from w2s_bench.hookspecs import LanguageModel
-from w2s_bench.models import entropies, finetuning, scoring, weights
+from w2s_bench.models import entropies, finetuning, options, scoring, weights
 from w2s_bench.models.answering import refuse_other_than_greedy
 from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.batching import drawn
@@ -95,7 +95,7 @@ class Engine:
     @_in_its_precision
     def choice_scores(self, items: Sequence[Item | TrainingRow]) -> list[NDArray[np.float64]]:
         """(options,) an item: the summed log-probability of each option's tokens."""
-        return _numbers(scoring.option_logprobs(self.model, self._option_pairs(items)))
+        return _numbers(options.option_logprobs(self.model, self._option_pairs(items)))
 
     @_in_its_precision
     def option_states(self, items: Sequence[Item | TrainingRow], layers: Sequence[int] = (-1,)) -> NDArray[np.float32]:
@@ -103,14 +103,14 @@ class Engine:
 
         Layer 0 is the embedding, -1 the last. All layers come of one pass, and no others are kept.
         """
-        return _numbers(scoring.option_states(self.model, self._option_pairs(items), layers))
+        return _numbers(options.option_states(self.model, self._option_pairs(items), layers))
 
     @_in_its_precision
     def option_readings(
         self, items: Sequence[Item | TrainingRow], layers: Sequence[int]
     ) -> tuple[list[NDArray[np.float64]], NDArray[np.float32]]:
         """What `choice_scores` and `option_states` give, of one pass."""
-        sums, states = scoring.option_readings(self.model, self._option_pairs(items), layers)
+        sums, states = options.option_readings(self.model, self._option_pairs(items), layers)
         return _numbers(sums), _numbers(states)
 
     @_in_its_precision
