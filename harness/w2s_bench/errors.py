@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 _LONGEST = 2000  # characters; a plugin may print whole arrays into a message
 
@@ -83,4 +84,11 @@ class NoStoreError(StoreError):
 
 
 class CellError(W2SBenchError):
-    """A cell file that is missing, malformed, of another schema, or altered after it was written."""
+    """A cell file that is missing, malformed, of another schema, or altered after it was written.
+
+    `path`: the file at fault, where it is one; whoever can do without it goes on with the others.
+    """
+
+    def __init__(self, message: str, path: Path | None = None) -> None:
+        super().__init__(message)
+        self.path = path

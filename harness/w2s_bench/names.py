@@ -10,6 +10,8 @@ from w2s_bench.record import digest_of
 
 #: The distribution whose names need no prefix.
 BUILT_IN: Final = "w2s-bench"
+#: What a run says of itself while it goes on, in its results folder.
+PROGRESS: Final = ".progress.json"
 #: Parent of results folders where the user names none.
 RESULTS: Final = Path("w2s-results")
 #: What a results folder shows to people.

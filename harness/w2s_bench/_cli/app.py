@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from w2s_bench._cli import check, diff, items, leaderboard, listing, plan, run, store, submit, table, verify
+from w2s_bench._cli import check, diff, items, leaderboard, listing, plan, run, show, store, submit, table, verify
 
 HELP = """Weak-to-strong generalization, benchmarked: every trust function through one protocol.
 
@@ -55,6 +55,8 @@ def _root(
 app.command("run", epilog=run.EPILOG)(run.run)
 app.command("list")(listing.list_)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("report", epilog=show.REPORT_EPILOG)(show.report)
+app.command("serve", epilog=show.SERVE_EPILOG)(show.serve)
 app.command("plan", epilog=plan.EPILOG)(plan.plan)
 app.command("check", epilog=check.EPILOG)(check.check)
 app.command("table", epilog=table.EPILOG)(table.table)

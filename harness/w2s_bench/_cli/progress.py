@@ -121,6 +121,18 @@ class RunState:
         ordered = sorted(self.running.copy().values(), key=lambda started: started[1])
         return [f"{label} ({duration(now - begun)})" for label, begun in ordered]
 
+    def line(self) -> str:
+        """All of it in one line."""
+        stages = f"{self.done} of {self.total} stages, {self.stored} of them stored before"
+        parts = [
+            f"{self.name}: {stages if self.total else 'preparing'}",
+            f"{duration(self.elapsed)} so far",
+            *([left] if (left := self.left()) else []),
+        ]
+        named = self.now()
+        more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+        return ", ".join(parts) + (f"; now {'; '.join(named[:_MOST_NAMED])}{more}" if named else "")
+
 
 class _Lines:
     """Progress for a log file: a line as stages end, and one when none has ended for long."""
@@ -162,17 +174,8 @@ class _Lines:
             self.look()
 
     def _tell(self) -> None:
-        progress = self.progress
-        self.told = progress.clock()
-        stages = f"{progress.done} of {progress.total} stages, {progress.stored} of them stored before"
-        parts = [
-            f"{progress.name}: {stages if progress.total else 'preparing'}",
-            f"{duration(progress.elapsed)} so far",
-            *([left] if (left := progress.left()) else []),
-        ]
-        named = progress.now()
-        more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
-        say(", ".join(parts) + (f"; now {'; '.join(named[:_MOST_NAMED])}{more}" if named else ""), error=True)
+        self.told = self.progress.clock()
+        say(self.progress.line(), error=True)
 
 
 def duration(seconds: float) -> str:

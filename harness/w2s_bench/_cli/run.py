@@ -192,6 +192,7 @@ def run(
             unknown = refuse_before_preview(planned, out, location, executor)
             (print_explanation if explain else print_dry_run)(planned, location, unknown, as_json=json_output)
             raise typer.Exit
+        from w2s_bench._cli.announced import announced
         from w2s_bench._cli.progress import shown_progress
         from w2s_bench._cli.report import print_report, print_submitted
 
@@ -209,7 +210,7 @@ def run(
             report = collected(handed_in.folder)  # everything was stored, so the results are written already
         else:
             where = chosen(executor, workers=workers, limits=limits, address=address)
-            with progress as events:
-                report = execute(planned, out=out, store=location, executor=where, events=events)
+            with progress as events, announced(planned.suite.name, out / planned.suite.name, events) as told:
+                report = execute(planned, out=out, store=location, executor=where, events=told)
         print_report(report, as_json=json_output, quiet=quiet)
         raise typer.Exit(0 if report.ok else 1)

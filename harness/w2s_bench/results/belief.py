@@ -27,11 +27,16 @@ from w2s_bench.suite_domain import DomainSpec
 def read_results(results: Path) -> tuple[Suite, list[Cell]]:
     """The suite of a results folder, its domains named in full, and its cells, sorted by domain and arm."""
     cells = read_cells(results)
-    suite = read_results_suite(results)
-    full_names = {bare(cell.body.domain.name): cell.body.domain.name for cell in cells}
-    suite = suite.with_full_names(lambda name: name if "/" in name else full_names.get(name, f"{BUILT_IN}/{name}"))
+    suite = suite_of(results, cells)
     refuse_contradictions(cells, suite, results)
     return suite, cells
+
+
+def suite_of(results: Path, cells: Sequence[Cell]) -> Suite:
+    """The suite of a results folder, its domains named in full as its cells have them."""
+    full_names = {bare(cell.body.domain.name): cell.body.domain.name for cell in cells}
+    suite = read_results_suite(results)
+    return suite.with_full_names(lambda name: name if "/" in name else full_names.get(name, f"{BUILT_IN}/{name}"))
 
 
 def refuse_contradictions(cells: Sequence[Cell], suite: Suite, results: Path) -> None:

@@ -21,15 +21,29 @@ LARGEST: Final = 32 << 20
 def cell_paths(results: Path) -> list[Path]:
     """Every cell file under a suite's results folder: named as cells are, which no line of a message can be parted by, and
     not reached by a link, which could lead to anybody's files."""
-    root = results / "results"
-    paths = sorted(root.glob("*/*.json"))
-    for path in (root, *sorted(root.glob("*"))):
-        if path.is_symlink():
-            raise CellError(f"{one_line(str(path))} is a link, where a folder of cells belongs; copy the folder itself")
-    for path in paths:
-        if not re.fullmatch(r"[\w.@=,+~-]+/[\w.@=,+~-]+", f"{path.parent.name}/{path.name}", re.ASCII):
-            raise CellError(f"{one_line(str(path))} has a name that no cell has; move it elsewhere")
+    paths, faults = found_paths(results)
+    if faults:
+        raise faults[0]
     return paths
+
+
+def found_paths(results: Path) -> tuple[list[Path], list[CellError]]:
+    """The same, with the fault of everything that is passed over because it is none of them."""
+    root = results / "results"
+    linked = [path for path in (root, *sorted(root.glob("*"))) if path.is_symlink()]
+    faults = [
+        CellError(f"{one_line(str(path))} is a link, where a folder of cells belongs; copy the folder itself", path)
+        for path in linked
+    ]
+    paths = []
+    for path in sorted(root.glob("*/*.json")):
+        if root in linked or path.parent in linked:
+            continue
+        if re.fullmatch(r"[\w.@=,+~-]+/[\w.@=,+~-]+", f"{path.parent.name}/{path.name}", re.ASCII):
+            paths.append(path)
+        else:
+            faults.append(CellError(f"{one_line(str(path))} has a name that no cell has; move it elsewhere", path))
+    return paths, faults
 
 
 def read_cell(path: Path) -> Cell:

@@ -172,7 +172,8 @@ def _refuse_mixture(cells: list[Cell], results: Path) -> None:
             if value != before:
                 raise CellError(
                     f"{other.path(results)} and {cell.path(results)} differ in {what} ({before} against {value}) and "
-                    "cannot be compared; run both rows again with one version of the suite"
+                    "cannot be compared; run both rows again with one version of the suite",
+                    cell.path(results),
                 )
 
 

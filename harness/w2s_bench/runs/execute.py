@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from w2s_bench.errors import CellError, SuiteError
+from w2s_bench.names import README
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.files import read_cell
 from w2s_bench.suite import Suite, load_suite
@@ -42,6 +43,10 @@ class RunReport:
     @property
     def ok(self) -> bool:
         return not self.failures and not self.problems
+
+
+def _nowhere(cell: Cell) -> None:
+    """Nobody waits for cells as they come."""
 
 
 def default_workers() -> int:
@@ -103,12 +108,31 @@ def execute(
     opened = open_store(store)
     extended = extension_note(planned, folder)
     first = check_first(planned, store=opened, executor=executor, events=events, models=models)
-    cells = compute(planned, store=opened, executor=executor, events=events, unusable=first.unusable)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "suite.yaml", planned.suite.to_yaml())
-    for cell in cells:
+    # Whoever looks at the folder meanwhile sees rows come. A finished board stays whole until all of the new one is there.
+    at_once = not extended and not (folder / README).exists()
+
+    def write(cell: Cell) -> None:
         if not _is_written(cell, folder):
             cell.write(folder)
+
+    def write_suite() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "suite.yaml", planned.suite.to_yaml())
+
+    if at_once:
+        write_suite()
+    cells = compute(
+        planned,
+        store=opened,
+        executor=executor,
+        events=events,
+        unusable=first.unusable,
+        arrived=write if at_once else _nowhere,
+    )
+    if not at_once:
+        write_suite()
+        for cell in cells:
+            write(cell)
     notes = tuple(note for note in [extended, *first.remarks, opened.excess()] if note)
     return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems, notes)
 
@@ -120,9 +144,13 @@ def compute(
     executor: Executor,
     events: Callable[[Event], None],
     unusable: Mapping[str, Failed] = MappingProxyType({}),
+    arrived: Callable[[Cell], None] = _nowhere,
 ) -> tuple[Cell, ...]:
-    """The cells of a plan, from what is stored and what has to run; of a domain that is `unusable` nothing runs."""
-    from w2s_bench.runs.collect import Results, cell_of
+    """The cells of a plan, from what is stored and what has to run; of a domain that is `unusable` nothing runs.
+
+    `arrived` is called with each as soon as it is made.
+    """
+    from w2s_bench.runs.arrivals import Arrivals
     from w2s_bench.store.stage import walk
 
     given: dict[str, Outcome] = {}
@@ -132,8 +160,8 @@ def compute(
             given |= {stage.node: failed for stage in walk(cell.targets())}
         else:
             targets += cell.targets()
-    results = Results({**given, **executor.run(targets, store, events)}, store)
-    return tuple(cell_of(cell, results) for cell in planned.cells)
+    arrivals = Arrivals(planned.cells, given, store, arrived)
+    return arrivals.all(executor.run(targets, store, arrivals.watching(events)))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from w2s_bench.controls import CEILING, WEAK, of_kind
+from w2s_bench.controls import of_kind
 from w2s_bench.resolvers import is_on_disk
 from w2s_bench.results.attestations import TIERS
 from w2s_bench.results.board import DomainSummary, Entry, Leaderboard, Row
@@ -16,6 +16,7 @@ from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.columns import Column, Subject
 from w2s_bench.results.pages.standing import standing
 from w2s_bench.results.pages.style import TRACKS, count, difference, figure, number, p_value
+from w2s_bench.results.pages.warnings import warnings
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.text import one_line, shortened
 
@@ -291,60 +292,7 @@ def _verified(board: Leaderboard, badge: str) -> list[str]:
 
 def _warnings(board: Leaderboard) -> list[str]:
     """What a reader must know before any figure, as one block quote."""
-    lines = []
-    if board.suite.evaluate_on == "dev":
-        lines.append(
-            "**DEV FIGURES, NOT RESULTS.** This suite is evaluated on `dev`, the split its settings are chosen on; nothing "
-            "here may be compared with a leaderboard."
-        )
-    if len(board.seeds) < 3:
-        lines.append(
-            f"**Fewer than 3 seeds.** With {len(board.seeds)} the intervals "
-            + ("are over test items alone" if len(board.seeds) == 1 else "are wide and cover less than they say")
-            + "; take no ranking from them."
-        )
-    for d in board.domains:
-        name = escape(d.name)
-        if d.gap is None:
-            absent = [arm for arm in (WEAK, CEILING) if arm not in d.references]
-            why = (
-                f"there is no cell of {' and '.join(absent)}"
-                if absent
-                else f"{WEAK} and {CEILING} have no seed in common"
-            )
-            lines.append(f"**No PGR in {name}:** {why}.")
-        elif not d.resolved:
-            lines.append(
-                f"**Gap unresolved in {name}:** ceiling − weak is {figure(d.gap, 3)}; no PGR is given and means leave it out."
-            )
-        elif d.left_out:
-            lines.append(f"**Means leave {name} out:** {d.left_out} (ceiling − weak is {figure(d.gap, 3)}).")
-        for arm, why in d.suspects.items():
-            lines.append(
-                f"**{escape(arm)} knows too much in {name}:** {why}, and its track is not privileged. Look for gold of the pool "
-                "that reaches it, or for strata and items that tell their answers, before believing it."
-            )
-        short_of = d.checks["oracle_shortfall"].figure
-        if isinstance(short_of, int) and short_of > 0:
-            lines.append(
-                f"**Coverage exceeds the weak labels' accuracy in {name}** ({number(d.label_accuracy, 3)}): oracle is short "
-                f"of {count(short_of, 'row')}, and even a perfect trust function must keep wrong labels."
-            )
-    for row in board.rows:
-        if len(row.plugins) > 1:
-            mixed = "; ".join(map(escape, row.plugins))
-            lines.append(f"**Row {escape(row.arm)} mixes versions of its plugin:** {mixed}.")
-    elsewhere: dict[str, list[str]] = {}
-    for row in board.rows:
-        for what in row.made_elsewhere:
-            elsewhere.setdefault(what, []).append(escape(row.arm))
-    for what, arms in elsewhere.items():
-        lines.append(
-            f"**Made elsewhere: {', '.join(arms)}** ({escape(shortened(what, 300))}). Accuracies may be the suite's tolerance apart."
-        )
-    if board.failures:
-        failed = sum(len(f.rows) for f in board.failures)
-        lines.append(f"**Seeds failed** ({failed} over all rows); see [Failed seeds](#failed-seeds).")
+    lines = [f"**{w.title}** {w.text}" for w in warnings(board, escape, "[Failed seeds](#failed-seeds)")]
     return ["\n>\n".join(f"> {line}" for line in lines)] if lines else []
 
 

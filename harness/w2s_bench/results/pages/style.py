@@ -15,24 +15,29 @@ NONE: Final = "–"
 
 @dataclass(frozen=True)
 class Look:
-    """How a track looks. `word` in a table, `legend` below a plot; colours for plots (`colour`) and terminals (`terminal`)."""
+    """How a track looks. `word` in a table, `legend` below a plot; colours for plots (`colour`; `dark`: on a dark page) and
+    terminals (`terminal`)."""
 
     word: str
     legend: str
     colour: str
     marker: str
     terminal: str
+    dark: str
 
 
 #: Colours that stay apart for colour-blind readers (Okabe & Ito); controls grey. Markers differ as well.
 TRACKS: Final[Mapping[str, Look]] = MappingProxyType(
     {
-        "none": Look("none", "trust function, no supervision", "#0072B2", "o", "cyan"),
-        "trust_set": Look("trust set", "trust function, learns from the trust set", "#D55E00", "s", "green"),
-        "privileged": Look("privileged", "trust function, privileged", "#009E73", "^", "magenta"),
-        "control": Look("control", "control", "#777777", "D", "dim"),
+        "none": Look("none", "trust function, no supervision", "#0072B2", "o", "cyan", "#56B4E9"),
+        "trust_set": Look("trust set", "trust function, learns from the trust set", "#D55E00", "s", "green", "#F0944D"),
+        "privileged": Look("privileged", "trust function, privileged", "#009E73", "^", "magenta", "#3CC8A0"),
+        "control": Look("control", "control", "#777777", "D", "dim", "#A6A6A6"),
     }
 )
+
+#: How weak, base and ceiling look, which are in no track.
+REFERENCE: Final = Look("reference", "reference", "#444444", "x", "dim", "#D0D0D0")
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -1,0 +1,249 @@
+"""Where the marks of each plot lie. The templates draw them as SVG; colours and shapes are those of the track."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from w2s_bench.controls import CEILING, WEAK
+from w2s_bench.results.board import Leaderboard
+from w2s_bench.results.pages.style import figure, number
+from w2s_bench.results.report.arms import Arm
+from w2s_bench.results.report.tables import written_seconds
+from w2s_bench.results.statistics import Estimate, Ratio
+from w2s_bench.text import one_line
+
+WIDTH = 380.0  # of every plot, in units of about a pixel
+_LINE = 21.0  # from arm to arm
+_CHARACTER = 6.6  # the width of most
+_EDGE = 14.0  # right of the last mark
+
+
+@dataclass(frozen=True)
+class Tick:
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One arm in one panel: `x` is None where it has no figure, and `words` stand there. `beyond`: −1, 0 or 1."""
+
+    arm: Arm
+    y: float
+    label: str
+    x: float | None
+    low: float
+    high: float
+    dots: tuple[float, ...]
+    beyond: int
+    words: str
+    tip: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    title: str
+    left: float
+    right: float
+    height: float
+    ticks: tuple[Tick, ...]
+    marks: tuple[Mark, ...]
+    low_end: str = WEAK
+    high_end: str = CEILING
+
+    @property
+    def width(self) -> float:
+        return WIDTH
+
+
+@dataclass(frozen=True)
+class Point:
+    arm: Arm
+    domain: str
+    x: float
+    y: float
+    tip: str
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """A plot of one figure of cells against their PGR."""
+
+    title: str
+    across: str
+    note: str
+    left: float
+    right: float
+    top: float
+    bottom: float
+    ticks: tuple[Tick, ...]
+    levels: tuple[Tick, ...]
+    points: tuple[Point, ...]
+
+    @property
+    def width(self) -> float:
+        return WIDTH
+
+
+def forest(board: Leaderboard, arms: Sequence[Arm]) -> tuple[Panel, ...]:
+    """The mean over domains, where there are several, and a panel a domain; ranked arms and controls in the board's order."""
+    rows = [arm for arm in arms if arm.group != "reference" and not arm.beside]
+    means = len(board.mean_domains)
+    figures: list[tuple[str, list[tuple[Arm, Ratio | None, tuple[float, ...]]]]] = []
+    if means > 1:
+        title = (
+            f"mean of {means} domains"
+            if means == len(board.domains)
+            else f"mean of {means} of {len(board.domains)} domains"
+        )
+        figures.append((title, [(arm, arm.row.mean_pgr, arm.row.pgr_by_seed) for arm in rows]))
+    for domain in board.domains:
+        entries = [(arm, arm.row.entries.get(domain.name)) for arm in rows]
+        figures.append((domain.name, [(arm, e.pgr, e.pgr_by_seed) if e else (arm, None, ()) for arm, e in entries]))
+    known = [r for _, panel in figures for _, r, _ in panel if isinstance(r, Estimate)]
+    limits = (
+        min([0.0, *(max(r.low, -0.5) for r in known)]) - 0.06,
+        max([1.0, *(min(r.high, 1.5) for r in known)]) + 0.06,
+    )
+    return tuple(_panel(title, panel, limits) for title, panel in figures)
+
+
+def _panel(
+    title: str, figures: Sequence[tuple[Arm, Ratio | None, tuple[float, ...]]], limits: tuple[float, float]
+) -> Panel:
+    longest = max((len(arm.name) for arm, _, _ in figures), default=0)
+    left = min(30 + _CHARACTER * longest, 0.43 * WIDTH)
+    across = _scale(limits, left, WIDTH - _EDGE)
+    marks, y, group = [], 30.0, figures[0][0].group if figures else ""
+    for arm, ratio, dots in figures:
+        y += 10 if arm.group != group else 0
+        group = arm.group
+        marks.append(_mark(arm, ratio, dots, y, round((left - 30) / _CHARACTER), across, limits, title))
+        y += _LINE
+    step = 0.5 if limits[1] - limits[0] < 3 else 1.0
+    at = [step * i for i in range(math.ceil(limits[0] / step), math.floor(limits[1] / step) + 1)]
+    ticks = tuple(Tick(across(v), number(v, 1) if v % 1 else number(v, 0)) for v in at)
+    return Panel(title, left, WIDTH - _EDGE, y + 12, ticks, tuple(marks))
+
+
+def _mark(
+    arm: Arm,
+    ratio: Ratio | None,
+    dots: tuple[float, ...],
+    y: float,
+    room: int,
+    across: Callable[[float], float],
+    limits: tuple[float, float],
+    title: str,
+) -> Mark:
+    name = one_line(arm.name)
+    label = name if len(name) <= room else name[: room - 1] + "…"
+    told = figure(ratio) if ratio is not None else "no cell"
+    tip = f"{name}, {arm.kind}; {title}: PGR {told}"
+    if not isinstance(ratio, Estimate):
+        return Mark(arm, y, label, None, 0, 0, (), 0, told if told != "–" else "no figure", tip)
+    if dots:
+        tip += f"; seeds {', '.join(number(dot) for dot in dots)}"
+    inside = [min(max(v, limits[0]), limits[1]) for v in (ratio.value, ratio.low, ratio.high)]
+    beyond = (ratio.value > limits[1]) - (ratio.value < limits[0])
+    x, low, high = (across(v) for v in inside)
+    seen = tuple(across(dot) for dot in dots if limits[0] <= dot <= limits[1])
+    return Mark(arm, y, label, x, low, high, seen, beyond, number(ratio.value) if beyond else "", tip)
+
+
+def _scale(limits: tuple[float, float], start: float, end: float) -> Callable[[float], float]:
+    spread = (limits[1] - limits[0]) or 1.0
+    return lambda value: round(start + (value - limits[0]) / spread * (end - start), 1)
+
+
+def scatters(board: Leaderboard, arms: Sequence[Arm]) -> tuple[Scatter, ...]:
+    """AUROC, purity and cost of each cell against its PGR; a plot that no cell has a figure for is left out."""
+    kinds: list[tuple[str, str, str, Callable[[Arm, str], float | None]]] = [
+        (
+            "AUROC against PGR",
+            "AUROC of the trust scores",
+            "How well scores tell right labels from wrong ones need not say how well a student learns from those kept.",
+            lambda arm, domain: arm.row.entries[domain].diagnostics.get("auroc"),
+        ),
+        (
+            "Purity against PGR",
+            "purity of the kept labels",
+            "Purity: the share of kept labels that are right. Arms that keep few or uniform labels may be pure and teach little.",
+            lambda arm, domain: arm.row.entries[domain].purity,
+        ),
+        (
+            "Cost against PGR",
+            "seconds, logarithmic",
+            "Seconds that all stages of a cell took when they ran, those that other arms share included, from its provenance.",
+            lambda arm, domain: arm.seconds(domain) or None,
+        ),
+    ]
+    found = []
+    for title, across, note, of in kinds:
+        points = [
+            (arm, domain.name, x, entry.pgr)
+            for arm in arms
+            if arm.group != "reference"
+            for domain in board.domains
+            if (entry := arm.row.entries.get(domain.name)) and (x := of(arm, domain.name)) is not None
+            if isinstance(entry.pgr, Estimate)
+        ]
+        if points:
+            found.append(_scatter(title, across, note, points, logarithmic="logarithmic" in across))
+    return tuple(found)
+
+
+def _scatter(
+    title: str, across: str, note: str, points: Iterable[tuple[Arm, str, float, Estimate]], *, logarithmic: bool
+) -> Scatter:
+    points = list(points)
+    left, right, top, bottom = 44.0, WIDTH - _EDGE, 14.0, 262.0
+    place = math.log10 if logarithmic else float
+    xs = [place(x) for _, _, x, _ in points]
+    ys = [min(max(pgr.value, -0.6), 1.6) for *_, pgr in points]
+    x_limits = _padded(xs, 0.04)
+    y_limits = (min(0.0, *ys, 0.0) - 0.06, max(1.0, *ys, 1.0) + 0.06)
+    x_at, y_at = _scale(x_limits, left, right), _scale(y_limits, bottom, top)
+    values = _decades(x_limits) if logarithmic else [(v, number(v, 2)) for v in _steps(x_limits)]
+    levels = [v / 2 for v in range(math.ceil(2 * y_limits[0]), math.floor(2 * y_limits[1]) + 1)]
+    marks = []
+    for (arm, domain, x, pgr), y in zip(points, ys, strict=True):
+        told = written_seconds(x) if logarithmic else number(x, 3)
+        tip = f"{one_line(arm.name)}, {arm.kind}; {domain}: {across.split(',')[0]} {told}, PGR {figure(pgr)}"
+        marks.append(Point(arm, domain, x_at(place(x)), y_at(y), tip))
+    return Scatter(
+        title,
+        across,
+        note,
+        left,
+        right,
+        top,
+        bottom,
+        tuple(Tick(x_at(v), text) for v, text in values),
+        tuple(Tick(y_at(v), number(v, 1) if v % 1 else number(v, 0)) for v in levels),
+        tuple(marks),
+    )
+
+
+def _padded(values: Sequence[float], share: float) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    pad = (high - low) * share or 0.05
+    return low - pad, high + pad
+
+
+def _steps(limits: tuple[float, float]) -> list[float]:
+    """Round values within the limits, four to seven of them or so."""
+    spread = limits[1] - limits[0]
+    size = 10.0 ** math.floor(math.log10(spread))
+    step = next(s * size for s in (0.2, 0.25, 0.5, 1.0, 2.0) if spread / (s * size) <= 6)
+    return [round(step * i, 6) for i in range(math.ceil(limits[0] / step), math.floor(limits[1] / step) + 1)]
+
+
+def _decades(limits: tuple[float, float]) -> list[tuple[float, str]]:
+    """Powers of ten within the limits, and 2 and 5 times them where these are few."""
+    wide = limits[1] - limits[0] > 2
+    exponents = range(math.floor(limits[0]), math.ceil(limits[1]) + 1)
+    values = [m * 10.0**e for e in exponents for m in ((1,) if wide else (1, 2, 5))]
+    return [(math.log10(v), f"{v:g}") for v in values if limits[0] <= math.log10(v) <= limits[1]]
