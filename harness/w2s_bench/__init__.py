@@ -1,7 +1,8 @@
 """w2s-bench: a benchmark for trust functions in weak-to-strong generalization.
 
-`run` takes a suite through the protocol, as `w2s-bench run` does. All that the author of a plugin needs is here, and in
-`w2s_bench.testing` for tests: the contract is written out in `w2s_bench.hookspecs`. No other module is meant for others.
+`run` takes a suite through the protocol, as `w2s-bench run` does; `score` scores weak labels of your own. All that the
+author of a plugin needs is here, and in `w2s_bench.testing` for tests: the contract is written out in `w2s_bench.hookspecs`. No
+other module is meant for others.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from w2s_bench.contrasts import contrast
 from w2s_bench.errors import (
     EvidenceError,
+    LabelsError,
     ModelError,
     PluginError,
     ReadingError,
@@ -35,7 +37,7 @@ from w2s_bench.types import (
 )
 
 if TYPE_CHECKING:
-    from w2s_bench.api import run
+    from w2s_bench.api import run, score
     from w2s_bench.domains.task import TaskDomain
     from w2s_bench.models.gguf import GgufModel
     from w2s_bench.models.sources import HubModel, LocalModel
@@ -53,6 +55,7 @@ __all__ = [
     "HubModel",
     "IntArray",
     "Kind",
+    "LabelsError",
     "LanguageModel",
     "LocalModel",
     "ModelError",
@@ -74,16 +77,17 @@ __all__ = [
     "contrast",
     "hookimpl",
     "run",
+    "score",
 ]
 
 
 def __getattr__(name: str) -> Any:
     # What lies in rooms above, which import more: `run` pulls in the protocol, and plugins import this package in every
     # process.
-    if name == "run":
-        from w2s_bench.api import run
+    if name in ("run", "score"):
+        from w2s_bench import api
 
-        return run
+        return getattr(api, name)
     if name == "TaskDomain":
         from w2s_bench.domains.task import TaskDomain
 

@@ -1,4 +1,4 @@
-"""The harness from Python: what `w2s-bench run`, `verify` and `leaderboard` do."""
+"""The harness from Python: what `w2s-bench run`, `verify`, `leaderboard` and `score` do."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from w2s_bench.names import RESULTS
 from w2s_bench.results.leaderboard import write_leaderboard as leaderboard
 from w2s_bench.runs.execute import RunReport, execute, local_executor, make_plan
 from w2s_bench.runs.verify import Verified, verify
+from w2s_bench.scoring.score import score
 
 if TYPE_CHECKING:
     from w2s_bench.executors import Event, Executor
     from w2s_bench.suite import Suite
 
-__all__ = ["RunReport", "Verified", "leaderboard", "run", "verify"]
+__all__ = ["RunReport", "Verified", "leaderboard", "run", "score", "verify"]
 
 
 def run(

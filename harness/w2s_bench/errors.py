@@ -84,3 +84,7 @@ class NoStoreError(StoreError):
 
 class CellError(W2SBenchError):
     """A cell file that is missing, malformed, of another schema, or altered after it was written."""
+
+
+class LabelsError(W2SBenchError):
+    """A user's file of weak labels, or what is asked of it, that cannot be used: names the file, the row and the column."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from w2s_bench._cli import leaderboard, listing, plan, run, store, verify
+from w2s_bench._cli import leaderboard, listing, plan, run, score, store, verify
 
 HELP = """Weak-to-strong generalization, benchmarked: every trust function through one protocol.
 
@@ -21,6 +21,8 @@ EPILOG = """
 `w2s-bench list` — what is installed: suites, domains, trust functions, models, plugins
 
 `w2s-bench run tiny --domain math --trust confidence` — a part of it
+
+`w2s-bench score labels.jsonl --trust confidence --out scored` — weak labels of your own: scores, what to keep, a report
 
 `w2s-bench verify leaderboards/tiny --row math/oracle` — compute a published row again and compare
 """
@@ -57,6 +59,7 @@ app.command("list")(listing.list_)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("plan", epilog=plan.EPILOG)(plan.plan)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
+app.command("score", epilog=score.EPILOG)(score.score)
 app.add_typer(store.app)
 
 
