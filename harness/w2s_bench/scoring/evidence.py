@@ -13,7 +13,7 @@ from w2s_bench.errors import LabelsError
 from w2s_bench.hookspecs import ReadingModel
 from w2s_bench.protocol.evidence.layers import chosen
 from w2s_bench.protocol.evidence.readings import built_in_reading
-from w2s_bench.protocol.evidence.readings.base import Arrays, Values, to_arrays
+from w2s_bench.protocol.evidence.readings.base import Arrays, BuiltInReading, Values, to_arrays
 from w2s_bench.protocol.evidence.readings.hidden_states import HiddenStates
 from w2s_bench.protocol.evidence.view import EvidenceView, opaque_id
 from w2s_bench.protocol.prediction import as_completion
@@ -41,10 +41,10 @@ class Available:
             return f"{need} (there is none where answers are {'generated' if self.kind == 'generate' else 'chosen'})"
         if self.of_model(need):
             return None
-        if need.of == "verifier":
-            return f"{need} (a model tuned on a trust set, which `w2s-bench run` makes)"
         column = _column(need)
-        takes_model = reading is not None and reading.of_head is not None
+        if need.of not in ("teacher", "student") or (reading is not None and not reads_by_itself(reading)):
+            return f"{need} (column {column!r}; `w2s-bench run` trains students for it)"
+        takes_model = reading is not None
         return f"{need} (column {column!r}{f', or --{need.of} MODEL' if takes_model else ''})"
 
     def column_of(self, need: Need) -> str | None:
@@ -61,11 +61,13 @@ class Available:
         """Whether a model reads it: one of the harness's own readings, by the call of an engine alone."""
         reading = built_in_reading(need.read, need.parameters)
         return (
-            need.of in self.models
-            and reading is not None
-            and reading.of_head is not None
-            and self.kind in reading.kinds
+            need.of in self.models and reading is not None and reads_by_itself(reading) and self.kind in reading.kinds
         )
+
+
+def reads_by_itself(reading: BuiltInReading) -> bool:
+    """Whether it is one call of a model; others are made of stages, which train more models."""
+    return type(reading).read is not BuiltInReading.read
 
 
 def _column(need: Need) -> str:

@@ -99,7 +99,7 @@ def checked(source: Source, columns: Columns, gold: Source | None, progress: Pro
     progress("checking", ids.count, ids.count)
     first = trust[0] if trust else None
     shapes = shapes_of([first]) if first else {}
-    if not shapes and reader.signals:
+    if not shapes:
         shapes = shapes_of([reader.read(next(iter(source.rows())), 1)])
     outside = bool(own and own.rows)
     return Labels(

@@ -70,8 +70,9 @@ def _what(scored: Scored) -> str:
     lines = [
         f"{count(labels.count, 'weak label')} of {escape(Path(labels.source.name).name)} "
         f"({'chosen among options' if labels.kind == 'choice' else 'generated'}). Asked for: {goal.words}, by "
-        f"{escape(first.wanted.spec)}. **Kept: {kept} of {labels.count} ({kept / labels.count:.1%})**, in `{TRAINING}/` and "
-        f"`{TRAINING}.jsonl`; every row's scores are in `{SCORED}`."
+        f"{escape(first.wanted.spec)}. **Kept: {kept} of {labels.count} ({kept / labels.count:.1%})**"
+        + (f", in `{TRAINING}/` and `{TRAINING}.jsonl`" if kept else "")
+        + f"; every row's scores are in `{SCORED}`."
     ]
     certified = first.kept.certified
     if certified is not None:

@@ -26,7 +26,7 @@ from w2s_bench.scoring.rows import Row
 from w2s_bench.scoring.schema import Columns
 from w2s_bench.scoring.selecting import Goal, kept_of
 from w2s_bench.scoring.sources import source_of
-from w2s_bench.scoring.writing import put_in_place, refuse_taken, write_tables
+from w2s_bench.scoring.writing import put_in_place, refuse_taken, write_scored, write_training
 from w2s_bench.types import FloatArray, Reader
 
 
@@ -43,8 +43,8 @@ def applicable(asked: Asked, progress: Progress) -> tuple[Labels, list[Wanted]]:
     return labels, installed(Registry.load(), available, [bool(row.right) for row in labels.trust])
 
 
-def score_labels(asked: Asked, out: Path, *, force: bool, progress: Progress) -> Scored:
-    """Score the labels, choose, and write everything to the folder `out`."""
+def score_labels(asked: Asked, out: Path, *, force: bool, progress: Progress, all_files: bool = True) -> Scored:
+    """Score the labels, choose, and write everything to the folder `out`; the scored table alone where not `all_files`."""
     began = time.monotonic()
     refuse_taken(out, force=force)
     registry = Registry.load()
@@ -60,8 +60,12 @@ def score_labels(asked: Asked, out: Path, *, force: bool, progress: Progress) ->
         scored = _scored(registry, asked, labels, available, wanted, progress, began)
         parts = _told(labels, "writing", progress)
         specs = {of.wanted.spec: of.pool for of in scored.functions}
-        write_tables(folder, parts, specs, scored.kept, scored.in_trust, has_options=labels.kind == "choice")
-        write_report(folder, scored)
+        has_options = labels.kind == "choice"
+        write_scored(folder, parts, specs, scored.kept, scored.in_trust, has_options=has_options)
+        if all_files:
+            if scored.kept.any():
+                write_training(folder, has_options=has_options)
+            write_report(folder, scored)
     return scored
 
 
@@ -239,7 +243,7 @@ def score(
     asked = Asked(labels, Columns.of(columns or {}), named, trust_set, models, goal, split, delimiter, seed)
     with tempfile.TemporaryDirectory(prefix="w2s-bench-score-") as temporary:
         folder = Path(out) if out is not None else Path(temporary) / "out"
-        score_labels(asked, folder, force=force, progress=progress)
+        score_labels(asked, folder, force=force, progress=progress, all_files=out is not None)
         shown = datasets.is_progress_bar_enabled()
         datasets.disable_progress_bars()
         try:

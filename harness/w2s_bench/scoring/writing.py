@@ -6,16 +6,18 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from w2s_bench.errors import LabelsError
 from w2s_bench.names import README
+from w2s_bench.record import iter_rows
 from w2s_bench.scoring.rows import Row
 from w2s_bench.types import BoolArray, FloatArray
 
+_SCORE = "score:"
 #: By it a folder is known as one that a call wrote, and may be put in another's place.
 SUMMARY = "score.json"
 SCORED, SCORED_LINES = "scored.parquet", "scored.jsonl"
@@ -79,98 +81,86 @@ def put_in_place(out: Path) -> Iterator[Path]:
         ) from error
 
 
-def write_tables(
+def write_scored(
     folder: Path,
     parts: Iterable[Sequence[Row]],
-    scores: dict[str, FloatArray],
+    scores: Mapping[str, FloatArray],
     kept: BoolArray,
     in_trust: BoolArray,
     *,
     has_options: bool,
 ) -> None:
-    """The scored table and the training set, part after part: as much memory for a million rows as for some thousand.
+    """The scored table, part after part: as much memory for a million rows as for some thousand.
 
     `scores` by the trust functions' specs, in the order of all rows of the pool; the first decides what is kept.
     """
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    columns = [("id", pa.string()), ("prompt", pa.string()), ("label", pa.string())]
-    columns += [("options", pa.list_(pa.string()))] if has_options else []
+    texts = ["id", "prompt", "label"]
     schema = pa.schema(
-        [*columns, ("in_trust_set", pa.bool_()), *((name_of(s), pa.float64()) for s in scores), ("kept", pa.bool_())]
-    )
-    trained = pa.schema(
         [
-            ("id", pa.string()),
-            ("prompt", pa.string()),
-            ("completion", pa.string()),
-            *columns[3:],
-            ("score", pa.float64()),
+            *((name, pa.string()) for name in texts),
+            *([("options", pa.list_(pa.string()))] if has_options else []),
+            ("in_trust_set", pa.bool_()),
+            *((name_of(spec), pa.float64()) for spec in scores),
+            ("kept", pa.bool_()),
         ]
     )
-    training = folder / f".{TRAINING}.parquet"
-    first = next(iter(scores))
     start = 0
-    with (
-        ParquetWriter(folder / SCORED, schema) as scored,
-        (folder / SCORED_LINES).open("w", encoding="utf-8") as scored_lines,
-        ParquetWriter(training, trained) as train,
-        (folder / TRAINING_LINES).open("w", encoding="utf-8") as train_lines,
-    ):
+    with ParquetWriter(folder / SCORED, schema) as table, (folder / SCORED_LINES).open("w", encoding="utf-8") as lines:
         for rows in parts:
-            lines, chosen = list[dict[str, Any]](), list[dict[str, Any]]()
+            told = []
             for place, row in enumerate(rows, start):
-                options = {"options": list(row.options)} if row.options is not None else {}
-                own = {name_of(spec): float(values[place]) for spec, values in scores.items()}
-                named = {"id": row.id, "prompt": row.prompt}
-                lines.append(
-                    named
-                    | {"label": row.label}
-                    | options
-                    | {"in_trust_set": bool(in_trust[place])}
-                    | own
-                    | {"kept": bool(kept[place])}
-                )
-                if kept[place]:
-                    chosen.append(named | {"completion": row.label} | options | {"score": float(scores[first][place])})
+                one: dict[str, Any] = {name: getattr(row, name) for name in texts}
+                if row.options is not None:
+                    one["options"] = list(row.options)
+                one["in_trust_set"] = bool(in_trust[place])
+                one |= {name_of(spec): float(values[place]) for spec, values in scores.items()}
+                told.append(one | {"kept": bool(kept[place])})
             start += len(rows)
-            for table, writer, shape, file in (
-                (lines, scored, schema, scored_lines),
-                (chosen, train, trained, train_lines),
-            ):
-                if table:
-                    writer.write_table(pa.Table.from_pylist(table, schema=shape))
-                    file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in table)
-    _as_dataset(training, folder / TRAINING, any_rows=bool(kept.any()))
+            table.write_table(pa.Table.from_pylist(told, schema=schema))
+            lines.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in told)
+
+
+def write_training(folder: Path, *, has_options: bool) -> None:
+    """The kept rows out of the scored table, as lines of JSON and as a folder of `datasets`; by way of files, not of memory.
+
+    At least one row is kept: a training set of none could only be taken for one.
+    """
+    import tempfile
+
+    import datasets
+
+    text = datasets.Value("string")
+    columns: dict[str, Any] = {"id": text, "prompt": text, "completion": text}
+    columns |= {"options": datasets.List(text)} if has_options else {}
+    features = datasets.Features({**columns, "score": datasets.Value("float64")})
+    shown = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".cache-") as cache:
+            given = {"scored": folder / SCORED_LINES}
+            kept: Any = datasets.Dataset.from_generator(
+                _training_rows, features=features, cache_dir=cache, gen_kwargs=given
+            )
+            kept.save_to_disk(str(folder / TRAINING))
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
+    with (folder / TRAINING_LINES).open("w", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in _training_rows(folder / SCORED_LINES))
+
+
+def _training_rows(scored: Path) -> Iterator[dict[str, Any]]:
+    """What a student is to train on: the label as its completion, nothing of gold, and the score that chose it."""
+    for row in iter_rows(scored):
+        if row["kept"]:
+            score = next(value for name, value in row.items() if name.startswith(_SCORE))
+            options = {"options": row["options"]} if "options" in row else {}
+            yield {"id": row["id"], "prompt": row["prompt"], "completion": row["label"], **options, "score": score}
 
 
 def name_of(spec: str) -> str:
     """The column of a trust function's scores."""
-    return f"score:{spec}"
-
-
-def _as_dataset(parquet: Path, folder: Path, *, any_rows: bool) -> None:
-    """The rows of a Parquet file as a folder of `datasets`, by way of files and not of memory."""
-    import tempfile
-
-    import datasets
-    from pyarrow.parquet import read_schema
-
-    shown = datasets.is_progress_bar_enabled()
-    datasets.disable_progress_bars()
-    try:
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".cache-") as cache:
-            features = None
-            if not any_rows:  # a reader of no rows cannot tell their columns
-                features = datasets.Features.from_arrow_schema(read_schema(parquet))
-            made = (
-                datasets.Dataset.from_parquet(str(parquet), cache_dir=cache)
-                if features is None
-                else datasets.Dataset.from_dict({name: [] for name in features}, features=features)
-            )
-            made.save_to_disk(str(folder))
-    finally:
-        if shown:
-            datasets.enable_progress_bars()
-    parquet.unlink()
+    return f"{_SCORE}{spec}"
