@@ -41,6 +41,7 @@ def refusal(rows: Any, folder: Path, **more: Any) -> str:
         ({"label": "maybe"}, ["row 4", "'maybe' (text) is none of the row's options ('yes', 'no')"]),
         ({"label": 2}, ["row 4", "2 (a whole number) is none of the row's options"]),
         ({"prompt": 5}, ["row 4", "'prompt'", "5 (a whole number), expected text"]),
+        ({"prompt": {"text": "a?"}}, ["row 4", "an object with 'text'", "--column prompt=prompt.NAME"]),
         ({"prompt": "  "}, ["row 4", "'prompt'", "is empty"]),
         ({"prompt": "\ud800"}, ["row 4", "half of a character"]),
         ({"id": "r1"}, ["rows 2 and 4 have the same id 'r1'", "--column id="]),
@@ -96,6 +97,7 @@ def test_signals_that_cannot_be_used(first: dict[str, Any], other: dict[str, Any
         ("a.jsonl", b"", ["has no rows"]),
         ("a.jsonl", '{"prompt": "é?", "label": "b"}\n'.encode("latin-1"), ["line 1", "no UTF-8", "iconv"]),
         ("a.jsonl", '{"prompt": "é?", "label": "b"}\n'.encode("utf-16"), ["UTF-16"]),
+        ("a.jsonl", b"[" * 100_000 + b"\n", ["row 1 (line 1)", "one JSON object a line"]),
         ("a.csv", b'prompt,label\n"a?,b\n', ["a quote is not closed"]),
         ("a.csv", b"prompt,label\na?,b,c\n", ["row 1 (line 2) has 3 cells, the first line has 2", "quotes"]),
         ("a.csv", b"prompt,prompt\na?,b\n", ["'prompt' stands twice"]),
@@ -115,7 +117,9 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     assert "there is no file" in refusal(tmp_path / "none.jsonl", tmp_path)
     (tmp_path / "empty").mkdir()
     assert "cannot be read as a folder of `datasets`" in refusal(tmp_path / "empty", tmp_path)
-    assert "labels are a int" in refusal(5, tmp_path)
+    assert "labels are of type int" in refusal(5, tmp_path)
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    assert "is no regular file" in refusal(tmp_path / "pipe.jsonl", tmp_path)
 
 
 def gold(count: int, right: Callable[[int], bool] = lambda i: i % 2 == 0) -> Rows:
@@ -134,6 +138,7 @@ def test_gold_that_cannot_be_used(tmp_path: Path) -> None:
     assert "has neither 'correct' nor 'gold'" in refusal(rows, tmp_path, trust_set=[{"id": "r1"}])
     assert "has no 'id'" in refusal(rows, tmp_path, trust_set=[{"correct": True}])
     assert "has no rows" in refusal(rows, tmp_path, trust_set=[])
+    assert "unknown parameter" in refusal(rows, tmp_path, trust="confidence:x=1")
     twice = refusal([rows[0] | {"correct": True}, *rows[1:]], tmp_path, trust_set=gold(3))
     assert "row 1 has gold of its own" in twice and "give gold once" in twice
     other = refusal(rows, tmp_path, trust_set=[{"id": "r1", "prompt": "1?", "label": "no", "correct": True}])
@@ -194,3 +199,9 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytes
             path.write_text("".join(json.dumps(row) + "\n" for row in good()[:5]))
 
     assert "changed while it was read; run again" in refusal(path, tmp_path, progress=grows)
+
+
+def test_a_purity_of_rows_that_all_have_gold(tmp_path: Path) -> None:
+    rows = [row | {"correct": i % 2 == 0} for i, row in enumerate(good())]
+    w2s_bench.score(rows, trust="confidence", purity=0.9, out=tmp_path / "out")
+    assert "every row has gold" in (tmp_path / "out" / "README.md").read_text()

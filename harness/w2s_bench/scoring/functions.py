@@ -60,6 +60,8 @@ def chosen(registry: Registry, specs: Sequence[str], available: Available, trust
         raise LabelsError("no trust function is named; give --trust NAME (`--list` shows which apply), or --trust all")
     named = judged(registry, [spec for spec in specs if spec != ALL], available, trust)
     for one in named:
+        if one.supervision is None:
+            raise LabelsError(one.lacks[0])  # it could not be built
         if one.lacks:
             raise LabelsError(
                 f"trust function {one.spec!r} does not apply: it lacks {'; '.join(one.lacks)}. --list shows which do"

@@ -117,6 +117,11 @@ class Reader:
             near = difflib.get_close_matches(theirs, [str(key) for key in raw], n=1)
             hint = f"write --column {column}={near[0]}" if near else f"name yours: --column {column}=YOURS"
             raise LabelsError(f"{where} has no {column!r} (column {theirs!r}); it has {known}; {hint}")
+        if isinstance(value, Mapping):
+            named = ", ".join(map(repr, list(value)[:6]))
+            raise LabelsError(
+                f"{where}, column {theirs!r} is an object with {named}; name what is within: --column {column}={theirs}.NAME"
+            )
         if not isinstance(value, str):
             raise LabelsError(f"{where}, column {theirs!r}: {_told(value)}, expected text; write it in quotes")
         if not value.strip():

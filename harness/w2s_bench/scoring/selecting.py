@@ -79,6 +79,9 @@ def kept_of(
         kept = set(top_ids(Scores.of(ids, scores), count_to_keep(goal.keep, len(scores)), seed))
         return Kept(np.fromiter((name in kept for name in ids), dtype=np.bool_, count=len(ids)))
     method = guarantees.METHODS[goal.method]
+    if in_trust.all():
+        why = "every row has gold, so that there is none to choose; leave gold to a random part of the rows"
+        return Kept(np.zeros(len(scores), dtype=np.bool_), Certified(goal.method, None, goal.purity, why=why))
     certified = method(trust, right, scores[~in_trust], purity=goal.purity, confidence=goal.confidence)
     if certified.threshold is None:
         return Kept(np.zeros(len(scores), dtype=np.bool_), certified)

@@ -44,6 +44,8 @@ def source_of(given: Any, *, split: str | None = None) -> Source:
             return _Hugging(str(path), _loaded(path, split))
         if split is not None:
             raise LabelsError(f"--split goes with a folder of `datasets`, and {str(path)!r} is a file; leave it out")
+        if not path.is_file():
+            raise LabelsError(f"{str(path)!r} is no regular file, and labels are read three times; save them to one")
         kind = _KINDS.get(path.suffix.lower())
         if kind is None:
             raise LabelsError(
@@ -55,7 +57,7 @@ def source_of(given: Any, *, split: str | None = None) -> Source:
         return _Memory("the rows", given)
     if hasattr(given, "column_names") and hasattr(given, "select"):
         return _Hugging("the dataset", given)
-    raise LabelsError(f"labels are a {type(given).__name__}; give a path, a datasets.Dataset or a list of mappings")
+    raise LabelsError(f"labels are of type {type(given).__name__}; give a path, a datasets.Dataset or a list of mappings")
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ class _Lines(_File):
                         else "one JSON object a line is expected"
                     )
                     raise LabelsError(f"{where}: {error.msg} at character {error.pos + 1}; {hint}") from None
-                except ValueError as error:
-                    raise LabelsError(f"{where}: {said(error)}") from None
+                except (ValueError, RecursionError) as error:
+                    raise LabelsError(f"{where}: {said(error)}; one JSON object a line is expected") from None
 
 
 @dataclass(frozen=True)
