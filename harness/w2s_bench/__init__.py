@@ -1,8 +1,8 @@
 """w2s-bench: a benchmark for trust functions in weak-to-strong generalization.
 
-`run` takes a suite through the protocol, as `w2s-bench run` does; `table` and `items` give its results as pandas frames. All
-that the author of a plugin needs is here, and in `w2s_bench.testing` for tests: the contract is written out in
-`w2s_bench.hookspecs`. No other module is meant for others.
+`run` takes a suite through the protocol, as `w2s-bench run` does; `table` and `items` give its results as pandas frames;
+`score` scores weak labels of your own. All that the author of a plugin needs is here, and in `w2s_bench.testing` for tests: the
+contract is written out in `w2s_bench.hookspecs`. No other module is meant for others.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from w2s_bench.contrasts import contrast
 from w2s_bench.errors import (
     EvidenceError,
+    LabelsError,
     ModelError,
     PluginError,
     ReadingError,
@@ -36,7 +37,7 @@ from w2s_bench.types import (
 )
 
 if TYPE_CHECKING:
-    from w2s_bench.api import items, run, table
+    from w2s_bench.api import items, run, score, table
     from w2s_bench.domains.task import TaskDomain
     from w2s_bench.models.gguf import GgufModel
     from w2s_bench.models.sources import HubModel, LocalModel
@@ -54,6 +55,7 @@ __all__ = [
     "HubModel",
     "IntArray",
     "Kind",
+    "LabelsError",
     "LanguageModel",
     "LocalModel",
     "ModelError",
@@ -76,6 +78,7 @@ __all__ = [
     "hookimpl",
     "items",
     "run",
+    "score",
     "table",
 ]
 
@@ -83,7 +86,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # What lies in rooms above, which import more: `run` pulls in the protocol, and plugins import this package in every
     # process.
-    if name in ("items", "run", "table"):
+    if name in ("items", "run", "score", "table"):
         from w2s_bench import api
 
         return getattr(api, name)

@@ -1,4 +1,4 @@
-"""The harness from Python: what `w2s-bench run`, `verify`, `leaderboard` and `table` do."""
+"""The harness from Python: what `w2s-bench run`, `verify`, `leaderboard`, `table` and `score` do."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from w2s_bench.results.compared import Verified
 from w2s_bench.results.leaderboard import write_leaderboard as leaderboard
 from w2s_bench.runs.execute import RunReport, execute, local_executor, make_plan
 from w2s_bench.runs.verify import verify
+from w2s_bench.scoring.score import score
 
 if TYPE_CHECKING:
     import pandas
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from w2s_bench.executors import Event, Executor
     from w2s_bench.suite import Suite
 
-__all__ = ["RunReport", "Verified", "items", "leaderboard", "run", "table", "verify"]
+__all__ = ["RunReport", "Verified", "items", "leaderboard", "run", "score", "table", "verify"]
 
 
 def run(

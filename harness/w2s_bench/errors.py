@@ -92,3 +92,7 @@ class CellError(W2SBenchError):
     def __init__(self, message: str, path: Path | None = None) -> None:
         super().__init__(message)
         self.path = path
+
+
+class LabelsError(W2SBenchError):
+    """A user's file of weak labels, or what is asked of it, that cannot be used: names the file, the row and the column."""

@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from w2s_bench._cli import check, diff, items, leaderboard, listing, plan, run, show, store, submit, table, verify
+from w2s_bench._cli import (
+    check,
+    diff,
+    items,
+    leaderboard,
+    listing,
+    plan,
+    run,
+    score,
+    show,
+    store,
+    submit,
+    table,
+    verify,
+)
 
 HELP = """Weak-to-strong generalization, benchmarked: every trust function through one protocol.
 
@@ -21,6 +35,8 @@ EPILOG = """
 `w2s-bench list` — what is installed: suites, domains, trust functions, models, plugins
 
 `w2s-bench run tiny --domain math --trust confidence` — a part of it
+
+`w2s-bench score labels.jsonl --trust confidence --out scored` — weak labels of your own: scores, what to keep, a report
 
 `w2s-bench verify leaderboards/tiny --row math/oracle` — compute a published row again and compare
 """
@@ -65,6 +81,7 @@ app.command("diff", epilog=diff.DIFF_EPILOG)(diff.diff)
 app.command("merge", epilog=diff.MERGE_EPILOG)(diff.merge)
 app.command("submit", epilog=submit.EPILOG)(submit.submit)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
+app.command("score", epilog=score.EPILOG)(score.score)
 app.add_typer(store.app)
 
 

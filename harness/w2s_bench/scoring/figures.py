@@ -1,0 +1,94 @@
+"""The figures of a report, for programs and for people."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from w2s_bench.plugins.installation import running_version
+from w2s_bench.protocol.guarantees import binomial_lower, binomial_upper
+from w2s_bench.results.statistics.scores import auroc
+from w2s_bench.scoring.outcome import Of, Scored
+from w2s_bench.scoring.selecting import SHOWN, purity_at
+from w2s_bench.types import JSON, BoolArray, FloatArray
+
+
+def summary_of(scored: Scored) -> dict[str, JSON]:
+    """The figures of a report, for programs."""
+    asked, labels = scored.asked, scored.labels
+    goal = asked.goal
+    return {
+        "schema": "w2s-bench/score/1",
+        "w2s_bench": running_version(),
+        "plugins": dict(scored.versions),
+        "labels": labels.source.name,
+        "rows": labels.count,
+        "kind": labels.kind,
+        "signals": sorted(labels.shapes),
+        "trust_set": {
+            "rows": len(labels.trust),
+            "right": sum(bool(row.right) for row in labels.trust),
+            "in_pool": not labels.outside,
+            "taught": scored.learnt_from,
+        },
+        "goal": {"keep": goal.keep, "purity": goal.purity, "confidence": goal.confidence, "guarantee": goal.method},
+        "seed": asked.seed,
+        "kept": int(scored.kept.sum()),
+        "functions": [_of_function(of, goal.confidence) for of in scored.functions],
+        "failed": dict(scored.faults),
+        "seconds": round(scored.seconds, 1),
+    }
+
+
+def _of_function(of: Of, confidence: float) -> dict[str, JSON]:
+    certified = of.kept.certified
+    told: dict[str, JSON] = {
+        "name": of.wanted.spec,
+        "track": of.wanted.supervision,
+        "scope": of.wanted.scope,
+        "judged_by": len(of.trust),
+        "auroc": auroc(of.trust, of.right) if len(of.trust) else None,
+        "purity_at": {f"{c:g}": purity_at(c, of.pool, of.trust, of.right, confidence) for c in SHOWN},
+        "kept": int(of.kept.rows.sum()),
+    }
+    if certified is not None:
+        told["certified"] = {
+            "threshold": certified.threshold,
+            "purity": certified.purity,
+            "above": certified.above,
+            "right": certified.right,
+            "why": certified.why,
+        }
+    if is_probability(of) and len(of.trust):
+        told["brier"] = float(((of.trust - of.right) ** 2).mean())
+        told["ece"] = calibration_error(of)
+    return told
+
+
+def is_probability(of: Of) -> bool:
+    """Whether all scores lie in [0, 1]."""
+    return len(of.pool) > 0 and bool(of.pool.min() >= 0 and of.pool.max() <= 1)
+
+
+def calibration_error(of: Of) -> float:
+    """Expected calibration error over the trust set, in bins of equal size: 0 to 1, 0 is best."""
+    bins = calibration_of(of.trust, of.right)
+    return sum(n * abs(share - middle) for middle, share, _, _, n in bins) / len(of.trust)
+
+
+def calibration_of(
+    scores: FloatArray, right: BoolArray, most: int = 10
+) -> list[tuple[float, float, float, float, int]]:
+    """(mean score, share of right labels, its 95 % interval's ends, rows) of bins of equally many rows; equal scores share one."""
+    if not len(scores):
+        return []
+    count = max(1, min(most, len(scores) // 10))
+    edges = np.unique(np.quantile(scores, np.arange(1, count) / count)) if count > 1 else np.zeros(0)
+    bins = np.searchsorted(edges, scores, side="right")
+    found = []
+    for number in np.unique(bins):
+        own = bins == number
+        n, good = int(own.sum()), int(right[own].sum())
+        low = float(binomial_lower(np.array([good]), np.array([n]), 0.025)[0])
+        high = float(binomial_upper(np.array([good]), np.array([n]), 0.025)[0])
+        found.append((float(scores[own].mean()), good / n, low, high, n))
+    return found

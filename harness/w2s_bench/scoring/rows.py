@@ -1,0 +1,303 @@
+"""A row of a user's file → a checked one. Each fault names the row and the column, what was expected, and the next step."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2s_bench.errors import LabelsError
+from w2s_bench.scoring.schema import CORRECT, GOLD, ID, LABEL, OPTIONS, PROMPT, VOTES, Columns, Signal
+from w2s_bench.text import shortened
+from w2s_bench.types import OPTION_FORMS, Kind
+
+#: How far probabilities over options may be from a sum of 1: such as were written with three digits are.
+_OF_SUM = 5e-3
+_ROUNDING = 1e-6
+#: The least probability of an option that is taken; its logarithm must be a number.
+_LEAST = 1e-30
+_MOST_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One weak label. `signals` by `Signal.key`; `right`: whether the label is, where the trust set says so."""
+
+    id: str
+    prompt: str
+    label: str
+    options: tuple[str, ...] | None
+    index: int | None
+    signals: Mapping[str, NDArray[Any]]
+    right: bool | None
+
+    @property
+    def kind(self) -> Kind:
+        return "generate" if self.options is None else "choice"
+
+
+@dataclass
+class Reader:
+    """Rows as they come, all of the kind and with the signals of the first."""
+
+    columns: Columns
+    #: The file that rows are of, for messages.
+    name: str
+    #: Whether cells are text alone, so that lists are JSON within them.
+    is_text: bool = False
+    signals: dict[str, Signal] | None = None
+    kind: Kind | None = None
+    unused: tuple[str, ...] = ()
+    _votes: bool = field(default=False, repr=False)
+    _shapes: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
+
+    def read(self, raw: Mapping[str, Any], number: int, *, wants_label: bool = True) -> Row:
+        """Row `number`, from 1."""
+        where = f"{self.name}, row {number}"
+        if not isinstance(raw, Mapping):
+            raise LabelsError(f"{where} is {_told(raw)}; expected an object of columns, one a row")
+        if self.is_text:
+            raw = {key: None if value == "" else value for key, value in raw.items()}
+        if self.signals is None:
+            self.signals = self.columns.signals(raw)
+            self.unused = tuple(self.columns.unused(raw))
+            self._votes = self.columns.take(raw, VOTES) is not None
+        prompt = self._text(raw, PROMPT, where)
+        options = self._options(raw, where)
+        label, index = self._label(raw, options, where)
+        kind: Kind = "generate" if options is None else "choice"
+        if self.kind is None:
+            self.kind = kind
+        elif self.kind != kind:
+            has, had = ("no options", "options") if options is None else ("options", "none")
+            raise LabelsError(f"{where} has {has}, and row 1 has {had}; give options in every row or in none")
+        signals = {
+            signal.key: self._signal(raw, column, signal, options, where) for column, signal in self.signals.items()
+        }
+        self._refuse_others(raw, where)
+        if self._votes:
+            signals.setdefault("teacher.choice_probs", self._shares(raw, options, where))
+        return Row(
+            self._id(raw, number, where),
+            prompt,
+            label,
+            options,
+            index,
+            signals,
+            self._right(raw, options, label, where),
+        )
+
+    def right_of(self, raw: Mapping[str, Any], row: Row, number: int) -> bool | None:
+        """Whether a row's label is right by the gold in `raw`, row `number` of a file of gold."""
+        return self._right(raw, row.options, row.label, f"{self.name}, row {number}")
+
+    def _value(self, raw: Mapping[str, Any], column: str, where: str) -> Any:
+        """What a column holds; a cell that is text alone may hold a list as JSON."""
+        value = self.columns.take(raw, column)
+        if isinstance(value, str) and column not in (ID, PROMPT, LABEL, GOLD, CORRECT):
+            try:
+                return json.loads(value)
+            except ValueError:
+                raise LabelsError(
+                    f'{where}, column {column!r}: {_told(value)} is no JSON; write a list as [0.2, 0.8] or ["yes", "no"]'
+                ) from None
+        return value
+
+    def _text(self, raw: Mapping[str, Any], column: str, where: str) -> str:
+        value = self.columns.take(raw, column)
+        theirs = self.columns.where.get(column, column)
+        if value is None:
+            known = ", ".join(map(repr, list(raw)[:12]))
+            near = difflib.get_close_matches(theirs, [str(key) for key in raw], n=1)
+            hint = f"write --column {column}={near[0]}" if near else f"name yours: --column {column}=YOURS"
+            raise LabelsError(f"{where} has no {column!r} (column {theirs!r}); it has {known}; {hint}")
+        if isinstance(value, Mapping):
+            named = ", ".join(map(repr, list(value)[:6]))
+            raise LabelsError(
+                f"{where}, column {theirs!r} is an object with {named}; name what is within: --column {column}={theirs}.NAME"
+            )
+        if not isinstance(value, str):
+            raise LabelsError(f"{where}, column {theirs!r}: {_told(value)}, expected text; write it in quotes")
+        if not value.strip():
+            raise LabelsError(f"{where}, column {theirs!r} is empty; take the row out, or fill it")
+        return _whole(value, f"{where}, column {theirs!r}")
+
+    def _id(self, raw: Mapping[str, Any], number: int, where: str) -> str:
+        value = self.columns.take(raw, ID)
+        if value is None:
+            return str(number)
+        if isinstance(value, bool) or not isinstance(value, str | int | np.integer) or value == "":
+            raise LabelsError(f"{where}, column 'id': {_told(value)}, expected text or a whole number")
+        return _whole(str(value), f"{where}, column 'id'")
+
+    def _options(self, raw: Mapping[str, Any], where: str) -> tuple[str, ...] | None:
+        value = self._value(raw, OPTIONS, where)
+        if value is None:
+            return None
+        value = value.tolist() if isinstance(value, np.ndarray) else value
+        if (
+            not isinstance(value, list | tuple)
+            or len(value) < 2
+            or not all(isinstance(o, str) and o.strip() for o in value)
+        ):
+            raise LabelsError(f"{where}, column 'options': {_told(value)}, expected a list of two or more texts")
+        twice = [text for text, times in Counter(value).items() if times > 1]
+        if twice:
+            raise LabelsError(f"{where}, column 'options' has {twice[0]!r} twice; options must differ")
+        return tuple(_whole(option, f"{where}, column 'options'") for option in value)
+
+    def _label(self, raw: Mapping[str, Any], options: tuple[str, ...] | None, where: str) -> tuple[str, int | None]:
+        if options is None:
+            return self._text(raw, LABEL, where), None
+        place = self._place(self.columns.take(raw, LABEL), options, f"{where}, column 'label'")
+        if place is None:
+            place = options.index(self._text(raw, LABEL, where))  # says what is missing
+        return options[place], place
+
+    def _place(self, value: Any, options: tuple[str, ...], where: str) -> int | None:
+        """The place of an option that is given by its text or its place; None where there is none."""
+        if value is None or value == "":
+            return None
+        if isinstance(value, str) and value in options:
+            return options.index(value)
+        stripped = [option.strip() for option in options]
+        if isinstance(value, str) and stripped.count(value.strip()) == 1:
+            return stripped.index(value.strip())
+        if self.is_text and isinstance(value, str) and value.strip().isdecimal():
+            value = int(value)
+        if isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= value < len(options):
+            return int(value)
+        shown = ", ".join(repr(shortened(option, _MOST_SHOWN)) for option in options[:6])
+        raise LabelsError(
+            f"{where}: {_told(value)} is none of the row's options ({shown}); give one, or its place from 0"
+        )
+
+    def _right(self, raw: Mapping[str, Any], options: tuple[str, ...] | None, label: str, where: str) -> bool | None:
+        correct, gold = self.columns.take(raw, CORRECT), self.columns.take(raw, GOLD)
+        if correct is not None:
+            truth = {"true": True, "1": True, "false": False, "0": False}.get(str(correct).strip().lower())
+            if truth is None or (isinstance(correct, float) and correct not in (0.0, 1.0)):
+                raise LabelsError(f"{where}, column 'correct': {_told(correct)}, expected true or false, or nothing")
+            return truth
+        if gold is None:
+            return None
+        if options is not None:
+            place = self._place(gold, options, f"{where}, column 'gold'")
+            return None if place is None else options[place] == label
+        if not isinstance(gold, str):
+            raise LabelsError(f"{where}, column 'gold': {_told(gold)}, expected text as labels are; or give 'correct'")
+        return gold.split() == label.split() if gold.strip() else None
+
+    def _signal(
+        self, raw: Mapping[str, Any], column: str, signal: Signal, options: tuple[str, ...] | None, where: str
+    ) -> NDArray[Any]:
+        value = self._value(raw, column, where)
+        where = f"{where}, column {column!r}"
+        if value is None:
+            raise LabelsError(
+                f"{where} is empty, and row 1 has a value; fill it, or leave the column out: --column {column}="
+            )
+        try:
+            numbers = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise LabelsError(
+                f"{where}: {_told(value)}, expected a list of numbers, as many in every inner list"
+            ) from None
+        if not np.isfinite(numbers).all():
+            raise LabelsError(f"{where} has a number that is not finite; give finite ones")
+        if signal.form in ("tokens", "options") and numbers.ndim != 1:
+            raise LabelsError(f"{where}: numbers of shape {numbers.shape}, expected a plain list")
+        if signal.form in OPTION_FORMS and len(numbers) != len(options or ()):
+            least = f"{len(options)} options" if options else "no column 'options'"
+            raise LabelsError(f"{where} has {len(numbers)} entries, and the row has {least}; one an option is expected")
+        if signal.form in ("array", "option_array"):
+            shape = numbers.shape[signal.form == "option_array" :]
+            first = self._shapes.setdefault(signal.key, shape)
+            if not shape or shape != first:
+                raise LabelsError(
+                    f"{where} has the shape {shape}, and row 1 has {first}; one shape for all is expected"
+                )
+        return _checked(signal, numbers, where)
+
+    def _refuse_others(self, raw: Mapping[str, Any], where: str) -> None:
+        """A signal that the first row lacks would be read for some rows alone."""
+        if not self.signals or len(raw) > len(self.signals):
+            more = [name for name in self.columns.signals(raw) if name not in (self.signals or {})]
+            if more:
+                raise LabelsError(
+                    f"{where} has {more[0]!r}, and row 1 has none; fill it in every row, or leave the column out: "
+                    f"--column {more[0]}="
+                )
+
+    def _shares(self, raw: Mapping[str, Any], options: tuple[str, ...] | None, where: str) -> NDArray[Any]:
+        votes = self._value(raw, VOTES, where)
+        if options is None:
+            raise LabelsError(
+                f"{where} has 'votes' and no 'options'; name what could be voted for: --column options=YOURS"
+            )
+        votes = list(votes.values()) if isinstance(votes, Mapping) else votes
+        votes = votes.tolist() if isinstance(votes, np.ndarray) else votes
+        if not isinstance(votes, list | tuple):
+            raise LabelsError(f"{where}, column 'votes': {_told(votes)}, expected a list of texts or a mapping to them")
+        places = [self._place(vote, options, f"{where}, column 'votes'") for vote in votes]
+        counts = np.bincount([place for place in places if place is not None], minlength=len(options))
+        return np.asarray(np.log((counts + 1 / len(options)) / (counts.sum() + 1)))
+
+
+def _checked(signal: Signal, numbers: NDArray[Any], where: str) -> NDArray[Any]:
+    """The numbers of a signal as they are stored, if they are what its name says."""
+    if signal.read == "choice_probs":
+        total = float(numbers.sum())
+        if (numbers < 0).any() or (numbers > 1 + _ROUNDING).any() or abs(total - 1) > _OF_SUM:
+            raise LabelsError(
+                f"{where}: probabilities {_listed(numbers)} sum to {total:.4g}; expected numbers from 0 to 1 whose sum is 1 "
+                "(log-probabilities go into 'logprobs')"
+            )
+        return np.asarray(np.log(np.maximum(numbers, _LEAST)))
+    if signal.read == "label_logprobs" and (numbers > _ROUNDING).any():
+        raise LabelsError(
+            f"{where}: {float(numbers.max()):.4g} is no log-probability, which is at most 0; take logarithms"
+        )
+    if signal.read == "label_entropies" and (numbers < -_ROUNDING).any():
+        raise LabelsError(f"{where}: {float(numbers.min()):.4g} is no entropy, which is at least 0; change its sign")
+    if signal.form in ("array", "option_array"):
+        return numbers.astype(np.float32)
+    return np.minimum(numbers, 0.0) if signal.read == "label_logprobs" else numbers
+
+
+def _listed(numbers: NDArray[Any]) -> str:
+    return "[" + ", ".join(f"{number:.4g}" for number in numbers[:6]) + (", …]" if len(numbers) > 6 else "]")
+
+
+def _told(value: Any) -> str:
+    """A value as a message shows it, with its type."""
+    kinds = {
+        str: "text",
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        list: "a list",
+        dict: "an object",
+    }
+    kind = "nothing" if value is None else kinds.get(type(value), f"a {type(value).__name__}")
+    return f"{shortened(repr(value), _MOST_SHOWN)} ({kind})"
+
+
+def _whole(text: str, where: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        raise LabelsError(f"{where} holds {half}, half of a character; write the whole one") from None
+    return text
+
+
+def shapes_of(rows: Sequence[Row]) -> dict[str, tuple[int, ...]]:
+    """Shape of each signal of the first row, the options left out."""
+    return {key: cast("tuple[int, ...]", value.shape) for key, value in rows[0].signals.items()} if rows else {}

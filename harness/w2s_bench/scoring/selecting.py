@@ -1,0 +1,131 @@
+"""Scores → kept rows: a share of the pool, or as many as a purity can be guaranteed of. And what the trust set says of either."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from w2s_bench.errors import LabelsError
+from w2s_bench.protocol import guarantees
+from w2s_bench.protocol.guarantees import Certified, Method
+from w2s_bench.protocol.scores import Scores
+from w2s_bench.protocol.selection import count_to_keep, top_ids
+from w2s_bench.types import BoolArray, FloatArray, IntArray
+
+#: Coverages that reports show.
+SHOWN = (0.2, 0.5, 0.8)
+_CURVE = 20
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is to be kept: the share `keep` of the pool, or, where `purity` is given, what has it by `method`."""
+
+    keep: float | None = 0.5
+    purity: float | None = None
+    confidence: float = 0.95
+    method: Method = "ltt"
+
+    def __post_init__(self) -> None:
+        if self.keep is not None and self.purity is not None:
+            raise LabelsError("--keep and --purity are both given; give a share to keep, or a purity to guarantee")
+        named = {
+            "--keep": (self.keep, True),
+            "--purity": (self.purity, False),
+            "--confidence": (self.confidence, False),
+        }
+        for name, (value, may_be_one) in named.items():
+            if value is not None and not (0 < value < 1 or (may_be_one and value == 1)):
+                raise LabelsError(f"{name} {value:g} is no share; give a number between 0 and 1, such as 0.5")
+        if self.method not in guarantees.METHODS:
+            raise LabelsError(f"--guarantee {self.method!r} is none of {', '.join(guarantees.METHODS)}")
+
+    @property
+    def words(self) -> str:
+        if self.purity is None:
+            return f"the {self.keep:.0%} of the pool that it trusts most"
+        if self.method == "conformal":
+            return f"what is at least {self.purity:.1%} pure on average (conformal selection)"
+        how = {"ltt": "Learn then Test", "sgr": "SGR", "hoeffding": "Hoeffding's bound"}[self.method]
+        return f"what is at least {self.purity:.1%} pure with confidence {self.confidence:.1%} ({how})"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Which rows of the pool are kept (n,), and what was certified, where that was asked for."""
+
+    rows: BoolArray
+    certified: Certified | None = None
+
+
+def kept_of(
+    goal: Goal,
+    scores: FloatArray,
+    ids: Sequence[str],
+    in_trust: BoolArray,
+    trust: FloatArray,
+    right: BoolArray,
+    *,
+    seed: int,
+) -> Kept:
+    """`scores` and `ids` (n,) are the pool's, `in_trust` says which of them the trust set's rows are.
+
+    `trust` and `right` are the rows that certify: of a function that learns, those that it has not learnt from.
+    """
+    if goal.purity is None:
+        assert goal.keep is not None
+        kept = set(top_ids(Scores.of(ids, scores), count_to_keep(goal.keep, len(scores)), seed))
+        return Kept(np.fromiter((name in kept for name in ids), dtype=np.bool_, count=len(ids)))
+    method = guarantees.METHODS[goal.method]
+    if in_trust.all():
+        why = "every row has gold, so that there is none to choose; leave gold to a random part of the rows"
+        return Kept(np.zeros(len(scores), dtype=np.bool_), Certified(goal.method, None, goal.purity, why=why))
+    certified = method(trust, right, scores[~in_trust], purity=goal.purity, confidence=goal.confidence)
+    if certified.threshold is None:
+        return Kept(np.zeros(len(scores), dtype=np.bool_), certified)
+    return Kept(scores >= certified.threshold, certified)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Purity over coverage as the trust set estimates it; all (k,). `low`: each point's own bound; `sure`: of all at once."""
+
+    coverage: FloatArray
+    count: IntArray
+    purity: FloatArray
+    low: FloatArray
+    high: FloatArray
+    sure: FloatArray
+
+
+def curve_of(pool: FloatArray, trust: FloatArray, right: BoolArray, confidence: float, points: int = _CURVE) -> Curve:
+    """Of the rows above the pool's scores at evenly spaced coverages: the share that is right among those of the trust set."""
+    thresholds = guarantees.thresholds_of(pool, points)
+    everything = np.ones(len(pool), dtype=np.bool_)
+    coverage = guarantees.counts_above(pool, everything, thresholds)[0] / max(len(pool), 1)
+    count, wrong = guarantees.counts_above(trust, right, thresholds)
+    purity = np.where(count > 0, 1 - wrong / np.maximum(count, 1), np.nan)
+    error = 1 - confidence
+    low = 1 - guarantees.binomial_upper(wrong, count, error / 2)
+    high = np.where(count > 0, 1 - guarantees.binomial_lower(wrong, count, error / 2), 1.0)
+    sure = 1 - guarantees.binomial_upper(wrong, count, error / max(len(thresholds), 1))
+    return Curve(coverage, count, purity, low, high, sure)
+
+
+def purity_at(
+    coverage: float, pool: FloatArray, trust: FloatArray, right: BoolArray, confidence: float
+) -> tuple[float, float, float] | None:
+    """(purity, low, high) of the `coverage` of the pool with the highest scores, by the trust set; None where it has no row there."""
+    count = count_to_keep(coverage, len(pool))
+    if not count or not len(trust):
+        return None
+    threshold = np.partition(pool, -count)[-count]
+    above, wrong = guarantees.counts_above(trust, right, np.array([threshold]))
+    if not above[0]:
+        return None
+    error = (1 - confidence) / 2
+    low = 1 - guarantees.binomial_upper(wrong, above, error)[0]
+    high = 1 - guarantees.binomial_lower(wrong, above, error)[0]
+    return float(1 - wrong[0] / above[0]), float(low), float(high)
