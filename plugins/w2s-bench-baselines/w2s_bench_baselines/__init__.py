@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 
 from w2s_bench import TrustFunction, hookimpl
 from w2s_bench_baselines import (
+    combined,
     confidence,
+    consistency,
     cross_fitted,
     cross_model,
     dynamics,
@@ -16,7 +18,18 @@ from w2s_bench_baselines import (
     weak_to_strong,
 )
 
-FAMILIES = (confidence, cross_fitted, cross_model, dynamics, geometry, learned, verifiers, weak_to_strong)
+FAMILIES = (
+    combined,
+    confidence,
+    consistency,
+    cross_fitted,
+    cross_model,
+    dynamics,
+    geometry,
+    learned,
+    verifiers,
+    weak_to_strong,
+)
 
 
 @hookimpl
