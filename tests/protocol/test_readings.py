@@ -46,6 +46,8 @@ OWN: dict[str, dict[str, Any]] = {
     "option_states": {"layers": "middle"},
     "prompt_states": {"layers": [1, -1]},
     "dynamics": {"points": 3},
+    "p_true": {},
+    "samples": {"k": 2},
 }
 SURPRISE, TOY = "w2s-bench-toy/surprise", "w2s-bench-toy"
 

@@ -27,10 +27,10 @@ class Trains(Reads, Protocol):
 
 @dataclass(frozen=True)
 class More:
-    """What a reading needs beside weak labels to train students of its own on them, in a domain of `kind`.
+    """What the suite says beside, for readings of more than one call: the `kind` of the domain, and how long an answer may be.
 
-    `model` is the student as the suite tunes it, by `recipe`; `rows` are the weak labels of trust set and pool to train on;
-    `seed` is that of every student.
+    For those that train students of their own on the weak labels, `model` is the student as the suite tunes it, by `recipe`;
+    `rows` are the weak labels of trust set and pool to train on; `seed` is that of every student.
     """
 
     recipe: Trains
@@ -38,6 +38,7 @@ class More:
     rows: Stage
     seed: int
     kind: Kind
+    max_new_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Ask:
     """One need on the labels of one split: who is asked, tuned how, and what for.
 
     `weights` are those of the asked model, None where it is untuned. `seed` is given where the reading draws. `training` is
-    how the suite trains such a model, and `more` what readings need that train more of them; None where nobody says.
+    how the suite trains such a model, and `more` what else it says; None where nobody does.
     """
 
     need: Need

@@ -150,7 +150,7 @@ class Generation:
     @cached_property
     def readers(self) -> Readers:
         verifier = self.student(self.trust_gold_rows, "gold_trust_set").weights
-        student, spec = self.task.student, self.task.spec
+        student, spec, domain = self.task.student, self.task.spec, self.task.domain
         return Readers(
             (self.teacher.model, self.teacher.weights),
             (student.untuned, None),
@@ -161,7 +161,14 @@ class Generation:
                 "student_cv": CrossFitted(student, partial(self._student_without, "weak")),
                 "student_gold_cv": CrossFitted(student, partial(self._student_without, "both")),
             },
-            More(recipe_of(student), student, self._all_weak_rows, self.stream("student"), self.task.domain.kind),
+            More(
+                recipe_of(student),
+                student,
+                self._all_weak_rows,
+                self.stream("student"),
+                domain.kind,
+                domain.max_new_tokens,
+            ),
         )
 
     @cached_property

@@ -14,6 +14,7 @@ from w2s_bench_baselines import (
     dynamics,
     geometry,
     learned,
+    sampling,
     verifiers,
     weak_to_strong,
 )
@@ -27,6 +28,7 @@ FAMILIES = (
     dynamics,
     geometry,
     learned,
+    sampling,
     verifiers,
     weak_to_strong,
 )
