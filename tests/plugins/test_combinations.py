@@ -13,8 +13,9 @@ from w2s_bench.errors import EvidenceError, TrustFunctionError
 from w2s_bench.plugins.spec import parse_spec, write_spec
 from w2s_bench.testing import MemoryEvidence, synthetic_evidence, trust_function_checks
 from w2s_bench.types import FloatArray, Need, Ragged
+from w2s_bench_baselines import combined, w2s_trust_functions
 from w2s_bench_baselines.combined import Product, RankAverage, Stacked, Veto
-from w2s_bench_baselines.combined.components import Components, known, rank_shares
+from w2s_bench_baselines.combined.components import KNOWN, Components, rank_shares
 from w2s_bench_baselines.consistency import Ccs, CrcTpc
 from w2s_bench_baselines.consistency.ccs import inconsistency
 from w2s_bench_baselines.learned import Probe
@@ -94,8 +95,8 @@ def test_what_cannot_be_built_says_why(make: Callable[[], Any], message: str) ->
 
 
 def test_everything_but_combinations_can_be_combined() -> None:
-    assert {"probe", "verifier", "crossfit_student", "aum"} <= set(known())
-    assert not {"rank_average", "product", "veto", "stacked"} & set(known())
+    assert w2s_trust_functions() == {**KNOWN, **combined.FUNCTIONS}
+    assert not set(KNOWN) & set(combined.FUNCTIONS)
 
 
 def test_stacking_learns_from_scores_out_of_fold() -> None:

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import numpy as np
 from numpy.random import Generator
 
 from w2s_bench import BoolArray, Evidence, FloatArray, Kind, Need, Supervision, TrustFunction, TrustFunctionError
+from w2s_bench_baselines.confidence import FUNCTIONS as CONFIDENCE
+from w2s_bench_baselines.consistency import FUNCTIONS as CONSISTENCY
+from w2s_bench_baselines.cross_fitted import FUNCTIONS as CROSS_FITTED
+from w2s_bench_baselines.cross_model import FUNCTIONS as CROSS_MODEL
+from w2s_bench_baselines.dynamics import FUNCTIONS as DYNAMICS
+from w2s_bench_baselines.geometry import FUNCTIONS as GEOMETRY
+from w2s_bench_baselines.learned import FUNCTIONS as LEARNED
+from w2s_bench_baselines.sampling import FUNCTIONS as SAMPLING
+from w2s_bench_baselines.verifiers import FUNCTIONS as VERIFIERS
+from w2s_bench_baselines.weak_to_strong import FUNCTIONS as WEAK_TO_STRONG
 
 #: Tracks from the one that learns from nothing to the one that learns from most.
 _TRACKS: tuple[Supervision, ...] = ("none", "trust_set", "privileged")
 _KINDS: tuple[Kind, ...] = ("choice", "generate")
-
-
-def known() -> dict[str, Any]:
-    """Name → factory of what can be combined: the functions of the other families."""
-    # They are looked up when one is built. A family cannot import the plugin that lists it while it is itself imported.
-    from w2s_bench_baselines import FAMILIES, combined
-
-    return {name: made for family in FAMILIES if family is not combined for name, made in family.FUNCTIONS.items()}
+#: Name → factory of what can be combined: the functions of the other families.
+KNOWN: Mapping[str, Callable[..., TrustFunction]] = {
+    **CONFIDENCE,
+    **CONSISTENCY,
+    **CROSS_FITTED,
+    **CROSS_MODEL,
+    **DYNAMICS,
+    **GEOMETRY,
+    **LEARNED,
+    **SAMPLING,
+    **VERIFIERS,
+    **WEAK_TO_STRONG,
+}
 
 
 class Components:
@@ -27,15 +43,14 @@ class Components:
 
     def __init__(self, of: str) -> None:
         self.names = of.split("+") if isinstance(of, str) else []
-        factories = known()
         if len(self.names) < 2 or len(set(self.names)) < len(self.names):
             raise ValueError(f"of must name two different functions or more, joined by +, as a+b; got {of!r}")
-        if unknown := [name for name in self.names if name not in factories]:
+        if unknown := [name for name in self.names if name not in KNOWN]:
             raise ValueError(
-                f"of names {unknown[0]!r}, which cannot be combined; known are {', '.join(sorted(factories))} (a function of "
+                f"of names {unknown[0]!r}, which cannot be combined; known are {', '.join(sorted(KNOWN))} (a function of "
                 "another plugin runs in a process of its own; combine them in a plugin of yours)"
             )
-        self.functions: list[TrustFunction] = [factories[name]() for name in self.names]
+        self.functions: list[TrustFunction] = [KNOWN[name]() for name in self.names]
         self.supervision = max((one.supervision for one in self.functions), key=_TRACKS.index)
         self.needs: tuple[Need, ...] = _union(self.functions)
         kinds = [getattr(one, "kinds", _KINDS) for one in self.functions]
