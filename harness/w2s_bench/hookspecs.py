@@ -127,6 +127,18 @@ class ReadingModel(Protocol):
     def label_entropies(self, rows: Sequence[TrainingRow], /) -> list[FloatArray]: ...
     # (options of all rows, layers, d): states of the last token of each prompt + option, options in the rows' order.
     def option_states(self, rows: Sequence[TrainingRow], layers: Sequence[int], /) -> NDArray[np.float32]: ...
+    # k answers to each row's prompt, every token drawn at `temperature`, ended by the model, a text of `until`, or the limit.
+    def samples(
+        self,
+        rows: Sequence[TrainingRow],
+        k: int,
+        temperature: float,
+        /,
+        *,
+        max_new_tokens: int,
+        until: Sequence[str] = (),
+        rng: Generator,
+    ) -> list[list[str]]: ...
     # State of the last token of prompt + completion: (n, d), or (n, layers, d) for layer "all".
     def hidden_states(self, rows: Sequence[TrainingRow], layer: int | Literal["all"], /) -> NDArray[np.float32]: ...
 

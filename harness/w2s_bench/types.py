@@ -42,8 +42,12 @@ OptimizerName = Literal["adamw", "adamw8bit"]
 Split = Literal["dev", "test", "weak_train", "trust", "transfer"]
 SPLITS: tuple[Split, ...] = ("dev", "test", "weak_train", "trust", "transfer")
 
-#: Who read the weak labels: the teacher that made them, the untuned student, or the student tuned on the trust set's gold.
-Reader = Literal["teacher", "student", "verifier"]
+#: Who read the weak labels: the teacher that made them, the untuned student, or the student tuned on the trust set's gold
+#: (`verifier`). The others are students of a row's fold, which have seen neither that row's label nor its gold (see
+#: `protocol.crossfit`): tuned on the trust set's gold, on the pool's weak labels, or on both.
+Reader = Literal["teacher", "student", "verifier", "verifier_cv", "student_cv", "student_gold_cv"]
+#: Those that were tuned on the trust set's gold, and so are no evidence for who learns from no gold.
+GOLD_READERS: tuple[Reader, ...] = ("verifier", "verifier_cv", "student_gold_cv")
 #: How the numbers of a reading lie: "array", a row of one shape a label; "tokens", a row of any length a label; "options", a
 #: row a label with a number for each of its options; "option_array", the same with an array of one shape for each.
 Form = Literal["array", "tokens", "options", "option_array"]

@@ -46,7 +46,18 @@ UNHINTED = {
     "length_residual",
 }
 # The made-up last layer, which `ntf` reads by default, says nothing.
-UNHINTED |= {"ntf", "neg_entropy", "doctor", "self_certainty", "energy", "divergence", "wsconf", "overlap_density"}
+UNHINTED |= {
+    "ccs",
+    "crc_tpc",
+    "ntf",
+    "neg_entropy",
+    "doctor",
+    "self_certainty",
+    "energy",
+    "divergence",
+    "wsconf",
+    "overlap_density",
+}
 
 
 def auroc(scores: FloatArray, correct: BoolArray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -16,6 +17,7 @@ from w2s_bench.record import read_json
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
+from w2s_bench.types import GOLD_READERS, Reader
 
 BEHIND_TRACK = {
     "none": {"weak_train"},
@@ -109,14 +111,20 @@ def test_what_explains_an_arm_sees_its_gold_and_no_more(decomposed: Plan) -> Non
 
 
 def test_nothing_that_reads_weak_labels_sees_gold_beyond_its_models(planned: Plan) -> None:
-    """A reading's inputs are items, labels and weights, a plugin's too; the verifier alone is trained on the trust set."""
+    """A reading's inputs are items, labels and weights, a plugin's too; verifiers and what says so learn from the trust set."""
     reads = [stage for stage in planned.stages() if stage.name in ("read", "read_head", "reading")]
     assert {stage.name for stage in reads} == {"read", "reading"}
     for stage in reads:
         assert set(stage.inputs) <= {"subset", "labels", "weights"}
-        assert {stage.inputs["subset"].name, stage.inputs["labels"].name} == {"subset", "predict"}
-        assert not gold_behind(stage.inputs["subset"])
-        assert gold_behind(stage) <= ({"weak_train", "trust"} if "verifier" in stage.label else {"weak_train"})
+        labels = stage.inputs["labels"]
+        assert stage.inputs["subset"].name == "subset" and labels.name in ("predict", "fold_labels")
+        assert not gold_behind(stage.inputs["subset"]) and gold_behind(labels) == {"weak_train"}
+        learned = any(of in stage.label for of in GOLD_READERS)
+        assert gold_behind(stage) <= ({"weak_train", "trust"} if learned else {"weak_train"})
+    asked = {of for of in get_args(Reader) if any(f" {of}." in stage.label for stage in reads)}
+    assert asked | {"verifier"} == set(
+        get_args(Reader)
+    )  # of the pool `verifier_cv` is the verifier, and shares its stage
 
 
 def test_gold_of_the_evaluated_split_is_read_by_grades_alone(planned: Plan) -> None:

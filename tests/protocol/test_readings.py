@@ -45,6 +45,9 @@ OWN: dict[str, dict[str, Any]] = {
     "hidden_states": {"layer": -1},
     "option_states": {"layers": "middle"},
     "prompt_states": {"layers": [1, -1]},
+    "dynamics": {"points": 3},
+    "p_true": {},
+    "samples": {"k": 2},
 }
 SURPRISE, TOY = "w2s-bench-toy/surprise", "w2s-bench-toy"
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from w2s_bench._cli import (
+    audit,
     check,
     diff,
     items,
@@ -82,6 +83,7 @@ app.command("merge", epilog=diff.MERGE_EPILOG)(diff.merge)
 app.command("submit", epilog=submit.EPILOG)(submit.submit)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.command("score", epilog=score.EPILOG)(score.score)
+app.command("audit", epilog=audit.EPILOG)(audit.audit)
 app.add_typer(store.app)
 
 

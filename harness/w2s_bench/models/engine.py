@@ -25,6 +25,7 @@ from w2s_bench.models.finetuning import Choices, Examples
 from w2s_bench.models.greedy import Generated, generate
 from w2s_bench.models.memory import out_of_memory
 from w2s_bench.models.objectives import XENT, Objective, Stopping, Whose, held_out, over_of, relative
+from w2s_bench.models.sampling import Sampling
 from w2s_bench.models.setup import USUAL, Effort, Setup
 from w2s_bench.models.sources import numbers_of, set_attention
 from w2s_bench.types import FloatArray, Item, Precision, RecipeName, TrainingRow
@@ -118,6 +119,23 @@ class Engine:
         """One greedy answer an item."""
         prompts = [item.prompt for item in items]
         return generate(self.model, self.tokenizer, prompts, max_new_tokens=max_new_tokens, until=until)
+
+    @_in_its_precision
+    def samples(
+        self,
+        rows: Sequence[Item | TrainingRow],
+        k: int,
+        temperature: float,
+        *,
+        max_new_tokens: int,
+        until: Sequence[str] = (),
+        rng: np.random.Generator,
+    ) -> list[list[str]]:
+        """k answers a row, each token drawn at `temperature` (1: as the model says; towards 0: the most probable)."""
+        by = Sampling(temperature, rng.random((len(rows) * k, max_new_tokens)))
+        prompts = [row.prompt for row in rows for _ in range(k)]
+        found = generate(self.model, self.tokenizer, prompts, max_new_tokens=max_new_tokens, until=until, sampling=by)
+        return [[one.text for one in found[start : start + k]] for start in range(0, len(found), k)]
 
     @_in_its_precision
     def label_logprobs(self, rows: Sequence[TrainingRow]) -> list[NDArray[np.float64]]:

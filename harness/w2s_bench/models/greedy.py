@@ -1,11 +1,11 @@
-"""Greedy generation with a key-value cache, prompts of like length at a time so that little is padded.
+"""Generation with a key-value cache, greedy or sampled, prompts of like length at a time so that little is padded.
 
 A model that does not allow that (`assumptions`) generates by the plainer ways: prompts of equal length, or transformers' own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -19,8 +19,11 @@ from w2s_bench.models.capabilities import Anatomy
 from w2s_bench.models.decoding import PaddedRows, read_on
 from w2s_bench.models.encoding import encode_prompts, max_length_of
 from w2s_bench.models.memory import by_halves, free_bytes, is_accelerator
+from w2s_bench.models.sampling import Sampling
 
 _How = Literal["padded", "alike", "plain"]
+#: (rows, vocabulary) logits, the places of these rows in their batch, the step from 0 → (rows,) token ids; −1: no number.
+Pick = Callable[[torch.Tensor, Sequence[int], int], torch.Tensor]
 
 _MAX_ROWS = 256  # rows decoded at once on a processor, and on an accelerator that does not tell its memory
 _MOST_ROWS = 1_024  # rows decoded at once on an accelerator
@@ -41,9 +44,15 @@ class Generated:
 
 @torch.no_grad()
 def generate(
-    model: Any, tokenizer: Any, prompts: Sequence[str], *, max_new_tokens: int, until: Sequence[str]
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int,
+    until: Sequence[str],
+    sampling: Sampling | None = None,
 ) -> list[Generated]:
-    """The most probable next token until end of sequence, a text of `until`, or `max_new_tokens`."""
+    """The most probable next token, or one drawn by `sampling`, until end of sequence, a text of `until`, or `max_new_tokens`."""
     stops = Stops([stop for stop in until if stop and stop != tokenizer.eos_token], tokenizer)
     ends = _end_tokens(model, tokenizer)
     encoded = encode_prompts(tokenizer, prompts)
@@ -58,12 +67,24 @@ def generate(
 
     def decoded(how: _How, rows: list[int]) -> list[list[int]]:
         chosen = [encoded[i] for i in rows]
+
+        def pick(logits: torch.Tensor, active: Sequence[int], step: int) -> torch.Tensor:
+            """The rows of a batch are some of all prompts'."""
+            if sampling is None:
+                return _greedily(logits, active, step)
+            return sampling.drawn(logits, [rows[place] for place in active], step)
+
         if how == "padded":
             anatomy = anatomy_of(model)
             assert anatomy is not None
-            return _decode_padded(anatomy, model, chosen, max_new_tokens, ends, stops)
+            return _decode_padded(anatomy, model, chosen, max_new_tokens, ends, stops, pick)
         if how == "alike":
-            return _decode(model, chosen, max_new_tokens, ends, stops)
+            return _decode(model, chosen, max_new_tokens, ends, stops, pick)
+        if sampling is not None:
+            raise ModelError(
+                f"model {model.config.name_or_path!r} answers by transformers' own greedy search alone, so that no answers can be "
+                "drawn of it; take a trust function that reads no samples, or another model"
+            )
         return answers(model, tokenizer, chosen, max_new_tokens, partial(_has_ended, ends=ends, stops=stops))
 
     for how, batch in _batches(model, [len(ids) for ids in encoded], max_new_tokens):
@@ -146,7 +167,14 @@ def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
     return {int(end) for end in ends if end is not None}
 
 
-def _decode(model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set[int], stops: Stops) -> list[list[int]]:
+def _greedily(logits: torch.Tensor, active: Sequence[int], step: int) -> torch.Tensor:
+    """(rows,) the most probable tokens, whatever the rows and the step."""
+    return _most_probable(logits)
+
+
+def _decode(
+    model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set[int], stops: Stops, pick: Pick = _greedily
+) -> list[list[int]]:
     """New token ids a row, all prompts of one length: for a model that knows no masks; a finished row leaves the batch."""
     new: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
@@ -154,7 +182,7 @@ def _decode(model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set
     for step in range(max_new_tokens):
         logits, cache = read_on(model, inputs, cache, read)
         read += inputs.shape[1]
-        chosen = _most_probable(logits)
+        chosen = pick(logits, active, step)
         going = _append(new, active, _numbered(chosen[None])[0], ends, stops)
         if not going or step + 1 == max_new_tokens:
             break
@@ -167,7 +195,13 @@ def _decode(model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set
 
 
 def _decode_padded(
-    anatomy: Anatomy, model: Any, prompts: list[list[int]], max_new_tokens: int, ends: set[int], stops: Stops
+    anatomy: Anatomy,
+    model: Any,
+    prompts: list[list[int]],
+    max_new_tokens: int,
+    ends: set[int],
+    stops: Stops,
+    pick: Pick = _greedily,
 ) -> list[list[int]]:
     """New token ids a row, prompts of like length, padded on the left; finished rows leave when a quarter has finished."""
     rows, chosen = PaddedRows(anatomy, model, prompts, max_new_tokens), None
@@ -177,8 +211,9 @@ def _decode_padded(
     step, at_once = 0, _STEPS if is_accelerator(model.device) else 1
     while step < max_new_tokens:
         read: list[torch.Tensor] = []
-        for _ in range(min(at_once, max_new_tokens - step)):
-            chosen = _most_probable(rows.read(chosen if chosen is None else chosen.clamp(min=0)))
+        for ahead in range(min(at_once, max_new_tokens - step)):
+            logits = rows.read(chosen if chosen is None else chosen.clamp(min=0))
+            chosen = pick(logits, active, step + ahead)
             read.append(chosen)
         assert chosen is not None
         step += len(read)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast, get_args
 
 from w2s_bench.errors import EvidenceError, PluginError, UnknownNameError, W2SBenchError, said
 from w2s_bench.hookspecs import Domain
-from w2s_bench.types import JSON, KINDS, Form, Kind, Need, Reader, Scope, Supervision
+from w2s_bench.types import GOLD_READERS, JSON, KINDS, Form, Kind, Need, Reader, Scope, Supervision
 
 T = TypeVar("T")
 
@@ -111,9 +111,9 @@ def check_trust_function(who: str, built: Any) -> Declared:
             raise PluginError(f"{who}: the layer of need {need!r} must be an integer, 'middle' or 'all'")
         if need.when is not None and need.when not in KINDS:
             raise PluginError(f"{who}: `when` of need {need!r} must be one of {_listed(KINDS)}, or left out")
-        if supervision == "none" and need.of == "verifier":
+        if supervision == "none" and need.of in GOLD_READERS:
             raise PluginError(
-                f"{who}: it declares supervision 'none' and needs {need}, but the verifier is trained on the trust "
+                f"{who}: it declares supervision 'none' and needs {need}, but the {need.of} is trained on the trust "
                 "set's gold; declare supervision = 'trust_set'"
             )
     if supervision != "none":

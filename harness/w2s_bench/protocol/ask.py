@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.store.stage import Stage
-from w2s_bench.types import Need
+from w2s_bench.types import Kind, Need
 
 if TYPE_CHECKING:
     from w2s_bench.suite_domain import Training
@@ -19,12 +19,34 @@ class Reads(Protocol):
     def read(self, ask: Ask, /) -> Stage: ...
 
 
+class Trains(Reads, Protocol):
+    """`recipes.Recipe`, as far as readings use it that train models of their own."""
+
+    def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage: ...
+
+
+@dataclass(frozen=True)
+class More:
+    """What the suite says beside, for readings of more than one call: the `kind` of the domain, and how long an answer may be.
+
+    For those that train students of their own on the weak labels, `model` is the student as the suite tunes it, by `recipe`;
+    `rows` are the weak labels of trust set and pool to train on; `seed` is that of every student.
+    """
+
+    recipe: Trains
+    model: PlannedModel
+    rows: Stage
+    seed: int
+    kind: Kind
+    max_new_tokens: int | None = None
+
+
 @dataclass(frozen=True)
 class Ask:
     """One need on the labels of one split: who is asked, tuned how, and what for.
 
     `weights` are those of the asked model, None where it is untuned. `seed` is given where the reading draws. `training` is
-    how the suite trains such a model, for readings that train more of them; None where nobody says.
+    how the suite trains such a model, and `more` what else it says; None where nobody does.
     """
 
     need: Need
@@ -36,3 +58,4 @@ class Ask:
     seed: int | None = None
     label: str = ""
     training: Training | None = None
+    more: More | None = None

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Literal, get_args
 
-from w2s_bench.protocol import evaluation, items, splits, training
+from w2s_bench.protocol import crossfit, evaluation, items, splits, training
+from w2s_bench.protocol.ask import More
+from w2s_bench.protocol.crossfit import CrossFitted
 from w2s_bench.protocol.needs import PlannedNeed, Readers, readings
 from w2s_bench.protocol.planned import PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import recipe_of
@@ -17,7 +20,7 @@ from w2s_bench.protocol.trust import Labelled
 from w2s_bench.randomness import derived_seed
 from w2s_bench.store.stage import Stage
 from w2s_bench.suite import Suite
-from w2s_bench.types import Split
+from w2s_bench.types import Reader, Split
 
 
 @dataclass(frozen=True)
@@ -152,13 +155,50 @@ class Generation:
     @cached_property
     def readers(self) -> Readers:
         verifier = self.student(self.trust_gold_rows, "gold_trust_set").weights
-        student, spec = self.task.student, self.task.spec
+        student, spec, domain = self.task.student, self.task.spec, self.task.domain
         return Readers(
             (self.teacher.model, self.teacher.weights),
             (student.untuned, None),
             (student, verifier),
-            {"teacher": spec.teacher, "student": spec.student, "verifier": spec.student},
+            {"teacher": spec.teacher, **{of: spec.student for of in get_args(Reader) if of != "teacher"}},
+            {
+                "verifier_cv": CrossFitted(student, partial(self._student_without, "gold"), verifier),
+                "student_cv": CrossFitted(student, partial(self._student_without, "weak")),
+                "student_gold_cv": CrossFitted(student, partial(self._student_without, "both")),
+            },
+            More(
+                recipe_of(student),
+                student,
+                self._all_weak_rows,
+                self.stream("student"),
+                domain.kind,
+                domain.max_new_tokens,
+            ),
         )
+
+    @cached_property
+    def _all_weak_rows(self) -> Stage:
+        """Rows of the weak labels of the trust set and of the pool, each once."""
+        splits: tuple[Split, ...] = ("trust", self.pool)
+        rows = [
+            training.weak_rows(self.subset(s), self.weak_labels(s), None, self.label(f"rows of {s}")) for s in splits
+        ]
+        return training.joined_rows(rows, self.label("rows of trust set and pool"), share="as they are")
+
+    def _student_without(self, learns_from: Literal["gold", "weak", "both"], fold: int) -> Stage:
+        """The weights of a student trained without one fold: of the trust set's gold, of the pool's weak labels, or of both."""
+        what, parts = f"{learns_from} without fold {fold + 1}", []
+        if learns_from != "weak":
+            subset = self.subset("trust")
+            kept, label = crossfit.others(subset, fold), self.label(f"trust set's gold without fold {fold + 1}")
+            parts.append(training.gold_rows(subset, self.gold("trust"), kept, label))
+        if learns_from != "gold":
+            subset = self.subset(self.pool)
+            kept, label = crossfit.others(subset, fold), self.label(f"weak rows without fold {fold + 1}")
+            parts.append(training.weak_rows(subset, self.weak_labels(self.pool), kept, label))
+        rows = parts[0] if len(parts) == 1 else training.joined_rows(parts, self.label(f"rows of {what}"))
+        model, how, seed = self.task.student, self.task.spec.student, self.stream("student")
+        return recipe_of(model).train(model, how, rows, seed=seed, label=self.label(f"student of {what}"))
 
     def evidence(self, needs: Iterable[PlannedNeed], split: Split, *, with_grades: bool, with_gold: bool) -> Labelled:
         """What a trust function's evidence on `trust` or the pool is made of. `with_gold` for the privileged alone."""

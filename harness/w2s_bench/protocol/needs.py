@@ -12,7 +12,9 @@ from w2s_bench.plugins.hooks import distribution_of
 from w2s_bench.plugins.planning import described_reading
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.source import Source
-from w2s_bench.protocol.ask import Ask
+from w2s_bench.protocol import crossfit
+from w2s_bench.protocol.ask import Ask, More
+from w2s_bench.protocol.crossfit import CrossFitted
 from w2s_bench.protocol.evidence.readings import built_in_reading, built_in_readings
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading
 from w2s_bench.protocol.evidence.registered import registered_reading
@@ -37,20 +39,31 @@ class PlannedNeed:
 
 @dataclass(frozen=True)
 class Readers:
-    """The three models that may read weak labels, each with its parameters and, where tuned, the stage of its weights.
+    """The models that may read weak labels, three with their parameters and, where tuned, the stage of their weights.
 
-    `training`: how the suite trains each of them, for readings that train more of the kind.
+    `training`: how the suite trains each of them, for readings that train more of the kind, as `more`. `crossfitted`: those
+    that are a student a fold.
     """
 
     teacher: tuple[PlannedModel, Stage | None]
     student: tuple[PlannedModel, Stage | None]
     verifier: tuple[PlannedModel, Stage | None]
     training: Mapping[Reader, Training] = field(default_factory=dict)
+    crossfitted: Mapping[Reader, CrossFitted] = field(default_factory=dict)
+    more: More | None = None
 
-    def of(self, need: Need) -> tuple[PlannedModel, Stage | None]:
-        """The model that a need asks, and the stage of its weights."""
-        pair: tuple[PlannedModel, Stage | None] = getattr(self, need.of)
-        return pair
+    def model(self, need: Need) -> PlannedModel:
+        """The model that a need asks, whatever its weights."""
+        if need.of in self.crossfitted:
+            return self.crossfitted[need.of].model
+        model: PlannedModel = getattr(self, need.of)[0]
+        return model
+
+    def parts(self, need: Need, labels: Stage, subset: Stage, *, fitting: bool) -> list[tuple[Stage, Stage | None]]:
+        """Which weak labels of a split are read with which weights: (labels, weights) pairs, one but for cross-fitted readers."""
+        if need.of in self.crossfitted:
+            return [*self.crossfitted[need.of].parts(labels, subset, fitting=fitting)]
+        return [(labels, getattr(self, need.of)[1])]
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,11 @@ def _planned(registry: Registry, need: Need, who: str, sources: dict[Source, str
         planned = PlannedNeed(need, own) if own is not None else _of_plugin(registry, need, sources)
     except W2SBenchError as error:
         raise PluginError(f"{who}: need {need}: {error}") from error
+    may = planned.reading.readers if isinstance(planned.reading, BuiltInReading) else None
+    if may is not None and need.of not in may:
+        raise PluginError(
+            f"{who}: need {need}: {need.read} is read of the {' or the '.join(may)} alone; write {may[0]!r}"
+        )
     if need.when is not None and need.when not in planned.reading.kinds:
         kinds = " and ".join(planned.reading.kinds)
         raise PluginError(
@@ -111,7 +129,7 @@ def needs_stage(planned: PlannedNeed, kind: Kind) -> bool:
 
 def lacks(planned: PlannedNeed, readers: Readers, kind: Kind) -> str | None:
     """Why there is no such reading in a domain of this kind, by these models; None where there is."""
-    need, reading, (model, _) = planned.need, planned.reading, readers.of(planned.need)
+    need, reading, model = planned.need, planned.reading, readers.model(planned.need)
     if kind not in reading.kinds:
         return f"reading {need.read!r} is for {' and '.join(reading.kinds)} domains alone, and this is a {kind} domain"
     if isinstance(reading, DescribedReading) and not reading.asks_model:
@@ -151,21 +169,41 @@ def readings(
             shown_as[str(need)] = ShownAs(planned.reading.form, lack)
         if not needs_stage(planned, kind) or lack is not None or (fitting and need.of == "verifier"):
             continue
-        model, weights = readers.of(need)
-        named = f"{label} · {need}"
-        if isinstance(planned.reading, BuiltInReading):
-            how = readers.training.get(need.of)
-            ask = Ask(need, recipe_of(model), model, weights, labels, subset, seed(need), named, how)
-            stages[need] = planned.reading.stage(ask)
-            continue
-        asked = recipe_of(model).as_engine(model, weights) if planned.reading.asks_model else None
-        stages[need] = registered_reading(
-            {"name": planned.name, "parameters": need.parameters, "plugin": dict(planned.plugin)},
-            asked,
-            labels,
-            subset,
-            seed=seed(need),
-            libraries=planned.libraries,
-            label=named,
-        )
+        named, parts = f"{label} · {need}", readers.parts(need, labels, subset, fitting=fitting)
+        read = [
+            (part, _reading(planned, readers, part, weights, subset, seed(need), _of_part(named, place, len(parts))))
+            for place, (part, weights) in enumerate(parts)
+        ]
+        stages[need] = crossfit.joined_reading(planned.reading.form, labels, read, named)
     return Readings(stages, shown_as)
+
+
+def _of_part(label: str, place: int, count: int) -> str:
+    return label if count == 1 else f"{label} · fold {place + 1}"
+
+
+def _reading(
+    planned: PlannedNeed,
+    readers: Readers,
+    labels: Stage,
+    weights: Stage | None,
+    subset: Stage,
+    seed: int,
+    label: str,
+) -> Stage:
+    """The stage that reads for one need, with the weights of one model."""
+    need, model = planned.need, readers.model(planned.need)
+    if isinstance(planned.reading, BuiltInReading):
+        how = readers.training.get(need.of)
+        ask = Ask(need, recipe_of(model), model, weights, labels, subset, seed, label, how, readers.more)
+        return planned.reading.stage(ask)
+    asked = recipe_of(model).as_engine(model, weights) if planned.reading.asks_model else None
+    return registered_reading(
+        {"name": planned.name, "parameters": need.parameters, "plugin": dict(planned.plugin)},
+        asked,
+        labels,
+        subset,
+        seed=seed,
+        libraries=planned.libraries,
+        label=label,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -39,12 +39,13 @@ def gold_rows(subset: Stage, gold: Stage, kept: Stage | None, label: str = "") -
     return Stage(make_gold_rows, {}, inputs, label=label)
 
 
-def joined_rows(parts: Sequence[Stage], label: str = "") -> Stage:
-    """Stage: the training rows of several splits in one, every split as often as the largest: a batch has a like share of each.
+def joined_rows(parts: Sequence[Stage], label: str = "", *, share: Literal["equal", "as they are"] = "equal") -> Stage:
+    """Stage: the training rows of several splits in one, no item in two of them.
 
-    No item is in two of them. The rows of a smaller split are repeated, all of them equally often.
+    With `share` "equal" every split is there as often as the largest, so that a batch has a like share of each: the rows of a
+    smaller split are repeated, all of them equally often. "as they are": every row stands once.
     """
-    return Stage(join_rows, {"share": "equal"}, numbered("part", parts), label=label)
+    return Stage(join_rows, {"share": share}, numbered("part", parts), label=label)
 
 
 def parts_of(rows: Stage) -> tuple[Stage, ...]:
@@ -59,7 +60,8 @@ def numbered(name: str, stages: Sequence[Stage]) -> dict[str, Stage]:
 
 def folders_of(context: StageContext, name: str) -> list[Path]:
     """The folders of the inputs that `numbered` named."""
-    return [folder for key, folder in sorted(context.inputs.items()) if key.partition(" ")[0] == name]
+    found = {int(key.partition(" ")[2] or 0): at for key, at in context.inputs.items() if key.partition(" ")[0] == name}
+    return [found[number] for number in sorted(found)]
 
 
 def schedule_of(training: Training) -> dict[str, JSON]:
@@ -139,8 +141,8 @@ def join_rows(context: StageContext) -> None:
     parts = [read_records(folder / ROWS, TrainingRow) for folder in folders_of(context, "part")]
     distinct = {row.id for part in parts for row in part}
     assert len(distinct) == sum(map(len, parts)), "an item stands in two splits"
-    largest = max(map(len, parts))
-    rows = [row for part in parts for row in part for _ in range(round(largest / len(part)))]
+    largest = max(map(len, parts)) if context.params["share"] == "equal" else 0
+    rows = [row for part in parts for row in part for _ in range(max(1, round(largest / len(part))))]
     write_records(context.out / ROWS, sorted(rows, key=lambda row: row.id))
 
 

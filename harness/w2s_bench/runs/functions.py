@@ -13,6 +13,7 @@ from w2s_bench.plugins.descriptions import module_of
 from w2s_bench.plugins.entries import Registered
 from w2s_bench.plugins.planning import declarations
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.protocol.crossfit import FOLDS
 from w2s_bench.protocol.evidence.readings import built_in_reading
 from w2s_bench.types import KINDS, Kind, Need, Reader, Supervision
 
@@ -24,6 +25,16 @@ _READERS: Final[Mapping[Reader, str]] = {
     "teacher": "the teacher",
     "student": "the untuned student",
     "verifier": "the verifier",
+    "verifier_cv": "cross-fitted verifiers",
+    "student_cv": "cross-fitted students",
+    "student_gold_cv": "cross-fitted students",
+}
+#: What is trained for a reader, where it is trained for trust functions alone.
+_TRAINED: Final[Mapping[Reader, str]] = {
+    "verifier": "tuning the verifier",
+    "verifier_cv": f"tuning the verifier and {FOLDS} without a fold of the trust set",
+    "student_cv": f"tuning {FOLDS} students without a fold of the pool",
+    "student_gold_cv": f"tuning {FOLDS} students without a fold of pool and trust set",
 }
 
 
@@ -94,9 +105,8 @@ def cost_of(needs: Iterable[Need]) -> str:
         if own is None or not own.comes_with_labels(need.of):
             kinds.setdefault(what, set()).update([need.when] if need.when else KINDS)
     told = [what if set(KINDS) <= of else f"{what} ({', '.join(sorted(of))})" for what, of in kinds.items()]
-    if any(need.of == "verifier" for need in needs):
-        told.insert(0, "tuning the verifier")
-    return ", ".join(told) or "none"
+    asked = {need.of for need in needs}
+    return ", ".join([*(what for of, what in _TRAINED.items() if of in asked), *told]) or "none"
 
 
 def _row(entry: Registered, declared: Declared | W2SBenchError) -> FunctionRow:

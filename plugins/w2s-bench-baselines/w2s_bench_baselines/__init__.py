@@ -5,9 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from w2s_bench import TrustFunction, hookimpl
-from w2s_bench_baselines import confidence, cross_model, geometry, learned, verifiers, weak_to_strong
+from w2s_bench_baselines import (
+    combined,
+    confidence,
+    consistency,
+    cross_fitted,
+    cross_model,
+    dynamics,
+    geometry,
+    learned,
+    sampling,
+    verifiers,
+    weak_to_strong,
+)
 
-FAMILIES = (confidence, cross_model, geometry, learned, verifiers, weak_to_strong)
+FAMILIES = (
+    combined,
+    confidence,
+    consistency,
+    cross_fitted,
+    cross_model,
+    dynamics,
+    geometry,
+    learned,
+    sampling,
+    verifiers,
+    weak_to_strong,
+)
 
 
 @hookimpl

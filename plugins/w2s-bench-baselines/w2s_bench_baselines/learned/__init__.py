@@ -12,6 +12,7 @@ from w2s_bench_baselines.learned.mass_mean import MassMean
 from w2s_bench_baselines.learned.ntf import Ntf
 from w2s_bench_baselines.learned.pik import Pik
 from w2s_bench_baselines.learned.probe import Probe
+from w2s_bench_baselines.learned.reward_model import RewardModel
 from w2s_bench_baselines.learned.saplma import Saplma
 from w2s_bench_baselines.learned.stack import Stack
 from w2s_bench_baselines.learned.student_probe import StudentProbe
@@ -25,6 +26,7 @@ FUNCTIONS: Mapping[str, Callable[..., TrustFunction]] = {
     "ntf": Ntf,
     "pik": Pik,
     "probe": Probe,
+    "reward_model": RewardModel,
     "saplma": Saplma,
     "stack": Stack,
     "student_probe": StudentProbe,

@@ -50,6 +50,8 @@ class BuiltInReading(ABC):
     #: Ends the error of whoever reads it where there is none of it: why, and what to read in its place.
     instead: ClassVar[str] = ""
 
+    #: The readers that it can be had of; None: all.
+    readers: ClassVar[tuple[Reader, ...] | None] = None
     #: Whether `read` draws at random; its stage then has a seed, and `rng` is made of it.
     draws: ClassVar[bool] = False
 
@@ -70,9 +72,9 @@ class BuiltInReading(ABC):
         """The stage that makes it: of the asked model, as its recipe reads. One that takes more than a call says so here."""
         return ask.recipe.read(ask if self.draws else replace(ask, seed=None))
 
-    @abstractmethod
     def read(self, model: ReadingModel, rows: Sequence[TrainingRow], *, rng: Generator | None = None) -> Values:
-        """A row for each of `rows`, as it is stored: the engine's call."""
+        """A row for each of `rows`, as it is stored: the engine's call. One whose `stage` is made of others has none."""
+        raise NotImplementedError(f"{type(self).__name__} asks no model itself; write its read, or its stage")
 
     def shown(self, row: FloatArray) -> FloatArray:
         """A stored row (of any form but "array") as trust functions see it; options keep their order here."""

@@ -1,0 +1,104 @@
+"""`w2s-bench audit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from w2s_bench.names import DATA_VARIABLE
+
+if TYPE_CHECKING:
+    from w2s_bench.runs.audit import Audited
+
+_MOST_SHOWN = 5
+EPILOG = """
+**Examples**
+
+`w2s-bench audit probe` — every domain of `tiny` that it is meant for, one seed each
+
+`w2s-bench audit my-plugin/margin:k=8 --suite tiny --domain knowledge`
+
+Scores as a run has them are compared with scores by a process that has the same evidence, no store in sight, and a domain
+whose files give every question the answer of another. A sound function does not notice. What solves the question itself, or
+has facts of its own, is not found out: that is for the track `privileged`. Exit codes: 0 sound; 1 not; 2 a mistake in the call.
+"""
+
+
+def audit(
+    trust: Annotated[str, typer.Argument(help="A trust function: NAME or NAME:key=value,…", metavar="TRUST")],
+    suite: Annotated[str, typer.Option("--suite", "-s", help="A suite's name or its file.", metavar="SUITE")] = "tiny",
+    domain: Annotated[
+        list[str] | None,
+        typer.Option("--domain", "-d", help="A domain of the suite; repeat for more (default: all).", metavar="D"),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            help="Where computed stages are kept (default: your cache folder, or $W2S_BENCH_STORE).",
+            metavar="DIR|URL",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", "-w", help="Processes, one thread each (default: one a processor).", metavar="N", min=1
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            help="Folder with data files of lm-eval tasks (docs/lm-eval.md).",
+            envvar=DATA_VARIABLE,
+            metavar="DIR",
+        ),
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print verdicts as JSON on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; verdicts only.")] = False,
+) -> None:
+    """Does gold reach a trust function? Score again with other gold and no store in sight, and compare."""
+    from w2s_bench._cli.errors import explained
+
+    with explained():
+        from w2s_bench._cli.preflight import use_tasks
+        from w2s_bench._cli.progress import shown_progress
+        from w2s_bench.runs import audit as audits
+        from w2s_bench.runs.execute import local_executor
+        from w2s_bench.store import default_location
+
+        use_tasks(data, ())
+        with shown_progress(f"audit {trust}", quiet=quiet or json_output) as events:
+            found = audits.audit(
+                trust,
+                suite,
+                domains=domain or (),
+                store=store or default_location(),
+                executor=local_executor(workers),
+                events=events,
+            )
+        if json_output:
+            import json
+            from dataclasses import asdict
+
+            print(json.dumps([asdict(one) for one in found], indent=1))
+        else:
+            for one in found:
+                _print(one)
+        raise typer.Exit(0 if all(one.ok for one in found) else 1)
+
+
+def _print(one: Audited) -> None:
+    from w2s_bench._cli.output import say
+    from w2s_bench.runs.audit import MEANING
+    from w2s_bench.text import one_line
+
+    say(f"{one.domain}  {one.trust_function}: {one.verdict.upper() if not one.ok else one.verdict}")
+    said = one_line(one.reason) if one.reason else MEANING[one.verdict]
+    say(f"  {said} ({one.count} rows, {one.records} records with other gold)")
+    for row in one.rows[:_MOST_SHOWN]:
+        say(f"  {one_line(row.item)}: {row.run:.6g} in the run, {row.audited:.6g} here")
+    if len(one.rows) > _MOST_SHOWN:
+        say(f"  … {len(one.rows)} of {one.count} rows differ")
