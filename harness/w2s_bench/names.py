@@ -13,7 +13,7 @@ BUILT_IN: Final = "w2s-bench"
 #: Parent of results folders where the user names none.
 RESULTS: Final = Path("w2s-results")
 #: What a results folder shows to people.
-README, PLOT, TIES = "README.md", "pgr.svg", "ties.svg"
+README, PLOT, TIES, CHAINS = "README.md", "pgr.svg", "ties.svg", "chains.svg"
 #: The file that makes a folder of a store a result.
 MANIFEST: Final = "manifest.json"
 #: Where models run: "cpu" (the default: the same bytes again) or any device torch knows. It is part of every key.
@@ -58,6 +58,10 @@ def file_name(name: str) -> str:
     return safe if safe and safe == plain else f"{safe}~{digest_of(name)[:12]}"
 
 
-def row_name(domain: str, arm: str) -> str:
-    """`DOMAIN/ARM`: one arm on one domain, as the command line and a path under `results/` have it."""
-    return f"{file_name(domain)}/{file_name(arm)}"
+def row_name(domain: str, arm: str, generation: int | None = None) -> str:
+    """`DOMAIN/ARM`: one arm on one domain, as the command line and a path under `results/` have it.
+
+    A generation of a chain is `DOMAIN/generation2@ARM`: no arm is called so, since `generation2` is none's first word.
+    """
+    step = "" if generation is None else f"generation{generation}@"
+    return f"{file_name(domain)}/{step}{file_name(arm)}"

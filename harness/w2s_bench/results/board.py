@@ -99,6 +99,58 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What lies behind a student: optimizer steps of all models trained for it, distinct gold labels, and processor seconds of
+    all that was computed for all its seeds, as their cells have it (None where they do not say)."""
+
+    steps: int
+    gold_labels: int
+    cpu_seconds: float | None
+
+
+@dataclass(frozen=True)
+class ArmChain:
+    """One arm's chain in one domain, beside its one hop (None where there is no cell of it), and what each took.
+
+    PGRs are on the first teacher and the last student's ceiling, those of models between too. `minus_one_hop` is the paired
+    difference of the last generation to the one hop, `minus_naive` that to the last generation of the chain of naive, in PGR
+    units. A generation that has no cell is None.
+    """
+
+    arm: str
+    track: str
+    one_hop: Entry | None
+    generations: tuple[Entry | None, ...]
+    minus_one_hop: Ratio
+    minus_naive: Ratio | None
+    spent: Cost
+    spent_one_hop: Cost
+
+
+@dataclass(frozen=True)
+class DomainChains:
+    """The chains of one domain: who learns in each generation, the suite's student last."""
+
+    domain: str
+    teacher: str
+    students: tuple[str, ...]
+    pool: str
+    arms: tuple[ArmChain, ...]
+
+
+@dataclass(frozen=True)
+class MeanChain:
+    """An arm's chain and its one hop over the domains that enter means and have a chain."""
+
+    arm: str
+    track: str
+    one_hop: Ratio
+    chain: Ratio
+    minus_one_hop: Ratio
+    minus_naive: Ratio | None
+
+
+@dataclass(frozen=True)
 class Check:
     """A figure that a suite must show, and whether it does (None: it cannot be told)."""
 
@@ -163,7 +215,8 @@ class Leaderboard:
 
     `pairs` has every two trust functions of a track; `detectable` is the true difference of two arms' mean PGRs that the
     board would find with chance POWER, None where it can show none. `other_selections`: arms that keep other rows than those of
-    highest score, by name; nothing else of the board is about them.
+    highest score, by name; nothing else of the board is about them. Nor is anything but `chains` and `mean_chains` about the
+    generations of chains.
     """
 
     suite: SuiteRef
@@ -176,6 +229,8 @@ class Leaderboard:
     pairs: tuple[Pair, ...] = ()
     detectable: float | None = None
     other_selections: tuple[Row, ...] = ()
+    chains: tuple[DomainChains, ...] = ()
+    mean_chains: tuple[MeanChain, ...] = ()
 
     @property
     def mean_domains(self) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ from w2s_bench.results.statistics import Estimate, Ratio, holm, rank_intervals
 def corrected(rows: Iterable[Row]) -> tuple[Row, ...]:
     """The rows with p-values corrected within each table: mean differences to controls, and those of each domain."""
     rows = tuple(rows)
-    means = _holm({(r.arm, rival): ratio for r in rows for rival, ratio in r.mean_minus.items()})
+    means = tested_together({(r.arm, rival): ratio for r in rows for rival, ratio in r.mean_minus.items()})
     entries = {(row.arm, domain): entry.minus for row in rows for domain, entry in row.entries.items() if entry.minus}
     in_domains = {
-        domain: _holm(
+        domain: tested_together(
             {
                 (arm, rival): ratio
                 for (arm, d), minus in entries.items()
@@ -46,7 +46,7 @@ def paired(rows: Sequence[Row], difference: Callable[[str, str], Ratio]) -> tupl
     pairs: list[Pair] = []
     for track in TRACKS:
         ranked = [row.arm for row in rows if row.track == track and row.rank is not None]
-        found = _holm({(a, b): difference(a, b) for a, b in combinations(ranked, 2)})
+        found = tested_together({(a, b): difference(a, b) for a, b in combinations(ranked, 2)})
         pairs += [Pair(track, a, b, ratio) for (a, b), ratio in found.items()]
     return tuple(pairs)
 
@@ -61,7 +61,8 @@ def placed(rows: Iterable[Row], pairs: Iterable[Pair]) -> tuple[Row, ...]:
     return tuple(replace(row, places=places.get(row.arm)) for row in rows)
 
 
-def _holm(ratios: Mapping[tuple[str, str], Ratio]) -> dict[tuple[str, str], Ratio]:
+def tested_together(ratios: Mapping[tuple[str, str], Ratio]) -> dict[tuple[str, str], Ratio]:
+    """Differences of one table, with p-values corrected for all of them (Holm)."""
     tested = {key: r.p for key, r in ratios.items() if isinstance(r, Estimate) and r.p is not None}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     return {

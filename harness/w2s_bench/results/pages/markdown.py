@@ -42,8 +42,8 @@ _DOMAIN_NOTE = "PGR units, paired; p corrected for the comparisons of this table
 _LINKED = re.compile(r"(?<![^\s|`])([^\s|`]*(?:@|://|www\.)[^\s|`]*)", re.IGNORECASE)
 
 
-def render(board: Leaderboard, plot: str, ties: str = "") -> str:
-    """The whole README; `ties` is the file that shows them, where there is one."""
+def render(board: Leaderboard, plot: str, ties: str = "", chains: Sequence[str] = ()) -> str:
+    """The whole README; `ties` is the file that shows them, where there is one, `chains` the blocks that tell of them."""
     suite, headline = board.suite, columns.headline(board)
     rows = {row.arm: row for row in board.rows}
     blocks = [
@@ -61,6 +61,7 @@ def render(board: Leaderboard, plot: str, ties: str = "") -> str:
         *_differences("## What trust functions add", rows, columns.mean_differences(), _MEAN_NOTE),
         *_pairs(board, ties),
         *_other_selections(board),
+        *chains,
         *_robust(rows),
         "## What the suite must show",
         "✓: it does, with an interval above 0 where there is one; ✗: it does not, or not clearly; –: it cannot be told.",
