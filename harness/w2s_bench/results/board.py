@@ -129,10 +129,11 @@ class ArmChain:
 
 @dataclass(frozen=True)
 class DomainChains:
-    """The chains of one domain: who learns in each generation, the suite's student last."""
+    """The chains of one domain: who learns in each generation, the suite's student last. `ladder` has teacher and students with
+    their fingerprints, as `DomainSummary` writes them."""
 
     domain: str
-    teacher: str
+    ladder: tuple[str, ...]
     students: tuple[str, ...]
     pool: str
     arms: tuple[ArmChain, ...]

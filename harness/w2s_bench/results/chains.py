@@ -77,12 +77,13 @@ def _of_domain(
         )
         for one in found
     ]
-    students = {cell.body.generation: cell.body.student.name for cell in every}
-    teachers = [cell.body.teacher.name for cell in every if cell.body.generation == 1]
+    models = {cell.body.generation - 1: cell.body.teacher for cell in every}
+    models |= {cell.body.generation: cell.body.student for cell in every}
+    ladder = [models.get(number) for number in range(last + 1)]
     return DomainChains(
         domain=name,
-        teacher=next(iter(teachers), "?"),
-        students=tuple(students.get(number, "?") for number in range(1, last + 1)),
+        ladder=tuple(f"{model.name} ({model.fingerprint[:12]})" if model else "?" for model in ladder),
+        students=tuple(model.name if model else "?" for model in ladder[1:]),
         pool=first.pool,
         arms=tuple(found),
     )

@@ -7,10 +7,9 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
 from w2s_bench.controls import CEILING, WEAK
-from w2s_bench.names import bare
 from w2s_bench.results.board import ArmChain, DomainChains, Entry, Leaderboard
 from w2s_bench.results.pages.plots import WIDTH, as_svg, panel_title
-from w2s_bench.results.pages.style import TRACKS
+from w2s_bench.results.pages.style import TRACKS, learner
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.text import one_line
 
@@ -99,9 +98,10 @@ def _panel(axes: Axes, panel: DomainChains, inches: float) -> None:
             va="center",
             fontsize=7.5,
             color=colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.5, "shrinkA": 0, "shrinkB": 0},
         )
-    axes.set_xticks(range(1, last + 1), [f"{n}\n{_model(name)}" for n, name in enumerate(panel.students, 1)])
+    axes.set_xticks(range(1, last + 1), [f"{n}\n{learner(name)}" for n, name in enumerate(panel.students, 1)])
     axes.set_yticks([0.0, 0.5, 1.0], ["0", "0.5", "1"])
     axes.tick_params(axis="both", length=3, color="#999999", labelsize=8)
     axes.grid(axis="y", color="#E6E6E6", zorder=0)
@@ -152,8 +152,3 @@ def _downward(heights: Sequence[float], apart: float) -> list[float]:
 
 def _pgr(entry: Entry | None) -> Estimate | None:
     return entry.pgr if entry is not None and isinstance(entry.pgr, Estimate) else None
-
-
-def _model(name: str) -> str:
-    """A model's name as far as there is room below a tick."""
-    return one_line(bare(name.rstrip("/").rpartition("/")[2] or name))[:22]

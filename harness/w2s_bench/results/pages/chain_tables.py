@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from w2s_bench.controls import CEILING, WEAK
 from w2s_bench.results.board import ArmChain, Cost, DomainChains, Entry, Leaderboard
 from w2s_bench.results.pages.markdown import escape, table
-from w2s_bench.results.pages.style import NONE, count, difference, figure, number, p_value
+from w2s_bench.results.pages.style import NONE, count, difference, figure, learner, number, p_value
 from w2s_bench.results.statistics import Estimate, Ratio
 
 _INTRODUCTION = (
@@ -26,7 +26,8 @@ _MINUS = (
 _COST = (
     "Steps: optimizer steps of every model trained for the student of one seed, the teacher, itself and a trust function's "
     "verifier among them. Gold labels: distinct items whose ground truth any of these, the trust function or the arm has had. "
-    "Processor minutes: all that was computed for all seeds, shared parts included, as the cells have it."
+    "Processor minutes: all that was computed for all seeds, shared parts included, as the cells have it. No teacher has a part in "
+    f"the last generation of `{CEILING}`, so nothing lies behind it but its own training."
 )
 
 
@@ -48,14 +49,14 @@ def chain_blocks(board: Leaderboard, plot: str) -> list[str]:
 
 
 def _domain(domain: DomainChains) -> list[str]:
-    ladder = " → ".join(map(escape, (domain.teacher, *domain.students)))
+    ladder = " → ".join(map(escape, domain.ladder))
     pool = (
         "each generation labels and learns from a part of the pool that no other has"
         if domain.pool == "fresh"
         else "every generation labels and learns from the whole pool"
     )
     steps = range(1, len(domain.students) + 1)
-    named = [f"generation {step}: {escape(name)}" for step, name in zip(steps, domain.students, strict=True)]
+    named = [f"generation {n}: {escape(learner(name))}" for n, name in zip(steps, domain.students, strict=True)]
     rows = [
         [
             escape(chain.arm),
