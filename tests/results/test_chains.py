@@ -170,7 +170,8 @@ def test_a_terminal_shows_what_a_chain_adds(
     assert max(len(line.rstrip()) for line in said.splitlines()) <= width
     for chain in board.chains[0].arms:
         assert isinstance(chain.minus_one_hop, Estimate)
-        assert chain.arm in told and f"+{chain.minus_one_hop.value:.2f} [" in told
+        assert chain.arm in told or width < 80, "an arm's name is folded where there is no room at all"
+        assert f"+{chain.minus_one_hop.value:.2f} [" in told
     print_leaderboard(board_of([cell for cell in chained() if not cell.body.chain]), as_json=False)
     assert "chains" not in capsys.readouterr().out
 

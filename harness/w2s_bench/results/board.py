@@ -99,6 +99,56 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Check:
+    """A figure that a suite must show, and whether it does (None: it cannot be told)."""
+
+    figure: Figure
+    shown: bool | None
+
+
+@dataclass(frozen=True)
+class DomainSummary:
+    """One domain: its references, its gap (ceiling − weak) and what it must show to be worth filtering in.
+
+    `checks` maps a check's name to its figure; `resolved` says that the gap's interval lies above 0. `clusters`: how many
+    groups of items are independent of each other; `discordant`: in how many of them ceiling and weak teacher differ.
+    `suspects`: arm → why it seems to know gold that it should not.
+    """
+
+    name: str
+    version: str
+    fingerprint: str
+    teacher: str
+    student: str
+    items: int
+    references: Mapping[str, Entry]
+    gap: Estimate | None
+    label_accuracy: float | None
+    checks: Mapping[str, Check]
+    clusters: int
+    discordant: int
+    suspects: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> str:
+        """Why means leave it out; empty where they do not."""
+        if self.gap is None or not self.resolved:
+            return "its gap is unresolved"
+        if self.gap.value < LEAST_GAP:
+            return f"its gap is below {LEAST_GAP}, so that a few items would decide every arm's mean"
+        if self.discordant < LEAST_DISCORDANT:
+            unit = "items" if self.clusters == self.items else "clusters of items"
+            return f"ceiling and weak teacher differ in {self.discordant} {unit} alone, fewer than {LEAST_DISCORDANT}"
+        if (width := (self.gap.high - self.gap.low) / self.gap.value) > WIDEST:
+            return f"its gap's own interval is {width:.1f} times as wide as the gap; {WIDEST:g} is the most"
+        return ""
+
+    @property
+    def resolved(self) -> bool:
+        return self.gap is not None and self.gap.low > 0
+
+
+@dataclass(frozen=True)
 class Cost:
     """What lies behind a student: optimizer steps of all models trained for it, distinct gold labels, and processor seconds of
     all that was computed for all its seeds, as their cells have it (None where they do not say)."""
@@ -149,56 +199,6 @@ class MeanChain:
     chain: Ratio
     minus_one_hop: Ratio
     minus_naive: Ratio | None
-
-
-@dataclass(frozen=True)
-class Check:
-    """A figure that a suite must show, and whether it does (None: it cannot be told)."""
-
-    figure: Figure
-    shown: bool | None
-
-
-@dataclass(frozen=True)
-class DomainSummary:
-    """One domain: its references, its gap (ceiling − weak) and what it must show to be worth filtering in.
-
-    `checks` maps a check's name to its figure; `resolved` says that the gap's interval lies above 0. `clusters`: how many
-    groups of items are independent of each other; `discordant`: in how many of them ceiling and weak teacher differ.
-    `suspects`: arm → why it seems to know gold that it should not.
-    """
-
-    name: str
-    version: str
-    fingerprint: str
-    teacher: str
-    student: str
-    items: int
-    references: Mapping[str, Entry]
-    gap: Estimate | None
-    label_accuracy: float | None
-    checks: Mapping[str, Check]
-    clusters: int
-    discordant: int
-    suspects: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def left_out(self) -> str:
-        """Why means leave it out; empty where they do not."""
-        if self.gap is None or not self.resolved:
-            return "its gap is unresolved"
-        if self.gap.value < LEAST_GAP:
-            return f"its gap is below {LEAST_GAP}, so that a few items would decide every arm's mean"
-        if self.discordant < LEAST_DISCORDANT:
-            unit = "items" if self.clusters == self.items else "clusters of items"
-            return f"ceiling and weak teacher differ in {self.discordant} {unit} alone, fewer than {LEAST_DISCORDANT}"
-        if (width := (self.gap.high - self.gap.low) / self.gap.value) > WIDEST:
-            return f"its gap's own interval is {width:.1f} times as wide as the gap; {WIDEST:g} is the most"
-        return ""
-
-    @property
-    def resolved(self) -> bool:
-        return self.gap is not None and self.gap.low > 0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from w2s_bench.results import statistics
 from w2s_bench.results.board import ArmChain, Cost, DomainChains, MeanChain
 from w2s_bench.results.cells import Cell, Spent
 from w2s_bench.results.comparison import Comparison
-from w2s_bench.results.places import tested_together
+from w2s_bench.results.places import holm_corrected
 from w2s_bench.results.statistics import Ratio, Unresolved
 from w2s_bench.types import JSON
 
@@ -69,8 +69,8 @@ def _of_domain(
                 spent_one_hop=_cost(body.chain.one_hop, hops.get(arm)),
             )
         )
-    tested = tested_together({(one.arm, "one hop"): one.minus_one_hop for one in found})
-    to_naive = tested_together({(one.arm, NAIVE): one.minus_naive for one in found if one.minus_naive is not None})
+    tested = holm_corrected({(one.arm, "one hop"): one.minus_one_hop for one in found})
+    to_naive = holm_corrected({(one.arm, NAIVE): one.minus_naive for one in found if one.minus_naive is not None})
     found = [
         replace(
             one, minus_one_hop=tested[one.arm, "one hop"], minus_naive=to_naive.get((one.arm, NAIVE), one.minus_naive)
@@ -103,8 +103,8 @@ def means_of(chains: Sequence[DomainChains], entering: Collection[str]) -> tuple
         return statistics.mean_over_domains(told)
 
     track = {chain.arm: chain.track for one in here for chain in one.arms}
-    minus = tested_together({(arm, "one hop"): over(arm, lambda chain: chain.minus_one_hop) for arm in arms})
-    to_naive = tested_together(
+    minus = holm_corrected({(arm, "one hop"): over(arm, lambda chain: chain.minus_one_hop) for arm in arms})
+    to_naive = holm_corrected(
         {(arm, NAIVE): over(arm, lambda chain: chain.minus_naive) for arm in arms if arm != NAIVE}
     )
     return tuple(

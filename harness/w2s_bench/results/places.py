@@ -13,10 +13,10 @@ from w2s_bench.results.statistics import Estimate, Ratio, holm, rank_intervals
 def corrected(rows: Iterable[Row]) -> tuple[Row, ...]:
     """The rows with p-values corrected within each table: mean differences to controls, and those of each domain."""
     rows = tuple(rows)
-    means = tested_together({(r.arm, rival): ratio for r in rows for rival, ratio in r.mean_minus.items()})
+    means = holm_corrected({(r.arm, rival): ratio for r in rows for rival, ratio in r.mean_minus.items()})
     entries = {(row.arm, domain): entry.minus for row in rows for domain, entry in row.entries.items() if entry.minus}
     in_domains = {
-        domain: tested_together(
+        domain: holm_corrected(
             {
                 (arm, rival): ratio
                 for (arm, d), minus in entries.items()
@@ -46,7 +46,7 @@ def paired(rows: Sequence[Row], difference: Callable[[str, str], Ratio]) -> tupl
     pairs: list[Pair] = []
     for track in TRACKS:
         ranked = [row.arm for row in rows if row.track == track and row.rank is not None]
-        found = tested_together({(a, b): difference(a, b) for a, b in combinations(ranked, 2)})
+        found = holm_corrected({(a, b): difference(a, b) for a, b in combinations(ranked, 2)})
         pairs += [Pair(track, a, b, ratio) for (a, b), ratio in found.items()]
     return tuple(pairs)
 
@@ -61,8 +61,8 @@ def placed(rows: Iterable[Row], pairs: Iterable[Pair]) -> tuple[Row, ...]:
     return tuple(replace(row, places=places.get(row.arm)) for row in rows)
 
 
-def tested_together(ratios: Mapping[tuple[str, str], Ratio]) -> dict[tuple[str, str], Ratio]:
-    """Differences of one table, with p-values corrected for all of them (Holm)."""
+def holm_corrected(ratios: Mapping[tuple[str, str], Ratio]) -> dict[tuple[str, str], Ratio]:
+    """The figures of one table, each with its p-value corrected for all that are tested there."""
     tested = {key: r.p for key, r in ratios.items() if isinstance(r, Estimate) and r.p is not None}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     return {
