@@ -362,7 +362,12 @@ def test_rows_of_a_generation_are_of_its_part_of_the_pool() -> None:
         ),
         (chain_of({"model": "a/b", "recipe": "none"}), "domains.0: recipe 'none' is for a teacher alone"),
         (chain_of({**MIDDLE, "stepz": 3}), "domains.0.chain.0.stepz: unknown key; did you mean 'steps'?"),
-        (chain_of("tiny/knowledge-m"), "domains.0.chain.0: "),
+        (chain_of("tiny/knowledge-m"), "domains.0.chain: a chain is a list of models, each with `model`, `steps` and"),
+        (put("domains", 0, "chain", value="tiny/knowledge-m"), "domains.0.chain: a chain is a list of models"),
+        (
+            chain_of(*[MIDDLE] * 21),
+            "domains.0.chain: a chain has at most 20 models between teacher and student; got 21",
+        ),
         (chain_of(MIDDLE, pool="new"), "domains.0.pool: "),
         (
             chain_of(

@@ -196,11 +196,18 @@ class DomainSpec(Strict):
 
     @field_validator("chain", mode="before")
     @classmethod
-    def _is_no_empty_chain(cls, chain: object) -> object:
-        if chain is None or (isinstance(chain, list | tuple) and not chain):
+    def _is_a_list_of_models(cls, chain: object) -> object:
+        given = chain if isinstance(chain, list | tuple) else [chain]
+        if chain is None or not given:
             raise ValueError(
                 "a chain has one model or more between teacher and student; name some, or leave the key out"
             )
+        if given is not chain or not all(isinstance(one, Mapping | Training) for one in given):
+            raise ValueError(
+                "a chain is a list of models, each with `model`, `steps` and `learning_rate` as `student` has them"
+            )
+        if len(given) > MOST_BETWEEN:
+            raise ValueError(f"a chain has at most {MOST_BETWEEN} models between teacher and student; got {len(given)}")
         return chain
 
     @model_validator(mode="after")

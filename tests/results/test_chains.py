@@ -17,7 +17,7 @@ from w2s_bench.controls import facts_of
 from w2s_bench.errors import CellError
 from w2s_bench.names import file_name, row_name
 from w2s_bench.record import digest_of
-from w2s_bench.results import leaderboard, statistics
+from w2s_bench.results import leaderboard, planning, statistics
 from w2s_bench.results.board import Leaderboard
 from w2s_bench.results.cells import Cell, ChainRef, ModelRef, SeedResult, Spent
 from w2s_bench.results.leaderboard import pages, write_leaderboard
@@ -123,6 +123,13 @@ def test_means_are_over_domains_that_have_a_chain() -> None:
         assert mean.minus_one_hop.value == pytest.approx(sum(values) / 2)
     unchained = [cell for cell in two if not cell.body.chain]
     assert not board_of([*one, *unchained]).mean_chains
+
+
+def test_planning_measures_the_noise_of_one_hops(tmp_path: Path) -> None:
+    cells = chained()
+    with_chains = planning.measured(written(tmp_path / "toy", cells))[1]
+    plain = [cell for cell in cells if not cell.body.chain]
+    assert with_chains == planning.measured(written(tmp_path / "plain", plain))[1]
 
 
 def test_a_page_shows_chains_beside_one_hops(tmp_path: Path) -> None:

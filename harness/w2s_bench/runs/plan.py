@@ -76,7 +76,7 @@ class PlannedCell:
     def models(self) -> list[Stage]:
         """What shows whether its models can be used as the suite says."""
         task, answers = self.task, self.graphs[0].answers
-        between = [(f"generation {number}", model) for number, model in enumerate(task.chain, 1)]
+        between = [(f"student of generation {number}", model) for number, model in enumerate(task.chain, 1)]
         roles = (("teacher", task.teacher), ("student", task.student), *between)
         return [
             usable(model, task.domain.max_new_tokens, answers, f"{task.domain.short_name} · model of the {role}")
