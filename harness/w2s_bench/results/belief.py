@@ -110,9 +110,9 @@ def _against_chain(cell: Cell, spec: DomainSpec) -> Iterator[str]:
     if not arm.facts.chains:
         yield f"arm {arm.name!r} has no chain"
     sizes = spec.sizes
-    learns = (*spec.chain, spec.student)[: chain.generations]
+    _, learns = spec.link(min(cell.body.generation, spec.generations))
     for what, spent, least in (
-        ("its chain", chain.spent, learns[min(cell.body.generation, len(learns)) - 1].steps),
+        ("its chain", chain.spent, learns.steps),
         ("one hop", chain.one_hop, spec.student.steps),
     ):
         if spent.steps < least:
