@@ -312,3 +312,86 @@ def test_no_objectives_leave_a_suite_what_it_was_and_some_make_another(tmp_path:
 def test_selections_begin_with_top_each_once(tmp_path: Path, selections: list[str]) -> None:
     said = refused(tmp_path, {**SUITE, "selections": selections})
     assert "selections" in said and ("top" in said or "at least 1" in said)
+
+
+def chain_of(*between: Any, **changes: Any) -> Change:
+    """Models between teacher and student, and more keys of the domain."""
+
+    def change(content: dict[str, Any]) -> None:
+        content["domains"][0] |= {"chain": list(between), **changes}
+
+    return change
+
+
+MIDDLE = {**TRAINING, "model": "w2s-bench/middle"}
+
+
+def test_a_suite_without_a_chain_is_what_it_was_before_there_were_any() -> None:
+    plain = Suite.model_validate(SUITE)
+    assert {"chain", "pool"}.isdisjoint(plain.canonical()["domains"][0])
+    same = Suite.model_validate(changed(put("domains", 0, "pool", value="same")))
+    assert same.digest == plain.digest
+    assert Suite.model_validate(plain.model_dump()) == plain
+
+
+def test_models_of_a_chain_and_its_pool_are_part_of_the_suite(tmp_path: Path) -> None:
+    suites = [
+        Suite.model_validate(changed(change))
+        for change in (
+            lambda _: None,
+            chain_of(MIDDLE),
+            chain_of(MIDDLE, MIDDLE),
+            chain_of(MIDDLE, pool="fresh"),
+            chain_of({**MIDDLE, "steps": 31}),
+        )
+    ]
+    assert len({suite.digest for suite in suites}) == len(suites)
+    for suite in suites:
+        assert load(tmp_path, suite.to_yaml()).digest == suite.digest
+    assert [suite.domains[0].generations for suite in suites] == [1, 2, 3, 2, 2]
+    teaches, learns = suites[2].domains[0].link(2)
+    assert (teaches, learns) == (suites[2].domains[0].chain[0], suites[2].domains[0].chain[1])
+
+
+def test_rows_of_a_generation_are_of_its_part_of_the_pool() -> None:
+    suite = Suite.model_validate({**changed(chain_of(MIDDLE, MIDDLE, pool="fresh")), "coverage": 0.5})
+    (spec,) = suite.domains
+    assert (spec.pool_rows(chained=True), spec.pool_rows(chained=False)) == (33, 100)
+    assert (suite.kept_rows(spec, chained=True), suite.kept_rows(spec)) == (16, 50)
+    same = Suite.model_validate(changed(chain_of(MIDDLE)))
+    assert same.domains[0].pool_rows(chained=True) == 100
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (chain_of(), "domains.0.chain: a chain has one model or more between teacher and student; name some, or leave"),
+        (put("domains", 0, "chain", value=None), "domains.0.chain: a chain has one model or more"),
+        (
+            put("domains", 0, "pool", value="fresh"),
+            "domains.0: pool 'fresh' is for the generations of a chain, and there is no",
+        ),
+        (chain_of({"model": "a/b", "recipe": "none"}), "domains.0: recipe 'none' is for a teacher alone"),
+        (chain_of({**MIDDLE, "stepz": 3}), "domains.0.chain.0.stepz: unknown key; did you mean 'steps'?"),
+        (chain_of("tiny/knowledge-m"), "domains.0.chain: a chain is a list of models, each with `model`, `steps` and"),
+        (put("domains", 0, "chain", value="tiny/knowledge-m"), "domains.0.chain: a chain is a list of models"),
+        (
+            chain_of(*[MIDDLE] * 21),
+            "domains.0.chain: a chain has at most 20 models between teacher and student; got 21",
+        ),
+        (chain_of(MIDDLE, pool="new"), "domains.0.pool: "),
+        (
+            chain_of(
+                *[MIDDLE] * 9, pool="fresh", sizes={"dev": 4, "test": 5, "weak_train": 6, "trust": 7, "transfer": 15}
+            ),
+            "pool 'fresh' leaves each of 10 generations 1 of 15 transfer items, of which coverage 0.5 keeps none; raise either",
+        ),
+    ],
+)
+def test_a_chain_that_cannot_be_is_refused(tmp_path: Path, change: Change, said: str) -> None:
+    assert said in refused(tmp_path, changed(change))
+
+
+def test_folders_of_models_between_are_those_beside_the_suite(tmp_path: Path) -> None:
+    suite = load(tmp_path, yaml.safe_dump(changed(chain_of({**MIDDLE, "model": "./between"}))))
+    assert suite.domains[0].chain[0].model == str(tmp_path / "between")

@@ -66,10 +66,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class Facts:
-    """What an arm's figures are made of. `rows` is empty where nothing is trained; `answers`: who answers the test items."""
+    """What an arm's figures are made of. `rows` is empty where nothing is trained; `answers`: who answers the test items.
+
+    `chains`: where a suite has a chain, this arm's student teaches its own next generation.
+    """
 
     rows: tuple[Rows, ...] = ()
     answers: Literal["teacher", "student", "commonest label"] = "student"
+    chains: bool = False
 
     @property
     def of_pool(self) -> Rows | None:
@@ -172,6 +176,7 @@ _TABLE: Final = (
         kind="reference",
         supervision="privileged",
         rows=(Rows("transfer", "gold"),),
+        chains=True,
         words="the student trained on the gold labels of the pool",
     ),
     OwnArm(
@@ -179,6 +184,7 @@ _TABLE: Final = (
         kind="control",
         supervision="none",
         rows=(Rows("transfer", "weak"),),
+        chains=True,
         words="all weak labels",
         rival=True,
     ),
@@ -187,6 +193,7 @@ _TABLE: Final = (
         kind="control",
         supervision="none",
         rows=(Rows("transfer", "weak", "coverage"),),
+        chains=True,
         words="as many weak labels as the suite's coverage allows, drawn blindly",
         rival=True,
     ),
@@ -195,6 +202,7 @@ _TABLE: Final = (
         kind="control",
         supervision="privileged",
         rows=(Rows("transfer", "weak", "coverage", drawn="right"),),
+        chains=True,
         words="as many, drawn from the weak labels that are right",
     ),
     OwnArm(
@@ -283,7 +291,7 @@ _BY_NAME = {arm.name: arm for arm in _TABLE}
 #: Name → facts, in the order in which tables show them.
 OWN_ARMS: Final[Mapping[str, OwnArm]] = MappingProxyType(_BY_NAME)
 #: What every trust function's arm trains on.
-TRUST_FUNCTION: Final = Facts(rows=(Rows("transfer", "weak", "coverage"),))
+TRUST_FUNCTION: Final = Facts(rows=(Rows("transfer", "weak", "coverage"),), chains=True)
 
 #: What an arm trains on that keeps every weak label, whatever weight each has.
 EVERY_ROW: Final = Facts(rows=(Rows("transfer", "weak"),))

@@ -15,7 +15,7 @@ PROGRESS: Final = ".progress.json"
 #: Parent of results folders where the user names none.
 RESULTS: Final = Path("w2s-results")
 #: What a results folder shows to people.
-README, PLOT, TIES = "README.md", "pgr.svg", "ties.svg"
+README, PLOT, TIES, CHAINS = "README.md", "pgr.svg", "ties.svg", "chains.svg"
 #: What it shows besides where somebody has computed rows again.
 BADGE: Final = "verified.svg"
 #: The file that makes a folder of a store a result.
@@ -98,6 +98,10 @@ def file_name(name: str) -> str:
 _LONGEST: Final = 200
 
 
-def row_name(domain: str, arm: str) -> str:
-    """`DOMAIN/ARM`: one arm on one domain, as the command line and a path under `results/` have it."""
-    return f"{file_name(domain)}/{file_name(arm)}"
+def row_name(domain: str, arm: str, generation: int | None = None) -> str:
+    """`DOMAIN/ARM`: one arm on one domain, as the command line and a path under `results/` have it.
+
+    A generation of a chain is `DOMAIN/generation2@ARM`: no arm is called so, since `generation2` is none's first word.
+    """
+    step = "" if generation is None else f"generation{generation}@"
+    return f"{file_name(domain)}/{step}{file_name(arm)}"

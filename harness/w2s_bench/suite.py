@@ -126,13 +126,22 @@ class Suite(Strict):
                 raise ValueError(
                     f"coverage {self.coverage} of {d.sizes.transfer} transfer items keeps none; raise either"
                 )
+            if self.kept_rows(d, chained=True) < 1:
+                raise ValueError(
+                    f"domain {d.name!r}: pool 'fresh' leaves each of {d.generations} generations "
+                    f"{d.pool_rows(chained=True)} of {d.sizes.transfer} transfer items, of which coverage {self.coverage} keeps "
+                    "none; raise either, or take pool 'same'"
+                )
             if d.sizes.of(self.evaluate_on) < 2:
                 raise ValueError(f"evaluate_on {self.evaluate_on}: domain {d.name!r} needs at least 2 such items")
         return self
 
-    def kept_rows(self, domain: DomainSpec) -> int:
-        """How many rows of the pool the suite's coverage keeps; rounded as `selection.count_to_keep` does."""
-        return int(self.coverage * domain.sizes.transfer + 1e-9)
+    def kept_rows(self, domain: DomainSpec, *, chained: bool = False) -> int:
+        """How many rows of the pool (of one generation's, where `chained`) the suite's coverage keeps.
+
+        Rounded as `selection.count_to_keep` does.
+        """
+        return int(self.coverage * domain.pool_rows(chained=chained) + 1e-9)
 
     def domain(self, name: str) -> DomainSpec:
         """The spec of a domain by full or bare name; bare, the built-in one wins, else it must be the only one so called."""
@@ -173,7 +182,14 @@ class Suite(Strict):
             return training.model_copy(update={"model": beside("model", training.model, folder)})
 
         domains = [
-            d.model_copy(update={"teacher": placed(d.teacher), "student": placed(d.student)}) for d in self.domains
+            d.model_copy(
+                update={
+                    "teacher": placed(d.teacher),
+                    "student": placed(d.student),
+                    "chain": tuple(placed(between) for between in d.chain),
+                }
+            )
+            for d in self.domains
         ]
         return self.model_copy(update={"domains": tuple(domains)})
 
@@ -249,6 +265,7 @@ _NESTED: Mapping[str, type[BaseModel]] = {
     "sizes": Sizes,
     "teacher": Training,
     "student": Training,
+    "chain": Training,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -40,6 +40,10 @@ Count = Annotated[int, Field(gt=0, le=10**9, strict=True)]
 #: Strength of a penalty.
 Ridge = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+#: Models between a teacher and a student.
+MOST_BETWEEN: Final = 20
+#: What the generations of a chain learn from.
+Pool = Literal["same", "fresh"]
 #: A name or a version: what tables, file names and errors show.
 Line = Annotated[str, Field(min_length=1, max_length=400), AfterValidator(_is_plain)]
 #: A trust function with its parameters, as the command line has it.
@@ -167,10 +171,68 @@ class DomainSpec(Strict):
     sizes: Sizes = Field(description="items in each split")
     teacher: Training = Field(description="the weak model")
     student: Training = Field(description="the strong model")
+    chain: Annotated[tuple[Training, ...], Field(max_length=MOST_BETWEEN)] = Field(
+        (),
+        description="models between teacher and student, in their order: each learns from the one before and teaches the next, "
+        "and the student is the last that learns; see [chains.md](chains.md)",
+    )
+    pool: Pool = Field(
+        "same",
+        description="what each generation of a `chain` labels and learns from: the whole `transfer` again, or (`fresh`) a part of "
+        "it that no other generation has, ⌊transfer / generations⌋ items",
+    )
+
+    @property
+    def generations(self) -> int:
+        """How many models learn one from another, the student among them; 1 without a chain."""
+        return len(self.chain) + 1
+
+    def link(self, generation: int) -> tuple[Training, Training]:
+        """Who teaches and who learns in one generation of the chain, counted from 1."""
+        ladder = (self.teacher, *self.chain, self.student)
+        return ladder[generation - 1], ladder[generation]
+
+    def pool_rows(self, *, chained: bool) -> int:
+        """Items that one student's pool has: of a generation of the chain, or of the one hop from teacher to student."""
+        return self.sizes.transfer // self.generations if chained and self.pool == "fresh" else self.sizes.transfer
+
+    @field_validator("chain", mode="before")
+    @classmethod
+    def _is_a_list_of_models(cls, chain: object) -> object:
+        given = chain if isinstance(chain, list | tuple) else [chain]
+        if chain is None or not given:
+            raise ValueError(
+                "a chain has one model or more between teacher and student; name some, or leave the key out"
+            )
+        if given is not chain or not all(isinstance(one, Mapping | Training) for one in given):
+            raise ValueError(
+                "a chain is a list of models, each with `model`, `steps` and `learning_rate` as `student` has them"
+            )
+        if len(given) > MOST_BETWEEN:
+            raise ValueError(f"a chain has at most {MOST_BETWEEN} models between teacher and student; got {len(given)}")
+        return chain
+
+    @model_validator(mode="after")
+    def _is_of_a_chain(self) -> DomainSpec:
+        if self.pool != "same" and not self.chain:
+            raise ValueError(
+                f"pool {self.pool!r} is for the generations of a chain, and there is no `chain`; leave it out"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_a_chain(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
+        """Domains without a chain are what they were before there were any, digest and all."""
+        written: dict[str, JSON] = write(self)
+        if not self.chain:
+            written.pop("chain", None)
+        if self.pool == "same":
+            written.pop("pool", None)
+        return written
 
     @model_validator(mode="after")
     def _who_trains_has_rows(self) -> DomainSpec:
-        if self.student.recipe == "none":
+        if any(one.recipe == "none" for one in (*self.chain, self.student)):
             raise ValueError("recipe 'none' is for a teacher alone: a student learns from weak labels; take another")
         if self.teacher.recipe != "none" and self.sizes.weak_train < 1:
             raise ValueError(

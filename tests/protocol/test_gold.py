@@ -17,6 +17,7 @@ from w2s_bench.record import read_json
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
+from w2s_bench.suite import Suite
 from w2s_bench.types import GOLD_READERS, Reader
 
 BEHIND_TRACK = {
@@ -63,10 +64,32 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
 
 
+def with_chain(suite: Suite) -> Suite:
+    """Each domain with a model between teacher and student, so that every arm that may teaches a second generation."""
+    content = suite.model_dump(mode="json")
+    for spec in content["domains"]:
+        spec["chain"] = [{**spec["student"], "steps": 8}]
+    return Suite.model_validate(content)
+
+
 @pytest.fixture(params=["test", "dev"])
 def planned(request: pytest.FixtureRequest, models: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     monkeypatch.setenv("W2S_TOY_BROKEN", "surprise")  # a trust function that reads a plugin's own readings
     return plan(toy_suite(models, evaluate_on=request.param), toy_registry(monkeypatch))
+
+
+@pytest.fixture
+def chained(models: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    monkeypatch.setenv("W2S_TOY_BROKEN", "surprise")
+    planned = plan(with_chain(toy_suite(models)), toy_registry(monkeypatch))
+    assert {cell.generation for cell in planned.cells} == {None, 1, 2}
+    return planned
+
+
+def test_no_generation_has_a_path_from_gold_that_its_arm_may_not_see(chained: Plan) -> None:
+    test_no_arm_has_a_path_from_gold_it_may_not_see(chained)
+    test_references_and_controls_see_exactly_the_gold_they_are_defined_by(chained)
+    test_nothing_is_trained_or_chosen_on_grades_of_the_evaluated_split(chained)
 
 
 def test_no_arm_has_a_path_from_gold_it_may_not_see(planned: Plan) -> None:
@@ -158,11 +181,15 @@ def test_nothing_is_trained_or_chosen_on_grades_of_the_evaluated_split(planned: 
 def test_other_gold_gives_the_same_scores_and_students(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wrong gold on all of transfer and test: only what is defined by that gold may come out otherwise."""
+    """Wrong gold on all of transfer and test: only what is defined by that gold may come out otherwise.
+
+    Of both generations of a chain too: what an arm's student teaches is as blind as the arm.
+    """
     monkeypatch.setenv("W2S_TOY_BROKEN", "surprise")
     registry = toy_registry(monkeypatch)
     trust = ["w2s-bench-toy/privileged", "w2s-bench-toy/surprise", "confidence", "probe", "verifier"]
-    planned = plan(toy_suite(models, seeds=1), registry, domains=["largest"], trust=trust, decompose=True)
+    suite = with_chain(toy_suite(models, seeds=1))
+    planned = plan(suite, registry, domains=["largest"], trust=trust, decompose=True)
     honest = run_inline(planned.targets(), Store(tmp_path / "honest"), registry)
     graph = planned.cells[0].graphs[0]
     splits = honest[graph.splits.node]
@@ -187,8 +214,11 @@ def test_other_gold_gives_the_same_scores_and_students(
         for stage in filter(None, (own.scores, own.rows, own.student.weights, own.student.predictions)):
             if not sees_pool_gold:
                 assert same(stage), f"{cell.row}: {stage.label} depends on gold that it must not see"
-    by_name = {cell.arm.ref.name: cell.stages[0] for cell in planned.cells}
-    for name in ("oracle", "ceiling", "gold_random", "inverted_oracle", "gold_kept:confidence"):
-        rows = by_name[name].rows
+    by_row = {cell.row.partition("/")[2]: cell.stages[0] for cell in planned.cells}
+    defined = ("oracle", "ceiling", "gold_random", "inverted_oracle", "gold_kept@confidence")
+    for name in (*defined, "generation2@oracle", "generation2@ceiling"):
+        rows = by_row[name].rows
         assert rows is not None
         assert not same(rows), f"{name} is defined by the pool's gold"
+    blind = [row for row in by_row if row.startswith("generation2@") and "privileged" not in row]
+    assert len(blind) > 5, "the test must look at second generations"

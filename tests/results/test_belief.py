@@ -115,7 +115,7 @@ def other_name(cell: dict[str, Any]) -> None:
         ("confidence", lambda c: c["body"]["seeds"].pop(), "it has 2 seeds, the suite 3"),
         ("confidence", body(seeds=[]), "body.seeds: Tuple should have at least 1 item"),
         ("confidence", body(seeds=[{"seed": i, "error": "x"} for i in range(1001)]), "should have at most 1000 items"),
-        ("confidence", body(generation=2), "it has generation 2, protocol w2s-1 1 alone"),
+        ("confidence", body(generation=2), "generation 2 of no chain"),
         ("confidence", body(items_digest="\x1b[2J\x1b]0;owned\x07"), "body.items_digest: String should match pattern"),
         ("confidence", body(protocol="w2s-9"), "it has protocol 'w2s-9', the suite 'w2s-1'"),
         ("confidence", of("arm", kind="reference"), "is of kind 'reference'; references are weak, base, ceiling"),

@@ -394,9 +394,9 @@ def test_a_figure_far_below_the_teacher_is_an_arrow_and_its_number() -> None:
 
 
 def test_a_panels_title_drops_its_distribution_where_there_is_no_room() -> None:
-    from w2s_bench.results.pages.plots import _title
+    from w2s_bench.results.pages.plots import panel_title
 
     long, other = "a-distribution-of-others/words", "a-distribution-of-mine-x/words"
-    assert _title(long, [long, "knowledge"]) == "words"
-    assert _title(long, [long, other]) == "a-distribution-of-others"
-    assert _title("lm-eval/arc_easy", ["lm-eval/arc_easy"]) == "lm-eval/arc_easy"
+    assert panel_title(long, [long, "knowledge"]) == "words"
+    assert panel_title(long, [long, other]) == "a-distribution-of-others"
+    assert panel_title("lm-eval/arc_easy", ["lm-eval/arc_easy"]) == "lm-eval/arc_easy"

@@ -25,10 +25,12 @@ from w2s_bench.results.cells import (
     ArmRef,
     Cell,
     CellBody,
+    ChainRef,
     DomainRef,
     ModelRef,
     PluginRef,
     SeedResult,
+    Spent,
     SuiteRef,
 )
 from w2s_bench.results.compared import Verified, compare
@@ -43,6 +45,8 @@ from w2s_bench.store.stage import walk
 from w2s_bench.suite import Suite, read_results_suite
 
 ITEMS = 100
+SPENT = Spent(steps=10, gold_labels=5)
+CHAIN = ChainRef(generations=2, pool="same", spent=SPENT, one_hop=SPENT)
 
 
 def seed_result(seed: int = 0, right: int = 60, **changes: Any) -> SeedResult:
@@ -203,7 +207,8 @@ def test_bodies_that_only_look_equal_are_not_passed_over_in_silence() -> None:
         (cell(items_digest="6" * 64), "items was"),
         (cell(domain=DomainRef(name="w2s-bench/math", version="2", fingerprint="1" * 64)), "domain was"),
         (cell(seed_result(0)), "seeds were 0, 1, are 0"),
-        (cell(generation=2), "generation was 1, is 2"),
+        (cell(generation=2, chain=CHAIN), "generation was 1, is 2; chain was none, is {"),
+        (cell(chain=CHAIN), "chain was none, is {"),
         (cell(arm=ARM.model_copy(update={"coverage": 0.25})), '"coverage":0.25'),
         (cell(arm=ARM.model_copy(update={"supervision": "none"})), '"supervision":"none"'),
         (cell(protocol="w2s-2"), "protocol was"),

@@ -13,11 +13,12 @@ from rich.text import Text
 from w2s_bench._cli.causes import likely_cause
 from w2s_bench._cli.output import console
 from w2s_bench.controls import of_kind
-from w2s_bench.results.board import Leaderboard, Row
+from w2s_bench.results.board import DomainChains, Leaderboard, Row
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.columns import Column
 from w2s_bench.results.pages.standing import gain_in_words, standing
-from w2s_bench.results.pages.style import TRACKS, count, number
+from w2s_bench.results.pages.style import TRACKS, count, difference, number
+from w2s_bench.results.statistics import Estimate
 from w2s_bench.text import one_line
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def print_board(board: Leaderboard) -> None:
     for gain in board.gains:
         if (words := gain_in_words(gain, one_line)) is not None:
             screen.print(Text(words))
+    for chains in board.chains:
+        screen.print(_chains(chains))
     for domain in board.domains:
         if not domain.resolved:
             told = f"{domain.name}: gap unresolved, so accuracies and no PGR. {likely_cause(domain)}"
@@ -116,6 +119,23 @@ def _figure(column: Column[Row], row: Row) -> Text:
     """A figure, and what stands in small print after it on a line of its own, so that columns stay narrow."""
     text = Text(one_line(column.text(row)), style="bold" if column.strong(row) else "")
     return text.append(f"\n{aside}", style="not bold") if (aside := column.aside(row)) else text
+
+
+def _chains(chains: DomainChains) -> Table:
+    """PGR of each arm's one hop and of the last generation of its chain, and what lies between the two."""
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, title=Text(f"{one_line(chains.domain)}: chains"), title_justify="left"
+    )
+    table.add_column("arm", overflow="fold")
+    for head in ("one hop", "chain", "chain − one hop"):
+        table.add_column(head, justify="right", no_wrap=head != "chain − one hop")
+    for chain in chains.arms:
+        reached = [entry.pgr if entry else None for entry in (chain.one_hop, chain.generations[-1])]
+        figures = [number(pgr.value if isinstance(pgr, Estimate) else None) for pgr in reached]
+        holds = isinstance(chain.minus_one_hop, Estimate) and chain.minus_one_hop.holds
+        gained = Text(difference(chain.minus_one_hop), style="bold" if holds else "")
+        table.add_row(Text(one_line(chain.arm)), *figures, gained, style=TRACKS[chain.track].terminal)
+    return table
 
 
 def _references(board: Leaderboard, screen: Console) -> Table:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal, get_args
 
-from w2s_bench.protocol import crossfit, evaluation, items, splits, training
+from w2s_bench.protocol import crossfit, evaluation, items, slices, splits, training
 from w2s_bench.protocol.ask import More
 from w2s_bench.protocol.crossfit import CrossFitted
 from w2s_bench.protocol.needs import PlannedNeed, Readers, readings
@@ -45,7 +45,8 @@ class Generation:
     """All stages of one domain and seed that hang on one teacher; arms hang theirs onto these.
 
     `index` is the place in a chain, from 1. `taught_by` is who labels (None: the suite's teacher, trained on `weak_train`),
-    `pool` the split that it labels and that students are trained on.
+    `pool` the split that it labels and that students are trained on. `of` is how many generations the chain has (None: it is
+    the one hop from the suite's teacher to its student), `parts` among how many of them the pool is parted (1: all have it whole).
     """
 
     suite: Suite
@@ -54,6 +55,8 @@ class Generation:
     index: int = 1
     taught_by: Teacher | None = None
     pool: Split = "transfer"
+    of: int | None = None
+    parts: int = 1
 
     def __post_init__(self) -> None:
         if self.index < 1 or (self.index > 1 and self.taught_by is None):
@@ -72,7 +75,7 @@ class Generation:
         return derived_seed(self.suite.seed, self.name, self.seed, f"{role}{later}")
 
     def label(self, what: str) -> str:
-        later = f" · generation {self.index}" if self.index > 1 else ""
+        later = f" · generation {self.index}" if self.index > 1 or self.of else ""
         return f"{self.task.domain.short_name} · seed {self.seed}{later} · {what}"
 
     @cached_property
@@ -97,7 +100,13 @@ class Generation:
         )
 
     def subset(self, split: Split) -> Stage:
-        return splits.subset(self.items, self.splits, split, self.label(f"{split} items"))
+        whole = splits.subset(self.items, self.splits, split, self.label(f"{split} items"))
+        if split != self.pool or self.parts == 1:
+            return whole
+        # The cut is one for all generations: were each to draw its own, two could have an item in common.
+        seed = derived_seed(self.suite.seed, self.name, self.seed, "parts of the pool")
+        label = self.label(f"part of {split}")
+        return slices.sliced(whole, part=self.index, parts=self.parts, seed=seed, label=label)
 
     def gold(self, split: Split) -> Stage:
         return splits.gold(self.answers, self.subset(split), split, self.label(f"{split} gold"))

@@ -119,12 +119,20 @@ class PlannedDomain:
 
 @dataclass(frozen=True)
 class PlannedTask:
-    """What one line of a suite's `domains` comes to: a domain with the models that meet there."""
+    """What one line of a suite's `domains` comes to: a domain with the models that meet there; `chain` are those between."""
 
     spec: DomainSpec
     domain: PlannedDomain
     teacher: PlannedModel
     student: PlannedModel
+    chain: tuple[PlannedModel, ...] = ()
+
+    def link(self, generation: int) -> PlannedTask:
+        """The task of one generation of its chain, counted from 1: who teaches there, and who learns."""
+        ladder = (self.teacher, *self.chain, self.student)
+        teaches, learns = self.spec.link(generation)
+        spec = self.spec.model_copy(update={"teacher": teaches, "student": learns})
+        return replace(self, spec=spec, teacher=ladder[generation - 1], student=ladder[generation])
 
 
 def load_planned(context: StageContext) -> Engine:

@@ -70,7 +70,10 @@ def contradictions(cells: Sequence[Cell], suite: Suite, results: Path) -> Iterat
         if not faults:
             by_domain[cell.body.domain.name].append(cell)
     for domain, here in by_domain.items():
-        yield from _one_by_one(here, partial(_refuse_among, spec=suite.domain(domain), results=results))
+        spec = suite.domain(domain)
+        plain, later = [c for c in here if not c.body.chain], [c for c in here if c.body.chain]
+        yield from _one_by_one(plain, partial(_refuse_among, spec=spec, results=results))
+        yield from _one_by_one(later, partial(_refuse_among_generations, spec=spec, results=results))
     sound = [cell for here in by_domain.values() for cell in here]
     yield from _one_by_one(sound, partial(_refuse_other_tracks, results=results))
 
@@ -103,13 +106,15 @@ def _against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
     if spec is None:
         yield f"the suite has no domain {body.domain.name!r}"
         return
+    if body.chain is not None and (faults := list(_against_chain(cell, spec))):
+        yield from faults
+        return
+    teaches, learns = spec.link(body.generation) if body.chain else (spec.teacher, spec.student)
     stated = {"version": body.domain.version, "teacher": body.teacher.name, "student": body.student.name}
     for what, value in stated.items():
-        true = {"version": spec.version, "teacher": spec.teacher.model, "student": spec.student.model}[what]
+        true = {"version": spec.version, "teacher": teaches.model, "student": learns.model}[what]
         if value != true:
             yield f"it has {what} {value!r}, the suite's domain {true!r}"
-    if body.generation != 1:
-        yield f"it has generation {body.generation}, protocol {suite.protocol} 1 alone"
     if len(body.seeds) != suite.seeds:
         yield f"it has {len(body.seeds)} seeds, the suite {suite.seeds}"
     if body.correctness() and body.items != (size := spec.sizes.of(suite.evaluate_on)):
@@ -140,6 +145,32 @@ def _against_objectives(arm: ArmRef, suite: Suite) -> Iterator[str]:
         yield f"it has objective {arm.objective!r}, which arms of all weak labels and those by `top` alone can have"
 
 
+def _against_chain(cell: Cell, spec: DomainSpec) -> Iterator[str]:
+    """What a generation's cell says of its chain, against that of the suite's domain."""
+    chain, arm = cell.body.chain, cell.body.arm
+    assert chain is not None
+    if not spec.chain:
+        yield f"it is a generation of a chain, and the suite has none in {spec.name!r}"
+        return
+    if (chain.generations, chain.pool) != (spec.generations, spec.pool):
+        yield (
+            f"its chain has {chain.generations} generations with pool {chain.pool!r}, the suite's domain {spec.generations} with "
+            f"pool {spec.pool!r}"
+        )
+    if not arm.facts.chains:
+        yield f"arm {arm.name!r} has no chain"
+    sizes = spec.sizes
+    _, learns = spec.link(min(cell.body.generation, spec.generations))
+    for what, spent, least in (
+        ("its chain", chain.spent, learns.steps),
+        ("one hop", chain.one_hop, spec.student.steps),
+    ):
+        if spent.steps < least:
+            yield f"{what} took {spent.steps} steps, its last student alone takes {least}"
+        if spent.gold_labels > (most := sizes.weak_train + sizes.trust + sizes.transfer):
+            yield f"{what} had {spent.gold_labels} gold labels, of {most} items"
+
+
 def _against_plugin(cell: Cell, suite: Suite) -> Iterator[str]:
     arm, plugin = cell.body.arm, cell.body.plugin
     said = selected(arm.selection or "top", arm.trusts or "")
@@ -156,7 +187,8 @@ def _against_plugin(cell: Cell, suite: Suite) -> Iterator[str]:
 
 def _against_sizes(cell: Cell, seed: SeedResult, suite: Suite, spec: DomainSpec) -> Iterator[str]:
     """What one seed says of the rows kept, against the sizes of the suite's splits."""
-    facts, pool = cell.body.arm.facts, spec.sizes.transfer
+    chained = cell.body.chain is not None
+    facts, pool = cell.body.arm.facts, spec.pool_rows(chained=chained)
     if not facts.rows:
         if seed.kept is not None or seed.shortfall:
             name = short(cell.body.arm.name)
@@ -170,7 +202,7 @@ def _against_sizes(cell: Cell, seed: SeedResult, suite: Suite, spec: DomainSpec)
         if seed.coverage is not None:
             yield f"coverage {seed.coverage}, of gold that is not of the pool"
     else:
-        wanted += pool if facts.of_pool.share == "all" else suite.kept_rows(spec)
+        wanted += pool if facts.of_pool.share == "all" else suite.kept_rows(spec, chained=chained)
         if seed.coverage is None or abs(seed.coverage * pool - (seed.kept - beside)) > 1e-6 * pool:
             yield f"coverage {seed.coverage}, with {seed.kept - beside} of {pool} rows kept"
     if seed.kept + seed.shortfall != wanted:
@@ -189,6 +221,26 @@ def _beside(cell: Cell, spec: DomainSpec) -> int:
     return spec.sizes.trust if cell.body.arm.facts.with_trust_set else 0
 
 
+def _refuse_among_generations(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> None:
+    """Refuse generations of chains whose figures contradict each other, or what they say of their own labels.
+
+    Each has labels of its own. The strata of test are the same in all of them, those of the pool in each generation.
+    """
+    pool = spec.pool_rows(chained=True)
+    for cell in cells:
+        for seed in cell.body.seeds:
+            if (share := seed.diagnostics.get("label_accuracy")) is None:
+                continue
+            if not is_whole(share * pool):
+                said = f"seed {seed.seed}: label_accuracy {share} of {pool} labels would be {share * pool:.3f} labels"
+                raise _error(cell, results, said)
+            for fault in _against_labels(cell, seed, round(share * pool), spec):
+                raise _error(cell, results, f"seed {seed.seed}: {fault}")
+    for number in sorted({cell.body.generation for cell in cells}):
+        here = [cell for cell in cells if cell.body.generation == number]
+        _refuse_strata(here, pool, spec, results)
+
+
 def _refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> None:
     """Refuse cells of one domain that contradict each other: labels that are right, sizes of strata."""
     right = _right_labels(cells, spec.sizes.transfer, results)
@@ -198,13 +250,18 @@ def _refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> Non
                 for fault in _against_labels(cell, seed, right[seed.seed], spec):
                     raise _error(cell, results, f"seed {seed.seed}: {fault}")
     _refuse_unlike(cells, results)
+    _refuse_strata(cells, spec.sizes.transfer, spec, results)
+
+
+def _refuse_strata(cells: Sequence[Cell], pool: int, spec: DomainSpec, results: Path) -> None:
+    """Refuse cells of one domain that no sizes of the strata of test, and of a `pool` of so many items, fit."""
     tested = [
         (cell, seed.by_stratum, float(seed.accuracy or 0.0) * cell.body.items)
         for cell in cells
         for seed in cell.body.seeds
         if seed.by_stratum
     ]
-    _refuse_misfit(tested, max(cell.body.items for cell in cells), "by_stratum", results)
+    _refuse_misfit(tested, max((cell.body.items for cell in cells), default=0), "by_stratum", results)
     for number in {seed.seed for cell in cells for seed in cell.body.seeds}:
         kept = [
             (cell, seed.diagnostics["kept_by_stratum"], float((seed.kept or 0) - _beside(cell, spec)))
@@ -212,7 +269,7 @@ def _refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> Non
             for seed in cell.body.seeds
             if seed.seed == number and seed.diagnostics.get("kept_by_stratum")
         ]
-        _refuse_misfit(kept, spec.sizes.transfer, f"seed {number}: kept_by_stratum", results)
+        _refuse_misfit(kept, pool, f"seed {number}: kept_by_stratum", results)
 
 
 def _refuse_unlike(cells: Sequence[Cell], results: Path) -> None:
@@ -255,7 +312,8 @@ def _right_labels(cells: Sequence[Cell], pool: int, results: Path) -> dict[int, 
 
 def _against_labels(cell: Cell, seed: SeedResult, right: int, spec: DomainSpec) -> Iterator[str]:
     """What one seed says of its rows and scores, where so many labels of the pool are right."""
-    pool, wrong = spec.sizes.transfer, spec.sizes.transfer - right
+    pool = spec.pool_rows(chained=cell.body.chain is not None)
+    wrong = pool - right
     labels, pairs = f"where {right} of {pool} labels are right", right * wrong
 
     def possible(auroc: float) -> bool:

@@ -165,6 +165,59 @@ class DomainSummary:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What lies behind a student: optimizer steps of all models trained for it, distinct gold labels, and processor seconds of
+    all that was computed for all its seeds, as their cells have it (None where they do not say)."""
+
+    steps: int
+    gold_labels: int
+    cpu_seconds: float | None
+
+
+@dataclass(frozen=True)
+class ArmChain:
+    """One arm's chain in one domain, beside its one hop (None where there is no cell of it), and what each took.
+
+    PGRs are on the first teacher and the last student's ceiling, those of models between too. `minus_one_hop` is the paired
+    difference of the last generation to the one hop, `minus_naive` that to the last generation of the chain of naive, in PGR
+    units. A generation that has no cell is None.
+    """
+
+    arm: str
+    track: str
+    one_hop: Entry | None
+    generations: tuple[Entry | None, ...]
+    minus_one_hop: Ratio
+    minus_naive: Ratio | None
+    spent: Cost
+    spent_one_hop: Cost
+
+
+@dataclass(frozen=True)
+class DomainChains:
+    """The chains of one domain: who learns in each generation, the suite's student last. `ladder` has teacher and students with
+    their fingerprints, as `DomainSummary` writes them."""
+
+    domain: str
+    ladder: tuple[str, ...]
+    students: tuple[str, ...]
+    pool: str
+    arms: tuple[ArmChain, ...]
+
+
+@dataclass(frozen=True)
+class MeanChain:
+    """An arm's chain and its one hop over the domains that enter means and have a chain."""
+
+    arm: str
+    track: str
+    one_hop: Ratio
+    chain: Ratio
+    minus_one_hop: Ratio
+    minus_naive: Ratio | None
+
+
+@dataclass(frozen=True)
 class Failure:
     """A seed that failed, with every row it failed in for that reason."""
 
@@ -183,7 +236,8 @@ class Leaderboard:
 
     `other_selections`: arms that keep other rows than those of highest score, by name; nothing else of the board is about
     them, nor about `other_objectives`: arms whose students are trained otherwise than the suite says. `gains`: of the arms
-    that controls are made of, to explain them; `explaining` are those controls, which have no other place.
+    that controls are made of, to explain them; `explaining` are those controls, which have no other place. Nor is anything but
+    `chains` and `mean_chains` about the generations of chains.
     """
 
     suite: SuiteRef
@@ -205,6 +259,8 @@ class Leaderboard:
     attested_last: str = ""
     #: How many cells there are.
     cells: int = 0
+    chains: tuple[DomainChains, ...] = ()
+    mean_chains: tuple[MeanChain, ...] = ()
 
     @property
     def mean_domains(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from w2s_bench.record import digest_of, pack_bits, unpack_bits, write_atomically
 from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.figures import is_rate, is_whole, refuse_impossible, shown
 from w2s_bench.suite import MOST_SEEDS
+from w2s_bench.suite_domain import Pool
 from w2s_bench.types import JSON, BoolArray, IntArray, Selection
 
 SCHEMA: Final = "w2s-bench/cell/1"
@@ -213,12 +214,34 @@ class SeedResult(_Strict):
         return self
 
 
+class Spent(_Strict):
+    """What lies behind a student: optimizer steps of all models trained for it, itself and its first teacher among them, and
+    distinct gold labels that any of them, a trust function or a control has had. Of one seed; the greatest of all."""
+
+    steps: Rows
+    gold_labels: Rows
+
+
+class ChainRef(_Strict):
+    """Of a cell that is one generation of a chain: how many there are, whether each has a `pool` of its own, and what lies
+    behind its student, the generations before it included; `one_hop`: behind that of the same arm without a chain."""
+
+    generations: Annotated[int, Field(ge=2, strict=True)]
+    pool: Pool
+    spent: Spent
+    one_hop: Spent
+
+
 class CellBody(_Strict):
-    """`clusters`: those of the items, of a domain that names them; without, each item is its own."""
+    """`clusters`: those of the items, of a domain that names them; without, each item is its own.
+
+    `teacher` and `student` are those of the generation. `chain` is None where it is the one hop without a chain.
+    """
 
     suite: SuiteRef
     protocol: Text
     generation: Annotated[int, Field(ge=1, strict=True)] = 1
+    chain: ChainRef | None = Field(default=None, exclude_if=lambda value: value is None)
     domain: DomainRef
     teacher: ModelRef
     student: ModelRef
@@ -232,6 +255,9 @@ class CellBody(_Strict):
     @model_validator(mode="after")
     def _seeds_agree(self) -> CellBody:
         """Accuracy and bits must tell the same story: leaderboards are computed from the bits alone."""
+        if self.generation > (self.chain.generations if self.chain else 1):
+            length = f"a chain of {self.chain.generations}" if self.chain else "no chain"
+            raise ValueError(f"generation {self.generation} of {length}")
         numbers = [s.seed for s in self.seeds]
         if len(set(numbers)) < len(numbers):
             raise ValueError(f"a seed stands once in a cell; got {numbers[:20]}")
@@ -252,6 +278,11 @@ class CellBody(_Strict):
             if s.by_stratum:
                 refuse_impossible(s.by_stratum, s.accuracy, self.items, f"seed {s.seed}: accuracy", "by_stratum")
         return self
+
+    @property
+    def step(self) -> int | None:
+        """Its place in a chain, from 1; None where it is the one hop from the suite's teacher to its student."""
+        return self.generation if self.chain else None
 
     @property
     def failed(self) -> tuple[SeedResult, ...]:
@@ -294,7 +325,7 @@ class Cell(_Strict):
     @property
     def row(self) -> str:
         """`DOMAIN/ARM` as the command line names it: the cell's path under `results/`, without the suffix."""
-        return row_name(self.body.domain.name, self.body.arm.name)
+        return row_name(self.body.domain.name, self.body.arm.name, self.body.step)
 
     def path(self, results: Path) -> Path:
         """Where the cell lies under a suite's results folder."""

@@ -172,6 +172,7 @@ def _identity(body: CellBody) -> dict[str, str]:
         "suite": f"{body.suite.name} {body.suite.version} {body.suite.evaluate_on} {body.suite.digest[:12]}",
         "protocol": body.protocol,
         "generation": str(body.generation),
+        "chain": canonical_json(body.chain.model_dump(mode="json")) if body.chain else "none",
         "domain": f"{body.domain.name} {body.domain.version} {body.domain.fingerprint[:12]}",
         "teacher": f"{body.teacher.name} {body.teacher.fingerprint[:12]}",
         "student": f"{body.student.name} {body.student.fingerprint[:12]}",

@@ -33,7 +33,8 @@ def refuse_unasked(suite: Suite, cells: Sequence[Cell], results: Path, placed: M
 def _wanted(suite: Suite, cells: Sequence[Cell], placed: Mapping[str, str]) -> Iterator[str]:
     for name in dict.fromkeys(cell.body.domain.name for cell in cells):
         spec = suite.domain(name)
-        for role, training in (("teacher", spec.teacher), ("student", spec.student)):
+        between = (("between teacher and student", training) for training in spec.chain)
+        for role, training in (("teacher", spec.teacher), ("student", spec.student), *between):
             if is_on_disk("model", training.model) and training.model not in placed:
                 yield f"model {training.model!r}, {role} of {short(name)}"
         if spec.parameters and not name.startswith(f"{BUILT_IN}/"):
@@ -78,7 +79,12 @@ def with_placements(suite: Suite, placed: Mapping[str, str]) -> Suite:
             training if path is None else training.model_copy(update={"model": at_path("model", training.model, path)})
         )
 
-    domains = [d.model_copy(update={"teacher": moved(d.teacher), "student": moved(d.student)}) for d in suite.domains]
+    domains = [
+        d.model_copy(
+            update={"teacher": moved(d.teacher), "student": moved(d.student), "chain": tuple(map(moved, d.chain))}
+        )
+        for d in suite.domains
+    ]
     return suite.model_copy(update={"domains": tuple(domains)})
 
 

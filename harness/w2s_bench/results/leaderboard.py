@@ -11,13 +11,14 @@ from statistics import median
 
 from w2s_bench.controls import CEILING, NAIVE, WEAK, of_kind, rivals
 from w2s_bench.errors import CellError
-from w2s_bench.names import BADGE, PLOT, README, TIES, short
+from w2s_bench.names import BADGE, CHAINS, PLOT, README, TIES, short
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.results import statistics
 from w2s_bench.results.attestations import Attestation, read_attestations, tiers
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.board import POWER, DomainSummary, Failure, Leaderboard, Pair, Row
-from w2s_bench.results.cells import Cell
+from w2s_bench.results.cells import Cell, CellBody
+from w2s_bench.results.chains import chains_of, means_of
 from w2s_bench.results.checks import CHECKS, suspects
 from w2s_bench.results.comparison import Comparison, mean
 from w2s_bench.results.gains import gains
@@ -55,33 +56,39 @@ def attested(board: Leaderboard, cells: Sequence[Cell], attestations: Sequence[A
 
 def pages(board: Leaderboard) -> dict[str, str]:
     """File name → text of the plots, and of what `written_pages` has."""
+    from w2s_bench.results.pages.chain_plot import draw_chains
     from w2s_bench.results.pages.plots import draw
     from w2s_bench.results.pages.ties import draw_ties
 
-    return {PLOT: draw(board), TIES: draw_ties(board), **written_pages(board)}
+    plots = {PLOT: draw(board), TIES: draw_ties(board)} | ({CHAINS: draw_chains(board)} if board.chains else {})
+    return {**plots, **written_pages(board)}
 
 
 def written_pages(board: Leaderboard) -> dict[str, str]:
     """File name → text of the README, and of the badge where somebody has verified a row: all that attestations change."""
     from w2s_bench.results.pages.badge import draw_badge
+    from w2s_bench.results.pages.chain_tables import chain_blocks
     from w2s_bench.results.pages.markdown import render
 
     badge = {BADGE: draw_badge(board)} if board.attested else {}
-    return {**badge, README: render(board, PLOT, TIES, BADGE)}
+    return {**badge, README: render(board, PLOT, TIES, BADGE, chain_blocks(board, CHAINS))}
 
 
 def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
     """The leaderboard of cells of one suite, each of another row; `results` is their folder, named in errors."""
-    ordered = sorted(cells, key=lambda cell: (cell.body.domain.name, cell.body.arm.name))
+    ordered = sorted(cells, key=lambda cell: (cell.body.domain.name, cell.body.arm.name, cell.body.step or 0))
     by_domain: dict[str, dict[str, Cell]] = defaultdict(dict)
+    together: dict[str, list[Cell]] = defaultdict(list)
     for cell in ordered:
-        by_domain[short(cell.body.domain.name)][short(cell.body.arm.name)] = cell
-    for arms in by_domain.values():
-        _refuse_mixture(list(arms.values()), results)
+        together[cell.body.domain.name].append(cell)
+        if not cell.body.chain:
+            by_domain[short(cell.body.domain.name)][short(cell.body.arm.name)] = cell
+    for here in together.values():
+        _refuse_mixture(here, results)
     seeds = tuple(sorted({s.seed for c in ordered for s in c.body.seeds}))
     domains = {name: Comparison(arms) for name, arms in by_domain.items()}
     summaries = tuple(_summary(name, domain, len(seeds)) for name, domain in domains.items())
-    arms_shown = {short(c.body.arm.name): c for c in ordered if c.body.arm.kind != "reference"}
+    arms_shown = {short(c.body.arm.name): c for c in ordered if c.body.arm.kind != "reference" and not c.body.chain}
     objectives = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.is_other_objective}
     explaining = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.made_of}
     others = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.is_other_selection}
@@ -109,6 +116,8 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         said = dict.fromkeys(text for entry in row.entries.values() for text in elsewhere.get(entry.row, ()))
         return replace(row, made_elsewhere=tuple(said))
 
+    order = [row.arm for row in (*rows, *other_rows)]
+    chains = chains_of([cell for cell in ordered if cell.body.chain], by_domain, order, len(seeds))
     packages: dict[str, set[str]] = defaultdict(set)
     for cell in ordered:
         for package, version in cell.provenance.get("packages", {}).items():
@@ -129,6 +138,8 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         gains=gains([row.arm for row in (*rows, *other_rows)], domains, entering),
         explaining=tuple(told(_row(arm, cell, domains, entering, len(seeds))) for arm, cell in explaining.items()),
         cells=len(ordered),
+        chains=chains,
+        mean_chains=means_of(chains, entering),
     )
 
 
@@ -148,7 +159,10 @@ def _stability(entering: Mapping[str, Comparison], pairs: Iterable[Pair]) -> flo
 
 
 def _refuse_mixture(cells: list[Cell], results: Path) -> None:
-    """Cells of one domain must have asked the same items of the same models and trained on the same weak labels."""
+    """Cells of one domain must have asked the same items of the same models and trained on the same weak labels.
+
+    A generation of a chain has the model of the one before as its teacher, and weak labels that its own arm's chain made.
+    """
 
     def facts(cell: Cell) -> dict[str, str]:
         body = cell.body
@@ -156,13 +170,14 @@ def _refuse_mixture(cells: list[Cell], results: Path) -> None:
             "protocol": body.protocol,
             "domain version": body.domain.version,
             "domain fingerprint": body.domain.fingerprint,
-            "teacher": f"{body.teacher.name} {body.teacher.fingerprint}",
-            "student": f"{body.student.name} {body.student.fingerprint}",
+            _taught(body, body.generation - 1): f"{body.teacher.name} {body.teacher.fingerprint}",
+            _taught(body, body.generation): f"{body.student.name} {body.student.fingerprint}",
         }
         if body.correctness():  # a cell whose seeds all failed tells of no items
             stated["items digest"] = body.items_digest
             stated["clusters of items"] = digest_of(body.clusters.codes)[:12] if body.clusters else "none"
-        weak = {s.seed: s.digests["weak_labels"] for s in body.seeds if "weak_labels" in s.digests}
+        first = body.generation == 1 and (body.chain is None or body.chain.pool == "same")
+        weak = {s.seed: s.digests["weak_labels"] for s in body.seeds if first and "weak_labels" in s.digests}
         return stated | {f"weak labels of seed {seed}": digest for seed, digest in weak.items()}
 
     first: dict[str, tuple[str, Cell]] = {}
@@ -175,6 +190,14 @@ def _refuse_mixture(cells: list[Cell], results: Path) -> None:
                     "cannot be compared; run both rows again with one version of the suite",
                     cell.path(results),
                 )
+
+
+def _taught(body: CellBody, generation: int) -> str:
+    """Which model of a domain it is that learned in this generation; none did in generation 0."""
+    if generation == 0:
+        return "teacher"
+    between = body.chain is not None and generation < body.chain.generations
+    return f"model of generation {generation}" if between else "student"
 
 
 def _summary(name: str, domain: Comparison, of_seeds: int) -> DomainSummary:

@@ -82,6 +82,8 @@ def measured(results: Path) -> tuple[Suite, list[Noise]]:
     suite, cells = read_results(results)
     by_domain: dict[str, dict[str, Cell]] = {}
     for cell in cells:
+        if cell.body.chain:  # a generation of a chain has the arm's name, and is another arm
+            continue
         by_domain.setdefault(short(cell.body.domain.name), {})[short(cell.body.arm.name)] = cell
     found = {name: _noise(name, arms) for name, arms in by_domain.items()}
     if not (noise := [one for one in found.values() if one]):

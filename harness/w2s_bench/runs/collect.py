@@ -27,7 +27,9 @@ from w2s_bench.results.cells import (
     WITHIN_STRATUM,
     Cell,
     CellBody,
+    ChainRef,
     SeedResult,
+    Spent,
     SuiteRef,
 )
 from w2s_bench.results.clusters import Clusters
@@ -104,6 +106,7 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
         suite=SuiteRef(name=suite.name, version=suite.version, digest=suite.digest, evaluate_on=suite.evaluate_on),
         protocol=suite.protocol,
         generation=cell.graphs[0].index,
+        chain=_chain(cell),
         domain=cell.domain,
         teacher=cell.teacher,
         student=cell.student,
@@ -123,6 +126,23 @@ def _clusters(items: Sequence[Item]) -> Clusters | None:
     """Of the items sorted by id; None where each is its own, or all would be one, of which nothing could be said."""
     names = [item.cluster or item.group for item in items]
     return Clusters.of(names) if 1 < len(set(names)) < len(names) else None
+
+
+def _chain(cell: PlannedCell) -> ChainRef | None:
+    """What a generation's cell says of its chain, as it was planned; None for the one hop."""
+    graph = cell.graphs[0]
+    if graph.of is None:
+        return None
+    pool = cell.task.spec.pool
+    return ChainRef(generations=graph.of, pool=pool, spent=_spent(cell.stages), one_hop=_spent(cell.one_hop))
+
+
+def _spent(seeds: Sequence[ArmStages]) -> Spent:
+    """What lies behind the students of an arm's seeds, which are planned alike."""
+    behind = [list(walk([own.student.weights])) if own.student.weights else [] for own in seeds]
+    steps = (sum(stage.params["steps"] for stage in stages if "steps" in stage.params) for stages in behind)
+    gold = (sum(stage.inputs["subset"].amount for stage in stages if stage.name == "gold") for stages in behind)
+    return Spent(steps=max(steps), gold_labels=max(gold))
 
 
 def scrubbed(reason: str) -> str:
@@ -150,6 +170,9 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
         digests[arm.answers] = results.content(own.student.weights)
     if arm.answers == "teacher":
         diagnostics |= _of_the_labels(graph, own, results)
+    elif graph.of is not None and arm.hangs_on_weak_labels:
+        # Each arm's chain has labels of its own, and no cell of a teacher says how many of them are right.
+        diagnostics["label_accuracy"] = float(np.mean(list(results.grades(graph.label_grades(graph.pool)).values())))
     if own.rows is not None:
         selected = Kept.read(results.folder(own.kept)) if own.kept else None
         if selected and not arm.with_trust_set:

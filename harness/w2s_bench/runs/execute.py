@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from w2s_bench.executors import Event, Executor, Failed, Outcome
     from w2s_bench.executors.resources import Limits
     from w2s_bench.results.leaderboard import Leaderboard
-    from w2s_bench.runs.plan import Plan
+    from w2s_bench.runs.plan import Plan, PlannedCell
     from w2s_bench.store import Store
     from w2s_bench.store.stage import Stage
 
@@ -192,7 +192,10 @@ def check_first(
         elif not (isinstance(event, Ended) and _cause_of(event.outcome) in cut):  # `cut` is told below
             events(event)
 
-    of = {cell.domain.name: [cell.graphs[0].answers, *(cell.models if models else ())] for cell in planned.cells}
+    first: dict[str, PlannedCell] = {}
+    for cell in planned.cells:  # generations of a chain, which have other models, come after the one hop
+        first.setdefault(cell.domain.name, cell)
+    of = {name: [cell.graphs[0].answers, *(cell.models if models else ())] for name, cell in first.items()}
     outcomes = executor.run([*splits, *(stage for stages in of.values() for stage in stages)], store, untroubled)
     reasons: dict[str, str] = {}  # the first of each domain, since its other seeds fail alike
     for stage in splits:
@@ -203,7 +206,7 @@ def check_first(
         raise SuiteError("\n".join(reasons.values()))
     unusable: dict[str, Failed] = {}
     told: list[str] = []
-    for cell in {cell.domain.name: cell for cell in planned.cells}.values():
+    for cell in first.values():
         for stage in (cell.graphs[0].items, *of[cell.domain.name]):
             outcome = outcomes[stage.node]
             if isinstance(outcome, Failed):

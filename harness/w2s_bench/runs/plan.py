@@ -14,7 +14,7 @@ from w2s_bench.plugins.planning import declarations, described_domain, described
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.source import Source
 from w2s_bench.plugins.spec import parse_spec
-from w2s_bench.protocol import arms
+from w2s_bench.protocol import arms, chain
 from w2s_bench.protocol.arms import Arm, ArmStages
 from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.needs import planned_needs
@@ -36,16 +36,26 @@ ROW_HINT = "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json."
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """One arm on one domain: for each seed its graph and the arm's own stages."""
+    """One arm on one domain, or one generation of its chain there: for each seed its graph and the arm's own stages.
+
+    `one_hop`: of a generation, the stages of the same arm without a chain.
+    """
 
     task: PlannedTask
     arm: Arm
     graphs: tuple[Generation, ...]
     stages: tuple[ArmStages, ...]
+    one_hop: tuple[ArmStages, ...] = ()
+
+    @property
+    def generation(self) -> int | None:
+        """Its place in a chain, from 1; None where it is the one hop from the suite's teacher to its student."""
+        graph = self.graphs[0]
+        return None if graph.of is None else graph.index
 
     @property
     def row(self) -> str:
-        return row_name(self.task.spec.name, self.arm.ref.name)
+        return row_name(self.task.spec.name, self.arm.ref.name, self.generation)
 
     @property
     def domain(self) -> DomainRef:
@@ -66,7 +76,8 @@ class PlannedCell:
     def models(self) -> list[Stage]:
         """What shows whether its models can be used as the suite says."""
         task, answers = self.task, self.graphs[0].answers
-        roles = (("teacher", task.teacher), ("student", task.student))
+        between = [(f"student of generation {number}", model) for number, model in enumerate(task.chain, 1)]
+        roles = (("teacher", task.teacher), ("student", task.student), *between)
         return [
             usable(model, task.domain.max_new_tokens, answers, f"{task.domain.short_name} · model of the {role}")
             for role, model in roles
@@ -142,11 +153,14 @@ def plan(
     cells = []
     for task in tasks:
         graphs = tuple(Generation(suite, task, seed) for seed in range(suite.seeds))
-        cells += [
+        here = [
             PlannedCell(task, arm, graphs, tuple(arm.build(graph) for graph in graphs))
             for arm in every_arm
             if task.domain.kind in arm.kinds
         ]
+        cells += here
+        if task.chain:
+            cells += [generation for cell in here if cell.arm.ref.facts.chains for generation in _generations(cell)]
     if rows:
         planned_rows = [cell.row for cell in cells]
         for row in rows:
@@ -154,6 +168,22 @@ def plan(
                 raise UnknownNameError("row", row, planned_rows, ROW_HINT)
         cells = [cell for cell in cells if cell.row in rows]
     return Plan(suite, tuple(cells), (*map(str, registry.problems), *problems), documents.known)
+
+
+def _generations(one_hop: PlannedCell) -> list[PlannedCell]:
+    """The cells of an arm's chain, one a generation."""
+    arm = one_hop.arm
+    seeds = [tuple(chain.links(arm, graph)) for graph in one_hop.graphs]
+    return [
+        PlannedCell(
+            one_hop.task.link(number),
+            arm,
+            tuple(link.graph for link in links),
+            tuple(link.stages for link in links),
+            one_hop.stages,
+        )
+        for number, links in enumerate(zip(*seeds, strict=True), 1)
+    ]
 
 
 def full_names(suite: Suite, registry: Registry) -> Suite:
@@ -186,15 +216,14 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
             f"the suite was made for domain {spec.name!r} version {spec.version!r}, version {domain.version!r} is installed; "
             "install the one the suite names, or make a new suite"
         )
-    for recipe in (spec.teacher.recipe, spec.student.recipe):
+    for recipe in dict.fromkeys(one.recipe for one in (spec.teacher, *spec.chain, spec.student)):
         if domain.kind not in RECIPES[recipe].kinds:
             others = " or ".join(repr(name) for name, meant in RECIPES.items() if domain.kind in meant.kinds)
             raise SuiteError(
                 f"recipe {recipe!r} chooses among options; domain {spec.name!r} generates its answers: take {others}"
             )
-    for training in (spec.teacher, spec.student):
-        over, teaches = RECIPES[training.recipe].over, training is spec.teacher
-        refuse_unfit(training, over, spec.name, domain.kind, teaches=teaches)
+    for place, training in enumerate((spec.teacher, *spec.chain, spec.student)):
+        refuse_unfit(training, RECIPES[training.recipe].over, spec.name, domain.kind, teaches=place == 0)
 
     def model(training: Training) -> PlannedModel:
         source, registered = described_model(registry, training.model), registry.resolve("model", training.model)
@@ -214,7 +243,7 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
     planned = registry.guarded(
         "domain", spec.name, "fingerprint()", lambda: PlannedDomain.of(spec.name, domain, spec.parameters, **read)
     )
-    return PlannedTask(spec, planned, model(spec.teacher), model(spec.student))
+    return PlannedTask(spec, planned, model(spec.teacher), model(spec.student), tuple(map(model, spec.chain)))
 
 
 def _trust_arms(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
-from w2s_bench.names import PLOT, README, TIES
+from w2s_bench.names import CHAINS, PLOT, README, TIES
 from w2s_bench.results.belief import refuse_contradictions
 from w2s_bench.results.cells import Cell, cell_path
 from w2s_bench.results.files import cell_paths, read_placed
@@ -34,7 +34,7 @@ def refuse_mistakes(planned: Plan, folder: Path) -> None:
 
 def refuse_foreign(folder: Path) -> None:
     """A run writes its pages over those of an earlier run, and over nobody else's: a run's folder has its suite."""
-    theirs = [name for name in (README, PLOT, TIES) if (folder / name).exists()]
+    theirs = [name for name in (README, PLOT, TIES, CHAINS) if (folder / name).exists()]
     if theirs and not (folder / "suite.yaml").exists():
         raise W2SBenchError(
             f"{folder / theirs[0]} is there and no suite.yaml beside it, so that no run has written it; it is left as it is: "
@@ -62,7 +62,7 @@ def refuse_other_suite(folder: Path, suite: Suite) -> None:
 def refuse_stale_cells(folder: Path, planned: Plan) -> None:
     """Cells that stay beside the new ones must be sound, of this suite with as many seeds, and of the same domain and models."""
     rewritten = {cell_path(folder, cell.row) for cell in planned.cells}
-    now = {cell.domain.name: cell for cell in planned.cells}
+    now = {(cell.domain.name, cell.generation): cell for cell in planned.cells}
     held = _held(folder)
     stale: list[str] = []
     behind: list[str] = []
@@ -72,7 +72,7 @@ def refuse_stale_cells(folder: Path, planned: Plan) -> None:
             continue
         staying.append(read_placed(path, folder))
         body = staying[-1].body
-        new = now.get(body.domain.name)
+        new = now.get((body.domain.name, body.step))
         if new and (body.domain, body.teacher, body.student) != (new.domain, new.teacher, new.student):
             stale.append(str(path))
         elif body.suite.digest != planned.suite.digest:

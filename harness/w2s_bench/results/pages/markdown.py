@@ -60,8 +60,8 @@ _DOMAIN_NOTE = "PGR units, paired; p corrected for the comparisons of this table
 _LINKED = re.compile(r"(?<![^\s|`])([^\s|`]*(?:@|://|www\.)[^\s|`]*)", re.IGNORECASE)
 
 
-def render(board: Leaderboard, plot: str, ties: str = "", badge: str = "") -> str:
-    """The whole README; `ties` and `badge` are the files that show them, where there are any."""
+def render(board: Leaderboard, plot: str, ties: str = "", badge: str = "", chains: Sequence[str] = ()) -> str:
+    """The whole README; `ties` and `badge` are the files that show them, where there are any, `chains` the blocks of chains."""
     suite, headline = board.suite, columns.headline(board)
     rows = {row.arm: row for row in board.rows}
     blocks = [
@@ -82,6 +82,7 @@ def render(board: Leaderboard, plot: str, ties: str = "", badge: str = "") -> st
         *_other_selections(board),
         *_other_objectives(board),
         *_gains(board),
+        *chains,
         *_robust(rows),
         "## What the suite must show",
         "✓: it does, with an interval above 0 where there is one; ✗: it does not, or not clearly; –: it cannot be told.",

@@ -84,7 +84,7 @@ def compose(board: Leaderboard) -> Figure:
     )
     for panel, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
         _panel(axes, panels[name], seeds[name], board.rows, heights, limits)
-        axes.set_title(_title(name, panels), fontsize=10, fontweight="bold", pad=17)
+        axes.set_title(panel_title(name, panels), fontsize=10, fontweight="bold", pad=17)
         labels = [cut(row.arm, left) for row in board.rows] if panel % columns == 0 else []
         axes.set_yticks(list(heights.values()) if labels else [], labels)
         for row, label in zip(board.rows, axes.get_yticklabels(), strict=False):
@@ -106,7 +106,7 @@ def compose(board: Leaderboard) -> Figure:
     return figure
 
 
-def _title(name: str, names: Iterable[str]) -> str:
+def panel_title(name: str, names: Iterable[str]) -> str:
     """A panel's name as far as there is room: without its distribution where no other panel is called so."""
     if len(name) > _TITLE and [bare(other) for other in names].count(bare(name)) == 1:
         name = bare(name)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
+from w2s_bench.text import one_line
 
 #: What stands where there is no figure.
 NONE: Final = "–"
@@ -73,6 +74,11 @@ def difference(ratio: Ratio | None) -> str:
 
 def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def learner(name: str) -> str:
+    """A model's name where there is little room: without its distribution or folders, at most 22 characters."""
+    return one_line(name.rstrip("/").rpartition("/")[2] or name)[:22]
 
 
 def count(number_of: int, noun: str) -> str:

@@ -1,0 +1,137 @@
+"""Cells of chains → what a board says of them: generation by generation, beside the one hop of the same arm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+
+from w2s_bench.controls import NAIVE
+from w2s_bench.names import short
+from w2s_bench.results import statistics
+from w2s_bench.results.board import ArmChain, Cost, DomainChains, MeanChain
+from w2s_bench.results.cells import Cell, Spent
+from w2s_bench.results.comparison import Comparison
+from w2s_bench.results.places import holm_corrected
+from w2s_bench.results.statistics import Ratio, Unresolved
+from w2s_bench.types import JSON
+
+
+def chains_of(
+    cells: Sequence[Cell], one_hop: Mapping[str, Mapping[str, Cell]], order: Sequence[str], of_seeds: int
+) -> tuple[DomainChains, ...]:
+    """The chains of every domain that has any; `cells` are generations, `one_hop` has domain → arm → its cell without a chain.
+
+    Arms come in the `order` given, others after them.
+    """
+    by_domain: dict[str, dict[str, dict[int, Cell]]] = {}
+    for cell in cells:
+        arms = by_domain.setdefault(short(cell.body.domain.name), {})
+        arms.setdefault(short(cell.body.arm.name), {})[cell.body.generation] = cell
+    place = {arm: number for number, arm in enumerate(order)}
+    return tuple(
+        _of_domain(name, dict(sorted(arms.items(), key=lambda one: place.get(one[0], len(place)))), one_hop, of_seeds)
+        for name, arms in sorted(by_domain.items())
+    )
+
+
+def _of_domain(
+    name: str, arms: Mapping[str, Mapping[int, Cell]], one_hop: Mapping[str, Mapping[str, Cell]], of_seeds: int
+) -> DomainChains:
+    every = [cell for steps in arms.values() for cell in steps.values()]
+    first = every[0].body.chain
+    assert first is not None
+    last, hops = first.generations, one_hop.get(name, {})
+    # Generations stand beside the one hops under names that no arm has, so that every difference is paired by seed and item.
+    beside = {_key(arm, number): cell for arm, steps in arms.items() for number, cell in steps.items()}
+    comparison = Comparison({**hops, **beside})
+
+    def difference(a: str, b: str) -> Ratio:
+        return comparison.difference(a, b)
+
+    found = []
+    for arm, steps in arms.items():
+        some = next(iter(steps.values()))
+        body = steps[max(steps)].body
+        assert body.chain is not None
+        found.append(
+            ArmChain(
+                arm=arm,
+                track="control" if some.body.arm.kind != "trust_function" else some.body.arm.supervision,
+                one_hop=comparison.entry(arm, of_seeds) if arm in hops else None,
+                generations=tuple(
+                    comparison.entry(_key(arm, number), of_seeds) if number in steps else None
+                    for number in range(1, last + 1)
+                ),
+                minus_one_hop=difference(_key(arm, last), arm),
+                minus_naive=None if arm == NAIVE else difference(_key(arm, last), _key(NAIVE, last)),
+                spent=_cost(body.chain.spent, steps[max(steps)]),
+                spent_one_hop=_cost(body.chain.one_hop, hops.get(arm)),
+            )
+        )
+    tested = holm_corrected({(one.arm, "one hop"): one.minus_one_hop for one in found})
+    to_naive = holm_corrected({(one.arm, NAIVE): one.minus_naive for one in found if one.minus_naive is not None})
+    found = [
+        replace(
+            one, minus_one_hop=tested[one.arm, "one hop"], minus_naive=to_naive.get((one.arm, NAIVE), one.minus_naive)
+        )
+        for one in found
+    ]
+    models = {cell.body.generation - 1: cell.body.teacher for cell in every}
+    models |= {cell.body.generation: cell.body.student for cell in every}
+    ladder = [models.get(number) for number in range(last + 1)]
+    return DomainChains(
+        domain=name,
+        ladder=tuple(f"{model.name} ({model.fingerprint[:12]})" if model else "?" for model in ladder),
+        students=tuple(model.name if model else "?" for model in ladder[1:]),
+        pool=first.pool,
+        arms=tuple(found),
+    )
+
+
+def means_of(chains: Sequence[DomainChains], entering: Collection[str]) -> tuple[MeanChain, ...]:
+    """Means over the domains that have a chain and enter means; empty where there are fewer than two."""
+    here = [one for one in chains if one.domain in entering]
+    if len(here) < 2:
+        return ()
+    arms = dict.fromkeys(chain.arm for one in here for chain in one.arms)
+    absent = Unresolved("no cell", "–")
+
+    def over(arm: str, figure: Callable[[ArmChain], Ratio | None]) -> Ratio:
+        by_domain = {one.domain: next((c for c in one.arms if c.arm == arm), None) for one in here}
+        told = {domain: (figure(chain) if chain else None) or absent for domain, chain in by_domain.items()}
+        return statistics.mean_over_domains(told)
+
+    track = {chain.arm: chain.track for one in here for chain in one.arms}
+    minus = holm_corrected({(arm, "one hop"): over(arm, lambda chain: chain.minus_one_hop) for arm in arms})
+    to_naive = holm_corrected(
+        {(arm, NAIVE): over(arm, lambda chain: chain.minus_naive) for arm in arms if arm != NAIVE}
+    )
+    return tuple(
+        MeanChain(
+            arm=arm,
+            track=track[arm],
+            one_hop=over(arm, lambda chain: chain.one_hop.pgr if chain.one_hop else None),
+            chain=over(arm, lambda chain: chain.generations[-1].pgr if chain.generations[-1] else None),
+            minus_one_hop=minus[arm, "one hop"],
+            minus_naive=to_naive.get((arm, NAIVE)),
+        )
+        for arm in arms
+    )
+
+
+def _key(arm: str, generation: int) -> str:
+    """A name that no arm has: none begins with a space."""
+    return f" {generation} {arm}"
+
+
+def _cost(spent: Spent, cell: Cell | None) -> Cost:
+    cost = cell.provenance.get("cost") if cell else None
+    return Cost(
+        spent.steps, spent.gold_labels, _seconds(cost.get("cpu_seconds") if isinstance(cost, Mapping) else None)
+    )
+
+
+def _seconds(value: JSON) -> float | None:
+    """What a cell's provenance says, which nobody checked."""
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
+    return float(value) if usable else None

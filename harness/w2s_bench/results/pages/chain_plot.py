@@ -1,0 +1,154 @@
+"""Chains as a plot: PGR by generation, a line an arm, the one hop of the same arm as an open mark beside the last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, Final
+
+from w2s_bench.controls import CEILING, WEAK
+from w2s_bench.results.board import ArmChain, DomainChains, Entry, Leaderboard
+from w2s_bench.results.pages.plots import WIDTH, as_svg, panel_title
+from w2s_bench.results.pages.style import TRACKS, learner
+from w2s_bench.results.statistics import Estimate
+from w2s_bench.text import one_line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLUMNS = 2  # panels side by side
+_LABEL = 0.17  # inches from name to name
+_NAME = 26  # characters of an arm's name
+_DASHES: Final = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
+#: Whoever reads pages in the dark sees white as black; hues stay what they are.
+_DARK: Final = "<style>@media (prefers-color-scheme: dark) { svg { filter: invert(0.93) hue-rotate(180deg) } }</style>"
+
+
+def draw_chains(board: Leaderboard) -> str:
+    """The plot as SVG text, for light pages and dark ones."""
+    text = as_svg(lambda: compose(board))
+    head, closing, rest = text.partition("<defs>")
+    return f"{head}{closing}\n  {_DARK}{rest}"
+
+
+def compose(board: Leaderboard) -> Figure:
+    """One panel a domain that has a chain."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    panels = board.chains
+    columns = min(_COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
+    body = max(2.6, _LABEL * (max(len(panel.arms) for panel in panels) + 2))
+    top, bottom, between = 0.5, 0.95, 0.95
+    height = top + lines * body + (lines - 1) * between + bottom
+    figure = Figure(figsize=(WIDTH, height), facecolor="white")
+    grid = figure.subplots(lines, columns, squeeze=False)
+    figure.subplots_adjust(
+        left=0.055,
+        right=0.985,
+        top=1 - top / height,
+        bottom=bottom / height,
+        wspace=0.12,
+        hspace=between / body,
+    )
+    names = [panel.domain for panel in panels]
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        axes.set_title(panel_title(panel.domain, names), fontsize=10, fontweight="bold", pad=8)
+        _panel(axes, panel, body)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    tracks = dict.fromkeys(arm.track for panel in panels for arm in panel.arms)
+    handles = [Line2D([], [], color=TRACKS[t].colour, marker="o", markersize=4, label=TRACKS[t].legend) for t in tracks]
+    handles.append(Line2D([], [], color="#444444", marker="D", linestyle="", fillstyle="none", label="one hop"))
+    figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8)
+    where = " (dev: not a result)" if board.suite.evaluate_on == "dev" else ""
+    words = "PGR on the first teacher and the last ceiling, by generation, with 95 % intervals"
+    figure.text(0.5, 0.34 / height, f"{words}{where}", ha="center", fontsize=9)
+    return figure
+
+
+def _panel(axes: Axes, panel: DomainChains, inches: float) -> None:
+    last = len(panel.students)
+    shown = {arm.arm: arm for arm in panel.arms if any(_pgr(entry) for entry in arm.generations)}
+    values = [pgr.value for arm in shown.values() for e in (*arm.generations, arm.one_hop) if (pgr := _pgr(e))]
+    # What lies half a gap beyond the marks at 0 and 1, or further, is left out of the panel: the table has it.
+    low, high = max(min([0.0, *values]), -0.5) - 0.08, min(max([1.0, *values]), 1.5) + 0.08
+    axes.set_ylim(low, high)
+    axes.set_xlim(0.75, last + 0.25 + 0.45 * last)
+    for at, name in ((0.0, WEAK), (1.0, CEILING)):
+        axes.axhline(at, color="#444444", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+        axes.annotate(name, (0.77, at), xytext=(0, 2), textcoords="offset points", fontsize=7.5, color="#444444")
+    if not shown:
+        axes.text(0.5, 0.5, "gap unresolved", transform=axes.transAxes, ha="center", color="#777777", fontsize=9)
+    dashes: dict[str, cycle[object]] = {}
+    for number, arm in enumerate(shown.values()):
+        dash = next(dashes.setdefault(arm.track, cycle(_DASHES)))
+        shift = 0.12 * ((number + 0.5) / len(shown) - 0.5)  # so that intervals stand beside each other
+        _line(axes, arm, dash, shift)
+    ends = {name: pgr.value for name, arm in shown.items() if (pgr := _pgr(arm.generations[-1]))}
+    for name, height in _spread(ends, low, high, _LABEL * (high - low) / inches).items():
+        text = one_line(name)
+        colour = TRACKS[shown[name].track].colour
+        axes.annotate(
+            text if len(text) <= _NAME else text[: _NAME - 1] + "…",
+            (last + 0.22, min(max(ends[name], low), high)),
+            xytext=(last + 0.34, height),
+            va="center",
+            fontsize=7.5,
+            color=colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.5, "shrinkA": 0, "shrinkB": 0},
+        )
+    axes.set_xticks(range(1, last + 1), [f"{n}\n{learner(name)}" for n, name in enumerate(panel.students, 1)])
+    axes.set_yticks([0.0, 0.5, 1.0], ["0", "0.5", "1"])
+    axes.tick_params(axis="both", length=3, color="#999999", labelsize=8)
+    axes.grid(axis="y", color="#E6E6E6", zorder=0)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#999999")
+
+
+def _line(axes: Axes, arm: ArmChain, dash: object, shift: float) -> None:
+    colour = TRACKS[arm.track].colour
+    points = [(n + shift, pgr) for n, entry in enumerate(arm.generations, 1) if (pgr := _pgr(entry))]
+    axes.plot(
+        [x for x, _ in points], [p.value for _, p in points], color=colour, linewidth=1.3, linestyle=dash, zorder=2
+    )
+    for x, pgr in points:
+        axes.plot([x, x], [pgr.low, pgr.high], color=colour, linewidth=0.9, alpha=0.45, zorder=1.5)
+    axes.plot(
+        [x for x, _ in points], [p.value for _, p in points], color=colour, marker="o", markersize=3.5, ls="", zorder=3
+    )
+    if hop := _pgr(arm.one_hop):
+        axes.plot(
+            [len(arm.generations) + 0.16], [hop.value], color=colour, marker="D", markersize=4, fillstyle="none", ls=""
+        )
+
+
+def _spread(ends: Mapping[str, float], low: float, high: float, apart: float) -> dict[str, float]:
+    """Heights of names near their lines' ends, none nearer to the next than `apart`, all in the panel where there is room."""
+    order = sorted(ends, key=lambda name: ends[name])
+    heights: list[float] = []
+    for name in order:
+        wanted = min(max(ends[name], low), high)
+        heights.append(max(wanted, heights[-1] + apart) if heights else wanted)
+    if heights and (over := heights[-1] - high) > 0:
+        heights = _downward(
+            [height - over if n == len(heights) - 1 else height for n, height in enumerate(heights)], apart
+        )
+    return dict(zip(order, heights, strict=True))
+
+
+def _downward(heights: Sequence[float], apart: float) -> list[float]:
+    out = list(heights)
+    for n in range(len(out) - 2, -1, -1):
+        out[n] = min(out[n], out[n + 1] - apart)
+    return out
+
+
+def _pgr(entry: Entry | None) -> Estimate | None:
+    return entry.pgr if entry is not None and isinstance(entry.pgr, Estimate) else None
