@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from w2s_bench._cli import leaderboard, listing, plan, run, store, verify
+from w2s_bench._cli import leaderboard, listing, new, plan, run, store, verify
 
 HELP = """Weak-to-strong generalization, benchmarked: every trust function through one protocol.
 
@@ -57,6 +57,7 @@ app.command("list")(listing.list_)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("plan", epilog=plan.EPILOG)(plan.plan)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
+app.command("new", epilog=new.EPILOG)(new.new)
 app.add_typer(store.app)
 
 
