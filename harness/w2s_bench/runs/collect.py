@@ -133,7 +133,7 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
     grades = results.grades(own.student.grades)
     evaluated = results.items(graph.subset(suite.evaluate_on))
     correct = np.array([grades[item.id] for item in evaluated], dtype=np.bool_)
-    facts: dict[str, Any] = {"by_stratum": _share_by_stratum(evaluated, grades)}
+    facts: dict[str, Any] = {"by_stratum": share_by_stratum(evaluated, grades)}
     digests: dict[str, str] = {}
     diagnostics: dict[str, Any] = {}
     if arm.hangs_on_weak_labels:
@@ -163,9 +163,9 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
             pool, chosen = results.items(graph.subset(graph.pool)), set(rows)
             kept = {item.id: item.id in chosen for item in pool}
             facts["coverage"] = sum(kept.values()) / len(pool)
-            diagnostics["kept_by_stratum"] = _share_by_stratum(pool, kept)
+            diagnostics["kept_by_stratum"] = share_by_stratum(pool, kept)
     if own.scores is not None:
-        diagnostics |= _of_the_scores(graph, own, results)
+        diagnostics |= of_the_scores(graph, own, results)
     return SeedResult(
         seed=graph.seed,
         accuracy=float(correct.mean()),
@@ -176,7 +176,7 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
     )
 
 
-def _of_the_scores(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
+def of_the_scores(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
     """How well the trust scores tell right labels from wrong: over all pairs, and over those of one label or one stratum.
 
     What is kept of each label is told, as the first of these, where labels are classes.
@@ -231,6 +231,6 @@ def _auroc(
     return auroc(scores, correct) if group is None else auroc_within(scores, correct, [group[i] for i in right])
 
 
-def _share_by_stratum(items: list[Item], true: Mapping[str, bool]) -> dict[str, float]:
+def share_by_stratum(items: list[Item], true: Mapping[str, bool]) -> dict[str, float]:
     strata = sorted({item.stratum for item in items})
     return {s: float(np.mean([true[item.id] for item in items if item.stratum == s])) for s in strata}
