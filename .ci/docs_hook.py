@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
@@ -19,6 +21,15 @@ def on_files(files: Files, config: Any) -> Files:
     files.append(File.generated(config, "cli.md", content=command_line()))
     files.append(File.generated(config, "api.md", content=python_names()))
     return files
+
+
+def on_config(config: Any) -> Any:
+    """Pages that the navigation does not name stand at its end, so that a new one is not lost."""
+    named = set(re.findall(r"[\w-]+\.md", json.dumps(config.nav)))
+    others = sorted(path.name for path in Path(config.docs_dir).glob("*.md") if path.name not in named)
+    if others:
+        config.nav.append({"More": others})
+    return config
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
@@ -39,7 +50,6 @@ def command_line() -> str:
 
     command = get_command(app)
     told = get_docs_for_click(obj=command, ctx=typer.Context(command), name="w2s-bench")
-    # In Markdown a list needs a blank line before it, which two of Typer's tables of contents lack.
     return told.replace("# `w2s-bench`", "# Command line", 1)
 
 

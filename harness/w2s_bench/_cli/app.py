@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from w2s_bench._cli import check_plugin, leaderboard, listing, new, plan, plugins, run, store, try_, verify
+from w2s_bench._cli import check_plugin, leaderboard, listing, new, plan, plugins, run, store, suite, try_, verify
 
 HELP = """Weak-to-strong generalization, benchmarked: every trust function through one protocol.
 
@@ -61,6 +61,7 @@ app.command("try", epilog=try_.EPILOG)(try_.try_)
 app.command("new", epilog=new.EPILOG)(new.new)
 app.command("plugins", epilog=plugins.EPILOG)(plugins.plugins)
 app.command("check-plugin", epilog=check_plugin.EPILOG)(check_plugin.check_plugin)
+app.add_typer(suite.app)
 app.add_typer(store.app)
 
 
