@@ -187,6 +187,25 @@ def test_the_sites_navigation_names_pages_that_are_there() -> None:
     assert set(named) - {Path(name).name for name in TEXTS if name.startswith("docs/")} == {"cli.md", "api.md"}
 
 
+def test_a_release_needs_no_password_and_publishes_what_was_tested() -> None:
+    """The job that may publish gets what the other job built and attested, and holds no token of its own."""
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    build, publish = yaml.safe_load(text)["jobs"].values()
+    steps = [step.get("run", step.get("uses", "")) for step in build["steps"]]
+    order = [
+        next(i for i, step in enumerate(steps) if word in step)
+        for word in ("python -m build", "test_wheel", "attest", "upload")
+    ]
+    assert order == sorted(order)
+    assert publish["needs"] == "build" and publish["permissions"] == {"id-token": "write"}
+    assert [step["uses"].partition("@")[0] for step in publish["steps"]] == [
+        "actions/download-artifact",
+        "pypa/gh-action-pypi-publish",
+    ]
+    assert "secrets." not in text and "password" not in text.replace("without a stored password", "")
+    assert "W2S_BENCH_WHEEL" in (TESTS / "test_wheel.py").read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="comes with the extra `docs`")

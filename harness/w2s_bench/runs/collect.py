@@ -117,6 +117,14 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     return Cell.of(body, provenance(stages, [outcome.result for outcome in outcomes if isinstance(outcome, Done)]))
 
 
+def told_of_scores(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
+    """What a cell says of an arm's trust scores of one seed, and of what is kept by them; no student need be there."""
+    assert own.kept is not None
+    kept, pool = Kept.read(results.folder(own.kept)).weights, results.items(graph.subset(graph.pool))
+    of_strata = {"kept_by_stratum": _share_by_stratum(pool, {item.id: item.id in kept for item in pool})}
+    return _of_the_scores(graph, own, results) | of_strata
+
+
 def scrubbed(reason: str) -> str:
     """A reason without what no rerun would repeat: addresses of objects, and absolute paths but for a file's name."""
     reason = re.sub(r"\b0x[0-9a-fA-F]{4,}", "0x…", reason)
@@ -133,7 +141,7 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
     grades = results.grades(own.student.grades)
     evaluated = results.items(graph.subset(suite.evaluate_on))
     correct = np.array([grades[item.id] for item in evaluated], dtype=np.bool_)
-    facts: dict[str, Any] = {"by_stratum": share_by_stratum(evaluated, grades)}
+    facts: dict[str, Any] = {"by_stratum": _share_by_stratum(evaluated, grades)}
     digests: dict[str, str] = {}
     diagnostics: dict[str, Any] = {}
     if arm.hangs_on_weak_labels:
@@ -163,9 +171,9 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
             pool, chosen = results.items(graph.subset(graph.pool)), set(rows)
             kept = {item.id: item.id in chosen for item in pool}
             facts["coverage"] = sum(kept.values()) / len(pool)
-            diagnostics["kept_by_stratum"] = share_by_stratum(pool, kept)
+            diagnostics["kept_by_stratum"] = _share_by_stratum(pool, kept)
     if own.scores is not None:
-        diagnostics |= of_the_scores(graph, own, results)
+        diagnostics |= _of_the_scores(graph, own, results)
     return SeedResult(
         seed=graph.seed,
         accuracy=float(correct.mean()),
@@ -176,7 +184,7 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
     )
 
 
-def of_the_scores(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
+def _of_the_scores(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
     """How well the trust scores tell right labels from wrong: over all pairs, and over those of one label or one stratum.
 
     What is kept of each label is told, as the first of these, where labels are classes.
@@ -231,6 +239,6 @@ def _auroc(
     return auroc(scores, correct) if group is None else auroc_within(scores, correct, [group[i] for i in right])
 
 
-def share_by_stratum(items: list[Item], true: Mapping[str, bool]) -> dict[str, float]:
+def _share_by_stratum(items: list[Item], true: Mapping[str, bool]) -> dict[str, float]:
     strata = sorted({item.stratum for item in items})
     return {s: float(np.mean([true[item.id] for item in items if item.stratum == s])) for s in strata}

@@ -15,10 +15,9 @@ import numpy as np
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.executors import Failed
 from w2s_bench.names import short
-from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.protocol.selection import count_to_keep
-from w2s_bench.runs.collect import Results, of_the_scores, share_by_stratum
+from w2s_bench.runs.collect import Results, told_of_scores
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import JSON, BoolArray, FloatArray
 
@@ -132,9 +131,6 @@ def _trial(cell: PlannedCell, seed: int, results: Results, examples: int) -> Tri
     right = results.grades(graph.label_grades(graph.pool))
     pool, labels = results.items(graph.subset(graph.pool)), results.labels(graph.weak_labels(graph.pool))
     scores = dict(Scores.read(results.folder(own.scores)).items())
-    kept = Kept.read(results.folder(own.kept)).weights
-    diagnostics = of_the_scores(graph, own, results)
-    diagnostics["kept_by_stratum"] = share_by_stratum(pool, {item.id: item.id in kept for item in pool})
     values = np.array([scores[item.id] for item in pool])
     correct = np.array([right[item.id] for item in pool], dtype=np.bool_)
     told = {label.id: label.answer for label in labels}
@@ -146,7 +142,7 @@ def _trial(cell: PlannedCell, seed: int, results: Results, examples: int) -> Tri
     return Trial(
         function=short(ref.name),
         track=ref.supervision,
-        diagnostics=diagnostics,
+        diagnostics=told_of_scores(graph, own, results),
         purity={at: purity_at(values, correct, k) for at in GRID if (k := count_to_keep(at, len(pool)))},
         most=tuple(map(shown, ranked[:examples])),
         least=tuple(map(shown, ranked[::-1][:examples])),
