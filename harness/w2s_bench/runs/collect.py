@@ -117,14 +117,6 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     return Cell.of(body, provenance(stages, [outcome.result for outcome in outcomes if isinstance(outcome, Done)]))
 
 
-def told_of_scores(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
-    """What a cell says of an arm's trust scores of one seed, and of what is kept by them; no student need be there."""
-    assert own.kept is not None
-    kept, pool = Kept.read(results.folder(own.kept)).weights, results.items(graph.subset(graph.pool))
-    of_strata = {"kept_by_stratum": _share_by_stratum(pool, {item.id: item.id in kept for item in pool})}
-    return _of_the_scores(graph, own, results) | of_strata
-
-
 def scrubbed(reason: str) -> str:
     """A reason without what no rerun would repeat: addresses of objects, and absolute paths but for a file's name."""
     reason = re.sub(r"\b0x[0-9a-fA-F]{4,}", "0x…", reason)
@@ -242,3 +234,11 @@ def _auroc(
 def _share_by_stratum(items: list[Item], true: Mapping[str, bool]) -> dict[str, float]:
     strata = sorted({item.stratum for item in items})
     return {s: float(np.mean([true[item.id] for item in items if item.stratum == s])) for s in strata}
+
+
+def told_of_scores(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
+    """What a cell says of an arm's trust scores of one seed, and of what is kept by them; no student need be there."""
+    assert own.kept is not None
+    kept, pool = Kept.read(results.folder(own.kept)).weights, results.items(graph.subset(graph.pool))
+    of_strata = {"kept_by_stratum": _share_by_stratum(pool, {item.id: item.id in kept for item in pool})}
+    return _of_the_scores(graph, own, results) | of_strata
