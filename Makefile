@@ -1,6 +1,6 @@
 # The project's tasks; `make` alone lists them. They use the virtual environment that is active.
 .DEFAULT_GOAL := help
-.PHONY: help install check lint types test slow bench wheel leaderboard hooks
+.PHONY: help install check lint types test slow bench wheel site leaderboard hooks
 
 help:        ## List the tasks
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -27,6 +27,9 @@ bench:       ## Measure everything in docs/performance.md and write it there (fo
 
 wheel:       ## Build the distribution
 	python -m build
+
+site:        ## Build the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 leaderboard: ## Compute the committed leaderboard anew
 	w2s-bench run tiny --out leaderboards

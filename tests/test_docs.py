@@ -22,9 +22,11 @@ import pytest
 import yaml
 from typer.main import get_command
 
+import w2s_bench
 from support import ROOT, TESTS, toy_model
 from w2s_bench import __version__, hookspecs
 from w2s_bench._cli.app import app
+from w2s_bench.plugins.new import write_new
 from w2s_bench.testing import check_domain, check_model, check_reading, check_trust_function
 
 PAGES = {
@@ -63,8 +65,10 @@ def commands(program: str) -> list[Any]:
 
 @pytest.fixture
 def beside(tmp_path: Path) -> Path:
-    """A folder with what blocks expect beside them: a domain's YAML, a model."""
+    """A folder with what blocks expect beside them: a domain's YAML, what `new domain my-quiz` writes, a model."""
     shutil.copytree(TESTS / "plugin_package" / "w2s_bench_example" / "longest", tmp_path / "longest")
+    written = write_new("domain", "my-quiz", tmp_path)
+    (written.folder / "my_quiz" / "data").rename(tmp_path / "data")
     toy_model(tmp_path / "my-model")
     return tmp_path
 
@@ -176,6 +180,48 @@ def test_links_lead_somewhere(name: str) -> None:
             titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
             known = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
             assert anchor in known, f"{name} links to {target}#{anchor}"
+
+
+def test_the_sites_navigation_names_pages_that_are_there() -> None:
+    """Each once; two are made of the code while the site is built, and what it does not name stands at its end."""
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    named = re.findall(r"[\w-]+\.md", json.dumps(site["nav"]))
+    assert len(named) == len(set(named))
+    assert set(named) - {Path(name).name for name in TEXTS if name.startswith("docs/")} == {"cli.md", "api.md"}
+
+
+def test_a_release_needs_no_password_and_publishes_what_was_tested() -> None:
+    """The job that may publish gets what the other job built and attested, and holds no token of its own."""
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    build, publish = yaml.safe_load(text)["jobs"].values()
+    steps = [step.get("run", step.get("uses", "")) for step in build["steps"]]
+    order = [
+        next(i for i, step in enumerate(steps) if word in step)
+        for word in ("python -m build", "test_wheel", "attest", "upload")
+    ]
+    assert order == sorted(order)
+    assert publish["needs"] == "build" and publish["permissions"] == {"id-token": "write"}
+    assert [step["uses"].partition("@")[0] for step in publish["steps"]] == [
+        "actions/download-artifact",
+        "pypa/gh-action-pypi-publish",
+    ]
+    assert "secrets." not in text and "password" not in text.replace("without a stored password", "")
+    assert "W2S_BENCH_WHEEL" in (TESTS / "test_wheel.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="comes with the extra `docs`")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    told = (tmp_path / "site" / "cli" / "index.html").read_text(encoding="utf-8")
+    verbs = get_command(app).commands  # type: ignore[attr-defined]
+    assert all(f"w2s-bench {verb}" in told for verb in verbs)
+    names = (tmp_path / "site" / "api" / "index.html").read_text(encoding="utf-8")
+    assert all(f'id="w2s_bench.{name}"' in names for name in w2s_bench.__all__)
 
 
 def test_the_tree_names_what_is_there_and_every_room() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,9 @@ MOST_WEIGHTS = 20_000_000
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """Built anew, or the file that `W2S_BENCH_WHEEL` names: the one that is about to be published."""
+    if built := os.environ.get("W2S_BENCH_WHEEL"):
+        return zipfile.ZipFile(ROOT / built)
     out = tmp_path_factory.mktemp("wheel")
     command = [
         sys.executable,
@@ -60,6 +64,21 @@ def test_every_file_of_the_three_roots_is_in_the_wheel(wheel: zipfile.ZipFile) -
         "w2s_bench_tasks/py.typed",
         "w2s_bench_baselines/py.typed",
     } <= names
+
+
+def test_new_plugins_can_be_begun_from_the_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """Templates are data, some in folders that begin with a dot, which builds like to leave out."""
+    wheel.extractall(tmp_path / "site", [name for name in wheel.namelist() if name.startswith("w2s_bench/")])
+    code = "from pathlib import Path; from w2s_bench.plugins.new import NEW, write_new; import w2s_bench; "
+    code += "print(w2s_bench.__file__); [write_new(what, f'fresh-{what}', Path()) for what in NEW]"
+    command = [sys.executable, "-c", code]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "site") in done.stdout, "the wheel's own code"
+    for what in ("trust-function", "domain"):
+        made = tmp_path / f"fresh-{what}"
+        assert (made / ".github" / "workflows" / "test.yml").is_file() and (made / ".gitignore").is_file()
 
 
 def test_the_weights_are_small(wheel: zipfile.ZipFile) -> None:

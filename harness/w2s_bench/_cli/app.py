@@ -9,17 +9,22 @@ import typer
 from w2s_bench._cli import (
     audit,
     check,
+    check_plugin,
     diff,
     items,
     leaderboard,
     listing,
+    new,
     plan,
+    plugins,
     run,
     score,
     show,
     store,
     submit,
+    suite,
     table,
+    try_,
     verify,
 )
 
@@ -84,6 +89,11 @@ app.command("submit", epilog=submit.EPILOG)(submit.submit)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.command("score", epilog=score.EPILOG)(score.score)
 app.command("audit", epilog=audit.EPILOG)(audit.audit)
+app.command("try", epilog=try_.EPILOG)(try_.try_)
+app.command("new", epilog=new.EPILOG)(new.new)
+app.command("plugins", epilog=plugins.EPILOG)(plugins.plugins)
+app.command("check-plugin", epilog=check_plugin.EPILOG)(check_plugin.check_plugin)
+app.add_typer(suite.app)
 app.add_typer(store.app)
 
 

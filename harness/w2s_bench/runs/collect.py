@@ -274,3 +274,11 @@ def _auroc(
 def _share_by_stratum(items: list[Item], true: Mapping[str, bool]) -> dict[str, float]:
     strata = sorted({item.stratum for item in items})
     return {s: float(np.mean([true[item.id] for item in items if item.stratum == s])) for s in strata}
+
+
+def told_of_scores(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
+    """What a cell says of an arm's trust scores of one seed, and of what is kept by them; no student need be there."""
+    assert own.kept is not None
+    kept, pool = Kept.read(results.folder(own.kept)).weights, results.items(graph.subset(graph.pool))
+    of_strata = {"kept_by_stratum": _share_by_stratum(pool, {item.id: item.id in kept for item in pool})}
+    return _of_the_scores(graph, own, results) | of_strata

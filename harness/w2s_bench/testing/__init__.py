@@ -7,7 +7,8 @@
 They run on a few dozen rows of made-up evidence, on one thread, and say nothing of how good the scores are: in well under a
 second where fitting is quick, in a few seconds for a small network, which they fit eight times a kind of domain.
 
-No other room may import from here: it is for tests, of plugins and of the harness.
+No other room may import from here, but the command line, whose `check-plugin` makes the same checks: it is for tests, of plugins
+and of the harness.
 """
 
 from w2s_bench.testing.domains import check_domain

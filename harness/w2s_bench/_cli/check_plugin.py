@@ -1,0 +1,80 @@
+"""`w2s-bench check-plugin`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from w2s_bench._cli.output import say
+
+if TYPE_CHECKING:
+    from w2s_bench.testing.distributions import Verdict
+
+EPILOG = """
+**Examples**
+
+`w2s-bench check-plugin my-margin` — the conformance kit on all that the distribution registers
+
+`w2s-bench check-plugin my-margin --name my_margin` — on one entry
+
+What is checked is what `w2s_bench.testing` has: a trust function on made-up evidence, a domain's items and grading, a model's
+weights and tokenizer, a reading's form. No score is judged. Exit codes: 0 all rules are kept, 1 one is broken, 2 no such plugin.
+"""
+
+
+def check_plugin(
+    distribution: Annotated[
+        str, typer.Argument(help="An installed distribution (see `w2s-bench plugins`).", metavar="DISTRIBUTION")
+    ],
+    name: Annotated[
+        list[str] | None, typer.Option("--name", "-n", help="Of these entries alone; repeat for more.", metavar="NAME")
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Does a plugin keep the contract? Every rule on everything that a distribution registers."""
+    from w2s_bench._cli.errors import explained
+
+    with explained():
+        from w2s_bench.testing.distributions import distribution_verdicts
+
+        found: list[Verdict] = []
+        for _, of_entry in groupby(
+            distribution_verdicts(distribution, names=name or ()), lambda verdict: (verdict.kind, verdict.name)
+        ):
+            of_one = list(of_entry)
+            found += of_one
+            if not json_output:
+                _tell(of_one)
+        broken = [verdict for verdict in found if verdict.fault]
+        if json_output:
+            import json
+            from dataclasses import asdict
+
+            print(json.dumps([asdict(verdict) for verdict in found], indent=1))
+        else:
+            entries = len({(verdict.kind, verdict.name) for verdict in found})
+            told = f"{len(broken)} of {len(found)} rules are broken" if broken else f"All {len(found)} rules are kept"
+            say(f"{told}, by {entries} entries of {distribution}.")
+        raise typer.Exit(1 if broken else 0)
+
+
+def _tell(verdicts: Sequence[Verdict]) -> None:
+    """What came of one entry: a line where all is well, else one a broken rule."""
+    first = verdicts[0]
+    broken = [verdict for verdict in verdicts if verdict.fault]
+    for verdict in broken:
+        say(f"BROKEN  {verdict.kind} {verdict.name}: {verdict.rule}: {verdict.fault}")
+    if not broken:
+        seconds = sum(verdict.seconds for verdict in verdicts)
+        say(f"kept    {first.kind} {first.name}: {', '.join(_plain(verdicts))} ({seconds:.1f} s)")
+    for verdict in verdicts:
+        for remark in verdict.remarks:
+            say(f"        note: {remark}")
+
+
+def _plain(verdicts: Sequence[Verdict]) -> list[str]:
+    """Their rules, those of several kinds of domain once."""
+    return list(dict.fromkeys(verdict.rule.rpartition("-")[0] or verdict.rule for verdict in verdicts))

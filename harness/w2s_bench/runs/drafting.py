@@ -1,0 +1,260 @@
+"""A suite begun, and looked at before hours are spent on it: sizes that fit, splits that fill, models that load, a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from pydantic import ValidationError
+
+from w2s_bench.controls import BASE, CEILING, WEAK
+from w2s_bench.errors import SuiteError, W2SBenchError
+from w2s_bench.executors import Ended, Failed
+from w2s_bench.names import short
+from w2s_bench.plugins.planning import described_domain
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.protocol.files import ITEMS
+from w2s_bench.record import iter_rows
+from w2s_bench.results import planning
+from w2s_bench.runs.collect import Results
+from w2s_bench.runs.execute import check_first, compute
+from w2s_bench.runs.plan import Plan, plan
+from w2s_bench.suite import Suite
+from w2s_bench.types import RecipeName
+from w2s_bench.validation import explain
+
+if TYPE_CHECKING:
+    from w2s_bench.executors import Event, Executor
+    from w2s_bench.store import Store
+
+#: Share of a domain's items in each split of a new suite, and the most items there: more cost time and tell little more.
+SHARES: Final[Mapping[str, tuple[float, int]]] = {
+    "dev": (0.1, 500),
+    "test": (0.29, 2000),
+    "weak_train": (0.19, 2000),
+    "trust": (0.1, 500),
+    "transfer": (0.29, 4000),  # together .97: a group that would straddle two splits is cut
+}
+#: What a model is trained with where nobody says; a beginning, to be chosen on `dev`.
+TRAINED: Final[Mapping[RecipeName, Mapping[str, Any]]] = {
+    "full": {"steps": 100, "batch_size": 16, "learning_rate": 1e-3},
+    "lora": {"steps": 200, "batch_size": 16, "learning_rate": 2e-4},
+    "head": {"steps": 200, "learning_rate": 1e-3},
+    "none": {},
+}
+#: Until the items are counted.
+_PROVISIONAL: Final = {"dev": 2, "test": 2, "weak_train": 2, "trust": 2, "transfer": 1000}
+_FEWEST: Final = 20  # items of a domain: below, no split says anything
+_SHRINK, _TRIES = 0.85, 12  # groups that cannot be parted may leave a split short, and smaller sizes fit then
+_SEEDS_OF_A_GAP: Final = 2
+_FEWEST_DEV: Final = 20
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Mean accuracies on `dev` over a few seeds, in [0, 1]; `labels`: share of the pool's weak labels that are right."""
+
+    weak: float
+    base: float
+    ceiling: float
+    labels: float
+
+
+@dataclass(frozen=True)
+class DomainLook:
+    """What is known of one domain of a suite: its items, those that the splits take, what is wrong, and its gap if asked."""
+
+    domain: str
+    items: int | None
+    asked: int
+    fault: str = ""
+    gap: Gap | None = None
+
+
+@dataclass(frozen=True)
+class SuiteLook:
+    """`detectable`: the least difference of two arms' mean PGRs that is found with 80 % power, from stated assumptions."""
+
+    suite: str
+    seeds: int
+    detectable: float
+    domains: tuple[DomainLook, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not any(domain.fault for domain in self.domains)
+
+
+def sizes_for(items: int, *, trained_teacher: bool) -> dict[str, int]:
+    """Sizes of splits for so many items; a teacher that is not trained needs no `weak_train`, and the pool gets its share."""
+    shares = dict(SHARES)
+    if not trained_teacher:
+        share, most = shares.pop("weak_train")
+        shares["transfer"] = (shares["transfer"][0] + share, shares["transfer"][1] + most)
+    return {split: min(int(share * items), most) for split, (share, most) in shares.items()}
+
+
+def draft(
+    name: str,
+    domains: Sequence[str],
+    teacher: Mapping[str, Any],
+    student: Mapping[str, Any],
+    *,
+    seeds: int,
+    coverage: float,
+    store: Store,
+    executor: Executor,
+    events: Callable[[Event], None],
+) -> Suite:
+    """A suite of these domains, each with as many items as it has; `teacher` and `student` have a `model` and a `recipe`.
+
+    The domains' items are made and their splits cut; nothing is trained. Raises `SuiteError` where a domain has too few.
+    """
+    registry = Registry.load()
+    versions = {domain: described_domain(registry, domain, {}).version for domain in domains}
+
+    def suite_of(sizes: Mapping[str, Mapping[str, int]]) -> Suite:
+        entries = [
+            {
+                "name": domain,
+                "version": versions[domain],
+                "sizes": sizes[domain],
+                "teacher": teacher,
+                "student": student,
+            }
+            for domain in domains
+        ]
+        content = {"name": name, "version": "1", "seeds": seeds, "coverage": coverage, "domains": entries}
+        try:
+            return Suite.model_validate(content)
+        except ValidationError as error:
+            raise SuiteError(f"suite {name!r}:\n{explain(error, Suite, {})}") from error
+
+    first = plan(suite_of(dict.fromkeys(domains, _PROVISIONAL)), registry, trust=[])
+    counts = _items(first, store=store, executor=executor, events=events)
+    names = {domain: spec.name for domain, spec in zip(domains, first.suite.domains, strict=True)}
+    has = {domain: counts[full] for domain, full in names.items()}
+    for domain, count in has.items():
+        if count < _FEWEST:
+            raise SuiteError(
+                f"domain {domain!r} has {count} items; at least {_FEWEST} are needed to cut five splits of them"
+            )
+    trained = teacher["recipe"] != "none"
+    for _ in range(_TRIES):
+        suite = suite_of({domain: sizes_for(count, trained_teacher=trained) for domain, count in has.items()})
+        short_of = _unfilled(plan(suite, registry, trust=[]), store=store, executor=executor, events=events)
+        if not short_of:
+            return suite
+        has = {d: int(count * _SHRINK) if names[d] in short_of else count for d, count in has.items()}
+    raise SuiteError(
+        f"no sizes were found that fit: {'; '.join(short_of.values())}. Write the sizes yourself (docs/suites.md)"
+    )
+
+
+def look_at_suite(
+    suite: Suite, *, gap: bool, store: Store, executor: Executor, events: Callable[[Event], None]
+) -> SuiteLook:
+    """Items, splits and models of every domain, and what the suite can tell apart; with `gap`, accuracies on `dev` of two seeds.
+
+    With `gap` the teacher, the base and the ceiling are trained and asked; no item of `test` is.
+    """
+    registry = Registry.load()
+    planned = plan(suite, registry, trust=[])
+    counts = _items(planned, store=store, executor=executor, events=events, tolerant=True)
+    faults = _unfilled(planned, store=store, executor=executor, events=events)
+    remarks: tuple[str, ...] = ()
+    sound = replace(planned, cells=tuple(cell for cell in planned.cells if cell.domain.name not in faults))
+    if sound.cells:
+        first = check_first(sound, store=store, executor=executor, events=events)
+        faults |= {domain: str(failed) for domain, failed in first.unusable.items()}
+        remarks = first.remarks
+    usable = [spec.name for spec in planned.suite.domains if spec.name not in faults]
+    gaps = (
+        _gaps(planned.suite, registry, usable, store=store, executor=executor, events=events) if gap and usable else {}
+    )
+    noise = planning.assumed(suite)
+    return SuiteLook(
+        suite=suite.name,
+        seeds=suite.seeds,
+        detectable=planning.plan(suite, noise, 1.0, 0.8, measured=False).now,
+        domains=tuple(
+            DomainLook(
+                short(spec.name),
+                counts.get(spec.name),
+                spec.sizes.total,
+                faults.get(spec.name, ""),
+                gaps.get(spec.name),
+            )
+            for spec in planned.suite.domains
+        ),
+        remarks=remarks,
+    )
+
+
+def _items(
+    planned: Plan, *, store: Store, executor: Executor, events: Callable[[Event], None], tolerant: bool = False
+) -> dict[str, int]:
+    """Domain → number of its items. One whose items cannot be made raises, or with `tolerant` is left out."""
+    stages = {cell.domain.name: cell.graphs[0].items for cell in planned.cells}
+    results = Results(executor.run([*stages.values()], store, events), store)
+    counts: dict[str, int] = {}
+    for domain, stage in stages.items():
+        if (failed := results.failure(stage)) is None:
+            counts[domain] = sum(1 for _ in iter_rows(results.folder(stage) / ITEMS))
+        elif not tolerant:
+            raise W2SBenchError(str(failed))
+    return counts
+
+
+def _unfilled(planned: Plan, *, store: Store, executor: Executor, events: Callable[[Event], None]) -> dict[str, str]:
+    """Domain → why its splits cannot be cut, of those where this is so."""
+    stages = planned.splits()
+
+    def untroubled(event: Event) -> None:
+        if not (isinstance(event, Ended) and isinstance(event.outcome, Failed)):  # who asked hears of it as an answer
+            events(event)
+
+    outcomes = executor.run(stages, store, untroubled)
+    failed: dict[str, str] = {}
+    for stage in stages:
+        if isinstance(outcome := outcomes[stage.node], Failed):
+            failed.setdefault(stage.domain, outcome.reason)
+    return failed
+
+
+def _gaps(
+    suite: Suite,
+    registry: Registry,
+    domains: Sequence[str],
+    *,
+    store: Store,
+    executor: Executor,
+    events: Callable[[Event], None],
+) -> dict[str, Gap]:
+    """Domain → its accuracies on `dev`, of the first two seeds; a domain where one of them fails raises with the reason."""
+    for spec in suite.domains:
+        if spec.sizes.dev < _FEWEST_DEV:
+            raise SuiteError(
+                f"domain {spec.name!r} has {spec.sizes.dev} dev items, and a gap is looked for on dev alone; give it at least "
+                f"{_FEWEST_DEV}, or leave out --gap"
+            )
+    on_dev = Suite.model_validate({**suite.model_dump(), "evaluate_on": "dev", "seeds": _SEEDS_OF_A_GAP})
+    planned = plan(on_dev, registry, domains=domains, trust=[])
+    wanted = {WEAK, BASE, CEILING}
+    planned = replace(planned, cells=tuple(cell for cell in planned.cells if cell.arm.ref.name in wanted))
+    accuracy: dict[tuple[str, str], float] = {}
+    labels: dict[str, float] = {}
+    for cell in compute(planned, store=store, executor=executor, events=events):
+        if cell.body.failed:
+            raise W2SBenchError(f"{cell.row}: {cell.body.failed[0].error}")
+        domain, arm = cell.body.domain.name, cell.body.arm.name
+        accuracy[domain, arm] = float(np.mean([seed.accuracy for seed in cell.body.seeds]))
+        if arm == WEAK:
+            labels[domain] = float(np.mean([seed.diagnostics["label_accuracy"] for seed in cell.body.seeds]))
+    return {
+        domain: Gap(accuracy[domain, WEAK], accuracy[domain, BASE], accuracy[domain, CEILING], labels[domain])
+        for domain in domains
+    }

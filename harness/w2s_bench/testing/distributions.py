@@ -1,0 +1,113 @@
+"""Every check on everything that a distribution registers, as `w2s-bench check-plugin` has it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from w2s_bench.errors import UnknownNameError, said
+from w2s_bench.names import bare, normalized
+from w2s_bench.plugins.entries import Registered
+from w2s_bench.plugins.hooks import EntryKind, words
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.testing.domains import check_domain
+from w2s_bench.testing.models import check_model
+from w2s_bench.testing.readings import check_reading
+from w2s_bench.testing.trust_functions import trust_function_checks
+
+Rule = tuple[str, Callable[[], object]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one rule for one entry: `fault` is empty where it is kept. `remarks` are for its author to know."""
+
+    name: str
+    kind: str
+    rule: str
+    fault: str = ""
+    remarks: tuple[str, ...] = field(default=())
+    seconds: float = 0.0
+
+
+def distribution_verdicts(
+    distribution: str, *, names: Sequence[str] = (), registry: Registry | None = None
+) -> Iterator[Verdict]:
+    """Each rule on each entry, in turn. All of them are tried, also after one that fails.
+
+    `names`, in full or not, restrict the entries. The distribution's code is imported in this process. Raises
+    `UnknownNameError` where it is not installed, is no plugin, or has no such entry.
+    """
+    wanted = normalized(distribution)
+    registry = registry or Registry.load(only=wanted)
+    plugins = [plugin for plugin in registry.plugins if plugin.distribution == wanted]
+    if not plugins:
+        known = {plugin.distribution for plugin in Registry.load().plugins}
+        hint = "A plugin is a distribution with an entry point in the group w2s_bench; install it first."
+        raise UnknownNameError("plugin", distribution, known, hint)
+    entries = {entry.name for plugin in plugins for entry in plugin.provides}
+    chosen = {name if name in entries else _full(wanted, name, entries) for name in names} or entries
+    for plugin in plugins:
+        fault = plugin.problem.cause if plugin.problem else f"left out {plugin.why}" if plugin.why else ""
+        yield Verdict(plugin.entry_point, "entry point", "loads", fault)
+        for entry in (entry for entry in plugin.provides if entry.name in chosen):
+            for rule, check in _RULES.get(entry.kind, _of_another)(registry, entry):
+                yield _verdict(entry, rule, check)
+
+
+def _full(distribution: str, name: str, entries: Collection[str]) -> str:
+    """The entry that a bare name stands for."""
+    found = [entry for entry in entries if bare(entry) == name]
+    if not found:
+        raise UnknownNameError(f"entry of {distribution}", name, entries)
+    return found[0]
+
+
+def _verdict(entry: Registered, rule: str, check: Callable[[], object]) -> Verdict:
+    began, fault = time.perf_counter(), ""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            check()
+        except AssertionError as error:
+            fault = said(error) or "an assertion without a message failed"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, SystemExit too
+            fault = f"raised {type(error).__name__}: {said(error)}"
+    told = tuple(str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
+    return Verdict(entry.name, words(entry.kind), rule, fault, told, time.perf_counter() - began)
+
+
+def _of_trust_function(registry: Registry, entry: Registered) -> Iterator[Rule]:
+    for check in trust_function_checks():
+        yield str(check), partial(check, entry.factory)
+
+
+def _of_domain(registry: Registry, entry: Registered) -> Iterator[Rule]:
+    yield "domain", lambda: check_domain(registry.domain(entry.name))
+
+
+def _of_model(registry: Registry, entry: Registered) -> Iterator[Rule]:
+    yield "model", lambda: check_model(registry.model(entry.name))
+
+
+def _of_reading(registry: Registry, entry: Registered) -> Iterator[Rule]:
+    yield "reading", lambda: check_reading(registry.reading(entry.name))
+
+
+def _of_another(registry: Registry, entry: Registered) -> Iterator[Rule]:
+    """A kind that the kit has no checks for: it is built, which checks that it is what its kind must be."""
+    yield "contract", lambda: registry.build(entry.kind, entry.name)
+
+
+_RULES: Final[Mapping[EntryKind, Callable[[Registry, Registered], Iterator[Rule]]]] = {
+    "trust_function": _of_trust_function,
+    "domain": _of_domain,
+    "model": _of_model,
+    "reading": _of_reading,
+}

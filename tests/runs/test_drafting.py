@@ -1,0 +1,153 @@
+"""`suite new` and `suite check`: sizes that fit, and what is wrong with a suite before hours are spent on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from support import run_inline, small_suite_file, toy_registry
+from w2s_bench._cli.app import app
+from w2s_bench.errors import SuiteError
+from w2s_bench.executors import Ended, Failed
+from w2s_bench.runs import drafting, execute
+from w2s_bench.runs.drafting import SHARES, draft, look_at_suite, sizes_for
+from w2s_bench.store import Store
+from w2s_bench.store.stage import walk
+from w2s_bench.suite import Suite, load_suite
+
+runner = CliRunner()
+
+
+class Inline:
+    """An executor without processes, which notes what it was asked for."""
+
+    def __init__(self, registry: Any) -> None:
+        self.registry, self.asked = registry, list[Any]()
+
+    def run(self, targets: Any, store: Store, events: Callable[..., None]) -> Any:
+        self.asked += walk(targets)
+        outcomes = run_inline(targets, store, self.registry)
+        for stage in walk(targets):
+            events(Ended(stage, outcomes[stage.node]))
+        return outcomes
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Suite, dict[str, Any], Inline]]:
+    """The toy suite with one domain, where its stages run and are kept, and who runs them."""
+    root = tmp_path_factory.mktemp("drafting")
+    with pytest.MonkeyPatch.context() as patched:
+        inline = Inline(toy_registry(patched))
+        suite = load_suite(small_suite_file(root))
+        yield suite, {"store": Store(root / "store"), "executor": inline, "events": lambda event: None}, inline
+
+
+def changed(suite: Suite, **sizes: int) -> Suite:
+    """The suite with other sizes."""
+    content = suite.model_dump()
+    content["domains"][0]["sizes"] |= sizes
+    return Suite.model_validate(content)
+
+
+def test_shares_leave_room_and_sizes_are_capped() -> None:
+    assert sum(share for share, _ in SHARES.values()) == pytest.approx(0.97)
+    assert sizes_for(1000, trained_teacher=True) == {
+        "dev": 100,
+        "test": 290,
+        "weak_train": 190,
+        "trust": 100,
+        "transfer": 290,
+    }
+    untrained = sizes_for(1000, trained_teacher=False)
+    assert "weak_train" not in untrained and sum(untrained.values()) <= 1000
+    assert sizes_for(10**6, trained_teacher=True) == {split: most for split, (_, most) in SHARES.items()}
+
+
+def test_a_draft_fills_its_splits(toy: tuple[Suite, dict[str, Any], Inline]) -> None:
+    suite, where, inline = toy
+    spec = suite.domains[0]
+    before = len(inline.asked)
+    made = draft(
+        "mine",
+        [spec.name],
+        {"model": spec.teacher.model, "recipe": "none"},
+        {"model": spec.student.model, "recipe": "lora", "steps": 5, "learning_rate": 1e-3},
+        seeds=2,
+        coverage=0.4,
+        **where,
+    )
+    assert {stage.name for stage in inline.asked[before:]} == {"items", "held_out", "splits"}, "nothing is trained"
+    assert (made.name, made.seeds, made.coverage, made.domains[0].sizes.weak_train) == ("mine", 2, 0.4, 0)
+    assert 300 < made.domains[0].sizes.total <= 400
+    look = look_at_suite(made, gap=False, **where)
+    assert look.ok and look.domains[0].items == 400 and look.domains[0].asked == made.domains[0].sizes.total
+
+
+def test_sizes_shrink_until_groups_fit(
+    toy: tuple[Suite, dict[str, Any], Inline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite, where, _ = toy
+    spec, told = suite.domains[0], list[Any]()
+    models = (
+        {"model": spec.teacher.model, "recipe": "none"},
+        {"model": spec.student.model, "recipe": "lora", "steps": 5},
+    )
+    models[1]["learning_rate"] = 1e-3  # type: ignore[assignment]
+    monkeypatch.setattr(drafting, "SHARES", {split: (share * 1.2, most) for split, (share, most) in SHARES.items()})
+    made = draft("mine", [spec.name], *models, seeds=1, coverage=0.5, **{**where, "events": told.append})
+    assert made.domains[0].sizes.total <= 400
+    assert not [event for event in told if isinstance(event.outcome, Failed)], "a size that was tried is no failure"
+    monkeypatch.setattr(drafting, "_TRIES", 1)
+    with pytest.raises(SuiteError, match="no sizes were found that fit: domain 'w2s-bench-toy/largest' has 400 items"):
+        draft("mine", [spec.name], *models, seeds=1, coverage=0.5, **where)
+    monkeypatch.setattr(drafting, "_FEWEST", 500)
+    with pytest.raises(SuiteError, match="has 400 items; at least 500"):
+        draft("mine", [spec.name], *models, seeds=1, coverage=0.5, **where)
+
+
+def test_a_look_finds_what_is_wrong(toy: tuple[Suite, dict[str, Any], Inline]) -> None:
+    suite, where, _ = toy
+    look = look_at_suite(changed(suite, transfer=5000), gap=False, **where)
+    assert not look.ok and "400 items" in look.domains[0].fault
+    with pytest.raises(SuiteError, match="has 5 dev items, and a gap is looked for on dev alone"):
+        look_at_suite(changed(suite, dev=5), gap=True, **where)
+
+
+def test_a_gap_is_of_dev_and_no_test_item_is_asked(toy: tuple[Suite, dict[str, Any], Inline]) -> None:
+    suite, where, inline = toy
+    before = len(inline.asked)
+    look = look_at_suite(suite, gap=True, **where)
+    gap = look.domains[0].gap
+    assert look.ok and gap is not None
+    assert all(0 <= figure <= 1 for figure in (gap.weak, gap.base, gap.ceiling, gap.labels))
+    labels = [stage.label for stage in inline.asked[before:]]
+    assert any("dev items" in label for label in labels) and any("seed 1" in label for label in labels)
+    assert not [label for label in labels if "test items" in label or "test gold" in label]
+
+
+def test_the_verbs(toy: tuple[Suite, dict[str, Any], Inline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite, where, inline = toy
+    monkeypatch.setattr(execute, "local_executor", lambda *_: inline)
+    spec, file = suite.domains[0], tmp_path / "mine.yaml"
+    common = ["--store", str(where["store"].root), "--quiet"]
+    asked = ["suite", "new", "mine", "--domain", spec.name, "--teacher-recipe", "none", "--out", str(file)]
+    assert "--teacher is missing" in runner.invoke(app, [*asked, *common]).output
+    asked += ["--teacher", spec.teacher.model, "--student", spec.student.model]
+    done = runner.invoke(app, [*asked, *common])
+    assert done.exit_code == 0, done.output
+    assert load_suite(file).domains[0].student.recipe == "lora"
+    assert f"{file} is there already" in runner.invoke(app, [*asked, *common]).output
+    wrong = runner.invoke(
+        app, [*asked[:2], "Mine", *asked[3:-6], "--out", str(tmp_path / "x.yaml"), *asked[-4:], *common]
+    )
+    assert wrong.exit_code == 2 and "name: String should match" in wrong.output and not (tmp_path / "x.yaml").exists()
+    told = runner.invoke(app, ["suite", "check", str(file), *common])
+    assert told.exit_code == 0 and "400" in told.stdout and "80 % power" in told.stdout
+    file.write_text(changed(load_suite(file), transfer=5000).to_yaml())
+    refused = runner.invoke(app, ["suite", "check", str(file), "--json", *common])
+    assert refused.exit_code == 1 and "400 items" in json.loads(refused.stdout)["domains"][0]["fault"]
