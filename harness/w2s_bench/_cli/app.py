@@ -74,27 +74,32 @@ def _root(
     return  # each option acts by its own callback
 
 
-app.command("run", epilog=run.EPILOG)(run.run)
-app.command("list")(listing.list_)
-app.command("leaderboard")(leaderboard.leaderboard)
-app.command("report", epilog=show.REPORT_EPILOG)(show.report)
-app.command("serve", epilog=show.SERVE_EPILOG)(show.serve)
-app.command("plan", epilog=plan.EPILOG)(plan.plan)
-app.command("check", epilog=check.EPILOG)(check.check)
-app.command("table", epilog=table.EPILOG)(table.table)
-app.command("items", epilog=items.EPILOG)(items.items)
-app.command("diff", epilog=diff.DIFF_EPILOG)(diff.diff)
-app.command("merge", epilog=diff.MERGE_EPILOG)(diff.merge)
-app.command("submit", epilog=submit.EPILOG)(submit.submit)
-app.command("verify", epilog=verify.EPILOG)(verify.verify)
-app.command("score", epilog=score.EPILOG)(score.score)
-app.command("audit", epilog=audit.EPILOG)(audit.audit)
-app.command("try", epilog=try_.EPILOG)(try_.try_)
-app.command("new", epilog=new.EPILOG)(new.new)
-app.command("plugins", epilog=plugins.EPILOG)(plugins.plugins)
-app.command("check-plugin", epilog=check_plugin.EPILOG)(check_plugin.check_plugin)
-app.add_typer(suite.app)
-app.add_typer(store.app)
+_RUN, _BOARD, _PLUGIN, _OWN = "Run", "Boards", "Plugins", "Labels of your own"
+
+app.command("run", epilog=run.EPILOG, rich_help_panel=_RUN)(run.run)
+app.command("list", rich_help_panel=_RUN)(listing.list_)
+app.command("plan", epilog=plan.EPILOG, rich_help_panel=_RUN)(plan.plan)
+app.add_typer(suite.app, rich_help_panel=_RUN)
+app.add_typer(store.app, rich_help_panel=_RUN)
+
+app.command("leaderboard", rich_help_panel=_BOARD)(leaderboard.leaderboard)
+app.command("report", epilog=show.REPORT_EPILOG, rich_help_panel=_BOARD)(show.report)
+app.command("serve", epilog=show.SERVE_EPILOG, rich_help_panel=_BOARD)(show.serve)
+app.command("verify", epilog=verify.EPILOG, rich_help_panel=_BOARD)(verify.verify)
+app.command("check", epilog=check.EPILOG, rich_help_panel=_BOARD)(check.check)
+app.command("submit", epilog=submit.EPILOG, rich_help_panel=_BOARD)(submit.submit)
+app.command("diff", epilog=diff.DIFF_EPILOG, rich_help_panel=_BOARD)(diff.diff)
+app.command("merge", epilog=diff.MERGE_EPILOG, rich_help_panel=_BOARD)(diff.merge)
+app.command("table", epilog=table.EPILOG, rich_help_panel=_BOARD)(table.table)
+app.command("items", epilog=items.EPILOG, rich_help_panel=_BOARD)(items.items)
+
+app.command("new", epilog=new.EPILOG, rich_help_panel=_PLUGIN)(new.new)
+app.command("try", epilog=try_.EPILOG, rich_help_panel=_PLUGIN)(try_.try_)
+app.command("check-plugin", epilog=check_plugin.EPILOG, rich_help_panel=_PLUGIN)(check_plugin.check_plugin)
+app.command("audit", epilog=audit.EPILOG, rich_help_panel=_PLUGIN)(audit.audit)
+app.command("plugins", epilog=plugins.EPILOG, rich_help_panel=_PLUGIN)(plugins.plugins)
+
+app.command("score", epilog=score.EPILOG, rich_help_panel=_OWN)(score.score)
 
 
 def main() -> None:
