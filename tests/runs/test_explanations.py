@@ -62,6 +62,10 @@ def test_a_usual_run_has_none_of_them_and_a_decomposed_one_adds_their_students_a
     assert len(added) == len(ran.both.cells) - len(ran.usual.cells) == 2 * 6 + 1, "options stand in one domain alone"
     before, after = {s.node for s in ran.usual.stages()}, {s.node: s.name for s in ran.both.stages()}
     assert before < after.keys()
+    drawn = {name: {s.params["seed"] for s in ran.both.stages() if s.name == name} for name in ("alike", "random")}
+    assert drawn["alike"] == drawn["random"] and len(drawn["random"]) == 4, (
+        "drawn as `random` is, so that the two are paired"
+    )
     names = {name for node, name in after.items() if node not in before}
     assert names == {"alike", "wrong", "noisy", "first", "weak_rows", "gold_rows", "train", "predict", "grade"}
 
