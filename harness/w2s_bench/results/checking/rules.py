@@ -75,12 +75,14 @@ def _mixture(folder: Folder) -> Iterator[Finding]:
 
 
 def _pages(folder: Folder) -> Iterator[Finding]:
-    """Pages that are not what the cells give; they are asked only where every cell is sound."""
-    if folder.refused or not folder.cells or any(_mixture(folder)):
+    """Pages that are not what the cells give; they are asked only where every cell is sound, and all make a board."""
+    if folder.refused or not folder.cells:
         return
-    if any(finding.level == "error" for finding in _attestations(folder)):
-        return
-    for page in compare_pages(folder.path, list(folder.cells)):
+    try:
+        pages = compare_pages(folder.path, list(folder.cells))
+    except CellError:
+        return  # other rules tell of it
+    for page in pages:
         if page.verdict == "DIFFERS":
             todo = f"Write it anew: w2s-bench leaderboard {folder.path}"
             yield Finding("pages", "error", page.row, page.why.partition("; `w2s-bench")[0], todo)
