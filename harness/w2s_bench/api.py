@@ -1,4 +1,4 @@
-"""The harness from Python: what `w2s-bench run`, `verify`, `leaderboard` and `table` do."""
+"""The harness from Python: what `w2s-bench run`, `verify`, `leaderboard`, `table` and `items` do."""
 
 from __future__ import annotations
 
