@@ -1,4 +1,4 @@
-"""The harness from Python: what `w2s-bench run`, `verify`, `leaderboard`, `table` and `score` do."""
+"""The harness from Python: what `w2s-bench run`, `verify`, `leaderboard`, `table`, `items` and `score` do."""
 
 from __future__ import annotations
 

@@ -82,6 +82,11 @@ def test_the_page_shows_what_was_attested_and_a_badge(folder: Path) -> None:
     assert "✓ 1 of 1" in pages["README.md"]
     text = "".join(ElementTree.fromstring(pages["verified.svg"]).itertext())
     assert f"1 of {len(cells)} cells, 1 differ" in text
+    stale = attestation(folder, "2027-01-01T00:00:00Z", oracle="identical")
+    stale = stale.model_copy(update={"rows": (stale.rows[0].model_copy(update={"digest": "0" * 64}),)})
+    assert (
+        attested(board, cells, [attestation(folder, confidence="identical"), stale]).attested_last[:10] == "2026-01-02"
+    )
     plain = written_pages(build(cells, folder))
     assert "verified" not in plain["README.md"].lower() and set(plain) == {"README.md"}
 

@@ -30,7 +30,7 @@ ODD = st.one_of(
     st.dictionaries(st.text(max_size=4), st.floats(), max_size=2),
 )
 QUICK = settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -109,7 +109,7 @@ def test_a_control_for_choice_domains_is_asked_of_those_that_show_classes_of_lab
     assert finding.found == "domain math has no majority"
 
 
-def test_failed_seeds_and_missing_domains_are_warnings(tmp_path: Path) -> None:
+def test_failed_seeds_and_missing_domains_are_no_errors(tmp_path: Path) -> None:
     failed = {("w2s-bench/confidence", 1): "out of memory"}
     one = make_cells(failed=failed)
     other = make_cells("w2s-bench/chess")
@@ -117,7 +117,7 @@ def test_failed_seeds_and_missing_domains_are_warnings(tmp_path: Path) -> None:
     results = write_cells(tmp_path / "toy", one, other)
     assert [(f.level, f.found) for f in found(results, "seeds", "domains")] == [
         ("warning", "seed 1 failed: out of memory"),
-        ("warning", "acme/margin has no cell in chess"),
+        ("note", "acme/margin has no cell in chess"),
     ]
     assert check(results, pages=False).passed
 
@@ -157,7 +157,6 @@ def test_cells_of_other_versions_and_machines_are_told_apart() -> None:
 
 def test_pages_are_compared_where_all_cells_are_sound(tmp_path: Path) -> None:
     board = Path(shutil.copytree(TINY, tmp_path / "tiny"))
-    assert not [f for f in check(board).findings if f.rule == "pages"]
     (board / "README.md").write_text("edited")
     (finding,) = (f for f in check(board).findings if f.rule == "pages")
     assert (finding.level, finding.file) == ("error", "README.md")

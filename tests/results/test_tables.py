@@ -112,6 +112,8 @@ def test_names_from_outside_are_text_in_every_format(board: Leaderboard) -> None
         assert "\x1b" not in text and "\u202e" not in text and "<script>" not in text
     assert r"\input{" not in TEXT["latex"](table) and r"a\|" in TEXT["md"](table)
     assert json.loads(TEXT["json"](table))[0]["arm"] == evil
+    formula = type(table)(table.heads, (("=cmd|x",), *table.names[1:]), table.subjects, table.columns)
+    assert next(csv.DictReader(io.StringIO(TEXT["csv"](formula))))["arm"] == "'=cmd|x"
 
 
 def test_parquet_and_frames_hold_numbers(board: Leaderboard, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def attested(board: Leaderboard, cells: Sequence[Cell], attestations: Sequence[A
         tiers_here = [told.get(entry.row, "DIFFERS") for entry in row.entries.values()]
         return replace(row, verified=sum(tier != "DIFFERS" for tier in tiers_here))
 
-    last = max(a.made for a in attestations if any(told.get(row.row) is not None for row in a.rows))
+    last = max(a.made for a in attestations if tiers(cells, [a]))
     rows, others = tuple(map(seen, board.rows)), tuple(map(seen, board.other_selections))
     return replace(board, rows=rows, other_selections=others, attested=told, attested_last=last, cells=len(cells))
 

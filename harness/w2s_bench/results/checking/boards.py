@@ -49,19 +49,19 @@ def seeds(folder: Folder) -> Iterator[Finding]:
 
 def domains(folder: Folder) -> Iterator[Finding]:
     """Trust functions' arms without a cell in a domain of the board; a few are for one kind of domain alone."""
-    here = _by_domain(folder)
+    here, refused = _by_domain(folder), {finding.row for finding in folder.refused}
     arms: dict[str, list[str]] = defaultdict(list)
     for domain, cells in here.items():
         for arm, cell in cells.items():
             if cell.body.arm.kind == "trust_function":
                 arms[arm].append(domain)
     for arm, those in arms.items():
-        lacking = [domain for domain in here if domain not in those]
+        lacking = [domain for domain in here if domain not in those and row_name(domain, arm) not in refused]
         if lacking:
             found = f"{arm} has no cell in {', '.join(map(short, lacking))}"
-            todo = "Run it there too, unless it is for other kinds of domains: means leave it out"
+            todo = "Run it there too, unless it is for other kinds of domains: without, it has no mean"
             cell = here[those[0]][arm]
-            yield _of("domains", "warning", cell, found, todo)
+            yield _of("domains", "note", cell, found, todo)
 
 
 def gold(folder: Folder) -> Iterator[Finding]:

@@ -73,12 +73,16 @@ def as_html(table: Table[Any]) -> str:
 
 
 def as_csv(data: Mapping[str, list[Plain]]) -> str:
-    """Comma-separated, one line of heads; what is missing is empty."""
+    """Comma-separated, one line of heads; what is missing is empty. Text that a spreadsheet would run gets a `'` before it."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(data)
-    writer.writerows(zip(*data.values(), strict=True))
+    writer.writerows([_inert(value) for value in line] for line in zip(*data.values(), strict=True))
     return out.getvalue()
+
+
+def _inert(value: Plain) -> Plain:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def as_json(data: Mapping[str, list[Plain]]) -> str:
