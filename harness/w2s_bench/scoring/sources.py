@@ -57,7 +57,9 @@ def source_of(given: Any, *, split: str | None = None) -> Source:
         return _Memory("the rows", given)
     if hasattr(given, "column_names") and hasattr(given, "select"):
         return _Hugging("the dataset", given)
-    raise LabelsError(f"labels are of type {type(given).__name__}; give a path, a datasets.Dataset or a list of mappings")
+    raise LabelsError(
+        f"labels are of type {type(given).__name__}; give a path, a datasets.Dataset or a list of mappings"
+    )
 
 
 @dataclass(frozen=True)
