@@ -190,11 +190,12 @@ class Reader:
 
     def _right(self, raw: Mapping[str, Any], options: tuple[str, ...] | None, label: str, where: str) -> bool | None:
         correct, gold = self.columns.take(raw, CORRECT), self.columns.take(raw, GOLD)
+        correct, gold = (None if isinstance(one, float) and np.isnan(one) else one for one in (correct, gold))
         if correct is not None:
-            truth = {"true": True, "1": True, "false": False, "0": False}.get(str(correct).strip().lower())
-            if truth is None or (isinstance(correct, float) and correct not in (0.0, 1.0)):
+            truth = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+            if (told := truth.get(str(correct).strip().lower())) is None:
                 raise LabelsError(f"{where}, column 'correct': {_told(correct)}, expected true or false, or nothing")
-            return truth
+            return told
         if gold is None:
             return None
         if options is not None:
