@@ -13,6 +13,7 @@ import pytest
 import w2s_bench
 from w2s_bench import LabelsError
 from w2s_bench.errors import UnknownNameError
+from w2s_bench.scoring.rows import Reader
 from w2s_bench.scoring.schema import Columns
 
 Rows = list[dict[str, Any]]
@@ -58,6 +59,7 @@ def refusal(rows: Any, folder: Path, **more: Any) -> str:
         ({"options": ["yes", "yes"]}, ["row 4", "'yes' twice"]),
         ({"options": ["yes"]}, ["row 4", "two or more texts"]),
         ({"correct": "perhaps"}, ["row 4", "'correct'", "expected true or false"]),
+        ({"correct": 0.5}, ["row 4", "'correct'", "0.5 (a number), expected true or false"]),
         ({"gold": "maybe"}, ["row 4", "'gold'", "none of the row's options"]),
     ],
 )
@@ -205,3 +207,17 @@ def test_a_purity_of_rows_that_all_have_gold(tmp_path: Path) -> None:
     rows = [row | {"correct": i % 2 == 0} for i, row in enumerate(good())]
     w2s_bench.score(rows, trust="confidence", purity=0.9, out=tmp_path / "out")
     assert "every row has gold" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_gold_as_tables_have_it_where_some_rows_have_none() -> None:
+    reader = Reader(Columns.of({}), "rows")
+    row = good()[0]
+    rights, wrongs, none = (True, 1, 1.0, "True"), (False, 0, 0.0, "false"), (None, float("nan"))
+    for right, values in ((True, rights), (False, wrongs), (None, none)):
+        assert [reader.read(row | {"correct": value}, 1).right for value in values] == [right] * len(values)
+    assert [reader.read(row | {"gold": value}, 1).right for value in ("yes", "no", 0, float("nan"))] == [
+        True,
+        False,
+        True,
+        None,
+    ]

@@ -43,7 +43,7 @@ class Available:
             return None
         column = _column(need)
         if need.of not in ("teacher", "student") or (reading is not None and not reads_by_itself(reading)):
-            return f"{need} (column {column!r}; `w2s-bench run` trains students for it)"
+            return f"{need} (column {column!r}; `w2s-bench run` makes it)"
         takes_model = reading is not None
         return f"{need} (column {column!r}{f', or --{need.of} MODEL' if takes_model else ''})"
 
@@ -52,7 +52,7 @@ class Available:
         if str(need) in self.shapes:
             return str(need)
         key = f"{need.of}.{need.read}"
-        if key in self.shapes and (need.read in LAYERED or not need.parameters):
+        if key in self.shapes and (need.read in (*LAYERED, "samples") or not need.parameters):
             return key
         scores = f"{need.of}.choice_scores"
         return scores if need.read == "choice_probs" and scores in self.shapes else None
@@ -73,6 +73,8 @@ def reads_by_itself(reading: BuiltInReading) -> bool:
 def _column(need: Need) -> str:
     from w2s_bench.scoring.schema import short_signals
 
+    if (need.of, need.read) == ("teacher", "samples"):
+        return need.read
     names = [name for name, signal in short_signals().items() if (signal.of, signal.read) == (need.of, need.read)]
     return names[0] if names else str(need)
 

@@ -9,7 +9,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,7 @@ def checked(source: Source, columns: Columns, gold: Source | None, progress: Pro
         own.refuse_unknown(source.name)
         if own.rows:
             own.refuse_other_signals(reader, source.name)
-            trust = [replace(row, id=f"trust {row.id}") for row in own.rows]  # never that of a row of the pool
+            trust = [replace(row, id=f"\0trust {row.id}") for row in own.rows]  # never that of a row of the pool
     progress("checking", ids.count, ids.count)
     first = trust[0] if trust else None
     shapes = shapes_of([first]) if first else {}
@@ -255,9 +255,3 @@ class _Classes:
             self.found[row.label.strip()] += 1
             if len(self.found) > MOST_CLASSES:
                 self.found = None
-
-
-def all_parts(labels: Labels) -> Iterator[list[Row]]:
-    """Rows of the pool and, where they lie outside it, those of the trust set after them."""
-    extra = [[replace(row, right=None) for row in labels.trust]] if labels.outside else []
-    return chain(labels.parts(), extra)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2s_bench.errors import LabelsError
-from w2s_bench.scoring.schema import CORRECT, GOLD, ID, LABEL, OPTIONS, PROMPT, VOTES, Columns, Signal
+from w2s_bench.scoring.answers import classes
+from w2s_bench.scoring.schema import CORRECT, GOLD, ID, LABEL, OPTIONS, PROMPT, SAMPLES, VOTES, Columns, Signal
 from w2s_bench.text import shortened
 from w2s_bench.types import OPTION_FORMS, Kind
 
@@ -54,7 +55,8 @@ class Reader:
     signals: dict[str, Signal] | None = None
     kind: Kind | None = None
     unused: tuple[str, ...] = ()
-    _votes: bool = field(default=False, repr=False)
+    #: Which of the columns that are lists of answers there are.
+    _answers: tuple[str, ...] = field(default=(), repr=False)
     _shapes: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
     def read(self, raw: Mapping[str, Any], number: int, *, wants_label: bool = True) -> Row:
@@ -67,7 +69,7 @@ class Reader:
         if self.signals is None:
             self.signals = self.columns.signals(raw)
             self.unused = tuple(self.columns.unused(raw))
-            self._votes = self.columns.take(raw, VOTES) is not None
+            self._answers = tuple(name for name in (VOTES, SAMPLES) if self.columns.take(raw, name) is not None)
         prompt = self._text(raw, PROMPT, where)
         options = self._options(raw, where)
         label, index = self._label(raw, options, where)
@@ -81,8 +83,16 @@ class Reader:
             signal.key: self._signal(raw, column, signal, options, where) for column, signal in self.signals.items()
         }
         self._refuse_others(raw, where)
-        if self._votes:
-            signals.setdefault("teacher.choice_probs", self._shares(raw, options, where))
+        for column in self._answers:
+            answers = self._listed_answers(raw, column, where)
+            if column == VOTES or options is not None:
+                signals.setdefault(
+                    "teacher.choice_probs", self._shares(answers, options, f"{where}, column {column!r}")
+                )
+            else:
+                signals["teacher.samples"] = self._shaped(
+                    "teacher.samples", classes(label, [str(one) for one in answers]), where
+                )
         return Row(
             self._id(raw, number, where),
             prompt,
@@ -180,11 +190,12 @@ class Reader:
 
     def _right(self, raw: Mapping[str, Any], options: tuple[str, ...] | None, label: str, where: str) -> bool | None:
         correct, gold = self.columns.take(raw, CORRECT), self.columns.take(raw, GOLD)
+        correct, gold = (None if isinstance(one, float) and np.isnan(one) else one for one in (correct, gold))
         if correct is not None:
-            truth = {"true": True, "1": True, "false": False, "0": False}.get(str(correct).strip().lower())
-            if truth is None or (isinstance(correct, float) and correct not in (0.0, 1.0)):
+            truth = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+            if (told := truth.get(str(correct).strip().lower())) is None:
                 raise LabelsError(f"{where}, column 'correct': {_told(correct)}, expected true or false, or nothing")
-            return truth
+            return told
         if gold is None:
             return None
         if options is not None:
@@ -217,12 +228,7 @@ class Reader:
             least = f"{len(options)} options" if options else "no column 'options'"
             raise LabelsError(f"{where} has {len(numbers)} entries, and the row has {least}; one an option is expected")
         if signal.form in ("array", "option_array"):
-            shape = numbers.shape[signal.form == "option_array" :]
-            first = self._shapes.setdefault(signal.key, shape)
-            if not shape or shape != first:
-                raise LabelsError(
-                    f"{where} has the shape {shape}, and row 1 has {first}; one shape for all is expected"
-                )
+            self._shaped(signal.key, numbers, where, inner=signal.form == "option_array")
         return _checked(signal, numbers, where)
 
     def _refuse_others(self, raw: Mapping[str, Any], where: str) -> None:
@@ -235,19 +241,29 @@ class Reader:
                     f"--column {more[0]}="
                 )
 
-    def _shares(self, raw: Mapping[str, Any], options: tuple[str, ...] | None, where: str) -> NDArray[Any]:
-        votes = self._value(raw, VOTES, where)
+    def _listed_answers(self, raw: Mapping[str, Any], column: str, where: str) -> list[Any]:
+        answers = self._value(raw, column, where)
+        answers = list(answers.values()) if isinstance(answers, Mapping) else answers
+        answers = answers.tolist() if isinstance(answers, np.ndarray) else answers
+        if not isinstance(answers, list | tuple) or not all(isinstance(one, str | int) for one in answers):
+            raise LabelsError(f"{where}, column {column!r}: {_told(answers)}, expected a list of texts")
+        return [one if isinstance(one, int) else _whole(one, f"{where}, column {column!r}") for one in answers]
+
+    def _shares(self, votes: Sequence[Any], options: tuple[str, ...] | None, where: str) -> NDArray[Any]:
+        """Logarithms of the shares of options among votes, with one vote parted among all of them."""
         if options is None:
-            raise LabelsError(
-                f"{where} has 'votes' and no 'options'; name what could be voted for: --column options=YOURS"
-            )
-        votes = list(votes.values()) if isinstance(votes, Mapping) else votes
-        votes = votes.tolist() if isinstance(votes, np.ndarray) else votes
-        if not isinstance(votes, list | tuple):
-            raise LabelsError(f"{where}, column 'votes': {_told(votes)}, expected a list of texts or a mapping to them")
-        places = [self._place(vote, options, f"{where}, column 'votes'") for vote in votes]
+            raise LabelsError(f"{where}: there are no 'options'; name what could be voted for: --column options=YOURS")
+        places = [self._place(vote, options, where) for vote in votes]
         counts = np.bincount([place for place in places if place is not None], minlength=len(options))
         return np.asarray(np.log((counts + 1 / len(options)) / (counts.sum() + 1)))
+
+    def _shaped(self, key: str, numbers: NDArray[Any], where: str, *, inner: bool = False) -> NDArray[Any]:
+        """Numbers of the shape that those of row 1 have; `inner`: but for how many options there are."""
+        shape = numbers.shape[inner:]
+        first = self._shapes.setdefault(key, shape)
+        if not shape or shape != first:
+            raise LabelsError(f"{where} has the shape {shape}, and row 1 has {first}; one shape for all is expected")
+        return numbers
 
 
 def _checked(signal: Signal, numbers: NDArray[Any], where: str) -> NDArray[Any]:

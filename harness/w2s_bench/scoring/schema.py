@@ -13,7 +13,8 @@ from w2s_bench.errors import LabelsError, UnknownNameError
 from w2s_bench.protocol.evidence.readings import built_in_readings
 from w2s_bench.types import Form, Reader
 
-ID, PROMPT, LABEL, OPTIONS, CORRECT, GOLD, VOTES = "id", "prompt", "label", "options", "correct", "gold", "votes"
+ID, PROMPT, LABEL, OPTIONS, CORRECT, GOLD = "id", "prompt", "label", "options", "correct", "gold"
+VOTES, SAMPLES = "votes", "samples"
 #: What every file may have beside signals, and what it is: rows of the documentation.
 PLAIN: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -65,8 +66,12 @@ _SHORT: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     }
 )
 _VOTES_SAY: Final = (
-    "list of texts, or mapping from annotator to text: what several annotators or samples answered, each one of `options`. "
+    "list of texts, or mapping from annotator to text: what several annotators answered, each one of `options`. "
     "Where there are no `probs`, their shares (with one vote parted among all options) are taken for them"
+)
+_SAMPLES_SAY: Final = (
+    "list of texts, as many in every row: answers that the teacher drew to the prompt. Where there are `options` they are votes; "
+    "else they are told by their final answers (what follows `####`, or the last number, or the whole text)"
 )
 _NEED = re.compile(r"(\w+)\.([\w./-]+)(\[.*\])?")
 
@@ -119,8 +124,10 @@ class Columns:
     @classmethod
     def of(cls, where: Mapping[str, str]) -> Columns:
         for name in where:
-            if name not in PLAIN and name != VOTES and signal_of(name) is None:
-                raise UnknownNameError("column", name, [*PLAIN, VOTES, *short_signals()], "Write --column OURS=YOURS.")
+            if name not in (*PLAIN, VOTES, SAMPLES) and signal_of(name) is None:
+                raise UnknownNameError(
+                    "column", name, [*PLAIN, VOTES, SAMPLES, *short_signals()], "Write --column OURS=YOURS."
+                )
         return cls(dict(where))
 
     def take(self, row: Mapping[str, Any], name: str) -> Any:
@@ -143,7 +150,7 @@ class Columns:
 
     def unused(self, row: Mapping[str, Any]) -> list[str]:
         """Columns of the user's that are nothing here: shown, since a misspelt name would be one of them."""
-        theirs = {self.where.get(name, name).partition(".")[0] for name in (*PLAIN, VOTES, *short_signals())}
+        theirs = {self.where.get(name, name).partition(".")[0] for name in (*PLAIN, VOTES, SAMPLES, *short_signals())}
         theirs |= {self.where.get(name, name).partition(".")[0] for name in self.where}
         whole = set(self.where.values())
         return [name for name in row if name not in theirs | whole and signal_of(name) is None]
@@ -155,5 +162,6 @@ def documentation() -> str:
         *PLAIN.items(),
         *((name, says) for name, (_, says) in _SHORT.items()),
         (VOTES, _VOTES_SAY),
+        (SAMPLES, _SAMPLES_SAY),
     ]
     return "\n".join(["| column | what it holds |", "|---|---|", *(f"| `{name}` | {says} |" for name, says in rows)])

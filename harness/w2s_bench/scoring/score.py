@@ -57,7 +57,7 @@ def score_labels(asked: Asked, out: Path, *, force: bool, progress: Progress, al
         )
     available = _with_models(registry, asked, labels, available, wanted)
     with put_in_place(out) as folder:
-        scored = _scored(registry, asked, labels, available, wanted, progress, began)
+        scored = outcome_of(registry, asked, labels, available, wanted, progress, began)
         parts = _told(labels, "writing", progress)
         specs = {of.wanted.spec: of.pool for of in scored.functions}
         has_options = labels.kind == "choice"
@@ -69,7 +69,7 @@ def score_labels(asked: Asked, out: Path, *, force: bool, progress: Progress, al
     return scored
 
 
-def _scored(
+def outcome_of(
     registry: Registry,
     asked: Asked,
     labels: Labels,
@@ -78,6 +78,7 @@ def _scored(
     progress: Progress,
     began: float,
 ) -> Scored:
+    """What comes of it: every function fitted and applied, rows chosen; nothing is written."""
     needs = {need for one in wanted for need in one.needs}
 
     def read(rows: Sequence[Row]) -> Read:

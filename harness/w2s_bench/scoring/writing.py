@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from w2s_bench.errors import LabelsError
-from w2s_bench.names import README
 from w2s_bench.record import iter_rows
 from w2s_bench.scoring.rows import Row
 from w2s_bench.types import BoolArray, FloatArray
@@ -23,7 +22,6 @@ SUMMARY = "score.json"
 SCORED, SCORED_LINES = "scored.parquet", "scored.jsonl"
 TRAINING, TRAINING_LINES = "training", "training.jsonl"
 COVERAGE, CALIBRATION = "coverage.svg", "calibration.svg"
-FILES = (README, SUMMARY, SCORED, SCORED_LINES, TRAINING_LINES, COVERAGE, CALIBRATION)
 
 
 def refuse_taken(out: Path, *, force: bool) -> None:
