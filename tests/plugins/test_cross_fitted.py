@@ -23,7 +23,7 @@ from w2s_bench_baselines.dynamics import Aum, Cartography, El2n, Forgetting, Sma
 from w2s_bench_baselines.dynamics.small_loss import lower_of_two
 from w2s_bench_baselines.learned.calibration import log_odds_of
 from w2s_bench_baselines.learned.logistic import fit_path
-from w2s_bench_baselines.sampling import PTrue, SelfConsistency, SemanticEntropy
+from w2s_bench_baselines.sampling import SelfConsistency, SemanticEntropy
 
 RNG = np.random.default_rng(0)
 
@@ -170,7 +170,5 @@ def test_sampled_answers_by_hand() -> None:
     assert SelfConsistency(k=4).score(shown.declaring((need,)), rng=RNG).tolist() == [0.5, 0, 1]
     spread = 0.5 * np.log(0.5) + 2 * 0.25 * np.log(0.25)
     np.testing.assert_allclose(SemanticEntropy(k=4).score(shown, rng=RNG), [spread, 0, 0], atol=1e-12)
-    said = evidence_of({Need("student", "p_true"): np.array([2.0, -1.0])}, None, None)
-    assert PTrue().score(said, rng=RNG).tolist() == [2, -1]
     with pytest.raises(ValueError, match="temperature must be above 0"):
         SelfConsistency(temperature=0)

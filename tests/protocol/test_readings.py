@@ -109,7 +109,7 @@ from w2s_bench.protocol.evidence.readings.base import BuiltInReading
 
 class Samples(BuiltInReading):
     form, draws, kinds = "tokens", True, ("generate",)
-    call, says = "read(Need(of, 'samples', k=…))", "lengths of k labels drawn beside the label"
+    call, says = "read(Need(of, 'lengths', k=…))", "lengths of k labels drawn beside the label"
 
     def __init__(self, k, temperature=1.0):
         self.k = k
@@ -126,13 +126,13 @@ READING = Samples
 
 def test_a_file_is_a_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planned, run, stored, shown, made up and documented: nothing but its file knows of it."""
-    (tmp_path / "samples.py").write_text(ONE_FILE)
+    (tmp_path / "lengths.py").write_text(ONE_FILE)
     monkeypatch.setattr(readings, "__path__", [*readings.__path__, str(tmp_path)])
-    monkeypatch.delitem(sys.modules, f"{readings.__name__}.samples", raising=False)
+    monkeypatch.delitem(sys.modules, f"{readings.__name__}.lengths", raising=False)
     built_in_readings.cache_clear()
     try:
-        need = Need("teacher", "samples", k=3)
-        assert "\n| `read(Need(of, 'samples', k=…))` | lengths of k labels" in documentation()
+        need = Need("teacher", "lengths", k=3)
+        assert "\n| `read(Need(of, 'lengths', k=…))` | lengths of k labels" in documentation()
         assert [len(row) for row in cast(Ragged, synthetic_evidence("generate", 5, 0)[0].read(need))] == [3] * 5
         (planned,) = planned_needs(Registry.of(()), [need], "who")
         one = (PlannedModel("m", "f"), None)
@@ -147,8 +147,8 @@ def test_a_file_is_a_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             label="x",
             seed=lambda need: 7,
         ).stages
-        params = {"read": "samples", "layer": None, "parameters": {"k": 3}, "seed": 7}
-        assert stages[need].params == {"model": one[0].params, **params} and str(need) == "teacher.samples[k=3]"
+        params = {"read": "lengths", "layer": None, "parameters": {"k": 3}, "seed": 7}
+        assert stages[need].params == {"model": one[0].params, **params} and str(need) == "teacher.lengths[k=3]"
         items = [Item(f"i{n}", "g", "k", "s", "p", None) for n in range(9)]
         labels = [Prediction(item.id, "a", "a" * 10 * n, True) for n, item in enumerate(items)]
         inputs = {name: tmp_path / name for name in ("subset", "labels")}
@@ -162,7 +162,7 @@ def test_a_file_is_a_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         found = [[int(x) // 10 for x in row] for row in cast(Ragged, shown.read(need))]
         assert found == [[len(label) // 10] * 3 for label in shown.labels]
         with pytest.raises(W2SBenchError, match="needs a value for k"):
-            planned_needs(Registry.of(()), [Need("teacher", "samples")], "who")
+            planned_needs(Registry.of(()), [Need("teacher", "lengths")], "who")
     finally:
         built_in_readings.cache_clear()
 

@@ -12,7 +12,7 @@ import torch
 
 from support import run_inline, toy_model, toy_registry, toy_suite
 from w2s_bench.errors import ModelError, PluginError
-from w2s_bench.executors import Done, Failed
+from w2s_bench.executors import Done
 from w2s_bench.models.engine import Engine, load_engine
 from w2s_bench.models.sampling import Sampling
 from w2s_bench.plugins.registry import Registry
@@ -97,9 +97,9 @@ def test_samples_are_told_by_what_they_come_to() -> None:
 
 
 def test_from_the_plan_to_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Teacher's samples are drawn by its own weights; a model that lacks the words of p_true is named."""
+    """Teacher's samples are drawn by its own weights, once for all who want them."""
     registry = toy_registry(monkeypatch)
-    trust = ["self_consistency:k=4", "semantic_entropy:k=4", "p_true"]
+    trust = ["self_consistency:k=4", "semantic_entropy:k=4"]
     planned = plan(toy_suite(tmp_path / "models", seeds=1), registry, domains=["sums"], trust=trust)
     scores = {
         cell.arm.ref.trust_function: own.scores
@@ -118,9 +118,11 @@ def test_from_the_plan_to_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyP
     found = read_arrays(done.result.path / READING)["states"]
     assert found.shape == (100, 4) and found.min() >= 0 and (found == found.astype(int)).all() and found.max() > 0
     assert all(isinstance(outcomes[one.node], Done) for one in (stage, same))
-    failed = outcomes[scores["w2s-bench/p_true"].node]
-    assert isinstance(failed, Failed)
-    assert "p_true asks for ' true' or ' false', which the vocabulary of model" in failed.reason
+
+
+def test_p_true_names_a_model_that_lacks_its_words(engine: Engine) -> None:
+    with pytest.raises(ModelError, match="p_true asks for ' true' or ' false', which the vocabulary of model"):
+        PTrue().read(engine, [TrainingRow("a", "2 + 2 =", " 4", True, None, None)])
 
 
 def test_p_true_compares_two_answers_to_one_question() -> None:

@@ -218,7 +218,9 @@ def test_arms_beside_the_ranking_and_cells_of_other_kinds_are_shown() -> None:
 
 def test_a_list_of_numbers_is_a_curve(page: Parsed) -> None:
     cells = make_cells()
-    cells["w2s-bench/probe"] = with_seed(cells["w2s-bench/probe"], diagnostics={"loss_by_step": [3.0, 2.0, 1.5]})
+    cells["w2s-bench/probe"] = with_seed(
+        cells["w2s-bench/probe"], diagnostics={"loss_by_step": [3.0, 2.0, 1.5], "wild": [-1e308, 1e308]}
+    )
     drawn = Parsed(render([folder_of(cells)]))
     assert len(drawn.all("polyline")) == 1
     assert "loss by step: 3 values, 1.5 to 3" in drawn.text

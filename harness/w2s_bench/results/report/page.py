@@ -129,7 +129,12 @@ def _environment() -> Environment:
     def inert(value: Any) -> Any:
         return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
-    return Environment(
+    def ticked(text: str) -> Markup:
+        """Words of our own, in which names stand between backticks, as markdown has them."""
+        parts = enumerate(printable(text).split("`"))
+        return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in parts)
+
+    environment = Environment(
         loader=PackageLoader("w2s_bench.results.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -137,6 +142,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["ticked"] = ticked
+    return environment
 
 
 def _text(name: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from w2s_bench.controls import CEILING, WEAK, rivals
+from w2s_bench.controls import CEILING, ORACLE, WEAK, rivals
 from w2s_bench.results.board import Entry, Leaderboard
 from w2s_bench.results.cells import KEPT_BY, Cell, SeedResult
 from w2s_bench.results.figures import is_rate
@@ -23,6 +23,7 @@ from w2s_bench.types import JSON
 _MOST: Final = 400
 #: Strata and labels that a page lists; a board of classes by the thousand says how many there are.
 _MOST_PARTS: Final = 200
+_MOST_POINTS: Final = 300
 _STRIP = 150.0  # width of the strip that accuracies of a stratum are drawn on
 
 
@@ -92,7 +93,7 @@ def row_pages(board: Leaderboard, arms: Sequence[Arm]) -> tuple[RowPage, ...]:
     pages = []
     for at, arm in enumerate(arms):
         parts = tuple(_part(arm, d.name, references[d.name], kept) for d in board.domains if d.name in arm.cells)
-        others = tuple(other for other in arms if other.name in (*rivals(), "oracle") and other is not arm)
+        others = tuple(other for other in arms if other.name in (*rivals(), ORACLE) and other is not arm)
         pages.append(
             RowPage(
                 arm,
@@ -191,7 +192,8 @@ def _is_curve(value: JSON) -> bool:
     return (
         isinstance(value, list | tuple)
         and len(value) > 1
-        and all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in value)
+        and all(isinstance(v, int | float) and not isinstance(v, bool) for v in value)
+        and math.isfinite(float(max(value)) - float(min(value)))
     )
 
 
@@ -203,11 +205,14 @@ def _curves(seeds: Sequence[SeedResult]) -> Iterator[Curve]:
             continue
         low, high = min(min(v) for v in values), max(max(v) for v in values)
         spread = (high - low) or 1.0
+        # As many points as can be told apart.
+        drawn = [value[:: -(-len(value) // _MOST_POINTS)] for value in values]
         lines = (
             " ".join(
-                f"{4 + 292 * i / (len(value) - 1):.1f},{76 - 72 * (v - low) / spread:.1f}" for i, v in enumerate(value)
+                f"{4 + 292 * i / max(len(value) - 1, 1):.1f},{76 - 72 * (v - low) / spread:.1f}"
+                for i, v in enumerate(value)
             )
-            for value in values
+            for value in drawn
         )
         yield Curve(name.replace("_", " "), f"{low:.4g}", f"{high:.4g}", max(map(len, values)), tuple(lines))
 

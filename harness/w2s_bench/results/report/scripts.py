@@ -9,6 +9,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from w2s_bench.controls import rivals
 from w2s_bench.results import statistics
 from w2s_bench.results.board import Leaderboard
 from w2s_bench.results.comparison import Comparison
@@ -53,6 +54,7 @@ def board_data(key: str, board: Leaderboard, arms: Sequence[Arm], domains: Mappi
         "key": key,
         "name": board.suite.name,
         "arms": [{"key": arm.key, "name": arm.name, "group": arm.group, "kind": arm.kind} for arm in arms],
+        "rival": rivals()[0],
         "complete": complete,
         "domains": [_domain_data(name, domain, arms, found[name]) for name, domain in domains.items()],
         "means": _means(board, found, pairs),

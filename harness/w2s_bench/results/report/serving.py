@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -65,7 +66,7 @@ class Live:
     def _made(self, version: str) -> str:
         try:
             return render([read_folder(self.results)], live={"version": version})
-        except W2SBenchError as error:
+        except (W2SBenchError, OSError) as error:
             return waiting(f"{error}. This page fills as soon as a run writes there.", {"version": version})
 
     def _told(self) -> str:
@@ -140,8 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # Two servers of one port would share its requests; a port that is taken must be refused.
-    allow_reuse_address = False
+    # A port that is taken must be refused, which Windows does not do where this is set. Elsewhere it frees the port of a
+    # server that has just ended.
+    allow_reuse_address = os.name == "posix"
 
 
 def open_server(results: Path, port: int | None) -> ThreadingHTTPServer:

@@ -10,7 +10,7 @@
   /** @typedef {{row: string, bits: Record<string, string>, strata: Record<string, number>}} CellData */
   /** @typedef {[number, number, number, number | null] | string} Figure value, low, high, p; or why there is none */
   /** @typedef {{name: string, items: number, clusters: number[] | null, cells: Record<string, CellData>, pairs: Record<string, [Figure, Figure]>}} DomainData */
-  /** @typedef {{key: string, name: string, arms: Arm[], complete: boolean, domains: DomainData[], means: Record<string, Figure>, meanDomains: number}} BoardData */
+  /** @typedef {{key: string, name: string, arms: Arm[], rival: string, complete: boolean, domains: DomainData[], means: Record<string, Figure>, meanDomains: number}} BoardData */
 
   /** @type {{boards: BoardData[]}} */
   const data = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("data")).textContent || "{}");
@@ -248,7 +248,7 @@
     const at = [0, 1].map((i) => board.arms.findIndex((arm) => arm.key === keys[i]));
     const unknown = keys.filter((key, i) => key && i < 2 && at[i] < 0);
     if (at[0] < 0) at[0] = 0;
-    if (at[1] < 0) at[1] = Math.max(board.arms.findIndex((arm, i) => arm.name === "naive" && i !== at[0]), 0);
+    if (at[1] < 0) at[1] = Math.max(board.arms.findIndex((arm, i) => arm.name === board.rival && i !== at[0]), 0);
     form.hidden = false;
     /** @param {string} name */
     const select = (name) => /** @type {HTMLSelectElement} */ (form.elements.namedItem(name));
