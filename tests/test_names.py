@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from w2s_bench.controls import facts_of
 from w2s_bench.names import file_name, of_arm, parted, selected, short
 from w2s_bench.plugins.spec import write_spec
 
@@ -52,6 +53,19 @@ def test_names_and_files_are_those_of_the_documentation() -> None:
     assert file_name("logconf(warmup=0.2):acme/margin") == "logconf@warmup=0.2@acme.margin"
     assert selected("top", "w2s-bench/probe") == "w2s-bench/probe"
     assert selected("balanced", "w2s-bench/probe") == "balanced:probe"
+
+
+def test_the_name_that_a_stranger_makes_up_is_read_in_no_time() -> None:
+    for name in (
+        "a:" * 2000,
+        "a(" + '"' * 3997,
+        "a(" + '"\\' * 1999,
+        "a(b" + '"c"' * 1300 + ")",
+        "gold_kept:" * 400 + "naive",
+    ):
+        assert len(file_name(name)) < 250
+        facts_of(name)
+        parted(name)
 
 
 @pytest.mark.parametrize(("word", "arm"), [("gold_kept", "layer=2"), ("", "naive"), ("a=b", "naive"), ("word", "")])

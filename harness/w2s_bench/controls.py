@@ -89,7 +89,7 @@ class Facts:
 
     @property
     def hangs_on_weak_labels(self) -> bool:
-        """Whether other weak labels of the pool would make other figures."""
+        """Whether other weak labels of the pool would make other figures. What an arm keeps by them is that arm's affair."""
         return self.answers != "student" or any(rows.labels == "weak" for rows in self.rows)
 
     @property
@@ -304,11 +304,11 @@ def facts_of(name: str) -> Facts:
 
     An arm made of another by a word that no row is drawn anew for trains on what that one does.
     """
-    made = parted(name)
-    if made is None:
-        return OWN_ARMS.get(name, TRUST_FUNCTION)
-    word, arm = made
-    return MADE_OF_ARM.get(word) or facts_of(arm)
+    while (made := parted(name)) is not None:  # a stranger's name may have any number of words
+        word, name = made
+        if word in MADE_OF_ARM:
+            return MADE_OF_ARM[word]
+    return OWN_ARMS.get(name, TRUST_FUNCTION)
 
 
 def made_of(name: str) -> tuple[MadeOfArm, str] | None:

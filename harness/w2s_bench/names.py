@@ -81,7 +81,7 @@ def file_name(name: str) -> str:
     The name of an arm made of another is that of its word, an `@` and that of the other arm. What a file name should not hold,
     or too many characters, cost readability: then a digest keeps two names apart.
     """
-    made = parted(name)
+    made = parted(name) if len(name) <= _LONGEST else None
     if made is not None and len(joined := "@".join(map(file_name, made))) <= _LONGEST:
         return joined
     head, colon, parameters = short(name).partition(":")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support import run_stage, toy_registry
-from w2s_bench.domains.soundness import cut
+from w2s_bench.domains.soundness import check_items, cut
 from w2s_bench.domains.task import TaskDomain
 from w2s_bench.errors import PluginError
 from w2s_bench.protocol import items as rendered
@@ -78,6 +79,14 @@ def test_an_item_with_two_equal_options_is_left_out_and_counted(tmp_path: Path) 
     assert said == ["made: 2 of 5 items were left out, as they have two equal options (1, 3)"]
     with pytest.raises(PluginError, match="item '0' needs two or more distinct options"):
         built(tmp_path / "all", [{"choices": ["a", "a"], "gold": 1}], CHOICE)
+
+
+def test_items_that_are_all_of_one_cluster_are_refused() -> None:
+    items = [Item(str(n), str(n), str(n), "s", "?", ("a", "b"), cluster="verb") for n in range(3)]
+    with pytest.raises(PluginError, match="all 3 items are of one cluster, 'verb'"):
+        check_items(items, "made")
+    check_items([*items, replace(items[0], id="3", group="3", key="3", cluster="other")], "made")
+    check_items([replace(item, cluster="") for item in items], "made")
 
 
 OPTIONS = ["1", "2", "3", "4"]

@@ -138,3 +138,28 @@ def test_lists_that_are_none(tiny: Suite, value: Any, message: str) -> None:
 def test_a_spec_that_cannot_be_read_is_a_fault_of_the_suite(tiny: Suite, built_in: Registry) -> None:
     with pytest.raises(SuiteError, match=r"suite 'tiny'.*'probe:layer' has 'layer' where key=value belongs"):
         plan(listing(tiny, "probe:layer"), built_in)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("naive", "'naive' is a control of the harness's own and no trust function: every run has it"),
+        ("ceiling", "'ceiling' is a reference of the harness's own"),
+        (
+            "noisy_oracle",
+            "'noisy_oracle' is a control of the harness's own and no trust function: a run with --decompose has it",
+        ),
+        ("gold_kept:confidence", "name the trust function, --trust confidence, and give --decompose"),
+        (
+            "w2s-bench/matched_random:probe:folds=3",
+            "name the trust function, --trust probe:folds=3, and give --decompose",
+        ),
+        (
+            "gold_kept",
+            "'gold_kept' is a control that is made of a trust function's arm; name the trust function and give",
+        ),
+    ],
+)
+def test_who_asks_for_a_control_is_told_how_to_have_it(tiny: Suite, built_in: Registry, text: str, said: str) -> None:
+    with pytest.raises(W2SBenchError, match=said):
+        plan(tiny, built_in, trust=[text])

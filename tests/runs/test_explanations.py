@@ -17,6 +17,7 @@ from w2s_bench.controls import FLIPPED, MADE_OF_ARM, OWN_ARMS
 from w2s_bench.domains.documents import Documents
 from w2s_bench.errors import CellError
 from w2s_bench.names import of_arm
+from w2s_bench.protocol.arms import explanations, own_arms
 from w2s_bench.record import digest_of, pack_bits
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import ArmRef, Cell
@@ -25,6 +26,7 @@ from w2s_bench.results.gains import PARTS
 from w2s_bench.results.leaderboard import build, pages, write_leaderboard
 from w2s_bench.results.pages.data import board_as_json
 from w2s_bench.results.pages.standing import gain_in_words
+from w2s_bench.results.planning import _noise
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.runs import submit
 from w2s_bench.runs.collect import Results, cell_of
@@ -62,6 +64,11 @@ def test_a_usual_run_has_none_of_them_and_a_decomposed_one_adds_their_students_a
     assert before < after.keys()
     names = {name for node, name in after.items() if node not in before}
     assert names == {"alike", "wrong", "noisy", "first", "weak_rows", "gold_rows", "train", "predict", "grade"}
+
+
+def test_an_arm_of_all_rows_has_none() -> None:
+    whole = [arm for arm in own_arms(0.5) if arm.ref.name in ("naive", "ceiling", "weak", "gold_trust_set")]
+    assert len(whole) == 4 and not any(explanations(arm) for arm in whole)
 
 
 def test_the_last_job_of_a_cluster_and_a_verifier_plan_the_same_again(ran: Any) -> None:
@@ -186,6 +193,7 @@ def test_gains_add_up_whatever_the_cells_and_change_no_other_table(cells: dict[s
     assert (board.rows, board.pairs, board.domains, board.detectable) == (
         usual.rows, usual.pairs, usual.domains, usual.detectable,
     )  # fmt: skip
+    assert _noise("math", cells) == _noise("math", make_cells()), "what explains an arm is no arm that a plan is about"
     assert {gain.arm: tuple(gain.in_domains) for gain in board.gains} == {
         "acme/verifier:layer=-1": ("chess",),
         "confidence": ("math",),

@@ -69,7 +69,7 @@ def repeats_an_option(item: Item) -> bool:
 
 
 def check_items(items: Sequence[Item], domain: str) -> None:
-    """Ids are unique, one question has one group, and every choice item has two or more distinct options."""
+    """Ids are unique, one question has one group, every choice item has two or more distinct options; clusters are several."""
     seen: set[str] = set()
     first: dict[str, Item] = {}
     for item in items:
@@ -86,6 +86,11 @@ def check_items(items: Sequence[Item], domain: str) -> None:
             raise PluginError(
                 f"domain {domain!r}: item {item.id!r} needs two or more distinct options, got {item.choices!r}"
             )
+    if len(items) > 1 and items[0].cluster and len({item.cluster for item in items}) == 1:
+        raise PluginError(
+            f"domain {domain!r}: all {len(items)} items are of one cluster, {items[0].cluster!r}, so that nothing could be said "
+            "of others; name a finer cluster, or leave it out"
+        )
 
 
 def check_index(

@@ -55,7 +55,10 @@ def own_arms(coverage: float, *, explain: bool = False) -> list[Arm]:
 
 
 def explanations(arm: Arm) -> list[Arm]:
-    """The controls that are made of an arm which keeps rows by a trust function."""
+    """The controls that are made of an arm which keeps rows by a trust function; an arm of all rows has none."""
+    of_pool = arm.ref.facts.of_pool
+    if of_pool is None or of_pool.share == "all":
+        return []
     return [_made_of(arm, made) for made in MADE_OF_ARM.values()]
 
 

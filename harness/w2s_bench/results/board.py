@@ -180,10 +180,12 @@ class Leaderboard:
     """Rows in the order they are shown: by track, ranked by mean PGR, then the controls in their fixed order.
 
     `pairs` has every two trust functions of a track; `detectable` is the true difference of two arms' mean PGRs that the
-    board would find with chance POWER, None where it can show none. `other_selections`: arms that keep other rows than those of
-    highest score, by name; nothing else of the board is about them, nor about `other_objectives`: arms whose students are
-    trained otherwise than the suite says. `gains`: of the arms that controls are made of, to explain them; `explaining` are
-    those controls, which have no other place.
+    board would find with chance POWER, None where it can show none. `stability`: Kendall's τ between the orders of trust
+    functions within a track on two halves of the test items, None where no track has two.
+
+    `other_selections`: arms that keep other rows than those of highest score, by name; nothing else of the board is about
+    them, nor about `other_objectives`: arms whose students are trained otherwise than the suite says. `gains`: of the arms
+    that controls are made of, to explain them; `explaining` are those controls, which have no other place.
     """
 
     suite: SuiteRef
@@ -195,6 +197,7 @@ class Leaderboard:
     packages: Mapping[str, tuple[str, ...]]
     pairs: tuple[Pair, ...] = ()
     detectable: float | None = None
+    stability: float | None = None
     other_selections: tuple[Row, ...] = ()
     other_objectives: tuple[Row, ...] = ()
     gains: tuple[Gain, ...] = ()

@@ -81,6 +81,13 @@ class Comparison:
             return ()
         return statistics.pgr_by_seed(*matrices)
 
+    def answered(self, arms: Iterable[str]) -> statistics.Answered:
+        """What these arms answered on the seeds that each has with the references, of a domain whose gap is resolved."""
+        gap = self.accuracy_difference(CEILING, WEAK)
+        assert gap is not None, "means are over domains with a gap"
+        correct = {arm: self.stacked(arm, self.common(arm, WEAK, CEILING)) for arm in arms}
+        return statistics.Answered(correct, gap.value, self.clusters)
+
     def units(self, items: int) -> int:
         """How many groups of items are independent of each other, of so many items."""
         return items if self.clusters is None else int(self.clusters.max()) + 1

@@ -15,7 +15,7 @@ from w2s_bench.names import PLOT, README, TIES, of_arm, short
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.results import statistics
 from w2s_bench.results.belief import read_results
-from w2s_bench.results.board import OVER_OPTIONS, POWER, DomainSummary, Failure, Leaderboard, Row
+from w2s_bench.results.board import OVER_OPTIONS, POWER, DomainSummary, Failure, Leaderboard, Pair, Row
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checks import CHECKS, suspects
 from w2s_bench.results.comparison import Comparison, mean
@@ -96,6 +96,7 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         packages={package: tuple(sorted(versions)) for package, versions in sorted(packages.items())},
         pairs=pairs,
         detectable=_detectable(rows, difference),
+        stability=_stability(entering, pairs),
         other_selections=tuple(other_rows),
         other_objectives=tuple(by_objective),
         gains=gains([row.arm for row in (*rows, *other_rows)], domains, entering),
@@ -109,6 +110,13 @@ def _detectable(rows: Iterable[Row], difference: Callable[[str, str], Ratio]) ->
     found = [row.mean_minus[first] for row in rows if first in row.mean_minus] or [difference(second, first)]
     variances = [ratio.variance for ratio in found if isinstance(ratio, Estimate) and ratio.variance is not None]
     return median(variance.detectable(POWER) for variance in variances) if variances else None
+
+
+def _stability(entering: Mapping[str, Comparison], pairs: Iterable[Pair]) -> float | None:
+    """Of the arms that are ranked, which have cells in all domains that enter means."""
+    compared = [(pair.first, pair.second) for pair in pairs]
+    arms = sorted({arm for pair in compared for arm in pair})
+    return statistics.split_half([domain.answered(arms) for domain in entering.values()], compared)
 
 
 def _refuse_mixture(cells: list[Cell], results: Path) -> None:

@@ -96,8 +96,9 @@ def _noise(name: str, arms: dict[str, Cell]) -> Noise | None:
     """None where there is no gap, or are no two seeds, to measure it with."""
     domain = Comparison(arms)
     gap = domain.accuracy_difference(CEILING, WEAK)
+    refs = {arm: cell.body.arm for arm, cell in arms.items()}
     trusting = [
-        arm for arm, cell in arms.items() if cell.body.arm.selection == "top" and not cell.body.arm.is_other_objective
+        arm for arm, ref in refs.items() if ref.selection == "top" and not ref.made_of and not ref.is_other_objective
     ]
     found = []
     for arm in trusting or [rival for rival in rivals() if rival != NAIVE]:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, made_of
 from w2s_bench.errors import SuiteError, W2SBenchError
-from w2s_bench.names import BUILT_IN
+from w2s_bench.names import BUILT_IN, short
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.spec import parse_spec, write_spec
 
@@ -38,6 +39,8 @@ def chosen_trust_functions(registry: Registry, suite: Suite, trust: Sequence[str
     the suite cannot have known it. A suite without a list takes everything.
     """
     everything = [Chosen(name, False, False) for name in sorted(registry.trust_functions)]
+    for text in trust or ():
+        _refuse_own_arm(text)
     if trust is not None:
         asked = [everything if text == ALL else [Chosen(text, True, True)] for text in trust]
         return _each_once(registry, (one for part in asked for one in part))
@@ -59,6 +62,21 @@ def chosen_trust_functions(registry: Registry, suite: Suite, trust: Sequence[str
         if registry.trust_functions[chosen.spec].distribution != BUILT_IN and chosen.spec not in names
     ]
     return _each_once(registry, [*listed, *of_plugins])
+
+
+def _refuse_own_arm(text: str) -> None:
+    """A control is no trust function; where one is asked for by its name, how to have it is said."""
+    name = short(text.partition(":")[0].strip())
+    if name in MADE_OF_ARM:
+        made = made_of(short(text))
+        raise W2SBenchError(
+            f"{text!r} is a control that is made of a trust function's arm; name the trust function"
+            + (f", --trust {made[1]}," if made else "")
+            + " and give --decompose"
+        )
+    if (own := OWN_ARMS.get(name)) is not None:
+        how = "a run with --decompose has it" if own.explains else "every run has it"
+        raise W2SBenchError(f"{text!r} is a {own.kind} of the harness's own and no trust function: {how}")
 
 
 def _each_once(registry: Registry, chosen: Iterable[Chosen]) -> list[Chosen]:

@@ -29,6 +29,11 @@ def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
             f"This board can tell two arms {number(board.detectable)} PGR apart with {100 * POWER:g} % power "
             "(a mean over domains, one test at 5 %); smaller differences it will mostly miss."
         )
+    if board.stability is not None:
+        said.append(
+            f"On two random halves of the test items the order of trust functions within a track agrees with Kendall's τ "
+            f"{number(board.stability)} on average (1: the same order, 0: as if by lot)."
+        )
     return said
 
 

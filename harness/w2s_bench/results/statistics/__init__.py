@@ -12,9 +12,11 @@ from w2s_bench.results.statistics.power import Components, components, typical
 from w2s_bench.results.statistics.ratios import accuracy, accuracy_difference, pgr, pgr_difference, recovery
 from w2s_bench.results.statistics.robust import improvement, interquartile_mean, pgr_by_seed
 from w2s_bench.results.statistics.scores import auroc, auroc_within
+from w2s_bench.results.statistics.stability import Answered, split_half
 from w2s_bench.results.statistics.variance import of_sum
 
 __all__ = [
+    "Answered",
     "Components",
     "Estimate",
     "Ratio",
@@ -35,5 +37,6 @@ __all__ = [
     "pgr_difference",
     "rank_intervals",
     "recovery",
+    "split_half",
     "typical",
 ]
