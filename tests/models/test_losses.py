@@ -270,11 +270,11 @@ def test_what_each_is_over() -> None:
     def of(spec: str) -> list[str | None]:
         return [over_of(objective_of(spec), chooses=chooses) for chooses in (True, False)]
 
-    assert of("xent") == ["tokens", "tokens"]
-    assert of("xent:over=any") == of("gce") == of("sce") == of("bootstrap") == of("logconf") == ["options", "tokens"]
+    assert (
+        of("xent") == of("gce") == of("sce") == of("bootstrap") == of("logconf") == of("early") == ["tokens", "tokens"]
+    )
+    assert of("xent:over=any") == of("gce:over=any") == of("early:over=any") == ["options", "tokens"]
     assert of("soft") == of("product") == of("logconf:labels=soft") == of("gce:over=options") == ["options", None]
-    assert of("early") == of("xent") and of("early:over=any") == of("gce")
-    assert of("gce:over=tokens") == ["tokens", "tokens"]
     assert CrossEntropy().over == XENT.over
 
 
@@ -372,7 +372,6 @@ def test_parts_of_other_widths_are_one_table() -> None:
         ("logconf:alpha=high", r"alpha is 'high', expected a number from 0 to 1"),
         ("logconf:warm=true", r"warm is True, expected a number"),
         ("logconf:labels=gold", r"labels is 'gold', expected hard or soft"),
-        ("logconf:labels=soft,over=tokens", r"the teacher's distribution is over options"),
         ("product:prior=later", r"prior is 'later', expected untuned or current"),
         ("product:beta=-1", r"beta is -1, expected a number from 0"),
         ("gce:q=0", r"q is 0, expected a number above 0 and at most 1"),

@@ -18,6 +18,7 @@ from w2s_bench.protocol import objectives as known
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.results import leaderboard
 from w2s_bench.results.belief import read_results
+from w2s_bench.results.board import OVER_OPTIONS
 from w2s_bench.results.cells import ArmRef, Cell
 from w2s_bench.results.leaderboard import pages, write_leaderboard
 from w2s_bench.results.pages.data import board_as_json
@@ -191,7 +192,18 @@ def test_other_objectives_stand_in_a_table_of_their_own(tmp_path: Path, cells: d
     for row in board.other_objectives:
         assert row.arm == of_arm(row.objective, row.of) and row.rank is None
         assert isinstance(row.minus_usual, Estimate) and row.minus_usual.value == 0.0, "they are made of the same cell"
+    assert not any(row.minus_over_options for row in board.other_objectives)
+    hard = {
+        f"hard:{arm}": other(cell, OVER_OPTIONS)
+        for arm, cell in make_cells().items()
+        if arm in ("naive", "w2s-bench/confidence")
+    }
+    more = write_leaderboard(written(tmp_path / "hard", cells | hard, *OBJECTIVES, OVER_OPTIONS))
+    compared = {row.arm for row in more.other_objectives if isinstance(row.minus_over_options, Estimate)}
+    assert compared == {of_arm(one, arm) for one in OBJECTIVES for arm in ("naive", "confidence")}
+    assert "− by `xent:over=options`" in pages(more)["README.md"]
     page, plain = pages(board), pages(usual)
+    assert "− by `xent:over=options`" not in page["README.md"]
     table = page["README.md"].partition("## Other objectives")[2].partition("\n## ")[0]
     lines = [[part.strip() for part in line.strip("|").split("|")] for line in table.splitlines() if "|" in line]
     arms = ("acme/verifier:layer=-1", "confidence", "naive")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from w2s_bench.suite_domain import Training
 
 #: Name → what makes one from the parameters that a suite gives: `name`, or `name:key=value,…`.
+#: Stages are known by that text: whoever changes a default or a formula raises the versions of `train` and `train_head`.
 OBJECTIVES: Final[Mapping[str, Callable[..., Objective]]] = MappingProxyType(
     {
         "xent": CrossEntropy,

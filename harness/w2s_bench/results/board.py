@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from w2s_bench.results.cells import SuiteRef
 from w2s_bench.results.statistics import Estimate, Ratio
@@ -15,6 +16,9 @@ TRACKS = ("none", "trust_set", "privileged")
 LEAST_GAP, LEAST_DISCORDANT, WIDEST = 0.02, 20, 1.0
 #: How often the board would find the difference that it is said to be able to tell.
 POWER = 0.8
+#: The cross-entropy over an item's options: from it, and not from that over tokens, objectives over options alone differ in
+#: nothing but the loss.
+OVER_OPTIONS: Final = "xent:over=options"
 #: What a check may look at.
 Figure = Ratio | float | int | None
 
@@ -82,6 +86,8 @@ class Row:
     made_elsewhere: tuple[str, ...] = ()
     #: Of its cells, how many somebody has computed again with the same outcome (`attestations`).
     verified: int = 0
+    #: The same to the same arm by `OVER_OPTIONS`, where there is one.
+    minus_over_options: Ratio | None = None
 
     @property
     def is_control(self) -> bool:

@@ -11,12 +11,12 @@ from statistics import median
 
 from w2s_bench.controls import CEILING, NAIVE, WEAK, of_kind, rivals
 from w2s_bench.errors import CellError
-from w2s_bench.names import BADGE, CHAINS, PLOT, README, TIES, short
+from w2s_bench.names import BADGE, CHAINS, PLOT, README, TIES, of_arm, short
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.results import statistics
 from w2s_bench.results.attestations import Attestation, read_attestations, tiers
 from w2s_bench.results.belief import read_results
-from w2s_bench.results.board import POWER, DomainSummary, Failure, Leaderboard, Pair, Row
+from w2s_bench.results.board import OVER_OPTIONS, POWER, DomainSummary, Failure, Leaderboard, Pair, Row
 from w2s_bench.results.cells import Cell, CellBody
 from w2s_bench.results.chains import chains_of, means_of
 from w2s_bench.results.checks import CHECKS, suspects
@@ -109,7 +109,11 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
     for arm, cell in objectives.items():
         plain, row = cell.body.arm.plain, _row(arm, cell, domains, entering, len(seeds))
         objective = cell.body.arm.objective or ""
-        by_objective.append(replace(row, objective=objective, of=plain, minus_usual=difference(arm, plain)))
+        row = replace(row, objective=objective, of=plain, minus_usual=difference(arm, plain))
+        hard = of_arm(OVER_OPTIONS, plain)
+        if hard in objectives and hard != arm:
+            row = replace(row, minus_over_options=difference(arm, hard))
+        by_objective.append(row)
     elsewhere = made_elsewhere(ordered)
 
     def told(row: Row) -> Row:

@@ -15,13 +15,13 @@ class Bootstrap:
 
     b is the student's own belief at this step. `belief` `hard`: all on its likeliest class, held constant; `soft`: p itself,
     with its gradient, which makes the second term (1 − β) times p's entropy. `beta` is from 0 to 1 (1: the cross-entropy);
-    where it is not given, the authors': .8 for `hard`, .95 for `soft`. A label of gold is mixed as any other. `over`: as for
-    `gce`.
+    where it is not given, the authors': .8 for `hard`, .95 for `soft`. A label of gold is mixed as any other. `over` as for
+    `xent`.
     """
 
     needs: tuple[Whose, ...] = ()
 
-    def __init__(self, belief: str = "hard", beta: float | None = None, over: str = "any") -> None:
+    def __init__(self, belief: str = "hard", beta: float | None = None, over: str = "tokens") -> None:
         refuse_unknown("belief", belief, ("hard", "soft"))
         self.belief, self.beta = belief, beta if beta is not None else {"hard": 0.8, "soft": 0.95}[belief]
         refuse_outside("beta", self.beta, 0, 1)

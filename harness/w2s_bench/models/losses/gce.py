@@ -27,12 +27,12 @@ class Generalised:
 
     A row pulls by p_yᑫ times what it does in the cross-entropy, so that labels that the student doubts count less. `q` is above
     0 and at most 1: the cross-entropy as q goes to 0, the mean absolute error at 1; the authors' .7 is the default. A label of
-    gold is a label. `over`: `any` is options where there are some, else tokens; `tokens` and `options` as for `xent`.
+    gold is a label. `over` as for `xent`.
     """
 
     needs: tuple[Whose, ...] = ()
 
-    def __init__(self, q: float = 0.7, over: str = "any") -> None:
+    def __init__(self, q: float = 0.7, over: str = "tokens") -> None:
         refuse_outside("q", q, 0, 1, above=True)
         self.q, self.over = q, over_asked(over)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def logconf(
-    alpha: float = 0.5, warm: float = 0.2, labels: str = "hard", threshold: str = "adaptive", over: str = "any"
+    alpha: float = 0.5, warm: float = 0.2, labels: str = "hard", threshold: str = "adaptive", over: str = "tokens"
 ) -> Objective:
     """Auxiliary confidence loss: (1 − a) · cross-entropy to the label + a · to the student's own choice (Burns et al. 2023).
 
@@ -34,8 +34,8 @@ def logconf(
     whose probability of it is at least a quantile of the batch, so that the student chooses each option as often as the labels
     do; more options or tokens have no such threshold. `threshold` `none`: always the likeliest.
 
-    `labels` `soft`: the label is the teacher's distribution, as the authors have it, over options alone; `hard`: the class that
-    it names. A label of gold is all on its class. `over`: as for `gce`.
+    `labels` `soft`: the label is the teacher's distribution, as the authors have it, and the loss over options alone whatever
+    `over` is; `hard`: the class that it names. A label of gold is all on its class. `over` as for `xent`.
 
     The authors' code (`logconf_loss_fn`) multiplies `alpha` by the share of steps done until its warm-up ends and then leaps to
     the whole; this one does as the paper says.
@@ -46,8 +46,6 @@ def logconf(
     refuse_unknown("threshold", threshold, ("adaptive", "none"))
     asked = over_asked(over)
     if labels == "soft":
-        if over == "tokens":
-            raise ValueError("labels is 'soft' and over is 'tokens': the teacher's distribution is over options")
         asked = ("options",)
     made = Adaptive if threshold == "adaptive" and "options" in asked else Confident
     return made(alpha, warm, ("teacher",) if labels == "soft" else (), asked)

@@ -19,12 +19,12 @@ class Symmetric:
 
     The second term is the cross-entropy of the label under the student's distribution, with `floor`, A, for the logarithm of 0;
     it resists labels that the student doubts, the first one learns the rest. `alpha` and `beta` are from 0 and not both 0, A is
-    below 0. Defaults are the authors' for ten classes: α .1, β 1, A −4. A label of gold is a label. `over`: as for `gce`.
+    below 0. Defaults are the authors' for ten classes: α .1, β 1, A −4. A label of gold is a label. `over` as for `xent`.
     """
 
     needs: tuple[Whose, ...] = ()
 
-    def __init__(self, alpha: float = 0.1, beta: float = 1.0, floor: float = -4.0, over: str = "any") -> None:
+    def __init__(self, alpha: float = 0.1, beta: float = 1.0, floor: float = -4.0, over: str = "tokens") -> None:
         refuse_outside("alpha", alpha, 0)
         refuse_outside("beta", beta, 0)
         if alpha == beta == 0:

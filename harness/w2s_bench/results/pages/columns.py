@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
 from w2s_bench.controls import NAIVE, rivals
-from w2s_bench.results.board import Entry, Gain, Leaderboard, Row
+from w2s_bench.results.board import OVER_OPTIONS, Entry, Gain, Leaderboard, Row
 from w2s_bench.results.cells import WITHIN_LABEL, WITHIN_STRATUM
 from w2s_bench.results.gains import PARTS
 from w2s_bench.results.pages.style import NONE, TRACKS, difference, figure, number, p_value
@@ -247,7 +247,14 @@ def other_objectives(board: Leaderboard) -> list[Column[Row]]:
     minus: Column[Row] = Column(
         "minus_usual", "− by the suite's", lambda row: row.minus_usual, lambda row: difference(row.minus_usual)
     )
-    return [ROW["track"], *_pgrs(board), minus, ROW["purity"], ROW["coverage"]]
+    hard: Column[Row] = Column(
+        "minus_over_options",
+        f"− by `{OVER_OPTIONS}`",
+        lambda row: row.minus_over_options,
+        lambda row: difference(row.minus_over_options) if row.minus_over_options else NONE,
+    )
+    compared = [minus, hard] if any(row.minus_over_options for row in board.other_objectives) else [minus]
+    return [ROW["track"], *_pgrs(board), *compared, ROW["purity"], ROW["coverage"]]
 
 
 def parts(of: Callable[[Gain], Mapping[str, Ratio]]) -> list[Column[Gain]]:

@@ -43,7 +43,8 @@ _SELECTION_NOTE = (
 _OBJECTIVE_NOTE = (
     "The same rows, other losses: students of these arms are trained by the objective named, all others (the ceiling too) by the "
     "suite's own. These arms have no rank and enter no other table. − by the suite's: paired difference to the same arm by the "
-    "suite's own objective, in PGR units, mean over the domains that enter means; not corrected for how many there are."
+    "suite's own objective, in PGR units, mean over the domains that enter means; not corrected for how many there are. What a loss "
+    "over an item's options is worth is seen against `xent:over=options`, which learns the same labels over options too."
 )
 _GAIN_NOTE = (
     "What a trust function's gain over `naive` is made of, in PGR units, means over the domains that enter means, paired; p "
