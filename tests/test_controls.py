@@ -37,6 +37,7 @@ OTHER_MEANINGS = {
     ("protocol/selection.py", "oracle"),
     ("protocol/majority.py", "majority"),
     ("protocol/generation.py", "gold_trust_set"),
+    ("protocol/generation.py", "weak"),  # whose labels a cross-fitted student learns from
     # The untuned student's distribution, which an objective may need; a module of that name.
     ("models/objectives.py", "base"),
     ("protocol/recipes/tuned.py", "base"),

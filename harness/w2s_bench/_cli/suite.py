@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 
 from w2s_bench._cli.output import console, say
+from w2s_bench.controls import BASE, CEILING, WEAK
 from w2s_bench.types import RecipeName
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _print(look: SuiteLook, coverage: float) -> None:
         "domain",
         "items",
         "in splits",
-        *(("weak", "base", "ceiling", "gap", "labels right") if with_gap else ()),
+        *((WEAK, BASE, CEILING, "gap", "labels right") if with_gap else ()),
     ):
         table.add_column(head, justify="left" if head == "domain" else "right", overflow="fold")
     for domain in look.domains:

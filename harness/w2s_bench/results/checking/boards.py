@@ -26,9 +26,8 @@ def controls(folder: Folder) -> Iterator[Finding]:
     for domain in folder.suite.domains:
         arms = here.get(domain.name, {})
         classes = any("kept_by_label" in s.diagnostics for cell in arms.values() for s in cell.body.seeds)
-        needed = [
-            arm for arm in OWN_ARMS.values() if set(arm.kinds) == set(KINDS) or (classes and "choice" in arm.kinds)
-        ]
+        usual = [arm for arm in OWN_ARMS.values() if not arm.explains]
+        needed = [arm for arm in usual if set(arm.kinds) == set(KINDS) or (classes and "choice" in arm.kinds)]
         refused = {finding.row for finding in folder.refused}
         missing = [a.name for a in needed if a.name not in arms and row_name(domain.name, a.name) not in refused]
         if missing:
