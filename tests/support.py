@@ -22,6 +22,11 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhe
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 TOY = TESTS / "toy"
+#: What a run of the toy suite takes of the built-in trust functions: of each kind of evidence one, since each trains students.
+TOY_TRUST = (
+    *("confidence", "probe", "student_probe", "verifier", "ntf", "contrast:of=student"),
+    *("crossfit_student_gold", "aum", "self_consistency"),
+)
 WORDS = [*map(str, range(45)), "+", "=", "####", "largest", "of", "is"]
 
 
@@ -60,7 +65,8 @@ def toy_suite(models: Path, **changes: Any) -> Suite:
         }
         for name in ("largest", "sums")
     ]
-    return Suite.model_validate({"name": "toy", "version": "1", "seeds": 2, "domains": domains, **changes})
+    usual = {"name": "toy", "version": "1", "seeds": 2, "domains": domains, "trust_functions": TOY_TRUST}
+    return Suite.model_validate({**usual, **changes})
 
 
 def small_suite_file(folder: Path) -> Path:
