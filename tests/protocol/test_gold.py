@@ -75,13 +75,13 @@ def with_chain(suite: Suite) -> Suite:
 @pytest.fixture(params=["test", "dev"])
 def planned(request: pytest.FixtureRequest, models: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     monkeypatch.setenv("W2S_TOY_BROKEN", "surprise")  # a trust function that reads a plugin's own readings
-    return plan(toy_suite(models, evaluate_on=request.param), toy_registry(monkeypatch))
+    return plan(toy_suite(models, evaluate_on=request.param, trust_functions=None), toy_registry(monkeypatch))
 
 
 @pytest.fixture
 def chained(models: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     monkeypatch.setenv("W2S_TOY_BROKEN", "surprise")
-    planned = plan(with_chain(toy_suite(models)), toy_registry(monkeypatch))
+    planned = plan(with_chain(toy_suite(models, trust_functions=None)), toy_registry(monkeypatch))
     assert {cell.generation for cell in planned.cells} == {None, 1, 2}
     return planned
 
@@ -114,7 +114,7 @@ def test_references_and_controls_see_exactly_the_gold_they_are_defined_by(planne
 def decomposed(models: Path) -> Iterator[Plan]:
     with pytest.MonkeyPatch.context() as patch:
         trust = ["confidence", "probe", "w2s-bench-toy/privileged"]
-        suite = toy_suite(models, selections=["top", "stratified"])
+        suite = toy_suite(models, selections=["top", "stratified"], trust_functions=None)
         yield plan(suite, toy_registry(patch), trust=trust, decompose=True)
 
 
