@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2s_bench.errors import LabelsError
-from w2s_bench.scoring.answers import classes
+from w2s_bench.protocol.evidence.readings.samples import classes
 from w2s_bench.scoring.schema import CORRECT, GOLD, ID, LABEL, OPTIONS, PROMPT, SAMPLES, VOTES, Columns, Signal
 from w2s_bench.text import shortened
 from w2s_bench.types import OPTION_FORMS, Kind
