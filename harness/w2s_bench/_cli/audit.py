@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from w2s_bench.names import DATA_VARIABLE
+from w2s_bench._cli.options import Data, Store, Workers
 
 if TYPE_CHECKING:
     from w2s_bench.runs.audit import Audited
@@ -33,29 +32,9 @@ def audit(
         list[str] | None,
         typer.Option("--domain", "-d", help="A domain of the suite; repeat for more (default: all).", metavar="D"),
     ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            "--store",
-            help="Where computed stages are kept (default: your cache folder, or $W2S_BENCH_STORE).",
-            metavar="DIR|URL",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers", "-w", help="Processes, one thread each (default: one a processor).", metavar="N", min=1
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            help="Folder with data files of lm-eval tasks (docs/lm-eval.md).",
-            envvar=DATA_VARIABLE,
-            metavar="DIR",
-        ),
-    ] = None,
+    store: Store = None,
+    workers: Workers = None,
+    data: Data = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print verdicts as JSON on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; verdicts only.")] = False,
 ) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from w2s_bench._cli.options import Data, IncludePath
 from w2s_bench._cli.output import say
-from w2s_bench.names import DATA_VARIABLE
 
 EPILOG = """
 **Examples**
@@ -55,14 +55,8 @@ def items(
     trust_folder: Annotated[
         bool, typer.Option("--trust-folder", help="Open the models' folders that DIR names, as for verify.")
     ] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", help="Folder with data files of lm-eval tasks.", envvar=DATA_VARIABLE, metavar="DIR"),
-    ] = None,
-    include_path: Annotated[
-        list[Path] | None,
-        typer.Option("--include-path", help="Folder with YAML files of lm-eval tasks; repeat for more.", metavar="DIR"),
-    ] = None,
+    data: Data = None,
+    include_path: IncludePath = None,
 ) -> None:
     """Rows of a board item by item: labels, scores, what was kept, answers."""
     from w2s_bench._cli.errors import explained

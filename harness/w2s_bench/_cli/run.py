@@ -15,8 +15,9 @@ from w2s_bench._cli.executors import (
     refuse_others_options,
     slurm_settings,
 )
+from w2s_bench._cli.options import Data, Device, IncludePath, Store
 from w2s_bench._cli.preflight import refuse_before_preview, use_device, use_tasks
-from w2s_bench.names import DATA_VARIABLE, DEVICE_VARIABLE, RESULTS
+from w2s_bench.names import RESULTS
 
 EPILOG = """
 **Examples**
@@ -72,14 +73,7 @@ def run(
         ),
     ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Parent of the results folder.", metavar="DIR")] = RESULTS,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            "--store",
-            help="Where computed stages are kept (default: your cache folder, or $W2S_BENCH_STORE).",
-            metavar="DIR|URL",
-        ),
-    ] = None,
+    store: Store = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -102,32 +96,9 @@ def run(
             rich_help_panel=CLUSTERS,
         ),
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device",
-            help="Where models run: cpu (default: the same bytes again), cuda, cuda:N or mps.",
-            envvar=DEVICE_VARIABLE,
-            metavar="D",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            help="Folder with data files of lm-eval tasks (docs/lm-eval.md).",
-            envvar=DATA_VARIABLE,
-            metavar="DIR",
-        ),
-    ] = None,
-    include_path: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--include-path",
-            help="Folder with YAML files of lm-eval tasks; their code is run. Repeat for more.",
-            metavar="DIR",
-        ),
-    ] = None,
+    device: Device = None,
+    data: Data = None,
+    include_path: IncludePath = None,
     stage_timeout: Annotated[
         float | None,
         typer.Option(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from w2s_bench.names import DEVICE_VARIABLE
+from w2s_bench._cli.options import Device
 
 EPILOG = """
 **Examples**
@@ -106,12 +106,7 @@ def score(
         typer.Option("--delimiter", help="What models read between prompt and label (default: a space).", metavar="S"),
     ] = " ",
     seed: Annotated[int, typer.Option("--seed", help="Of folds, ties and trust functions.", metavar="N", min=0)] = 0,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device", help="Where models run: cpu, cuda, cuda:N or mps.", envvar=DEVICE_VARIABLE, metavar="D"
-        ),
-    ] = None,
+    device: Device = None,
     list_: Annotated[
         bool, typer.Option("--list", help="Say of every installed trust function what it lacks; score nothing.")
     ] = False,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
+from w2s_bench._cli.options import Data, IncludePath, Store, Workers
 from w2s_bench._cli.output import console, say
 from w2s_bench.controls import BASE, CEILING, WEAK
 from w2s_bench.types import RecipeName
@@ -41,22 +42,6 @@ Exit codes: 0 done, 1 a domain cannot be run as the suite says, 2 a mistake in t
 
 app = typer.Typer(name="suite", help=HELP, epilog=EPILOG, no_args_is_help=True, rich_markup_mode="markdown")
 
-Location = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        help="Where computed stages are kept (default: your cache folder, or $W2S_BENCH_STORE).",
-        metavar="DIR|URL",
-    ),
-]
-Workers = Annotated[
-    int | None, typer.Option("--workers", "-w", help="Stages at once (default: one a processor).", metavar="N", min=1)
-]
-Data = Annotated[Path | None, typer.Option("--data", help="Folder with data files of lm-eval tasks.", metavar="DIR")]
-Included = Annotated[
-    list[Path] | None,
-    typer.Option("--include-path", help="Folder with YAML files of lm-eval tasks; repeat for more.", metavar="DIR"),
-]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
@@ -84,10 +69,10 @@ def new(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The file to write (default: NAME.yaml).", metavar="FILE")
     ] = None,
-    store: Location = None,
+    store: Store = None,
     workers: Workers = None,
     data: Data = None,
-    include_path: Included = None,
+    include_path: IncludePath = None,
     quiet: Quiet = False,
 ) -> None:
     """Write a suite of domains and two models, with splits as large as the domains' items let them be."""
@@ -133,10 +118,10 @@ def check(
     gap: Annotated[
         bool, typer.Option("--gap", help="Train teacher and ceiling on two seeds, and compare them on `dev`.")
     ] = False,
-    store: Location = None,
+    store: Store = None,
     workers: Workers = None,
     data: Data = None,
-    include_path: Included = None,
+    include_path: IncludePath = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
     quiet: Quiet = False,
 ) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from w2s_bench._cli.options import Data, Device, IncludePath, Store, Workers
 from w2s_bench._cli.output import console, say
 from w2s_bench._cli.preflight import use_device, use_tasks
-from w2s_bench.names import DATA_VARIABLE, DEVICE_VARIABLE
 
 if TYPE_CHECKING:
     from w2s_bench.runs.tryout import Trial, Tried
@@ -42,32 +41,11 @@ def try_(
     examples: Annotated[
         int, typer.Option("--examples", "-e", help="Labels to show of each end.", metavar="N", min=0, max=100)
     ] = 3,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            "--store",
-            help="Where computed stages are kept (default: your cache folder, or $W2S_BENCH_STORE).",
-            metavar="DIR|URL",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", "-w", help="Stages at once (default: one a processor).", metavar="N", min=1),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device", help="Where models run: cpu, cuda, cuda:N or mps.", envvar=DEVICE_VARIABLE, metavar="D"
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", help="Folder with data files of lm-eval tasks.", envvar=DATA_VARIABLE, metavar="DIR"),
-    ] = None,
-    include_path: Annotated[
-        list[Path] | None,
-        typer.Option("--include-path", help="Folder with YAML files of lm-eval tasks; repeat for more.", metavar="DIR"),
-    ] = None,
+    store: Store = None,
+    workers: Workers = None,
+    device: Device = None,
+    data: Data = None,
+    include_path: IncludePath = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from w2s_bench._cli.options import Data, Device, IncludePath, Workers
 from w2s_bench._cli.output import say
-from w2s_bench.names import DATA_VARIABLE, DEVICE_VARIABLE
 
 if TYPE_CHECKING:
     from w2s_bench.results.compared import Verified
@@ -74,35 +74,10 @@ def verify(
             help="Open the models' folders that DIR names, and run plugins with the parameters that it gives.",
         ),
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers", "-w", help="Processes, one thread each (default: one a processor).", metavar="N", min=1
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device", help="Where models run: cpu, cuda, cuda:N or mps.", envvar=DEVICE_VARIABLE, metavar="D"
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            help="Folder with data files of lm-eval tasks (docs/lm-eval.md).",
-            envvar=DATA_VARIABLE,
-            metavar="DIR",
-        ),
-    ] = None,
-    include_path: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--include-path",
-            help="Folder with YAML files of lm-eval tasks; their code is run. Repeat for more.",
-            metavar="DIR",
-        ),
-    ] = None,
+    workers: Workers = None,
+    device: Device = None,
+    data: Data = None,
+    include_path: IncludePath = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print verdicts as JSON on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; verdicts only.")] = False,
 ) -> None:
