@@ -77,6 +77,12 @@ class StoreError(W2SBenchError):
     exit_code = 1
 
 
+class RunPausedError(W2SBenchError):
+    """A run that starts no more stages since its hour has come; it goes on where it is called again."""
+
+    exit_code = 3
+
+
 class NoStoreError(StoreError):
     """A folder that holds other things than a store: nothing is written to it or removed from it."""
 

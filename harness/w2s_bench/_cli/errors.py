@@ -1,4 +1,4 @@
-"""Mistakes become one message and an exit code: 2 the user's mistake, 1 a cell failed or a check did, 130 interrupted."""
+"""Mistakes become one message and an exit code: 2 the user's mistake, 1 a cell failed or a check did, 3 paused, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import typer
 
 from w2s_bench._cli.output import say
-from w2s_bench.errors import W2SBenchError
+from w2s_bench.errors import RunPausedError, W2SBenchError
 
 
 @contextmanager
@@ -20,6 +20,9 @@ def explained() -> Iterator[None]:
         return
     try:
         yield
+    except RunPausedError as error:
+        _say(str(error), "stopped")
+        raise typer.Exit(error.exit_code) from None
     except W2SBenchError as error:
         _say(str(error))
         raise typer.Exit(error.exit_code) from None

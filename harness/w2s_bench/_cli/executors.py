@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from w2s_bench.executors import Executor
     from w2s_bench.executors.resources import Limits
     from w2s_bench.executors.slurm.options import SlurmSettings
+    from w2s_bench.executors.until import Until
 
 CLUSTERS = "Clusters (see docs/clusters.md)"
 
@@ -25,10 +26,16 @@ class ExecutorName(StrEnum):
     SLURM = "slurm"
 
 
-def refuse_others_options(name: ExecutorName, address: str | None, slurm: Sequence[str], gpu: Sequence[str]) -> None:
+def refuse_others_options(
+    name: ExecutorName, address: str | None, slurm: Sequence[str], gpu: Sequence[str], until: str | None
+) -> None:
     """An option of another executor is a mistake, not ignored."""
     if address is not None and name is not ExecutorName.RAY:
         raise W2SBenchError(f"--address {address} is of a Ray cluster: give --executor ray too")
+    if until is not None and name is ExecutorName.SLURM:
+        raise W2SBenchError(
+            f"--until {until} is for a run that this command sees to its end; Slurm has --slurm deadline={until}"
+        )
     for option, texts in (("--slurm", slurm), ("--slurm-gpu", gpu)):
         if texts and name is not ExecutorName.SLURM:
             raise W2SBenchError(f"{option} {texts[0]} is for jobs of Slurm: give --executor slurm too")
@@ -44,15 +51,17 @@ def limits_of(seconds: float | None, gigabytes: float | None) -> Limits:
     return Limits(seconds, None if gigabytes is None else max(int(gigabytes * 1e9), 1))
 
 
-def chosen(name: ExecutorName, *, workers: int | None, limits: Limits, address: str | None) -> Executor:
+def chosen(
+    name: ExecutorName, *, workers: int | None, limits: Limits, address: str | None, until: Until | None
+) -> Executor:
     """The executor of a run that this command sees to the end; jobs of Slurm are submitted instead."""
     if name is ExecutorName.RAY:
         from w2s_bench.executors.ray.executor import RayExecutor
 
-        return RayExecutor(address or "auto", workers, limits=limits)
+        return RayExecutor(address or "auto", workers, limits=limits, until=until)
     from w2s_bench.runs.execute import local_executor
 
-    return local_executor(workers, limits)
+    return local_executor(workers, limits, until)
 
 
 def slurm_settings(texts: Sequence[str], gpu_texts: Sequence[str]) -> SlurmSettings:

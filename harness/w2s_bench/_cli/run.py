@@ -36,11 +36,14 @@ EPILOG = """
 
 `w2s-bench run tiny --dry-run` — how much would run, how much is stored, and nothing else
 
+`w2s-bench run my-suite.yaml --until 22:00` — as far as it comes by then; the same command goes on from there
+
 `w2s-bench run tiny --explain` — stage by stage: stored, to run and why, or waiting for what
 
 Results go to `OUT/SUITE/`: `README.md` (the leaderboard), a plot, `suite.yaml`, and one JSON file a cell. What was
 computed once is in the store: a run that was stopped goes on, and one more trust function costs its own students alone.
-Exit codes: 0 done, 1 a cell failed or a plugin was left out, 2 a mistake in the call or the suite.
+Exit codes: 0 done, 1 a cell failed or a plugin was left out, 2 a mistake in the call or the suite,
+3 the hour of --until came first.
 """
 
 
@@ -131,6 +134,14 @@ def run(
             rich_help_panel=CLUSTERS,
         ),
     ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            help="Start nothing from this hour on (22:00, or 2026-11-29T08:00); what runs then ends. The same command goes on.",
+            metavar="HOUR",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count what would run and what is stored; compute nothing.")
     ] = False,
@@ -147,10 +158,12 @@ def run(
     from w2s_bench._cli.errors import explained
 
     with explained():
+        from w2s_bench.executors.until import Until
         from w2s_bench.runs.execute import execute, make_plan
         from w2s_bench.store import default_location
 
-        refuse_others_options(executor, address, slurm or (), slurm_gpu or ())
+        refuse_others_options(executor, address, slurm or (), slurm_gpu or (), until)
+        stop = Until.parse(until) if until is not None else None
         settings = slurm_settings(slurm or (), slurm_gpu or ()) if executor is ExecutorName.SLURM else None
         limits = limits_of(stage_timeout, stage_memory)
         use_device(device)
@@ -180,7 +193,7 @@ def run(
                 raise typer.Exit
             report = collected(handed_in.folder)  # everything was stored, so the results are written already
         else:
-            where = chosen(executor, workers=workers, limits=limits, address=address)
+            where = chosen(executor, workers=workers, limits=limits, address=address, until=stop)
             with progress as events, announced(planned.suite.name, out / planned.suite.name, events) as told:
                 report = execute(planned, out=out, store=location, executor=where, events=told)
         print_report(report, as_json=json_output, quiet=quiet)

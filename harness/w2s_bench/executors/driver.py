@@ -16,6 +16,7 @@ from w2s_bench.executors.interruption import interruptible
 from w2s_bench.executors.outcomes import Answer, Done, Lacking, Outcome, Unusable
 from w2s_bench.executors.schedule import Schedule, Work
 from w2s_bench.executors.timings import Timings
+from w2s_bench.executors.until import Until
 from w2s_bench.store import Result, Store
 from w2s_bench.store.stage import Stage
 
@@ -44,24 +45,35 @@ class Places(ABC):
 
 
 def drive(
-    places: Places, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]
+    places: Places,
+    targets: Sequence[Stage],
+    store: Store,
+    events: Callable[[Event], None],
+    until: Until | None = None,
 ) -> Mapping[str, Outcome]:
-    """`Executor.run` on these places."""
+    """`Executor.run` on these places. Raises RunPausedError where the hour `until` keeps stages from starting."""
     with interruptible():
-        return _Drive(places, targets, store, events).outcomes()
+        return _Drive(places, targets, store, events, until).outcomes()
 
 
 class _Drive:
     """One run. Threads and places only submit calls to `inbox`; this thread makes them, one after another."""
 
-    def __init__(self, places: Places, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]) -> None:
-        self.places, self.store, self.events = places, store, events
+    def __init__(
+        self,
+        places: Places,
+        targets: Sequence[Stage],
+        store: Store,
+        events: Callable[[Event], None],
+        until: Until | None,
+    ) -> None:
+        self.places, self.store, self.events, self.until = places, store, events, until
         self.timings = Timings.of_store(store.root)
         self.schedule = Schedule(targets, self.timings.of, events, known_seconds=self.timings.known)
         self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.checkers = ThreadPoolExecutor(_CHECKERS, thread_name_prefix="w2s-bench-check")
         self.told = len(store.damages)
-        self.started = 0
+        self.started = self.running = 0
         self.next_forecast = 0.0
 
     def outcomes(self) -> Mapping[str, Outcome]:
@@ -80,8 +92,8 @@ class _Drive:
             self.places.close(now=now)
             if now and self.started:
                 self.store.clean()
-        if self.started:
-            self.timings.save()
+            if self.started:
+                self.timings.save()
         self.schedule.name_causes()
         return self.schedule.outcomes
 
@@ -110,6 +122,10 @@ class _Drive:
 
     def hand_out(self) -> None:
         """Give waiting work to free places: first what takes a GPU, so that no GPU stands idle."""
+        if self.until is not None and self.until.reached:
+            if not self.running and (self.schedule.waiting(True) or self.schedule.waiting(False)):
+                raise self.until.paused(len(self.schedule.outcomes), len(self.schedule.stages))
+            return
         for gpu in (True, False):
             while self.schedule.waiting(gpu) and self.places.free(gpu):
                 if not self.started:
@@ -117,11 +133,13 @@ class _Drive:
                     if self.places.missing is not None:
                         self.events(Waiting(self.places.missing))
                 self.started += 1
+                self.running += 1
                 work = self.schedule.pop(gpu)
                 place = self.places.start(work, partial(self.submit, self.answered, work))
                 self.events(Started(work.stage, place))
 
     def answered(self, work: Work, answer: Answer) -> None:
+        self.running -= 1
         self.store.damages += answer.damages
         outcome = work.job.kept(answer, self.store).outcome
         if isinstance(outcome, Unusable):

@@ -18,6 +18,7 @@ from w2s_bench.suite import Suite, load_suite
 if TYPE_CHECKING:
     from w2s_bench.executors import Event, Executor, Failed, Outcome
     from w2s_bench.executors.resources import Limits
+    from w2s_bench.executors.until import Until
     from w2s_bench.results.leaderboard import Leaderboard
     from w2s_bench.runs.plan import Plan, PlannedCell
     from w2s_bench.store import Store
@@ -54,12 +55,12 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def local_executor(workers: int | None = None, limits: Limits | None = None) -> Executor:
+def local_executor(workers: int | None = None, limits: Limits | None = None, until: Until | None = None) -> Executor:
     """Worker processes on this machine; one a processor where their number is not given."""
     from w2s_bench.executors.local.executor import LocalExecutor
     from w2s_bench.executors.resources import Limits
 
-    return LocalExecutor(workers if workers is not None else default_workers(), limits=limits or Limits())
+    return LocalExecutor(workers if workers is not None else default_workers(), limits=limits or Limits(), until=until)
 
 
 def make_plan(

@@ -14,6 +14,7 @@ from w2s_bench.executors.local.spare import Spare
 from w2s_bench.executors.outcomes import Answer, Outcome
 from w2s_bench.executors.resources import Limits, needs_gpu, visible_gpus
 from w2s_bench.executors.schedule import Work
+from w2s_bench.executors.until import Until
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage
 
@@ -24,19 +25,21 @@ class LocalExecutor:
 
     `plugins` are the distributions that a worker's registry is restricted to; None: all that are installed. `gpus` are
     this machine's by number or identifier, one a worker (None: all that are visible); a stage on "cuda" takes one.
+    From the hour `until` on nothing starts.
     """
 
     workers: int = 1
     plugins: tuple[str, ...] | None = None
     limits: Limits = Limits()  # noqa: RUF009 - frozen
     gpus: tuple[str, ...] | None = None
+    until: Until | None = None
 
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise W2SBenchError(f"{self.workers} workers cannot run anything; give 1 or more")
 
     def run(self, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]) -> Mapping[str, Outcome]:
-        return drive(_Seats(self, store), targets, store, events)
+        return drive(_Seats(self, store), targets, store, events, self.until)
 
 
 class _Seats(Places):

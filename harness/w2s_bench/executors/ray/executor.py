@@ -25,6 +25,7 @@ from w2s_bench.executors.outcomes import Answer, Outcome, Unusable
 from w2s_bench.executors.ray.node import Setting, run_job
 from w2s_bench.executors.resources import Limits, needs_gpu
 from w2s_bench.executors.schedule import Work
+from w2s_bench.executors.until import Until
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage
 
@@ -37,20 +38,21 @@ class RayExecutor:
     """Runs stages on the Ray cluster at `address`: `HOST:PORT`, "auto" (one that runs here, or $RAY_ADDRESS) or "local".
 
     At most `workers` stages are on their way at once (None: one a processor that the cluster has now; more lets an
-    autoscaler add nodes). `plugins` and `limits` as for `LocalExecutor`; the memory limit is of each node's own memory.
+    autoscaler add nodes). `plugins`, `limits` and `until` as for `LocalExecutor`; the memory limit is of each node's own memory.
     """
 
     address: str = "auto"
     workers: int | None = None
     plugins: tuple[str, ...] | None = None
     limits: Limits = Limits()  # noqa: RUF009 - frozen
+    until: Until | None = None
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise W2SBenchError(f"{self.workers} workers cannot run anything; give 1 or more")
 
     def run(self, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]) -> Mapping[str, Outcome]:
-        return drive(_Tasks(self, store), targets, store, events)
+        return drive(_Tasks(self, store), targets, store, events, self.until)
 
 
 class _Tasks(Places):
