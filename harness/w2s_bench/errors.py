@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _LONGEST = 2000  # characters; a plugin may print whole arrays into a message
+_MOST_NAMES = 20  # in a message; more would hide the nearest ones
 
 
 def said(error: BaseException) -> str:
@@ -43,7 +44,8 @@ class UnknownNameError(W2SBenchError):
         near = list(dict.fromkeys(bare.get(n, n) for n in near))
         message = f"unknown {kind} {name!r}"
         message += f"; did you mean {' or '.join(near)}?" if near else "."
-        message += f" Known: {', '.join(self.known) or 'none'}."
+        listed = ", ".join(self.known[:_MOST_NAMES]) or "none"
+        message += f" Known: {listed}" + (f", … ({len(self.known)} in all)." if self.known[_MOST_NAMES:] else ".")
         super().__init__(f"{message} {hint}".rstrip())
 
 

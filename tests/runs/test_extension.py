@@ -105,6 +105,8 @@ def test_a_suite_is_extended_by_seeds_in_place(finished: Bench) -> None:
     assert "3 seeds, evaluated on" in (finished.folder / "toy" / "README.md").read_text()
     assert any("held 2 seeds; seed 2 joined" in note for note in report.notes)
     assert report.leaderboard.seeds == (0, 1, 2)
+    notebook = report._repr_html_()
+    assert notebook.startswith("<table>") and "<td>confidence</td>" in notebook and "PGR" in notebook
 
     _, again = finished.run(seeds=3)
     assert not again

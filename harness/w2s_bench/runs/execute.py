@@ -45,6 +45,13 @@ class RunReport:
     def ok(self) -> bool:
         return not self.failures and not self.problems
 
+    def _repr_html_(self) -> str:
+        """The first table of the board, as a notebook shows it where `w2s_bench.run(…)` is the last line of a cell."""
+        from w2s_bench.results.tables.formats import as_html
+        from w2s_bench.results.tables.lines import arms_table
+
+        return as_html(arms_table(self.leaderboard))
+
 
 def _nowhere(cell: Cell) -> None:
     """Nobody waits for cells as they come."""
