@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# An example that takes long says that the machine is busy. In CI (`CI=true`) hypothesis has a profile of its own that knows it.
+if "CI" not in os.environ:
+    settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("unhurried")
 # As workers have it, and before numpy or torch start their threads.
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
@@ -152,8 +157,8 @@ def model_folders(tokenizers: dict[str, Any], tmp_path_factory: pytest.TempPathF
         "gpt2": (tokenizers["bpe"], {"seed": 4, "kind": "gpt2"}),
     }
     root = tmp_path_factory.mktemp("models")
-    for name, (tokenizer, settings) in made.items():
-        random_model(tokenizer, **settings).save_pretrained(root / name)
+    for name, (tokenizer, sizes) in made.items():
+        random_model(tokenizer, **sizes).save_pretrained(root / name)
         tokenizer.save_pretrained(root / name)
     return {name: root / name for name in made}
 
