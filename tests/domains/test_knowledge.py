@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from w2s_bench.protocol.splits import split_ids
+from w2s_bench.suite import load_suite
+from w2s_bench.types import SPLITS, Item
 from w2s_bench_tasks.knowledge.data.loader import documents, load
 from w2s_bench_tasks.knowledge.domain import domain
 from w2s_bench_tasks.knowledge.making import make, statements
@@ -99,22 +102,77 @@ def test_ids_and_keys_are_unique_and_fields_are_strings(items: list[dict[str, An
         assert all(isinstance(item[name], str) and item[name] for name in ("id", "group", "key", "stratum", "question"))
 
 
-def test_a_cluster_is_one_country_or_one_element(items: list[dict[str, Any]], facts: dict[str, Any]) -> None:
-    countries = {city["name"].casefold(): city["country"] for city in facts["cities"]}
+@pytest.fixture(scope="module")
+def fact_of(items: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Id → what has to be known to answer the item, from the shipped facts and not from its group.
+
+    A city's currency is its country's; who borders whom is one fact, whichever of the two is asked about.
+    """
+    names = {code: country["name"].casefold() for code, country in facts["countries"].items()}
+    country_of = {city["name"].casefold(): names[city["country"]] for city in facts["cities"]}
+    found: dict[str, tuple[str, ...]] = {}
     for item in items:
-        kind, _, name = item["group"].partition(":")
-        assert item["cluster"] == (f"country:{countries[name]}" if kind == "city" else item["group"])
+        kind, _, relation = item["stratum"].partition("_")
+        entity, answer = item["key"].split("|")[1], item["choices"][item["answer"]].rstrip(".").casefold()
+        if relation in ("country", "capital"):  # of either, that a city lies in a country
+            found[item["id"]] = ("lies in", *((entity, answer) if relation == "country" else (answer, entity)))
+        elif relation == "neighbour":
+            found[item["id"]] = ("borders", *sorted((entity, answer)))
+        else:
+            found[item["id"]] = (relation, country_of[entity] if kind == "city" else entity, answer)
+    return found
+
+
+def test_a_cluster_is_one_country_or_one_element(items: list[dict[str, Any]], facts: dict[str, Any]) -> None:
+    code_of = {country["name"].casefold(): code for code, country in facts["countries"].items()}
+    symbol_of = {element["name"].casefold(): element["symbol"].casefold() for element in facts["elements"]}
+    code_of |= {city["name"].casefold(): city["country"] for city in facts["cities"]}
+    for item in items:
+        entity = item["key"].split("|")[1]
+        is_element = item["stratum"].startswith("element")
+        assert item["cluster"] == (f"element:{symbol_of[entity]}" if is_element else f"country:{code_of[entity]}")
         assert domain().fields(item)["cluster"] == item["cluster"]
     assert len({item["cluster"] for item in items}) == 291
 
 
-def test_a_group_is_one_entity(items: list[dict[str, Any]]) -> None:
-    groups, entities = defaultdict(set), defaultdict(set)
+def test_a_group_is_one_fact_or_one_element(items: list[dict[str, Any]], fact_of: dict[str, tuple[str, ...]]) -> None:
+    """All items on one fact are in one group, and a group holds no other fact, but for those of an element."""
+    groups, found = defaultdict(set), defaultdict(set)
     for item in items:
-        entity = (item["stratum"].split("_")[0], item["key"].split("|")[1])
-        groups[entity].add(item["group"])
-        entities[item["group"]].add(entity)
-    assert all(len(found) == 1 for found in [*groups.values(), *entities.values()])
+        fact = fact_of[item["id"]]
+        groups[fact].add(item["group"])
+        found[item["group"]].add(fact[1] if item["stratum"].startswith("element") else fact)
+    assert all(len(names) == 1 for names in [*groups.values(), *found.values()])
+    shared = [fact for fact, count in Counter(fact_of.values()).items() if count > 1]
+    assert {fact[0] for fact in shared} == {"currency", "language", "calling_code", "borders"} and len(shared) > 400
+
+
+@pytest.mark.parametrize("groups", ["as they are", "of entities"])
+def test_no_fact_stands_in_two_splits(
+    groups: str, items: list[dict[str, Any]], fact_of: dict[str, tuple[str, ...]]
+) -> None:
+    """Nor in the `dev` of one suite and the `test` of another. Groups of entities, as version 1 had them, fail this."""
+
+    def group(item: dict[str, Any]) -> str:
+        kind, entity = item["stratum"].split("_")[0], item["key"].split("|")[1]
+        return str(item["group"]) if groups == "as they are" else f"{kind}:{entity}"
+
+    taken = [Item(item["id"], group(item), item["key"], item["stratum"], "", None) for item in items]
+    suites = [load_suite(name).domain("w2s-bench/knowledge").sizes.model_dump() for name in ("tiny", "offline-lm")]
+    suites += [dict.fromkeys(SPLITS, 60), {"dev": 0, "test": 1200, "weak_train": 300, "trust": 600, "transfer": 1500}]
+    straddling: set[tuple[str, ...]] = set()
+    held_out: dict[tuple[str, ...], str] = {}
+    for sizes, seed, suite_seed in itertools.product(suites, range(3), (0, 101)):
+        ids = split_ids(taken, sizes, "w2s-bench/knowledge", seed=seed, suite_seed=suite_seed)
+        assert {split: len(members) for split, members in ids.items()} == sizes
+        of: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+        for split, members in ids.items():
+            for member in members:
+                of[fact_of[member]].add(split)
+                if split in ("dev", "test") and held_out.setdefault(fact_of[member], split) != split:
+                    straddling.add(fact_of[member])
+        straddling |= {one for one, splits in of.items() if len(splits) > 1}
+    assert len(straddling) > 300 if groups == "of entities" else not straddling
 
 
 def test_four_different_options_and_no_second_right_one(items: list[dict[str, Any]], facts: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -14,7 +15,8 @@ from support import run_inline, small_suite_file, toy_registry
 from w2s_bench._cli.app import app
 from w2s_bench.errors import SuiteError
 from w2s_bench.executors import Ended, Failed
-from w2s_bench.runs import drafting, execute
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.runs import drafting, execute, on_dev
 from w2s_bench.runs.drafting import SHARES, draft, look_at_suite, sizes_for
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk
@@ -130,6 +132,55 @@ def test_a_gap_is_of_dev_and_no_test_item_is_asked(toy: tuple[Suite, dict[str, A
     assert not [label for label in labels if "test items" in label or "test gold" in label]
 
 
+def test_a_budget_is_of_dev_at_half_once_and_twice_the_steps(toy: tuple[Suite, dict[str, Any], Inline]) -> None:
+    suite, where, inline = toy
+    before = len(inline.asked)
+    look = look_at_suite(suite, gap=True, budget=True, **where)
+    found = {(one.arm, one.factor): one for one in look.domains[0].budget}
+    steps = suite.domains[0].student.steps
+    assert list(found) == [(arm, factor) for arm in ("ceiling", "naive") for factor in (0.5, 1.0, 2.0)]
+    assert [one.steps for one in found.values()] == 2 * [steps // 2, steps, 2 * steps]
+    assert look.ok and look.domains[0].gap is not None
+    assert found["ceiling", 1.0].accuracy == pytest.approx(look.domains[0].gap.ceiling), "the suite's own steps"
+    for (arm, factor), one in found.items():
+        if factor == 2:
+            assert (one.more, one.within, one.verdict) == (None, None, None)
+        else:
+            assert one.more == pytest.approx(found[arm, 2 * factor].accuracy - one.accuracy)
+            assert one.within is not None and one.verdict == on_dev.verdict(one.more)
+    assert len({one.accuracy for one in found.values()}) > 2, "other steps make other students"
+    asked = inline.asked[before:]
+    assert not [stage.label for stage in asked if "test items" in stage.label or "test gold" in stage.label]
+    trained = {stage.node for stage in asked if stage.name == "train" and "teacher" not in stage.label}
+    assert len(trained) == 12, "two seeds of two arms at three budgets; the gap's are among them"
+
+
+def test_a_budget_needs_dev_items(toy: tuple[Suite, dict[str, Any], Inline]) -> None:
+    suite, where, _ = toy
+    with pytest.raises(SuiteError, match=r"has 5 dev items, and steps are looked at on dev alone.* leave out --budget"):
+        look_at_suite(changed(suite, dev=5), gap=False, budget=True, **where)
+
+
+def test_one_point_is_flat_and_more_is_not() -> None:
+    assert [on_dev.verdict(more) for more in (0, 4 / 400, -4 / 400)] == ["flat"] * 3
+    assert [on_dev.verdict(more) for more in (5 / 400, -5 / 400)] == ["rises", "falls"]
+
+
+def test_intervals_of_budgets_are_over_clusters() -> None:
+    gain = np.array([1.0, 0.0, 0.0, 0.0, -1.0, 0.5, 0.0, 0.0])
+    alone = on_dev.half_width(gain, None)
+    assert alone == pytest.approx(1.96 * gain.std(ddof=1) / np.sqrt(len(gain)))
+    assert on_dev.half_width(gain, np.arange(8)[::-1]) == pytest.approx(alone)
+    # Each item twice is no more evidence than once.
+    assert on_dev.half_width(np.repeat(gain, 2), np.repeat(np.arange(8), 2)) == pytest.approx(alone)
+
+
+def test_a_budget_is_of_one_hop_where_there_is_a_chain() -> None:
+    chained = load_suite("tiny-chain")
+    cells = on_dev.planned_for(chained, Registry.load(), ["w2s-bench/knowledge"], ("ceiling", "naive")).cells
+    assert sorted(cell.row for cell in cells) == ["knowledge/ceiling", "knowledge/naive"]
+
+
 def test_the_verbs(toy: tuple[Suite, dict[str, Any], Inline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     suite, where, inline = toy
     monkeypatch.setattr(execute, "local_executor", lambda *_: inline)
@@ -151,3 +202,10 @@ def test_the_verbs(toy: tuple[Suite, dict[str, Any], Inline], tmp_path: Path, mo
     file.write_text(changed(load_suite(file), transfer=5000).to_yaml())
     refused = runner.invoke(app, ["suite", "check", str(file), "--json", *common])
     assert refused.exit_code == 1 and "400 items" in json.loads(refused.stdout)["domains"][0]["fault"]
+    (stepped := tmp_path / "stepped.yaml").write_text(suite.to_yaml())  # its students are trained by now
+    told = runner.invoke(app, ["suite", "check", str(stepped), "--budget", *common], env={"COLUMNS": "200"})
+    assert told.exit_code == 0, told.output
+    assert "Mean accuracy on dev, two seeds" in told.stdout and " at 12 steps than at 6: the ceiling " in told.stdout
+    as_json = json.loads(runner.invoke(app, ["suite", "check", str(stepped), "--budget", "--json", *common]).stdout)
+    assert [one["steps"] for one in as_json["domains"][0]["budget"]] == 2 * [3, 6, 12]
+    assert as_json["domains"][0]["gap"] is None

@@ -37,6 +37,8 @@ EPILOG = """
 
 `w2s-bench suite check mine.yaml --gap` — and is there a gap: teacher, base and ceiling on `dev`, two seeds
 
+`w2s-bench suite check mine.yaml --budget` — and are its steps enough: ceiling and naive at half and twice the steps, on `dev`
+
 Exit codes: 0 done, 1 a domain cannot be run as the suite says, 2 a mistake in the call or the suite.
 """
 
@@ -118,6 +120,13 @@ def check(
     gap: Annotated[
         bool, typer.Option("--gap", help="Train teacher and ceiling on two seeds, and compare them on `dev`.")
     ] = False,
+    budget: Annotated[
+        bool,
+        typer.Option(
+            "--budget",
+            help="Train ceiling and naive at half, once and twice the steps on two seeds, and compare them on `dev`.",
+        ),
+    ] = False,
     store: Store = None,
     workers: Workers = None,
     data: Data = None,
@@ -125,7 +134,8 @@ def check(
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Do the splits fill, do the models load, what can it tell apart, and, with --gap, is there a gap to recover."""
+    """Do the splits fill, do the models load, what can it tell apart; with --gap, is there a gap to recover, and with
+    --budget, do more steps change the ceiling."""
     from w2s_bench._cli.errors import explained
 
     with explained():
@@ -134,7 +144,7 @@ def check(
 
         loaded = load_suite(suite)
         with _computing(f"check {loaded.name}", store, workers, data, include_path, quiet or json_output) as where:
-            look = look_at_suite(loaded, gap=gap, **where)
+            look = look_at_suite(loaded, gap=gap, budget=budget, **where)
         if json_output:
             import json
             from dataclasses import asdict
@@ -202,6 +212,8 @@ def _print(look: SuiteLook, coverage: float) -> None:
             figures += [number(figure, 3) for figure in told]
         table.add_row(Text(one_line(domain.domain)), *figures)
     console().print(table)
+    if any(domain.budget for domain in look.domains):
+        _print_budgets(look)
     for domain in look.domains:
         if domain.fault:
             say(f"cannot be run: {domain.domain}: {domain.fault}", error=True)
@@ -218,3 +230,40 @@ def _print(look: SuiteLook, coverage: float) -> None:
         f"With {look.seeds} seed{'' if look.seeds == 1 else 's'}, differences of mean PGR from {look.detectable:.2f} are found with "
         "80 % power, from stated assumptions (w2s-bench plan)."
     )
+
+
+def _print_budgets(look: SuiteLook) -> None:
+    """The curve over steps as a table, and of each ceiling whether the suite's steps are enough."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from w2s_bench.results.pages.style import NONE, number
+    from w2s_bench.runs.on_dev import FLAT
+    from w2s_bench.text import one_line
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, head in enumerate(("domain", "arm", "×", "steps", "accuracy", "at twice", "with twice")):
+        table.add_column(head, justify="left" if place in (0, 1, 6) else "right", overflow="fold")
+    told = []
+    for domain in look.domains:
+        for one in domain.budget:
+            more = (
+                NONE
+                if one.more is None
+                else f"{'+' if one.more > 0 else ''}{number(one.more, 3)} ± {number(one.within, 3)}"
+            )
+            figures = (f"{one.factor:g}", f"{one.steps}", number(one.accuracy, 3), more, one.verdict or NONE)
+            table.add_row(Text(one_line(domain.domain)), one.arm, *figures)
+            if one.arm == CEILING and one.factor == 1 and one.more is not None:
+                enough = "the steps are enough" if one.verdict == "flat" else "the steps are not where it is flat"
+                told.append(
+                    f"{domain.domain}: {number(abs(one.more), 3)} {'more' if one.more >= 0 else 'less'} at {2 * one.steps} steps than at "
+                    f"{one.steps}: the ceiling {'is flat' if one.verdict == 'flat' else one.verdict}, {enough}"
+                )
+    console().print(table)
+    say(
+        f"Mean accuracy on dev, two seeds; ±: 95 % over clusters of dev items, these seeds given. Flat: within {FLAT:g}."
+    )
+    for line in told:
+        say(line)

@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from pydantic import ValidationError
 
-from w2s_bench.controls import BASE, CEILING, WEAK
 from w2s_bench.errors import SuiteError, W2SBenchError
 from w2s_bench.executors import Ended, Failed
 from w2s_bench.names import short
@@ -19,7 +17,8 @@ from w2s_bench.protocol.files import ITEMS
 from w2s_bench.record import iter_rows
 from w2s_bench.results import planning
 from w2s_bench.runs.collect import Results
-from w2s_bench.runs.execute import check_first, compute
+from w2s_bench.runs.execute import check_first
+from w2s_bench.runs.on_dev import Budget, Gap, budgets, gaps
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.suite import Suite
 from w2s_bench.types import RecipeName
@@ -48,29 +47,18 @@ TRAINED: Final[Mapping[RecipeName, Mapping[str, Any]]] = {
 _PROVISIONAL: Final = {"dev": 2, "test": 2, "weak_train": 2, "trust": 2, "transfer": 1000}
 _FEWEST: Final = 20  # items of a domain: below, no split says anything
 _SHRINK, _TRIES = 0.85, 12  # groups that cannot be parted may leave a split short, and smaller sizes fit then
-_SEEDS_OF_A_GAP: Final = 2
-_FEWEST_DEV: Final = 20
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Mean accuracies on `dev` over a few seeds, in [0, 1]; `labels`: share of the pool's weak labels that are right."""
-
-    weak: float
-    base: float
-    ceiling: float
-    labels: float
 
 
 @dataclass(frozen=True)
 class DomainLook:
-    """What is known of one domain of a suite: its items, those that the splits take, what is wrong, and its gap if asked."""
+    """What is known of one domain of a suite: its items, those that the splits take, what is wrong; its gap and budget if asked."""
 
     domain: str
     items: int | None
     asked: int
     fault: str = ""
     gap: Gap | None = None
+    budget: tuple[Budget, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,11 +143,18 @@ def draft(
 
 
 def look_at_suite(
-    suite: Suite, *, gap: bool, store: Store, executor: Executor, events: Callable[[Event], None]
+    suite: Suite,
+    *,
+    gap: bool,
+    budget: bool = False,
+    store: Store,
+    executor: Executor,
+    events: Callable[[Event], None],
 ) -> SuiteLook:
-    """Items, splits and models of every domain, and what the suite can tell apart; with `gap`, accuracies on `dev` of two seeds.
+    """Items, splits and models of every domain, and what the suite can tell apart.
 
-    With `gap` the teacher, the base and the ceiling are trained and asked; no item of `test` is.
+    With `gap` the teacher, the base and the ceiling are trained on two seeds and asked on `dev`; with `budget` the ceiling and
+    naive, at half, once and twice the steps. No item of `test` is asked.
     """
     registry = Registry.load()
     planned = plan(suite, registry, trust=[])
@@ -172,9 +167,9 @@ def look_at_suite(
         faults |= {domain: str(failed) for domain, failed in first.unusable.items()}
         remarks = first.remarks
     usable = [spec.name for spec in planned.suite.domains if spec.name not in faults]
-    gaps = (
-        _gaps(planned.suite, registry, usable, store=store, executor=executor, events=events) if gap and usable else {}
-    )
+    where: Mapping[str, Any] = {"store": store, "executor": executor, "events": events}
+    of_gaps = gaps(planned.suite, registry, usable, **where) if gap and usable else {}
+    of_budgets = budgets(planned.suite, registry, usable, **where) if budget and usable else {}
     noise = planning.assumed(suite)
     return SuiteLook(
         suite=suite.name,
@@ -186,7 +181,8 @@ def look_at_suite(
                 counts.get(spec.name),
                 spec.sizes.total,
                 faults.get(spec.name, ""),
-                gaps.get(spec.name),
+                of_gaps.get(spec.name),
+                of_budgets.get(spec.name, ()),
             )
             for spec in planned.suite.domains
         ),
@@ -223,38 +219,3 @@ def _unfilled(planned: Plan, *, store: Store, executor: Executor, events: Callab
         if isinstance(outcome := outcomes[stage.node], Failed):
             failed.setdefault(stage.domain, outcome.reason)
     return failed
-
-
-def _gaps(
-    suite: Suite,
-    registry: Registry,
-    domains: Sequence[str],
-    *,
-    store: Store,
-    executor: Executor,
-    events: Callable[[Event], None],
-) -> dict[str, Gap]:
-    """Domain → its accuracies on `dev`, of the first two seeds; a domain where one of them fails raises with the reason."""
-    for spec in suite.domains:
-        if spec.sizes.dev < _FEWEST_DEV:
-            raise SuiteError(
-                f"domain {spec.name!r} has {spec.sizes.dev} dev items, and a gap is looked for on dev alone; give it at least "
-                f"{_FEWEST_DEV}, or leave out --gap"
-            )
-    on_dev = Suite.model_validate({**suite.model_dump(), "evaluate_on": "dev", "seeds": _SEEDS_OF_A_GAP})
-    planned = plan(on_dev, registry, domains=domains, trust=[])
-    wanted = {WEAK, BASE, CEILING}
-    planned = replace(planned, cells=tuple(cell for cell in planned.cells if cell.arm.ref.name in wanted))
-    accuracy: dict[tuple[str, str], float] = {}
-    labels: dict[str, float] = {}
-    for cell in compute(planned, store=store, executor=executor, events=events):
-        if cell.body.failed:
-            raise W2SBenchError(f"{cell.row}: {cell.body.failed[0].error}")
-        domain, arm = cell.body.domain.name, cell.body.arm.name
-        accuracy[domain, arm] = float(np.mean([seed.accuracy for seed in cell.body.seeds]))
-        if arm == WEAK:
-            labels[domain] = float(np.mean([seed.diagnostics["label_accuracy"] for seed in cell.body.seeds]))
-    return {
-        domain: Gap(accuracy[domain, WEAK], accuracy[domain, BASE], accuracy[domain, CEILING], labels[domain])
-        for domain in domains
-    }

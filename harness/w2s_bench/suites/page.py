@@ -26,7 +26,8 @@ my-suite.yaml` runs it; `w2s-bench run -` reads it from the standard input. Of t
 [tiny-full.yaml](../harness/w2s_bench/suites/tiny-full.yaml) is the same with every trust function that comes with the harness, and
 [tiny-chain.yaml](../harness/w2s_bench/suites/tiny-chain.yaml) has models between teacher and student. `w2s-bench suite new NAME`
 writes one of any domains with splits as large as their items let them be, and `w2s-bench suite check FILE --gap` looks at one
-before hours are spent on it.
+before hours are spent on it. `suite check FILE --budget` trains ceiling and naive at half, once and twice the steps on two seeds and
+compares them on `dev`: freeze a suite where twice the steps change the ceiling by no more than .01.
 
 No result hangs on a suite's trust functions, but it may name those of the harness that a plain `run` takes
 (`trust_functions`); without the key it takes [all of them](trust-functions.md). Those of installed plugins run in either case,

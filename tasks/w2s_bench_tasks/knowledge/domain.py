@@ -11,7 +11,7 @@ def domain() -> TaskDomain:
     """Four-option questions on real facts; `id`, `group`, `key`, `stratum` and `cluster` are fields of the documents."""
     return TaskDomain(
         name="knowledge",
-        version="1",
+        version="2",
         kind="choice",
         yaml=Path(__file__).parent / "data" / "knowledge.yaml",
         task_name="w2s_knowledge",

@@ -60,7 +60,7 @@ class Question(NamedTuple):
 
     relation: str
     entity: str
-    group: str
+    group: str  # the fact that answers it, or what tells that fact
     answer: str
     excluded: frozenset[str]
     region: str  # wrong options come from the same region where it offers enough
@@ -85,6 +85,15 @@ def country_value(country: dict[str, Any], relation: str) -> str | None:
     return value
 
 
+def group_of_country(relation: str, code: str) -> str:
+    """The group of the items that a country's currency, language, … answers: the country's own, and those on its cities.
+
+    >>> group_of_country("city_currency", "FR"), group_of_country("country_currency", "FR")
+    ('currency:FR', 'currency:FR')
+    """
+    return f"{relation.split('_', 1)[1]}:{code}"
+
+
 def city_questions(facts: dict[str, Any]) -> list[Question]:
     """One question a city; which one is drawn by hash, and falls back to its country where the fact is missing or too common."""
     found, used = [], Counter[tuple[str, str]]()
@@ -96,15 +105,16 @@ def city_questions(facts: dict[str, Any]) -> list[Question]:
             relation, value = "city_country", country["name"]
         used[relation, value] += 1
         excluded = frozenset(country["all_languages"]) if relation == "city_language" else frozenset({value})
-        group = f"city:{city['name'].casefold()}"
-        found.append(
-            Question(relation, city["name"], group, value, excluded, country["continent"], f"country:{city['country']}")
-        )
+        code = city["country"]
+        # Where a city lies is a fact of its own; its currency, language and calling code are its country's.
+        own = f"city:{city['name'].casefold()}"
+        group = own if relation == "city_country" else group_of_country(relation, code)
+        found.append(Question(relation, city["name"], group, value, excluded, country["continent"], f"country:{code}"))
     return found
 
 
 def country_questions(facts: dict[str, Any]) -> list[Question]:
-    """Up to five questions a country, all in its group."""
+    """Up to five questions a country, each in the group of its fact; a frontier is one fact of two countries."""
     found, used = [], Counter[tuple[str, str]]()
     countries = facts["countries"]
     for code in sorted(countries, key=lambda c: seeded("order", c).random()):
@@ -115,21 +125,22 @@ def country_questions(facts: dict[str, Any]) -> list[Question]:
                 continue
             used[relation, value] += 1
             excluded = frozenset(country["all_languages"]) if relation == "country_language" else frozenset({value})
-            own, region = f"country:{code}", country["continent"]
-            found.append(Question(relation, country["name"], own, value, excluded, region, own))
+            group, cluster = group_of_country(relation, code), f"country:{code}"
+            found.append(Question(relation, country["name"], group, value, excluded, country["continent"], cluster))
         # Right: both sources say so from both sides. Not offered as wrong: either source says so from either side.
         beside = [c for c in country["neighbours"] if c in countries and code in countries[c]["neighbours"]]
         if beside:
-            value = countries[min(beside, key=lambda c: seeded("neighbour", code, c).random())]["name"]
+            other = min(beside, key=lambda c: seeded("neighbour", code, c).random())
             said = [c for c in countries if c in country["all_neighbours"] or code in countries[c]["all_neighbours"]]
             excluded = frozenset(countries[c]["name"] for c in [code, *said])
-            own, region = f"country:{code}", country["continent"]
-            found.append(Question("country_neighbour", country["name"], own, value, excluded, region, own))
+            group, cluster = f"neighbour:{'-'.join(sorted((code, other)))}", f"country:{code}"
+            value, region = countries[other]["name"], country["continent"]
+            found.append(Question("country_neighbour", country["name"], group, value, excluded, region, cluster))
     return found
 
 
 def element_questions(facts: dict[str, Any]) -> list[Question]:
-    """Symbol, number and, where it has one, group of each element."""
+    """Symbol, number and, where it has one, group of each element: one group of items, since the number tells the others."""
     found = []
     for element in facts["elements"]:
         for relation in ("element_symbol", "element_number", "element_group"):
