@@ -104,8 +104,8 @@ def test_every_arm_has_equally_many_rows_of_its_own_labels() -> None:
     weak, gold = np.tile([1.0, 0.0], (n, 1)), np.tile([1.0, 1.0], (n, 1))
     rows = {"all": ("weak", ids), "some": ("gold", ids[::2]), "few": ("weak", ids[: LEAST - 1])}
     samples = [
-        Sample({"weak": weak, "gold": gold}, {name: at for at, name in enumerate(ids)}, rows, np.array([[0.0, 2.0]])),
-        Sample({"weak": weak, "gold": gold}, {name: at for at, name in enumerate(ids)}, rows, np.array([[2.0, 0.0]])),
+        Sample(weak, gold, {name: at for at, name in enumerate(ids)}, rows, np.array([[0.0, 2.0]])),
+        Sample(weak, gold, {name: at for at, name in enumerate(ids)}, rows, np.array([[2.0, 0.0]])),
     ]
     found = of_domain(samples, {"all": "control", "some": "none", "few": "none", "absent": "none"})
     assert [arm.arm for arm in found.arms] == ["all", "some"] and found.rows == (n // 2, n // 2)

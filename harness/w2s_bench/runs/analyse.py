@@ -265,7 +265,7 @@ class _Run:
             own = cell.stages[seed].kept
             kept = weak.places.keys() if own is None else Kept.read(self._results.folder(own)).weights.keys()
             rows[short(arm.name)] = (arm.facts.of_pool.labels, [row for row in weak.places if row in kept])
-        return Sample({"weak": weak.values, "gold": gold.values}, dict(weak.places), rows, held_out)
+        return Sample(weak.values, gold.values, dict(weak.places), rows, held_out)
 
 
 def _new_stages(graph: Generation, sections: Sequence[str], sample: int) -> _Looked:

@@ -17,10 +17,11 @@ LEAST: Final = 48
 
 @dataclass(frozen=True)
 class Sample:
-    """One seed. `gradients`: by whose labels, (rows of the sample, d); `places`: id → its row there. `rows`: arm → whose
+    """One seed. `weak`, `gold` (rows of the sample, d): by whose labels; `places`: id → its row there. `rows`: arm → whose
     labels it trains on, and which rows of the sample, in the order in which they were drawn. `held_out` (m, d): of gold."""
 
-    gradients: Mapping[str, Rows]
+    weak: Rows
+    gold: Rows
     places: Mapping[str, int]
     rows: Mapping[str, tuple[str, Sequence[str]]]
     held_out: Rows | None
@@ -55,13 +56,14 @@ def of_domain(samples: Sequence[Sample], tracks: Mapping[str, str]) -> Gradients
             )
         )
     held_out = min((0 if s.held_out is None else len(s.held_out) for s in samples), default=0)
-    width = max((g.shape[1] for s in samples for g in s.gradients.values()), default=0)
+    width = max((sample.gold.shape[1] for sample in samples), default=0)
     return Gradients(counts, width, held_out, tuple(arms), left_out)
 
 
 def _rows(sample: Sample, arm: str, count: int) -> Rows:
     labels, ids = sample.rows[arm]
-    return sample.gradients[labels][[sample.places[row] for row in ids[:count]]]
+    own = sample.gold if labels == "gold" else sample.weak
+    return own[[sample.places[row] for row in ids[:count]]]
 
 
 def _each(figure: Callable[[Rows], float | None], chosen: Sequence[Rows]) -> BySeed:

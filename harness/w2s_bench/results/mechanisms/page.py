@@ -142,6 +142,8 @@ def _attribution(analysis: Analysis) -> list[str]:
 def _found_of_attribution(analysis: Analysis) -> str:
     """How many intervals of each part lie above 0, and how many below, over arms and domains."""
     parts = [share for share in SHARES if share.adds_up or share.name == "gain"]
+    if not any(isinstance(d["gain"], Estimate) for a in analysis.attribution for d in a.in_domains.values()):
+        return "nothing, for no domain's gap between teacher and ceiling is told from 0 by so many seeds: run more (`--seeds`)."
     told = []
     for share in parts:
         found = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from w2s_bench.results.mechanisms.attribution import SHARES
 from w2s_bench.results.mechanisms.facts import COVERAGES, Analysis, ArmGradients, BySeed, Curriculum, DomainAnalysis
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_DASHES: Final = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1)))
+_DASHES: Final[tuple[Any, ...]] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1)))
 #: Parts of a gain, in Okabe & Ito's colours, with marks that differ too.
 _PARTS: Final = {
     "gain": ("#000000", "o"),
@@ -131,7 +131,7 @@ def _gradients(panels: Mapping[str, Sequence[ArmGradients]]) -> Figure:
                 told.there, [at[arm.arm] - 0.22] * len(told.there), color=look.colour, marker=".", ls="", markersize=4
             )
             if told.mean is not None:
-                fill = "full" if arm.labels == "weak" else "none"
+                fill = "none" if arm.labels == "gold" else "full"
                 axes.plot(
                     [told.mean],
                     [at[arm.arm]],
@@ -179,7 +179,7 @@ def _lines_of_arms(
     return figure, flat
 
 
-def _quiet(axes: Axes, grid: str) -> None:
+def _quiet(axes: Axes, grid: Literal["x", "y"]) -> None:
     axes.tick_params(axis="both", length=0, labelsize=8)
     axes.grid(axis=grid, color="#E6E6E6", zorder=0)
     axes.set_axisbelow(True)
