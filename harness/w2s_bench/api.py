@@ -39,7 +39,7 @@ def run(
 
     `domains` restricts what runs (default: the suite's domains), `trust` names the trust functions (None: the suite's
     default; `("all",)`: every installed one; `()`: the controls alone). `decompose` adds the controls that explain others,
-    two students a trust function and three beside. Whatever is in the store already is not computed
+    two students a trust function and ten beside. Whatever is in the store already is not computed
     again; a run that was stopped anywhere goes on from there. Stages run in `workers` local processes, or where `executor`
     runs them. `store` is a folder or a URL.
     """

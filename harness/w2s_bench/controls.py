@@ -29,6 +29,9 @@ RANDOM: Final = "random"
 GOLD_RANDOM: Final = "gold_random"
 GOLD_KEPT: Final = "gold_kept"
 MATCHED_RANDOM: Final = "matched_random"
+#: Those that keep the easiest items, which a finished run is analysed by.
+EASY: Final = "easy"
+EASY_GOLD: Final = "easy_gold"
 #: Of the pool's weak labels, the share of which `noisy_oracle` has it the wrong way round whether they are right.
 FLIPPED: Final = 0.2
 
@@ -39,19 +42,20 @@ class Rows:
 
     `share`: `all`, or as many as the suite's `coverage` keeps. `drawn` is how they are then chosen: `blindly`, from the weak
     labels that are `right`, or `wrong`, or said to be right by who errs (`noisily`), of which there may be too few; or those
-    whose weak label is the `shortest` text, or stands `first` among its item's options. An arm that is made of another has the
-    `same` rows, or `alike` ones. `protocol/selection.py` has a stage for each word.
+    whose weak label is the `shortest` text, or stands `first` among its item's options; or those whose gold is the `easiest` for
+    a student trained on other items' gold. An arm that is made of another has the `same` rows, or `alike` ones.
+    `protocol/selection.py` has a stage for each word.
     """
 
     split: Literal["transfer", "trust"]
     labels: Literal["weak", "gold"]
     share: Literal["all", "coverage"] = "all"
-    drawn: Literal["blindly", "right", "wrong", "noisily", "shortest", "first", "same", "alike"] = "blindly"
+    drawn: Literal["blindly", "right", "wrong", "noisily", "shortest", "first", "easiest", "same", "alike"] = "blindly"
 
     @property
     def by_gold(self) -> bool:
         """Whether it hangs on gold which rows are drawn."""
-        return self.drawn in ("right", "wrong", "noisily")
+        return self.drawn in ("right", "wrong", "noisily", "easiest")
 
     def candidates(self, right: int, wrong: int) -> tuple[int, int]:
         """The fewest and the most rows that it may be drawn from, where so many weak labels of the pool are right and wrong."""
@@ -113,8 +117,8 @@ class Facts:
 
     @property
     def may_fall_short(self) -> bool:
-        """Whether it may find fewer rows than it asks for."""
-        return any(rows.by_gold for rows in self.rows)
+        """Whether it may find fewer rows than it asks for: there are always enough that are the easiest of all."""
+        return any(rows.by_gold and rows.drawn != "easiest" for rows in self.rows)
 
     @property
     def reads_pool_gold(self) -> bool:
@@ -267,6 +271,23 @@ _TABLE: Final = (
         rows=(Rows("transfer", "weak", "coverage", drawn="noisily"),),
         words=f"as many, drawn from the weak labels that an oracle takes for right which is mistaken about {100 * FLIPPED:g} % of all, "
         f"drawn blindly: of a weak accuracy a it keeps a purity of {1 - FLIPPED:g}a / ({1 - FLIPPED:g}a + {FLIPPED:g}(1 − a))",
+        explains=True,
+    ),
+    OwnArm(
+        name=EASY,
+        kind="control",
+        supervision="privileged",
+        rows=(Rows("transfer", "weak", "coverage", drawn="easiest"),),
+        words="as many, those weak labels whose items are the easiest by their gold, whether the labels are right or wrong: what an "
+        "easy-first choice is worth by itself",
+        explains=True,
+    ),
+    OwnArm(
+        name=EASY_GOLD,
+        kind="control",
+        supervision="privileged",
+        rows=(Rows("transfer", "gold", "coverage", drawn="easiest"),),
+        words="gold labels on the rows of `easy`",
         explains=True,
     ),
 )

@@ -136,9 +136,19 @@ def test_random_rows_depend_on_ids_and_seed_alone(folders: dict[str, Path], tmp_
 
 
 def test_only_what_is_drawn_from_the_right_labels_reads_grades() -> None:
-    labels, grades = named("predict"), named("grade")
-    read = {how: selection.draw(how, labels=labels, grades=grades, coverage=0.3, stream=len) for how in selection.DRAWS}
+    labels, grades, hard = named("predict"), named("grade"), named("difficulty")
+    read = {
+        how: selection.draw(how, labels=labels, grades=grades, coverage=0.3, stream=len, difficulty=lambda: hard)
+        for how in selection.DRAWS
+    }
     assert [how for how, stage in read.items() if "grades" in stage.inputs] == ["right", "wrong", "noisily"]
+    assert [how for how, stage in read.items() if "difficulty" in stage.inputs] == ["easiest"]
+
+
+def test_the_easiest_rows_are_those_of_lowest_difficulty(folders: dict[str, Path], tmp_path: Path) -> None:
+    """The folder of scores read as difficulties: what has the lowest is kept, and ties are drawn by a hash."""
+    kept = kept_by(selection.run_easiest, tmp_path / "out", 0.25, difficulty=folders["scores"])
+    assert kept == {"ids": sorted(i for n, i in enumerate(IDS) if n * 37 % 60 < 15), "wanted": 15, "shortfall": 0}
 
 
 def test_the_oracle_is_not_applicable_where_no_label_is_right(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_usual_run_has_none_of_them_and_a_decomposed_one_adds_their_students_a
     expected = {name for name, arm in OWN_ARMS.items() if arm.explains}
     expected |= {of_arm(word, arm) for word in MADE_OF_ARM for arm in ("w2s-bench-toy/prompt_hash", "probe:folds=3")}
     assert {cell.arm.ref.name for cell in added} == expected
-    assert len(added) == len(ran.both.cells) - len(ran.usual.cells) == 2 * 6 + 1, "options stand in one domain alone"
+    assert len(added) == len(ran.both.cells) - len(ran.usual.cells) == 2 * 8 + 1, "options stand in one domain alone"
     before, after = {s.node for s in ran.usual.stages()}, {s.node: s.name for s in ran.both.stages()}
     assert before < after.keys()
     drawn = {name: {s.params["seed"] for s in ran.both.stages() if s.name == name} for name in ("alike", "random")}
@@ -67,7 +67,12 @@ def test_a_usual_run_has_none_of_them_and_a_decomposed_one_adds_their_students_a
         "drawn as `random` is, so that the two are paired"
     )
     names = {name for node, name in after.items() if node not in before}
-    assert names == {"alike", "wrong", "noisy", "first", "weak_rows", "gold_rows", "train", "predict", "grade"}
+    drawn_by = {"alike", "wrong", "noisy", "first", "easiest"}
+    assert names - drawn_by == {
+        *("weak_rows", "gold_rows", "train", "predict", "grade"),
+        *("difficulty", "gold_as_labels", "fold_others", "fold_labels", "read", "join_readings"),
+    }
+    assert drawn_by <= names
 
 
 def test_an_arm_of_all_rows_has_none() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from w2s_bench._cli import (
+    analyse,
     audit,
     check,
     check_plugin,
@@ -91,6 +92,7 @@ app.command("submit", epilog=submit.EPILOG, rich_help_panel=_BOARD)(submit.submi
 app.command("diff", epilog=diff.DIFF_EPILOG, rich_help_panel=_BOARD)(diff.diff)
 app.command("merge", epilog=diff.MERGE_EPILOG, rich_help_panel=_BOARD)(diff.merge)
 app.command("table", epilog=table.EPILOG, rich_help_panel=_BOARD)(table.table)
+app.command("analyse", epilog=analyse.EPILOG, rich_help_panel=_BOARD)(analyse.analyse)
 app.command("items", epilog=items.EPILOG, rich_help_panel=_BOARD)(items.items)
 
 app.command("new", epilog=new.EPILOG, rich_help_panel=_PLUGIN)(new.new)

@@ -16,7 +16,7 @@ from torch import OutOfMemoryError
 
 from w2s_bench.errors import ModelError
 from w2s_bench.hookspecs import LanguageModel
-from w2s_bench.models import entropies, finetuning, options, scoring, weights
+from w2s_bench.models import entropies, finetuning, gradients, options, scoring, weights
 from w2s_bench.models.answering import refuse_other_than_greedy
 from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.batching import drawn
@@ -161,6 +161,21 @@ class Engine:
         texts = [(row.prompt, row.completion) for row in rows]
         pairs = encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model), may_be_empty=True)
         return _numbers(scoring.hidden_states(self.model, pairs, layer))
+
+    @_in_its_precision
+    def gradients(
+        self, rows: Sequence[TrainingRow], *, recipe: RecipeName, lora_rank: int, dimensions: int, seed: int
+    ) -> NDArray[np.float32]:
+        """(n, dimensions) of every row the projected gradient of its loss, at the weights as they are.
+
+        By every weight (`full`), or by an adapter that has learned nothing yet (`lora`); the loss is the cross-entropy of the
+        row's tokens. `seed` is that of the projection and of the adapter. The engine is of no other use afterwards.
+        """
+        if recipe == "lora":
+            self.model = finetuning.add_lora(self.model, rank=lora_rank, seed=seed, setup=self.setup)
+        return _numbers(
+            gradients.projected_gradients(self.model, self._row_pairs(rows), dimensions=dimensions, seed=seed)
+        )
 
     @_in_its_precision
     def train(

@@ -166,3 +166,20 @@ def _slopes(
     loss = objective.loss(table.requires_grad_(), targets, own, step)
     (by_logit,) = torch.autograd.grad(loss, table)
     return loss.item(), by_logit[row, column].numpy() * len(labels)
+
+
+def first_gradients(
+    states: States, zero_shot: FloatArray, offsets: IntArray, labels: IntArray, *, like: States
+) -> NDArray[np.float32]:
+    """(items, d) of every item the gradient of its cross-entropy by a head's weights, before their first step.
+
+    Arguments as for `train_head`; states are standardised as those of `like` (any number, d), the pool that heads are trained on.
+    """
+    mean, scale = moments(like)
+    found = np.zeros((len(labels), states.shape[1]), dtype=np.float32)
+    for item, label in enumerate(labels):
+        here = slice(int(offsets[item]), int(offsets[item + 1]))
+        slopes = np.exp(zero_shot[here] - np.logaddexp.reduce(zero_shot[here]))
+        slopes[label] -= 1
+        found[item] = slopes @ ((states[here].astype(np.float64) - mean) / scale)
+    return found

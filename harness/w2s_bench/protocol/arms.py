@@ -138,6 +138,7 @@ def _part(graph: Generation, rows: Rows, name: str, coverage: float) -> _Part:
             grades=graph.label_grades(graph.pool),
             coverage=coverage,
             stream=graph.stream,
+            difficulty=lambda: graph.difficulty,
             label=graph.label(f"rows drawn {rows.drawn}"),
         )
     if rows.labels == "weak":

@@ -11,5 +11,7 @@ ROWS, LOSSES, PREDICTIONS = "rows.jsonl", "losses.json", "predictions.jsonl"
 STATES, STATE_IDS = "states.safetensors", "ids.json"
 #: evidence → scores → kept rows
 READING, SCORES, KEPT = "reading.safetensors", "scores.safetensors", "kept.json"
+#: rows → what each would change in a model
+GRADIENTS = "gradients.safetensors"
 #: answers and gold → right or wrong
 GRADES, MARKS = "grades.json", "marks.json"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal, get_args
 
-from w2s_bench.protocol import crossfit, evaluation, items, slices, splits, training
-from w2s_bench.protocol.ask import More
+from w2s_bench.protocol import crossfit, difficulty, evaluation, items, slices, splits, training
+from w2s_bench.protocol.ask import Ask, More
 from w2s_bench.protocol.crossfit import CrossFitted
-from w2s_bench.protocol.needs import PlannedNeed, Readers, readings
+from w2s_bench.protocol.needs import PlannedNeed, Readers, own_need, readings
 from w2s_bench.protocol.planned import PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import recipe_of
 from w2s_bench.protocol.trust import Labelled
@@ -206,6 +206,33 @@ class Generation:
             kept, label = crossfit.others(subset, fold), self.label(f"weak rows without fold {fold + 1}")
             parts.append(training.weak_rows(subset, self.weak_labels(self.pool), kept, label))
         rows = parts[0] if len(parts) == 1 else training.joined_rows(parts, self.label(f"rows of {what}"))
+        model, how, seed = self.task.student, self.task.spec.student, self.stream("student")
+        return recipe_of(model).train(model, how, rows, seed=seed, label=self.label(f"student of {what}"))
+
+    @cached_property
+    def difficulty(self) -> Stage:
+        """How hard each item of the pool is, by students trained on the gold of the others (`difficulty`).
+
+        Gold is behind it: it serves controls that are `privileged`, and whoever looks at a run that is finished.
+        """
+        kind, subset, model = self.task.domain.kind, self.subset(self.pool), self.task.student
+        labels = difficulty.gold_as_labels(subset, self.gold(self.pool), self.label("gold of the pool as labels"))
+        planned, label = own_need(difficulty.need_of(kind)), self.label("loss on the pool's gold")
+        asked = partial(Ask, planned.need, recipe_of(model), model, subset=subset, seed=None)
+        read = [
+            (part, planned.reading.stage(asked(weights=weights, labels=part, label=f"{label} · fold {fold + 1}")))
+            for fold, (part, weights) in enumerate(
+                CrossFitted(model, self._ceiling_without).parts(labels, subset, fitting=True)
+            )
+        ]
+        reading = crossfit.joined_reading(planned.reading.form, labels, read, label)
+        return difficulty.difficulty(reading, labels, kind, self.label("difficulty of the pool"))
+
+    def _ceiling_without(self, fold: int) -> Stage:
+        """The weights of the student trained on the pool's gold without one fold."""
+        subset, gold = self.subset(self.pool), self.gold(self.pool)
+        what = f"the pool's gold without fold {fold + 1}"
+        rows = training.gold_rows(subset, gold, crossfit.others(subset, fold), self.label(what))
         model, how, seed = self.task.student, self.task.spec.student, self.stream("student")
         return recipe_of(model).train(model, how, rows, seed=seed, label=self.label(f"student of {what}"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -59,11 +59,25 @@ def alike(kept: Stage, *, subset: Stage, labels: Stage, seed: int, label: str = 
 
 
 def draw(
-    how: str, *, labels: Stage, grades: Stage, coverage: float, stream: Callable[[str], int], label: str = ""
+    how: str,
+    *,
+    labels: Stage,
+    grades: Stage,
+    coverage: float,
+    stream: Callable[[str], int],
+    difficulty: Callable[[], Stage] | None = None,
+    label: str = "",
 ) -> Stage:
-    """Stage: k rows of the pool as `DRAWS` has it by this word; `stream` gives the seed of a role."""
+    """Stage: k rows of the pool as `DRAWS` has it by this word; `stream` gives the seed of a role.
+
+    `difficulty` gives the stage of that name, for the words that read it.
+    """
     drawn = DRAWS[how]
-    read = {"labels": labels} if drawn.reads == "labels" else {"grades": grades}
+    if drawn.reads == "difficulty":
+        assert difficulty is not None, f"{how!r} needs to know what is easy"
+        read = {"difficulty": difficulty()}
+    else:
+        read = {"labels": labels} if drawn.reads == "labels" else {"grades": grades}
     params = {"coverage": coverage, "seed": stream(drawn.role), **drawn.params}
     return Stage(drawn.run, params, read, label=label)
 
@@ -231,17 +245,26 @@ def run_first(context: StageContext) -> None:
     Kept.whole(top_ids(scores, wanted, context.params["seed"]), wanted).write(context.out)
 
 
+@stage("easiest", version=1)
+def run_easiest(context: StageContext) -> None:
+    """k rows of lowest difficulty; equal ones are ranked by a seeded hash of the id."""
+    difficulty = Scores.read(context.inputs["difficulty"])
+    wanted = count_to_keep(context.params["coverage"], len(difficulty))
+    easiness = replace(difficulty, values=-difficulty.values)
+    Kept.whole(top_ids(easiness, wanted, context.params["seed"]), wanted).write(context.out)
+
+
 @dataclass(frozen=True)
 class Draw:
     """A way in which a control draws rows: the stage that does it, what it reads, the role of its seed, and other parameters."""
 
     run: StageFunction
-    reads: Literal["labels", "grades"]
+    reads: Literal["labels", "grades", "difficulty"]
     role: str
     params: Mapping[str, float] = field(default_factory=dict)
 
 
-#: By the word in `controls.Rows.drawn`. Grades are gold: what reads them is `privileged`.
+#: By the word in `controls.Rows.drawn`. Grades and difficulty are gold: what reads them is `privileged`.
 DRAWS: Final[Mapping[str, Draw]] = MappingProxyType(
     {
         "blindly": Draw(run_random, "labels", "random"),
@@ -250,5 +273,6 @@ DRAWS: Final[Mapping[str, Draw]] = MappingProxyType(
         "noisily": Draw(run_noisy, "grades", "oracle", {"flipped": FLIPPED}),
         "shortest": Draw(run_shortest, "labels", "ties"),
         "first": Draw(run_first, "labels", "ties"),
+        "easiest": Draw(run_easiest, "difficulty", "ties"),
     }
 )

@@ -6,7 +6,7 @@ difference is paired.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -65,6 +65,15 @@ class Comparison:
             if isinstance(matrices, Unresolved)
             else statistics.pgr_difference(*matrices, clusters=self.clusters)
         )
+
+    def contrast(self, plus: Sequence[str], minus: Sequence[str]) -> Ratio:
+        """Σ plus − Σ minus in PGR units, of as many arms on either side."""
+        arms = self.matrices(*plus, *minus, WEAK, CEILING)
+        if isinstance(arms, Unresolved):
+            return arms
+        *several, weak, ceiling = arms
+        sides = several[: len(plus)], several[len(plus) :]
+        return statistics.pgr_contrast(*sides, weak, ceiling, clusters=self.clusters)
 
     def accuracy_difference(self, a: str, b: str) -> Estimate | None:
         matrices = self.matrices(a, b)

@@ -27,8 +27,12 @@ _DARK: Final = "<style>@media (prefers-color-scheme: dark) { svg { filter: inver
 
 def draw_chains(board: Leaderboard) -> str:
     """The plot as SVG text, for light pages and dark ones."""
-    text = as_svg(lambda: compose(board))
-    head, closing, rest = text.partition("<defs>")
+    return for_dark(as_svg(lambda: compose(board)))
+
+
+def for_dark(svg: str) -> str:
+    """A plot that readers of dark pages see on dark."""
+    head, closing, rest = svg.partition("<defs>")
     return f"{head}{closing}\n  {_DARK}{rest}"
 
 

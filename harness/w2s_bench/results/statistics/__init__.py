@@ -9,9 +9,16 @@ from w2s_bench.results.statistics.domains import mean_over_domains
 from w2s_bench.results.statistics.estimate import Estimate, Ratio, Unresolved
 from w2s_bench.results.statistics.multiplicity import cliques, holm, rank_intervals
 from w2s_bench.results.statistics.power import Components, components, typical
-from w2s_bench.results.statistics.ratios import accuracy, accuracy_difference, pgr, pgr_difference, recovery
+from w2s_bench.results.statistics.ratios import (
+    accuracy,
+    accuracy_difference,
+    pgr,
+    pgr_contrast,
+    pgr_difference,
+    recovery,
+)
 from w2s_bench.results.statistics.robust import improvement, interquartile_mean, pgr_by_seed
-from w2s_bench.results.statistics.scores import auroc, auroc_within
+from w2s_bench.results.statistics.scores import auroc, auroc_within, mean_ranks, spearman
 from w2s_bench.results.statistics.stability import Answered, split_half
 from w2s_bench.results.statistics.variance import of_sum
 
@@ -31,12 +38,15 @@ __all__ = [
     "improvement",
     "interquartile_mean",
     "mean_over_domains",
+    "mean_ranks",
     "of_sum",
     "pgr",
     "pgr_by_seed",
+    "pgr_contrast",
     "pgr_difference",
     "rank_intervals",
     "recovery",
+    "spearman",
     "split_half",
     "typical",
 ]

@@ -10,6 +10,7 @@ Fieller 1954, J. R. Stat. Soc. B 16, 175; Cochran & Cox 1950, Experimental Desig
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -53,6 +54,21 @@ def pgr_difference(
 ) -> Ratio:
     """Paired difference of two arms in PGR units, (a − b) / (ceiling − weak); all (S, I). `p` tests a = b."""
     return _ratio(Table.of(a, b, ceiling, weak, clusters), _GAP, with_p=True)
+
+
+def pgr_contrast(
+    plus: Sequence[BoolArray],
+    minus: Sequence[BoolArray],
+    weak: BoolArray,
+    ceiling: BoolArray,
+    *,
+    clusters: IntArray | None = None,
+) -> Ratio:
+    """The same of several arms, as many on either side: (Σ plus − Σ minus) / (ceiling − weak). `p` tests that it is 0."""
+    if len(plus) != len(minus):
+        raise ValueError(f"{len(plus)} arms minus {len(minus)}; as many on either side are expected")
+    sums = [np.sum([np.asarray(arm, dtype=np.int64) for arm in side], axis=0) for side in (plus, minus)]
+    return _ratio(Table.of(sums[0], sums[1], ceiling, weak, clusters), _GAP, with_p=True)
 
 
 def _ratio(table: Table, denominator: str, with_p: bool = False) -> Ratio:

@@ -22,9 +22,7 @@ def auroc(scores: FloatArray, correct: BoolArray) -> float | None:
     wrong = len(correct) - right
     if right == 0 or wrong == 0:
         return None
-    _, value, times = np.unique(scores, return_inverse=True, return_counts=True)
-    last = np.cumsum(times)
-    ranks = (last - (times - 1) / 2)[value]  # tied scores get the mean of their ranks
+    ranks = mean_ranks(scores)
     return float((ranks[correct].sum() - right * (right + 1) / 2) / (right * wrong))
 
 
@@ -45,3 +43,27 @@ def auroc_within(scores: FloatArray, correct: BoolArray, groups: Sequence[str]) 
         if (value := auroc(scores[here], correct[here])) is not None:
             won, pairs = won + value * of_group, pairs + of_group
     return won / pairs if pairs else None
+
+
+def mean_ranks(values: FloatArray) -> FloatArray:
+    """(n,) the rank of each value from 1, ties the mean of theirs."""
+    _, value, times = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(times)
+    ranks: FloatArray = (last - (times - 1) / 2)[value]
+    return ranks
+
+
+def spearman(first: FloatArray, second: FloatArray) -> float | None:
+    """Rank correlation of two values a row, both (n,), in [−1, 1]: Pearson's of their mean ranks (Spearman 1904).
+
+    None where either has one value in all rows: there is no order to compare.
+    """
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if a.ndim != 1 or a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError(f"expected two finite values a row; got {a.shape} and {b.shape}")
+    if len(a) < 2:
+        return None
+    x, y = mean_ranks(a), mean_ranks(b)
+    x, y = x - x.mean(), y - y.mean()
+    size = float(np.sqrt((x @ x) * (y @ y)))
+    return float(np.clip(x @ y / size, -1.0, 1.0)) if size > 0 else None

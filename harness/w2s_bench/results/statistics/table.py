@@ -55,8 +55,18 @@ class Table:
     items_df: float
 
     @classmethod
-    def of(cls, a: BoolArray, b: BoolArray, c: BoolArray, d: BoolArray, clusters: IntArray | None = None) -> Table:
-        """Numerator a − b over denominator c − d, each (S, I); `clusters` (I,) has one id an item, or all are their own."""
+    def of(
+        cls,
+        a: BoolArray | IntArray,
+        b: BoolArray | IntArray,
+        c: BoolArray,
+        d: BoolArray,
+        clusters: IntArray | None = None,
+    ) -> Table:
+        """Numerator a − b over denominator c − d, each (S, I); a and b may be sums of several arms' correctness.
+
+        `clusters` (I,) has one id an item, or all are their own.
+        """
         shapes = {np.shape(m) for m in (a, b, c, d)}
         shape = next(iter(shapes))
         if len(shapes) > 1 or len(shape) != 2 or shape[0] < 1 or shape[1] < 2:
