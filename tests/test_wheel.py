@@ -76,7 +76,7 @@ def test_new_plugins_can_be_begun_from_the_wheel(wheel: zipfile.ZipFile, tmp_pat
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert str(tmp_path / "site") in done.stdout, "the wheel's own code"
-    for what in ("trust-function", "domain"):
+    for what in ("trust-function", "domain", "objective"):
         made = tmp_path / f"fresh-{what}"
         assert (made / ".github" / "workflows" / "test.yml").is_file() and (made / ".gitignore").is_file()
 

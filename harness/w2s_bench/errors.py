@@ -69,6 +69,10 @@ class ReadingError(W2SBenchError):
     """A plugin's reading raised, or returned something else than its form says."""
 
 
+class ObjectiveError(W2SBenchError):
+    """A plugin's objective raised, or gave something else than one finite number that hangs on the logits."""
+
+
 class ModelError(W2SBenchError):
     """A model that cannot be found, loaded, or used for what the suite asks of it."""
 

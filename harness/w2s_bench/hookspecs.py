@@ -21,12 +21,16 @@ from w2s_bench.types import (
     IntArray,
     Kind,
     Need,
+    Over,
     Ragged,
     Reader,
     Scope,
+    Step,
     Supervision,
     Synthetic,
+    Targets,
     TrainingRow,
+    Whose,
 )
 
 ENTRY_POINT_GROUP = "w2s_bench"
@@ -167,6 +171,33 @@ class Reading(Protocol):
         """As `read`, of made-up labels and without a model, so that trust functions can be tested."""
 
 
+class Objective(Protocol):
+    """What a step of training minimises. It draws nothing, keeps nothing between steps, and sees no gold but where gold is
+    what is trained on. Tensors are torch's.
+
+    It may have one method more, `settled(logits, targets, step)`, where a figure of the whole batch is in its loss, such as a
+    quantile: called without gradient before every step, with all of the batch, it gives the objective whose loss is a mean
+    over rows alone, since a batch may pass through a model in parts.
+    """
+
+    @property
+    def over(self) -> tuple[Over, ...]:
+        """What it is defined over, the one that language models are tuned over first; heads are trained over options.
+
+        Over options alone, it does not exist where answers are generated; over options first, it is over tokens there.
+        """
+
+    @property
+    def needs(self) -> tuple[Whose, ...]:
+        """Whose distributions over an item's options it needs beside the label; over options alone."""
+
+    def loss(self, logits: Any, targets: Targets, weights: Any, step: Step) -> Any:
+        """The mean over n of weight × loss, to be differentiated by the logits (n, k), which are in float32 or double.
+
+        `weights` (n,) are those of the training rows, of mean 1 over all rows (not over a batch); None: all are 1.
+        """
+
+
 @hookspec
 def w2s_trust_functions() -> Mapping[str, Callable[..., TrustFunction]]:  # type: ignore[empty-body]
     """Name → factory of a trust function; keyword arguments are its parameters, JSON values with defaults."""
@@ -185,3 +216,8 @@ def w2s_models() -> Mapping[str, Callable[..., LanguageModel]]:  # type: ignore[
 @hookspec
 def w2s_readings() -> Mapping[str, Callable[..., Reading]]:  # type: ignore[empty-body]
     """Name → factory of a reading; keyword arguments are what a `Need` gives: JSON values."""
+
+
+@hookspec
+def w2s_objectives() -> Mapping[str, Callable[..., Objective]]:  # type: ignore[empty-body]
+    """Name → factory of an objective; keyword arguments are its parameters, JSON values with defaults."""

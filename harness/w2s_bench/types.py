@@ -48,6 +48,11 @@ SPLITS: tuple[Split, ...] = ("dev", "test", "weak_train", "trust", "transfer")
 Reader = Literal["teacher", "student", "verifier", "verifier_cv", "student_cv", "student_gold_cv"]
 #: Those that were tuned on the trust set's gold, and so are no evidence for who learns from no gold.
 GOLD_READERS: tuple[Reader, ...] = ("verifier", "verifier_cv", "student_gold_cv")
+#: What a row of logits chooses among: the next token of a completion, or the options of an item.
+Over = Literal["tokens", "options"]
+#: Whose distribution over an item's options an objective may ask for: the teacher's, or that of the untuned student (as a
+#: reader of weak labels is called, too).
+Whose = Literal["teacher", "student"]
 #: How the numbers of a reading lie: "array", a row of one shape a label; "tokens", a row of any length a label; "options", a
 #: row a label with a number for each of its options; "option_array", the same with an array of one shape for each.
 Form = Literal["array", "tokens", "options", "option_array"]
@@ -229,3 +234,27 @@ class Synthetic:
     of: Reader
     layers: int
     width: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """The step whose loss is asked for, the first is 0, `of` how many."""
+
+    number: int
+    of: int
+
+    def warmed(self, share: float) -> float:
+        """How far a warm-up over this share of all steps has come: rises by the same amount a step, from 0 to 1, and stays."""
+        return min(1.0, self.number / (share * self.of)) if share > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What n rows of logits over k classes are trained towards; tensors are torch's.
+
+    `label` (n,) is the class that the label names. `probs` (n, k), for those that the objective `needs`, are distributions
+    over the classes; all of it on the label, where a row comes without (gold). Classes that a row lacks have probability 0.
+    """
+
+    label: Any
+    probs: Mapping[Whose, Any] = field(default_factory=dict)

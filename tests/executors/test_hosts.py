@@ -43,6 +43,7 @@ def test_which_processes_a_stage_runs_in() -> None:
     assert host("domain", "w2s-bench/chess") == Host("domain", "w2s-bench")
     assert host("trust", "A.cme/probe") == Host("trust", "a-cme")
     assert host("engine", "acme/large") == Host("engine", "acme")
+    assert host("objective", "acme/loss") == Host("objective", "acme") != host("reading", "acme/x")
     for elsewhere in ("tiny/math-s", "hf/acme/large@0", "local/acme/x", "/acme/x", "models/x", "x"):
         assert host("engine", elsewhere) == Host("engine", "w2s-bench")
 

@@ -268,7 +268,7 @@ def test_every_objective_trains_a_head(spec: str) -> None:
 
 def test_what_each_is_over() -> None:
     def of(spec: str) -> list[str | None]:
-        return [over_of(objective_of(spec), chooses=chooses) for chooses in (True, False)]
+        return [over_of(objective_of(spec).over, chooses=chooses) for chooses in (True, False)]
 
     assert (
         of("xent") == of("gce") == of("sce") == of("bootstrap") == of("logconf") == of("early") == ["tokens", "tokens"]

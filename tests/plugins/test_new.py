@@ -21,6 +21,7 @@ BEGUN = (
     ("trust-function", "fresh-margin", ""),
     ("trust-function", "fresh-probe", "trust_set"),
     ("domain", "fresh-quiz", ""),
+    ("objective", "fresh-loss", ""),
 )
 
 
@@ -44,12 +45,14 @@ def test_each_is_installed_passes_its_own_tests_and_is_listed(tmp_path: Path) ->
     run("pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", *editable)
     run("pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider", *(one.distribution for one in written))
     tables = json.loads(run("w2s_bench", "list", "--json"))
-    listed = {row["name"]: row["summary"] for topic in ("trust", "domains") for row in tables[topic]}
+    listed = {row["name"]: row["summary"] for topic in ("trust", "domains", "objectives") for row in tables[topic]}
     assert all(listed[one.name] for one in written)
     for one in written:
         run("ruff", "check", one.distribution)
         run("ruff", "format", "--check", one.distribution)
     run("w2s_bench", "run", "fresh-quiz/suite.yaml", "--trust", "fresh-margin/fresh_margin", "--dry-run")
+    planned = run("w2s_bench", "run", "fresh-loss/suite.yaml", "--trust", "confidence", "--dry-run", "--json")
+    assert "knowledge/fresh-loss.fresh_loss@confidence" in json.loads(planned)["cells"]
 
 
 @pytest.mark.parametrize(("what", "name", "variant"), BEGUN)
@@ -125,3 +128,5 @@ def test_the_verb_says_what_is_next(tmp_path: Path) -> None:
     refused = CliRunner().invoke(app, ["new", "domain", "fresh-quiz", "--learns", "trust_set", "--out", str(tmp_path)])
     assert refused.exit_code == 2 and "--learns is for a trust-function" in refused.output
     assert not (tmp_path / "fresh-quiz").exists()
+    loss = CliRunner().invoke(app, ["new", "objective", "fresh-loss", "--out", str(tmp_path)])
+    assert loss.exit_code == 0 and f"w2s-bench run {tmp_path / 'fresh-loss' / 'suite.yaml'}" in loss.stdout

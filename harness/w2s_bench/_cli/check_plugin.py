@@ -21,7 +21,8 @@ EPILOG = """
 `w2s-bench check-plugin my-margin --name my_margin` — on one entry
 
 What is checked is what `w2s_bench.testing` has: a trust function on made-up evidence, a domain's items and grading, a model's
-weights and tokenizer, a reading's form. No score is judged. Exit codes: 0 all rules are kept, 1 one is broken, 2 no such plugin.
+weights and tokenizer, a reading's form, an objective's loss on made-up logits.
+No score is judged. Exit codes: 0 all rules are kept, 1 one is broken, 2 no such plugin.
 """
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 else:  # members from a table are more than type checkers follow
     Topic = StrEnum(
         "Topic",
-        {topic: topic for topic in (*(hook.topic for hook in HOOKS.values()), "objectives", "suites", "plugins")},
+        {topic: topic for topic in (*(hook.topic for hook in HOOKS.values()), "suites", "plugins")},
     )
 
 
@@ -136,7 +136,7 @@ def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
     if topic == "objectives":
         from w2s_bench.runs.objectives_page import objective_rows
 
-        return objective_rows()
+        return objective_rows(registry)
     (kind,) = (kind for kind, hook in HOOKS.items() if hook.topic == topic)
     entries = registry.table(kind).values()
     rows = [{"name": r.name, "from": f"{r.distribution} {r.version}", "summary": r.summary} for r in entries]

@@ -35,6 +35,8 @@ EPILOG = """
 
 `w2s-bench new domain my-quiz --out ~/plugins` — items from a csv file, with a first suite
 
+`w2s-bench new objective my-loss` — what students minimise, with a first suite
+
 Then `pip install -e 'my-margin[test]'`, and change what is there.
 """
 
@@ -65,7 +67,7 @@ def new(
         written = write_new(what.value, name, out.expanduser(), variant=variant)
         say(f"Wrote {written.folder}/: {', '.join(written.files)}")
         say(f"Next:\n  pip install -e '{written.folder}[test]'\n  pytest {written.folder}")
-        if NEW[what.value] == "domain":
+        if NEW[what.value] in ("domain", "objective"):
             say(f"  w2s-bench run {written.folder / 'suite.yaml'}")
         else:
             say(f"  w2s-bench try {written.name} --on knowledge\n  w2s-bench run tiny --trust {written.name}")

@@ -206,7 +206,7 @@ class Engine:
             rows, held, probs = held_out(rows, probs or {}, share=objective.held_out, seed=seed)
         places = drawn(len(rows), steps=steps, batch_size=batch_size, rng=np.random.default_rng(seed))
         examples: Sequence[Pair] | Examples
-        if over_of(objective, chooses=all(row.choices is not None for row in rows)) == "tokens":
+        if over_of(objective.over, chooses=all(row.choices is not None for row in rows)) == "tokens":
             examples = _placed(places, self._row_pairs([rows[i] for i in places]), len(rows), Pair((), ()))
         else:
             options = _placed(places, self._option_pairs([rows[i] for i in places]), len(rows), [])

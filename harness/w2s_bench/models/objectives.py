@@ -7,71 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 import numpy as np
 
 from w2s_bench.errors import ModelError
-from w2s_bench.types import FloatArray, IntArray, TrainingRow
+from w2s_bench.hookspecs import Objective
+from w2s_bench.types import FloatArray, IntArray, Over, Step, Targets, TrainingRow, Whose
 
 if TYPE_CHECKING:
     import torch
 
-#: What a row of logits chooses among: the next token of a completion, or the options of an item.
-Over = Literal["tokens", "options"]
-#: Whose distribution over an item's options an objective may ask for: the teacher's, or that of the untuned student (as a
-#: reader of weak labels is called, too).
-Whose = Literal["teacher", "student"]
+__all__ = ["Objective", "Over", "Step", "Targets", "Whose"]  # of the contract, for who looks for them here
+
 #: The logit of an option that an item lacks, where others of its batch have more: its probability is 0, and no product with
 #: it is NaN.
 ABSENT = -1e30
-
-
-@dataclass(frozen=True)
-class Step:
-    """The step whose loss is asked for, the first is 0, `of` how many."""
-
-    number: int
-    of: int
-
-    def warmed(self, share: float) -> float:
-        """How far a warm-up over this share of all steps has come: rises by the same amount a step, from 0 to 1, and stays."""
-        return min(1.0, self.number / (share * self.of)) if share > 0 else 1.0
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What n rows of logits over k classes are trained towards.
-
-    `label` (n,) is the class that the label names. `probs` (n, k), for those that the objective `needs`, are distributions
-    over the classes; all of it on the label, where a row comes without (gold). Classes that a row lacks have probability 0.
-    """
-
-    label: torch.Tensor
-    probs: Mapping[Whose, torch.Tensor] = field(default_factory=dict)
-
-
-class Objective(Protocol):
-    """A loss. It draws nothing, keeps nothing between steps, and sees no gold but where gold is what is trained on."""
-
-    @property
-    def over(self) -> tuple[Over, ...]:
-        """What it is defined over, the one that language models are tuned over first; heads are trained over options.
-
-        Over options alone, it does not exist where answers are generated; over options first, it is over tokens there.
-        """
-
-    @property
-    def needs(self) -> tuple[Whose, ...]:
-        """Whose distributions over an item's options it needs beside the label; over options alone."""
-
-    def loss(self, logits: torch.Tensor, targets: Targets, weights: torch.Tensor | None, step: Step) -> torch.Tensor:
-        """The mean over n of weight × loss, to be differentiated by the logits (n, k), which are in float32 or double.
-
-        `weights` (n,) are those of the training rows, of mean 1 over all rows (not over a batch); None: all are 1.
-        """
 
 
 @runtime_checkable
@@ -138,9 +90,10 @@ def check_steps(checks: int, steps: int) -> set[int]:
     return {round((number + 1) * steps / checks) - 1 for number in range(checks)} - {-1}
 
 
-def over_of(objective: Objective, *, chooses: bool) -> Over | None:
-    """What a language model is tuned over, on items of which one `chooses` an option or not; None: there is no such loss."""
-    return next((over for over in objective.over if over == "tokens" or chooses), None)
+def over_of(defined: Sequence[Over], *, chooses: bool) -> Over | None:
+    """What a language model is tuned over, on items of which one `chooses` an option or not, by an objective that is
+    `over` these; None: there is no such loss."""
+    return next((over for over in defined if over == "tokens" or chooses), None)
 
 
 def refuse_outside(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast, get_args
 
 from w2s_bench.errors import EvidenceError, PluginError, UnknownNameError, W2SBenchError, said
 from w2s_bench.hookspecs import Domain
-from w2s_bench.types import GOLD_READERS, JSON, KINDS, Form, Kind, Need, Reader, Scope, Supervision
+from w2s_bench.types import GOLD_READERS, JSON, KINDS, Form, Kind, Need, Over, Reader, Scope, Supervision, Whose
 
 T = TypeVar("T")
 
@@ -145,6 +145,20 @@ def check_reading(who: str, built: Any) -> None:
     _callable_as(who, built, "synthetic", 1, "synthetic(made_up, *, rng)")
 
 
+def check_objective(who: str, built: Any) -> None:
+    """`built` has the attributes and methods of an objective."""
+    over = _some_of(who, built, "over", get_args(Over), least=1)
+    needs = _some_of(who, built, "needs", get_args(Whose), least=0)
+    if needs and "tokens" in over:
+        raise PluginError(
+            f"{who}: it needs {' and '.join(needs)}, whose distributions are over an item's options, and its over is {over!r}; "
+            "write over = ('options',), or leave needs empty: needs = ()"
+        )
+    _takes(who, built, "loss", 4, "loss(logits, targets, weights, step)")
+    if guarded(who, "settled", lambda: hasattr(built, "settled")):
+        _takes(who, built, "settled", 3, "settled(logits, targets, step)")
+
+
 def check_domain(who: str, built: Any) -> None:
     """`built` has the attributes and methods of a domain, of the right types."""
     _text(who, built, "name")
@@ -175,6 +189,17 @@ def _one_of(who: str, built: Any, name: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
+def _some_of(who: str, built: Any, name: str, allowed: tuple[str, ...], *, least: int) -> tuple[str, ...]:
+    values = _attribute(who, built, name)
+    known = isinstance(values, tuple) and all(isinstance(value, str) and value in allowed for value in values)
+    if not known or len(set(values)) < len(values) or len(values) < least:
+        example = f"{name} = ({allowed[-1]!r},), with the comma" + ("" if least else f", or {name} = ()")
+        raise PluginError(
+            f"{who}: {name} must be a tuple of {_listed(allowed)}, each once, got {values!r}; write for example {example}"
+        )
+    return cast("tuple[str, ...]", values)
+
+
 def _listed(allowed: Sequence[str]) -> str:
     return ", ".join(map(repr, allowed))
 
@@ -193,10 +218,15 @@ def _methods(who: str, built: Any, *names: str) -> None:
 
 def _callable_as(who: str, built: Any, name: str, positional: int, wanted: str) -> None:
     """`built.name` takes `positional` arguments and the keyword `rng`, as in `wanted`."""
+    _takes(who, built, name, positional, wanted, rng=None)
+
+
+def _takes(who: str, built: Any, name: str, positional: int, wanted: str, **named: None) -> None:
+    """`built.name` takes `positional` arguments and those `named`, as in `wanted`."""
     _methods(who, built, name)
     signature = inspect.signature(getattr(built, name))
     try:
-        signature.bind(*[None] * positional, rng=None)
+        signature.bind(*[None] * positional, **named)
     except TypeError as error:
         fault = f"{name}{signature} cannot be called as {wanted}: {error}"
         raise PluginError(f"{who}: {fault}; change its signature") from error

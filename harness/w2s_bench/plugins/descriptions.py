@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any, Literal
 
 from w2s_bench.errors import PluginError
-from w2s_bench.hookspecs import Domain, LanguageModel, Reading
+from w2s_bench.hookspecs import Domain, LanguageModel, Objective, Reading
 from w2s_bench.plugins.checks import Declared, kinds_of
 from w2s_bench.plugins.looking import Look
-from w2s_bench.types import JSON, Form, Kind, Need
+from w2s_bench.types import JSON, Form, Kind, Need, Over, Whose
 
 
 def unwrap(factory: Callable[..., Any]) -> Callable[..., Any]:
@@ -171,3 +171,19 @@ class DescribedReading:
     @classmethod
     def from_json(cls, told: JSON) -> DescribedReading:
         return cls(told["form"], tuple(told["kinds"]), told["asks_model"], told["of_head"])
+
+
+@dataclass(frozen=True)
+class DescribedObjective:
+    """An objective as far as planning asks, and whoever shows it: see `hookspecs.Objective`."""
+
+    over: tuple[Over, ...]
+    needs: tuple[Whose, ...]
+
+    @classmethod
+    def of(cls, objective: Objective) -> DescribedObjective:
+        return cls(objective.over, objective.needs)
+
+    @classmethod
+    def from_json(cls, told: JSON) -> DescribedObjective:
+        return cls(tuple(told["over"]), tuple(told["needs"]))

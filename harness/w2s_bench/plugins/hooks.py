@@ -11,14 +11,27 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS
-from w2s_bench.hookspecs import Domain, LanguageModel, Reading
+from w2s_bench.hookspecs import Domain, LanguageModel, Objective, Reading
 from w2s_bench.names import BUILT_IN, normalized
-from w2s_bench.plugins.checks import check_domain, check_model, check_reading, check_trust_function, guarded
-from w2s_bench.plugins.descriptions import DescribedDomain, DescribedModel, DescribedReading, declared_to_json
+from w2s_bench.plugins.checks import (
+    check_domain,
+    check_model,
+    check_objective,
+    check_reading,
+    check_trust_function,
+    guarded,
+)
+from w2s_bench.plugins.descriptions import (
+    DescribedDomain,
+    DescribedModel,
+    DescribedObjective,
+    DescribedReading,
+    declared_to_json,
+)
 from w2s_bench.resolvers import PREFIXES, is_bare_path
 from w2s_bench.types import JSON
 
-EntryKind = Literal["trust_function", "domain", "model", "reading"]
+EntryKind = Literal["trust_function", "domain", "model", "reading", "objective"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,10 @@ def _described_reading(who: str, reading: Reading) -> JSON:
     return asdict(guarded(who, "its attributes", lambda: DescribedReading.of(reading)))
 
 
+def _described_objective(who: str, objective: Objective) -> JSON:
+    return asdict(guarded(who, "its attributes", lambda: DescribedObjective.of(objective)))
+
+
 HOOKS: Final[Mapping[EntryKind, Hook]] = MappingProxyType(
     {
         "trust_function": Hook(
@@ -84,6 +101,7 @@ HOOKS: Final[Mapping[EntryKind, Hook]] = MappingProxyType(
         ),
         "model": Hook("w2s_models", "models", check_model, _described_model, reads_data=True, built_in_prefix="tiny"),
         "reading": Hook("w2s_readings", "readings", check_reading, _described_reading, is_code_alone=True),
+        "objective": Hook("w2s_objectives", "objectives", check_objective, _described_objective, is_code_alone=True),
     }
 )
 #: First parts of names that mean something else than a distribution.

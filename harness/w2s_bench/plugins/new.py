@@ -26,7 +26,9 @@ from w2s_bench.plugins.hooks import HOOKS, RESERVED_PREFIXES, EntryKind, words
 from w2s_bench.plugins.installation import running_version
 
 #: What can be begun, as one writes it → what it registers.
-NEW: Final[Mapping[str, EntryKind]] = MappingProxyType({"trust-function": "trust_function", "domain": "domain"})
+NEW: Final[Mapping[str, EntryKind]] = MappingProxyType(
+    {"trust-function": "trust_function", "domain": "domain", "objective": "objective"}
+)
 _SUFFIX: Final = ".template"
 _MODULE: Final = "__module__"  # the name of a folder that stands for the package's own
 _EXAMPLE: Final = "my-margin"

@@ -11,6 +11,7 @@ from w2s_bench.plugins.checks import Declared, check_parameters, check_trust_fun
 from w2s_bench.plugins.descriptions import (
     DescribedDomain,
     DescribedModel,
+    DescribedObjective,
     DescribedReading,
     Elsewhere,
     declared_from_json,
@@ -66,6 +67,14 @@ def described_reading(registry: Registry, name: str, parameters: Mapping[str, JS
     if told is not None:
         return DescribedReading.from_json(told)
     return DescribedReading.of(registry.reading(name, **parameters))
+
+
+def described_objective(registry: Registry, name: str, parameters: Mapping[str, JSON]) -> DescribedObjective:
+    """A plugin's objective as far as planning asks."""
+    told = _described(registry, "objective", name, parameters)
+    if told is not None:
+        return DescribedObjective.from_json(told)
+    return DescribedObjective.of(registry.objective(name, **parameters))
 
 
 def _declared_here(registry: Registry, name: str, parameters: Mapping[str, JSON]) -> Declared:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TypeVar, cast
 
 from w2s_bench.errors import PluginError, UnknownNameError, W2SBenchError, said
-from w2s_bench.hookspecs import Domain, LanguageModel, Reading, TrustFunction
+from w2s_bench.hookspecs import Domain, LanguageModel, Objective, Reading, TrustFunction
 from w2s_bench.isolation.surroundings import surroundings_kept
 from w2s_bench.names import BUILT_IN, normalized
 from w2s_bench.plugins import checks as contract
@@ -149,6 +149,10 @@ class Registry:
         """Build the reading of a plugin that `name` stands for and check it."""
         return cast(Reading, self.build("reading", name, **parameters))
 
+    def objective(self, name: str, /, **parameters: JSON) -> Objective:
+        """Build the objective of a plugin that `name` stands for and check it."""
+        return cast(Objective, self.build("objective", name, **parameters))
+
     def build(self, kind: EntryKind, name: str, /, **parameters: JSON) -> object:
         """Build what `name` stands for and check that it is what its kind must be."""
         registered = self.resolve(kind, name)
@@ -170,7 +174,7 @@ class Registry:
     def source_digest(self, registered: Registered, digests: dict[Source, str] | None = None) -> str:
         """SHA-256 over the Python files that an entry's code comes from; nothing is imported. Changed code is another arm.
 
-        Of a trust function or reading they are the module that its factory is written in, with all of the distribution that
+        Of a trust function, reading or objective they are the module that its factory is written in, with all of the distribution that
         this imports (`plugins.reach`), so that a sibling beside it changes nothing. Of a domain or model, of a factory that
         is not what its module calls by its name (a partial, a closure), and where imports cannot be followed, they are the
         factory's and the entry point's whole top-level packages; of a namespace package, what is the distribution's own.

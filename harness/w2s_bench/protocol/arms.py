@@ -13,7 +13,7 @@ from w2s_bench.plugins.spec import write_spec
 from w2s_bench.protocol import evaluation, majority, selection, training, trust
 from w2s_bench.protocol.generation import Generation, Student
 from w2s_bench.protocol.needs import PlannedNeed, own_need
-from w2s_bench.protocol.objectives import kinds_of
+from w2s_bench.protocol.objectives import PlannedObjective
 from w2s_bench.results.cells import ArmRef, PluginRef
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import KINDS, Kind, Need, Selection
@@ -37,13 +37,15 @@ class ArmStages:
 class Arm:
     """An arm's identity and how it hangs onto a seed's graph.
 
-    `kinds` says on which domains it exists; what it trains on, `ref.facts`.
+    `kinds` says on which domains it exists; what it trains on, `ref.facts`. `plugin` is where its trust function came from,
+    `trainer` where its objective did, if that is a plugin's.
     """
 
     ref: ArmRef
     build: Callable[[Generation], ArmStages]
     plugin: PluginRef | None = None
     kinds: tuple[Kind, ...] = KINDS
+    trainer: PluginRef | None = None
 
 
 def own_arms(coverage: float, *, explain: bool = False) -> list[Arm]:
@@ -217,16 +219,18 @@ def trust_arm(
     return Arm(ref, build, plugin, kinds=kinds)
 
 
-def by_objective(arm: Arm, objective: str) -> Arm:
+def by_objective(arm: Arm, objective: PlannedObjective) -> Arm:
     """The arm whose students see the same rows, and are trained by another objective; on domains where there is that one."""
-    ref = ArmRef(**{**dict(arm.ref), "name": of_arm(objective, arm.ref.name), "objective": objective})
+    word = objective.written
+    ref = ArmRef(**{**dict(arm.ref), "name": of_arm(word, arm.ref.name), "objective": word})
 
     def build(graph: Generation) -> ArmStages:
         own = arm.build(graph)
         return replace(own, student=graph.student(own.rows, short(ref.name), objective=objective))
 
-    kinds = tuple(kind for kind in arm.kinds if kind in kinds_of(objective))
-    return Arm(ref, build, arm.plugin, kinds=kinds)
+    kinds = tuple(kind for kind in arm.kinds if kind in objective.kinds)
+    trainer = None if objective.plugin is None else PluginRef.model_validate(objective.plugin)
+    return Arm(ref, build, arm.plugin, kinds=kinds, trainer=trainer)
 
 
 def _on_weak_labels(graph: Generation, kept: Stage | None, name: str) -> ArmStages:

@@ -14,6 +14,7 @@ from w2s_bench.protocol import crossfit, difficulty, evaluation, items, slices, 
 from w2s_bench.protocol.ask import Ask, More
 from w2s_bench.protocol.crossfit import CrossFitted
 from w2s_bench.protocol.needs import PlannedNeed, Readers, own_need, readings
+from w2s_bench.protocol.objectives import PlannedObjective
 from w2s_bench.protocol.planned import PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import recipe_of
 from w2s_bench.protocol.trust import Labelled
@@ -142,18 +143,16 @@ class Generation:
         gold, subset = self.gold(split), self.subset(split)
         return evaluation.grade(self.task.domain, predictions, gold, subset, self.label(what))
 
-    def student(self, rows: Stage | None, name: str, *, objective: str | None = None) -> Student:
+    def student(self, rows: Stage | None, name: str, *, objective: PlannedObjective | None = None) -> Student:
         """The student trained on `rows` and evaluated; untuned (the base) where `rows` is None.
 
         It is trained by the suite's own objective, unless another is given.
         """
         model, how, split = self.task.student, self.task.spec.student, self.suite.evaluate_on
-        if objective is not None:
-            how = how.model_copy(update={"objective": objective})
         weights = None
         if rows is not None:
             seed, label = self.stream("student"), self.label(f"student of {name}")
-            weights = recipe_of(model).train(model, how, rows, seed=seed, label=label)
+            weights = recipe_of(model).train(model, how, rows, seed=seed, label=label, objective=objective)
         predictions = self._answers(model, weights, split, f"answers of {name}")
         return Student(weights, predictions, self._grade(predictions, split, f"grades of {name}"))
 

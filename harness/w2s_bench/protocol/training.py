@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,7 @@ from w2s_bench.models.objectives import Whose, effective_size, relative
 from w2s_bench.protocol.catalogue import every_nth
 from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, PREDICTIONS, REMARKS, ROWS
 from w2s_bench.protocol.kept import Kept
-from w2s_bench.protocol.objectives import objective_of
+from w2s_bench.protocol.objectives import loaded_objective
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import label_rows
 from w2s_bench.record import read_json, read_records, write_json, write_records
@@ -22,6 +22,7 @@ from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import JSON, Answer, FloatArray, Item, Prediction, TrainingRow
 
 if TYPE_CHECKING:
+    from w2s_bench.protocol.objectives import PlannedObjective
     from w2s_bench.suite_domain import Training
 
 _MOST_MEASURED = 2000  # golds that are measured, evenly spread
@@ -64,15 +65,20 @@ def folders_of(context: StageContext, name: str) -> list[Path]:
     return [found[number] for number in sorted(found)]
 
 
-def schedule_of(training: Training) -> dict[str, JSON]:
-    """What a recipe's stage holds of how long, how fast and (where it is not the usual) by what objective a model is trained."""
+def schedule_of(training: Training, objective: PlannedObjective | None = None) -> dict[str, JSON]:
+    """What a recipe's stage holds of how long, how fast and (where it is not the usual) by what objective a model is trained.
+
+    `objective` is given where it is not that of `training`.
+    """
+    if objective is not None:
+        training = training.model_copy(update={"objective": objective.written})
     return training.model_dump(include={"steps", "batch_size", "learning_rate", "objective"})
 
 
-def settings_of(params: Mapping[str, JSON]) -> dict[str, Any]:
+def settings_of(context: StageContext) -> dict[str, Any]:
     """What a trainer is told of a stage's parameters: the schedule, the seed, and the objective itself."""
-    plain = {name: params[name] for name in ("steps", "batch_size", "learning_rate", "seed")}
-    return {**plain, "objective": objective_of(params.get("objective", "xent"))}
+    plain = {name: context.params[name] for name in ("steps", "batch_size", "learning_rate", "seed")}
+    return {**plain, "objective": loaded_objective(context)}
 
 
 def probs_of(

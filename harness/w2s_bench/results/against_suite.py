@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from w2s_bench.controls import OWN_ARMS, made_of
 from w2s_bench.names import of_arm, selected, short
-from w2s_bench.results.cells import ArmRef, Cell, SeedResult
+from w2s_bench.results.cells import Cell, SeedResult
 from w2s_bench.suite import Suite
 from w2s_bench.suite_domain import DomainSpec
 
@@ -42,7 +42,7 @@ def against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
         yield f"arm {arm.name!r} is the harness's own, and is said to come from {body.plugin.distribution!r}"
     elif arm.trust_function is not None or arm.parameters or arm.selection is not None:
         yield f"arm {arm.name!r} is the harness's own, and has a trust function, its parameters or its selection"
-    yield from _against_objectives(arm, suite)
+    yield from _against_objectives(cell, suite)
     if arm.coverage != (asked := arm.facts.coverage(suite.coverage)):
         whose = "the suite" if asked == suite.coverage else f"arm {arm.name!r}"
         yield f"it has coverage {arm.coverage}, {whose} {asked}"
@@ -52,7 +52,12 @@ def against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
             yield from (f"seed {seed.seed}: {fault}" for fault in _against_sizes(cell, seed, suite, spec))
 
 
-def _against_objectives(arm: ArmRef, suite: Suite) -> Iterator[str]:
+def _against_objectives(cell: Cell, suite: Suite) -> Iterator[str]:
+    arm, plugin = cell.body.arm, cell.body.objective_plugin
+    distribution, slash, _ = (arm.objective or "").partition(":")[0].partition("/")
+    if (plugin.distribution if plugin else "") != (distribution if slash else ""):
+        origin = repr(plugin.distribution) if plugin else "nowhere"
+        yield f"objective {arm.objective!r} is said to come from {origin}"
     if arm.objective is None:
         return
     if arm.objective not in suite.objectives:

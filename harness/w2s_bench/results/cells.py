@@ -64,7 +64,7 @@ class ModelRef(_Strict):
 
 
 class PluginRef(_Strict):
-    """Where a trust function came from; `source` is the digest of the Python files of its package."""
+    """Where a trust function or an objective came from; `source` is the digest of the Python files of its package."""
 
     distribution: Text
     version: Text
@@ -235,6 +235,7 @@ class ChainRef(_Strict):
 class CellBody(_Strict):
     """`clusters`: those of the items, of a domain that names them; without, each item is its own.
 
+    `plugin` is that of the arm's trust function, `objective_plugin` that of its objective, where it is not the harness's own.
     `teacher` and `student` are those of the generation. `chain` is None where it is the one hop without a chain.
     """
 
@@ -247,6 +248,7 @@ class CellBody(_Strict):
     student: ModelRef
     arm: ArmRef
     plugin: PluginRef | None = None
+    objective_plugin: PluginRef | None = Field(default=None, exclude_if=lambda value: value is None)
     items: Annotated[int, Field(ge=0, strict=True)]
     items_digest: Digest
     clusters: Clusters | None = Field(default=None, exclude_if=lambda value: value is None)

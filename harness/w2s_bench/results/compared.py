@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from w2s_bench.record import canonical_json, digest_of, unpack_bits
-from w2s_bench.results.cells import Cell, CellBody, SeedResult
+from w2s_bench.results.cells import Cell, CellBody, PluginRef, SeedResult
 
 Verdict = Literal["identical", "within tolerance", "DIFFERS"]
 
@@ -167,7 +167,10 @@ def _listed(seeds: Mapping[int, SeedResult]) -> str:
 
 def _identity(body: CellBody) -> dict[str, str]:
     """What two cells must share for their accuracies to be comparable."""
-    plugin = body.plugin
+
+    def source(plugin: PluginRef | None) -> str:
+        return f"{plugin.distribution} {plugin.version} {plugin.source[:12]}" if plugin else "none"
+
     return {
         "suite": f"{body.suite.name} {body.suite.version} {body.suite.evaluate_on} {body.suite.digest[:12]}",
         "protocol": body.protocol,
@@ -181,5 +184,6 @@ def _identity(body: CellBody) -> dict[str, str]:
         "clusters of items": f"{body.clusters.count} {digest_of(body.clusters.codes)[:12]}"
         if body.clusters
         else "none",
-        "plugin": f"{plugin.distribution} {plugin.version} {plugin.source[:12]}" if plugin else "none",
+        "plugin": source(body.plugin),
+        "objective's plugin": source(body.objective_plugin),
     }

@@ -43,6 +43,8 @@ def _wanted(suite: Suite, cells: Sequence[Cell], placed: Mapping[str, str]) -> I
         arm = cell.body.arm
         if arm.parameters and arm.trusts and not arm.trusts.startswith(f"{BUILT_IN}/"):
             yield f"trust function {arm.trusts!r}"
+        if (objective := arm.objective) and "/" in (parts := objective.partition(":"))[0] and parts[2]:
+            yield f"objective {objective!r}"
 
 
 def placements(suite: Suite, cells: Sequence[Cell], models: Mapping[str, str]) -> dict[str, str]:

@@ -112,6 +112,7 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
         student=cell.student,
         arm=cell.arm.ref,
         plugin=cell.arm.plugin,
+        objective_plugin=cell.arm.trainer,
         items=len(items),
         items_digest=digest_of([item.id for item in items]),
         clusters=_clusters(items),

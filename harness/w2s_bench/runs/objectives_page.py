@@ -6,8 +6,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
-from w2s_bench.models.objectives import ClosedForm, Stopping, over_of
-from w2s_bench.protocol.objectives import OBJECTIVES
+from w2s_bench.errors import W2SBenchError
+from w2s_bench.models.objectives import over_of
+from w2s_bench.names import BUILT_IN
+from w2s_bench.plugins.installation import running_version
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.protocol.objectives import OBJECTIVES, PlannedObjective, planned_objective
 from w2s_bench.runs.functions_page import _escaped
 
 _HEAD: Final = """# Objectives
@@ -32,9 +36,11 @@ the label: the teacher's, or the untuned student's. A teacher has neither.
 by the others, whose targets leap: compare those with `xent` under `ridge: []`, where all are trained by AdamW.
 
 Losses are means over the rows of logits of a batch. A row's weight, where a selection gives some, multiplies its losses;
-[weights](protocol.md#objectives-and-weights) have mean 1. `w2s-bench list objectives` shows the table. Objectives are the
-harness's own: a loss runs inside the stage that trains, and no plugin's code does. One more is a file in `models/losses/` and a
-row of `protocol/objectives.py`.
+[weights](protocol.md#objectives-and-weights) have mean 1. `w2s-bench list objectives` shows the table, with those of installed
+plugins: [how to write one](plugins.md#an-objective). A plugin's stands in a suite's `objectives` alone, by its full name
+(`DISTRIBUTION/NAME`) or a bare one that nobody else has, so that it trains on weak labels always; its students are trained in
+processes of its distribution's own, and a fault of it costs its own cells. One more of the harness's is a file in
+`models/losses/` and a row of `protocol/objectives.py`.
 """
 
 _FOOT: Final = """
@@ -42,37 +48,48 @@ This page is made from the code: `python -m w2s_bench.runs.objectives_page > doc
 """
 
 
-def objective_rows() -> list[dict[str, str]]:
-    """A row for every objective: its name, what it is over in domains of either kind, what it needs, and what it minimises."""
-    return [_row(name, factory) for name, factory in OBJECTIVES.items()]
+def objective_rows(registry: Registry) -> list[dict[str, str]]:
+    """A row for every objective, the harness's own before plugins': its name, what it is over in domains of either kind, what
+    it needs, where it comes from, and what it minimises, or why it cannot be built.
+    """
+    own = [_row(planned_objective(name), _summary(factory)) for name, factory in OBJECTIVES.items()]
+    rows = [{**row, "from": f"{BUILT_IN} {running_version()}"} for row in own]
+    for entry in registry.table("objective").values():
+        origin = f"{entry.distribution} {entry.version}"
+        try:
+            rows.append({**_row(planned_objective(entry.name, registry), entry.summary), "from": origin})
+        except W2SBenchError as error:
+            unknown = dict.fromkeys(("choice", "generated", "needs", "heads"), "?")
+            rows.append({"name": entry.name, **unknown, "summary": str(error), "from": origin})
+    return rows
 
 
 def page() -> str:
     """The page's whole text."""
     rows = ["| objective | choice domains | generated answers | needs | a head is fitted | what it minimises |"]
     rows.append("|---|---|---|---|---|---|")
-    for row in objective_rows():
-        cells = [f"[`{row['name']}`](#{row['name']})", *map(_escaped, [*row.values()][1:])]
+    for name, factory in OBJECTIVES.items():
+        told = [*_row(planned_objective(name), _summary(factory)).values()][1:]
+        cells = [f"[`{name}`](#{name})", *map(_escaped, told)]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     details = [_details(name, factory) for name, factory in OBJECTIVES.items()]
     return "\n".join([_HEAD, *rows, "", *details]) + _FOOT
 
 
-def _row(name: str, factory: Callable[..., Any]) -> dict[str, str]:
-    made = factory()
-    over = [over_of(made, chooses=chooses) or "–" for chooses in (True, False)]
+def _row(planned: PlannedObjective, summary: str) -> dict[str, str]:
+    over = [over_of(planned.over, chooses=chooses) or "–" for chooses in (True, False)]
     return {
-        "name": name,
+        "name": planned.written,
         "choice": over[0],
         "generated": over[1],
-        "needs": ", ".join(made.needs) or "nothing",
-        "heads": "–"
-        if isinstance(made, Stopping)
-        else "to convergence"
-        if isinstance(made, ClosedForm)
-        else "by AdamW",
-        "summary": (inspect.getdoc(factory) or "").partition("\n")[0],
+        "needs": ", ".join(planned.needs) or "nothing",
+        "heads": "–" if planned.stops_early else "to convergence" if planned.in_closed_form else "by AdamW",
+        "summary": summary,
     }
+
+
+def _summary(factory: Callable[..., Any]) -> str:
+    return (inspect.getdoc(factory) or "").partition("\n")[0]
 
 
 def _details(name: str, factory: Callable[..., Any]) -> str:

@@ -18,7 +18,7 @@ from w2s_bench.protocol import arms, chain
 from w2s_bench.protocol.arms import Arm, ArmStages
 from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.needs import planned_needs
-from w2s_bench.protocol.objectives import kinds_of, refuse_unfit, written
+from w2s_bench.protocol.objectives import PlannedObjective, planned_objective, refuse_unfit, written
 from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
@@ -140,7 +140,8 @@ def plan(
     asked = chosen_trust_functions(registry, suite, trust)
     chosen, problems = _trust_arms(registry, asked, suite)
     every_arm = [*arms.own_arms(suite.coverage, explain=decompose), *(arm for arm, _ in chosen)]
-    every_arm += _by_objectives(suite, every_arm)
+    objectives, missing = _objectives(suite, registry, rows)
+    every_arm += _by_objectives(objectives, every_arm)
     if decompose:
         # An arm that keeps every row, by weight, leaves no choice of rows to explain.
         explained = [arm for arm, _ in chosen if arm.ref.selection != "weighted"]
@@ -149,7 +150,7 @@ def plan(
     documents.read(_unknown_documents(specs, registry))
     tasks = [planned_task(spec, registry, documents) for spec in specs]
     _refuse_idle([arm for arm, one in chosen if one.must_apply], tasks)
-    _refuse_unfit_objectives(suite, tasks)
+    _refuse_unfit_objectives(suite, objectives, tasks)
     cells = []
     for task in tasks:
         graphs = tuple(Generation(suite, task, seed) for seed in range(suite.seeds))
@@ -165,7 +166,7 @@ def plan(
         planned_rows = [cell.row for cell in cells]
         for row in rows:
             if row not in planned_rows:
-                raise UnknownNameError("row", row, planned_rows, ROW_HINT)
+                raise missing[0] if missing else UnknownNameError("row", row, planned_rows, ROW_HINT)
         cells = [cell for cell in cells if cell.row in rows]
     return Plan(suite, tuple(cells), (*map(str, registry.problems), *problems), documents.known)
 
@@ -189,14 +190,14 @@ def _generations(one_hop: PlannedCell) -> list[PlannedCell]:
 def full_names(suite: Suite, registry: Registry) -> Suite:
     """The suite with its domains named in full, and its objectives in the one way that there is to write each.
 
-    A full name may be of a domain that is not installed here.
+    A full name may be of a domain, or of a plugin's objective, that is not installed here.
     """
 
     def full(name: str) -> str:
         distribution, slash, rest = name.partition("/")
         return f"{normalized(distribution)}/{rest}" if slash else registry.resolve("domain", name).name
 
-    return suite.with_full_names(full).with_objectives(written)
+    return suite.with_full_names(full).with_objectives(lambda objective: written(objective, registry))
 
 
 def _unknown_documents(specs: Sequence[DomainSpec], registry: Registry) -> list[Request]:
@@ -277,21 +278,41 @@ def _trust_arms(
     return out, problems
 
 
-def _by_objectives(suite: Suite, made: Sequence[Arm]) -> list[Arm]:
+def _objectives(
+    suite: Suite, registry: Registry, rows: Sequence[str]
+) -> tuple[list[PlannedObjective], list[W2SBenchError]]:
+    """The objectives that the suite names beside its students' own. Where some `rows` alone are wanted, one may be missing
+    here, and why is told with them.
+    """
+    found: list[PlannedObjective] = []
+    missing: list[W2SBenchError] = []
+    for spec in suite.objectives:
+        try:
+            found.append(planned_objective(spec, registry))
+        except W2SBenchError as error:
+            if not rows:
+                raise
+            missing.append(error)
+    return found, missing
+
+
+def _by_objectives(objectives: Sequence[PlannedObjective], made: Sequence[Arm]) -> list[Arm]:
     """Arms by the objectives that the suite names beside its students' own: of all weak labels, and of those by `top`."""
     crossed = [
         arm
         for arm in made
         if arm.ref.selection == "top" or (arm.ref.selection is None and arm.ref.facts.keeps_all_weak_labels)
     ]
-    return [arms.by_objective(arm, objective) for objective in suite.objectives for arm in crossed]
+    return [arms.by_objective(arm, objective) for objective in objectives for arm in crossed]
 
 
-def _refuse_unfit_objectives(suite: Suite, tasks: Sequence[PlannedTask]) -> None:
+def _refuse_unfit_objectives(
+    suite: Suite, objectives: Sequence[PlannedObjective], tasks: Sequence[PlannedTask]
+) -> None:
     """Each of a suite's `objectives` must be another than its students' own, and exist in one of its domains."""
-    for objective in suite.objectives:
-        kinds = kinds_of(objective)
-        meant = [task for task in tasks if task.domain.kind in kinds]
+    for planned in objectives:
+        objective = planned.written
+        meant = [task for task in tasks if task.domain.kind in planned.kinds]
         if not meant and len(tasks) == len(suite.domains):
             raise SuiteError(
                 f"objective {objective!r} is over the options of an item, and every domain of suite {suite.name!r} generates its "
@@ -303,8 +324,10 @@ def _refuse_unfit_objectives(suite: Suite, tasks: Sequence[PlannedTask]) -> None
                 "another"
             )
         for task in meant:
-            student = task.spec.student.model_copy(update={"objective": objective})
-            refuse_unfit(student, RECIPES[student.recipe].over, task.spec.name, task.domain.kind, teaches=False)
+            # Its model by the full name, which says whose code it is.
+            student = task.spec.student.model_copy(update={"model": task.student.name})
+            over = RECIPES[student.recipe].over
+            refuse_unfit(student, over, task.spec.name, task.domain.kind, teaches=False, objective=planned)
 
 
 def _refuse_idle(named: Sequence[Arm], tasks: Sequence[PlannedTask]) -> None:

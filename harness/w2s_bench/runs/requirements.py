@@ -43,9 +43,10 @@ def lacks(results: Path, rows: Sequence[str] = ()) -> list[Lack]:
 
 def _of(cell: Cell) -> Iterator[tuple[bool, str, str]]:
     """(Whether it is needed, what is otherwise, what to do) of one cell."""
-    plugin = cell.body.plugin
     packages: Mapping[str, str] = cell.provenance.get("packages") or {}
-    if plugin is not None and plugin.distribution != BUILT_IN:
+    for plugin in (cell.body.plugin, cell.body.objective_plugin):
+        if plugin is None or plugin.distribution == BUILT_IN:
+            continue
         yield from _version(plugin.distribution, plugin.version, needed=True)
     domain = cell.body.domain.name.partition("/")[0]
     for name in (domain, cell.body.teacher.name.partition("/")[0], cell.body.student.name.partition("/")[0]):

@@ -15,8 +15,9 @@ from w2s_bench.types import JSON
 if TYPE_CHECKING:
     from w2s_bench.plugins.registry import Registry
 
-#: Whose code a stage runs: a trust function's, a domain's, a reading's (mostly with a model), or the engine with a model's weights.
-Role = Literal["engine", "domain", "trust", "reading"]
+#: Whose code a stage runs: a trust function's, a domain's, a reading's (mostly with a model), an objective's (mostly with a model,
+#: which it trains), or the engine with a model's weights.
+Role = Literal["engine", "domain", "trust", "reading", "objective"]
 
 
 @dataclass(frozen=True)

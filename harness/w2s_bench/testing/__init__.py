@@ -14,6 +14,7 @@ and of the harness.
 from w2s_bench.testing.domains import check_domain
 from w2s_bench.testing.evidence import MemoryEvidence, synthetic_evidence
 from w2s_bench.testing.models import check_model
+from w2s_bench.testing.objectives import check_objective
 from w2s_bench.testing.readings import check_reading
 from w2s_bench.testing.trust_functions import Check, check_trust_function, trust_function_checks
 
@@ -22,6 +23,7 @@ __all__ = [
     "MemoryEvidence",
     "check_domain",
     "check_model",
+    "check_objective",
     "check_reading",
     "check_trust_function",
     "synthetic_evidence",

@@ -16,6 +16,7 @@ from w2s_bench.plugins.hooks import EntryKind, words
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.testing.domains import check_domain
 from w2s_bench.testing.models import check_model
+from w2s_bench.testing.objectives import check_objective
 from w2s_bench.testing.readings import check_reading
 from w2s_bench.testing.trust_functions import trust_function_checks
 
@@ -100,6 +101,10 @@ def _of_reading(registry: Registry, entry: Registered) -> Iterator[Rule]:
     yield "reading", lambda: check_reading(registry.reading(entry.name))
 
 
+def _of_objective(registry: Registry, entry: Registered) -> Iterator[Rule]:
+    yield "objective", lambda: check_objective(registry.objective(entry.name))
+
+
 def _of_another(registry: Registry, entry: Registered) -> Iterator[Rule]:
     """A kind that the kit has no checks for: it is built, which checks that it is what its kind must be."""
     yield "contract", lambda: registry.build(entry.kind, entry.name)
@@ -110,4 +115,5 @@ _RULES: Final[Mapping[EntryKind, Callable[[Registry, Registered], Iterator[Rule]
     "domain": _of_domain,
     "model": _of_model,
     "reading": _of_reading,
+    "objective": _of_objective,
 }

@@ -10,6 +10,7 @@ import numpy as np
 
 from w2s_bench import Need, TaskDomain, hookimpl
 from w2s_bench_toy.faults import FAULTS
+from w2s_bench_toy.objectives import objectives
 from w2s_bench_toy.readings import READERS, READINGS
 
 TASKS = Path(__file__).with_name("tasks")
@@ -126,6 +127,11 @@ def w2s_domains():
 @hookimpl
 def w2s_readings():
     return READINGS
+
+
+@hookimpl
+def w2s_objectives():
+    return objectives()
 
 
 @hookimpl

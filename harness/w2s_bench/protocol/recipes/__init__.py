@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from w2s_bench.plugins.descriptions import DescribedReading
     from w2s_bench.protocol.ask import Ask
     from w2s_bench.protocol.evidence.readings.base import BuiltInReading
+    from w2s_bench.protocol.objectives import PlannedObjective
     from w2s_bench.protocol.planned import PlannedModel
     from w2s_bench.store.stage import Stage
     from w2s_bench.suite_domain import Training
@@ -31,8 +32,18 @@ class Recipe(Protocol):
     def over(self) -> tuple[Over, ...]:
         """What its models give logits over, and so what an objective may be over."""
 
-    def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
-        """A model trained on `rows` by the objective of `training`, with what that needs beside the rows among its inputs.
+    def train(
+        self,
+        model: PlannedModel,
+        training: Training,
+        rows: Stage,
+        *,
+        seed: int,
+        label: str = "",
+        objective: PlannedObjective | None = None,
+    ) -> Stage:
+        """A model trained on `rows` by `objective` (default: that of `training`), with what that needs beside the rows among
+        its inputs.
 
         `seed` names the role, never the arm: equal rows give one and the same student.
         """

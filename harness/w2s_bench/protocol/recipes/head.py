@@ -24,7 +24,7 @@ from w2s_bench.plugins.descriptions import DescribedReading
 from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, Values, to_arrays
 from w2s_bench.protocol.files import ITEMS, LOSSES, PREDICTIONS, READING, ROWS, STATE_IDS, STATES
-from w2s_bench.protocol.objectives import objective_of
+from w2s_bench.protocol.objectives import PlannedObjective, planned_objective, refuse_changed
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import choices_of, label_rows
 from w2s_bench.protocol.recipes.tuned import Tuned, as_params, reading_of, told
@@ -56,18 +56,29 @@ class Head:
     kinds: tuple[Kind, ...] = ("choice",)
     over: tuple[Over, ...] = ("options",)
 
-    def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
+    def train(
+        self,
+        model: PlannedModel,
+        training: Training,
+        rows: Stage,
+        *,
+        seed: int,
+        label: str = "",
+        objective: PlannedObjective | None = None,
+    ) -> Stage:
+        by = objective or planned_objective(training.objective)
         inputs = {
             "rows": rows,
             **numbered("states", [states_of(model, part.inputs["subset"]) for part in parts_of(rows)]),
-            **told(model, training, rows),
+            **told(model, by, rows),
         }
-        params, drawn = {**schedule_of(training), "seed": seed}, training.steps * training.batch_size
-        params |= {"ridge": list(training.ridge), "folds": ridges.FOLDS}
+        params, drawn = {**schedule_of(training, objective), "seed": seed}, training.steps * training.batch_size
+        params |= {"ridge": list(training.ridge), "folds": ridges.FOLDS, **by.params}
         libraries = ("numpy", "scipy") if training.ridge else ("numpy",)
-        if not isinstance(objective_of(training.objective), ClosedForm):
+        if not by.in_closed_form:
             libraries = (*libraries, "torch")
-        return Stage(train_head, params, inputs, libraries, label, timed_as=model.timed_as, amount=drawn)
+        fields = by.stage_fields({"libraries": libraries, "timed_as": model.timed_as})
+        return Stage(train_head, params, inputs, label=label, amount=drawn, **fields)
 
     def predict(
         self,
@@ -134,12 +145,13 @@ def states(context: StageContext) -> None:
 
 @stage("train_head", version=3)
 def train_head(context: StageContext) -> None:
-    settings = settings_of(context.params)
+    settings = settings_of(context)
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
     probs = probs_of(context, rows, settings["objective"].needs)
     report_weights(rows)
     grid, folds = context.params.get("ridge", []), context.params.get("folds", ridges.FOLDS)
     head, losses = trained(folders_of(context, "states"), rows, probs=probs, grid=grid, folds=folds, **settings)
+    refuse_changed(context)
     head.save(context.out)
     write_json(context.out / LOSSES, losses_as_written(losses))
 

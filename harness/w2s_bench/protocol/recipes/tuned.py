@@ -12,7 +12,7 @@ from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.readings import built_in_reading
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, to_arrays
 from w2s_bench.protocol.files import FORMAT, ITEMS, LOSSES, PREDICTIONS, READING, ROWS
-from w2s_bench.protocol.objectives import objective_of
+from w2s_bench.protocol.objectives import PlannedObjective, planned_objective, refuse_changed
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import as_completion, choices_of, label_rows
 from w2s_bench.protocol.training import (
@@ -39,11 +39,21 @@ class Tuned:
     kinds: tuple[Kind, ...] = KINDS
     over: tuple[Over, ...] = ("tokens", "options")
 
-    def train(self, model: PlannedModel, training: Training, rows: Stage, *, seed: int, label: str = "") -> Stage:
-        params = {"model": model.params, **schedule_of(training), "seed": seed}
+    def train(
+        self,
+        model: PlannedModel,
+        training: Training,
+        rows: Stage,
+        *,
+        seed: int,
+        label: str = "",
+        objective: PlannedObjective | None = None,
+    ) -> Stage:
+        by = objective or planned_objective(training.objective)
+        params = {"model": model.params, **schedule_of(training, objective), "seed": seed, **by.params}
         drawn = training.steps * training.batch_size
-        inputs = {"rows": rows, **told(model, training, rows)}
-        return Stage(train, params, inputs, label=label, amount=drawn, **model.stage_fields())
+        inputs = {"rows": rows, **told(model, by, rows)}
+        return Stage(train, params, inputs, label=label, amount=drawn, **by.stage_fields(model.stage_fields()))
 
     def predict(
         self,
@@ -70,12 +80,12 @@ class Tuned:
         return Stage(read, params, inputs, label=ask.label, **ask.model.stage_fields())
 
 
-def told(model: PlannedModel, training: Training, rows: Stage) -> dict[str, Stage]:
+def told(model: PlannedModel, objective: PlannedObjective, rows: Stage) -> dict[str, Stage]:
     """The predictions, over the items of `rows`, of those whose distributions the objective needs.
 
     Rows of gold have no teacher: their labels are all that a model is trained towards.
     """
-    needs, stages = objective_of(training.objective).needs, dict[str, Stage]()
+    needs, stages = objective.needs, dict[str, Stage]()
     parts = parts_of(rows)
     if "teacher" in needs:
         stages |= numbered("teacher", [part.inputs["labels"] for part in parts if "labels" in part.inputs])
@@ -109,10 +119,11 @@ def train(context: StageContext) -> None:
     model = PlannedModel.read(context.params["model"])
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
     engine = load_planned(context)
-    settings = settings_of(context.params)
+    settings = settings_of(context)
     probs = probs_of(context, rows, settings["objective"].needs)
     report_weights(rows)
     losses = engine.train(rows, recipe=model.recipe, lora_rank=model.lora_rank, probs=probs, **settings)
+    refuse_changed(context)  # once more: imports inside an objective's code came from the disk only now
     engine.save_weights(context.out, recipe=model.recipe)
     write_json(context.out / LOSSES, losses_as_written(losses))
 

@@ -15,6 +15,7 @@ from w2s_bench.results.checking.findings import Finding, Level
 from w2s_bench.results.checking.folder import Folder
 
 if TYPE_CHECKING:
+    from w2s_bench.plugins.hooks import EntryKind
     from w2s_bench.plugins.registry import Registry
 
 #: Names and versions as package indexes have them: anything else could be an option or a command where it is pasted.
@@ -46,17 +47,26 @@ def find(folder: Folder) -> Iterator[Finding]:
     seen: dict[PluginRef, tuple[Level, str, str] | None] = {}
     source = cache(_Sources().of)
     for cell in folder.cells:
-        plugin = cell.body.plugin
-        if plugin is None:
-            continue
-        if plugin not in seen:
-            seen[plugin] = _told(plugin, cell, source)
-        if (told := seen[plugin]) is not None:
-            level, found, to_do = told
-            yield Finding("plugin", level, f"results/{cell.row}.json", found, to_do, cell.row)
+        for plugin, kind, name in _named(cell):
+            if plugin not in seen:
+                seen[plugin] = _told(plugin, kind, name, source)
+            if (told := seen[plugin]) is not None:
+                level, found, to_do = told
+                yield Finding("plugin", level, f"results/{cell.row}.json", found, to_do, cell.row)
 
 
-def _told(plugin: PluginRef, cell: Cell, source: Callable[[str], str | None]) -> tuple[Level, str, str] | None:
+def _named(cell: Cell) -> Iterator[tuple[PluginRef, EntryKind, str]]:
+    """The plugins of a cell, and what it has of each: its trust function, its objective."""
+    body = cell.body
+    if body.plugin is not None:
+        yield body.plugin, "trust_function", body.arm.trust_function or ""
+    if body.objective_plugin is not None:
+        yield body.objective_plugin, "objective", (body.arm.objective or "").partition(":")[0]
+
+
+def _told(
+    plugin: PluginRef, kind: EntryKind, name: str, source: Callable[[EntryKind, str], str | None]
+) -> tuple[Level, str, str] | None:
     wanted = requirement(plugin.distribution, plugin.version)
     if wanted is None:
         said = f"{plugin.distribution!r} version {plugin.version!r} is nothing that a package index can hold"
@@ -65,7 +75,7 @@ def _told(plugin: PluginRef, cell: Cell, source: Callable[[str], str | None]) ->
     if here != plugin.version:
         said = f"it is of {wanted}; {f'{here} is installed here' if here else 'not installed here'}"
         return "note", said, f"To verify it: pip install {wanted!r}"
-    digest = source(cell.body.arm.trust_function or "")
+    digest = source(kind, name)
     if digest is not None and digest != plugin.source:
         said = f"its source was {plugin.source[:12]}, that of {wanted} here is {digest[:12]}"
         return "warning", said, "Two sources have one version: install the one that made the row, or run the row again"
@@ -73,13 +83,13 @@ def _told(plugin: PluginRef, cell: Cell, source: Callable[[str], str | None]) ->
 
 
 class _Sources:
-    """The source of trust functions that are installed here; plugins are looked at once, others' where one is asked for."""
+    """The source of trust functions and objectives that are installed here; plugins are looked at once, others' where one is asked for."""
 
     def __init__(self) -> None:
         self._registries: dict[bool, Registry] = {}
 
-    def of(self, name: str) -> str | None:
-        """The digest of a trust function's source; None where nothing that is installed has it."""
+    def of(self, kind: EntryKind, name: str) -> str | None:
+        """The digest of an entry's source; None where nothing that is installed has it."""
         from w2s_bench.plugins.registry import Registry
 
         built_in = name.startswith(f"{BUILT_IN}/")
@@ -87,6 +97,6 @@ class _Sources:
             self._registries[built_in] = Registry.load(restrict=() if built_in else None)
         registry = self._registries[built_in]
         try:
-            return registry.source_digest(registry.resolve("trust_function", name))
+            return registry.source_digest(registry.resolve(kind, name))
         except W2SBenchError:
             return None

@@ -110,7 +110,7 @@ _TABLE: Final[Sequence[Rule]] = (
     Rule("controls", "error", "each domain of the suite has every reference and control", boards.controls),
     Rule("seeds", "warning", "no seed failed", boards.seeds),
     Rule("domains", "note", "an arm has a cell in each domain that it is for", boards.domains),
-    Rule("plugin", "warning", "the plugin of a trust function can be found again: distribution, version, source", plugins.find),
+    Rule("plugin", "warning", "where functions and objectives came from can be found again: distribution, version, source", plugins.find),
     Rule("gold", "warning", "no trust function of a lower track seems to know the pool's gold", boards.gold),
     Rule("above_oracle", "note", "no trust function beats the oracle beyond its interval", boards.above_oracle),
     Rule("above_ceiling", "note", "no trust function beats the ceiling beyond its interval", boards.above_ceiling),
