@@ -1,4 +1,5 @@
-"""The shipped `paper-*` suites: planned as they stand; and their whole path on small random models of the same architectures.
+"""The shipped suites `paper-*` and `offline-lm-tasks`: planned as they stand. The whole path of `paper-*` on small random models of
+the same architectures.
 
 Tasks, parameters, recipes and dtypes are the shipped ones. Rows are made here, and models, sizes and steps are small.
 """
@@ -23,7 +24,7 @@ from w2s_bench.suite import Suite, built_in_suites, load_suite
 from w2s_bench.suite_domain import DomainSpec, Sizes
 
 PAPER = sorted(name for name in built_in_suites() if name.startswith("paper-"))
-LICHESS = ROOT / "plugins" / "w2s-bench-lichess"
+LICHESS, OFFLINE_LMS = (ROOT / "plugins" / f"w2s-bench-{name}" for name in ("lichess", "offline-lms"))
 SMALL = Sizes(dev=4, test=12, weak_train=12, trust=16, transfer=24)
 #: Which domain is run on which shipped suite's terms.
 RUN = {
@@ -67,14 +68,16 @@ def puzzle_lines(count: int) -> str:
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder with rows of every task, and the chess plugin registered as if it were installed."""
+    """A data folder with rows of every task, and the plugins registered as if they were installed."""
     folder, site = tmp_path / "data", tmp_path / "site"
-    info = site / "w2s_bench_lichess-0.1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: w2s-bench-lichess\nVersion: 0.1.0\n")
-    (info / "entry_points.txt").write_text("[w2s_bench]\nlichess = w2s_bench_lichess\n")
+    for name in ("lichess", "offline-lms"):
+        module = f"w2s_bench_{name.replace('-', '_')}"
+        info = site / f"{module}-0.1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: w2s-bench-{name}\nVersion: 0.1.0\n")
+        (info / "entry_points.txt").write_text(f"[w2s_bench]\n{name} = {module}\n")
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setenv("PYTHONPATH", f"{site}:{LICHESS}")
+    monkeypatch.setenv("PYTHONPATH", f"{site}:{LICHESS}:{OFFLINE_LMS}")
     monkeypatch.setenv(DATA_VARIABLE, str(folder))
     monkeypatch.setenv(INCLUDE_VARIABLE, "")
     folder.mkdir()
@@ -91,7 +94,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", PAPER)
+@pytest.mark.parametrize("name", [*PAPER, "offline-lm-tasks"])
 def test_each_is_planned_without_a_model_or_a_network(name: str, data: Path) -> None:
     told = CliRunner().invoke(app, ["run", name, "--dry-run", "--store", str(data / "store")])
     assert told.exit_code == 0, told.output
