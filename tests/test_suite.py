@@ -334,6 +334,14 @@ def test_a_suite_without_a_chain_is_what_it_was_before_there_were_any() -> None:
     assert Suite.model_validate(plain.model_dump()) == plain
 
 
+def test_a_suite_that_cuts_nothing_is_what_it_was_before_it_could() -> None:
+    plain = Suite.model_validate(SUITE)
+    assert "overflow" not in plain.canonical()["domains"][0]
+    assert Suite.model_validate(changed(put("domains", 0, "overflow", value="refuse"))).digest == plain.digest
+    cut = Suite.model_validate(changed(put("domains", 0, "overflow", value="truncate_left")))
+    assert cut.digest != plain.digest and cut.canonical()["domains"][0]["overflow"] == "truncate_left"
+
+
 def test_models_of_a_chain_and_its_pool_are_part_of_the_suite(tmp_path: Path) -> None:
     suites = [
         Suite.model_validate(changed(change))

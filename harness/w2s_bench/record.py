@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
@@ -108,6 +108,11 @@ def as_row(record: Any) -> dict[str, JSON]:
 
 def iter_records(path: Path, kind: type[T]) -> Iterator[T]:
     """What `write_records` wrote, as instances of `kind`; JSON lists become tuples, as the records hold them."""
+    yield from map(maker_of(kind), iter_rows(path))
+
+
+def maker_of(kind: type[T]) -> Callable[[Mapping[str, JSON]], T]:
+    """What makes an instance of `kind` again of a row."""
     own = fields(kind)  # type: ignore[arg-type]  # T is a dataclass
     names, unwritten = [f.name for f in own], {f.name: f.default for f in own if f.metadata == UNWRITTEN_DEFAULT}
 
@@ -115,7 +120,7 @@ def iter_records(path: Path, kind: type[T]) -> Iterator[T]:
         row = {**unwritten, **row}
         return kind(**{n: tuple(v) if isinstance(v := row[n], list) else v for n in names})
 
-    yield from map(made, iter_rows(path))
+    return made
 
 
 def read_records(path: Path, kind: type[T]) -> list[T]:

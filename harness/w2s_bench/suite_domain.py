@@ -18,7 +18,18 @@ from pydantic import (
 )
 
 from w2s_bench.text import printable
-from w2s_bench.types import JSON, SPLITS, Attention, Dtype, OptimizerName, Precision, Quantization, RecipeName, Split
+from w2s_bench.types import (
+    JSON,
+    SPLITS,
+    Attention,
+    Dtype,
+    OptimizerName,
+    Overflow,
+    Precision,
+    Quantization,
+    RecipeName,
+    Split,
+)
 from w2s_bench.untrusted import refuse_unsound
 
 #: Bytes of one domain's parameters as JSON.
@@ -182,6 +193,13 @@ class DomainSpec(Strict):
         "it that no other generation has, ⌊transfer / generations⌋ items",
     )
 
+    overflow: Overflow = Field(
+        "refuse",
+        description="what becomes of an item whose prompt, with its options or its answer, is longer than a model's positions: "
+        "`refuse` says which they are before anything is trained; `truncate_left` takes tokens off the prompt's beginning, as "
+        "lm-eval does",
+    )
+
     @property
     def generations(self) -> int:
         """How many models learn one from another, the student among them; 1 without a chain."""
@@ -221,13 +239,15 @@ class DomainSpec(Strict):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_a_chain(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
-        """Domains without a chain are what they were before there were any, digest and all."""
+    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
+        """Domains without what came later (a chain, a way with long items) are what they were before, digest and all."""
         written: dict[str, JSON] = write(self)
         if not self.chain:
             written.pop("chain", None)
         if self.pool == "same":
             written.pop("pool", None)
+        if self.overflow == "refuse":
+            written.pop("overflow", None)
         return written
 
     @model_validator(mode="after")

@@ -39,6 +39,8 @@ Attention = Literal["default", "eager", "sdpa", "flash_attention_2", "flex_atten
 Quantization = Literal["none", "nf4", "int8"]
 #: `adamw8bit` keeps its moments in 8 bits (bitsandbytes).
 OptimizerName = Literal["adamw", "adamw8bit"]
+#: What becomes of a prompt that leaves no room in a model's positions for what follows it.
+Overflow = Literal["refuse", "truncate_left"]
 Split = Literal["dev", "test", "weak_train", "trust", "transfer"]
 SPLITS: tuple[Split, ...] = ("dev", "test", "weak_train", "trust", "transfer")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,10 @@ def test_a_plan_holds_what_is_not_as_usual() -> None:
     assert own.params["setup"] == setup.written and PlannedModel.read(own.params) == own
     assert own.frozen["setup"] == own.untuned.params["setup"] == {"dtype": "bfloat16"}
     assert Setup.of({}) == USUAL == setup.loading.__class__()
+    cuts = PlannedModel("m", "f", "lora", setup=replace(setup, overflow="truncate_left"))
+    # How it reads is part of what an untuned model says, and no part of how it is loaded.
+    assert cuts.untuned.params["setup"] == {"dtype": "bfloat16", "overflow": "truncate_left"}
+    assert cuts.setup.loading == setup.loading
 
 
 @pytest.mark.parametrize(

@@ -401,3 +401,41 @@ def test_an_encoder_without_an_output_layer_is_named(folder: Path) -> None:
     model.save_pretrained(folder)
     with pytest.raises(ModelError, match=r"lack 1 tensors, lm_head.weight among them"):
         LocalModel("m", folder).load()
+
+
+def test_what_a_folder_lacks_is_told_with_what_to_do(folder: Path) -> None:
+    """Where transformers would have the user trust code, or save again what is not there."""
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(
+        ModelError, match=r"it has no tokenizer \(none of tokenizer.json, .*save the model's own beside it"
+    ):
+        LocalModel("m", folder).load()
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"no .safetensors in .*, so no weights; copy them there"):
+        LocalModel("m", folder)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_a_model_that_needs_code_of_its_own_is_told_so(folder: Path, file: str) -> None:
+    """And nobody is told to set trust_remote_code, which there is no way to."""
+    changed = {"auto_map": {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}, "model_type": "evil"}
+    if file == "tokenizer_config.json":
+        changed = {"auto_map": {"AutoTokenizer": ["evil.T", None]}, "tokenizer_class": "EvilTokenizer"}
+    content = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps(content | changed))
+    with pytest.raises(
+        ModelError, match=rf"'m' cannot be .*code of its own \(auto_map in {file}\), which is never run; take"
+    ) as raised:
+        LocalModel("m", folder).load()
+    assert "trust_remote_code" not in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_kind_that_transformers_lacks_is_named_with_its_version(folder: Path) -> None:
+    import transformers
+
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "made-up"}))
+    with pytest.raises(
+        ModelError, match=rf"transformers {transformers.__version__} has no model of the kind.*another model"
+    ):
+        LocalModel("m", folder).load()

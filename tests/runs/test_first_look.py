@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,9 @@ import pytest
 
 from conftest import bpe_tokenizer, random_model
 from support import run_inline, toy_registry, toy_suite
-from w2s_bench.executors import Ended, Event, Failed, Noted, Outcome
+from w2s_bench.executors import Done, Ended, Event, Failed, Noted, Outcome
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.record import read_json
 from w2s_bench.runs import execute as api
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store, open_store
@@ -109,3 +112,44 @@ def test_a_recipe_that_a_model_has_no_place_for_is_told_first(
         planned, store=open_store(tmp_path / "store"), executor=Inline(registry), events=lambda event: None
     )
     assert first.unusable["w2s-bench-toy/sums"].reason == "recipe 'lora' has no place"
+
+
+def test_items_longer_than_the_models_positions_are_told_before_any_training_or_cut(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """The toy question "3 + 4 =" is of 4 tokens, an answer of 6 more, its gold of 3 with its end."""
+    from support import toy_model
+
+    short = toy_model(tmp_path / "short", width=16, layers=1)
+    config = json.loads((short / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 9}))
+    planned = planned_with(toy_suite(tmp_path / "models"), registry, model=str(short))
+    executor = Inline(registry)
+    settings: Any = {"store": open_store(tmp_path / "store"), "executor": executor, "events": lambda event: None}
+    first = api.check_first(planned, **settings)
+    assert list(first.unusable) == ["w2s-bench-toy/sums"] and "train" not in executor.ran
+    failed = first.unusable["w2s-bench-toy/sums"]
+    assert failed.stage == "w2s-bench-toy/sums · model of the student"
+    told = re.search(
+        r"short': (\d+) of (\d+) items of domain 'w2s-bench-toy/sums' take more than its 9 tokens; the longest is '(.*)' with "
+        r"10 \(prompt and 6 new tokens, or the gold answer\); lower max_new_tokens, .* overflow: truncate_left",
+        failed.reason,
+    )
+    assert told is not None, failed.reason
+    # Of trust set, pool and test, as two seeds cut the first two each in its own way.
+    (cell,) = [cell for cell in planned.cells if cell.row == "w2s-bench-toy.sums/base"]
+    cuts = [graph.splits for graph in cell.graphs]
+    done = executor.run(cuts, settings["store"], lambda event: None)
+    held = [read_json(done[cut.node].result.path / "splits.json") for cut in cuts]  # type: ignore[union-attr]
+    asked = {item for cut in held for split in ("trust", "transfer", "test") for item in cut[split]}
+    assert int(told[1]) == int(told[2]) == len(asked) and told[3] in asked
+    content = planned.suite.model_dump(mode="json")
+    content["domains"][1]["overflow"] = "truncate_left"
+    cutting = plan(Suite.model_validate(content), registry, trust=())
+    first = api.check_first(cutting, **settings)
+    assert first.unusable == {}
+    assert [note for note in first.remarks if "prompts are cut on the left" in note] == [*first.remarks]
+    assert len(first.remarks) == 1 and "short" in first.remarks[0], "the teacher has room"
+    base = next(cell for cell in cutting.cells if cell.row == "w2s-bench-toy.sums/base")
+    outcomes = executor.run([base.stages[0].student.predictions], settings["store"], lambda event: None)
+    assert isinstance(outcomes[base.stages[0].student.predictions.node], Done), "and the run goes on with what is left"

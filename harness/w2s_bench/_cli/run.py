@@ -16,7 +16,7 @@ from w2s_bench._cli.executors import (
     slurm_settings,
 )
 from w2s_bench._cli.options import Data, Device, IncludePath, Store
-from w2s_bench._cli.preflight import refuse_before_preview, use_device, use_tasks
+from w2s_bench._cli.preflight import refuse_before_preview, refuse_probe_alone, use_device, use_tasks
 from w2s_bench.names import RESULTS
 
 EPILOG = """
@@ -34,7 +34,9 @@ EPILOG = """
 
 `w2s-bench run my-suite.yaml --executor slurm --slurm partition=long --store /shared/store` — as jobs of Slurm; returns at once
 
-`w2s-bench run tiny --dry-run` — how much would run, how much is stored, and nothing else
+`w2s-bench run tiny --dry-run` — how much would run, how much is stored, what each model takes, and nothing else
+
+`w2s-bench run tiny --dry-run --probe` — the same with the time of each model, from ten seconds of measuring this machine
 
 `w2s-bench run my-suite.yaml --until 22:00` — as far as it comes by then; the same command goes on from there
 
@@ -143,7 +145,18 @@ def run(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Count what would run and what is stored; compute nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Count what would run and what is stored, and tell what each model takes; compute nothing.",
+        ),
+    ] = False,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="With --dry-run: measure this machine for ten seconds, and tell from that how long each model takes.",
+        ),
     ] = False,
     explain: Annotated[
         bool,
@@ -163,6 +176,7 @@ def run(
         from w2s_bench.store import default_location
 
         refuse_others_options(executor, address, slurm or (), slurm_gpu or (), until)
+        refuse_probe_alone(probe=probe, dry_run=dry_run)
         stop = Until.parse(until) if until is not None else None
         settings = slurm_settings(slurm or (), slurm_gpu or ()) if executor is ExecutorName.SLURM else None
         limits = limits_of(stage_timeout, stage_memory)
@@ -171,10 +185,14 @@ def run(
         planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds, decompose=decompose)
         location = store or default_location()
         if dry_run or explain:
-            from w2s_bench._cli.report import print_dry_run, print_explanation
+            from w2s_bench._cli.dry_run import print_dry_run
+            from w2s_bench._cli.report import print_explanation
 
             unknown = refuse_before_preview(planned, out, location, executor)
-            (print_explanation if explain else print_dry_run)(planned, location, unknown, as_json=json_output)
+            if explain:
+                print_explanation(planned, location, unknown, as_json=json_output)
+            else:
+                print_dry_run(planned, location, unknown, as_json=json_output, probe=probe)
             raise typer.Exit
         from w2s_bench._cli.announced import announced
         from w2s_bench._cli.progress import shown_progress

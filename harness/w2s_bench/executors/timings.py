@@ -85,7 +85,7 @@ class Timings:
 
 def kind_of(stage: Stage) -> str:
     """Stages of one kind take about as long for as much work: the same step with the same model or trust function on one domain."""
-    who, where = _actor(stage), _domain(stage)
+    who, where = _actor(stage), domain_of(stage)
     parts = [stage.name, *([who] if who else []), *([f"on {where}"] if where and where != who else [])]
     return " ".join(parts)
 
@@ -114,7 +114,7 @@ def _actor(stage: Stage) -> str:
     return stage.timed_as or (stage.code.name if stage.code else stage.domain)
 
 
-def _domain(stage: Stage) -> str:
+def domain_of(stage: Stage) -> str:
     """The domain whose items the stage goes through: they are as long as they are there."""
     return next((needed.domain for needed in _upward(stage) if needed.domain), "")
 

@@ -65,13 +65,14 @@ def encode_pairs(
     max_length: int,
     ended: Sequence[bool] | None = None,
     may_be_empty: bool = False,
+    cut: bool = False,
 ) -> list[Pair]:
     """(prompt, completion) texts → ids. Trailing spaces of a prompt go to the completion; the joined text is tokenized
     and cut at the prompt's own length. `ended` appends the end-of-sequence token where true; `may_be_empty`
     lets a completion have no tokens. An empty prompt is the model's beginning-of-sequence token, or else its end, as in
     lm-eval; a completion that begins with that token gives it up to the prompt.
 
-    A pair longer than `max_length`, which lm-eval would cut on the left with a warning, is an error.
+    A pair longer than `max_length` is an error; with `cut` its prompt loses its first tokens, as in lm-eval, all but one at most.
     """
     moved = [_move_spaces(prompt, completion) for prompt, completion in texts]
     distinct = list(dict.fromkeys(prompt for prompt, _ in moved))
@@ -89,11 +90,19 @@ def encode_pairs(
             raise ModelError(
                 f"prompt {prompt!r} with completion {completion!r} has no tokens on one side; neither may be empty"
             )
-        if len(before) + len(after) > max_length:
-            raise ModelError(
-                f"prompt and completion take {len(before) + len(after)} tokens, the model reads {max_length}: {prompt[:80]!r}…; "
-                "shorten the items or take a model with a longer context"
-            )
+        if (excess := len(before) + len(after) - max_length) > 0:
+            if not cut:
+                raise ModelError(
+                    f"prompt and completion take {len(before) + len(after)} tokens, the model reads {max_length}: "
+                    f"{prompt[:80]!r}…; shorten the items, set overflow truncate_left in the suite, or take a model with a longer "
+                    "context"
+                )
+            if excess >= len(before):
+                raise ModelError(
+                    f"a completion of {len(after)} tokens leaves no room for its prompt where {max_length} are read: "
+                    f"{completion[:80]!r}…; shorten it, or take a model with a longer context"
+                )
+            before = before[excess:]
         pairs.append(Pair(tuple(before), tuple(after)))
     return pairs
 

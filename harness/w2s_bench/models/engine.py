@@ -25,6 +25,7 @@ from w2s_bench.models.finetuning import Choices, Examples
 from w2s_bench.models.greedy import Generated, generate
 from w2s_bench.models.memory import out_of_memory
 from w2s_bench.models.objectives import XENT, Objective, Stopping, Whose, held_out, over_of, relative
+from w2s_bench.models.overflow import Overlong, overlong
 from w2s_bench.models.sampling import Sampling
 from w2s_bench.models.setup import USUAL, Effort, Setup
 from w2s_bench.models.sources import numbers_of, set_attention
@@ -89,6 +90,12 @@ class Engine:
         if recipe == "lora":
             finetuning.add_lora(self.model, rank=lora_rank, seed=0, setup=self.setup)
 
+    def overlong(self, items: Sequence[Item], *, most_new: int | None, golds: Mapping[str, str]) -> Overlong | None:
+        """Items that do not fit the model's positions, by prompt with options, or with an answer of `most_new` tokens or of
+        their gold's; None where all do. `golds`: item → completion, of those that answers are generated to.
+        """
+        return overlong(self.tokenizer, items, limit=max_length_of(self.model), most_new=most_new, golds=golds)
+
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without those that a tokenizer adds."""
         return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]] if texts else []
@@ -104,21 +111,25 @@ class Engine:
 
         Layer 0 is the embedding, -1 the last. All layers come of one pass, and no others are kept.
         """
-        return _numbers(options.option_states(self.model, self._option_pairs(items), layers))
+        return _numbers(options.option_states(self.model, self._option_pairs(items, whole=True), layers))
 
     @_in_its_precision
     def option_readings(
         self, items: Sequence[Item | TrainingRow], layers: Sequence[int]
     ) -> tuple[list[NDArray[np.float64]], NDArray[np.float32]]:
-        """What `choice_scores` and `option_states` give, of one pass."""
-        sums, states = options.option_readings(self.model, self._option_pairs(items), layers)
+        """What `choice_scores` and `option_states` give, of one pass (of two, where prompts are cut: one token apart)."""
+        read = self._option_pairs(items, whole=True)
+        if self._cuts and read != self._option_pairs(items):
+            return self.choice_scores(items), self.option_states(items, layers)
+        sums, states = options.option_readings(self.model, read, layers)
         return _numbers(sums), _numbers(states)
 
     @_in_its_precision
     def generate(self, items: Sequence[Item], *, max_new_tokens: int, until: Sequence[str]) -> list[Generated]:
         """One greedy answer an item."""
         prompts = [item.prompt for item in items]
-        return generate(self.model, self.tokenizer, prompts, max_new_tokens=max_new_tokens, until=until)
+        settings: dict[str, Any] = {"max_new_tokens": max_new_tokens, "until": until, "cut": self._cuts}
+        return generate(self.model, self.tokenizer, prompts, **settings)
 
     @_in_its_precision
     def samples(
@@ -134,7 +145,8 @@ class Engine:
         """k answers a row, each token drawn at `temperature` (1: as the model says; towards 0: the most probable)."""
         by = Sampling(temperature, rng.random((len(rows) * k, max_new_tokens)))
         prompts = [row.prompt for row in rows for _ in range(k)]
-        found = generate(self.model, self.tokenizer, prompts, max_new_tokens=max_new_tokens, until=until, sampling=by)
+        settings: dict[str, Any] = {"max_new_tokens": max_new_tokens, "until": until, "cut": self._cuts}
+        found = generate(self.model, self.tokenizer, prompts, sampling=by, **settings)
         return [[one.text for one in found[start : start + k]] for start in range(0, len(found), k)]
 
     @_in_its_precision
@@ -159,7 +171,7 @@ class Engine:
                 f"layer {layer} of a model with layers 0 (embedding) to {count}; give one of these, -1, or 'all'"
             )
         texts = [(row.prompt, row.completion) for row in rows]
-        pairs = encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model), may_be_empty=True)
+        pairs = self._pairs(texts, whole=True, may_be_empty=True)
         return _numbers(scoring.hidden_states(self.model, pairs, layer))
 
     @_in_its_precision
@@ -245,14 +257,24 @@ class Engine:
 
     def _row_pairs(self, rows: Sequence[TrainingRow]) -> list[Pair]:
         texts = [(row.prompt, row.completion) for row in rows]
-        return encode_pairs(
-            self.tokenizer, texts, max_length=max_length_of(self.model), ended=[row.ended for row in rows]
-        )
+        return self._pairs(texts, ended=[row.ended for row in rows])
 
-    def _option_pairs(self, items: Sequence[Item | TrainingRow]) -> list[list[Pair]]:
+    @property
+    def _cuts(self) -> bool:
+        return self.setup.overflow == "truncate_left"
+
+    def _pairs(self, texts: Sequence[tuple[str, str]], *, whole: bool = False, **settings: Any) -> list[Pair]:
+        """`encode_pairs`, cut to the model's positions where the suite says so. `whole`: the last token is read too.
+
+        Elsewhere it is predicted alone, so that lm-eval, which this must agree with, leaves a prompt one token more.
+        """
+        limit = max_length_of(self.model) + (1 if self._cuts and not whole else 0)
+        return encode_pairs(self.tokenizer, texts, max_length=limit, cut=self._cuts, **settings)
+
+    def _option_pairs(self, items: Sequence[Item | TrainingRow], *, whole: bool = False) -> list[list[Pair]]:
         """One list an item, of a pair an option."""
         texts = [(item.prompt, choice) for item in items for choice in _choices(item)]
-        pairs = encode_pairs(self.tokenizer, texts, max_length=max_length_of(self.model))
+        pairs = self._pairs(texts, whole=whole)
         bounds = np.cumsum([0, *(len(_choices(item)) for item in items)]).tolist()
         return [pairs[a:b] for a, b in itertools.pairwise(bounds)]
 

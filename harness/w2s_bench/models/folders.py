@@ -8,12 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from w2s_bench.errors import ModelError
+from w2s_bench.errors import ModelError, said
 from w2s_bench.untrusted import read_text
 
 _INDEX = ".safetensors.index.json"
 _TOKENIZERS = ("tokenizer_config.json", "special_tokens_map.json")
 _MOST = 64 << 20  # bytes of one of these files
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+#: One of them holds a tokenizer's vocabulary.
+_TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"),
+    *("spiece.model", "sentencepiece.bpe.model", "tekken.json"),
+)
 _ADAPTERS = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -29,8 +35,14 @@ def check_folder(folder: Path, name: str) -> None:
                 "(merge_and_unload) and save the whole model"
             )
     if not any(path.is_file() for path in folder.glob("*.safetensors")):
+        pickled = sorted(path.name for suffix in _PICKLED for path in folder.glob(f"*{suffix}"))
+        if not pickled:
+            raise ModelError(
+                f"model {name!r}: no .safetensors in {folder}, so no weights; copy them there, or save it with save_pretrained"
+            )
         raise ModelError(
-            f"model {name!r}: no .safetensors in {folder}; save it with save_pretrained (pickled weights are refused)"
+            f"model {name!r}: no .safetensors in {folder} but {pickled[0]}, and pickled weights are refused, for they can run "
+            "code; load it where you trust it, and save it again with save_pretrained"
         )
     for index in sorted(folder.glob(f"*{_INDEX}")):
         mapped = _read(index, name).get("weight_map")
@@ -48,6 +60,34 @@ def check_folder(folder: Path, name: str) -> None:
             raise ModelError(
                 f"model {name!r}: config.json has {where} {value!r}, code of a hub, which is never run; take the line out"
             )
+
+
+def why_unloadable(folder: Path, error: Exception) -> tuple[str, str]:
+    """(Why a model's folder cannot be loaded, what the user can do), where transformers says otherwise than is true here."""
+    told = " ".join(said(error).split())
+    if "trust_remote_code" in told:
+        files = [file for file in ("config.json", "tokenizer_config.json") if "auto_map" in _text_of(folder / file)]
+        return (
+            f"it comes with code of its own ({', '.join(f'auto_map in {file}' for file in files) or 'auto_map'}), which is never run",
+            "take a model and a tokenizer of a kind that transformers itself has",
+        )
+    if not any((folder / file).is_file() for file in _TOKENIZER_FILES) and not [*folder.glob("*.tiktoken")]:
+        return (
+            f"it has no tokenizer (none of {', '.join(_TOKENIZER_FILES[:3])} is there)",
+            "save the model's own beside it (tokenizer.save_pretrained)",
+        )
+    if "model_type" in told or "does not recognize this architecture" in told:
+        from transformers import __version__
+
+        return (
+            f"transformers {__version__} has no model of the kind that its config.json names",
+            "take another model, or a version of transformers that has it",
+        )
+    return told, "save model and tokenizer again"
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def _must_lie_in(folder: Path, file: str, name: str, what: str) -> None:

@@ -56,6 +56,11 @@ class GgufModel:
         stat = self.path.stat()
         return _digest(self.path, stat.st_mtime_ns, stat.st_size)
 
+    @property
+    def folder(self) -> Path:
+        """Where in the cache it lies unpacked, or will."""
+        return cache_folder() / f"{self.fingerprint()}-{_UNPACKING}-{_version('transformers')}"
+
     def unpacked(self, say: Say = print) -> LocalModel:
         """The folder of the cache that holds the same model, unpacked first if it is not there; one process at a time.
 
@@ -64,8 +69,7 @@ class GgufModel:
         """
         from filelock import FileLock
 
-        sha256 = self.fingerprint()
-        folder = cache_folder() / f"{sha256}-{_UNPACKING}-{_version('transformers')}"
+        sha256, folder = self.fingerprint(), self.folder
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(folder.with_name(f"{folder.name}.lock")):

@@ -51,16 +51,23 @@ def generate(
     max_new_tokens: int,
     until: Sequence[str],
     sampling: Sampling | None = None,
+    cut: bool = False,
 ) -> list[Generated]:
-    """The most probable next token, or one drawn by `sampling`, until end of sequence, a text of `until`, or `max_new_tokens`."""
+    """The most probable next token, or one drawn by `sampling`, until end of sequence, a text of `until`, or `max_new_tokens`.
+
+    A prompt that leaves no room for `max_new_tokens` is an error; with `cut` it loses its first tokens, as in lm-eval.
+    """
     stops = Stops([stop for stop in until if stop and stop != tokenizer.eos_token], tokenizer)
     ends = _end_tokens(model, tokenizer)
     encoded = encode_prompts(tokenizer, prompts)
     limit = max_length_of(model)
+    if cut and max_new_tokens < limit:
+        encoded = [ids[max_new_tokens - limit :] for ids in encoded]
     for prompt, ids in zip(prompts, encoded, strict=True):
         if len(ids) + max_new_tokens > limit:
             raise ModelError(
-                f"a prompt of {len(ids)} tokens leaves no room for {max_new_tokens} new ones in a context of {limit}: {prompt[:80]!r}…"
+                f"a prompt of {len(ids)} tokens leaves no room for {max_new_tokens} new ones in a context of {limit}: "
+                f"{prompt[:80]!r}…; allow fewer new tokens, shorten the items, or take a model with a longer context"
             )
     refuse_other_than_greedy(model)
     out: list[Generated | None] = [None] * len(prompts)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models import footprint
 
 T = TypeVar("T")
 
@@ -70,7 +71,4 @@ def bytes_a_token(model: Any, *, training: bool, checkpointing: bool = False) ->
     inner = int(getattr(config, "intermediate_size", 0) or 4 * width)
     layers = int(getattr(config, "num_hidden_layers", 0) or 12)
     number = torch.finfo(model.dtype).bits // 8 if model.dtype.is_floating_point else 4
-    one_layer = number * (14 * width + 5 * inner)
-    if not training:
-        return 2 * one_layer
-    return one_layer + number * layers * width if checkpointing else layers * one_layer
+    return footprint.bytes_a_token(width, inner, layers, number, training=training, checkpointing=checkpointing)

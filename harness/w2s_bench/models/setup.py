@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from w2s_bench.errors import ModelError
-from w2s_bench.types import JSON, Attention, Dtype, OptimizerName, Quantization
+from w2s_bench.types import JSON, Attention, Dtype, OptimizerName, Overflow, Quantization
 
 #: How many rows pass through a model at once while it is trained. It changes results by round-off alone, so that it is no
 #: part of any key: a step is one of all its rows, however they are parted.
@@ -31,6 +31,7 @@ class Setup:
     lora_targets: tuple[str, ...] = ()  # empty: every linear layer but the output
     lora_dora: bool = False
     optimizer: OptimizerName = "adamw"
+    overflow: Overflow = "refuse"  # of the domain whose items it reads
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Setup:
@@ -48,6 +49,11 @@ class Setup:
     def loading(self) -> Setup:
         """What the untuned model depends on."""
         return Setup(dtype=self.dtype, attention=self.attention, quantization=self.quantization)
+
+    @property
+    def untuned(self) -> Setup:
+        """What the untuned model depends on, and how it reads."""
+        return replace(self.loading, overflow=self.overflow)
 
 
 @dataclass(frozen=True)

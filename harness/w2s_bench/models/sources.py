@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from w2s_bench.errors import ModelError
-from w2s_bench.models.folders import check_folder
+from w2s_bench.errors import ModelError, said
+from w2s_bench.models.folders import check_folder, why_unloadable
 from w2s_bench.models.optional import bitsandbytes
 from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.record import file_digest
@@ -21,6 +21,10 @@ _SMALL = 32 << 20  # bytes of files
 _MOST_LOADED = 4
 #: Folder and fingerprint → (model, tokenizer) as loaded, which nobody else holds; those used last come last.
 _LOADED: dict[tuple[Path, str], tuple[Any, Any]] = {}
+#: Names of errors of the hub's client that mean that there is no network.
+_UNREACHABLE = frozenset(
+    {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectionError", "ConnectError", "TimeoutException"}
+)
 _READ = (
     *(".safetensors", ".json", ".txt", ".model", ".jinja"),
     *(".tiktoken", ".spm", ".vocab", ".bpe", ".codes", ".tokenizer"),  # vocabularies
@@ -44,7 +48,7 @@ class LocalModel:
     def fingerprint(self) -> str:
         """SHA-256 over the names and contents of the files that loading reads."""
         return _folder_digest(
-            self.path, tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in _files(self.path))
+            self.path, tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in files_read(self.path))
         )
 
     def load(self) -> tuple[Any, Any]:
@@ -94,12 +98,17 @@ class HubModel:
             )
         except Exception as error:  # the hub client raises many kinds
             raise ModelError(
-                f"model {self.name!r} cannot be fetched: {error}; {_next_step(error, self.repo)}"
+                f"model {self.name!r} cannot be fetched: {' '.join(said(error).split())}; {next_step(error, self.repo)}"
             ) from error
         return folder
 
 
-def _next_step(error: Exception, repo: str) -> str:
+def unreachable(error: Exception) -> bool:
+    """Whether the hub's client says that there is no network."""
+    return bool({kind.__name__ for kind in type(error).__mro__} & _UNREACHABLE)
+
+
+def next_step(error: Exception, repo: str) -> str:
     """What the user can do, by the hub client's names for what went wrong."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "GatedRepoError" in kinds:
@@ -108,13 +117,7 @@ def _next_step(error: Exception, repo: str) -> str:
         return "the repo has no such commit: copy one from its history"
     if "RepositoryNotFoundError" in kinds:
         return "check the spelling of owner and name; a private one needs HF_TOKEN"
-    if kinds & {
-        "LocalEntryNotFoundError",
-        "OfflineModeIsEnabled",
-        "ConnectionError",
-        "ConnectError",
-        "TimeoutException",
-    }:
+    if unreachable(error):
         return (
             "there is no network here (or HF_HUB_OFFLINE is set): fetch it once where there is, or give a local folder"
         )
@@ -143,8 +146,14 @@ def from_folder(name: str) -> LocalModel:
     return LocalModel(name=name, path=folder)
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in _READ and p.name != "training.json")
+def is_read(file: str) -> bool:
+    """Whether loading reads a file of that name, or may."""
+    return Path(file).suffix in _READ
+
+
+def files_read(folder: Path) -> list[Path]:
+    """The files of a model's folder that loading reads."""
+    return sorted(p for p in folder.iterdir() if p.is_file() and is_read(p.name) and p.name != "training.json")
 
 
 @cache
@@ -159,7 +168,7 @@ def _load_again(folder: Path, name: str, fingerprint: str) -> tuple[Any, Any]:
     """As `_load`; of a small model a copy of what was loaded before, which takes a fraction of the time."""
     import copy
 
-    small = sum(path.stat().st_size for path in _files(folder)) <= _SMALL
+    small = sum(path.stat().st_size for path in files_read(folder)) <= _SMALL
     loaded = _LOADED.pop((folder, fingerprint), None) if small else None
     model, tokenizer = loaded or _load(str(folder), name)
     if not small:
@@ -195,9 +204,8 @@ def _load(folder: str, name: str, setup: Setup = USUAL, device: str = "cpu") -> 
     except (ModelError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # tokenizers and safetensors raise errors of their own; all mean the same
-        raise ModelError(
-            f"model {name!r} cannot be loaded from {folder}: {error}; save model and tokenizer again"
-        ) from error
+        why, step = why_unloadable(Path(folder), error)
+        raise ModelError(f"model {name!r} cannot be loaded from {folder}: {why}; {step}") from error
     model, report = loaded
     if missing := sorted(report["missing_keys"]):
         # transformers fills missing weights with random numbers and only warns.

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_bench.record import as_row, canonical_json, write_arrays
+from w2s_bench.record import as_row, canonical_json, maker_of, write_arrays
 from w2s_bench.types import BoolArray, IntArray
+
+T = TypeVar("T")
 
 _INDEX = ".index.safetensors"
 _GROUPS = "groups.safetensors"
@@ -131,6 +133,11 @@ def lines_of(path: Path, ids: Sequence[str]) -> Iterator[bytes | None]:
                 if high - low == 1 or _id_of(line) == item:
                     line_of_item = line
             yield line_of_item
+
+
+def picked(path: Path, kind: type[T], ids: Sequence[str]) -> Iterator[T]:
+    """Those records of what `write_indexed` wrote that have these ids, in their order; ids that it lacks are passed over."""
+    yield from (maker_of(kind)(json.loads(line)) for line in lines_of(path, ids) if line is not None)
 
 
 def _id_of(line: bytes) -> str:

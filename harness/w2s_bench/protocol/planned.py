@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.errors import ModelError
@@ -14,7 +14,7 @@ from w2s_bench.models.tokenizer_cache import remembering
 from w2s_bench.names import DEVICE_VARIABLE, short
 from w2s_bench.store.stage import Code, StageContext
 from w2s_bench.suite_domain import SETTINGS
-from w2s_bench.types import JSON, Kind, Precision, RecipeName
+from w2s_bench.types import JSON, Kind, Overflow, Precision, RecipeName
 
 if TYPE_CHECKING:
     from w2s_bench.hookspecs import Domain, LanguageModel
@@ -35,10 +35,10 @@ class PlannedModel:
     setup: Setup = USUAL
 
     @classmethod
-    def of(cls, training: Training, source: LanguageModel) -> PlannedModel:
+    def of(cls, training: Training, source: LanguageModel, overflow: Overflow = "refuse") -> PlannedModel:
         device = os.environ.get(DEVICE_VARIABLE) or "cpu"
         tuning = (training.recipe, training.lora_rank, training.precision)
-        setup = Setup.of({name: getattr(training, name) for name in SETTINGS})
+        setup = Setup.of({**{name: getattr(training, name) for name in SETTINGS}, "overflow": overflow})
         return cls(training.model, source.fingerprint(), *tuning, device, setup)
 
     @classmethod
@@ -49,7 +49,7 @@ class PlannedModel:
     @property
     def untuned(self) -> PlannedModel:
         """The model as it is, whatever is made of it elsewhere."""
-        return replace(self, recipe="full", setup=self.setup.loading)
+        return replace(self, recipe="full", setup=self.setup.untuned)
 
     @property
     def params(self) -> dict[str, JSON]:
@@ -60,7 +60,7 @@ class PlannedModel:
     @property
     def frozen(self) -> dict[str, JSON]:
         """`params` without how it is tuned, for what does not depend on that."""
-        loaded = replace(self, setup=self.setup.loading)
+        loaded = replace(self, setup=self.setup.untuned)
         return {name: value for name, value in loaded.params.items() if name not in ("recipe", "lora_rank")}
 
     @property
@@ -126,6 +126,8 @@ class PlannedTask:
     teacher: PlannedModel
     student: PlannedModel
     chain: tuple[PlannedModel, ...] = ()
+    #: What each of its models comes from, by the model's name.
+    sources: Mapping[str, LanguageModel] = field(default_factory=dict, compare=False, repr=False)
 
     def link(self, generation: int) -> PlannedTask:
         """The task of one generation of its chain, counted from 1: who teaches there, and who learns."""

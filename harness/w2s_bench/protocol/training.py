@@ -11,17 +11,20 @@ import numpy as np
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.objectives import Whose, effective_size, relative
-from w2s_bench.protocol.catalogue import every_nth
-from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, PREDICTIONS, REMARKS, ROWS
+from w2s_bench.models.setup import Setup
+from w2s_bench.protocol.catalogue import every_nth, picked
+from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, PREDICTIONS, REMARKS, ROWS, SPLIT_IDS
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.objectives import loaded_objective
-from w2s_bench.protocol.planned import PlannedModel, load_planned
+from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, load_planned
 from w2s_bench.protocol.prediction import label_rows
+from w2s_bench.protocol.splits import HELD_OUT
 from w2s_bench.record import read_json, read_records, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import JSON, Answer, FloatArray, Item, Prediction, TrainingRow
 
 if TYPE_CHECKING:
+    from w2s_bench.models.engine import Engine
     from w2s_bench.protocol.objectives import PlannedObjective
     from w2s_bench.suite_domain import Training
 
@@ -114,13 +117,24 @@ def losses_as_written(losses: Sequence[float]) -> list[float]:
     return [round(loss, 6) for loss in losses]
 
 
-def usable(model: PlannedModel, most_new: int | None, answers: Stage, label: str = "") -> Stage:
+def usable(
+    model: PlannedModel,
+    domain: PlannedDomain,
+    *,
+    items: Stage,
+    answers: Stage,
+    splits: Sequence[Stage],
+    asked: Sequence[str],
+    label: str = "",
+) -> Stage:
     """Stage: the model loads and can be trained and asked as a suite says. Run first: a student's turn may be hours away.
 
-    `most_new` bounds generated answers, None where options are scored. The gold is measured, and nothing learns from it.
+    It has positions enough for the items of the splits `asked`, or the suite cuts them. The gold of generated answers is
+    measured, and nothing learns from it.
     """
-    params = {"model": model.params, "max_new_tokens": most_new}
-    inputs = {"answers": answers} if most_new else {}
+    most_new = domain.max_new_tokens
+    params = {"model": model.params, "max_new_tokens": most_new, "domain": domain.short_name, "splits": list(asked)}
+    inputs = {"items": items, **numbered("splits", splits), **({"answers": answers} if most_new else {})}
     return Stage(run_usable, params, inputs, label=label, **model.stage_fields())
 
 
@@ -160,11 +174,13 @@ def _only_kept(context: StageContext, rows: list[TrainingRow]) -> list[TrainingR
     return sorted(rows, key=lambda row: row.id)
 
 
-@stage("usable", version=1)
+@stage("usable", version=2)
 def run_usable(context: StageContext) -> None:
     model, most_new, engine = context.params["model"], context.params["max_new_tokens"], load_planned(context)
     engine.refuse_unfit(recipe=model["recipe"], lora_rank=model["lora_rank"], generates=most_new is not None)
     notes = engine.notes()
+    if "items" in context.inputs:
+        notes += _fitted(context, engine)
     if most_new is not None:
         gold = [row["completion"] for row in every_nth(context.inputs["answers"] / ANSWERS, _MOST_MEASURED)]
         if long := sum(length > most_new for length in engine.lengths(gold)):
@@ -174,3 +190,40 @@ def run_usable(context: StageContext) -> None:
             if long == len(gold):
                 raise ModelError(f"model {model['name']!r}: {notes[-1]}; raise max_gen_toks and max_new_tokens")
     write_json(context.out / REMARKS, [f"model {model['name']}: {note}" for note in notes])
+
+
+def _fitted(context: StageContext, engine: Engine) -> list[str]:
+    """What is to be said of items that are cut; `ModelError` where the model lacks positions for some that must not be."""
+    params, most_new = context.params, context.params["max_new_tokens"]
+    cuts = [read_json(folder / SPLIT_IDS) for folder in folders_of(context, "splits")]
+    held = {split: {item for cut in cuts for item in cut[split]} for split in params["splits"]}
+    ids = sorted(set().union(*held.values()))
+    items = list(picked(context.inputs["items"] / ITEMS, Item, ids))
+    golds: dict[str, str] = {}
+    if most_new:
+        learnt = sorted(set().union(*(held[split] for split in held if split not in HELD_OUT)))
+        golds = {a.id: a.completion for a in picked(context.inputs["answers"] / ANSWERS, Answer, learnt)}
+    over = engine.overlong(items, most_new=most_new, golds=golds)
+    if over is None:
+        return []
+    what = f"prompt and {most_new} new tokens, or the gold answer" if most_new else "prompt and longest option"
+    said = (
+        f"{over.count} of {over.of} items of domain {params['domain']!r} take more than its {over.limit} tokens; the longest is "
+        f"{over.longest!r} with {over.tokens} ({what})"
+    )
+    shorter = (
+        "lower max_new_tokens, give shorter items (fewer examples)"
+        if most_new
+        else "give shorter items (fewer examples)"
+    )
+    if Setup.of(params["model"].get("setup", {})).overflow == "refuse":
+        raise ModelError(
+            f"model {params['model']['name']!r}: {said}; {shorter}, take a model with a longer context, or set overflow: "
+            "truncate_left for the domain, which takes tokens off the beginning of prompts as lm-eval does"
+        )
+    if over.hopeless:
+        raise ModelError(
+            f"model {params['model']['name']!r}: {said}; of {over.hopeless} nothing of the prompt would be left, as what follows "
+            f"it takes {over.last} tokens alone; {shorter}, or take a model with a longer context"
+        )
+    return [f"{said}; their prompts are cut on the left"]

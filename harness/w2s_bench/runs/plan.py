@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.domains.documents import Documents, Request, self_contained
@@ -27,6 +28,7 @@ from w2s_bench.runs.chosen import Chosen, chosen_trust_functions
 from w2s_bench.store.stage import Stage, walk
 
 if TYPE_CHECKING:
+    from w2s_bench.hookspecs import LanguageModel
     from w2s_bench.suite import Suite
     from w2s_bench.suite_domain import DomainSpec, Training
 
@@ -75,11 +77,20 @@ class PlannedCell:
     @property
     def models(self) -> list[Stage]:
         """What shows whether its models can be used as the suite says."""
-        task, answers = self.task, self.graphs[0].answers
+        task, graph = self.task, self.graphs[0]
         between = [(f"student of generation {number}", model) for number, model in enumerate(task.chain, 1)]
         roles = (("teacher", task.teacher), ("student", task.student), *between)
+        asked = ["trust", "transfer", graph.suite.evaluate_on]
         return [
-            usable(model, task.domain.max_new_tokens, answers, f"{task.domain.short_name} · model of the {role}")
+            usable(
+                model,
+                task.domain,
+                items=graph.items,
+                answers=graph.answers,
+                splits=[each.splits for each in self.graphs],
+                asked=["weak_train", *asked] if role == "teacher" and model.recipe != "none" else asked,
+                label=f"{task.domain.short_name} · model of the {role}",
+            )
             for role, model in roles
         ]
 
@@ -226,12 +237,16 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
     for place, training in enumerate((spec.teacher, *spec.chain, spec.student)):
         refuse_unfit(training, RECIPES[training.recipe].over, spec.name, domain.kind, teaches=place == 0)
 
+    sources: dict[str, LanguageModel] = {}
+
     def model(training: Training) -> PlannedModel:
         source, registered = described_model(registry, training.model), registry.resolve("model", training.model)
         if registered.distribution != BUILT_IN:
             # The full name says in whose processes the model is loaded.
             training = training.model_copy(update={"model": registered.name})
-        return registry.guarded("model", training.model, "fingerprint()", lambda: PlannedModel.of(training, source))
+        sources[training.model] = source
+        made = partial(PlannedModel.of, training, source, spec.overflow)
+        return registry.guarded("model", training.model, "fingerprint()", made)
 
     read: dict[str, Any] = {}
     if not self_contained(domain):
@@ -244,7 +259,7 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
     planned = registry.guarded(
         "domain", spec.name, "fingerprint()", lambda: PlannedDomain.of(spec.name, domain, spec.parameters, **read)
     )
-    return PlannedTask(spec, planned, model(spec.teacher), model(spec.student), tuple(map(model, spec.chain)))
+    return PlannedTask(spec, planned, model(spec.teacher), model(spec.student), tuple(map(model, spec.chain)), sources)
 
 
 def _trust_arms(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,8 @@ class Preview:
 
     stored: tuple[Stage, ...]
     to_run: tuple[Stage, ...]
+    #: Node → folder, of those stored.
+    paths: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def preview(stages: Sequence[Stage], store: Store) -> Preview:
     """Look up `stages`, inputs before what uses them; what is damaged counts as to run, and is left as it is."""
     explained = explain(stages, store, reasons=False)
     stored = tuple(look.stage for look in explained if look.status == "stored")
-    return Preview(stored, tuple(look.stage for look in explained if look.status != "stored"))
+    paths = {look.stage.node: look.path for look in explained if look.path is not None}
+    return Preview(stored, tuple(look.stage for look in explained if look.status != "stored"), paths)
 
 
 def explain(stages: Sequence[Stage], store: Store, *, reasons: bool = True) -> list[Explained]:

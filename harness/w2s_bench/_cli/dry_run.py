@@ -1,0 +1,173 @@
+"""What `run --dry-run` prints: stages to run and stored, what a run costs, and what each of its models takes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from w2s_bench._cli.output import console, say
+from w2s_bench._cli.report import counted, print_problems, print_unchecked
+from w2s_bench.names import short
+from w2s_bench.store.stage import walk
+from w2s_bench.text import one_line
+
+if TYPE_CHECKING:
+    from w2s_bench.models.probe import Throughput
+    from w2s_bench.runs.estimate import ModelCost
+    from w2s_bench.runs.forecast import Forecast
+    from w2s_bench.runs.plan import Plan
+
+_STEPS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
+
+
+def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_json: bool, probe: bool = False) -> None:
+    """What is stored and what would run, stage by stage name; `unchecked`: domains that may be too small for their sizes.
+
+    `probe`: measure the machine for the models' times.
+    """
+    from w2s_bench.executors.timings import Timings
+    from w2s_bench.runs.estimate import devices, estimate
+    from w2s_bench.runs.forecast import forecast
+    from w2s_bench.runs.preview import preview
+    from w2s_bench.store import open_store
+
+    print_problems(planned.problems)
+    opened = open_store(store)
+    previewed = preview(planned.stages(), opened)
+    timings = Timings.of_store(opened.root)
+    cost = forecast(planned.suite, previewed.to_run, timings)
+    fast = _measured(devices(planned)) if probe else {}
+    models = estimate(planned, previewed.to_run, timings, previewed.paths, fast)
+    stored, to_run = Counter(s.name for s in previewed.stored), Counter(s.name for s in previewed.to_run)
+    own = _for_one_arm(planned, {stage.node for stage in previewed.to_run})
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "cells": [cell.row for cell in planned.cells],
+                    "stored": dict(stored),
+                    "to_run": dict(to_run),
+                    "to_run_for_one_arm": own,
+                    "forecast": asdict(cost),
+                    "models": [asdict(model) for model in models],
+                    "sizes_unchecked": list(unchecked),
+                    "store": store,
+                    "problems": planned.problems,
+                },
+                indent=1,
+                allow_nan=False,
+            )
+        )
+        return
+    suite = planned.suite
+    say(
+        f"{suite.name} {suite.version}: {counted(len(planned.cells), 'cell')}, {counted(suite.seeds, 'seed')}; store {store}"
+    )
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("stage", "stored", "to run"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for name in dict.fromkeys(stage.name for stage in planned.stages()):
+        table.add_row(name, str(stored[name]), str(to_run[name]))
+    table.add_section()
+    table.add_row("all", str(stored.total()), str(to_run.total()))
+    console().print(table)
+    if own:
+        arms = ", ".join(f"{short(arm)} {count}" for arm, count in own.items())
+        say(f"To run for one arm alone: {arms}; for several: {to_run.total() - sum(own.values())}")
+    _print_cost(cost)
+    _print_models(models, probed=probe)
+    print_unchecked(unchecked)
+
+
+def _print_cost(cost: Forecast) -> None:
+    """Nothing where nothing would run."""
+    if not cost.trainings and not cost.items:
+        return
+    say(
+        f"To compute: {counted(cost.trainings, 'training')} of {cost.rows:,} rows in all; {cost.items:,} items to read."
+    )
+    shares = ("for the teacher", "for trust functions", "for ceiling and privileged arms alone")
+    for domain, gold in cost.gold.items():
+        words = dict(zip(("weak_train", "trust", "transfer"), shares, strict=True))
+        told = ", ".join(f"{size:,} {words[split]}" for split, size in gold.items())
+        say(f"Gold labels a seed, {domain}: {told}.")
+    minutes = cost.seconds / 60
+    if not cost.untimed:
+        say(f"Time: about {minutes:.0f} min of one worker, as long as such stages took in this store.")
+        return
+    several = f"{counted(len(cost.untimed), 'kind')} of stages never ran in this store"
+    known = f"about {minutes:.0f} min of one worker for the others; " if minutes >= 1 else ""
+    say(f"Time: {known}{several}. A run tells its time left once each kind has run.")
+
+
+def _for_one_arm(planned: Plan, to_run: set[str]) -> dict[str, int]:
+    """Arm → how many of the stages to run it alone needs; arms that need none for themselves are left out."""
+    users: dict[str, set[str]] = {}
+    for cell in planned.cells:
+        for stage in walk(cell.targets()):
+            if stage.node in to_run:
+                users.setdefault(stage.node, set()).add(cell.arm.ref.name)
+    return dict(Counter(next(iter(arms)) for arms in users.values() if len(arms) == 1).most_common())
+
+
+def _measured(devices: Sequence[str]) -> Mapping[str, Throughput]:
+    """Ten seconds in all."""
+    from w2s_bench.models.probe import probe
+
+    return {device: probe(device, seconds=10 / len(devices)) for device in devices}
+
+
+def _print_models(models: Sequence[ModelCost], *, probed: bool) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    columns = ("model", "recipe", "parameters", "memory", "on disk", "to fetch", "time")
+    for column in columns:
+        left = column in ("model", "recipe")
+        table.add_column(column, justify="left" if left else "right", overflow="fold" if left else "ellipsis")
+    for model in models:
+        table.add_row(
+            Text(one_line(model.name)),
+            ", ".join(model.recipes),
+            "?" if model.parameters is None else _number(model.parameters),
+            "?" if model.memory is None else _bytes(model.memory["total"]),
+            _bytes(model.on_disk),
+            "?" if model.download is None else _bytes(model.download),
+            "?" if model.seconds is None else _time(model.seconds),
+        )
+    console().print(table)
+    said = "Memory is of one worker at its fullest, time of one worker for all that the model has to do"
+    if any(model.assumed_lengths for model in models):
+        said += "; rows of 256 tokens are assumed where no items are stored yet"
+    say(f"{said}.")
+    for model in models:
+        if model.why:
+            say(f"{one_line(model.name)}: {one_line(model.why)}.")
+    if not probed and any(model.seconds is None for model in models):
+        say("--probe measures this machine for ten seconds and tells the times that are not known.")
+
+
+def _bytes(size: int) -> str:
+    name, step = next(((name, step) for name, step in _STEPS if size >= step), ("B", 1))
+    return f"{size / step:.1f} {name}" if step > 1 else f"{size} B"
+
+
+def _number(count: int) -> str:
+    for step, name in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if count >= step:
+            return f"{count / step:.3g} {name}"
+    return str(count)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
