@@ -18,6 +18,10 @@ RESULTS: Final = Path("w2s-results")
 README, PLOT, TIES, CHAINS = "README.md", "pgr.svg", "ties.svg", "chains.svg"
 #: What it shows besides where somebody has computed rows again.
 BADGE: Final = "verified.svg"
+#: All of these.
+PAGES: Final = (README, PLOT, TIES, CHAINS, BADGE)
+#: Its folder with a page a domain, where there are too many for one page.
+DOMAINS: Final = "domains"
 #: The file that makes a folder of a store a result.
 MANIFEST: Final = "manifest.json"
 #: Where models run: "cpu" (the default: the same bytes again) or any device torch knows. It is part of every key.

@@ -113,7 +113,8 @@ def test_sorting_goes_down_up_and_back_and_says_so(page: Any, one: str) -> None:
     page.goto(one)
     before = arms(page)
     head = page.locator("table.main thead th", has_text="mean PGR")
-    figures = "table.main tbody tr:visible td[data-metric='pgr']:not([data-domain])"
+    column = head.evaluate("e => e.cellIndex + 1")
+    figures = f"table.main tbody tr:visible > :nth-child({column})"
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "descending"
     down = [float(v) for v in page.locator(figures).evaluate_all("e => e.map(c => c.dataset.sort).filter(v => v)")]

@@ -15,14 +15,17 @@ from typer.testing import CliRunner
 from cell_builder import change, make_cells, write_cells
 from support import ROOT
 from w2s_bench._cli.app import app
-from w2s_bench.errors import CellError
+from w2s_bench.errors import CellError, W2SBenchError
+from w2s_bench.names import PAGES
 from w2s_bench.record import digest_of
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.findings import Finding, as_sarif
 from w2s_bench.results.checking.folder import read_folder
 from w2s_bench.results.checking.plugins import requirement
 from w2s_bench.results.checking.rules import RULES, check, levels_and_words
+from w2s_bench.results.leaderboard import write_leaderboard
 from w2s_bench.results.surroundings import made_elsewhere
+from w2s_bench.runs.refusals import refuse_foreign
 
 TINY = ROOT / "leaderboards" / "tiny"
 Content = dict[str, Any]
@@ -219,3 +222,32 @@ def test_sarif_names_files_below_a_relative_folder() -> None:
     finding = Finding("cell", "error", "results/math/a.json", "x", "y")
     (told,) = as_sarif(Path("boards/tiny"), [finding], levels_and_words(), "1")["runs"][0]["results"]
     assert told["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "boards/tiny/results/math/a.json"
+
+
+@pytest.mark.parametrize("name", ["no/out.sarif", "."])
+def test_where_sarif_cannot_be_written_is_said_before_anything_is_checked(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(app, ["check", "nowhere", "--sarif", name])
+    assert ran.exit_code == 2 and f"--sarif '{name}' is a f" in ran.stderr and "such as check.sarif" in ran.stderr
+
+
+@pytest.mark.parametrize("name", ["verified.svg", "chains.svg"])
+def test_a_page_that_no_cell_makes_is_found_and_goes_away(name: str, results: Path) -> None:
+    write_leaderboard(results)
+    assert check(results).passed
+    (results / name).write_text("<svg/>")
+    assert [(f.rule, f.file) for f in check(results).errors] == [("pages", name)]
+    write_leaderboard(results)
+    assert not (results / name).exists() and check(results).passed
+
+
+@pytest.mark.parametrize("name", [*PAGES, "domains/math.md"])
+def test_a_run_leaves_pages_alone_that_no_run_has_written(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(W2SBenchError, match="no run has written it"):
+        refuse_foreign(tmp_path)
+    (tmp_path / "suite.yaml").write_text("")
+    refuse_foreign(tmp_path)

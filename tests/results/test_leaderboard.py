@@ -22,8 +22,9 @@ from w2s_bench.results import leaderboard
 from w2s_bench.results.board import Leaderboard
 from w2s_bench.results.cells import ArmRef, Cell
 from w2s_bench.results.leaderboard import write_leaderboard
+from w2s_bench.results.pages.blocks import escape, table
 from w2s_bench.results.pages.data import board_as_json
-from w2s_bench.results.pages.markdown import escape, render, table
+from w2s_bench.results.pages.markdown import render
 from w2s_bench.results.pages.plots import draw
 from w2s_bench.results.pages.style import figure, number
 from w2s_bench.results.statistics import Estimate, Unresolved

@@ -20,13 +20,16 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cell_builder import CONTROLS, REFERENCES, TRUST, change, make_cells, suite_of, write_cells
+from support import ROOT
 from w2s_bench._cli.app import app
 from w2s_bench.errors import CellError, W2SBenchError
 from w2s_bench.names import PROGRESS, short
-from w2s_bench.results.cells import Cell
+from w2s_bench.results.attestations import Attestation, Attested
+from w2s_bench.results.cells import ArmRef, Cell
 from w2s_bench.results.comparison import Comparison
 from w2s_bench.results.leaderboard import build
-from w2s_bench.results.pages.style import figure
+from w2s_bench.results.pages.arm_words import arm_in_words
+from w2s_bench.results.pages.style import figure, number
 from w2s_bench.results.report import scripts
 from w2s_bench.results.report.arms import arms_of
 from w2s_bench.results.report.page import render
@@ -169,11 +172,16 @@ def test_text_from_outside_is_inert(page: Parsed) -> None:
     assert not any(c in text for c in "\u202e\x1b\u2028")
     assert "\\u202e" in hostile.text
     data = json.loads(hostile.raw["script"][0])
-    strata = next(c["strata"] for c in data["boards"][0]["domains"][0]["cells"].values() if "probe" in c["row"])
+    strata = data["boards"][0]["domains"][0]["strata"]
     assert any("</script>" in name and "\\u202e" in name for name in strata)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(), st.lists, max_leaves=8))
+@settings(deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists, max_leaves=8
+    )
+)
 def test_json_in_a_script_comes_back_and_ends_nothing(value: Any) -> None:
     written = str(as_script({"x": value}))
     assert not set(written) & set("<>&\u2028\u2029")
@@ -214,6 +222,68 @@ def test_arms_beside_the_ranking_and_cells_of_other_kinds_are_shown() -> None:
     assert "Further cells" in shown.text
     assert later.row in shown.text
     assert "Further cells" not in Parsed(render([folder])).text
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "said"),
+    [
+        (
+            "confidence",
+            {},
+            "trains on 50 % of the teacher's labels of the pool, chosen by the trust scores of `confidence`",
+        ),
+        ("balanced:confidence", {"selection": "balanced"}, "of each class of weak labels, equally many of each"),
+        ("weighted:confidence", {"selection": "weighted"}, "every row, with a weight in proportion to the rank"),
+        (
+            "gold_kept:confidence",
+            {"kind": "control", "supervision": "privileged"},
+            "gold labels on the rows that the arm keeps",
+        ),
+        ("matched_random:confidence", {"kind": "control"}, "random rows, as many of each weak label in each stratum"),
+        ("soft:confidence", {"objective": "soft"}, "The rows of the arm `confidence`, learned by the objective `soft`"),
+    ],
+)
+def test_every_kind_of_arm_says_what_it_trains_on(name: str, fields: dict[str, Any], said: str) -> None:
+    plain = make_cells()["w2s-bench/confidence"].body.arm
+    ref = ArmRef.model_validate({**plain.model_dump(), "name": name, **fields})
+    told = arm_in_words(ref)
+    assert said in told
+    assert "`confidence`" in told
+    assert told == arm_in_words(ArmRef.model_validate(ref.model_dump()))
+
+
+def test_references_and_controls_say_what_they_are() -> None:
+    told = {short(name): arm_in_words(cell.body.arm) for name, cell in make_cells().items()}
+    assert told["ceiling"] == "The student trained on the gold labels of the pool"
+    assert told["naive"] == "A student that trains on all weak labels"
+    assert all(told.values())
+
+
+def test_generations_of_chains_stand_in_a_table_and_are_said_in_words() -> None:
+    folder = read_folder(ROOT / "leaderboards" / "tiny-chain")
+    shown = Parsed(render([folder]))
+    assert "Generation 1 of 2 of the chain of naive : tiny/" in shown.text
+    for domain in folder.board.chains:
+        for chain in domain.arms:
+            for entry in chain.generations:
+                assert entry is not None and entry.accuracy is not None
+                assert f"{number(entry.accuracy.value, 3)}, PGR {figure(entry.pgr)}" in shown.text
+    rows = {a["data-row"] for _, a in shown.elements if "data-row" in a}
+    assert rows == {cell.row for cell in folder.cells}  # each can be linked to
+
+
+def test_what_others_say_of_cells_is_shown(tmp_path: Path) -> None:
+    folder = write_cells(tmp_path / "toy", make_cells())
+    digest = next(cell.digest for cell in read_folder(folder).cells if cell.row == "math/probe")
+    told = (Attested(row="math/probe", digest=digest, tier="identical elsewhere"),)
+    Attestation(made="2026-01-01T00:00:00Z", suite="0" * 64, platform="p", rows=told).write(folder)
+    shown = Parsed(render([read_folder(folder)]))
+    assert "computed again: identical elsewhere" in shown.text
+    assert "Computed again: 1 of" in shown.text
+    (folder / "attestations" / "x.json").write_text("{}")
+    broken = read_folder(folder)
+    assert len(broken.faults) == 1 and "x.json is no attestation" in broken.faults[0]
+    assert "probe" in Parsed(render([broken])).text
 
 
 def test_a_list_of_numbers_is_a_curve(page: Parsed) -> None:
@@ -321,7 +391,9 @@ def test_pairs_have_the_boards_differences_and_bits(results: Path) -> None:
     assert isinstance(minus, Estimate)
     assert expected.value == minus.value
     naive = domains["math"].cells["naive"].body
-    assert data["domains"][0]["cells"][str(at["naive"])]["bits"] == {str(s.seed): s.correct for s in naive.seeds}
+    assert data["domains"][0]["cells"][str(at["naive"])]["bits"] == {
+        str(s.seed): scripts.packed(s.correct or "") for s in naive.seeds
+    }
     assert abs(accuracy[0] - (domains["math"].accuracy_difference(arms[i].name, arms[j].name) or expected).value) < 1e-4
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from w2s_bench._cli.output import say
+from w2s_bench._cli.options import AllowedSigners
+from w2s_bench._cli.output import refuse_no_file, say
 
 if TYPE_CHECKING:
     from w2s_bench.results.checking.rules import Checked
@@ -18,6 +19,8 @@ EPILOG = """
 `w2s-bench check leaderboards/tiny` — every rule on a board
 
 `w2s-bench check THEIRS --sarif check.sarif` — for a code host, which shows findings beside the files
+
+`w2s-bench check leaderboards/tiny --allowed-signers allowed_signers` — signatures too, by your own list of keys
 
 `w2s-bench check --rules` — what is looked for
 
@@ -36,6 +39,7 @@ def check(
     sarif: Annotated[
         Path | None, typer.Option("--sarif", help="Write findings as SARIF 2.1.0, too.", metavar="FILE")
     ] = None,
+    allowed_signers: AllowedSigners = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")] = False,
 ) -> None:
     """Look for whatever is wrong with a results folder, without a model: digests, figures, what is missing."""
@@ -49,9 +53,11 @@ def check(
             raise typer.BadParameter(
                 "give the folder to check, or --rules to list what is looked for", param_hint="DIR"
             )
+        if sarif is not None:
+            refuse_no_file(sarif, "--sarif", "check.sarif")
         from w2s_bench.results.checking.rules import check as checked
 
-        found = checked(results)
+        found = checked(results, allowed_signers=allowed_signers)
         if sarif is not None:
             _write_sarif(sarif, results, found)
         _print(found, results, as_json=json_output, quiet=quiet)

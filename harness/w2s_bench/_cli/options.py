@@ -44,3 +44,11 @@ IncludePath = Annotated[
         metavar="DIR",
     ),
 ]
+AllowedSigners = Annotated[
+    Path | None,
+    typer.Option(
+        "--allowed-signers",
+        help="Your file of names and public keys (`man ssh-keygen`): signatures are verified by it.",
+        metavar="FILE",
+    ),
+]

@@ -9,6 +9,7 @@ import codecs
 import io
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from w2s_bench.text import printable
@@ -63,6 +64,15 @@ def finish_streams() -> None:
 def say(text: str, *, error: bool = False) -> None:
     """A line of text for people; whatever in it could steer a terminal is shown as an escape."""
     print(printable(text), file=sys.stderr if error else sys.stdout, flush=error)
+
+
+def refuse_no_file(path: Path, option: str, example: str) -> None:
+    """Refuse a name that no file can have, before anything is computed for it."""
+    from w2s_bench.errors import W2SBenchError
+
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        what = "a folder" if path.is_dir() else "a file in a folder that does not exist"
+        raise W2SBenchError(f"{option} {str(path)!r} is {what}; give the name of a file to write, such as {example}")
 
 
 def console(*, error: bool = False) -> Console:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from w2s_bench._cli.output import say
+from w2s_bench._cli.output import refuse_no_file, say
 
 REPORT_EPILOG = """
 **Examples**
@@ -44,14 +44,11 @@ def report(
     from w2s_bench._cli.errors import explained
 
     with explained():
-        from w2s_bench.errors import W2SBenchError
         from w2s_bench.record import write_atomically
         from w2s_bench.results.report.page import render
         from w2s_bench.results.report.reading import read_folder
 
-        if out.is_dir() or not out.absolute().parent.is_dir():
-            what = "a folder" if out.is_dir() else "a file in a folder that does not exist"
-            raise W2SBenchError(f"--out {str(out)!r} is {what}; give the name of a file to write, such as report.html")
+        refuse_no_file(out, "--out", "report.html")
         folders = [read_folder(folder) for folder in results]
         page = render(folders)
         write_atomically(out, page)

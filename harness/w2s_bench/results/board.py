@@ -19,6 +19,8 @@ POWER = 0.8
 #: The cross-entropy over an item's options: from it, and not from that over tokens, objectives over options alone differ in
 #: nothing but the loss.
 OVER_OPTIONS: Final = "xent:over=options"
+#: Domains beyond which tables show families, and trust functions beyond which the first table shows the best alone.
+MOST_DOMAINS, MOST_FUNCTIONS = 8, 40
 #: What a check may look at.
 Figure = Ratio | float | int | None
 
@@ -88,6 +90,8 @@ class Row:
     verified: int = 0
     #: The same to the same arm by `OVER_OPTIONS`, where there is one.
     minus_over_options: Ratio | None = None
+    #: Mean PGR over the domains of each family of the board.
+    family_pgr: Mapping[str, Ratio] = field(default_factory=dict)
 
     @property
     def is_control(self) -> bool:
@@ -263,10 +267,24 @@ class Leaderboard:
     #: Row of a cell → how it came out when somebody computed it again; and when the last of them was.
     attested: Mapping[str, str] = field(default_factory=dict)
     attested_last: str = ""
+    #: Row of a cell → who says to have signed it.
+    signed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: How many cells there are.
     cells: int = 0
     chains: tuple[DomainChains, ...] = ()
     mean_chains: tuple[MeanChain, ...] = ()
+    #: Family → its domains that enter means, where there are so many domains that tables show families first.
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def wide(self) -> bool:
+        """Whether there are too many domains for a column and a section each."""
+        return len(self.domains) > MOST_DOMAINS
+
+    @property
+    def large(self) -> bool:
+        """Whether a first table cannot show all of it."""
+        return self.wide or sum(not row.is_control for row in self.rows) > MOST_FUNCTIONS
 
     @property
     def mean_domains(self) -> tuple[str, ...]:

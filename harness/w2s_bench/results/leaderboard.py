@@ -11,19 +11,21 @@ from statistics import median
 
 from w2s_bench.controls import CEILING, NAIVE, WEAK, of_kind, rivals
 from w2s_bench.errors import CellError
-from w2s_bench.names import BADGE, CHAINS, PLOT, README, TIES, of_arm, short
+from w2s_bench.names import BADGE, CHAINS, DOMAINS, PAGES, PLOT, README, TIES, of_arm, short
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.results import statistics
 from w2s_bench.results.attestations import Attestation, read_attestations, tiers
 from w2s_bench.results.belief import read_results
-from w2s_bench.results.board import OVER_OPTIONS, POWER, DomainSummary, Failure, Leaderboard, Pair, Row
+from w2s_bench.results.board import MOST_DOMAINS, OVER_OPTIONS, POWER, DomainSummary, Failure, Leaderboard, Pair, Row
 from w2s_bench.results.cells import Cell, CellBody
 from w2s_bench.results.chains import chains_of, means_of
 from w2s_bench.results.checks import CHECKS, suspects
 from w2s_bench.results.comparison import Comparison, mean
+from w2s_bench.results.folding import families
 from w2s_bench.results.gains import gains
 from w2s_bench.results.places import corrected, paired, placed
 from w2s_bench.results.ranking import ranked
+from w2s_bench.results.signatures import Signed, read_signatures, signers
 from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
 from w2s_bench.results.surroundings import made_elsewhere
 
@@ -33,9 +35,15 @@ __all__ = ["Leaderboard", "build", "write_leaderboard"]
 def write_leaderboard(results: Path) -> Leaderboard:
     """Read the cells under `results`, write `README.md` and the plots beside them, and return what they show."""
     _, cells = read_results(results)
-    board = attested(build(cells, results), cells, read_attestations(results))
-    for name, text in pages(board).items():
+    board = claimed(attested(build(cells, results), cells, read_attestations(results)), cells, read_signatures(results))
+    if (results / DOMAINS).is_symlink():
+        raise CellError(f"{results / DOMAINS} is a link, where a folder of pages belongs; remove it")
+    made = pages(board)
+    for name, text in made.items():
+        (results / name).parent.mkdir(exist_ok=True)
         write_atomically(results / name, text)
+    for name in set(PAGES) - {*made}:  # a badge without an attestation would be a claim of nobody's
+        (results / name).unlink(missing_ok=True)
     return board
 
 
@@ -54,6 +62,11 @@ def attested(board: Leaderboard, cells: Sequence[Cell], attestations: Sequence[A
     return replace(board, rows=rows, other_selections=others, attested=told, attested_last=last, cells=len(cells))
 
 
+def claimed(board: Leaderboard, cells: Sequence[Cell], signatures: Sequence[Signed]) -> Leaderboard:
+    """The board with who says to have signed its cells."""
+    return replace(board, signed=signers(cells, signatures))
+
+
 def pages(board: Leaderboard) -> dict[str, str]:
     """File name → text of the plots, and of what `written_pages` has."""
     from w2s_bench.results.pages.chain_plot import draw_chains
@@ -65,13 +78,16 @@ def pages(board: Leaderboard) -> dict[str, str]:
 
 
 def written_pages(board: Leaderboard) -> dict[str, str]:
-    """File name → text of the README, and of the badge where somebody has verified a row: all that attestations change."""
+    """File name → text of the README, of a page a domain where there are many, and of the badge where somebody has verified a
+    row: all that attestations change is among these."""
     from w2s_bench.results.pages.badge import draw_badge
     from w2s_bench.results.pages.chain_tables import chain_blocks
+    from w2s_bench.results.pages.domain_pages import domain_pages
     from w2s_bench.results.pages.markdown import render
 
     badge = {BADGE: draw_badge(board)} if board.attested else {}
-    return {**badge, README: render(board, PLOT, TIES, BADGE, chain_blocks(board, CHAINS))}
+    domains = domain_pages(board)
+    return {**badge, **domains, README: render(board, PLOT, TIES, BADGE, chain_blocks(board, CHAINS))}
 
 
 def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
@@ -120,6 +136,14 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         said = dict.fromkeys(text for entry in row.entries.values() for text in elsewhere.get(entry.row, ()))
         return replace(row, made_elsewhere=tuple(said))
 
+    kin = families(tuple(entering)) if len(domains) > MOST_DOMAINS else {}
+
+    def by_family(row: Row) -> Row:
+        missing = Unresolved("no cell", "–")
+        pgr = {d: row.entries[d].pgr if d in row.entries else missing for d in entering}
+        means = {name: statistics.mean_over_domains({d: pgr[d] for d in own}) for name, own in kin.items()}
+        return replace(row, family_pgr=means)
+
     order = [row.arm for row in (*rows, *other_rows)]
     chains = chains_of([cell for cell in ordered if cell.body.chain], by_domain, order, len(seeds))
     packages: dict[str, set[str]] = defaultdict(set)
@@ -131,19 +155,20 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         protocol=ordered[0].body.protocol,
         seeds=seeds,
         domains=summaries,
-        rows=tuple(map(told, placed(corrected(rows), pairs))),
+        rows=tuple(map(by_family, map(told, placed(corrected(rows), pairs)))),
         failures=_failures(ordered),
         packages={package: tuple(sorted(versions)) for package, versions in sorted(packages.items())},
         pairs=pairs,
         detectable=_detectable(rows, difference),
         stability=_stability(entering, pairs),
-        other_selections=tuple(map(told, other_rows)),
-        other_objectives=tuple(map(told, by_objective)),
+        other_selections=tuple(map(by_family, map(told, other_rows))),
+        other_objectives=tuple(map(by_family, map(told, by_objective))),
         gains=gains([row.arm for row in (*rows, *other_rows)], domains, entering),
         explaining=tuple(told(_row(arm, cell, domains, entering, len(seeds))) for arm, cell in explaining.items()),
         cells=len(ordered),
         chains=chains,
         mean_chains=means_of(chains, entering),
+        families=kin,
     )
 
 

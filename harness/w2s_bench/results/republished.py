@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from w2s_bench.names import BADGE, README
+from w2s_bench.names import BADGE, PAGES, README
 from w2s_bench.results.attestations import Attestation, read_attestations
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.compared import Verified
-from w2s_bench.results.leaderboard import Leaderboard, attested, build, pages, written_pages
+from w2s_bench.results.leaderboard import Leaderboard, attested, build, claimed, pages, written_pages
+from w2s_bench.results.signatures import read_signatures
 from w2s_bench.untrusted import UnreadableError, read_text
 
 _LARGEST_PAGE: Final = 64 << 20  # bytes
@@ -22,7 +23,7 @@ _MOST_NEWER: Final = 8
 
 def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
     """Verdicts on the README and the plots of a results folder: are they what its cells give?"""
-    board, attestations = build(cells, results), read_attestations(results)
+    board, attestations = claimed(build(cells, results), cells, read_signatures(results)), read_attestations(results)
     made = pages(attested(board, cells, attestations))
     again = "`w2s-bench leaderboard` writes it anew"
     verdicts = []
@@ -44,6 +45,9 @@ def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
         else:
             why = f"is not what the cells give: it was edited, or written by another version; {again}"
             verdicts.append(Verified(name, "DIFFERS", why))
+    removes = again.replace("writes it anew", "removes it")
+    stale = (name for name in PAGES if name not in made and os.path.lexists(results / name))
+    verdicts += [Verified(name, "DIFFERS", f"is no page of these cells; {removes}") for name in stale]
     return verdicts
 
 

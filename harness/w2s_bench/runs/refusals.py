@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
-from w2s_bench.names import CHAINS, PLOT, README, TIES
+from w2s_bench.names import DOMAINS, PAGES
 from w2s_bench.results.belief import refuse_contradictions
 from w2s_bench.results.cells import Cell, cell_path
 from w2s_bench.results.files import cell_paths, read_placed
@@ -34,7 +34,8 @@ def refuse_mistakes(planned: Plan, folder: Path) -> None:
 
 def refuse_foreign(folder: Path) -> None:
     """A run writes its pages over those of an earlier run, and over nobody else's: a run's folder has its suite."""
-    theirs = [name for name in (README, PLOT, TIES, CHAINS) if (folder / name).exists()]
+    theirs = [name for name in PAGES if os.path.lexists(folder / name)]
+    theirs += [f"{DOMAINS}/{path.name}" for path in sorted((folder / DOMAINS).glob("*.md"))[:1]]
     if theirs and not (folder / "suite.yaml").exists():
         raise W2SBenchError(
             f"{folder / theirs[0]} is there and no suite.yaml beside it, so that no run has written it; it is left as it is: "

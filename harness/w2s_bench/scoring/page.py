@@ -11,7 +11,7 @@ import numpy as np
 
 from w2s_bench.names import README
 from w2s_bench.record import write_json
-from w2s_bench.results.pages.markdown import escape, table
+from w2s_bench.results.pages.blocks import escape, table
 from w2s_bench.results.pages.style import NONE, count, number
 from w2s_bench.results.statistics.scores import auroc
 from w2s_bench.scoring.figures import calibration_error, calibration_of, is_probability, summary_of

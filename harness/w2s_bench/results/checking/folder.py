@@ -25,13 +25,15 @@ class Folder:
     """What could be read of a results folder.
 
     `cells` are those that nothing contradicts, sorted by domain and arm; `refused` says of each other file why it is none of
-    them. Without a `suite` there are no cells, as nothing can be checked against it.
+    them; `allowed_signers` is the reader's own file, by which signatures are verified. Without a `suite` there are no cells, as
+    nothing can be checked against it.
     """
 
     path: Path
     suite: Suite | None
     cells: tuple[Cell, ...]
     refused: tuple[Finding, ...]
+    allowed_signers: Path | None = None
 
 
 def read_folder(results: Path) -> Folder:

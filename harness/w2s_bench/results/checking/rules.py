@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -15,6 +15,8 @@ from w2s_bench.results.checking.findings import LEVELS, Finding, Level
 from w2s_bench.results.checking.folder import Folder, read_folder
 from w2s_bench.results.leaderboard import build
 from w2s_bench.results.republished import compare_pages
+from w2s_bench.results.signatures import FOLDER as SIGNATURES
+from w2s_bench.results.signatures import Signed, read_signatures, why_not
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,13 @@ class Checked:
         return tuple(finding for finding in self.findings if finding.level == "error")
 
 
-def check(results: Path, *, pages: bool = True) -> Checked:
-    """Every rule on a results folder, or all but those about `pages`: for cells that no page is made of yet.
+def check(results: Path, *, pages: bool = True, allowed_signers: Path | None = None) -> Checked:
+    """Every rule on a results folder, or all but those about `pages`: for cells that no page is made of yet. `allowed_signers`:
+    a file by which signatures are verified; without, they are counted.
 
     Raises CellError where nothing can be checked: no folder, or nothing of a board in it.
     """
-    folder = read_folder(results)
+    folder = replace(read_folder(results), allowed_signers=allowed_signers)
     found = list(folder.refused)
     for rule in RULES.values():
         if rule.find is not None and (pages or rule is not RULES["pages"]):
@@ -102,6 +105,37 @@ def _attestations(folder: Folder) -> Iterator[Finding]:
         yield Finding("attestations", "note", FOLDER, found, "No fault: they count for nothing. Verify the rows again")
 
 
+def _signatures(folder: Folder) -> Iterator[Finding]:
+    """Statements that are none or have no signature, signatures that do not hold, and cells that were changed after signing."""
+    try:
+        signatures = read_signatures(folder.path)
+    except CellError as error:
+        yield Finding("signatures", "error", SIGNATURES, str(error), "Remove the statement, or sign it")
+        return
+    for signed in signatures:
+        yield from signature_findings(signed, folder)
+    if signatures and folder.allowed_signers is None:
+        found = f"{len(signatures)} signed statements are not verified"
+        yield Finding("signatures", "note", SIGNATURES, found, "Give --allowed-signers FILE to verify them")
+
+
+def signature_findings(signed: Signed, folder: Folder) -> Iterator[Finding]:
+    """What is wrong with one signed statement beside the cells of a folder."""
+    file = f"{SIGNATURES}/{signed.path.name}"
+    if folder.allowed_signers is not None and (why := why_not(signed, folder.allowed_signers)):
+        yield Finding("signatures", "error", file, why, "Ask the signer, or remove the statement and its signature")
+    if folder.suite is not None and signed.statement.suite != folder.suite.digest:
+        found = (
+            f"it is about a suite of digest {signed.statement.suite[:12]}, suite.yaml has {folder.suite.digest[:12]}"
+        )
+        yield Finding("signatures", "error", file, found, "Remove the statement and its signature")
+        return
+    changed = signed.changed(folder.cells)
+    if changed:
+        found = f"{', '.join(changed[:4])}{' …' if len(changed) > 4 else ''}: changed after {signed.statement.signer} signed"
+        yield Finding("signatures", "error", file, found, "Restore the cell, or remove the statement and its signature")
+
+
 _TABLE: Final[Sequence[Rule]] = (
     Rule("suite", "error", "suite.yaml is the suite that every cell was made with, by its digest"),
     Rule("cell", "error", "each file is a cell of a known schema, in its place, and its body gives its digest"),
@@ -116,6 +150,7 @@ _TABLE: Final[Sequence[Rule]] = (
     Rule("above_ceiling", "note", "no trust function beats the ceiling beyond its interval", boards.above_ceiling),
     Rule("made_elsewhere", "note", "all cells come from one machine and the same versions", boards.made_elsewhere),
     Rule("attestations", "note", "attestations are sound, and about the bodies that cells have now", _attestations),
+    Rule("signatures", "error", "signatures hold, and are about the bodies that cells have now", _signatures),
     Rule("pages", "error", "README.md and the plots are what the cells give, byte for byte", _pages),
 )  # fmt: skip
 RULES: Final[Mapping[str, Rule]] = MappingProxyType({rule.name: rule for rule in _TABLE})

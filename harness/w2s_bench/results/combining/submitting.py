@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as dataclass_replace
 from pathlib import Path
 
 from w2s_bench.errors import SuiteError, UnknownNameError
@@ -11,19 +12,24 @@ from w2s_bench.results.attestations import read_attestations
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.findings import Finding
 from w2s_bench.results.checking.folder import Folder, read_folder
+from w2s_bench.results.checking.rules import signature_findings
 from w2s_bench.results.combining.merging import faults_together, one_suite, place
 from w2s_bench.results.leaderboard import write_leaderboard
+from w2s_bench.results.signatures import Signed, read_signatures
 
 
 @dataclass(frozen=True)
 class Submitted:
     """What `submit` did. `copied`, `there` (with the same body) and `held` (with another) are rows; `findings` stood against
-    the others, or, where nothing is copied, against all."""
+    the others, or, where nothing is copied, against all. `signatures` are signed statements that went along, `unverified` how
+    many did not, as nobody said by whom they may be."""
 
     copied: tuple[str, ...] = ()
     there: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    signatures: tuple[str, ...] = ()
+    unverified: int = 0
 
     @property
     def whole(self) -> bool:
@@ -31,11 +37,14 @@ class Submitted:
         return not self.held and not self.findings
 
 
-def submit(results: Path, to: Path, rows: Sequence[str] = (), *, replace: bool = False) -> Submitted:
+def submit(
+    results: Path, to: Path, rows: Sequence[str] = (), *, replace: bool = False, allowed_signers: Path | None = None
+) -> Submitted:
     """Copy rows (default: all) of a results folder to a leaderboard's, which is made where it is not there yet.
 
     A cell that is not sound is left out; of the others none is copied that would make the leaderboard unsound. A row that is
-    there with another body stays, unless `replace`. Cells are written as this version writes them, and pages anew.
+    there with another body stays, unless `replace`. Cells are written as this version writes them, and pages anew. Signatures of
+    what is copied go along where they hold by `allowed_signers`; one that does not hold stands against all.
     """
     source = read_folder(results)
     if source.suite is None:
@@ -56,6 +65,11 @@ def submit(results: Path, to: Path, rows: Sequence[str] = (), *, replace: bool =
     there = tuple(cell.row for cell in wanted if cell.row in held and held[cell.row].digest == cell.digest)
     other = tuple(cell.row for cell in wanted if cell.row in held and held[cell.row].digest != cell.digest)
     copied = {cell.row: cell for cell in wanted if cell.row not in there and (replace or cell.row not in other)}
+    about = _signed(source.path, copied)
+    if allowed_signers is not None:
+        asked = dataclass_replace(source, allowed_signers=allowed_signers)
+        if wrong := [finding for signed in about for finding in signature_findings(signed, asked)]:
+            return Submitted(there=there, held=() if replace else other, findings=(*refused, *wrong))
     if copied and (faults := _faults(source, held, copied)):
         return Submitted(there=there, held=() if replace else other, findings=(*refused, *faults))
     if copied:
@@ -63,8 +77,18 @@ def submit(results: Path, to: Path, rows: Sequence[str] = (), *, replace: bool =
         for attestation in read_attestations(results):
             if any(attested.row in copied for attested in attestation.rows):
                 attestation.write(to)
+        for signed in about if allowed_signers is not None else ():
+            signed.copy(to)
         write_leaderboard(to)
-    return Submitted(tuple(copied), there, () if replace else other, refused)
+    done = Submitted(tuple(copied), there, () if replace else other, refused)
+    if allowed_signers is None:
+        return dataclass_replace(done, unverified=len(about))
+    return dataclass_replace(done, signatures=tuple(signed.path.name for signed in about))
+
+
+def _signed(results: Path, copied: Mapping[str, Cell]) -> list[Signed]:
+    """The signed statements of a folder that name a row which is copied."""
+    return [signed for signed in read_signatures(results) if any(row in copied for row in signed.statement.rows)]
 
 
 def _target(to: Path) -> Folder | None:

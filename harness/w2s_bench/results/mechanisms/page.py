@@ -9,7 +9,7 @@ from w2s_bench.controls import EASY, EASY_GOLD, GOLD_RANDOM, NAIVE, RANDOM
 from w2s_bench.results.mechanisms.attribution import SHARES
 from w2s_bench.results.mechanisms.facts import SECTIONS, Analysis, BySeed, Curriculum, Gradients
 from w2s_bench.results.mechanisms.plots import draw_attribution, draw_curriculum, draw_gradients
-from w2s_bench.results.pages.markdown import escape, table
+from w2s_bench.results.pages.blocks import escape, table
 from w2s_bench.results.pages.style import NONE, TRACKS, count, difference, figure, number
 from w2s_bench.results.statistics import Estimate
 

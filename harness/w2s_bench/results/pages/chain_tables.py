@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from w2s_bench.controls import CEILING, WEAK
 from w2s_bench.results.board import ArmChain, Cost, DomainChains, Entry, Leaderboard
-from w2s_bench.results.pages.markdown import escape, table
+from w2s_bench.results.pages.blocks import escape, table
 from w2s_bench.results.pages.style import NONE, count, difference, figure, learner, number, p_value
 from w2s_bench.results.statistics import Estimate, Ratio
 

@@ -221,14 +221,52 @@ def in_domain(column: Column[Entry], domain: str) -> Column[Row]:
 
 def _pgrs(board: Leaderboard) -> list[Column[Row]]:
     """PGR in every domain, and the mean over those that enter means."""
+    return [*(in_domain(ENTRY["pgr"], domain.name) for domain in board.domains), _mean(board)]
+
+
+def _mean(board: Leaderboard) -> Column[Row]:
     means, mean = board.mean_domains, ROW["mean_pgr"]
     if len(means) < len(board.domains):
         mean = replace(mean, header=f"{mean.header} ({len(means)} of {len(board.domains)} domains)")
-    return [*(in_domain(ENTRY["pgr"], domain.name) for domain in board.domains), mean]
+    return mean
+
+
+def _first_pgrs(board: Leaderboard) -> list[Column[Row]]:
+    """PGR in every domain or, of many, in each family; and the mean."""
+    return [_mean(board), *of_families(board)] if board.wide else _pgrs(board)
+
+
+def first(board: Leaderboard) -> list[Column[Row]]:
+    """The columns of the first table: as `headline`, families in place of domains where there are many of these."""
+    if not board.wide:
+        return headline(board)
+    shown = [
+        ROW["rank"],
+        ROW["places"],
+        ROW["track"],
+        _mean(board),
+        *of_families(board),
+        ROW["purity"],
+        ROW["coverage"],
+    ]
+    return had([*shown, ROW["verified"], ROW["made_elsewhere"]], board.rows)
+
+
+def of_families(board: Leaderboard) -> list[Column[Row]]:
+    """Mean PGR in each family of domains."""
+    return [
+        _ratio(
+            f"pgr_of_{name}",
+            f"mean of {len(domains)}:",
+            lambda row, name=name: row.family_pgr.get(name),  # type: ignore[misc]
+            domain=name,
+        )
+        for name, domains in board.families.items()
+    ]
 
 
 def headline(board: Leaderboard) -> list[Column[Row]]:
-    """The columns of the board's first table."""
+    """Ranks, PGR in every domain and the mean."""
     shown = [ROW["rank"], ROW["places"], ROW["track"], *_pgrs(board), ROW["purity"], ROW["coverage"]]
     return had([*shown, ROW["verified"], ROW["made_elsewhere"]], board.rows)
 
@@ -239,7 +277,7 @@ def other_selections(board: Leaderboard) -> list[Column[Row]]:
         "minus_top", "− by `top`", lambda row: row.minus_top, lambda row: difference(row.minus_top)
     )
     selection: Column[Row] = Column("selection", "selection", lambda row: row.selection, lambda row: row.selection)
-    return [selection, ROW["track"], *_pgrs(board), minus, ROW["purity"], ROW["coverage"]]
+    return [selection, ROW["track"], *_first_pgrs(board), minus, ROW["purity"], ROW["coverage"]]
 
 
 def other_objectives(board: Leaderboard) -> list[Column[Row]]:
@@ -254,7 +292,7 @@ def other_objectives(board: Leaderboard) -> list[Column[Row]]:
         lambda row: difference(row.minus_over_options) if row.minus_over_options else NONE,
     )
     compared = [minus, hard] if any(row.minus_over_options for row in board.other_objectives) else [minus]
-    return [ROW["track"], *_pgrs(board), *compared, ROW["purity"], ROW["coverage"]]
+    return [ROW["track"], *_first_pgrs(board), *compared, ROW["purity"], ROW["coverage"]]
 
 
 def parts(of: Callable[[Gain], Mapping[str, Ratio]]) -> list[Column[Gain]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from w2s_bench.controls import CEILING, WEAK
 from w2s_bench.names import bare
 from w2s_bench.results.board import Leaderboard, Row
+from w2s_bench.results.folding import first_rows
 from w2s_bench.results.pages.style import TRACKS, number
 from w2s_bench.results.statistics import Estimate, Ratio
 from w2s_bench.text import one_line
@@ -52,18 +53,9 @@ def compose(board: Leaderboard) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    panels: dict[str, dict[str, Ratio]] = {
-        d.name: {row.arm: row.entries[d.name].pgr for row in board.rows if d.name in row.entries} for d in board.domains
-    }
-    if len(board.mean_domains) > 1:
-        panels[f"mean of {len(board.mean_domains)} domains"] = {row.arm: row.mean_pgr for row in board.rows}
-    seeds = {
-        d.name: {row.arm: row.entries[d.name].pgr_by_seed for row in board.rows if d.name in row.entries}
-        for d in board.domains
-    }
-    if len(panels) > len(board.domains):
-        seeds[[*panels][-1]] = {row.arm: row.pgr_by_seed for row in board.rows}
-    heights = _heights(board.rows)
+    rows = first_rows(board.rows)
+    panels, seeds = _panels_of(board, rows)
+    heights = _heights(rows)
     limits = _limits([r for figures in panels.values() for r in figures.values() if isinstance(r, Estimate)])
     columns = min(COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
@@ -71,7 +63,7 @@ def compose(board: Leaderboard) -> Figure:
     margin_top, margin_bottom, between = 0.5, 0.78, 0.75
     height = margin_top + lines * body + (lines - 1) * between + margin_bottom
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
-    names = max((len(row.arm) for row in board.rows), default=0)
+    names = max((len(row.arm) for row in rows), default=0)
     left = min(0.35 + 0.068 * names, 0.4 * WIDTH)
     grid = figure.subplots(lines, columns, squeeze=False, sharex=False, sharey=False)
     figure.subplots_adjust(
@@ -83,15 +75,15 @@ def compose(board: Leaderboard) -> Figure:
         hspace=between / body,
     )
     for panel, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
-        _panel(axes, panels[name], seeds[name], board.rows, heights, limits)
+        _panel(axes, panels[name], seeds[name], rows, heights, limits)
         axes.set_title(panel_title(name, panels), fontsize=10, fontweight="bold", pad=17)
-        labels = [cut(row.arm, left) for row in board.rows] if panel % columns == 0 else []
+        labels = [cut(row.arm, left) for row in rows] if panel % columns == 0 else []
         axes.set_yticks(list(heights.values()) if labels else [], labels)
-        for row, label in zip(board.rows, axes.get_yticklabels(), strict=False):
+        for row, label in zip(rows, axes.get_yticklabels(), strict=False):
             label.set_color(TRACKS[row.track].colour)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    tracks = dict.fromkeys(row.track for row in board.rows)
+    tracks = dict.fromkeys(row.track for row in rows)
     looks = [TRACKS[track] for track in tracks]
     handles = [Line2D([], [], color=k.colour, marker=k.marker, markersize=5, label=k.legend) for k in looks]
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8.5)
@@ -104,6 +96,27 @@ def compose(board: Leaderboard) -> Figure:
         fontsize=9,
     )
     return figure
+
+
+def _panels_of(
+    board: Leaderboard, rows: tuple[Row, ...]
+) -> tuple[dict[str, dict[str, Ratio]], dict[str, dict[str, tuple[float, ...]]]]:
+    """Panel → arm → its figure, and its seeds': a panel a domain, or of many domains a family, and one for the mean."""
+    panels: dict[str, dict[str, Ratio]] = {}
+    seeds: dict[str, dict[str, tuple[float, ...]]] = {}
+    for domain in () if board.wide else board.domains:
+        entries = {row.arm: row.entries[domain.name] for row in rows if domain.name in row.entries}
+        panels[domain.name] = {arm: entry.pgr for arm, entry in entries.items()}
+        seeds[domain.name] = {arm: entry.pgr_by_seed for arm, entry in entries.items()}
+    for family, domains in board.families.items():
+        name = f"{family}: {len(domains)} domains"
+        panels[name] = {row.arm: row.family_pgr[family] for row in rows}
+        seeds[name] = {row.arm: () for row in rows}
+    if len(board.mean_domains) > 1:
+        name = f"mean of {len(board.mean_domains)} domains"
+        panels[name] = {row.arm: row.mean_pgr for row in rows}
+        seeds[name] = {row.arm: row.pgr_by_seed for row in rows}
+    return panels, seeds
 
 
 def panel_title(name: str, names: Iterable[str]) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from w2s_bench.controls import NAIVE
+from w2s_bench.results.attestations import TIERS
 from w2s_bench.results.board import POWER, Gain, Leaderboard
 from w2s_bench.results.gains import PARTS
-from w2s_bench.results.pages.style import TRACKS, number, signed
+from w2s_bench.results.pages.style import TRACKS, count, number, signed
 from w2s_bench.results.statistics import Estimate
+
+#: Arms that are tied for first and named; of more it is said how many.
+_MOST_NAMED = 6
 
 
 def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
@@ -22,7 +27,10 @@ def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
         if len(first) == 1:
             said.append(f"Track {look.word}: {first[0]} is first.")
         else:
-            named = f"{', '.join(first[:-1])} and {first[-1]}"
+            listed = (
+                first if len(first) <= _MOST_NAMED + 1 else [*first[:_MOST_NAMED], f"{len(first) - _MOST_NAMED} more"]
+            )
+            named = f"{', '.join(listed[:-1])} and {listed[-1]}"
             said.append(f"Track {look.word}: {named} are tied for first; no test tells them from the best.")
     if board.detectable is not None:
         said.append(
@@ -35,6 +43,29 @@ def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
             f"{number(board.stability)} on average (1: the same order, 0: as if by lot)."
         )
     return said
+
+
+def attested_in_words(board: Leaderboard) -> str:
+    """How many cells somebody has computed again, and how they came out; empty where nobody has."""
+    if not board.attested:
+        return ""
+    counted = Counter(board.attested.values())
+    told = ", ".join(f"{counted[tier]} {tier}" for tier in TIERS if counted[tier])
+    return f"Computed again: {len(board.attested)} of {count(board.cells, 'cell')} ({told}), last on {board.attested_last[:10]}."
+
+
+def signed_in_words(board: Leaderboard, name: Callable[[str], str]) -> str:
+    """Who says to have signed how many cells; empty where nobody does."""
+    if not board.signed:
+        return ""
+    counted = Counter(signer for signers in board.signed.values() for signer in signers)
+    told = ", ".join(f"{many} by {name(signer)}" for signer, many in sorted(counted.items()))
+    return f"Signed: {len(board.signed)} of {count(board.cells, 'cell')} ({told}); `w2s-bench check DIR --allowed-signers FILE` verifies."
+
+
+def did_not_come_again(board: Leaderboard) -> tuple[str, ...]:
+    """The rows that came out otherwise when somebody computed them again."""
+    return tuple(row for row, tier in board.attested.items() if tier == "DIFFERS")
 
 
 def gain_in_words(gain: Gain, name: Callable[[str], str]) -> str | None:

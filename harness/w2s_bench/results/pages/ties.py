@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from w2s_bench.results.board import Leaderboard, Row
+from w2s_bench.results.folding import first_rows
 from w2s_bench.results.pages.plots import LINE, as_svg, cut
 from w2s_bench.results.pages.style import TRACKS
 from w2s_bench.results.statistics import Estimate, cliques
@@ -29,7 +30,7 @@ def _compose(board: Leaderboard) -> Figure:
     """One panel a track that has two ranked arms or more, the highest mean PGR on top, bars on the right."""
     from matplotlib.figure import Figure
 
-    tracks = {track: [row for row in board.rows if row.track == track and row.places] for track in TRACKS}
+    tracks = {track: [row for row in first_rows(board.rows) if row.track == track and row.places] for track in TRACKS}
     panels = {track: rows for track, rows in tracks.items() if len(rows) > 1}
     better = {pair.known for pair in board.pairs if pair.known}
     bodies = [LINE * (len(rows) + 0.6) for rows in panels.values()]

@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Final
 
-from w2s_bench.controls import OWN_ARMS
 from w2s_bench.names import file_name
 from w2s_bench.results import statistics
 from w2s_bench.results.board import Entry, Leaderboard, Row
 from w2s_bench.results.cells import ArmRef, Cell
 from w2s_bench.results.comparison import Comparison
+from w2s_bench.results.pages.arm_words import arm_in_words
 from w2s_bench.results.pages.style import REFERENCE, TRACKS, Look
 from w2s_bench.results.report.reading import Folder
 from w2s_bench.types import JSON
@@ -55,11 +55,8 @@ class Arm:
 
     @property
     def says(self) -> str:
-        """What the student trains on, where the harness knows it: a sentence without its full stop."""
-        own = OWN_ARMS.get(self.name)
-        if own is None:
-            return ""
-        return f"A student that trains on {own.words}" if own.kind == "control" else own.words.capitalize()
+        """What the student trains on: a sentence without its full stop, names between backticks."""
+        return arm_in_words(self.ref)
 
     def seconds(self, domain: str) -> float | None:
         """What the stages of its cell took, those that other arms share included; None where the cell does not say."""
@@ -107,7 +104,11 @@ def _arm(group: str, row: Row, cells: Mapping[str, Cell], beside: str = "") -> A
 
 
 def _beside(row: Row, said: str) -> str:
-    return f"selection {row.selection}" if row.selection != "top" else said
+    if row.objective:
+        return f"objective {row.objective}"
+    if row.selection != "top":
+        return f"selection {row.selection}"
+    return "explains another arm" if said == "explaining" else said
 
 
 def _reference(name: str, entries: Mapping[str, Entry], domains: tuple[str, ...]) -> Row:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from w2s_bench.controls import of_kind
 from w2s_bench.results.board import DomainSummary, Leaderboard
 from w2s_bench.results.checks import CHECKS
-from w2s_bench.results.pages.standing import standing
+from w2s_bench.results.pages.standing import attested_in_words, did_not_come_again, signed_in_words, standing
 from w2s_bench.results.pages.style import count, figure, number
 from w2s_bench.results.pages.warnings import Warned, warnings
 from w2s_bench.text import one_line
@@ -26,6 +26,9 @@ class CheckLine:
 @dataclass(frozen=True)
 class Overview:
     sentence: str
+    verified: str
+    signed: str
+    differ: tuple[str, ...]
     standing: tuple[Markup, ...]
     warnings: tuple[Warned, ...]
     controls: tuple[tuple[str, str], ...]
@@ -44,6 +47,9 @@ def overview(board: Leaderboard) -> Overview:
 
     return Overview(
         sentence=_sentence(board),
+        verified=attested_in_words(board),
+        signed=signed_in_words(board, one_line),
+        differ=did_not_come_again(board),
         standing=tuple(Markup(said) for said in standing(board, bold)),  # our words; names are escaped above
         warnings=tuple(warnings(board, one_line, "“Failed seeds” below")),
         controls=own("control"),

@@ -15,10 +15,12 @@ from markupsafe import Markup
 from w2s_bench.names import file_name
 from w2s_bench.results.pages.style import NONE
 from w2s_bench.results.report.arms import LOOKS, Arm, arms_of, comparisons, without_arm
+from w2s_bench.results.report.chain_rows import ChainTable, chain_tables
+from w2s_bench.results.report.facts import Fact, OtherCell, alike, other_cells
 from w2s_bench.results.report.overview import Overview, overview
 from w2s_bench.results.report.plots import Panel, Scatter, forest, scatters
 from w2s_bench.results.report.reading import Folder
-from w2s_bench.results.report.rows import OtherCell, RowPage, other_cells, row_pages, shared_facts
+from w2s_bench.results.report.rows import RowPage, row_pages
 from w2s_bench.results.report.scripts import as_script, board_data
 from w2s_bench.results.report.tables import METRICS, Table, main_table
 from w2s_bench.text import printable
@@ -26,13 +28,15 @@ from w2s_bench.text import printable
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-#: Panels of the forest plot that stand open; those of further domains unfold.
+#: Panels of the forest plot that stand open, and of a large board's; those of further domains unfold.
 _OPEN_PANELS: Final = 7
+_OPEN_OF_LARGE: Final = 1
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One board as the templates take it. `link` begins the address of everything in it."""
+    """One board as the templates take it. `link` begins the address of everything in it. `shared` is what all cells say alike,
+    `shared_here` what those of each domain do besides."""
 
     key: str
     link: str
@@ -43,13 +47,19 @@ class Shown:
     table: Table
     plots: tuple[Scatter, ...]
     pages: tuple[RowPage, ...]
-    shared: tuple[tuple[str, str], ...]
+    shared: tuple[Fact, ...]
+    shared_here: Mapping[str, tuple[Fact, ...]]
+    chains: tuple[ChainTable, ...]
     others: tuple[OtherCell, ...]
     data: Any
 
     @property
     def board(self) -> Any:
         return self.folder.board
+
+    @property
+    def open_panels(self) -> int:
+        return _OPEN_OF_LARGE if self.folder.board.large else _OPEN_PANELS
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -81,6 +91,9 @@ def waiting(told: str, live: Mapping[str, Any]) -> str:
 def _shown(key: str, folder: Folder, *, many: bool) -> Shown:
     arms = arms_of(folder)
     pages = row_pages(folder.board, arms)
+    parts = [part for page in pages for part in page.parts]
+    shared = alike([part.facts for part in parts])
+    here = {d.name: alike([part.facts for part in parts if part.domain == d.name]) for d in folder.board.domains}
     return Shown(
         key=key,
         link=f"board={key}&" if many else "",
@@ -91,7 +104,9 @@ def _shown(key: str, folder: Folder, *, many: bool) -> Shown:
         table=main_table(folder.board, arms),
         plots=scatters(folder.board, arms),
         pages=pages,
-        shared=shared_facts(pages),
+        shared=shared,
+        shared_here={name: tuple(fact for fact in facts if fact not in shared) for name, facts in here.items()},
+        chains=chain_tables(folder.board),
         others=other_cells(without_arm(folder, arms)),
         data=board_data(key, folder.board, arms, comparisons(folder.board, arms)),
     )
@@ -117,7 +132,6 @@ def _page(boards: Sequence[Shown], live: Mapping[str, Any] | None, told: str = "
         looks=LOOKS,
         metrics=METRICS,
         none=NONE,
-        open_panels=_OPEN_PANELS,
     )
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w2s_bench.errors import CellError
+from w2s_bench.results.attestations import read_attestations
 from w2s_bench.results.belief import contradictions, suite_of
 from w2s_bench.results.board import Leaderboard
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.files import found_paths, read_placed
-from w2s_bench.results.leaderboard import build
+from w2s_bench.results.leaderboard import attested, build, claimed
+from w2s_bench.results.signatures import read_signatures
 from w2s_bench.suite import Suite
 
 
@@ -74,7 +76,7 @@ def _believed(
     left = [cell for cell in cells if not any(fault.cell is cell for fault in contradicted)]
     while left:
         try:
-            return left, build(left, results)
+            return left, _with_claims(build(left, results), left, results, faults)
         except CellError as error:
             faults.append(error)
             without = [cell for cell in left if cell.path(results) != error.path]
@@ -82,3 +84,16 @@ def _believed(
                 raise
             left = without
     return left, None
+
+
+def _with_claims(board: Leaderboard, cells: Sequence[Cell], results: Path, faults: list[CellError]) -> Leaderboard:
+    """The board with what others say of its cells; a file of theirs that cannot be believed is a fault, and costs no cell."""
+    try:
+        board = attested(board, cells, read_attestations(results))
+    except CellError as error:
+        faults.append(error)
+    try:
+        return claimed(board, cells, read_signatures(results))
+    except CellError as error:
+        faults.append(error)
+        return board

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -63,7 +64,12 @@ def board_data(key: str, board: Leaderboard, arms: Sequence[Arm], domains: Mappi
 
 
 def _domain_data(name: str, domain: Comparison, arms: Sequence[Arm], found: Mapping[tuple[int, int], Ratio]) -> JSON:
-    """Cells by the arm's number; of each pair the differences in accuracy, and in PGR units."""
+    """Cells by the arm's number; of each pair the differences in accuracy, and in PGR units.
+
+    A cell's `strata` are in the order of the domain's, null where it lacks one.
+    """
+    entries = [arm.row.entries[name] for arm in arms if name in arm.cells]
+    strata = sorted({stratum for entry in entries for stratum in entry.by_stratum})
     cells = {}
     for at, arm in enumerate(arms):
         if (cell := arm.cells.get(name)) is None:
@@ -71,19 +77,29 @@ def _domain_data(name: str, domain: Comparison, arms: Sequence[Arm], found: Mapp
         entry = arm.row.entries[name]
         cells[str(at)] = {
             "row": cell.row,
-            "bits": {str(s.seed): s.correct for s in cell.body.seeds if s.correct is not None},
-            "strata": {stratum: round(share, 4) for stratum, share in entry.by_stratum.items()},
+            "bits": {str(s.seed): packed(s.correct) for s in cell.body.seeds if s.correct is not None},
+            "strata": [_rounded(entry.by_stratum.get(stratum)) for stratum in strata],
         }
     return {
         "name": name,
         "items": max((cell.body.items for cell in domain.cells.values()), default=0),
         "clusters": None if domain.clusters is None else domain.clusters.tolist(),
+        "strata": strata,
         "cells": cells,
         "pairs": {
             f"{i},{j}": [_told(domain.accuracy_difference(arms[i].name, arms[j].name)), _told(ratio)]
             for (i, j), ratio in found.items()
         },
     }
+
+
+def packed(bits: str) -> str:
+    """A cell's hexadecimal bits in base64: a page of many cells is mostly bits, and this is two thirds as long."""
+    return base64.b64encode(bytes.fromhex(bits)).decode()
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 3)
 
 
 def _means(

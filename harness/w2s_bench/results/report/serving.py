@@ -15,8 +15,10 @@ from typing import Any, Final
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.names import PROGRESS
 from w2s_bench.record import digest_of
+from w2s_bench.results.attestations import FOLDER as ATTESTATIONS
 from w2s_bench.results.report.page import render, waiting
 from w2s_bench.results.report.reading import read_folder
+from w2s_bench.results.signatures import FOLDER as SIGNATURES
 from w2s_bench.text import one_line, shortened
 from w2s_bench.types import JSON
 from w2s_bench.untrusted import UnreadableError, parse_json, read_text
@@ -84,13 +86,18 @@ class Live:
 def _version_of(results: Path) -> str:
     """Of the files that the page is made of; one that goes away meanwhile is none."""
     files = []
-    for path in (results / "suite.yaml", *sorted((results / "results").glob("*/*.json"))):
+    for path in (results / "suite.yaml", *sorted((results / "results").glob("*/*.json")), *_claims(results)):
         try:
             stat = path.lstat()
         except OSError:
             continue
         files.append([str(path), stat.st_mtime_ns, stat.st_size])
     return digest_of(files)
+
+
+def _claims(results: Path) -> list[Path]:
+    """What others say of the cells."""
+    return [path for folder in (ATTESTATIONS, SIGNATURES) for path in sorted((results / folder).glob("*.json*"))]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -59,9 +59,13 @@ def main_table(board: Leaderboard, arms: Sequence[Arm]) -> Table:
     """Every arm over all domains; each metric has its own columns."""
     domains = [domain.name for domain in board.domains]
     shown: list[tuple[Head, Column[Row] | None]] = [(_head(ROW["places"]), ROW["places"])]
+    if board.wide:
+        kin = [(Head(f"{c.header} {c.domain}", metric="pgr"), c) for c in columns.of_families(board)]
+        mean = columns.first(board)[3]
+        shown += [(Head(mean.header, metric="pgr", note=mean.note), mean), *kin]
     for metric in METRICS:
         column = ENTRY.get(metric)
-        if metric == "pgr":
+        if metric == "pgr" and not board.wide:
             mean = next(c for c in columns.headline(board) if c.name == "mean_pgr")
             shown.append((Head(mean.header, metric=metric, note=mean.note), mean))
         for domain in domains:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.record import replacing, write_atomically
-from w2s_bench.results.pages import markdown
+from w2s_bench.results.pages import blocks
 from w2s_bench.results.tables.lines import Plain, Table
 from w2s_bench.text import one_line
 
@@ -35,12 +35,12 @@ def as_markdown(table: Table[Any]) -> str:
     # Names come from outside; figures are written by the columns.
     rows = [
         [
-            markdown.escape(text) if at < count else f"**{text}**" if strong else text
+            blocks.escape(text) if at < count else f"**{text}**" if strong else text
             for at, (text, strong) in enumerate(line)
         ]
         for line in lines
     ]
-    return markdown.table([markdown.escape(head) for head in heads], rows) + "\n"
+    return blocks.table([blocks.escape(head) for head in heads], rows) + "\n"
 
 
 def as_latex(table: Table[Any]) -> str:

@@ -7,9 +7,9 @@
 "use strict";
 (() => {
   /** @typedef {{key: string, name: string, group: string, kind: string}} Arm */
-  /** @typedef {{row: string, bits: Record<string, string>, strata: Record<string, number>}} CellData */
+  /** @typedef {{row: string, bits: Record<string, string>, strata: (number | null)[]}} CellData bits in base64; strata as the domain has them */
   /** @typedef {[number, number, number, number | null] | string} Figure value, low, high, p; or why there is none */
-  /** @typedef {{name: string, items: number, clusters: number[] | null, cells: Record<string, CellData>, pairs: Record<string, [Figure, Figure]>}} DomainData */
+  /** @typedef {{name: string, items: number, clusters: number[] | null, strata: string[], cells: Record<string, CellData>, pairs: Record<string, [Figure, Figure]>}} DomainData */
   /** @typedef {{key: string, name: string, arms: Arm[], rival: string, complete: boolean, domains: DomainData[], means: Record<string, Figure>, meanDomains: number}} BoardData */
 
   /** @type {{boards: BoardData[]}} */
@@ -93,6 +93,7 @@
     }
     const unknown = !view && (asked.row !== undefined);
     view = view || all('[data-view="board"]', folder)[0];
+    strips(view);
     for (const other of all(".view")) other.classList.toggle("shown", other === view);
     for (const other of all(".board")) other.hidden = other !== folder;
     for (const nav of all("[data-nav]")) {
@@ -101,13 +102,30 @@
       if (here) nav.setAttribute("aria-current", "page"); else nav.removeAttribute("aria-current");
       if (nav.dataset.nav === "compare") nav.setAttribute("href", link(board, "compare"));
     }
-    const heading = /** @type {HTMLElement} */ ((part || view).querySelector(part ? "h2" : "h1"));
+    const heading = /** @type {HTMLElement} */ ((part || view).querySelector(part ? "h2, summary" : "h1"));
     document.title = view.dataset.view === "board" ? title : `${(view.querySelector("h1") || heading).textContent || ""} · ${title}`;
     if (unknown) tell(`There is no row ${decoded(asked.row)} here; this is the whole board.`);
     if (first && !asked.row && !asked.compare) return;
+    if (part instanceof HTMLDetailsElement) part.open = true;
     if (part) part.scrollIntoView({ behavior: "instant" }); else scrollTo({ top: 0, behavior: "instant" });
     if (first) return;
     heading.focus({ preventScroll: true });
+  }
+
+  /** Where an accuracy lies between the teacher's and the ceiling's, drawn when a view is first seen: most never are. @param {HTMLElement} view */
+  function strips(view) {
+    for (const table of all("table[data-strata]", view)) {
+      for (const row of /** @type {HTMLTableElement} */ (table).tBodies[0].rows) {
+        const place = row.cells[2];
+        if (place.childNodes.length) continue;
+        const strip = svg("svg", { class: `strip t-${table.dataset.group}`, viewBox: "0 0 150 14", "aria-hidden": "true" }, svg("path", { class: "grid", d: "M6 7H144" }));
+        const [own, weak, ceiling] = [1, 3, 4].map((at) => 6 + 138 * parseFloat(row.cells[at].textContent || ""));
+        if (weak >= 0) strip.append(svg("path", { class: "bound", d: `M${weak} 2V12` }));
+        if (ceiling >= 0) strip.append(svg("path", { class: "bound top", d: `M${ceiling} 1V13` }));
+        if (own >= 0) strip.append(svg("use", { href: `#m-${table.dataset.strata}`, x: own - 6, y: 1, width: 12, height: 12 }));
+        place.append(strip);
+      }
+    }
   }
 
   /** Say something at the top of the page. @param {string} text */
@@ -167,11 +185,12 @@
         row.hidden = !groups.has(row.dataset.group || "") || !(row.dataset.name || "").toLowerCase().includes(find);
         shown += row.hidden ? 0 : 1;
       }
-      const cells = all("[data-metric]", table);
-      for (const cell of cells) {
-        const of = cell.dataset.domain;
-        cell.hidden = cell.dataset.metric !== metric || Boolean(domains && of !== undefined && !domains.has(of));
-      }
+      heads.forEach((head, at) => {
+        if (!head.dataset.metric) return;
+        const of = head.dataset.domain;
+        head.hidden = head.dataset.metric !== metric || Boolean(domains && of !== undefined && !domains.has(of));
+        for (const row of body.rows) row.cells[at].hidden = head.hidden;
+      });
       for (const point of all(".point", view)) {
         point.classList.toggle("dim", Boolean(domains && !domains.has(point.dataset.domain || "")));
       }
@@ -214,10 +233,11 @@
 
   // Two arms, item by item ------------------------------------------------------------------------------------------
 
-  /** @param {string} hex @param {number} items @returns {Uint8Array} 1 where an item was answered right */
-  function unpacked(hex, items) {
+  /** @param {string} packed @param {number} items @returns {Uint8Array} 1 where an item was answered right */
+  function unpacked(packed, items) {
+    const bytes = atob(packed);
     const bits = new Uint8Array(items);
-    for (let i = 0; i < items; i++) bits[i] = (parseInt(hex[i >> 2], 16) >> (3 - (i & 3))) & 1;
+    for (let i = 0; i < items; i++) bits[i] = (bytes.charCodeAt(i >> 3) >> (7 - (i & 7))) & 1;
     return bits;
   }
 
@@ -322,11 +342,15 @@
       make("p", {}, "A − B in accuracy: ", make("strong", {}, written(pair && pair[0], turned, 3)), "; in PGR units: ", make("strong", {}, written(pair && pair[1], turned, 2)), "."),
       table(`Answers of A and B to the ${domain.items} test items of ${domain.name}`, ["", "both right", "only A", "only B", "neither", "A", "B", "share"], rows),
     ];
-    const strata = Object.keys(x.strata).filter((name) => name in y.strata);
-    if (strata.length > 1) {
-      const lines = strata.map((name) => [name, number(x.strata[name], 3), number(y.strata[name], 3), (x.strata[name] > y.strata[name] ? "+" : "") + number(x.strata[name] - y.strata[name], 3)]);
-      nodes.push(make("details", {}, make("summary", {}, `By stratum (${strata.length})`),
-        table(`Accuracies by stratum in ${domain.name}, means over the seeds of each arm`, ["stratum", "A", "B", "A − B"], lines.map((cells) => cells.map((text) => text)))));
+    /** @type {string[][]} */
+    const lines = [];
+    domain.strata.forEach((name, at) => {
+      const [own, other] = [x.strata[at], y.strata[at]];
+      if (own !== null && other !== null) lines.push([name, number(own, 3), number(other, 3), (own > other ? "+" : "") + number(own - other, 3)]);
+    });
+    if (lines.length > 1) {
+      nodes.push(make("details", {}, make("summary", {}, `By stratum (${lines.length})`),
+        table(`Accuracies by stratum in ${domain.name}, means over the seeds of each arm`, ["stratum", "A", "B", "A − B"], lines)));
     }
     nodes.push(items(domain, answers));
     return nodes;
