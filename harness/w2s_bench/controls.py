@@ -53,6 +53,11 @@ class Rows:
     drawn: Literal["blindly", "right", "wrong", "noisily", "shortest", "first", "easiest", "same", "alike"] = "blindly"
 
     @property
+    def whole_pool(self) -> bool:
+        """Whether it is all gold of the pool, also of items that have no weak label (source `scarce`)."""
+        return self.split == "transfer" and self.labels == "gold" and self.share == "all"
+
+    @property
     def by_gold(self) -> bool:
         """Whether it hangs on gold which rows are drawn."""
         return self.drawn in ("right", "wrong", "noisily", "easiest")

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from w2s_bench.suite_source import OF_SOURCES, LabelSource, NoiseKind, filled
 from w2s_bench.text import printable
 from w2s_bench.types import (
     JSON,
@@ -95,7 +96,10 @@ _IDLE: Final = frozenset({"steps", "batch_size", "learning_rate", "lora_rank", "
 
 
 class Training(Strict):
-    """One model and how it is trained: the same number of optimizer steps whatever the data (small sets repeat)."""
+    """One model and how it is trained: the same number of optimizer steps whatever the data (small sets repeat).
+
+    A teacher may instead be a `source` of labels. `noisy` and `scarce` have no model; their `model` is what they are called.
+    """
 
     model: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_is_plain)] = Field(
         description="a language model: see below"
@@ -141,6 +145,42 @@ class Training(Strict):
         "xent", description="what training minimises: see [objectives](objectives.md), as `NAME` or `NAME:key=value,…`"
     )
 
+    source: LabelSource | None = Field(
+        None,
+        description="of a teacher alone: where labels come from, if they are not a model's own answers, see "
+        "[sources](sources.md). `noisy`: gold, a share of it replaced; `scarce`: few golds; neither has a model or any other key of "
+        "training. `majority`: what answers that the model draws agree on (domains that generate)",
+    )
+    rate: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="of source `noisy`: the share of golds that are replaced by a wrong answer"
+    )
+    kind: NoiseKind = Field(
+        "uniform",
+        description="of source `noisy`: `uniform`, drawn from all wrong answers; `systematic`, the untuned student's own most "
+        "frequent wrong answer",
+    )
+    labels: Count | None = Field(
+        None,
+        description="of source `scarce`: how many items of the pool have a label, their gold; no other is learned from",
+    )
+    samples: Annotated[int, Field(gt=0, le=1000, strict=True)] = Field(
+        8,
+        description="of source `majority` and systematic noise where answers are generated: how many are drawn an item",
+    )
+    temperature: Annotated[float, Field(gt=0, lt=100)] = Field(1.0, description="at which they are drawn")
+
+    @property
+    def is_model(self) -> bool:
+        """Whether there is a model behind it, of which evidence can be had."""
+        return self.source in (None, "majority")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _source_has_its_own_keys(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        return filled(given, {key: field.default for key, field in cls.model_fields.items()})
+
     @model_validator(mode="after")
     def _full_is_float32(self) -> Training:
         if self.recipe == "full" and (self.dtype != "float32" or self.quantization != "none"):
@@ -163,10 +203,12 @@ class Training(Strict):
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
         """Suites that name none of what came later are what they were before there was a choice, digest and all."""
         written: dict[str, JSON] = write(self)
-        later = {"precision", "objective", "ridge", *SETTINGS}
+        later = {"precision", "objective", "ridge", "source", *OF_SOURCES, *SETTINGS}
         left_out = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
         if self.recipe == "none":
             left_out |= _IDLE
+        if not self.is_model:
+            left_out |= {"model", "recipe"}
         return {name: value for name, value in written.items() if name not in left_out}
 
 
@@ -212,6 +254,8 @@ class DomainSpec(Strict):
 
     def pool_rows(self, *, chained: bool) -> int:
         """Items that one student's pool has: of a generation of the chain, or of the one hop from teacher to student."""
+        if self.teacher.labels is not None:
+            return self.teacher.labels
         return self.sizes.transfer // self.generations if chained and self.pool == "fresh" else self.sizes.transfer
 
     @field_validator("chain", mode="before")
@@ -252,6 +296,15 @@ class DomainSpec(Strict):
 
     @model_validator(mode="after")
     def _who_trains_has_rows(self) -> DomainSpec:
+        if any(one.source is not None for one in (*self.chain, self.student)):
+            raise ValueError(
+                "a source of labels is for a teacher alone: a student learns from them; leave out `source`"
+            )
+        if (labels := self.teacher.labels) is not None and (labels >= self.sizes.transfer or self.chain):
+            why = "leaves the generations of a chain no pool" if self.chain else "is no part of the pool"
+            raise ValueError(
+                f"labels {labels} of source 'scarce' {why}, of {self.sizes.transfer} items; give fewer, without a chain"
+            )
         if any(one.recipe == "none" for one in (*self.chain, self.student)):
             raise ValueError("recipe 'none' is for a teacher alone: a student learns from weak labels; take another")
         if self.teacher.recipe != "none" and self.sizes.weak_train < 1:

@@ -195,7 +195,8 @@ class Prediction:
     """What a model answered to one item; a weak label is a prediction of the teacher.
 
     `answer` is the text that is graded, `completion` the text a student is trained on. A choice item has the chosen
-    option's `index` and `choice_scores`, one an option (summed log-probability; a head's logit). `ended` says that a
+    option's `index` and `choice_scores`, one an option (summed log-probability; a head's logit), none of them where the label is
+    no model's. `ended` says that a
     generated answer stopped by itself; one that ran into the limit must not teach a student to stop there.
     """
 

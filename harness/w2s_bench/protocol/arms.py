@@ -108,7 +108,8 @@ def _teacher_itself(graph: Generation) -> ArmStages:
     split = graph.suite.evaluate_on
     answers = Student(graph.teacher.weights, graph.weak_labels(split), graph.label_grades(split))
     tokens = Need("teacher", "label_logprobs", when="generate")  # the scores of options come with the labels
-    read = graph.evidence((own_need(tokens),), graph.pool, with_grades=False, with_gold=False).readings
+    own = () if graph.lacking((own_need(tokens),)) else (own_need(tokens),)
+    read = graph.evidence(own, graph.pool, with_grades=False, with_gold=False).readings
     return ArmStages(answers, certainty=read.get(tokens))
 
 
@@ -145,6 +146,9 @@ def _part(graph: Generation, rows: Rows, name: str, coverage: float) -> _Part:
         )
     if rows.labels == "weak":
         return _Part(_weak_rows(graph, kept, name), kept)
+    if rows.whole_pool:
+        subset, gold = graph.whole_pool
+        return _Part(training.gold_rows(subset, gold, None, graph.label(f"gold rows of {name}")))
     return _Part(_gold_rows(graph, kept, name), kept)
 
 
@@ -185,6 +189,7 @@ def trust_arm(
         if supervision != "none":
             fitted = graph.evidence(needs, "trust", with_grades=True, with_gold=privileged)
         shown = short(ref.name)
+        label = graph.label(f"scores of {short(arm_name)}")
         scores = trust.score(
             identity,
             pool,
@@ -192,8 +197,10 @@ def trust_arm(
             salt=f"{graph.task.spec.name} {graph.seed}",
             seed=graph.stream(f"trust function {arm_name}"),
             libraries=libraries,
-            label=graph.label(f"scores of {short(arm_name)}"),
+            label=label,
         )
+        if (why := graph.lacking(needs)) is not None:
+            scores = trust.not_applicable(graph.weak_labels(graph.pool), why, label)
         kept = selection.by_scores(
             how,
             scores,

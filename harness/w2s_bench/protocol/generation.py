@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal, get_args
 
-from w2s_bench.protocol import crossfit, difficulty, evaluation, items, slices, splits, training
+from w2s_bench.controls import Facts
+from w2s_bench.protocol import crossfit, difficulty, evaluation, items, slices, sources, splits, training
 from w2s_bench.protocol.ask import Ask, More
 from w2s_bench.protocol.crossfit import CrossFitted
-from w2s_bench.protocol.needs import PlannedNeed, Readers, own_need, readings
+from w2s_bench.protocol.needs import PlannedNeed, Readers, lacks, own_need, readings
 from w2s_bench.protocol.objectives import PlannedObjective
 from w2s_bench.protocol.planned import PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import recipe_of
@@ -21,6 +22,7 @@ from w2s_bench.protocol.trust import Labelled
 from w2s_bench.randomness import derived_seed
 from w2s_bench.store.stage import Stage
 from w2s_bench.suite import Suite
+from w2s_bench.suite_domain import Training
 from w2s_bench.types import Reader, Split
 
 
@@ -101,13 +103,32 @@ class Generation:
         )
 
     def subset(self, split: Split) -> Stage:
-        whole = splits.subset(self.items, self.splits, split, self.label(f"{split} items"))
+        whole = self._whole(split)
+        if split == self.pool and (labels := self.task.spec.teacher.labels) is not None:
+            seed, label = self.stream("labelled part of the pool"), self.label(f"{labels} items of {split}")
+            return slices.first(whole, count=labels, seed=seed, label=label)
         if split != self.pool or self.parts == 1:
             return whole
         # The cut is one for all generations: were each to draw its own, two could have an item in common.
         seed = derived_seed(self.suite.seed, self.name, self.seed, "parts of the pool")
         label = self.label(f"part of {split}")
         return slices.sliced(whole, part=self.index, parts=self.parts, seed=seed, label=label)
+
+    def _whole(self, split: Split) -> Stage:
+        return splits.subset(self.items, self.splits, split, self.label(f"{split} items"))
+
+    @cached_property
+    def whole_pool(self) -> tuple[Stage, Stage]:
+        """Items and gold of the pool, those without a weak label too (source `scarce`)."""
+        if self.task.spec.teacher.labels is None:
+            return self.subset(self.pool), self.gold(self.pool)
+        whole = self._whole(self.pool)
+        return whole, splits.gold(self.answers, whole, self.pool, self.label(f"{self.pool} gold of all items"))
+
+    def drawn_from(self, facts: Facts) -> Stage:
+        """The items of the pool that an arm of such facts keeps rows of."""
+        whole = facts.of_pool is not None and facts.of_pool.whole_pool
+        return self.whole_pool[0] if whole else self.subset(self.pool)
 
     def gold(self, split: Split) -> Stage:
         return splits.gold(self.answers, self.subset(split), split, self.label(f"{split} gold"))
@@ -125,12 +146,58 @@ class Generation:
         weights = recipe_of(model).train(model, how, rows, seed=self.stream("teacher"), label=self.label("teacher"))
         return Teacher(model, weights)
 
+    @property
+    def _how_it_labels(self) -> Training | None:
+        """The suite's teacher, where it labels itself; None in later generations of a chain."""
+        return self.task.spec.teacher if self.taught_by is None else None
+
+    def lacking(self, needs: Iterable[PlannedNeed]) -> str | None:
+        """Why evidence of these needs cannot be had in this domain, since its labels are no model's; None where it can."""
+        kind = self.task.domain.kind
+        asked = (
+            one for one in needs if one.need.of == "teacher" and one.need.applies(kind) and kind in one.reading.kinds
+        )
+        how = self._how_it_labels
+        if how is None or how.is_model:
+            return None
+        return next((why for one in asked if (why := lacks(one, self.readers, kind)) is not None), None)
+
     def weak_labels(self, split: Split) -> Stage:
+        how = self._how_it_labels
+        if how is not None and how.source is not None:
+            return self._source_labels(how, split)
         return self._answers(self.teacher.model, self.teacher.weights, split, f"weak labels of {split}")
 
     def label_grades(self, split: Split) -> Stage:
         """Whether each weak label is right: for the trust set, for controls and diagnostics; for the pool never a plugin's to see."""
         return self._grade(self.weak_labels(split), split, f"grades of {split} labels")
+
+    def _source_labels(self, how: Training, split: Split) -> Stage:
+        subset, label = self.subset(split), self.label(f"weak labels of {split}")
+        if how.source == "majority":
+            model, weights = self.teacher.model, self.teacher.weights
+            return sources.by_majority(subset, self._drawn(how, model, weights, split), label)
+        wrong, rate = None, how.rate or 0.0
+        if rate and how.kind == "systematic":
+            untuned = self.task.student.untuned
+            if self.task.domain.kind == "choice":
+                wrong = self._answers(untuned, None, split, f"answers of {untuned.name} untuned to {split}")
+            else:
+                wrong = self._drawn(how, untuned, None, split)
+        seed = self.stream(f"noise of {split}")
+        return sources.of_gold(subset, self.gold(split), rate=rate, kind=how.kind, wrong=wrong, seed=seed, label=label)
+
+    def _drawn(self, how: Training, model: PlannedModel, weights: Stage | None, split: Split) -> Stage:
+        return sources.drawn(
+            model if weights else model.untuned,
+            weights,
+            self.subset(split),
+            samples=how.samples,
+            temperature=how.temperature,
+            max_new_tokens=self.task.domain.max_new_tokens,
+            seed=self.stream(f"answers drawn to {split}"),
+            label=self.label(f"answers of {model.name} drawn to {split}"),
+        )
 
     def _answers(self, model: PlannedModel, weights: Stage | None, split: Split, what: str) -> Stage:
         most_new, label = self.task.domain.max_new_tokens, self.label(what)
@@ -182,6 +249,7 @@ class Generation:
                 domain.kind,
                 domain.max_new_tokens,
             ),
+            "" if self._how_it_labels is None or self._how_it_labels.is_model else spec.teacher.model,
         )
 
     @cached_property

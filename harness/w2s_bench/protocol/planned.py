@@ -12,6 +12,7 @@ from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.models.sources import ENGINE
 from w2s_bench.models.tokenizer_cache import remembering
 from w2s_bench.names import DEVICE_VARIABLE, short
+from w2s_bench.record import digest_of
 from w2s_bench.store.stage import Code, StageContext
 from w2s_bench.suite_domain import SETTINGS
 from w2s_bench.types import JSON, Kind, Overflow, Precision, RecipeName
@@ -40,6 +41,11 @@ class PlannedModel:
         tuning = (training.recipe, training.lora_rank, training.precision)
         setup = Setup.of({**{name: getattr(training, name) for name in SETTINGS}, "overflow": overflow})
         return cls(training.model, source.fingerprint(), *tuning, device, setup)
+
+    @classmethod
+    def of_source(cls, training: Training) -> PlannedModel:
+        """What stands for a model where labels come from a source that has none: a name, which is never loaded."""
+        return cls(training.model, digest_of(training.model_dump(mode="json")), "none")
 
     @classmethod
     def read(cls, params: Mapping[str, Any]) -> PlannedModel:

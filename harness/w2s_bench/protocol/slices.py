@@ -30,6 +30,23 @@ def take_slice(context: StageContext) -> None:
     write_json(context.out / FORMAT, read_json(context.inputs["subset"] / FORMAT))
 
 
+def first(subset: Stage, *, count: int, seed: int, label: str = "") -> Stage:
+    """Stage: `count` items of a subset, by groups in the order of a hash; the same for every arm, more of them with a larger count."""
+    return Stage(take_first, {"count": count, "seed": seed}, {"subset": subset}, label=label, amount=count)
+
+
+@stage("first", version=1)
+def take_first(context: StageContext) -> None:
+    items = read_records(context.inputs["subset"] / ITEMS, Item)
+    groups: dict[str, list[str]] = defaultdict(list)
+    for item in sorted(items, key=lambda item: item.id):
+        groups[item.group].append(item.id)
+    ranked = sorted(groups, key=lambda group: hash_rank("first", context.params["seed"], group))
+    own = set([name for group in ranked for name in groups[group]][: context.params["count"]])
+    write_records(context.out / ITEMS, [item for item in items if item.id in own])
+    write_json(context.out / FORMAT, read_json(context.inputs["subset"] / FORMAT))
+
+
 def slice_ids(items: Iterable[tuple[str, str]], parts: int, *, seed: int) -> list[list[str]]:
     """Ids of `parts` disjoint parts, each sorted and each of ⌊n / parts⌋ of the n `items` (id, group).
 

@@ -83,6 +83,16 @@ def score(
     )
 
 
+def not_applicable(labels: Stage, why: str, label: str = "") -> Stage:
+    """Stage: fails, for a trust function that reads what there is none of."""
+    return Stage(refuse_score, {"why": why}, {"labels": labels}, label=label)
+
+
+@stage("no_score", version=1)
+def refuse_score(context: StageContext) -> None:
+    raise EvidenceError(f"not applicable: {context.params['why']}")
+
+
 @stage("score", version=2)
 def run_score(context: StageContext) -> None:
     p = context.params

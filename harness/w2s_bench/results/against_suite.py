@@ -124,6 +124,7 @@ def _against_sizes(cell: Cell, seed: SeedResult, suite: Suite, spec: DomainSpec)
         if seed.coverage is not None:
             yield f"coverage {seed.coverage}, of gold that is not of the pool"
     else:
+        pool = spec.sizes.transfer if facts.of_pool.whole_pool and not chained else pool
         wanted += pool if facts.of_pool.share == "all" else suite.kept_rows(spec, chained=chained)
         if seed.coverage is None or abs(seed.coverage * pool - (seed.kept - beside)) > 1e-6 * pool:
             yield f"coverage {seed.coverage}, with {seed.kept - beside} of {pool} rows kept"

@@ -196,7 +196,7 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
             right = results.grades(graph.label_grades(graph.pool))
             facts["purity"] = float(np.mean([right.get(i, True) for i in rows]))  # what is not of the pool is gold
         if arm.of_pool:
-            pool, chosen = results.items(graph.subset(graph.pool)), set(rows)
+            pool, chosen = results.items(graph.drawn_from(arm)), set(rows)
             kept = {item.id: item.id in chosen for item in pool}
             facts["coverage"] = sum(kept.values()) / len(pool)
             diagnostics["kept_by_stratum"] = _share_by_stratum(pool, kept)
@@ -245,7 +245,7 @@ def _of_the_labels(graph: Generation, own: ArmStages, results: Results) -> dict[
         arrays = read_arrays(results.folder(own.certainty) / READING)
         tokens = Ragged(arrays["values"].astype(np.float64), arrays["offsets"].astype(np.int64))
         probability = {label.id: _mean_log_probability(row) for label, row in zip(labels, tokens, strict=True)}
-    elif graph.task.domain.kind == "choice":
+    elif graph.task.domain.kind == "choice" and all(label.choice_scores for label in labels):
         probability = {label.id: _probability(label) for label in labels}
     else:
         return told

@@ -40,7 +40,8 @@ Losses are means over the rows of logits of a batch. A row's weight, where a sel
 plugins: [how to write one](plugins.md#an-objective). A plugin's stands in a suite's `objectives` alone, by its full name
 (`DISTRIBUTION/NAME`) or a bare one that nobody else has, so that it trains on weak labels always; its students are trained in
 processes of its distribution's own, and a fault of it costs its own cells. One more of the harness's is a file in
-`models/losses/` and a row of `protocol/objectives.py`.
+`models/losses/` and a row of `protocol/objectives.py`. Co-teaching is none of them: its two students choose rows for each other by their
+losses, and an objective sees the logits of one.
 """
 
 _FOOT: Final = """

@@ -19,12 +19,13 @@ from w2s_bench.protocol import arms, chain
 from w2s_bench.protocol.arms import Arm, ArmStages
 from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.needs import planned_needs
-from w2s_bench.protocol.objectives import PlannedObjective, planned_objective, refuse_unfit, written
+from w2s_bench.protocol.objectives import refuse_unfit, written
 from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
 from w2s_bench.results.cells import DomainRef, ModelRef, PluginRef
 from w2s_bench.runs.chosen import Chosen, chosen_trust_functions
+from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_objectives, refuse_unfit_source
 from w2s_bench.store.stage import Stage, walk
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class PlannedCell:
         """What shows whether its models can be used as the suite says."""
         task, graph = self.task, self.graphs[0]
         between = [(f"student of generation {number}", model) for number, model in enumerate(task.chain, 1)]
-        roles = (("teacher", task.teacher), ("student", task.student), *between)
+        teaches = [("teacher", task.teacher)] if task.spec.teacher.is_model else []
+        roles = (*teaches, ("student", task.student), *between)
         asked = ["trust", "transfer", graph.suite.evaluate_on]
         return [
             usable(
@@ -97,7 +99,7 @@ class PlannedCell:
     def targets_of(self, seed: int) -> list[Stage]:
         """Every stage whose result a seed is made of."""
         graph, own = self.graphs[seed], self.stages[seed]
-        out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.subset(graph.pool)]
+        out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.drawn_from(self.arm.ref.facts)]
         if self.arm.ref.facts.hangs_on_weak_labels:
             out.append(graph.label_grades(graph.pool))
         return [*out, own.certainty] if own.certainty else out
@@ -151,8 +153,8 @@ def plan(
     asked = chosen_trust_functions(registry, suite, trust)
     chosen, problems = _trust_arms(registry, asked, suite)
     every_arm = [*arms.own_arms(suite.coverage, explain=decompose), *(arm for arm, _ in chosen)]
-    objectives, missing = _objectives(suite, registry, rows)
-    every_arm += _by_objectives(objectives, every_arm)
+    objectives, missing = planned_objectives(suite, registry, rows)
+    every_arm += crossed(objectives, every_arm)
     if decompose:
         # An arm that keeps every row, by weight, leaves no choice of rows to explain.
         explained = [arm for arm, _ in chosen if arm.ref.selection != "weighted"]
@@ -161,7 +163,7 @@ def plan(
     documents.read(_unknown_documents(specs, registry))
     tasks = [planned_task(spec, registry, documents) for spec in specs]
     _refuse_idle([arm for arm, one in chosen if one.must_apply], tasks)
-    _refuse_unfit_objectives(suite, objectives, tasks)
+    refuse_unfit_objectives(suite, objectives, tasks)
     cells = []
     for task in tasks:
         graphs = tuple(Generation(suite, task, seed) for seed in range(suite.seeds))
@@ -236,10 +238,12 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
             )
     for place, training in enumerate((spec.teacher, *spec.chain, spec.student)):
         refuse_unfit(training, RECIPES[training.recipe].over, spec.name, domain.kind, teaches=place == 0)
-
+    refuse_unfit_source(spec, domain.kind)
     sources: dict[str, LanguageModel] = {}
 
     def model(training: Training) -> PlannedModel:
+        if not training.is_model:
+            return PlannedModel.of_source(training)
         source, registered = described_model(registry, training.model), registry.resolve("model", training.model)
         if registered.distribution != BUILT_IN:
             # The full name says in whose processes the model is loaded.
@@ -291,58 +295,6 @@ def _trust_arms(
             arm = arms.trust_arm(registered.name, parameters, declared, needs, plugin, suite.coverage, libraries, how)
             out.append((arm, one))
     return out, problems
-
-
-def _objectives(
-    suite: Suite, registry: Registry, rows: Sequence[str]
-) -> tuple[list[PlannedObjective], list[W2SBenchError]]:
-    """The objectives that the suite names beside its students' own. Where some `rows` alone are wanted, one may be missing
-    here, and why is told with them.
-    """
-    found: list[PlannedObjective] = []
-    missing: list[W2SBenchError] = []
-    for spec in suite.objectives:
-        try:
-            found.append(planned_objective(spec, registry))
-        except W2SBenchError as error:
-            if not rows:
-                raise
-            missing.append(error)
-    return found, missing
-
-
-def _by_objectives(objectives: Sequence[PlannedObjective], made: Sequence[Arm]) -> list[Arm]:
-    """Arms by the objectives that the suite names beside its students' own: of all weak labels, and of those by `top`."""
-    crossed = [
-        arm
-        for arm in made
-        if arm.ref.selection == "top" or (arm.ref.selection is None and arm.ref.facts.keeps_all_weak_labels)
-    ]
-    return [arms.by_objective(arm, objective) for objective in objectives for arm in crossed]
-
-
-def _refuse_unfit_objectives(
-    suite: Suite, objectives: Sequence[PlannedObjective], tasks: Sequence[PlannedTask]
-) -> None:
-    """Each of a suite's `objectives` must be another than its students' own, and exist in one of its domains."""
-    for planned in objectives:
-        objective = planned.written
-        meant = [task for task in tasks if task.domain.kind in planned.kinds]
-        if not meant and len(tasks) == len(suite.domains):
-            raise SuiteError(
-                f"objective {objective!r} is over the options of an item, and every domain of suite {suite.name!r} generates its "
-                "answers: take it out of `objectives`"
-            )
-        if all(written(task.spec.student.objective) == objective for task in tasks):
-            raise SuiteError(
-                f"objective {objective!r} is what all students are trained by: take it out of `objectives`, or give the students "
-                "another"
-            )
-        for task in meant:
-            # Its model by the full name, which says whose code it is.
-            student = task.spec.student.model_copy(update={"model": task.student.name})
-            over = RECIPES[student.recipe].over
-            refuse_unfit(student, over, task.spec.name, task.domain.kind, teaches=False, objective=planned)
 
 
 def _refuse_idle(named: Sequence[Arm], tasks: Sequence[PlannedTask]) -> None:

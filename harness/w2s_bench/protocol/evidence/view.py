@@ -118,6 +118,10 @@ class EvidenceView:
             if kind not in reading.kinds:
                 raise EvidenceError(f"read {need} in a {kind} domain: {reading.instead}")
             if reading.comes_with_labels(need.of):
+                if any(not label.choice_scores for label in self._labels):
+                    raise EvidenceError(
+                        f"read {need}, of which there is none: no model gave these labels, and no scores with them"
+                    )
                 return _frozen(Ragged.from_rows([reading.shown(reading.from_label(label)) for label in self._labels]))
         if need not in self._arrays:
             raise EvidenceError(f"read {need}, of which there is none: {_why_none(reading)}")
@@ -175,7 +179,7 @@ def _disguised(label: Prediction, opaque: str, permutation: Sequence[int] | None
     """The label as its row shows it: what readings that come with labels are made from."""
     if permutation is None or label.choice_scores is None or label.index is None:
         return replace(label, id=opaque)
-    scores = tuple(label.choice_scores[i] for i in permutation)
+    scores = tuple(label.choice_scores[i] for i in permutation) if label.choice_scores else ()  # of no model
     return replace(label, id=opaque, index=permutation.index(label.index), choice_scores=scores)
 
 

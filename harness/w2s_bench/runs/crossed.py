@@ -1,0 +1,89 @@
+"""A suite's objectives beside its students' own: planned, crossed with arms, and refused where there is none such."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from w2s_bench.errors import SuiteError, W2SBenchError
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.protocol import arms
+from w2s_bench.protocol.arms import Arm
+from w2s_bench.protocol.objectives import PlannedObjective, planned_objective, refuse_unfit, written
+from w2s_bench.protocol.planned import PlannedTask
+from w2s_bench.protocol.recipes import RECIPES
+from w2s_bench.types import Kind
+
+if TYPE_CHECKING:
+    from w2s_bench.suite import Suite
+    from w2s_bench.suite_domain import DomainSpec
+
+
+def planned_objectives(
+    suite: Suite, registry: Registry, rows: Sequence[str]
+) -> tuple[list[PlannedObjective], list[W2SBenchError]]:
+    """The objectives that the suite names beside its students' own. Where some `rows` alone are wanted, one may be missing
+    here, and why is told with them.
+    """
+    found: list[PlannedObjective] = []
+    missing: list[W2SBenchError] = []
+    for spec in suite.objectives:
+        try:
+            found.append(planned_objective(spec, registry))
+        except W2SBenchError as error:
+            if not rows:
+                raise
+            missing.append(error)
+    return found, missing
+
+
+def crossed(objectives: Sequence[PlannedObjective], made: Sequence[Arm]) -> list[Arm]:
+    """Arms by the objectives that the suite names beside its students' own: of all weak labels, and of those by `top`."""
+    meant = [
+        arm
+        for arm in made
+        if arm.ref.selection == "top" or (arm.ref.selection is None and arm.ref.facts.keeps_all_weak_labels)
+    ]
+    return [arms.by_objective(arm, objective) for objective in objectives for arm in meant]
+
+
+def refuse_unfit_objectives(suite: Suite, objectives: Sequence[PlannedObjective], tasks: Sequence[PlannedTask]) -> None:
+    """Each of a suite's `objectives` must be another than its students' own, and exist in one of its domains."""
+    for planned in objectives:
+        objective = planned.written
+        meant = [task for task in tasks if task.domain.kind in planned.kinds]
+        if not meant and len(tasks) == len(suite.domains):
+            raise SuiteError(
+                f"objective {objective!r} is over the options of an item, and every domain of suite {suite.name!r} generates its "
+                "answers: take it out of `objectives`"
+            )
+        if all(written(task.spec.student.objective) == objective for task in tasks):
+            raise SuiteError(
+                f"objective {objective!r} is what all students are trained by: take it out of `objectives`, or give the students "
+                "another"
+            )
+        for task in meant:
+            # Its model by the full name, which says whose code it is.
+            student = task.spec.student.model_copy(update={"model": task.student.name})
+            over = RECIPES[student.recipe].over
+            refuse_unfit(student, over, task.spec.name, task.domain.kind, teaches=False, objective=planned)
+            _refuse_untold(planned, task.spec)
+
+
+def refuse_unfit_source(spec: DomainSpec, kind: Kind) -> None:
+    """A source of labels must be one for the domain, and its labels give what the students' objectives need."""
+    for learns in (spec.student, *spec.chain[:1]):
+        _refuse_untold(planned_objective(learns.objective), spec)
+    if spec.teacher.source == "majority" and kind == "choice":
+        raise SuiteError(
+            f"source 'majority' draws answers; domain {spec.name!r} offers options, of which the likeliest is the teacher's own label: "
+            "leave out `source`"
+        )
+
+
+def _refuse_untold(objective: PlannedObjective, spec: DomainSpec) -> None:
+    if "teacher" in objective.needs and not spec.teacher.is_model:
+        raise SuiteError(
+            f"objective {objective.written!r} needs the teacher's distribution, and the labels of domain {spec.name!r} come from source "
+            f"{spec.teacher.model!r}, which is no model: take another objective"
+        )
