@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -166,8 +166,8 @@ def _budget(arm: str, factor: float, steps: int, cell: Cell, twice: Cell | None)
 
 def _by_item(cell: Cell) -> FloatArray:
     """(items,) share of the seeds that answer each item right."""
-    seeds: Mapping[int, Any] = cell.body.correctness()
-    return np.mean([seeds[number] for number in sorted(seeds)], axis=0, dtype=np.float64)
+    shares: FloatArray = np.mean(list(cell.body.correctness().values()), axis=0, dtype=np.float64)
+    return shares
 
 
 def verdict(more: float) -> Verdict:
