@@ -58,7 +58,7 @@ def analyse(
             min=64,
             show_default=True,
         ),
-    ] = 512,
+    ] = 256,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder for analysis.md and its figures (default: DIR).", metavar="FOLDER"),

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 #: Of how many numbers a projected gradient is; see `models.gradients` for what that costs in precision.
 DIMENSIONS: Final = 2048
 #: Rows of the pool, and of the held-out items, whose gradients are taken.
-SAMPLE: Final = 512
+SAMPLE: Final = 256
 #: Controls whose PGR tells what easy rows are worth, each beside the one that it is to be compared with.
 _OF_EASY: Final = (EASY, RANDOM, EASY_GOLD, GOLD_RANDOM)
 

@@ -225,4 +225,6 @@ def _seeds(told: BySeed, digits: int = 2) -> str:
 
 def _range(of: Iterable[BySeed]) -> str:
     means = [one.mean for one in of if one.mean is not None]
-    return f"{number(min(means))} to {number(max(means))}" if means else NONE
+    if len(means) < 2:
+        return number(means[0] if means else None)
+    return f"{number(min(means))} to {number(max(means))}"
