@@ -66,7 +66,7 @@ def _works(width: int, layers: int, device: str) -> Iterator[tuple[Work, float, 
     from w2s_bench.models.greedy import generate
     from w2s_bench.models.scoring import token_logprobs
 
-    sizes = {"hidden_size": width, "intermediate_size": 3 * width, "num_hidden_layers": layers}
+    sizes: dict[str, Any] = {"hidden_size": width, "intermediate_size": 3 * width, "num_hidden_layers": layers}
     config = LlamaConfig(vocab_size=_VOCABULARY, num_attention_heads=width // 32, max_position_embeddings=256, **sizes)
     with torch.random.fork_rng([], enabled=True):
         model: Any = LlamaForCausalLM(config).eval().to(device)

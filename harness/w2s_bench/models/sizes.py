@@ -89,11 +89,11 @@ def asked_of_hub(source: HubModel) -> Sizes:
     """By the hub's own list of files and the headers of its weights; neither weights nor tokenizer are fetched."""
     from huggingface_hub import HfApi, hf_hub_download
 
-    api, where = HfApi(), {"revision": source.revision}
+    api, where = HfApi(), dict[str, Any](revision=source.revision)
     info = api.model_info(source.repo, files_metadata=True, timeout=_SECONDS, **where)
     size = sum(file.size or 0 for file in info.siblings or () if is_read(file.rfilename))
     headers: Any = api.get_safetensors_metadata(source.repo, **where).files_metadata.values()
     shapes = {name: tuple(one.shape) for header in headers for name, one in header.tensors.items()}
     with tempfile.TemporaryDirectory() as scratch:
-        config = hf_hub_download(source.repo, "config.json", local_dir=scratch, etag_timeout=_SECONDS, **where)
+        config: str = hf_hub_download(source.repo, "config.json", local_dir=scratch, etag_timeout=_SECONDS, **where)
         return Sizes(Blueprint.of(shapes, json.loads(Path(config).read_text(encoding="utf-8"))), 0, size)
