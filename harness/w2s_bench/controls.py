@@ -40,16 +40,16 @@ FLIPPED: Final = 0.2
 class Rows:
     """Rows that a student trains on: of which split, with whose labels, and how many of the split.
 
-    `share`: `all`, or as many as the suite's `coverage` keeps. `drawn` is how they are then chosen: `blindly`, from the weak
-    labels that are `right`, or `wrong`, or said to be right by who errs (`noisily`), of which there may be too few; or those
-    whose weak label is the `shortest` text, or stands `first` among its item's options; or those whose gold is the `easiest` for
-    a student trained on other items' gold. An arm that is made of another has the `same` rows, or `alike` ones.
-    `protocol/selection.py` has a stage for each word.
+    `share`: `all`, or as many as the suite's `coverage` keeps, or as many as are `certified`, a number that no suite knows.
+    `drawn` is how they are then chosen: `blindly`, from the weak labels that are `right`, or `wrong`, or said to be right by who
+    errs (`noisily`), of which there may be too few; or those whose weak label is the `shortest` text, or stands `first` among its
+    item's options; or those whose gold is the `easiest` for a student trained on other items' gold. An arm that is made of another
+    has the `same` rows, or `alike` ones. `protocol/selection.py` has a stage for each word.
     """
 
     split: Literal["transfer", "trust"]
     labels: Literal["weak", "gold"]
-    share: Literal["all", "coverage"] = "all"
+    share: Literal["all", "coverage", "certified"] = "all"
     drawn: Literal["blindly", "right", "wrong", "noisily", "shortest", "first", "easiest", "same", "alike"] = "blindly"
 
     @property
@@ -131,8 +131,8 @@ class Facts:
         return any(rows.split == "transfer" and (rows.labels == "gold" or rows.by_gold) for rows in self.rows)
 
     def coverage(self, of_suite: float) -> float | None:
-        """The share of the pool that it asks for, where a suite's coverage is `of_suite`; None where it keeps no row of it."""
-        if self.of_pool is None:
+        """The share of the pool that it asks for, where a suite's coverage is `of_suite`; None where it asks for none."""
+        if self.of_pool is None or self.of_pool.share == "certified":
             return None
         return 1.0 if self.of_pool.share == "all" else of_suite
 
@@ -321,6 +321,9 @@ TRUST_FUNCTION: Final = Facts(rows=(Rows("transfer", "weak", "coverage"),), chai
 
 #: What an arm trains on that keeps every weak label, whatever weight each has.
 EVERY_ROW: Final = Facts(rows=(Rows("transfer", "weak"),))
+
+#: What an arm trains on that keeps what a purity can be guaranteed of: it may be nothing.
+CERTIFIED: Final = Facts(rows=(Rows("transfer", "weak", "certified"),))
 
 
 def of_kind(kind: OwnKind) -> tuple[OwnArm, ...]:

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     Field,
     SerializerFunctionWrapHandler,
@@ -24,6 +25,7 @@ from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
 from w2s_bench.resolvers import beside, resolver_of
+from w2s_bench.selections import written
 from w2s_bench.suite_domain import DomainSpec, Line, Share, Sizes, Spec, Strict, Training
 from w2s_bench.types import JSON, Selection
 from w2s_bench.untrusted import UnreadableError, parse_yaml, read_stream, read_text
@@ -54,11 +56,19 @@ class Suite(Strict):
         "test", description="`dev` while a suite is made: its figures are no results"
     )
     coverage: Share = Field(0.5, description="share of the pool that trust functions and controls keep")
-    selections: Annotated[tuple[Selection, ...], Field(min_length=1, max_length=4)] = Field(
+    selections: Annotated[
+        tuple[Annotated[Selection, AfterValidator(written)], ...], Field(min_length=1, max_length=8)
+    ] = Field(
         ("top",),
         description="which rows trust functions keep, `top` first: the highest scores of all; `balanced`: of each class of "
-        "weak labels, equally many; `stratified`: of each stratum, its share; `weighted`: every row, by the rank of its score. "
-        "Others than `top` are arms of their own",
+        "weak labels, equally many; `stratified`: of each stratum, its share; `weighted`: every row, by the rank of its "
+        "score; `ltt:purity=0.9` (or `sgr`, `hoeffding`, `conformal`): as many as that share can be guaranteed of, "
+        "[by gold of the trust set](protocol.md#selections-with-a-guarantee). Others than `top` are arms of their own",
+    )
+    diagnostics: Literal["usual", "full"] = Field(
+        "usual",
+        description="what cells say of trust scores beside AUROC; `full`: also AUPRC, AURC, E-AURC, AUGRC, purity at every tenth of "
+        "coverage, and of scores from 0 to 1 Brier score and calibration error, against gold of the pool",
     )
     objectives: Annotated[tuple[Spec, ...], Field(max_length=20)] = Field(
         (),
@@ -100,6 +110,41 @@ class Suite(Strict):
             raise ValueError(f"a domain may stand once in a suite; twice here: {', '.join(twice)}")
         return domains
 
+    @model_validator(mode="after")
+    def _trust_sets_are_there(self) -> Suite:
+        """The domain whose trust set another one has is of this suite, and has its own."""
+        for d in self.domains:
+            if d.trust_from is None:
+                continue
+            source = self.trust_source(d)
+            if source is d:
+                raise ValueError(f"domain {d.name!r} has trust_from itself, as it would without the key; leave it out")
+            if source.trust_from is not None or source.chain:
+                told = "a chain" if source.chain else f"trust_from {source.trust_from!r}"
+                raise ValueError(
+                    f"domain {d.name!r} has trust_from {d.trust_from!r}, which has {told} itself; name one that learns from its own"
+                )
+        return self
+
+    def trust_source(self, domain: DomainSpec) -> DomainSpec:
+        """The domain whose trust set this one's trust functions learn from: itself, unless it says `trust_from`."""
+        if domain.trust_from is None:
+            return domain
+        named = [d for d in self.domains if short(d.name) == short(domain.trust_from)]
+        named = named or [d for d in self.domains if bare(d.name) == domain.trust_from]
+        if len(named) != 1:
+            known = ", ".join(d.name for d in self.domains)
+            raise ValueError(
+                f"domain {domain.name!r} has trust_from {domain.trust_from!r}, which {'several are' if named else 'none is'} of "
+                f"the suite's domains; write one of {known}, in full"
+            )
+        return named[0]
+
+    def as_met(self, domain: DomainSpec) -> DomainSpec:
+        """A domain with the size of the trust set that its arms meet."""
+        sizes = domain.sizes.model_copy(update={"trust": self.trust_source(domain).sizes.trust})
+        return domain.model_copy(update={"sizes": sizes})
+
     @field_validator("selections")
     @classmethod
     def _begin_with_top(cls, selections: tuple[Selection, ...]) -> tuple[Selection, ...]:
@@ -113,6 +158,8 @@ class Suite(Strict):
         written: dict[str, JSON] = write(self)
         if self.selections == ("top",):
             written.pop("selections", None)
+        if self.diagnostics == "usual":
+            written.pop("diagnostics", None)
         if not self.objectives:
             written.pop("objectives", None)
         if self.trust_functions is None:
@@ -159,7 +206,11 @@ class Suite(Strict):
 
     def with_full_names(self, full: Callable[[str], str]) -> Suite:
         """The suite with each domain's name replaced by what `full` gives for it: digest, splits and cells follow names."""
-        domains = tuple(d.model_copy(update={"name": full(d.name)}) for d in self.domains)
+        sources = [None if d.trust_from is None else full(self.trust_source(d).name) for d in self.domains]
+        domains = tuple(
+            d.model_copy(update={"name": full(d.name), "trust_from": source})
+            for d, source in zip(self.domains, sources, strict=True)
+        )
         if twice := _twice([d.name for d in domains]):
             raise SuiteError(f"a domain may stand once in a suite; {self.name!r} has {', '.join(twice)} by two names")
         return self.model_copy(update={"domains": domains})

@@ -241,6 +241,11 @@ class DomainSpec(Strict):
         "`refuse` says which they are before anything is trained; `truncate_left` takes tokens off the prompt's beginning, as "
         "lm-eval does",
     )
+    trust_from: Line | None = Field(
+        None,
+        description="another domain of the suite, whose trust set trust functions and controls learn from in place of this one's "
+        "own; see [protocol.md](protocol.md#trust-from-another-domain)",
+    )
 
     @property
     def generations(self) -> int:
@@ -275,6 +280,14 @@ class DomainSpec(Strict):
         return chain
 
     @model_validator(mode="after")
+    def _learns_elsewhere_in_one_hop(self) -> DomainSpec:
+        if self.trust_from is not None and self.chain:
+            raise ValueError(
+                "a domain has either a `chain`, whose generations learn from gold of its own trust set, or `trust_from`; leave one out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _is_of_a_chain(self) -> DomainSpec:
         if self.pool != "same" and not self.chain:
             raise ValueError(
@@ -292,6 +305,8 @@ class DomainSpec(Strict):
             written.pop("pool", None)
         if self.overflow == "refuse":
             written.pop("overflow", None)
+        if self.trust_from is None:
+            written.pop("trust_from", None)
         return written
 
     @model_validator(mode="after")

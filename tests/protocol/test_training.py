@@ -285,5 +285,5 @@ def test_rows_of_several_splits_have_a_like_share(tmp_path: Path) -> None:
     ids = [row.id for row in read_records(out / ROWS, TrainingRow)]
     assert ids == sorted(ids)
     assert Counter(ids) == {**{f"weak{i}": 1 for i in range(11)}, **{f"gold{i}": 3 for i in range(4)}}
-    with pytest.raises(AssertionError, match="an item stands in two splits"):
+    with pytest.raises(SuiteError, match="stands in two sets of rows that are joined"):
         run_stage(training.join_rows, tmp_path / "twice", {}, **{"part": folders["part"], "part 1": folders["part"]})

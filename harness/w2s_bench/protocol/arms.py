@@ -10,11 +10,13 @@ from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, RANDOM, MadeOfArm, OwnArm,
 from w2s_bench.names import of_arm, selected, short
 from w2s_bench.plugins.checks import Declared
 from w2s_bench.plugins.spec import write_spec
-from w2s_bench.protocol import evaluation, majority, selection, training, trust
+from w2s_bench.protocol import calibration, evaluation, majority, selection, training, trust
 from w2s_bench.protocol.generation import Generation, Student
 from w2s_bench.protocol.needs import PlannedNeed, own_need
 from w2s_bench.protocol.objectives import PlannedObjective
+from w2s_bench.protocol.trust import MOST_SECONDS, Labelled
 from w2s_bench.results.cells import ArmRef, PluginRef
+from w2s_bench.selections import guarantee_of
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import KINDS, Kind, Need, Selection
 
@@ -182,14 +184,43 @@ def trust_arm(
         "plugin": plugin.model_dump(),
     }
 
+    def certified(graph: Generation, pool: Labelled) -> ArmStages:
+        assert guarantee is not None
+        shown = short(ref.name)
+        applying = [need for need in declared.needs if need.applies(graph.task.domain.kind)]
+        elsewhere = None if graph.learns_from is None else graph.learns_from.task.domain.short_name
+        if why := calibration.not_applicable(supervision, applying, elsewhere) or graph.lacking(needs):
+            why = f"selection `{guarantee.method}` is not applicable to {short(arm_name)}: {why}"
+            none = selection.not_applicable(
+                why, graph.weak_labels(graph.pool), label=graph.label(f"rows kept by {shown}")
+            )
+            return _on_weak_labels(graph, none, shown)
+        trust = graph.evidence(needs, "trust", with_grades=supervision != "none", with_gold=False)
+        scores = calibration.held_out(
+            identity,
+            pool,
+            trust,
+            salt=f"{graph.task.spec.name} {graph.seed}",
+            seed=graph.stream(f"trust function {arm_name}"),
+            half=graph.stream("calibration"),
+            libraries=libraries,
+            seconds=MOST_SECONDS,
+            label=graph.label(f"scores of {short(arm_name)} beside gold that it has not learnt from"),
+        )
+        grades, label = graph.label_grades("trust"), graph.label(f"rows kept by {shown}")
+        kept = selection.certified(scores, grades, guarantee, label=label)
+        return replace(_on_weak_labels(graph, kept, shown), kept=kept, scores=scores)
+
     def build(graph: Generation) -> ArmStages:
         privileged = supervision == "privileged"
         pool = graph.evidence(needs, graph.pool, with_grades=False, with_gold=privileged)
         fitted = None
         if supervision != "none":
-            fitted = graph.evidence(needs, "trust", with_grades=True, with_gold=privileged)
+            fitted = graph.with_trust_set.evidence(needs, "trust", with_grades=True, with_gold=privileged)
         shown = short(ref.name)
         label = graph.label(f"scores of {short(arm_name)}")
+        if guarantee is not None:
+            return certified(graph, pool)
         scores = trust.score(
             identity,
             pool,
@@ -197,6 +228,7 @@ def trust_arm(
             salt=f"{graph.task.spec.name} {graph.seed}",
             seed=graph.stream(f"trust function {arm_name}"),
             libraries=libraries,
+            fitted_on=None if graph.learns_from is None else graph.learns_from.task.domain.short_name,
             label=label,
         )
         if (why := graph.lacking(needs)) is not None:
@@ -213,14 +245,15 @@ def trust_arm(
         stages = _on_weak_labels(graph, kept, shown)
         return ArmStages(stages.student, stages.rows, kept, scores)
 
+    guarantee = guarantee_of(how)
     ref = ArmRef(
         name=selected(how, arm_name),
         kind="trust_function",
-        supervision=supervision,
+        supervision="trust_set" if guarantee and supervision == "none" else supervision,
         trust_function=name,
         parameters=dict(parameters),
         selection=how,
-        coverage=1.0 if how == "weighted" else coverage,
+        coverage=None if guarantee else 1.0 if how == "weighted" else coverage,
     )
     kinds = tuple(kind for kind in declared.kinds if how != "balanced" or kind == "choice")
     return Arm(ref, build, plugin, kinds=kinds)

@@ -13,5 +13,7 @@ STATES, STATE_IDS = "states.safetensors", "ids.json"
 READING, SCORES, KEPT = "reading.safetensors", "scores.safetensors", "kept.json"
 #: rows → what each would change in a model
 GRADIENTS = "gradients.safetensors"
+#: scores of gold rows that nothing learned from → what is guaranteed of the rows kept; why nothing is
+CALIBRATION, CERTIFICATE, ABSTAINED = "calibration.json", "certificate.json", "abstained.json"
 #: answers and gold → right or wrong
 GRADES, MARKS = "grades.json", "marks.json"

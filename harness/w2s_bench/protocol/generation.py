@@ -50,6 +50,7 @@ class Generation:
     `index` is the place in a chain, from 1. `taught_by` is who labels (None: the suite's teacher, trained on `weak_train`),
     `pool` the split that it labels and that students are trained on. `of` is how many generations the chain has (None: it is
     the one hop from the suite's teacher to its student), `parts` among how many of them the pool is parted (1: all have it whole).
+    `learns_from` is the graph of another domain whose trust set takes the place of this one's own, whose gold then nobody reads.
     """
 
     suite: Suite
@@ -60,6 +61,7 @@ class Generation:
     pool: Split = "transfer"
     of: int | None = None
     parts: int = 1
+    learns_from: Generation | None = None
 
     def __post_init__(self) -> None:
         if self.index < 1 or (self.index > 1 and self.taught_by is None):
@@ -223,8 +225,15 @@ class Generation:
         predictions = self._answers(model, weights, split, f"answers of {name}")
         return Student(weights, predictions, self._grade(predictions, split, f"grades of {name}"))
 
+    @property
+    def with_trust_set(self) -> Generation:
+        """The graph whose trust set is learnt from."""
+        return self.learns_from or self
+
     @cached_property
     def trust_gold_rows(self) -> Stage:
+        if self.learns_from is not None:
+            return self.learns_from.trust_gold_rows
         return training.gold_rows(self.subset("trust"), self.gold("trust"), None, self.label("trust set's gold"))
 
     @cached_property
@@ -265,9 +274,10 @@ class Generation:
         """The weights of a student trained without one fold: of the trust set's gold, of the pool's weak labels, or of both."""
         what, parts = f"{learns_from} without fold {fold + 1}", []
         if learns_from != "weak":
-            subset = self.subset("trust")
-            kept, label = crossfit.others(subset, fold), self.label(f"trust set's gold without fold {fold + 1}")
-            parts.append(training.gold_rows(subset, self.gold("trust"), kept, label))
+            graph = self.with_trust_set
+            subset = graph.subset("trust")
+            kept, label = crossfit.others(subset, fold), graph.label(f"trust set's gold without fold {fold + 1}")
+            parts.append(training.gold_rows(subset, graph.gold("trust"), kept, label))
         if learns_from != "gold":
             subset = self.subset(self.pool)
             kept, label = crossfit.others(subset, fold), self.label(f"weak rows without fold {fold + 1}")

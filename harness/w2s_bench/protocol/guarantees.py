@@ -11,13 +11,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 import numpy as np
 
+from w2s_bench.selections import Method
 from w2s_bench.types import BoolArray, FloatArray, IntArray
 
-Method = Literal["ltt", "sgr", "hoeffding", "conformal"]
 #: Thresholds that are tried: the pool's scores at so many coverages, evenly spaced.
 GRID: Final = 64
 #: Thresholds from which `learn_then_test` starts, each with its share of the error that it may make.

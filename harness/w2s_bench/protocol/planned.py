@@ -12,6 +12,7 @@ from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.models.sources import ENGINE
 from w2s_bench.models.tokenizer_cache import remembering
 from w2s_bench.names import DEVICE_VARIABLE, short
+from w2s_bench.protocol.files import ABSTAINED
 from w2s_bench.record import digest_of
 from w2s_bench.store.stage import Code, StageContext
 from w2s_bench.suite_domain import SETTINGS
@@ -152,6 +153,8 @@ def load_planned(context: StageContext) -> Engine:
     if source.fingerprint() != model.fingerprint:
         raise ModelError(f"model {model.name!r} changed on disk since the run began; run again")
     weights = context.inputs.get("weights")
+    if weights is not None and (weights / ABSTAINED).exists():
+        weights = None  # nothing was kept to train it on
     tuning: dict[str, Any] = {"recipe": model.recipe, "lora_rank": model.lora_rank} if weights else {}
     engine = load_engine(source, weights, device=model.device, precision=model.precision, setup=model.setup, **tuning)
     for note in engine.notes():

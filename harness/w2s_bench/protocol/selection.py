@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -14,12 +14,14 @@ from w2s_bench.controls import FLIPPED
 from w2s_bench.errors import SuiteError
 from w2s_bench.protocol.classes import equal_shares, label_classes, proportional_shares, strata_and_classes
 from w2s_bench.protocol.evaluation import read_grades
-from w2s_bench.protocol.files import ITEMS, PREDICTIONS
+from w2s_bench.protocol.files import ABSTAINED, CALIBRATION, CERTIFICATE, ITEMS, PREDICTIONS
+from w2s_bench.protocol.guarantees import METHODS
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.protocol.weighting import weighted
 from w2s_bench.randomness import hash_rank
-from w2s_bench.record import iter_rows, read_records
+from w2s_bench.record import iter_rows, read_json, read_records, write_json
+from w2s_bench.selections import Guarantee
 from w2s_bench.store.stage import Stage, StageContext, StageFunction, stage
 from w2s_bench.types import Item, Prediction, Selection
 
@@ -47,6 +49,12 @@ def by_scores(
     if how == "stratified":
         return Stage(run_stratified, params, {"scores": scores, "subset": subset}, label=label)
     return top(scores, coverage=coverage, seed=seed, label=label)
+
+
+def certified(scores: Stage, grades: Stage, guarantee: Guarantee, *, label: str = "") -> Stage:
+    """Stage: the rows of which a purity is guaranteed, or none. `scores` is of `calibration.held_out`, `grades` the trust set's."""
+    params = {"method": guarantee.method, "purity": guarantee.purity, "confidence": guarantee.confidence}
+    return Stage(run_certified, params, {"scores": scores, "grades": grades}, label=label)
 
 
 def alike(kept: Stage, *, subset: Stage, labels: Stage, seed: int, label: str = "") -> Stage:
@@ -151,6 +159,32 @@ def _keep_by_group(
     wanted = count_to_keep(context.params["coverage"], len(scores))
     shares = parted(Counter(group.values()), wanted)
     Kept.whole(top_of_each(scores, group, shares, context.params["seed"]), wanted).write(context.out)
+
+
+@stage("certified", version=1)
+def run_certified(context: StageContext) -> None:
+    """The rows of at least the threshold that the rows which calibrate certify; where they certify none, why not."""
+    scores, grades = Scores.read(context.inputs["scores"]), read_grades(context.inputs["grades"])
+    calibration = read_json(context.inputs["scores"] / CALIBRATION)
+    values = np.array(list(calibration.values()), dtype=np.float64)
+    correct = np.array([grades[name] for name in calibration], dtype=np.bool_)
+    p = context.params
+    found = METHODS[p["method"]](values, correct, scores.values, purity=p["purity"], confidence=p["confidence"])
+    kept = [] if found.threshold is None else [name for name, value in scores.items() if value >= found.threshold]
+    Kept.whole(sorted(kept), len(kept)).write(context.out)
+    write_json(context.out / CERTIFICATE, {**asdict(found), "rows": len(values)})
+    if found.threshold is None:
+        write_json(context.out / ABSTAINED, f"{p['method']} keeps nothing at a purity of {p['purity']:g}: {found.why}")
+
+
+def not_applicable(why: str, labels: Stage, *, label: str = "") -> Stage:
+    """Stage: no rows of these labels, since a selection cannot be had of an arm; its cell says `why`."""
+    return Stage(run_not_applicable, {"why": why}, {"labels": labels}, label=label)
+
+
+@stage("not_applicable", version=1)
+def run_not_applicable(context: StageContext) -> None:
+    raise SuiteError(context.params["why"])
 
 
 @stage("alike", version=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from w2s_bench.errors import ModelError
+from w2s_bench.errors import ModelError, SuiteError
 from w2s_bench.models.objectives import Whose, effective_size, relative
 from w2s_bench.models.setup import Setup
 from w2s_bench.protocol.catalogue import every_nth, picked
-from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, PREDICTIONS, REMARKS, ROWS, SPLIT_IDS
+from w2s_bench.protocol.files import ABSTAINED, ANSWERS, FORMAT, ITEMS, LOSSES, PREDICTIONS, REMARKS, ROWS, SPLIT_IDS
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.objectives import loaded_objective
 from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, load_planned
@@ -143,6 +144,8 @@ def make_weak_rows(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
     write_records(context.out / ROWS, _only_kept(context, rows))
+    if "kept" in context.inputs and (said := context.inputs["kept"] / ABSTAINED).exists():
+        write_json(context.out / ABSTAINED, read_json(said))
 
 
 @stage("gold_rows", version=1)
@@ -159,11 +162,25 @@ def make_gold_rows(context: StageContext) -> None:
 @stage("joined_rows", version=1)
 def join_rows(context: StageContext) -> None:
     parts = [read_records(folder / ROWS, TrainingRow) for folder in folders_of(context, "part")]
-    distinct = {row.id for part in parts for row in part}
-    assert len(distinct) == sum(map(len, parts)), "an item stands in two splits"
+    times = Counter(row.id for part in parts for row in part)
+    if twice := [name for name, count in times.items() if count > 1]:
+        raise SuiteError(
+            f"item {twice[0]!r} stands in two sets of rows that are joined; two domains of which one has the other's trust set must "
+            "not share ids"
+        )
     largest = max(map(len, parts)) if context.params["share"] == "equal" else 0
     rows = [row for part in parts for row in part for _ in range(max(1, round(largest / len(part))))]
     write_records(context.out / ROWS, sorted(rows, key=lambda row: row.id))
+
+
+def left_untuned(context: StageContext) -> bool:
+    """Whether a training stage's rows are none because a selection abstained: then the model stays as it is, and that is said."""
+    said = context.inputs["rows"] / ABSTAINED
+    if not said.exists():
+        return False
+    write_json(context.out / ABSTAINED, read_json(said))
+    write_json(context.out / LOSSES, [])
+    return True
 
 
 def _only_kept(context: StageContext, rows: list[TrainingRow]) -> list[TrainingRow]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
+from numpy.random import Generator
 
-from w2s_bench.errors import EvidenceError, TrustFunctionError, said
+from w2s_bench.errors import EvidenceError, SuiteError, TrustFunctionError, said
 from w2s_bench.isolation.watch import left_as_found, unchanged
 from w2s_bench.plugins.checks import raised_at
 from w2s_bench.protocol.evaluation import read_grades
 from w2s_bench.protocol.evidence.files import item_ids, view, views
 from w2s_bench.protocol.evidence.view import ShownAs, read_only
+from w2s_bench.protocol.files import READING
 from w2s_bench.protocol.scores import Scores
+from w2s_bench.record import read_arrays
 from w2s_bench.store.stage import Code, Stage, StageContext, stage
 from w2s_bench.types import BoolArray, FloatArray, Need
 
@@ -61,17 +65,21 @@ def score(
     salt: str,
     seed: int,
     libraries: tuple[str, ...],
+    fitted_on: str | None = None,
     label: str = "",
 ) -> Stage:
     """Stage: a trust score for every row of the pool. `function` is its name, parameters, supervision and plugin.
 
     `trust` is None exactly for supervision `none`: such a function has no path to the trust set's gold. `libraries` are
-    those that the plugin computes with (`Registry.libraries`): a new version of one makes new scores.
+    those that the plugin computes with (`Registry.libraries`): a new version of one makes new scores. `fitted_on` names the
+    domain that `trust` is of, where it is another than the pool's.
     """
     inputs = pool.inputs("pool") | (trust.inputs("trust") if trust else {})
     params: dict[str, Any] = {"function": function, "salt": salt, "seed": seed}
-    if pool.shown_as:  # the process of the trust function knows nothing of these readings
-        params["readings"] = {need: asdict(shown) for need, shown in sorted(pool.shown_as.items())}
+    if pool.shown_as:
+        params["readings"] = shown_as(pool)
+    if fitted_on is not None and trust is not None:
+        params["fitted_on"] = fitted_on
     return Stage(
         run_score,
         params,
@@ -93,31 +101,75 @@ def refuse_score(context: StageContext) -> None:
     raise EvidenceError(f"not applicable: {context.params['why']}")
 
 
+def shown_as(pool: Labelled) -> dict[str, Any]:
+    """What a stage is told of the readings of plugins: the process of a trust function knows nothing of them."""
+    return {need: asdict(shown) for need, shown in sorted(pool.shown_as.items())}
+
+
+def built(context: StageContext) -> Any:
+    """The trust function that a stage's parameters name."""
+    planned = context.params["function"]
+    return context.registry.trust_function(planned["name"], **planned["parameters"])
+
+
 @stage("score", version=2)
 def run_score(context: StageContext) -> None:
     p = context.params
     name, inputs = p["function"]["name"], tuple(context.inputs.values())
     check_plugin_unchanged(context)
-    function = context.registry.trust_function(name, **p["function"]["parameters"])
+    function = built(context)
     fit_rng, score_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(p["seed"]).spawn(2))
     needs = guarded(name, "needs", lambda: tuple(function.needs))
-    shown_as = {need: ShownAs(**shown) for need, shown in p.get("readings", {}).items()}
+    if "fitted_on" in p:
+        _refuse_unlike(context, needs)
     if p["function"]["supervision"] != "none":
-        trust = view(context.inputs, "trust", needs, salt=p["salt"], fitting=True, shown_as=shown_as)
+        trust = view(context.inputs, "trust", needs, salt=p["salt"], fitting=True, shown_as=_shown_as(context))
         correct = _correct(context)
         with left_as_found(name, "fit", inputs), unchanged(name, "fit", label_index=trust.label_index, correct=correct):
             guarded(name, "fit", lambda: function.fit(trust, correct, rng=fit_rng))
+    scores = scored(context, function, needs, score_rng)
+    check_plugin_unchanged(context)  # once more: imports inside the function's code came from the disk only now
+    scores.write(context.out)
+
+
+def _refuse_unlike(context: StageContext, needs: Sequence[Need]) -> None:
+    """States of one width, or none: what was learnt from others' says nothing of these."""
+    for need in needs:
+        paths = [context.inputs.get(f"{split}:{need}") for split in ("trust", "pool")]
+        there, here = (None if path is None else _width(path) for path in paths)
+        if there is not None and here is not None and there != here:
+            raise SuiteError(
+                f"trust_from is not applicable: of one label {need} has the shape {there} in {context.params['fitted_on']}, and {here} "
+                "here, where the models are others; take models of one architecture in both domains, or a trust function that reads "
+                "no states"
+            )
+
+
+def _width(folder: Path) -> tuple[int, ...]:
+    """The shape of a reading's entries, without how many rows, options or tokens there are."""
+    arrays = read_arrays(folder / READING)
+    return tuple(arrays["states" if "states" in arrays else "values"].shape[1:])
+
+
+def scored(context: StageContext, function: Any, needs: Sequence[Need], rng: Generator) -> Scores:
+    """The scores that a fitted function gives the pool, so many rows at a time as its scope lets it see."""
+    p, name, inputs = context.params, context.params["function"]["name"], tuple(context.inputs.values())
     rows = ROWS_AT_ONCE if guarded(name, "scope", lambda: function.scope) == "row" else None
     parts: list[FloatArray] = []
     with left_as_found(name, "score", inputs):
-        shown = views(context.inputs, "pool", needs, salt=p["salt"], fitting=False, rows=rows, shown_as=shown_as)
+        shown = views(
+            context.inputs, "pool", needs, salt=p["salt"], fitting=False, rows=rows, shown_as=_shown_as(context)
+        )
         for pool in shown:
             with unchanged(name, "score", label_index=pool.label_index):
-                given = guarded(name, "score", partial(function.score, pool, rng=score_rng))
+                given = guarded(name, "score", partial(function.score, pool, rng=rng))
             parts.append(validated(name, given, len(pool)))
-    check_plugin_unchanged(context)  # once more: imports inside the function's code came from the disk only now
     names = item_ids(context.inputs, "pool", salt=p["salt"], rows=rows)
-    Scores.joined([Scores.of(ids, values) for ids, values in zip(names, parts, strict=True)]).write(context.out)
+    return Scores.joined([Scores.of(ids, values) for ids, values in zip(names, parts, strict=True)])
+
+
+def _shown_as(context: StageContext) -> dict[str, ShownAs]:
+    return {need: ShownAs(**shown) for need, shown in context.params.get("readings", {}).items()}
 
 
 def _correct(context: StageContext) -> BoolArray:

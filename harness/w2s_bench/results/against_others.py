@@ -203,6 +203,8 @@ def refuse_other_tracks(cells: Sequence[Cell], results: Path) -> None:
         own = arm.trusts is not None and (made is None or made[0].supervision is None)
         registered = built_in.get(arm.trust_function or "") if own else None
         track = getattr(unwrap(registered.factory), "supervision", None) if registered else None
+        if track == "none" and arm.guarantee is not None:
+            track = "trust_set"  # its threshold is set by the trust set's gold
         if isinstance(track, str) and track != arm.supervision:
             raise _error(cell, results, f"supervision {arm.supervision!r}, where that of {arm.name!r} is {track!r}")
 

@@ -23,6 +23,9 @@ def against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
     if spec is None:
         yield f"the suite has no domain {body.domain.name!r}"
         return
+    if body.trust_from != spec.trust_from:
+        yield f"it has trust_from {body.trust_from!r}, the suite's domain {spec.trust_from!r}"
+    spec = suite.as_met(spec)
     if body.chain is not None and (faults := list(_against_chain(cell, spec))):
         yield from faults
         return
@@ -116,6 +119,12 @@ def _against_sizes(cell: Cell, seed: SeedResult, suite: Suite, spec: DomainSpec)
             name = short(cell.body.arm.name)
             yield f"{name} keeps no rows; it has kept {seed.kept}, shortfall {seed.shortfall}"
         return
+    if seed.abstained is not None:
+        if cell.body.arm.guarantee is None:
+            yield f"it abstained, which selections with a guarantee alone can do, and has {cell.body.arm.selection!r}"
+        elif seed.purity is not None or seed.coverage != 0 or seed.shortfall:
+            yield f"it abstained with purity {seed.purity}, coverage {seed.coverage} and shortfall {seed.shortfall}"
+        return
     if seed.kept is None or seed.purity is None:
         yield f"it lacks {'kept' if seed.kept is None else 'purity'}"
         return
@@ -125,7 +134,8 @@ def _against_sizes(cell: Cell, seed: SeedResult, suite: Suite, spec: DomainSpec)
             yield f"coverage {seed.coverage}, of gold that is not of the pool"
     else:
         pool = spec.sizes.transfer if facts.of_pool.whole_pool and not chained else pool
-        wanted += pool if facts.of_pool.share == "all" else suite.kept_rows(spec, chained=chained)
+        asked = {"all": pool, "certified": seed.kept, "coverage": suite.kept_rows(spec, chained=chained)}
+        wanted += asked[facts.of_pool.share]
         if seed.coverage is None or abs(seed.coverage * pool - (seed.kept - beside)) > 1e-6 * pool:
             yield f"coverage {seed.coverage}, with {seed.kept - beside} of {pool} rows kept"
     if seed.kept + seed.shortfall != wanted:

@@ -63,7 +63,7 @@ def contradictions(cells: Sequence[Cell], suite: Suite, results: Path) -> Iterat
         if not faults:
             by_domain[cell.body.domain.name].append(cell)
     for domain, here in by_domain.items():
-        spec = suite.domain(domain)
+        spec = suite.as_met(suite.domain(domain))
         plain, later = [c for c in here if not c.body.chain], [c for c in here if c.body.chain]
         yield from _one_by_one(plain, partial(refuse_among, spec=spec, results=results))
         yield from _one_by_one(later, partial(refuse_among_generations, spec=spec, results=results))

@@ -52,6 +52,8 @@ class Entry:
     minus: Mapping[str, Ratio]
     pgr_by_seed: tuple[float, ...] = ()
     kept_by_label: Mapping[str, float] = field(default_factory=dict)
+    #: How many seeds a selection with a guarantee kept nothing in: no other figure is about them.
+    abstained: int = 0
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,8 @@ class DomainSummary:
     clusters: int
     discordant: int
     suspects: Mapping[str, str] = field(default_factory=dict)
+    #: Whose trust set trust functions learn from, where it is not the domain's own.
+    trust_from: str = ""
 
     @property
     def left_out(self) -> str:

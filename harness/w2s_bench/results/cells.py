@@ -12,11 +12,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from w2s_bench.controls import EVERY_ROW, MADE_OF_ARM, OWN_ARMS, Facts, facts_of, made_of, of_kind
+from w2s_bench.controls import CERTIFIED, EVERY_ROW, MADE_OF_ARM, OWN_ARMS, Facts, facts_of, made_of, of_kind
 from w2s_bench.names import of_arm, parted, row_name, short
 from w2s_bench.record import digest_of, pack_bits, unpack_bits, write_atomically
 from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.figures import is_rate, is_whole, refuse_impossible, shown
+from w2s_bench.selections import Guarantee, guarantee_of, written
 from w2s_bench.suite import MOST_SEEDS
 from w2s_bench.suite_domain import Pool
 from w2s_bench.types import JSON, BoolArray, IntArray, Selection
@@ -31,6 +32,17 @@ WITHIN_LABEL: Final = "auroc_within_label"
 WITHIN_STRATUM: Final = "auroc_within_stratum"
 #: Diagnostics that are shares by name: of each stratum, or of each label, what was kept.
 KEPT_BY: Final = ("kept_by_stratum", "kept_by_label")
+
+#: Diagnostics over all coverages, of a suite that asks for them: see `statistics.selective`.
+OVER_COVERAGES: Final = ("auprc_right", "auprc_wrong", "aurc", "e_aurc", "augrc", "brier", "ece")
+#: A diagnostic of a selection with a guarantee that kept something: the purity that is guaranteed.
+CERTIFIED_PURITY: Final = "certified_purity"
+
+#: Diagnostics that are numbers from 0 to 1, or None.
+RATES: Final = (
+    *("auroc", WITHIN_LABEL, WITHIN_STRATUM, "label_accuracy", LABEL_PROBABILITY_AUROC),
+    *(CERTIFIED_PURITY, *OVER_COVERAGES),
+)
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Rows = Annotated[int, Field(ge=0, strict=True)]
@@ -84,7 +96,7 @@ class ArmRef(_Strict):
     supervision: Literal["none", "trust_set", "privileged"]
     trust_function: Text | None = None
     parameters: Annotated[Mapping[str, JSON], Field(max_length=1000)] = Field(default_factory=dict)
-    selection: Selection | None = None
+    selection: Annotated[Selection, Field(max_length=400)] | None = None
     coverage: Rate | None = None
     objective: Annotated[str, Field(min_length=1, max_length=400)] | None = Field(
         default=None, exclude_if=lambda value: value is None
@@ -105,6 +117,14 @@ class ArmRef(_Strict):
         if track is not None and self.supervision != track:
             raise ValueError(f"arm {self.name!r} has supervision {self.supervision!r}, its is {track!r}")
         return self
+
+    @field_validator("selection")
+    @classmethod
+    def _is_a_selection(cls, selection: str | None) -> str | None:
+        """In the one way that there is to write it."""
+        if selection is not None and (one_way := written(selection)) != selection:
+            raise ValueError(f"selection {selection!r} is written {one_way!r}")
+        return selection
 
     @model_validator(mode="after")
     def _is_named_by_its_objective(self) -> ArmRef:
@@ -155,7 +175,14 @@ class ArmRef(_Strict):
     @property
     def facts(self) -> Facts:
         """What it trains on."""
+        if self.guarantee is not None:
+            return CERTIFIED
         return EVERY_ROW if self.selection == "weighted" else facts_of(self.plain)
+
+    @property
+    def guarantee(self) -> Guarantee | None:
+        """What its selection guarantees, where it guarantees anything."""
+        return guarantee_of(self.selection)
 
 
 class SeedResult(_Strict):
@@ -163,10 +190,12 @@ class SeedResult(_Strict):
 
     `accuracy` … are None where the seed failed, and `error` says why. `kept`, `purity` and `coverage` describe the rows
     the student trained on (None for weak and base); `shortfall` is how many rows an arm lacked of what it was asked for.
+    `abstained`: why a selection with a guarantee kept nothing; accuracy is that of the untuned student then, and no PGR is of it.
     """
 
     seed: Rows
     error: Text | None = None
+    abstained: Text | None = Field(default=None, exclude_if=lambda value: value is None)
     accuracy: Rate | None = None
     correct: str | None = None
     kept: Rows | None = None
@@ -181,7 +210,7 @@ class SeedResult(_Strict):
     @classmethod
     def _are_figures(cls, diagnostics: Mapping[str, JSON]) -> Mapping[str, JSON]:
         """Those that leaderboards show; others may be any JSON."""
-        for name in ("auroc", WITHIN_LABEL, WITHIN_STRATUM, "label_accuracy", LABEL_PROBABILITY_AUROC):
+        for name in RATES:
             if name in diagnostics and not (is_rate(diagnostics[name]) or diagnostics[name] is None):
                 raise ValueError(f"{name} is {shown(diagnostics[name])}, expected a number from 0 to 1")
         for name in KEPT_BY:
@@ -198,6 +227,8 @@ class SeedResult(_Strict):
         figures = (self.kept, self.purity, self.coverage, *self.by_stratum, *self.diagnostics)
         if self.error is not None and any(figure is not None for figure in figures):
             raise ValueError(f"seed {self.seed} failed, and has figures all the same")
+        if self.abstained is not None and (self.error is not None or self.kept != 0):
+            raise ValueError(f"seed {self.seed} abstained, and has an error or rows kept ({self.kept}) all the same")
         for name in ("purity", "coverage"):
             if getattr(self, name) is not None and self.kept is None:
                 raise ValueError(f"seed {self.seed}: {name} {getattr(self, name)} of no rows kept")
@@ -236,6 +267,7 @@ class CellBody(_Strict):
     """`clusters`: those of the items, of a domain that names them; without, each item is its own.
 
     `plugin` is that of the arm's trust function, `objective_plugin` that of its objective, where it is not the harness's own.
+    `trust_from`: the domain whose trust set trust functions and controls learn from, where it is not the domain's own.
     `teacher` and `student` are those of the generation. `chain` is None where it is the one hop without a chain.
     """
 
@@ -244,6 +276,7 @@ class CellBody(_Strict):
     generation: Annotated[int, Field(ge=1, strict=True)] = 1
     chain: ChainRef | None = Field(default=None, exclude_if=lambda value: value is None)
     domain: DomainRef
+    trust_from: Text | None = Field(default=None, exclude_if=lambda value: value is None)
     teacher: ModelRef
     student: ModelRef
     arm: ArmRef
@@ -291,13 +324,21 @@ class CellBody(_Strict):
         return tuple(s for s in self.seeds if s.error is not None)
 
     @property
+    def abstained(self) -> tuple[SeedResult, ...]:
+        return tuple(s for s in self.seeds if s.abstained is not None)
+
+    @property
     def cluster_codes(self) -> IntArray | None:
         """(items,) the number of each item's cluster, in the order of the sorted ids; None where each is its own."""
         return None if self.clusters is None else self.clusters.array()
 
     def correctness(self) -> dict[int, BoolArray]:
-        """Seed → (items,) whether each item was answered right, in the order of the sorted ids; failed seeds left out."""
-        return {s.seed: unpack_bits(s.correct, self.items) for s in self.seeds if s.correct is not None}
+        """Seed → (items,) whether each item was answered right, in the order of the sorted ids.
+
+        Failed seeds are left out, and those that abstained.
+        """
+        made = [s for s in self.seeds if s.correct is not None and s.abstained is None]
+        return {s.seed: unpack_bits(s.correct, self.items) for s in made if s.correct is not None}
 
 
 class Cell(_Strict):

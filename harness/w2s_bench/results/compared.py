@@ -177,6 +177,7 @@ def _identity(body: CellBody) -> dict[str, str]:
         "generation": str(body.generation),
         "chain": canonical_json(body.chain.model_dump(mode="json")) if body.chain else "none",
         "domain": f"{body.domain.name} {body.domain.version} {body.domain.fingerprint[:12]}",
+        "trust set": body.trust_from or "its own",
         "teacher": f"{body.teacher.name} {body.teacher.fingerprint[:12]}",
         "student": f"{body.student.name} {body.student.fingerprint[:12]}",
         "arm": canonical_json(body.arm.model_dump(mode="json")),

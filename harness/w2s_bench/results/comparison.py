@@ -41,6 +41,8 @@ class Comparison:
         if missing:
             return Unresolved(f"no cell of {', '.join(missing)}", "–")
         seeds = self.common(*arms)
+        if not seeds and (silent := [arm for arm in arms if self.cells[arm].body.abstained]):
+            return Unresolved(f"{', '.join(dict.fromkeys(silent))} kept nothing in any seed", "abstained")
         if not seeds:
             return Unresolved(f"no seed that {', '.join(dict.fromkeys(arms))} all have", "no seeds")
         return tuple(self.stacked(arm, seeds) for arm in arms)
@@ -134,6 +136,7 @@ class Comparison:
             if body.arm.kind == "trust_function"
             else {},
             pgr_by_seed=self.pgr_by_seed(arm),
+            abstained=len(body.abstained),
             kept_by_label=_mean_by_name([s.diagnostics.get("kept_by_label", {}) for s in used]),
         )
 

@@ -247,6 +247,7 @@ def _summary(name: str, domain: Comparison, of_seeds: int) -> DomainSummary:
         clusters=domain.units(max(cell.body.items for cell in domain.cells.values())),
         discordant=domain.discordant(CEILING, WEAK),
         suspects=suspects(domain),
+        trust_from=short(body.trust_from or ""),
     )
 
 

@@ -87,8 +87,12 @@ def audit(
     from w2s_bench.store import open_store
 
     planned = make_plan(suite, domains=domains, trust=[trust], seeds=1)
-    # A suite may have other selections beside `top`: their arms have the same scores.
-    cells = {cell.domain.name: cell for cell in planned.cells if cell.stages[0].scores is not None}
+    # A suite may have other selections beside `top`: their arms have the same scores, or what a guarantee leaves of them.
+    cells = {
+        cell.domain.name: cell
+        for cell in planned.cells
+        if cell.stages[0].scores is not None and cell.arm.ref.selection == "top"
+    }
     if not cells:
         raise SuiteError("\n".join(planned.problems) or f"{trust!r} scores nothing in suite {planned.suite.name!r}")
     if next(iter(cells.values())).arm.ref.supervision == "privileged":

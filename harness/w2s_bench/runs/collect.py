@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from w2s_bench.models.objectives import effective_size, relative
 from w2s_bench.protocol.arms import ArmStages
 from w2s_bench.protocol.classes import label_classes
 from w2s_bench.protocol.evaluation import read_grades
-from w2s_bench.protocol.files import ITEMS, PREDICTIONS, READING, ROWS
+from w2s_bench.protocol.files import ABSTAINED, CERTIFICATE, ITEMS, PREDICTIONS, READING, ROWS
 from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.record import digest_of, pack_bits, read_arrays, read_records, read_rows
+from w2s_bench.record import digest_of, pack_bits, read_arrays, read_json, read_records, read_rows
 from w2s_bench.results.cells import (
+    CERTIFIED_PURITY,
     LABEL_PROBABILITY_AUROC,
     WITHIN_LABEL,
     WITHIN_STRATUM,
@@ -33,7 +35,7 @@ from w2s_bench.results.cells import (
     SuiteRef,
 )
 from w2s_bench.results.clusters import Clusters
-from w2s_bench.results.statistics import auroc, auroc_within
+from w2s_bench.results.statistics import auroc, auroc_within, selective
 from w2s_bench.runs.plan import PlannedCell
 from w2s_bench.runs.provenance import provenance
 from w2s_bench.store import Store
@@ -108,6 +110,7 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
         generation=cell.graphs[0].index,
         chain=_chain(cell),
         domain=cell.domain,
+        trust_from=cell.task.spec.trust_from,
         teacher=cell.teacher,
         student=cell.student,
         arm=cell.arm.ref,
@@ -167,7 +170,8 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
     diagnostics: dict[str, Any] = {}
     if arm.hangs_on_weak_labels or cell.arm.ref.made_of:
         digests["weak_labels"] = results.content(graph.weak_labels(graph.pool))
-    if own.student.weights is not None:
+    untuned = own.kept is not None and (results.folder(own.kept) / ABSTAINED).exists()
+    if own.student.weights is not None and not untuned:
         digests[arm.answers] = results.content(own.student.weights)
     if arm.answers == "teacher":
         diagnostics |= _of_the_labels(graph, own, results)
@@ -181,6 +185,9 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
         else:
             weights = {row["id"]: row.get("weight", 1.0) for row in read_rows(results.folder(own.rows) / ROWS)}
         rows = list(weights)
+        if cell.arm.ref.guarantee is not None and own.kept is not None:
+            facts |= _abstention(results.folder(own.kept))
+            diagnostics |= _certificate(results.folder(own.kept))
         digests["kept"] = digest_of(rows)
         if relative(list(weights.values())) is not None:
             digests["kept"] = digest_of(weights)
@@ -191,8 +198,8 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
                 diagnostics["weighted_purity"] = worth / sum(weights.values())
         facts["kept"] = len(rows)
         facts["shortfall"] = selected.shortfall if selected else 0
-        facts["purity"] = 1.0
-        if arm.hangs_on_weak_labels:
+        facts["purity"] = 1.0 if rows else None
+        if arm.hangs_on_weak_labels and rows:
             right = results.grades(graph.label_grades(graph.pool))
             facts["purity"] = float(np.mean([right.get(i, True) for i in rows]))  # what is not of the pool is gold
         if arm.of_pool:
@@ -214,12 +221,31 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
     )
 
 
+def _abstention(kept: Path) -> dict[str, Any]:
+    """Why a selection with a guarantee kept nothing, where it did not."""
+    return {"abstained": read_json(kept / ABSTAINED)} if (kept / ABSTAINED).exists() else {}
+
+
+def _certificate(kept: Path) -> dict[str, Any]:
+    """What was guaranteed, by how many rows of gold, what share of them lies above the threshold and what share of those is right."""
+    found = read_json(kept / CERTIFICATE)
+    told: dict[str, Any] = {"calibration_rows": found["rows"]}
+    if found["threshold"] is not None:
+        told |= {CERTIFIED_PURITY: found["purity"], "calibration_above": found["above"] / found["rows"]}
+        told["calibration_purity"] = found["right"] / found["above"] if found["above"] else None
+    return told
+
+
 def _of_the_scores(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
     """How well the trust scores tell right labels from wrong: over all pairs, and over those of one label or one stratum."""
     assert own.scores is not None
     right, pool = results.grades(graph.label_grades(graph.pool)), results.items(graph.subset(graph.pool))
     scores = dict(Scores.read(results.folder(own.scores)).items())
     told: dict[str, Any] = {"auroc": _auroc(scores, right)}
+    if graph.suite.diagnostics == "full":
+        values = np.array([scores[i] for i in right], dtype=np.float64)
+        found = asdict(selective(values, np.array(list(right.values()), dtype=np.bool_)))
+        told |= {name: value for name, value in found.items() if value is not None}
     told[WITHIN_STRATUM] = _auroc(scores, right, {item.id: item.stratum for item in pool})
     if own.kept is not None and (classes := label_classes(pool, results.labels(graph.weak_labels(graph.pool)))):
         told[WITHIN_LABEL] = _auroc(scores, right, classes)

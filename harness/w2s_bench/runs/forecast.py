@@ -43,7 +43,7 @@ def forecast(suite: Suite, to_run: Sequence[Stage], timings: Timings) -> Forecas
         items=sum(amount_of(stage) for stage in read),
         seconds=sum(seconds for seconds in known.values() if seconds is not None),
         untimed=tuple(untimed),
-        gold={short(domain.name): _gold(domain) for domain in suite.domains},
+        gold={short(domain.name): _gold(suite.as_met(domain)) for domain in suite.domains},
     )
 
 

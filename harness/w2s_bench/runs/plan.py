@@ -126,7 +126,9 @@ class Plan:
 
     def splits(self) -> list[Stage]:
         """What shows whether the domains can fill the suite's sizes: quick, and before anything is trained."""
-        return list({graph.splits.node: graph.splits for cell in self.cells for graph in cell.graphs}.values())
+        graphs = [graph for cell in self.cells for graph in cell.graphs]
+        graphs += [graph.learns_from for graph in graphs if graph.learns_from is not None]
+        return list({graph.splits.node: graph.splits for graph in graphs}.values())
 
 
 @surroundings_kept()
@@ -156,17 +158,27 @@ def plan(
     objectives, missing = planned_objectives(suite, registry, rows)
     every_arm += crossed(objectives, every_arm)
     if decompose:
-        # An arm that keeps every row, by weight, leaves no choice of rows to explain.
-        explained = [arm for arm, _ in chosen if arm.ref.selection != "weighted"]
+        # An arm that keeps every row, by weight, leaves no choice of rows to explain, and one that may keep none nothing at all.
+        explained = [arm for arm, _ in chosen if arm.ref.selection != "weighted" and arm.ref.guarantee is None]
         every_arm += [made for arm in explained for made in arms.explanations(arm)]
     documents = documents if documents is not None else Documents()
-    documents.read(_unknown_documents(specs, registry))
+    sources = {spec.name: suite.trust_source(spec) for spec in specs if spec.trust_from is not None}
+    documents.read(_unknown_documents([*specs, *(one for one in sources.values() if one not in specs)], registry))
     tasks = [planned_task(spec, registry, documents) for spec in specs]
+    learnt_from = {
+        task.spec.name: _source(task, planned_task(sources[task.spec.name], registry, documents))
+        for task in tasks
+        if task.spec.name in sources
+    }
     _refuse_idle([arm for arm, one in chosen if one.must_apply], tasks)
     refuse_unfit_objectives(suite, objectives, tasks)
     cells = []
     for task in tasks:
-        graphs = tuple(Generation(suite, task, seed) for seed in range(suite.seeds))
+        source = learnt_from.get(task.spec.name)
+        graphs = tuple(
+            Generation(suite, task, seed, learns_from=Generation(suite, source, seed) if source else None)
+            for seed in range(suite.seeds)
+        )
         here = [
             PlannedCell(task, arm, graphs, tuple(arm.build(graph) for graph in graphs))
             for arm in every_arm
@@ -182,6 +194,16 @@ def plan(
                 raise missing[0] if missing else UnknownNameError("row", row, planned_rows, ROW_HINT)
         cells = [cell for cell in cells if cell.row in rows]
     return Plan(suite, tuple(cells), (*map(str, registry.problems), *problems), documents.known)
+
+
+def _source(task: PlannedTask, source: PlannedTask) -> PlannedTask:
+    """The task whose trust set another one learns from, if what is read there is of the same kind."""
+    if source.domain.kind != task.domain.kind:
+        raise SuiteError(
+            f"domain {task.spec.name!r} is a {task.domain.kind} domain and has trust_from {source.spec.name!r}, a "
+            f"{source.domain.kind} domain: trust functions read other things of the two; name one of its own kind"
+        )
+    return source
 
 
 def _generations(one_hop: PlannedCell) -> list[PlannedCell]:

@@ -9,9 +9,10 @@ import numpy as np
 
 from w2s_bench.errors import LabelsError
 from w2s_bench.protocol import guarantees
-from w2s_bench.protocol.guarantees import Certified, Method
+from w2s_bench.protocol.guarantees import Certified
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.protocol.selection import count_to_keep, top_ids
+from w2s_bench.selections import Method
 from w2s_bench.types import BoolArray, FloatArray, IntArray
 
 #: Coverages that reports show.

@@ -23,13 +23,14 @@ from w2s_bench.models.objectives import XENT, ClosedForm, Over, relative
 from w2s_bench.plugins.descriptions import DescribedReading
 from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, Values, to_arrays
-from w2s_bench.protocol.files import ITEMS, LOSSES, PREDICTIONS, READING, ROWS, STATE_IDS, STATES
+from w2s_bench.protocol.files import ABSTAINED, ITEMS, LOSSES, PREDICTIONS, READING, ROWS, STATE_IDS, STATES
 from w2s_bench.protocol.objectives import PlannedObjective, planned_objective, refuse_changed
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import choices_of, label_rows
 from w2s_bench.protocol.recipes.tuned import Tuned, as_params, reading_of, told
 from w2s_bench.protocol.training import (
     folders_of,
+    left_untuned,
     losses_as_written,
     numbered,
     parts_of,
@@ -145,6 +146,8 @@ def states(context: StageContext) -> None:
 
 @stage("train_head", version=3)
 def train_head(context: StageContext) -> None:
+    if left_untuned(context):
+        return
     settings = settings_of(context)
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
     probs = probs_of(context, rows, settings["objective"].needs)
@@ -247,8 +250,10 @@ def trained(
 
 
 def scores(folder: Path, weights: Path, ids: Sequence[str]) -> list[FloatArray]:
-    """(options,) an item: the logits of the head in the folder `weights`."""
+    """(options,) an item: the logits of the head in the folder `weights`; without one, what the untuned model says."""
     values, zero_shot, offsets = OptionStates.read(folder).of(ids)
+    if (weights / ABSTAINED).exists():
+        return np.split(zero_shot, offsets[1:-1])
     return np.split(heads.Head.load(weights).scores(values, zero_shot), offsets[1:-1])
 
 

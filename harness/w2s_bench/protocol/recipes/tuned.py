@@ -16,6 +16,7 @@ from w2s_bench.protocol.objectives import PlannedObjective, planned_objective, r
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import as_completion, choices_of, label_rows
 from w2s_bench.protocol.training import (
+    left_untuned,
     losses_as_written,
     numbered,
     parts_of,
@@ -116,6 +117,8 @@ def reading_of(params: Mapping[str, JSON]) -> BuiltInReading:
 
 @stage("train", version=5)
 def train(context: StageContext) -> None:
+    if left_untuned(context):
+        return
     model = PlannedModel.read(context.params["model"])
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
     engine = load_planned(context)

@@ -12,10 +12,11 @@ from typing import Any, Final, Generic, TypeVar
 
 from w2s_bench.controls import NAIVE, rivals
 from w2s_bench.results.board import OVER_OPTIONS, Entry, Gain, Leaderboard, Row
-from w2s_bench.results.cells import WITHIN_LABEL, WITHIN_STRATUM
+from w2s_bench.results.cells import CERTIFIED_PURITY, WITHIN_LABEL, WITHIN_STRATUM
 from w2s_bench.results.gains import PARTS
 from w2s_bench.results.pages.style import NONE, TRACKS, difference, figure, number, p_value
 from w2s_bench.results.statistics import Estimate, Ratio
+from w2s_bench.selections import guarantee_of
 
 Subject = TypeVar("Subject")
 
@@ -131,11 +132,34 @@ ENTRY: Final[Mapping[str, Column[Entry]]] = _named(
         rare=True,
     ),
     _number(WITHIN_STRATUM, "within stratum", lambda entry: entry.diagnostics.get(WITHIN_STRATUM), rare=True),
+    *(
+        _number(name, header, lambda entry, name=name: entry.diagnostics.get(name), 3, note=note, rare=True)  # type: ignore[misc]
+        for name, header, note in (
+            ("aurc", "AURC", "AURC: mean over all coverages of the share of wrong labels kept (lower is better)."),
+            (
+                "augrc",
+                "AUGRC",
+                "AUGRC: mean over all coverages of the wrong labels kept, as a share of all (lower is better).",
+            ),
+        )
+    ),
     Column("seeds", "seeds", lambda entry: entry.seeds, _seeds),
 )
 
 #: Which of them a domain's own table shows.
-DOMAIN: Final = ("accuracy", "recovery", "kept", "shortfall", "purity", "auroc", WITHIN_LABEL, WITHIN_STRATUM, "seeds")
+DOMAIN: Final = (
+    "accuracy",
+    "recovery",
+    "kept",
+    "shortfall",
+    "purity",
+    "auroc",
+    WITHIN_LABEL,
+    WITHIN_STRATUM,
+    "aurc",
+    "augrc",
+    "seeds",
+)
 
 #: Of an arm over all domains.
 ROW: Final[Mapping[str, Column[Row]]] = _named(
@@ -271,13 +295,51 @@ def headline(board: Leaderboard) -> list[Column[Row]]:
     return had([*shown, ROW["verified"], ROW["made_elsewhere"]], board.rows)
 
 
+def _certified(row: Row) -> float | None:
+    """Mean over the domains in which it kept anything."""
+    found = [
+        entry.diagnostics[CERTIFIED_PURITY] for entry in row.entries.values() if CERTIFIED_PURITY in entry.diagnostics
+    ]
+    return sum(found) / len(found) if found else None
+
+
+def _abstained(row: Row) -> str:
+    entries = row.entries.values()
+    return f"{sum(e.abstained for e in entries)} of {sum(e.of_seeds for e in entries)}" if _may_abstain(row) else NONE
+
+
+def _may_abstain(row: Row) -> bool:
+    return guarantee_of(row.selection) is not None
+
+
+#: Of arms by a selection with a guarantee.
+_CERTIFIED: Final[Column[Row]] = _number("certified", "guaranteed", _certified, rare=True)
+_ABSTAINED: Final[Column[Row]] = Column(
+    "abstained",
+    "seeds that abstained",
+    lambda row: sum(entry.abstained for entry in row.entries.values()) if _may_abstain(row) else None,
+    _abstained,
+    rare=True,
+)
+
+
 def other_selections(board: Leaderboard) -> list[Column[Row]]:
     """The columns of arms that keep other rows than those of highest score."""
     minus: Column[Row] = Column(
         "minus_top", "− by `top`", lambda row: row.minus_top, lambda row: difference(row.minus_top)
     )
     selection: Column[Row] = Column("selection", "selection", lambda row: row.selection, lambda row: row.selection)
-    return [selection, ROW["track"], *_first_pgrs(board), minus, ROW["purity"], ROW["coverage"]]
+    shown = [
+        selection,
+        ROW["track"],
+        *_first_pgrs(board),
+        minus,
+        _CERTIFIED,
+        ROW["purity"],
+        ROW["coverage"],
+        _ABSTAINED,
+    ]
+    return had(shown, board.other_selections)
 
 
 def other_objectives(board: Leaderboard) -> list[Column[Row]]:

@@ -61,6 +61,10 @@ def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
     )
     if domain.label_accuracy is not None:
         facts += f" Of the weak labels of the transfer pool, {number(domain.label_accuracy, 3)} are right."
+    if domain.trust_from:
+        facts += (
+            f" Trust functions, and controls with gold of a trust set, learn from that of {escape(domain.trust_from)}."
+        )
     shown = columns.had(columns.of_domain(), arms.values())
     blocks = [columns_table(arms, shown), columns.notes(shown)]
     strata = sorted({s for entry in arms.values() for s in (*entry.by_stratum, *entry.kept_by_stratum)})

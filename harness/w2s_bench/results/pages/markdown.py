@@ -48,6 +48,7 @@ def render(board: Leaderboard, plot: str, ties: str = "", badge: str = "", chain
         "## Leaderboard",
         *_leaderboard(board, rows),
         *([" ".join(said)] if (said := standing(board, lambda arm: f"**{escape(arm)}**")) else []),
+        *_absent(board),
         _own_arms(rows),
         *differences_table(
             "## What trust functions add", rows, columns.mean_differences(), _MEAN_NOTE, folded=folds(board.rows)
@@ -104,6 +105,21 @@ def _checks(board: Leaderboard) -> str:
 
     header = ["check", *(escape(d.name) for d in board.domains)]
     return table(header, [[check.words, *(told(d, check.name) for d in board.domains)] for check in CHECKS])
+
+
+def _absent(board: Leaderboard) -> list[str]:
+    """Which trust functions have no cell in which domain, and why that may be."""
+    absent = {
+        domain.name: [row.arm for row in board.rows if not row.is_control and domain.name not in row.entries]
+        for domain in board.domains
+    }
+    said = [f"in {escape(name)} of {', '.join(map(escape, arms))}" for name, arms in absent.items() if arms]
+    if not said:
+        return []
+    return [
+        f"There is no cell {'; '.join(said)}. A trust function that reads the options of an item is not applicable where answers are "
+        "generated, nor the other way round, and has no mean over domains then; any other was not run there."
+    ]
 
 
 def _own_arms(rows: Collection[str]) -> str:

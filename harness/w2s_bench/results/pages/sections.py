@@ -11,6 +11,7 @@ from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.blocks import columns_table, escape, table, unfolding
 from w2s_bench.results.pages.style import TRACKS, difference, p_value
 from w2s_bench.results.statistics import Estimate
+from w2s_bench.selections import METHODS, guarantee_of
 
 #: Pairs of ten trust functions, what a table may show of them.
 _MOST_PAIRS = 45
@@ -20,6 +21,12 @@ _SELECTION_NOTE = (
     "the rank of its score. These arms have no rank and enter no other table. "
     "− by `top`: paired difference to the same trust function's arm above, in PGR units, mean over the domains that enter means; "
     "not corrected for how many there are."
+)
+_GUARANTEE_NOTE = (
+    f" {', '.join(f'`{method}` ({words})' for method, words in METHODS.items())} keep as many rows as the purity that they name can "
+    "be guaranteed of, by gold of the trust set that the scores have not learnt from, so that these arms are of the trust set's track "
+    "at least; a seed in which there are none keeps nothing (abstained) and enters no figure. Guaranteed: mean of the purities that "
+    "were; purity: what the kept rows have."
 )
 _OBJECTIVE_NOTE = (
     "The same rows, other losses: students of these arms are trained by the objective named, all others (the ceiling too) by the "
@@ -69,7 +76,8 @@ def other_selections(board: Leaderboard) -> list[str]:
     shown = columns.other_selections(board)
     rows = [[escape(row.of), *(column.text(row) for column in shown)] for row in board.other_selections]
     header = ["trust function", *(f"{c.header} {escape(c.domain)}" if c.domain else c.header for c in shown)]
-    return ["## Other selections", _SELECTION_NOTE, table(header, rows)]
+    sure = any(guarantee_of(row.selection) for row in board.other_selections)
+    return ["## Other selections", _SELECTION_NOTE + (_GUARANTEE_NOTE if sure else ""), table(header, rows)]
 
 
 def other_objectives(board: Leaderboard) -> list[str]:

@@ -19,6 +19,7 @@ from w2s_bench.results.statistics.ratios import (
 )
 from w2s_bench.results.statistics.robust import improvement, interquartile_mean, pgr_by_seed
 from w2s_bench.results.statistics.scores import auroc, auroc_within, mean_ranks, spearman
+from w2s_bench.results.statistics.selective import Selective, selective
 from w2s_bench.results.statistics.stability import Answered, split_half
 from w2s_bench.results.statistics.variance import of_sum
 
@@ -27,6 +28,7 @@ __all__ = [
     "Components",
     "Estimate",
     "Ratio",
+    "Selective",
     "Unresolved",
     "accuracy",
     "accuracy_difference",
@@ -46,6 +48,7 @@ __all__ = [
     "pgr_difference",
     "rank_intervals",
     "recovery",
+    "selective",
     "spearman",
     "split_half",
     "typical",
