@@ -14,7 +14,7 @@ from w2s_bench.controls import Facts
 from w2s_bench.protocol import crossfit, difficulty, evaluation, items, slices, sources, splits, training
 from w2s_bench.protocol.ask import Ask, More
 from w2s_bench.protocol.crossfit import CrossFitted
-from w2s_bench.protocol.needs import PlannedNeed, Readers, lacks, own_need, readings
+from w2s_bench.protocol.needs import PlannedNeed, Readers, lacks, own_reading, readings
 from w2s_bench.protocol.objectives import PlannedObjective
 from w2s_bench.protocol.planned import PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import recipe_of
@@ -294,16 +294,16 @@ class Generation:
         """
         kind, subset, model = self.task.domain.kind, self.subset(self.pool), self.task.student
         labels = difficulty.gold_as_labels(subset, self.gold(self.pool), self.label("gold of the pool as labels"))
-        planned, label = own_need(difficulty.need_of(kind)), self.label("loss on the pool's gold")
-        asked = partial(Ask, planned.need, recipe_of(model), model, subset=subset, seed=None)
+        need, label = difficulty.need_of(kind), self.label("loss on the pool's gold")
+        reading, asked = own_reading(need), partial(Ask, need, recipe_of(model), model, subset=subset, seed=None)
         read = [
-            (part, planned.reading.stage(asked(weights=weights, labels=part, label=f"{label} · fold {fold + 1}")))
+            (part, reading.stage(asked(weights=weights, labels=part, label=f"{label} · fold {fold + 1}")))
             for fold, (part, weights) in enumerate(
                 CrossFitted(model, self._ceiling_without).parts(labels, subset, fitting=True)
             )
         ]
-        reading = crossfit.joined_reading(planned.reading.form, labels, read, label)
-        return difficulty.difficulty(reading, labels, kind, self.label("difficulty of the pool"))
+        joined = crossfit.joined_reading(reading.form, labels, read, label)
+        return difficulty.difficulty(joined, labels, kind, self.label("difficulty of the pool"))
 
     def _ceiling_without(self, fold: int) -> Stage:
         """The weights of the student trained on the pool's gold without one fold."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def gradients(
 
     `full` and `lora`: projected to `dimensions` numbers. `head`: all that a head has, in the scale of the items of `pool`.
     """
-    params = {"most": most, "seed": seed}
+    params: dict[str, Any] = {"most": most, "seed": seed}
     if model.recipe == "head":
         inputs = {"rows": rows, "states": states_of(model, rows.inputs["subset"]), "pool": states_of(model, pool)}
         return Stage(of_head, params, inputs, ("numpy",), label, timed_as=model.timed_as)

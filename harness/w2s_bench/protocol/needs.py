@@ -78,9 +78,14 @@ class Readings:
 
 def own_need(need: Need) -> PlannedNeed:
     """A need of the harness itself, of one of its own readings."""
+    return PlannedNeed(need, own_reading(need))
+
+
+def own_reading(need: Need) -> BuiltInReading:
+    """The harness's own reading of a need."""
     reading = built_in_reading(need.read, need.parameters)
     assert reading is not None, need
-    return PlannedNeed(need, reading)
+    return reading
 
 
 def planned_needs(

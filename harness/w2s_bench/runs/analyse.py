@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -230,10 +231,10 @@ class _Run:
                     ArmCurriculum(
                         short(told.body.arm.name),
                         _track(told),
-                        *(
-                            BySeed(tuple(getattr(one, what) for one in by_seed))
-                            for what in ("spearman", "among_right", "kept_place", "kept_loss")
-                        ),
+                        spearman=BySeed(tuple(one.spearman for one in by_seed)),
+                        among_right=BySeed(tuple(one.among_right for one in by_seed)),
+                        kept_place=BySeed(tuple(one.kept_place for one in by_seed)),
+                        kept_loss=BySeed(tuple(one.kept_loss for one in by_seed)),
                         by_coverage=tuple(sum(at) / len(covered) for at in zip(*covered, strict=True)),
                     )
                 )
@@ -273,19 +274,19 @@ def _new_stages(graph: Generation, sections: Sequence[str], sample: int) -> _Loo
     if "gradients" not in sections:
         return looked
     pool, model = graph.subset(graph.pool), graph.task.student
-    taken = {"pool": pool, "most": sample, "dimensions": DIMENSIONS, "seed": graph.stream("gradients")}
+    taken = partial(gradients, model, pool=pool, most=sample, dimensions=DIMENSIONS, seed=graph.stream("gradients"))
     weak = weak_rows(pool, graph.weak_labels(graph.pool), None, graph.label(f"rows of {NAIVE}"))
     gold = gold_rows(pool, graph.gold(graph.pool), None, graph.label(f"gold rows of {CEILING}"))
     looked = replace(
         looked,
-        weak=gradients(model, weak, **taken, label=graph.label("gradients of weak labels")),
-        gold=gradients(model, gold, **taken, label=graph.label("gradients of gold")),
+        weak=taken(weak, label=graph.label("gradients of weak labels")),
+        gold=taken(gold, label=graph.label("gradients of gold")),
     )
     if not graph.task.spec.sizes.dev:
         return looked
     # Never `test`: what is learned here may lead to another trust function.
     rows = gold_rows(graph.subset("dev"), graph.gold("dev"), None, graph.label("gold rows of dev"))
-    return replace(looked, held_out=gradients(model, rows, **taken, label=graph.label("gradients of dev's gold")))
+    return replace(looked, held_out=taken(rows, label=graph.label("gradients of dev's gold")))
 
 
 def _made(cell: PlannedCell, told: Cell) -> list[Stage]:

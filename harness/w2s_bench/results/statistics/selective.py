@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from w2s_bench.results.statistics.scores import auroc
-from w2s_bench.types import BoolArray, FloatArray
+from w2s_bench.types import BoolArray, FloatArray, IntArray
 
 #: The coverages at which purity is told.
 GRID: Final = tuple(step / 10 for step in range(1, 11))
@@ -96,7 +96,7 @@ def calibration_error(scores: FloatArray, correct: BoolArray) -> float:
     return math.fsum(apart) / len(scores)
 
 
-def _ties(scores: FloatArray, correct: BoolArray) -> tuple[FloatArray, FloatArray]:
+def _ties(scores: FloatArray, correct: BoolArray) -> tuple[IntArray, IntArray]:
     """Of every distinct score, from the highest: how many rows have it, and how many of these are right."""
     _, place, times = np.unique(-scores, return_inverse=True, return_counts=True)
-    return times, np.bincount(place, weights=correct).astype(np.int64)
+    return times.astype(np.int64), np.bincount(place, weights=correct).astype(np.int64)
