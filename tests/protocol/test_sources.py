@@ -177,7 +177,7 @@ def test_a_trust_function_that_asks_other_models_scores_noise(
 ) -> None:
     """It sees the options, and of the teacher nothing."""
     registry, store = toy_registry(monkeypatch), Store(tmp_path)
-    planned = plan(suite_of(models, "largest", SYSTEMATIC), registry, trust=["verifier", "confidence:of=student"])
+    planned = plan(suite_of(models, "largest", SYSTEMATIC), registry, trust=["verifier", "student_probability"])
     names = {cell.arm.ref.name for cell in planned.cells if cell.arm.ref.kind == "trust_function"}
     cells, _ = cells_of(planned, store, registry, names)
     assert len(cells) == 2
