@@ -295,7 +295,8 @@ def test_a_step_in_parts_is_a_step(sources: Any, objective: Any) -> None:
         )
         weights.append(next(model.parameters()).detach().numpy())
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
-    np.testing.assert_allclose(weights[0], weights[1], atol=1e-5)
+    # Of gradients near 0 Adam turns round-off into a part of a step of .01; what another threshold makes is a whole one.
+    np.testing.assert_allclose(weights[0], weights[1], atol=1e-4)
 
 
 def test_checks_are_equally_far_apart_and_the_last_step_is_one() -> None:

@@ -102,7 +102,7 @@ def test_a_path_is_asked_about_placed_and_moved_whichever_prefix_it_has(tmp_path
     assert name == "gguf//there/weak.gguf" and is_on_disk("model", name)
     ref = SimpleNamespace(name=name, fingerprint="f" * 64)
     other = SimpleNamespace(name="tiny/x", fingerprint="0" * 64)
-    arm = SimpleNamespace(kind="control", name="naive", parameters={}, trusts=None)
+    arm = SimpleNamespace(kind="control", name="naive", parameters={}, trusts=None, objective=None)
     domain = SimpleNamespace(name=suite.domains[0].name)
     cells: Any = [SimpleNamespace(body=SimpleNamespace(teacher=ref, student=other, arm=arm, domain=domain))]
     with pytest.raises(SuiteError, match=r"model 'gguf//there/weak.gguf', teacher of"):

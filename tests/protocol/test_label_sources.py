@@ -141,7 +141,7 @@ def test_the_first_items_are_those_of_more(tmp_path: Path) -> None:
         out = tmp_path / str(count)
         out.mkdir()
         context = StageContext({"count": count, "seed": 3}, {"subset": tmp_path / "subset"}, out, None)  # type: ignore[arg-type]
-        slices.take_first.resolve()(context)
+        slices.take_few.resolve()(context)
         taken[count] = {item.id for item in read_records(out / ITEMS, Item)}
     assert len(taken[5]) == 5 and len(taken[20]) == 20 and taken[5] < taken[20]
 

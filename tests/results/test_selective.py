@@ -15,7 +15,7 @@ from w2s_bench.results.statistics.selective import (
     average_precision,
     calibration_error,
     expected_right,
-    selective,
+    selective_figures,
 )
 
 ROWS = st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=6)
@@ -34,7 +34,7 @@ def test_ties_count_by_the_mean_over_all_their_orders(rows: list[tuple[int, bool
     kept = np.arange(1, len(rows) + 1)
     sums = np.array([np.cumsum(correct[order]) for order in orders])
     assert np.allclose(expected_right(scores, correct), sums.mean(axis=0))
-    found = selective(scores, correct)
+    found = selective_figures(scores, correct)
     assert found.aurc == pytest.approx((1 - sums / kept).mean())
     assert found.augrc == pytest.approx(((kept - sums) / len(rows)).mean())
     if correct.any():
@@ -51,11 +51,11 @@ def test_augrc_has_its_closed_form_and_a_perfect_order_no_excess(rows: list[tupl
     n, right = len(rows), int(correct.sum())
     wrong, area = n - right, auroc(scores, correct)
     pairs = 0.0 if area is None else (1 - area) * right * wrong
-    assert selective(scores, correct).augrc == pytest.approx((pairs + wrong * (wrong + 1) / 2) / n**2)
-    assert selective(correct.astype(float), correct).e_aurc == pytest.approx(0.0, abs=1e-12)
-    found = selective(scores, correct)
+    assert selective_figures(scores, correct).augrc == pytest.approx((pairs + wrong * (wrong + 1) / 2) / n**2)
+    assert selective_figures(correct.astype(float), correct).e_aurc == pytest.approx(0.0, abs=1e-12)
+    found = selective_figures(scores, correct)
     assert 0 <= found.e_aurc <= found.aurc <= 1
-    assert selective(3 * scores - 7, correct).aurc == found.aurc
+    assert selective_figures(3 * scores - 7, correct).aurc == found.aurc
     assert found.purity_at["1.0"] == pytest.approx(right / n)
 
 
@@ -63,7 +63,7 @@ def test_augrc_has_its_closed_form_and_a_perfect_order_no_excess(rows: list[tupl
 @settings(deadline=None, max_examples=30)
 def test_a_score_that_says_nothing_has_the_error_rate_as_aurc(rows: list[tuple[int, bool]]) -> None:
     _, correct = arrays(rows)
-    found = selective(np.zeros(len(rows)), correct)
+    found = selective_figures(np.zeros(len(rows)), correct)
     assert found.aurc == pytest.approx(1 - correct.mean())
     assert set(np.round(list(found.purity_at.values()), 12)) == {round(float(correct.mean()), 12)}
 
@@ -72,7 +72,7 @@ def test_without_ties_average_precision_is_that_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     scores, correct = rng.permutation(500).astype(float), rng.uniform(size=500) < 0.3
     assert average_precision(scores, correct) == pytest.approx(average_precision_score(correct, scores))
-    found = selective(scores, correct)
+    found = selective_figures(scores, correct)
     assert found.auprc_wrong == pytest.approx(average_precision_score(~correct, -scores))
     assert (found.brier, found.ece) == (None, None), "these are no probabilities"
 
@@ -80,7 +80,7 @@ def test_without_ties_average_precision_is_that_of_scikit_learn() -> None:
 def test_probabilities_are_held_against_what_came_true() -> None:
     rng = np.random.default_rng(0)
     chance = rng.uniform(size=20_000)
-    found = selective(chance, rng.uniform(size=20_000) < chance)
+    found = selective_figures(chance, rng.uniform(size=20_000) < chance)
     assert found.brier == pytest.approx(1 / 6, abs=0.01)  # mean of p(1 - p)
     assert found.ece is not None and found.ece < 0.02
     assert calibration_error(np.array([0.9, 0.9, 0.9, 0.9]), np.array([True, True, False, False])) == pytest.approx(0.4)
@@ -88,6 +88,6 @@ def test_probabilities_are_held_against_what_came_true() -> None:
 
 def test_what_is_no_scores_is_refused() -> None:
     with pytest.raises(ValueError, match="expected finite scores"):
-        selective(np.array([1.0, np.nan]), np.array([True, False]))
+        selective_figures(np.array([1.0, np.nan]), np.array([True, False]))
     with pytest.raises(ValueError, match="one score or more"):
-        selective(np.zeros(0), np.zeros(0, dtype=bool))
+        selective_figures(np.zeros(0), np.zeros(0, dtype=bool))

@@ -89,7 +89,8 @@ def test_a_suite_is_extended_by_seeds_in_place(finished: Bench) -> None:
 
     report, made = finished.run(seeds=3)
     labels = [stage.label for stage in made if stage.label]
-    assert labels and all(" · seed 2 · " in label for label in labels)
+    # Its models are looked at anew, since seed 2 has items of its own, which may be too long for them.
+    assert labels and all(" · seed 2 · " in label or " · model of the " in label for label in labels)
     earlier = {stage.node for stage in finished.plan(seeds=2).stages()}
     assert not earlier & {stage.node for stage in made}, "nothing of seeds 0 and 1 is made again"
     after = bodies(finished.folder)

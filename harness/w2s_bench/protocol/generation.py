@@ -108,7 +108,7 @@ class Generation:
         whole = self._whole(split)
         if split == self.pool and (labels := self.task.spec.teacher.labels) is not None:
             seed, label = self.stream("labelled part of the pool"), self.label(f"{labels} items of {split}")
-            return slices.first(whole, count=labels, seed=seed, label=label)
+            return slices.few(whole, count=labels, seed=seed, label=label)
         if split != self.pool or self.parts == 1:
             return whole
         # The cut is one for all generations: were each to draw its own, two could have an item in common.

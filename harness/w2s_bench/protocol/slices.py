@@ -1,4 +1,4 @@
-"""A part of a split for each generation of a chain, so that none labels or learns from what another has had."""
+"""Parts of a split: one for each generation of a chain, so that none labels or learns from what another has had; or a few items."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def take_slice(context: StageContext) -> None:
     write_json(context.out / FORMAT, read_json(context.inputs["subset"] / FORMAT))
 
 
-def first(subset: Stage, *, count: int, seed: int, label: str = "") -> Stage:
+def few(subset: Stage, *, count: int, seed: int, label: str = "") -> Stage:
     """Stage: `count` items of a subset, by groups in the order of a hash; the same for every arm, more of them with a larger count."""
-    return Stage(take_first, {"count": count, "seed": seed}, {"subset": subset}, label=label, amount=count)
+    return Stage(take_few, {"count": count, "seed": seed}, {"subset": subset}, label=label, amount=count)
 
 
-@stage("first", version=1)
-def take_first(context: StageContext) -> None:
+@stage("few", version=1)
+def take_few(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     groups: dict[str, list[str]] = defaultdict(list)
     for item in sorted(items, key=lambda item: item.id):
         groups[item.group].append(item.id)
-    ranked = sorted(groups, key=lambda group: hash_rank("first", context.params["seed"], group))
+    ranked = sorted(groups, key=lambda group: hash_rank("few", context.params["seed"], group))
     own = set([name for group in ranked for name in groups[group]][: context.params["count"]])
     write_records(context.out / ITEMS, [item for item in items if item.id in own])
     write_json(context.out / FORMAT, read_json(context.inputs["subset"] / FORMAT))

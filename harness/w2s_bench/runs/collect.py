@@ -35,7 +35,7 @@ from w2s_bench.results.cells import (
     SuiteRef,
 )
 from w2s_bench.results.clusters import Clusters
-from w2s_bench.results.statistics import auroc, auroc_within, selective
+from w2s_bench.results.statistics import auroc, auroc_within, selective_figures
 from w2s_bench.runs.plan import PlannedCell
 from w2s_bench.runs.provenance import provenance
 from w2s_bench.store import Store
@@ -244,7 +244,7 @@ def _of_the_scores(graph: Generation, own: ArmStages, results: Results) -> dict[
     told: dict[str, Any] = {"auroc": _auroc(scores, right)}
     if graph.suite.diagnostics == "full":
         values = np.array([scores[i] for i in right], dtype=np.float64)
-        found = asdict(selective(values, np.array(list(right.values()), dtype=np.bool_)))
+        found = asdict(selective_figures(values, np.array(list(right.values()), dtype=np.bool_)))
         told |= {name: value for name, value in found.items() if value is not None}
     told[WITHIN_STRATUM] = _auroc(scores, right, {item.id: item.stratum for item in pool})
     if own.kept is not None and (classes := label_classes(pool, results.labels(graph.weak_labels(graph.pool)))):

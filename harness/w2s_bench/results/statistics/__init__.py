@@ -19,7 +19,7 @@ from w2s_bench.results.statistics.ratios import (
 )
 from w2s_bench.results.statistics.robust import improvement, interquartile_mean, pgr_by_seed
 from w2s_bench.results.statistics.scores import auroc, auroc_within, mean_ranks, spearman
-from w2s_bench.results.statistics.selective import Selective, selective
+from w2s_bench.results.statistics.selective import Selective, selective_figures
 from w2s_bench.results.statistics.stability import Answered, split_half
 from w2s_bench.results.statistics.variance import of_sum
 
@@ -48,7 +48,7 @@ __all__ = [
     "pgr_difference",
     "rank_intervals",
     "recovery",
-    "selective",
+    "selective_figures",
     "spearman",
     "split_half",
     "typical",

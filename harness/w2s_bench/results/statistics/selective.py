@@ -38,7 +38,7 @@ class Selective:
     ece: float | None
 
 
-def selective(scores: FloatArray, correct: BoolArray) -> Selective:
+def selective_figures(scores: FloatArray, correct: BoolArray) -> Selective:
     """All of them; scores (n,) finite, higher = more trusted, correct (n,), n at least 1."""
     auroc(scores, correct)  # refuses what is no scores
     count = len(scores)
