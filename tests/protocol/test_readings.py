@@ -22,6 +22,7 @@ from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence import readings
 from w2s_bench.protocol.evidence.files import view
 from w2s_bench.protocol.evidence.readings import built_in_reading, built_in_readings, documentation
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading
 from w2s_bench.protocol.evidence.registered import disguise, run_reading, validated
 from w2s_bench.protocol.files import ITEMS, PREDICTIONS, READING
 from w2s_bench.protocol.needs import PlannedNeed, Readers, lacks, planned_needs
@@ -492,3 +493,11 @@ def test_what_comes_with_labels_is_made_of_them() -> None:
         else:
             with pytest.raises(NotImplementedError, match="write its from_label"):
                 reading.from_label(label)
+
+
+def test_a_reading_with_neither_call_nor_stage_of_its_own_says_what_to_write() -> None:
+    reading: Any = built_in_reading("choice_probs", {})
+    with pytest.raises(
+        NotImplementedError, match=f"{type(reading).__name__} asks no model itself; write its read, or its stage"
+    ):
+        BuiltInReading.read(reading, cast(Any, None), [])

@@ -162,7 +162,7 @@ def test_a_generation_without_a_cell_or_a_seed_is_a_dash() -> None:
     assert by_arm["naive"].generations[1] is None and isinstance(by_arm["naive"].minus_one_hop, Unresolved)
     assert by_arm["random"].one_hop is None and isinstance(by_arm["random"].minus_one_hop, Unresolved)
     page = pages(board_of(cells))["README.md"]
-    assert "(2 seeds)" in page
+    assert "(2 of 3 seeds)" in page
 
 
 @pytest.mark.parametrize("width", [60, 100])

@@ -21,6 +21,7 @@ from w2s_bench.protocol.evidence.readings.base import arranged
 from w2s_bench.protocol.evidence.view import EvidenceView, ShownAs, opaque_id, read_only, shown_as_of
 from w2s_bench.protocol.files import CALIBRATION, ITEMS, PREDICTIONS, READING
 from w2s_bench.protocol.scores import Scores
+from w2s_bench.protocol.slices import grouped
 from w2s_bench.protocol.trust import Labelled, built, check_plugin_unchanged, guarded, scored, shown_as, validated
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import read_arrays, read_records, write_json
@@ -61,9 +62,7 @@ def held_out(
 
 def halves(items: Sequence[Item], seed: int) -> tuple[list[str], list[str]]:
     """The ids of the half of a trust set that is learnt from, and of the other. Groups are whole, in an order by a seeded hash."""
-    groups: dict[str, list[str]] = {}
-    for item in items:
-        groups.setdefault(item.group, []).append(item.id)
+    groups = grouped((item.id, item.group) for item in items)
     if len(groups) < 2:
         raise TrustFunctionError(
             f"a trust set of {len(items)} items in {len(groups)} group cannot be cut into a half to learn from and one that "

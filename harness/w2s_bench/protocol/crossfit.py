@@ -17,6 +17,7 @@ from w2s_bench.protocol.evidence.readings.base import Arrays, arranged
 from w2s_bench.protocol.files import ITEMS, PREDICTIONS, READING
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.planned import PlannedModel
+from w2s_bench.protocol.slices import grouped
 from w2s_bench.protocol.training import folders_of, numbered
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import iter_rows, read_arrays, read_records, write_arrays, write_records
@@ -70,9 +71,7 @@ def _params(fold: int) -> dict[str, int]:
 
 def folds_of(items: Sequence[Item], folds: int) -> Mapping[str, int]:
     """Id → fold, from 0. Items of a group share one; groups go to the smallest fold, larger groups first, equal ones by a hash."""
-    groups: dict[str, list[str]] = {}
-    for item in items:
-        groups.setdefault(item.group, []).append(item.id)
+    groups = grouped((item.id, item.group) for item in items)
     if len(groups) < 2:
         raise W2SBenchError(
             f"{len(items)} items of {len(groups)} group cannot be cut into folds, as a student learns from the others'; give the "

@@ -38,13 +38,19 @@ def few(subset: Stage, *, count: int, seed: int, label: str = "") -> Stage:
 @stage("few", version=1)
 def take_few(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
-    groups: dict[str, list[str]] = defaultdict(list)
-    for item in sorted(items, key=lambda item: item.id):
-        groups[item.group].append(item.id)
+    groups = grouped(sorted((item.id, item.group) for item in items))
     ranked = sorted(groups, key=lambda group: hash_rank("few", context.params["seed"], group))
     own = set([name for group in ranked for name in groups[group]][: context.params["count"]])
     write_records(context.out / ITEMS, [item for item in items if item.id in own])
     write_json(context.out / FORMAT, read_json(context.inputs["subset"] / FORMAT))
+
+
+def grouped(items: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Group → the ids of its `items` (id, group), in the order in which they come."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name, group in items:
+        groups[group].append(name)
+    return groups
 
 
 def slice_ids(items: Iterable[tuple[str, str]], parts: int, *, seed: int) -> list[list[str]]:
@@ -54,9 +60,7 @@ def slice_ids(items: Iterable[tuple[str, str]], parts: int, *, seed: int) -> lis
     from one that does not. What is left of that one comes last of all, so that a group stands in two parts only where the
     last parts could not be filled otherwise.
     """
-    groups: dict[str, list[str]] = defaultdict(list)
-    for name, group in sorted(items):
-        groups[group].append(name)
+    groups = grouped(sorted(items))
     left = [groups[group] for group in sorted(groups, key=lambda group: hash_rank("slice", seed, group))]
     size = sum(map(len, left)) // parts
     out = []

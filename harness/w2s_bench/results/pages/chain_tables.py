@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from w2s_bench.controls import CEILING, WEAK
 from w2s_bench.results.board import ArmChain, Cost, DomainChains, Entry, Leaderboard
 from w2s_bench.results.pages.blocks import escape, table
-from w2s_bench.results.pages.style import NONE, count, difference, figure, learner, number, p_value
+from w2s_bench.results.pages.style import NONE, difference, figure, learner, number, p_value
 from w2s_bench.results.statistics import Estimate, Ratio
 
 _INTRODUCTION = (
@@ -38,7 +38,13 @@ def chain_blocks(board: Leaderboard, plot: str) -> list[str]:
     blocks = ["## Chains", _INTRODUCTION, f"![PGR of every arm's chain, generation by generation]({plot})", _MINUS]
     if board.mean_chains:
         rows = [
-            [escape(c.arm), figure(c.one_hop), figure(c.chain), _tested(c.minus_one_hop), _tested(c.minus_naive)]
+            [
+                escape(c.arm),
+                figure(c.one_hop),
+                figure(c.chain),
+                tested(c.minus_one_hop, "**"),
+                tested(c.minus_naive, "**"),
+            ]
             for c in board.mean_chains
         ]
         header = ["mean of domains", "PGR, one hop", "PGR, chain", "chain − one hop", "chain − naive chain"]
@@ -60,10 +66,10 @@ def _domain(domain: DomainChains) -> list[str]:
     rows = [
         [
             escape(chain.arm),
-            _reached(chain.one_hop),
-            *map(_reached, chain.generations),
-            _tested(chain.minus_one_hop),
-            _tested(chain.minus_naive),
+            reached(chain.one_hop),
+            *map(reached, chain.generations),
+            tested(chain.minus_one_hop, "**"),
+            tested(chain.minus_naive, "**"),
         ]
         for chain in domain.arms
     ]
@@ -101,18 +107,21 @@ def _purity(entry: Entry | None) -> str:
     return f"{number(entry.diagnostics.get('label_accuracy'), 3)} ({number(entry.purity, 3)}{short})"
 
 
-def _reached(entry: Entry | None) -> str:
+def reached(entry: Entry | None, unit: str = "") -> str:
+    """Accuracy and PGR, which `unit` names where no head does, with the seeds that there are where some failed."""
     if entry is None or entry.accuracy is None:
         return NONE
-    lacking = f" ({count(len(entry.seeds), 'seed')})" if len(entry.seeds) < entry.of_seeds else ""
-    return f"{number(entry.accuracy.value, 3)}, {figure(entry.pgr)}{lacking}"
+    lacking = f" ({len(entry.seeds)} of {entry.of_seeds} seeds)" if len(entry.seeds) < entry.of_seeds else ""
+    return f"{number(entry.accuracy.value, 3)}, {unit}{figure(entry.pgr)}{lacking}"
 
 
-def _tested(ratio: Ratio | None) -> str:
+def tested(ratio: Ratio | None, strong: str = "") -> str:
+    """A paired difference with its p; `strong` stands around one that holds."""
     told = difference(ratio)
     if not isinstance(ratio, Estimate) or ratio.adjusted is None:
         return told
-    return f"{f'**{told}**' if ratio.holds else told} {p_value(ratio.adjusted)}"
+    around = strong if ratio.holds else ""
+    return f"{around}{told}{around} {p_value(ratio.adjusted)}"
 
 
 def _costs(chain: ArmChain) -> Iterable[str]:
