@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2s_bench.names import RESULTS
 from w2s_bench.results.compared import Verified
 from w2s_bench.results.leaderboard import write_leaderboard as leaderboard
+from w2s_bench.runs.curves import plan_points, run_points
 from w2s_bench.runs.execute import RunReport, execute, local_executor, make_plan
 from w2s_bench.runs.verify import verify
 from w2s_bench.scoring.score import score
@@ -29,6 +31,8 @@ def run(
     trust: Sequence[str] | None = None,
     seeds: int | None = None,
     decompose: bool = False,
+    coverages: Sequence[float] = (),
+    gold_budgets: Sequence[int] = (),
     out: Path | str = RESULTS,
     store: Path | str | None = None,
     workers: int | None = None,
@@ -39,20 +43,28 @@ def run(
 
     `domains` restricts what runs (default: the suite's domains), `trust` names the trust functions (None: the suite's
     default; `("all",)`: every installed one; `()`: the controls alone). `decompose` adds the controls that explain others,
-    two students a trust function and ten beside. Whatever is in the store already is not computed
+    two students a trust function and ten beside. `coverages` and `gold_budgets` (items of the trust set whose gold is seen) are
+    points of curves: each is run after the suite, into `out/<suite>/curves/`, where a page shows them together; the report is
+    the suite's own. Whatever is in the store already is not computed
     again; a run that was stopped anywhere goes on from there. Stages run in `workers` local processes, or where `executor`
     runs them. `store` is a folder or a URL.
     """
     from w2s_bench.store import default_location
 
     planned = make_plan(suite, domains=domains, trust=trust, seeds=seeds, decompose=decompose)
-    return execute(
-        planned,
-        out=Path(out),
-        store=store or default_location(),
-        executor=executor or local_executor(workers),
-        events=events,
+    beside = plan_points(planned, coverages=coverages, gold_budgets=gold_budgets, domains=domains, trust=trust)
+    where, place = executor or local_executor(workers), store or default_location()
+    report = execute(planned, out=Path(out), store=place, executor=where, events=events)
+    made = run_points(
+        beside,
+        report.folder,
+        lambda each, into: execute(each, out=into, store=place, executor=where, events=events, models=False),
     )
+    troubles = [done for done in made if isinstance(done, RunReport) and not done.ok] if beside else []
+    problems = [
+        f"{each.suite.name}: {why}" for each in troubles for why in (*each.problems, *(f[2] for f in each.failures))
+    ]
+    return replace(report, problems=(*report.problems, *problems)) if problems else report
 
 
 def table(results: Path | str, *, arms: Sequence[str] = (), columns: Sequence[str] = ()) -> pandas.DataFrame:

@@ -26,7 +26,7 @@ from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
 from w2s_bench.resolvers import beside, resolver_of
 from w2s_bench.selections import written
-from w2s_bench.suite_domain import DomainSpec, Line, Share, Sizes, Spec, Strict, Training
+from w2s_bench.suite_domain import Count, DomainSpec, Line, Share, Sizes, Spec, Strict, Training
 from w2s_bench.types import JSON, Selection
 from w2s_bench.untrusted import UnreadableError, parse_yaml, read_stream, read_text
 from w2s_bench.validation import explain
@@ -56,6 +56,11 @@ class Suite(Strict):
         "test", description="`dev` while a suite is made: its figures are no results"
     )
     coverage: Share = Field(0.5, description="share of the pool that trust functions and controls keep")
+    gold_budget: Count | None = Field(
+        None,
+        description="of how many items of each trust set anybody sees the gold (`null`: of all). Those of a smaller budget are among "
+        "those of a larger one, and every other split stays as it is; see [curves.md](curves.md)",
+    )
     selections: Annotated[
         tuple[Annotated[Selection, AfterValidator(written)], ...], Field(min_length=1, max_length=8)
     ] = Field(
@@ -140,9 +145,22 @@ class Suite(Strict):
             )
         return named[0]
 
+    @model_validator(mode="after")
+    def _gold_is_there(self) -> Suite:
+        """A budget is a part of every trust set, so that one figure is one budget in all domains."""
+        for d in self.domains:
+            rows = self.trust_source(d).sizes.trust
+            if self.gold_budget is not None and self.gold_budget >= rows:
+                raise ValueError(
+                    f"gold_budget {self.gold_budget} is no part of the trust set that domain {d.name!r} learns from, of {rows} items; "
+                    "give fewer than the smallest trust set has, or leave it out for all"
+                )
+        return self
+
     def as_met(self, domain: DomainSpec) -> DomainSpec:
         """A domain with the size of the trust set that its arms meet."""
-        sizes = domain.sizes.model_copy(update={"trust": self.trust_source(domain).sizes.trust})
+        rows = self.trust_source(domain).sizes.trust if self.gold_budget is None else self.gold_budget
+        sizes = domain.sizes.model_copy(update={"trust": rows})
         return domain.model_copy(update={"sizes": sizes})
 
     @field_validator("selections")
@@ -158,6 +176,8 @@ class Suite(Strict):
         written: dict[str, JSON] = write(self)
         if self.selections == ("top",):
             written.pop("selections", None)
+        if self.gold_budget is None:
+            written.pop("gold_budget", None)
         if self.diagnostics == "usual":
             written.pop("diagnostics", None)
         if not self.objectives:
@@ -203,6 +223,16 @@ class Suite(Strict):
         if (resolver := resolver_of("domain", name)) is not None:
             hint += f" Add {resolver.written} to `domains` of a suite file, with its sizes, teacher and student."
         raise UnknownNameError("domain", name, [d.name for d in self.domains], hint)
+
+    def at(self, *, coverage: float | None = None, gold_budget: int | None = None) -> Suite:
+        """This suite with another coverage or gold budget, called after it: a point of a curve. Raises SuiteError where it has none."""
+        changed = {"coverage": coverage, "gold_budget": gold_budget}
+        told = {name: value for name, value in changed.items() if value is not None}
+        suffix = "".join(f".{name.removesuffix('_budget')}-{value:g}" for name, value in told.items())
+        try:
+            return Suite.model_validate({**self.model_dump(), **told, "name": f"{self.name}{suffix}"})
+        except ValidationError as error:
+            raise SuiteError(f"suite {self.name!r} at {', '.join(told)}:\n{explain(error, Suite, _NESTED)}") from error
 
     def with_full_names(self, full: Callable[[str], str]) -> Suite:
         """The suite with each domain's name replaced by what `full` gives for it: digest, splits and cells follow names."""

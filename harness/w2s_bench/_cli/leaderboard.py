@@ -17,15 +17,17 @@ def leaderboard(
     json_output: Annotated[bool, typer.Option("--json", help="Print the rows as JSON on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Write README.md and the plot anew from the cell files: identical cells give identical bytes."""
+    """Write README.md and the plots anew from the cell files, those of curves/ too: identical cells give identical bytes."""
     from w2s_bench._cli.errors import explained
 
     with explained():
         from w2s_bench._cli.report import print_leaderboard
+        from w2s_bench.results.curve_pages import write_curves
         from w2s_bench.results.leaderboard import write_leaderboard
 
+        curves = write_curves(results)
         board = write_leaderboard(results)
         if not quiet:
             print_leaderboard(board, as_json=json_output)
             if not json_output:
-                say(f"Wrote {results / 'README.md'}")
+                say(f"Wrote {results / 'README.md'}" + (f" and {curves}" if curves else ""))

@@ -38,7 +38,7 @@ def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
         return
     if not quiet:
         print_leaderboard(report.leaderboard, as_json=False)
-    _print_failures(report)
+    print_failures(report)
     for note in report.notes:
         say(f"note: {note}", error=True)
     if not quiet:
@@ -50,7 +50,7 @@ def print_problems(problems: Sequence[str]) -> None:
         say(f"left out: {problem}", error=True)
 
 
-def _print_failures(report: RunReport) -> None:
+def print_failures(report: RunReport) -> None:
     """One line a reason: a stage that many rows need fails them all."""
     by_reason: dict[str, list[str]] = {}
     for row, seed, reason in report.failures:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from w2s_bench._cli.curves import plans_beside
 from w2s_bench._cli.executors import (
     CLUSTERS,
     ExecutorName,
@@ -17,7 +18,7 @@ from w2s_bench._cli.executors import (
 )
 from w2s_bench._cli.options import Data, Device, IncludePath, Store
 from w2s_bench._cli.preflight import refuse_before_preview, refuse_probe_alone, use_device, use_tasks
-from w2s_bench.names import RESULTS
+from w2s_bench.names import CURVES, RESULTS
 
 EPILOG = """
 **Examples**
@@ -29,6 +30,8 @@ EPILOG = """
 `w2s-bench run tiny --decompose` — what each trust function's gain is made of; two students more for each
 
 `w2s-bench run my-suite.yaml --out results --workers 8` — your own suite file
+
+`w2s-bench run tiny --gold-budget 25,75 --coverage .2,.8` — also with less gold and at other coverages: curves, a board a point
 
 `w2s-bench run my-suite.yaml --executor ray --address HOST:6379 --store /shared/store` — the same file on a Ray cluster
 
@@ -42,7 +45,8 @@ EPILOG = """
 
 `w2s-bench run tiny --explain` — stage by stage: stored, to run and why, or waiting for what
 
-Results go to `OUT/SUITE/`: `README.md` (the leaderboard), a plot, `suite.yaml`, and one JSON file a cell. What was
+Results go to `OUT/SUITE/`: `README.md` (the leaderboard), a plot, `suite.yaml`, and one JSON file a cell; curves to
+`OUT/SUITE/curves/`, which has a board for each point and a page with all of them. What was
 computed once is in the store: a run that was stopped goes on, and one more trust function costs its own students alone.
 Exit codes: 0 done, 1 a cell failed or a plugin was left out, 2 a mistake in the call or the suite,
 3 the hour of --until came first.
@@ -77,6 +81,22 @@ def run(
             "and strata.",
         ),
     ] = False,
+    coverage: Annotated[
+        str | None,
+        typer.Option(
+            "--coverage",
+            help="Then the same at these coverages too, for a curve: .2,.5,.8 (shares of the pool that trust functions keep).",
+            metavar="C,…",
+        ),
+    ] = None,
+    gold_budget: Annotated[
+        str | None,
+        typer.Option(
+            "--gold-budget",
+            help="Then the same with gold for so many items of the trust set, for a curve: 25,75,150.",
+            metavar="N,…",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Parent of the results folder.", metavar="DIR")] = RESULTS,
     store: Store = None,
     workers: Annotated[
@@ -184,15 +204,20 @@ def run(
         use_tasks(data, include_path or ())
         planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds, decompose=decompose)
         location = store or default_location()
+        beside = plans_beside(
+            planned, coverage, gold_budget, executor, as_json=json_output, domains=domain or (), trust=trust or None
+        )
         if dry_run or explain:
             from w2s_bench._cli.dry_run import print_dry_run
             from w2s_bench._cli.report import print_explanation
 
-            unknown = refuse_before_preview(planned, out, location, executor)
-            if explain:
-                print_explanation(planned, location, unknown, as_json=json_output)
-            else:
-                print_dry_run(planned, location, unknown, as_json=json_output, probe=probe)
+            for each in (planned, *beside):
+                parent = out if each is planned else out / planned.suite.name / CURVES
+                unknown = refuse_before_preview(each, parent, location, executor)
+                if explain:
+                    print_explanation(each, location, unknown, as_json=json_output)
+                else:
+                    print_dry_run(each, location, unknown, as_json=json_output, probe=probe)
             raise typer.Exit
         from w2s_bench._cli.announced import announced
         from w2s_bench._cli.progress import shown_progress
@@ -215,4 +240,15 @@ def run(
             with progress as events, announced(planned.suite.name, out / planned.suite.name, events) as told:
                 report = execute(planned, out=out, store=location, executor=where, events=told)
         print_report(report, as_json=json_output, quiet=quiet)
-        raise typer.Exit(0 if report.ok else 1)
+        fine = report.ok
+        if beside:
+            from w2s_bench._cli.curves import run_beside
+
+            fine &= run_beside(
+                beside,
+                report.folder,
+                location,
+                lambda: chosen(executor, workers=workers, limits=limits, address=address, until=stop),
+                quiet=quiet or json_output,
+            )
+        raise typer.Exit(0 if fine else 1)

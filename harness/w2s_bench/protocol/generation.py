@@ -106,6 +106,9 @@ class Generation:
 
     def subset(self, split: Split) -> Stage:
         whole = self._whole(split)
+        if split == "trust" and (budget := self.suite.gold_budget) is not None:
+            label = self.label(f"{budget} items of {split}")
+            return slices.few(whole, count=budget, seed=self.stream("gold budget"), label=label)
         if split == self.pool and (labels := self.task.spec.teacher.labels) is not None:
             seed, label = self.stream("labelled part of the pool"), self.label(f"{labels} items of {split}")
             return slices.few(whole, count=labels, seed=seed, label=label)

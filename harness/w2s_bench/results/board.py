@@ -277,6 +277,8 @@ class Leaderboard:
     cells: int = 0
     chains: tuple[DomainChains, ...] = ()
     mean_chains: tuple[MeanChain, ...] = ()
+    #: Whether the folder has a page with the suite's curves.
+    curves: bool = False
     #: Family → its domains that enter means, where there are so many domains that tables show families first.
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -11,7 +11,7 @@ from statistics import median
 
 from w2s_bench.controls import CEILING, NAIVE, WEAK, of_kind, rivals
 from w2s_bench.errors import CellError
-from w2s_bench.names import BADGE, CHAINS, DOMAINS, PAGES, PLOT, README, TIES, of_arm, short
+from w2s_bench.names import BADGE, CHAINS, CURVES, DOMAINS, PAGES, PLOT, README, TIES, of_arm, short
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.results import statistics
 from w2s_bench.results.attestations import Attestation, read_attestations, tiers
@@ -91,7 +91,8 @@ def written_pages(board: Leaderboard) -> dict[str, str]:
 
 
 def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
-    """The leaderboard of cells of one suite, each of another row; `results` is their folder, named in errors."""
+    """The leaderboard of cells of one suite, each of another row; `results` is their folder, named in errors and looked at for
+    a page of curves."""
     ordered = sorted(cells, key=lambda cell: (cell.body.domain.name, cell.body.arm.name, cell.body.step or 0))
     by_domain: dict[str, dict[str, Cell]] = defaultdict(dict)
     together: dict[str, list[Cell]] = defaultdict(list)
@@ -168,6 +169,7 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         cells=len(ordered),
         chains=chains,
         mean_chains=means_of(chains, entering),
+        curves=(results / CURVES / README).is_file(),
         families=kin,
     )
 

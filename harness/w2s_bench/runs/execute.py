@@ -16,6 +16,7 @@ from w2s_bench.results.files import read_cell
 from w2s_bench.suite import Suite, load_suite
 
 if TYPE_CHECKING:
+    from w2s_bench.domains.documents import Documents
     from w2s_bench.executors import Event, Executor, Failed, Outcome
     from w2s_bench.executors.resources import Limits
     from w2s_bench.executors.until import Until
@@ -77,8 +78,9 @@ def make_plan(
     trust: Sequence[str] | None = None,
     seeds: int | None = None,
     decompose: bool = False,
+    documents: Documents | None = None,
 ) -> Plan:
-    """What a run would do: every cell with its stages. Raises on any unknown name."""
+    """What a run would do: every cell with its stages. Raises on any unknown name. `documents` that are known are not read again."""
     from w2s_bench.plugins.registry import Registry
     from w2s_bench.runs.plan import plan
 
@@ -87,7 +89,7 @@ def make_plan(
         if seeds < 1:
             raise SuiteError(f"--seeds {seeds}: at least one seed is needed")
         chosen = Suite.model_validate({**chosen.model_dump(), "seeds": seeds})
-    return plan(chosen, Registry.load(), domains=domains, trust=trust, decompose=decompose)
+    return plan(chosen, Registry.load(), domains=domains, trust=trust, documents=documents, decompose=decompose)
 
 
 def execute(

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _COLUMNS = 2  # panels side by side
 _LABEL = 0.17  # inches from name to name
-_NAME = 26  # characters of an arm's name
-_DASHES: Final = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
+NAME = 26  # characters of an arm's name
+DASHES: Final = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
 #: Whoever reads pages in the dark sees white as black; hues stay what they are.
 _DARK: Final = "<style>@media (prefers-color-scheme: dark) { svg { filter: invert(0.93) hue-rotate(180deg) } }</style>"
 
@@ -88,15 +88,15 @@ def _panel(axes: Axes, panel: DomainChains, inches: float) -> None:
         axes.text(0.5, 0.5, "gap unresolved", transform=axes.transAxes, ha="center", color="#777777", fontsize=9)
     dashes: dict[str, cycle[object]] = {}
     for number, arm in enumerate(shown.values()):
-        dash = next(dashes.setdefault(arm.track, cycle(_DASHES)))
+        dash = next(dashes.setdefault(arm.track, cycle(DASHES)))
         shift = 0.12 * ((number + 0.5) / len(shown) - 0.5)  # so that intervals stand beside each other
         _line(axes, arm, dash, shift)
     ends = {name: pgr.value for name, arm in shown.items() if (pgr := _pgr(arm.generations[-1]))}
-    for name, height in _spread(ends, low, high, _LABEL * (high - low) / inches).items():
+    for name, height in spread(ends, low, high, _LABEL * (high - low) / inches).items():
         text = one_line(name)
         colour = TRACKS[shown[name].track].colour
         axes.annotate(
-            text if len(text) <= _NAME else text[: _NAME - 1] + "…",
+            text if len(text) <= NAME else text[: NAME - 1] + "…",
             (last + 0.22, min(max(ends[name], low), high)),
             xytext=(last + 0.34, height),
             va="center",
@@ -133,7 +133,7 @@ def _line(axes: Axes, arm: ArmChain, dash: object, shift: float) -> None:
         )
 
 
-def _spread(ends: Mapping[str, float], low: float, high: float, apart: float) -> dict[str, float]:
+def spread(ends: Mapping[str, float], low: float, high: float, apart: float) -> dict[str, float]:
     """Heights of names near their lines' ends, none nearer to the next than `apart`, all in the panel where there is room."""
     order = sorted(ends, key=lambda name: ends[name])
     heights: list[float] = []

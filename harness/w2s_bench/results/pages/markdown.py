@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from w2s_bench.controls import of_kind
+from w2s_bench.names import CURVES, README
 from w2s_bench.resolvers import is_on_disk
 from w2s_bench.results.board import DomainSummary, Leaderboard, Row
 from w2s_bench.results.checks import CHECKS
@@ -48,6 +49,7 @@ def render(board: Leaderboard, plot: str, ties: str = "", badge: str = "", chain
         "## Leaderboard",
         *_leaderboard(board, rows),
         *([" ".join(said)] if (said := standing(board, lambda arm: f"**{escape(arm)}**")) else []),
+        *([f"At other coverages or gold budgets: [curves]({CURVES}/{README})."] if board.curves else []),
         *_absent(board),
         _own_arms(rows),
         *differences_table(

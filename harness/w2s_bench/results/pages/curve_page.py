@@ -1,0 +1,93 @@
+"""A suite's curves as a page: PGR by gold budget and by coverage, and what trust adds at each to the gold that taught it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from w2s_bench.controls import GOLD_TRUST_SET, NAIVE
+from w2s_bench.results.board import Row
+from w2s_bench.results.curves import About, Curve, Point
+from w2s_bench.results.pages.blocks import escape, table
+from w2s_bench.results.pages.style import NONE, TRACKS, count, difference, figure, number
+from w2s_bench.text import one_line
+
+_TITLES: Final[Mapping[About, str]] = MappingProxyType({"gold_budget": "Gold budget", "coverage": "Coverage"})
+_WORDS: Final[Mapping[About, str]] = MappingProxyType(
+    {
+        "gold_budget": "How many items of the trust set have gold that anybody sees: trust functions of the track “trust set” learn from "
+        "these alone, and the controls with gold of the trust set train on these alone. Those of a smaller budget are among those of a "
+        "larger one. Pool, weak labels, teacher and ceiling are the same throughout, so that all PGRs are on one scale.",
+        "coverage": "The share of the pool's weak labels that trust functions and controls keep. Scores are the same at all of "
+        "them: only the cut moves. Pool, teacher and ceiling are the same throughout, so that all PGRs are on one scale.",
+    }
+)
+
+
+def curve_page(suite: str, curves: tuple[Curve, ...], plots: Mapping[About, str]) -> str:
+    """The page's markdown; `plots`: the file of each curve's plot."""
+    blocks = [
+        f"# {escape(suite)}: curves",
+        "The same suite at other numbers. Each point is a whole board with cells of its own, which `w2s-bench check` and `verify` "
+        "take as they take any; [the suite's own](../README.md) is one of them. Figures are means over the domains that enter means "
+        "at that point, with 95 % intervals over seeds and test items; points share seeds and test items, so that neighbours err "
+        "together.",
+    ]
+    for curve in curves:
+        blocks += _blocks(curve, plots[curve.about])
+    return "\n\n".join(blocks) + "\n"
+
+
+def _blocks(curve: Curve, plot: str) -> list[str]:
+    heads = [f"[{_head(curve, point)}]({point.folder}README.md)" for point in curve.points]
+    blocks = [
+        f"## {_TITLES[curve.about]}",
+        _WORDS[curve.about],
+        f"![Mean PGR by {_TITLES[curve.about].lower()}]({plot})",
+        f"Mean PGR over {_domains(curve)}:",
+        _table(curve, heads, lambda row: figure(row.mean_pgr)),
+    ]
+    if curve.flat:
+        told = ", ".join(f"{escape(arm)} {figure(curve.row_of(arm).mean_pgr)}" for arm in curve.flat)
+        blocks.append(f"The same at every point: {told}.")
+    rival = GOLD_TRUST_SET if curve.about == "gold_budget" else NAIVE
+    words = (
+        "the gold that taught it, alone, as the same budget has it" if rival == GOLD_TRUST_SET else "all weak labels"
+    )
+    minus = _table(curve, heads, lambda row: difference(row.mean_minus.get(rival)), without={rival})
+    if minus:
+        blocks += [
+            f"Paired difference to `{rival}` ({words}), in PGR units; not corrected for how many there are:",
+            minus,
+        ]
+    if curve.about == "coverage":
+        blocks += ["Purity, the share of kept labels that are right, mean over domains:"]
+        blocks.append(_table(curve, heads, lambda row: number(row.purity)))
+    return blocks
+
+
+def _table(
+    curve: Curve, heads: list[str], told: Callable[[Row], str], without: frozenset[str] | set[str] = frozenset()
+) -> str:
+    rows = []
+    for arm in curve.arms:
+        here = [point.row(arm) for point in curve.points]
+        texts = [NONE if row is None else told(row) for row in here]
+        if arm not in without and any(text != NONE for text in texts):
+            rows.append([escape(arm), TRACKS[curve.row_of(arm).track].word, *texts])
+    return table(["arm", "track", *heads], rows) if rows else ""
+
+
+def _head(curve: Curve, point: Point) -> str:
+    if curve.about == "coverage":
+        return f"coverage {point.at:g}"
+    return f"all {point.at:g}" if point.whole else f"{count(int(point.at), 'gold label')}"
+
+
+def _domains(curve: Curve) -> str:
+    """Which domains a curve's means are over, where that is the same at all points."""
+    sets = {point.board.mean_domains for point in curve.points}
+    if len(sets) == 1 and (names := next(iter(sets))):
+        return ", ".join(escape(one_line(name)) for name in names)
+    return "the domains that enter means there"
