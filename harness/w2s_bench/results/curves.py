@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 from types import MappingProxyType
 from typing import Final, Literal
 
-from w2s_bench.controls import NAIVE, ORACLE, facts_of
+from w2s_bench.controls import BASE, NAIVE, ORACLE, facts_of
 from w2s_bench.results.board import Leaderboard, Row
 from w2s_bench.results.folding import first_rows
+from w2s_bench.results.statistics import Estimate
 from w2s_bench.suite import Suite
 
 About = Literal["gold_budget", "coverage"]
@@ -41,6 +43,13 @@ class Curve:
     arms: tuple[str, ...]
     flat: tuple[str, ...]
     own: Leaderboard
+
+    @property
+    def base(self) -> float | None:
+        """Where the untuned student lies on the scale: its mean PGR over the domains that enter means."""
+        entries = [d.references[BASE].pgr for d in self.own.domains if not d.left_out and BASE in d.references]
+        values = [pgr.value for pgr in entries if isinstance(pgr, Estimate)]
+        return fsum(values) / len(values) if values and len(values) == len(entries) else None
 
     def row_of(self, arm: str) -> Row:
         """The row of an arm that the number leaves as it is."""

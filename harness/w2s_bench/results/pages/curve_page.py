@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from w2s_bench.controls import GOLD_TRUST_SET, NAIVE
+from w2s_bench.controls import BASE, GOLD_TRUST_SET, NAIVE
 from w2s_bench.results.board import Row
 from w2s_bench.results.curves import About, Curve, Point
 from w2s_bench.results.pages.blocks import escape, table
@@ -48,9 +48,10 @@ def _blocks(curve: Curve, plot: str) -> list[str]:
         f"Mean PGR over {_domains(curve)}:",
         _table(curve, heads, lambda row: figure(row.mean_pgr)),
     ]
-    if curve.flat:
-        told = ", ".join(f"{escape(arm)} {figure(curve.row_of(arm).mean_pgr)}" for arm in curve.flat)
-        blocks.append(f"The same at every point: {told}.")
+    level = [f"{escape(arm)} {figure(curve.row_of(arm).mean_pgr)}" for arm in curve.flat]
+    level += [f"`{BASE}`, the untuned student, {number(curve.base)}"] if curve.base is not None else []
+    if level:
+        blocks.append(f"The same at every point: {', '.join(level)}.")
     rival = GOLD_TRUST_SET if curve.about == "gold_budget" else NAIVE
     words = (
         "the gold that taught it, alone, as the same budget has it" if rival == GOLD_TRUST_SET else "all weak labels"

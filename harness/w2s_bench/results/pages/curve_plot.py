@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-from w2s_bench.controls import CEILING, WEAK
+from w2s_bench.controls import BASE, CEILING, WEAK
 from w2s_bench.results.board import Row
 from w2s_bench.results.curves import Curve
 from w2s_bench.results.pages.chain_plot import DASHES, NAME, for_dark, spread
@@ -72,7 +72,9 @@ def _panel(axes: Axes, curve: Curve, arms: list[str], inches: float) -> None:
     low, high = max(min([0.0, *values]), -0.5) - 0.06, min(max([1.0, *values]), 1.5) + 0.06
     axes.set_ylim(low, high)
     axes.set_xlim(-0.15, last + 0.15 + 0.32 * (last + 0.3))
-    for at, name in ((0.0, WEAK), (1.0, CEILING)):
+    for at, name in ((0.0, WEAK), (1.0, CEILING), (curve.base, BASE)):
+        if at is None:
+            continue
         axes.axhline(at, color="#444444", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
         axes.annotate(name, (-0.13, at), xytext=(0, 2), textcoords="offset points", fontsize=7.5, color="#444444")
     ends: dict[str, float] = {}
