@@ -68,9 +68,7 @@ def test_the_list_changes_no_digest_and_no_stage(tiny: Suite, built_in: Registry
     assert keys[0] == keys[1] == keys[2]
 
 
-def test_tiny_full_has_every_built_in_function_and_shares_every_stage_of_tiny(
-    tiny: Suite, built_in: Registry
-) -> None:
+def test_tiny_full_has_every_built_in_function_and_shares_every_stage_of_tiny(tiny: Suite, built_in: Registry) -> None:
     full = load_suite("tiny-full")
     assert specs(built_in, full, None) == sorted(built_in.trust_functions)
     nodes = [{stage.node for stage in plan(suite, built_in, domains=["math"]).stages()} for suite in (tiny, full)]
