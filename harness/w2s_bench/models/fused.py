@@ -129,13 +129,13 @@ def _norm_of(module: Any) -> type | None:
 
     # The layer is tried rather than read: some add 1 to their weight, some norm parts of a row.
     states = torch.randn(3, len(module.weight), generator=torch.Generator().manual_seed(0)).to(module.weight.device)
-    probe = states[0] + 2
+    shifted = states[0] + 2
     with torch.no_grad():
         try:
-            own = torch.func.functional_call(module, {"weight": probe}, (states,))
+            own = torch.func.functional_call(module, {"weight": shifted}, (states,))
         except (RuntimeError, TypeError, ValueError):  # the layer takes more than states
             return None
-        torchs = F.rms_norm(states, probe.shape, probe, getattr(module, named))
+        torchs = F.rms_norm(states, shifted.shape, shifted, getattr(module, named))
     if (
         not torch.is_tensor(own)
         or own.shape != torchs.shape

@@ -16,7 +16,7 @@ from w2s_bench.protocol.planned import PlannedModel, PlannedTask
 from w2s_bench.store.stage import Stage
 
 if TYPE_CHECKING:
-    from w2s_bench.models.probe import Throughput
+    from w2s_bench.models.speed import Throughput
     from w2s_bench.runs.plan import Plan
     from w2s_bench.suite_domain import Training
 
@@ -46,7 +46,7 @@ class ModelCost:
 
     `recipes`: how it is tuned; `roles`: what it is where. `memory`: bytes of one worker at its fullest, by what they are for;
     `parameters` and it are None where its shapes are not known. `on_disk`, `download`: bytes (None: nobody tells). `seconds` of
-    one worker: None without a probe, where nothing of it was timed.
+    one worker: None where the speed was not measured and nothing of it was timed.
     """
 
     name: str

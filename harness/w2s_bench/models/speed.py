@@ -38,7 +38,7 @@ class Throughput:
         return math.exp(math.log(slow) * (1 - share) + math.log(fast) * share)
 
 
-def probe(device: str = "cpu", *, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> Throughput:
+def measure(device: str = "cpu", *, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> Throughput:
     """Measure for about `seconds`, imports not counted; the narrowest width always, wider ones while time is left."""
     begun, out = -math.inf, dict[Work, list[tuple[int, float]]]()
     for number, (width, layers) in enumerate(_LADDER):
