@@ -54,7 +54,7 @@ class Rows:
 
     @property
     def whole_pool(self) -> bool:
-        """Whether it is all gold of the pool, also of items that have no weak label (source `scarce`)."""
+        """Whether it is all gold of the pool, also of items that have no weak label (label source `scarce`)."""
         return self.split == "transfer" and self.labels == "gold" and self.share == "all"
 
     @property

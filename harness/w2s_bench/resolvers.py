@@ -1,6 +1,6 @@
 """Names that no plugin registers: one row a prefix, with what such a name is of and who makes something of it.
 
-A source of models or domains is added by its row here and its module. It stands this low since suite files, consent and
+Where models or domains come from is added by a row here and its module. It stands this low since suite files, consent and
 worker processes must know what a name is of before anything is loaded.
 """
 
@@ -43,7 +43,7 @@ RESOLVERS: Final = (
         "OWNER/NAME@COMMIT",
         place="a model hub",
         summary="a causal language model of the Hugging Face hub, at the 40 digits of a commit",
-        factory="w2s_bench.models.sources:from_hub",
+        factory="w2s_bench.models.origins:from_hub",
     ),
     Resolver(
         "model",
@@ -51,7 +51,7 @@ RESOLVERS: Final = (
         "FOLDER",
         place="this disk",
         summary="a folder that `save_pretrained` wrote: `config.json`, `*.safetensors`, tokenizer files",
-        factory="w2s_bench.models.sources:from_folder",
+        factory="w2s_bench.models.origins:from_folder",
         path_of="folder",
         holding="config.json and weights",
         takes_bare_paths=True,

@@ -20,8 +20,8 @@ from w2s_bench.models.engine import load_engine
 from w2s_bench.models.finetuning import Choices
 from w2s_bench.models.fused import _Product, fused_layers
 from w2s_bench.models.memory import by_halves
+from w2s_bench.models.origins import LocalModel
 from w2s_bench.models.setup import CHECKPOINTING_VARIABLE, MICRO_BATCH_VARIABLE, USUAL, Effort, Setup
-from w2s_bench.models.sources import LocalModel
 from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.types import Item, TrainingRow
 

@@ -15,7 +15,7 @@ from support import toy_registry, toy_suite
 from w2s_bench.executors.timings import Timings
 from w2s_bench.models import sizes
 from w2s_bench.models.footprint import Blueprint, Use, memory, operations, shapes_of
-from w2s_bench.models.sources import HubModel
+from w2s_bench.models.origins import HubModel
 from w2s_bench.models.speed import Throughput, measure
 from w2s_bench.runs.estimate import ModelCost, devices, estimate
 from w2s_bench.runs.plan import Plan, plan
@@ -186,7 +186,7 @@ def test_each_model_has_its_cost(planned: Plan, tmp_path: Path) -> None:
         ("w2s-bench-toy/largest student", "w2s-bench-toy/sums student"),
     ]
     from w2s_bench.models.engine import load_engine
-    from w2s_bench.models.sources import from_folder
+    from w2s_bench.models.origins import from_folder
 
     for model in unmeasured:
         real = load_engine(from_folder(model.name)).model

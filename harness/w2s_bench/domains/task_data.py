@@ -181,9 +181,9 @@ def _rows(path: Path) -> list[Any]:
 def _arrow(path: Path) -> Any:
     import pyarrow as pa
 
-    with pa.memory_map(str(path)) as source:
+    with pa.memory_map(str(path)) as mapped:
         try:
-            return pa.ipc.open_stream(source).read_all()
+            return pa.ipc.open_stream(mapped).read_all()
         except pa.ArrowInvalid:
-            source.seek(0)
-            return pa.ipc.open_file(source).read_all()
+            mapped.seek(0)
+            return pa.ipc.open_file(mapped).read_all()

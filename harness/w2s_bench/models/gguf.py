@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models.sources import LocalModel
+from w2s_bench.models.origins import LocalModel
 from w2s_bench.record import file_digest, read_json, write_json
 
 if TYPE_CHECKING:
@@ -201,10 +201,10 @@ def _kept_in(path: Path, name: str) -> str:
             f"model {name!r}: reading GGUF files takes the package gguf, which is not installed; pip install 'w2s-bench[gguf]'"
         ) from error
     try:
-        reader = GGUFReader(path)
-        parts = reader.get_field("split.count")
+        opened = GGUFReader(path)
+        parts = opened.get_field("split.count")
         count = 1 if parts is None else int(parts.contents())
-        kinds = {tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) > 1}
+        kinds = {tensor.tensor_type.name for tensor in opened.tensors if len(tensor.shape) > 1}
     except Exception as error:  # a damaged file may raise whatever its numbers lead to
         raise ModelError(f"model {name!r}: {path} is damaged: {error}; fetch it again") from error
     if count > 1:

@@ -130,7 +130,7 @@ def _trees(
 
 @dataclass(frozen=True)
 class Tree:
-    """A prompt and its options in one row. `sources` and `targets`: which place predicts which token; `counts` an option.
+    """A prompt and its options in one row. `predictors` and `targets`: which place predicts which token; `counts` an option.
 
     An option's first token is predicted by the prompt's last. Its last token is predicted and never read, but in a tree that
     is `whole`: its place is among the `ends`.
@@ -139,7 +139,7 @@ class Tree:
     tokens: list[int]
     branches: list[int]
     places: list[int]
-    sources: list[int]
+    predictors: list[int]
     targets: list[int]
     counts: list[int]
     ends: list[int]
@@ -148,7 +148,7 @@ class Tree:
     def of(cls, options: Sequence[Pair], *, whole: bool = False) -> Tree:
         prompt = options[0].prompt
         tokens, branches, places = list(prompt), [0] * len(prompt), list(range(len(prompt)))
-        sources: list[int] = []
+        predictors: list[int] = []
         targets: list[int] = []
         ends: list[int] = []
         for number, pair in enumerate(options, start=1):
@@ -156,10 +156,10 @@ class Tree:
             tokens += read
             branches += [number] * len(read)
             places += range(len(prompt), len(prompt) + len(read))
-            sources += [len(prompt) - 1, *range(start, start + len(pair.completion) - 1)]
+            predictors += [len(prompt) - 1, *range(start, start + len(pair.completion) - 1)]
             targets += pair.completion
             ends.append(len(tokens) - 1)
-        return cls(tokens, branches, places, sources, targets, [len(pair.completion) for pair in options], ends)
+        return cls(tokens, branches, places, predictors, targets, [len(pair.completion) for pair in options], ends)
 
     def pays(self) -> bool:
         """Whether it is read faster than a row an option: long options would be hidden from each other at great length."""
@@ -196,8 +196,8 @@ def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], states: torch.Tensor) ->
     """(options,) a tree: summed log-probabilities. `states` are what the output layer reads of the trees."""
     device = states.device
     longest = states.shape[1]
-    sources = np.concatenate([row * longest + np.array(tree.sources) for row, tree in enumerate(trees)])
-    needed, which = np.unique(sources, return_inverse=True)  # a prompt's last place predicts for every option
+    predictors = np.concatenate([row * longest + np.array(tree.predictors) for row, tree in enumerate(trees)])
+    needed, which = np.unique(predictors, return_inverse=True)  # a prompt's last place predicts for every option
     picked = states.flatten(0, 1)[torch.from_numpy(needed).to(device)]
     targets = np.concatenate([tree.targets for tree in trees])
     found: list[torch.Tensor] = []

@@ -72,18 +72,18 @@ def _installed() -> list[metadata.EntryPoint]:
 
 def _leave_out(loadings: list[Loading], restrict: Collection[str] | None) -> None:
     """Mark what `restrict` or the environment does not name; a name that stands for nothing is an error."""
-    source = "restrict"
+    asked_by = "restrict"
     if restrict is None:
         text = os.environ.get(RESTRICT_VARIABLE)
         if text is None:
             return
-        restrict, source = [name.strip() for name in text.split(",") if name.strip()], RESTRICT_VARIABLE
+        restrict, asked_by = [name.strip() for name in text.split(",") if name.strip()], RESTRICT_VARIABLE
     elif isinstance(restrict, str):
         restrict = [restrict]
     names = {x.distribution for x in loadings} | {x.name for x in loadings}
     wanted = {name if name in names else normalized(name) for name in restrict}
     for name in sorted(wanted - names - {BUILT_IN}):
-        hint = f"{source} names distributions or entry points; install it, or leave it out."
+        hint = f"{asked_by} names distributions or entry points; install it, or leave it out."
         raise UnknownNameError("plugin", name, names, hint)
     for loading in loadings:
         if loading.distribution != BUILT_IN and not {loading.distribution, loading.name} & wanted:

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import Literal, get_args
 
 from w2s_bench.controls import Facts
-from w2s_bench.protocol import crossfit, difficulty, evaluation, items, slices, sources, splits, training
+from w2s_bench.protocol import crossfit, difficulty, evaluation, items, label_sources, slices, splits, training
 from w2s_bench.protocol.ask import Ask, More
 from w2s_bench.protocol.crossfit import CrossFitted
 from w2s_bench.protocol.needs import PlannedNeed, Readers, lacks, own_reading, readings
@@ -124,7 +124,7 @@ class Generation:
 
     @cached_property
     def whole_pool(self) -> tuple[Stage, Stage]:
-        """Items and gold of the pool, those without a weak label too (source `scarce`)."""
+        """Items and gold of the pool, those without a weak label too (label source `scarce`)."""
         if self.task.spec.teacher.labels is None:
             return self.subset(self.pool), self.gold(self.pool)
         whole = self._whole(self.pool)
@@ -181,7 +181,7 @@ class Generation:
         subset, label = self.subset(split), self.label(f"weak labels of {split}")
         if how.source == "majority":
             model, weights = self.teacher.model, self.teacher.weights
-            return sources.by_majority(subset, self._drawn(how, model, weights, split), label)
+            return label_sources.by_majority(subset, self._drawn(how, model, weights, split), label)
         wrong, rate = None, how.rate or 0.0
         if rate and how.kind == "systematic":
             untuned = self.task.student.untuned
@@ -190,10 +190,12 @@ class Generation:
             else:
                 wrong = self._drawn(how, untuned, None, split)
         seed = self.stream(f"noise of {split}")
-        return sources.of_gold(subset, self.gold(split), rate=rate, kind=how.kind, wrong=wrong, seed=seed, label=label)
+        return label_sources.of_gold(
+            subset, self.gold(split), rate=rate, kind=how.kind, wrong=wrong, seed=seed, label=label
+        )
 
     def _drawn(self, how: Training, model: PlannedModel, weights: Stage | None, split: Split) -> Stage:
-        return sources.drawn(
+        return label_sources.drawn(
             model if weights else model.untuned,
             weights,
             self.subset(split),

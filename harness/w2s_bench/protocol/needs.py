@@ -51,8 +51,8 @@ class Readers:
     training: Mapping[Reader, Training] = field(default_factory=dict)
     crossfitted: Mapping[Reader, CrossFitted] = field(default_factory=dict)
     more: More | None = None
-    #: What the labels come from, where that is no model; `teacher` is then of no use.
-    source: str = ""
+    #: The label source, where that is no model; `teacher` is then of no use.
+    label_source: str = ""
 
     def model(self, need: Need) -> PlannedModel:
         """The model that a need asks, whatever its weights."""
@@ -138,8 +138,8 @@ def lacks(planned: PlannedNeed, readers: Readers, kind: Kind) -> str | None:
     """Why there is no such reading in a domain of this kind, by these models; None where there is."""
     need, reading = planned.need, planned.reading
     asks_model = isinstance(reading, BuiltInReading) or reading.asks_model
-    if readers.source and need.of == "teacher" and asks_model:
-        return f"there is no {need.read} of the teacher, since labels come from source {readers.source!r}, which is no model"
+    if readers.label_source and need.of == "teacher" and asks_model:
+        return f"there is no {need.read} of the teacher, since labels come from label source {readers.label_source!r}, which is no model"
     model = readers.model(need)
     if kind not in reading.kinds:
         return f"reading {need.read!r} is for {' and '.join(reading.kinds)} domains alone, and this is a {kind} domain"

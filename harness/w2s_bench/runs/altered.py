@@ -86,14 +86,14 @@ def altered_copy(folder: Path, to: Path, gold: Gold) -> int:
         here = to / Path(root).relative_to(folder)
         here.mkdir(parents=True, exist_ok=True)
         for name in files:
-            source, target = Path(root, name), here / name
+            original, copy = Path(root, name), here / name
             changed = 0
-            if source.suffix in _SUFFIXES and source.stat().st_size <= _LARGEST:
-                text, changed = _rewritten(source, gold)
+            if original.suffix in _SUFFIXES and original.stat().st_size <= _LARGEST:
+                text, changed = _rewritten(original, gold)
             if changed:
-                target.write_text(text, encoding="utf-8")
+                copy.write_text(text, encoding="utf-8")
             else:
-                target.symlink_to(source.absolute())
+                copy.symlink_to(original.absolute())
             count += changed
     return count
 

@@ -77,7 +77,7 @@ def estimate(
     for task in tasks:
         for role, model, how in _roles(task):
             uses.setdefault(model.name, []).append((task, role, model, how))
-    known = sizes_of({name: task.sources[name] for name, ((task, *_), *_) in uses.items()})
+    known = sizes_of({name: task.origins[name] for name, ((task, *_), *_) in uses.items()})
     items = {cell.task.domain.name: stored.get(cell.graphs[0].items.node) for cell in planned.cells}
     lengths = {task.domain.name: _lengths(task, items[task.domain.name]) for task in tasks}
     out = []

@@ -25,7 +25,7 @@ from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
 from w2s_bench.results.cells import DomainRef, ModelRef, PluginRef
 from w2s_bench.runs.chosen import Chosen, chosen_trust_functions
-from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_objectives, refuse_unfit_source
+from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_label_source, refuse_unfit_objectives
 from w2s_bench.store.stage import Stage, walk
 
 if TYPE_CHECKING:
@@ -260,18 +260,18 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
             )
     for place, training in enumerate((spec.teacher, *spec.chain, spec.student)):
         refuse_unfit(training, RECIPES[training.recipe].over, spec.name, domain.kind, teaches=place == 0)
-    refuse_unfit_source(spec, domain.kind)
-    sources: dict[str, LanguageModel] = {}
+    refuse_unfit_label_source(spec, domain.kind)
+    origins: dict[str, LanguageModel] = {}
 
     def model(training: Training) -> PlannedModel:
         if not training.is_model:
-            return PlannedModel.of_source(training)
-        source, registered = described_model(registry, training.model), registry.resolve("model", training.model)
+            return PlannedModel.of_label_source(training)
+        origin, registered = described_model(registry, training.model), registry.resolve("model", training.model)
         if registered.distribution != BUILT_IN:
             # The full name says in whose processes the model is loaded.
             training = training.model_copy(update={"model": registered.name})
-        sources[training.model] = source
-        made = partial(PlannedModel.of, training, source, spec.overflow)
+        origins[training.model] = origin
+        made = partial(PlannedModel.of, training, origin, spec.overflow)
         return registry.guarded("model", training.model, "fingerprint()", made)
 
     read: dict[str, Any] = {}
@@ -285,7 +285,7 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
     planned = registry.guarded(
         "domain", spec.name, "fingerprint()", lambda: PlannedDomain.of(spec.name, domain, spec.parameters, **read)
     )
-    return PlannedTask(spec, planned, model(spec.teacher), model(spec.student), tuple(map(model, spec.chain)), sources)
+    return PlannedTask(spec, planned, model(spec.teacher), model(spec.student), tuple(map(model, spec.chain)), origins)
 
 
 def _trust_arms(

@@ -20,7 +20,7 @@ def summary_of(scored: Scored) -> dict[str, JSON]:
         "schema": "w2s-bench/score/1",
         "w2s_bench": running_version(),
         "plugins": dict(scored.versions),
-        "labels": labels.source.name,
+        "labels": labels.table.name,
         "rows": labels.count,
         "kind": labels.kind,
         "signals": sorted(labels.shapes),

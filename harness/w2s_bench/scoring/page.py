@@ -68,7 +68,7 @@ def _what(scored: Scored) -> str:
     kept = int(scored.kept.sum())
     first = scored.functions[0]
     lines = [
-        f"{count(labels.count, 'weak label')} of {escape(Path(labels.source.name).name)} "
+        f"{count(labels.count, 'weak label')} of {escape(Path(labels.table.name).name)} "
         f"({'chosen among options' if labels.kind == 'choice' else 'generated'}). Asked for: {goal.words}, by "
         f"{escape(first.wanted.spec)}. **Kept: {kept} of {labels.count} ({kept / labels.count:.1%})**"
         + (f", in `{TRAINING}/` and `{TRAINING}.jsonl`" if kept else "")
@@ -231,7 +231,7 @@ def _notes(scored: Scored) -> str:
     if labels.trust:
         notes.append(
             "What the trust set says of the pool holds as far as it was drawn from it at random, each row by itself. A trust set of easy "
-            "rows, or of another source, promises nothing."
+            "rows, or of rows from elsewhere, promises nothing."
         )
         prompts = len({row.prompt for row in labels.trust})
         if prompts < len(labels.trust):

@@ -44,7 +44,7 @@ class Row:
 
 
 @dataclass
-class Reader:
+class RowParser:
     """Rows as they come, all of the kind and with the signals of the first."""
 
     columns: Columns
@@ -59,7 +59,7 @@ class Reader:
     _answers: tuple[str, ...] = field(default=(), repr=False)
     _shapes: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
-    def read(self, raw: Mapping[str, Any], number: int, *, wants_label: bool = True) -> Row:
+    def parse(self, raw: Mapping[str, Any], number: int, *, wants_label: bool = True) -> Row:
         """Row `number`, from 1."""
         where = f"{self.name}, row {number}"
         if not isinstance(raw, Mapping):

@@ -19,21 +19,21 @@ from w2s_bench.plugins.registry import Registry
 from w2s_bench.scoring.applying import Applied, Read, in_half
 from w2s_bench.scoring.evidence import Available, with_models
 from w2s_bench.scoring.functions import Wanted, chosen, installed
+from w2s_bench.scoring.label_tables import table_of
 from w2s_bench.scoring.labels import Labels, Progress, checked
 from w2s_bench.scoring.outcome import Asked, Of, Scored
 from w2s_bench.scoring.page import write_report
 from w2s_bench.scoring.rows import Row
 from w2s_bench.scoring.schema import Columns
 from w2s_bench.scoring.selecting import Goal, kept_of
-from w2s_bench.scoring.sources import source_of
 from w2s_bench.scoring.writing import put_in_place, refuse_taken, write_scored, write_training
 from w2s_bench.types import FloatArray, Reader
 
 
 def prepared(asked: Asked, progress: Progress) -> tuple[Labels, Available]:
     """The labels, checked, and what evidence there is of them; no model is loaded."""
-    gold = None if asked.trust_set is None else source_of(asked.trust_set)
-    labels = checked(source_of(asked.labels, split=asked.split), asked.columns, gold, progress)
+    gold = None if asked.trust_set is None else table_of(asked.trust_set)
+    labels = checked(table_of(asked.labels, split=asked.split), asked.columns, gold, progress)
     return labels, Available(labels.kind, labels.shapes, dict.fromkeys(asked.models or {}))
 
 
@@ -188,10 +188,10 @@ def _with_models(
 def _engine(registry: Registry, name: str) -> ReadingModel:
     from w2s_bench.models.engine import load_engine
 
-    source = registry.model(name)
+    origin = registry.model(name)
     device = os.environ.get(DEVICE_VARIABLE) or "cpu"
     try:
-        return cast(ReadingModel, load_engine(source, None, device=device))
+        return cast(ReadingModel, load_engine(origin, None, device=device))
     except OSError as error:
         raise ModelError(f"model {name!r} cannot be loaded: {error}; give another, or save it again") from error
 

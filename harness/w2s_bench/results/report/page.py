@@ -116,8 +116,8 @@ def _page(boards: Sequence[Shown], live: Mapping[str, Any] | None, told: str = "
     environment = _environment()
     style = environment.get_template("report.css").render(looks=LOOKS)
     scripts = [_text("report.js"), *([_text("live.js")] if live is not None else [])]
-    sources = " ".join(map(_hash, scripts))
-    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {sources}; img-src data:; base-uri 'none'; form-action 'none'"
+    hashes = " ".join(map(_hash, scripts))
+    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {hashes}; img-src data:; base-uri 'none'; form-action 'none'"
     if live is not None:
         policy += "; connect-src 'self'"
     return environment.get_template("page.html").render(

@@ -172,7 +172,9 @@ def _right(item: Item, gold: Answer) -> Prediction:
     if item.choices is None:
         return Prediction(item.id, gold.completion, gold.completion, ended=True)
     if gold.index is None:
-        raise SuiteError(f"item {item.id} has options and no gold among them; take another domain for this source")
+        raise SuiteError(
+            f"item {item.id} has options and no gold among them; take another domain for this label source"
+        )
     return _option(item, gold.index)
 
 
