@@ -69,8 +69,8 @@ class Rows:
             # Of the flipped labels, as many as can be are right, or else wrong.
             ends = [right + flipped - 2 * of_right for of_right in (min(flipped, right), max(0, flipped - wrong))]
             return ends[0], ends[1]
-        known = {"right": right, "wrong": wrong}.get(self.drawn, right + wrong)
-        return known, known
+        size = {"right": right, "wrong": wrong}.get(self.drawn, right + wrong)
+        return size, size
 
 
 @dataclass(frozen=True)

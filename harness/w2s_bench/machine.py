@@ -21,7 +21,7 @@ _TELLING: Final = frozenset(
 
 
 @cache
-def kind() -> str:
+def described() -> str:
     """All that tells whether this machine and another give the same bytes with the same packages, on one line.
 
     That is the processor (its name, and a digest of family, caches and instruction sets), the C library, whose mathematical

@@ -271,7 +271,7 @@ class DomainSpec(Strict):
             raise ValueError(
                 "a chain has one model or more between teacher and student; name some, or leave the key out"
             )
-        if given is not chain or not all(isinstance(one, Mapping | Training) for one in given):
+        if given is not chain or not all(isinstance(model, Mapping | Training) for model in given):
             raise ValueError(
                 "a chain is a list of models, each with `model`, `steps` and `learning_rate` as `student` has them"
             )
@@ -311,14 +311,14 @@ class DomainSpec(Strict):
 
     @model_validator(mode="after")
     def _who_trains_has_rows(self) -> DomainSpec:
-        if any(one.source is not None for one in (*self.chain, self.student)):
+        if any(training.source is not None for training in (*self.chain, self.student)):
             raise ValueError("a label source is for a teacher alone: a student learns from them; leave out `source`")
         if (labels := self.teacher.labels) is not None and (labels >= self.sizes.transfer or self.chain):
             why = "leaves the generations of a chain no pool" if self.chain else "is no part of the pool"
             raise ValueError(
                 f"labels {labels} of label source 'scarce' {why}, of {self.sizes.transfer} items; give fewer, without a chain"
             )
-        if any(one.recipe == "none" for one in (*self.chain, self.student)):
+        if any(training.recipe == "none" for training in (*self.chain, self.student)):
             raise ValueError("recipe 'none' is for a teacher alone: a student learns from weak labels; take another")
         if self.teacher.recipe != "none" and self.sizes.weak_train < 1:
             raise ValueError(

@@ -102,8 +102,8 @@ def _print_cost(cost: Forecast) -> None:
         say(f"Time: about {minutes:.0f} min of one worker, as long as such stages took in this store.")
         return
     several = f"{counted(len(cost.untimed), 'kind')} of stages never ran in this store"
-    known = f"about {minutes:.0f} min of one worker for the others; " if minutes >= 1 else ""
-    say(f"Time: {known}{several}. A run tells its time left once each kind has run.")
+    timed = f"about {minutes:.0f} min of one worker for the others; " if minutes >= 1 else ""
+    say(f"Time: {timed}{several}. A run tells its time left once each kind has run.")
 
 
 def _for_one_arm(planned: Plan, to_run: set[str]) -> dict[str, int]:

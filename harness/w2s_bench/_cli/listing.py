@@ -82,18 +82,18 @@ def _list_tasks(topic: Topic | None, pattern: str, include: list[Path], *, asked
             "a pattern and --include-path go with lm-eval's tasks; write: list domains --lm-eval 'PATTERN'"
         )
     use_tasks(None, include)
-    found = tasks_like(pattern)
-    if not found:
+    tasks = tasks_like(pattern)
+    if not tasks:
         raise W2SBenchError(f"no lm-eval task fits {pattern!r}; `*` stands for any text, as in '*arc*'")
     rows = [
         {
-            "name": one.name,
-            "version": one.version if one.keys else "",
-            "becomes": "no domain" if one.fault else one.kind,
-            "data": one.dataset if one.keys else "",
-            "remark": one.fault or one.remark,
+            "name": task.name,
+            "version": task.version if task.keys else "",
+            "becomes": "no domain" if task.fault else task.kind,
+            "data": task.dataset if task.keys else "",
+            "remark": task.fault or task.remark,
         }
-        for one in found
+        for task in tasks
     ]
     if as_json:
         import json

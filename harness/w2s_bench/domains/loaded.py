@@ -181,7 +181,7 @@ def _brought(domain: Any, task: Any, dataset: Any, who: str) -> list[Row] | None
 def _grade_by(task: Any, domain: Any) -> None:
     """The declared filter and the one metric that grades; whatever else the task lists is not computed."""
     if domain.given.filter is not None:
-        task._filters = [one for one in task._filters if one.name == domain.given.filter]
+        task._filters = [ensemble for ensemble in task._filters if ensemble.name == domain.given.filter]
     if task.config.process_results is None:
         metric = domain.facts.metric
         task._metric_fn_list = {name: function for name, function in task._metric_fn_list.items() if name == metric}

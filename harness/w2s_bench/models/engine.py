@@ -146,8 +146,8 @@ class Engine:
         by = Sampling(temperature, rng.random((len(rows) * k, max_new_tokens)))
         prompts = [row.prompt for row in rows for _ in range(k)]
         settings: dict[str, Any] = {"max_new_tokens": max_new_tokens, "until": until, "cut": self._cuts}
-        found = generate(self.model, self.tokenizer, prompts, sampling=by, **settings)
-        return [[one.text for one in found[start : start + k]] for start in range(0, len(found), k)]
+        answers = generate(self.model, self.tokenizer, prompts, sampling=by, **settings)
+        return [[answer.text for answer in answers[start : start + k]] for start in range(0, len(answers), k)]
 
     @_in_its_precision
     def label_logprobs(self, rows: Sequence[TrainingRow]) -> list[NDArray[np.float64]]:
@@ -331,18 +331,18 @@ def _loaded(origin: LanguageModel, setup: Setup, device: str) -> tuple[Any, Any]
 def _placed(places: Sequence[int], values: Sequence[V], count: int, absent: V) -> list[V]:
     """`count` values: these at their places, `absent` at all others."""
     out = [absent] * count
-    for place, value in zip(places, values, strict=True):
-        out[place] = value
+    for index, value in zip(places, values, strict=True):
+        out[index] = value
     return out
 
 
-def _numbers(found: A) -> A:
+def _numbers(arrays: A) -> A:
     """Arrays, if there is no NaN in them."""
-    if any(np.isnan(array).any() for array in found):
+    if any(np.isnan(array).any() for array in arrays):
         raise ModelError(
             "what the model says is no numbers (NaN): its training diverged (lower its learning rate), or its weights are damaged"
         )
-    return found
+    return arrays
 
 
 def _choices(item: Item | TrainingRow) -> tuple[str, ...]:

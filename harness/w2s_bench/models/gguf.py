@@ -73,8 +73,8 @@ class GgufModel:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(folder.with_name(f"{folder.name}.lock")):
-                if (found := self._held(folder, say)) is not None:
-                    return found
+                if (held := self._held(folder, say)) is not None:
+                    return held
                 shutil.rmtree(folder, ignore_errors=True)
                 scratch = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder.parent))
                 try:
@@ -106,9 +106,9 @@ class GgufModel:
         if not _record(folder).is_file():
             return None
         with suppress(ModelError, OSError, ValueError, TypeError, KeyError):
-            found = LocalModel(self.name, folder)
-            if found.fingerprint() == read_json(_record(folder))["holds"]:
-                return found
+            held = LocalModel(self.name, folder)
+            if held.fingerprint() == read_json(_record(folder))["holds"]:
+                return held
         say(f"{folder} is no longer as it was written; {self.name} is unpacked again")
         return None
 

@@ -64,11 +64,11 @@ def option_readings(
         return list(zip(totals, np.split(picked, cuts) if layers else nothing, strict=True))
 
     for batch in length_batches([len(tree.tokens) for tree in trees], max_tokens=_trees_at_once(model.device)):
-        for place, (total, state) in zip(batch, by_halves(model.device, read, batch), strict=True):
+        for tree_index, (total, state) in zip(batch, by_halves(model.device, read, batch), strict=True):
             if total is not None:
-                sums[shared[place]] = total
+                sums[shared[tree_index]] = total
             if state is not None:
-                states[shared[place]] = state
+                states[shared[tree_index]] = state
     pairs = [pair for i in alone for pair in items[i]]
     if scored and not layers:
         flat: Sequence[NDArray[np.float64]] = [row.sum(keepdims=True) for row in token_logprobs(model, pairs)]
@@ -99,7 +99,7 @@ def _rows_read(
         most = min(most, logit_rows(model))
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
         for part in verdict_of(model).parts([len(pairs[i]) for i in batch]):
-            chosen = [batch[place] for place in part]
+            chosen = [batch[index] for index in part]
             rows = [pairs[i] for i in chosen]
             ids = padded(rows, drop_last=False).to(model.device)
             ends = [row * ids.shape[1] + len(pair) - 1 for row, pair in enumerate(rows)]
@@ -200,17 +200,17 @@ def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], states: torch.Tensor) ->
     needed, which = np.unique(predictors, return_inverse=True)  # a prompt's last place predicts for every option
     picked = states.flatten(0, 1)[torch.from_numpy(needed).to(device)]
     targets = np.concatenate([tree.targets for tree in trees])
-    found: list[torch.Tensor] = []
+    of_tokens: list[torch.Tensor] = []
     order, begun = np.argsort(which, kind="stable"), 0
     for start in range(0, len(needed), _LOGIT_ROWS):
         ended = int(np.searchsorted(which[order], start + _LOGIT_ROWS))
         own = order[begun:ended]
         table = F.log_softmax(anatomy.head(picked[start : start + _LOGIT_ROWS]).float(), dim=-1)
         rows, columns = torch.from_numpy(which[own] - start), torch.from_numpy(targets[own])
-        found.append(table[rows.to(device), columns.to(device)])
+        of_tokens.append(table[rows.to(device), columns.to(device)])
         begun = ended
     logprobs = np.empty(len(targets))
-    logprobs[order] = torch.cat(found).cpu().numpy()  # one copy, so that an accelerator need not wait in between
+    logprobs[order] = torch.cat(of_tokens).cpu().numpy()  # one copy, so that an accelerator need not wait in between
     counts = [count for tree in trees for count in tree.counts]
     summed = np.add.reduceat(logprobs, np.concatenate([[0], np.cumsum(counts)[:-1]]))
     return np.split(summed, np.cumsum([len(tree.counts) for tree in trees])[:-1])

@@ -93,7 +93,7 @@ def asked_of_hub(origin: HubModel) -> Sizes:
     info = api.model_info(origin.repo, files_metadata=True, timeout=_SECONDS, **where)
     size = sum(file.size or 0 for file in info.siblings or () if is_read(file.rfilename))
     headers: Any = api.get_safetensors_metadata(origin.repo, **where).files_metadata.values()
-    shapes = {name: tuple(one.shape) for header in headers for name, one in header.tensors.items()}
+    shapes = {name: tuple(tensor.shape) for header in headers for name, tensor in header.tensors.items()}
     with tempfile.TemporaryDirectory() as scratch:
         config: str = hf_hub_download(origin.repo, "config.json", local_dir=scratch, etag_timeout=_SECONDS, **where)
         return Sizes(Blueprint.of(shapes, json.loads(Path(config).read_text(encoding="utf-8"))), 0, size)

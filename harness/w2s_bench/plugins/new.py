@@ -117,17 +117,17 @@ def _names(what: str, name: str) -> tuple[str, str]:
 def _texts(what: str, variant: str) -> list[tuple[str, str]]:
     """(path in the distribution, template) of every file; those of the variant stand for the others of their path."""
     root = resources.files("w2s_bench.plugins") / "templates"
-    found = _below(root / what)
+    files = _below(root / what)
     if variant:
-        found |= _below(root / f"{what}.{variant}")
-    return [(path, file.read_text(encoding="utf-8")) for path, file in sorted(found.items())]
+        files |= _below(root / f"{what}.{variant}")
+    return [(path, file.read_text(encoding="utf-8")) for path, file in sorted(files.items())]
 
 
 def _below(folder: Traversable, parents: str = "") -> dict[str, Traversable]:
-    found: dict[str, Traversable] = {}
+    files: dict[str, Traversable] = {}
     for entry in folder.iterdir():
         if entry.is_dir():
-            found |= _below(entry, f"{parents}{entry.name}/")
+            files |= _below(entry, f"{parents}{entry.name}/")
         elif entry.name.endswith(_SUFFIX):
-            found[parents + entry.name.removesuffix(_SUFFIX)] = entry
-    return found
+            files[parents + entry.name.removesuffix(_SUFFIX)] = entry
+    return files

@@ -160,12 +160,14 @@ class Generation:
         """Why evidence of these needs cannot be had in this domain, since its labels are no model's; None where it can."""
         kind = self.task.domain.kind
         asked = (
-            one for one in needs if one.need.of == "teacher" and one.need.applies(kind) and kind in one.reading.kinds
+            planned
+            for planned in needs
+            if planned.need.of == "teacher" and planned.need.applies(kind) and kind in planned.reading.kinds
         )
         how = self._how_it_labels
         if how is None or how.is_model:
             return None
-        return next((why for one in asked if (why := lacks(one, self.readers, kind)) is not None), None)
+        return next((why for planned in asked if (why := lacks(planned, self.readers, kind)) is not None), None)
 
     def weak_labels(self, split: Split) -> Stage:
         how = self._how_it_labels

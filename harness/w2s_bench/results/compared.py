@@ -122,8 +122,8 @@ def _seed_differences(a: SeedResult, b: SeedResult, items: int | None, tolerance
 
 def _in_order(digests: Iterable[str]) -> list[str]:
     """Names of digests as their stages follow each other; those of others come last."""
-    known = {name: place for place, name in enumerate(STAGES)}
-    return sorted(digests, key=lambda name: (known.get(name, len(known)), name))
+    at = {name: rank for rank, name in enumerate(STAGES)}
+    return sorted(digests, key=lambda name: (at.get(name, len(at)), name))
 
 
 def _digits(digest: str | None) -> str:

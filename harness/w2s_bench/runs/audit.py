@@ -108,23 +108,25 @@ def audit(
         outcome = outcomes[stage.node]
         if isinstance(outcome, Failed):
             raise W2SBenchError(f"{outcome.stage}: {outcome.reason}")
-        found = opened.find(stage, outcome.result.key)
-        if found is None:
+        stored = opened.find(stage, outcome.result.key)
+        if stored is None:
             raise W2SBenchError(f"{stage.label}: its result is gone from the store; run again")
-        return found.path
+        return stored.path
 
     def key(stage: Stage) -> str:
         outcome = outcomes[stage.node]
         return str(outcome.result.key)  # type: ignore[union-attr]  # `folder` has told of those that failed
 
     registry = Registry.load()
-    found = []
+    audited = []
     for cell in cells.values():
         try:
-            found.append(_audited(cell, registry, folder, key))
+            audited.append(_audited(cell, registry, folder, key))
         except W2SBenchError as error:
-            found.append(Audited(cell.domain.name, str(cell.arm.ref.trust_function), "failed", 0, 0, reason=str(error)))
-    return found
+            audited.append(
+                Audited(cell.domain.name, str(cell.arm.ref.trust_function), "failed", 0, 0, reason=str(error))
+            )
+    return audited
 
 
 def _beside(cell: PlannedCell) -> list[Stage]:
@@ -153,8 +155,8 @@ def _audited(
     with tempfile.TemporaryDirectory() as made:
         root = Path(made)
         inputs = {}
-        for place, (role, stage) in enumerate(sorted(scores.inputs.items())):
-            inputs[role] = root / "inputs" / str(place)
+        for number, (role, stage) in enumerate(sorted(scores.inputs.items())):
+            inputs[role] = root / "inputs" / str(number)
             shutil.copytree(folder(stage), inputs[role], ignore=shutil.ignore_patterns("manifest.json"))
         environment, records = _other_gold(cell, registry, gold, root)
         told = {
@@ -187,8 +189,8 @@ def _other_gold(cell: PlannedCell, registry: Registry, gold: Gold, root: Path) -
     packages = root / "packages"
     records = 0
     for source in sources_of(modules, registered.distribution):
-        for place in source.folders:
-            records += altered_copy(place, packages / Path(*source.root.split(".")), gold)
+        for package_folder in source.folders:
+            records += altered_copy(package_folder, packages / Path(*source.root.split(".")), gold)
     environment = {"PYTHONPATH": _path(packages)}
     if data := os.environ.get(DATA_VARIABLE):
         records += altered_copy(Path(data), root / "data", gold)

@@ -25,16 +25,16 @@ def planned_objectives(
     """The objectives that the suite names beside its students' own. Where some `rows` alone are wanted, one may be missing
     here, and why is told with them.
     """
-    found: list[PlannedObjective] = []
+    planned: list[PlannedObjective] = []
     missing: list[W2SBenchError] = []
     for spec in suite.objectives:
         try:
-            found.append(planned_objective(spec, registry))
+            planned.append(planned_objective(spec, registry))
         except W2SBenchError as error:
             if not rows:
                 raise
             missing.append(error)
-    return found, missing
+    return planned, missing
 
 
 def crossed(objectives: Sequence[PlannedObjective], made: Sequence[Arm]) -> list[Arm]:

@@ -173,5 +173,5 @@ def _layers(need: Need, value: NDArray[Any]) -> NDArray[Any]:
         return cast("NDArray[Any]", reading.of_all(value[None])[0])
     else:
         wanted = chosen(reading.layers, value.shape[options])
-    found = np.take(value, wanted, axis=options)
-    return cast("NDArray[Any]", found[0] if isinstance(reading, HiddenStates) and type(reading.layer) is int else found)
+    taken = np.take(value, wanted, axis=options)
+    return cast("NDArray[Any]", taken[0] if isinstance(reading, HiddenStates) and type(reading.layer) is int else taken)

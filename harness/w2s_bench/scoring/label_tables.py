@@ -86,12 +86,12 @@ class _Lines(_File):
     def rows(self) -> Iterator[Mapping[str, Any]]:
         with self.path.open("rb") as file:
             number = 0
-            for place, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
-                text = _decoded(line, self.path, place)
+            for at_line, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
+                text = _decoded(line, self.path, at_line)
                 if not text.strip():
                     continue
                 number += 1
-                where = f"{self.name}, row {number} (line {place})"
+                where = f"{self.name}, row {number} (line {at_line})"
                 try:
                     yield json.loads(text, parse_constant=_refuse_constant)
                 except json.JSONDecodeError as error:
@@ -118,7 +118,7 @@ class _Csv(_File):
         csv.field_size_limit(min(sys.maxsize, _LONGEST))
         delimiter = "\t" if self.path.suffix.lower() == ".tsv" else ","
         with self.path.open("rb") as file:
-            lines = (_decoded(line, self.path, place) for place, line in enumerate(file, 1))
+            lines = (_decoded(line, self.path, at_line) for at_line, line in enumerate(file, 1))
             parsed = csv.reader(lines, delimiter=delimiter, strict=True)
             try:
                 header = next(parsed, None)
@@ -197,26 +197,26 @@ def _loaded(folder: Path, split: str | None) -> Any:
     from datasets import Dataset, DatasetDict, load_from_disk
 
     try:
-        found = load_from_disk(str(folder))
+        loaded = load_from_disk(str(folder))
     except Exception as error:  # `datasets` raises many kinds on what is no folder of its own
         raise LabelsError(
             f"{str(folder)!r} cannot be read as a folder of `datasets`: {said(error)}; give one that `save_to_disk` wrote, or a file"
         ) from error
-    if isinstance(found, DatasetDict):
-        if split in found:
-            return found[split]
-        if split is None and len(found) == 1:
-            return next(iter(found.values()))
-        asked = f"no split {split!r}" if split is not None else f"{len(found)} splits"
-        raise LabelsError(f"{str(folder)!r} has {asked}; name one with --split: {', '.join(map(str, found))}")
+    if isinstance(loaded, DatasetDict):
+        if split in loaded:
+            return loaded[split]
+        if split is None and len(loaded) == 1:
+            return next(iter(loaded.values()))
+        asked = f"no split {split!r}" if split is not None else f"{len(loaded)} splits"
+        raise LabelsError(f"{str(folder)!r} has {asked}; name one with --split: {', '.join(map(str, loaded))}")
     if split is not None:
         raise LabelsError(f"{str(folder)!r} has no splits, and --split {split!r} was given; leave it out")
-    assert isinstance(found, Dataset)
-    return found
+    assert isinstance(loaded, Dataset)
+    return loaded
 
 
-def _decoded(line: bytes, path: Path, place: int) -> str:
-    if place == 1:
+def _decoded(line: bytes, path: Path, number: int) -> str:
+    if number == 1:
         if line.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise LabelsError(f"{path} is UTF-16 text; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)")
         line = line.removeprefix(b"\xef\xbb\xbf")
@@ -224,7 +224,7 @@ def _decoded(line: bytes, path: Path, place: int) -> str:
         return line.decode()
     except UnicodeDecodeError as error:
         raise LabelsError(
-            f"{path}, line {place}: byte {error.start + 1} is no UTF-8 text; save the file as UTF-8 (iconv -f LATIN1 -t UTF-8)"
+            f"{path}, line {number}: byte {error.start + 1} is no UTF-8 text; save the file as UTF-8 (iconv -f LATIN1 -t UTF-8)"
         ) from None
 
 

@@ -70,22 +70,22 @@ def checked(table: LabelTable, columns: Columns, gold: LabelTable | None, progre
     trust, right, classes = list[Row](), dict[int, bool](), _Classes()
     prompts = {row.prompt for row in own.rows} if own and own.rows else set[str]()
     same = 0
-    for place, raw in enumerate(table.rows()):
-        row = parser.parse(raw, place + 1)
+    for index, raw in enumerate(table.rows()):
+        row = parser.parse(raw, index + 1)
         ids.add(row.id)
         classes.add(row)
-        if place % ROWS_AT_ONCE == 0:
-            progress("checking", place, None)
+        if index % ROWS_AT_ONCE == 0:
+            progress("checking", index, None)
         if own is not None:
             if row.right is not None:
                 raise LabelsError(
-                    f"{table.name}, row {place + 1} has gold of its own and --trust-set gives {own.name!r}; give gold once: "
+                    f"{table.name}, row {index + 1} has gold of its own and --trust-set gives {own.name!r}; give gold once: "
                     f"leave --trust-set out, or the column (--column {CORRECT}= --column {GOLD}=)"
                 )
             same += row.prompt in prompts
-            row = own.joined(row, place + 1)
+            row = own.joined(row, index + 1)
         if row.right is not None:
-            right[place] = row.right
+            right[index] = row.right
             trust.append(row)
     if not ids.count:
         raise LabelsError(f"{table.name} has no rows; give a file with weak labels")
@@ -169,13 +169,13 @@ class _Gold:
 
     def joined(self, row: Row, number: int) -> Row:
         """A row of the labels with the gold that this file has for its id."""
-        known = self._by_id.get(row.id)
-        if known is None:
+        own_gold = self._by_id.get(row.id)
+        if own_gold is None:
             pair = self._pairs.get((row.prompt, row.label))
             if pair is not None and not self._twice:
                 self._twice = f"row {pair} of {self.name} and row {number} of the labels (id {row.id!r})"
             return row
-        raw, label, at = known
+        raw, label, at = own_gold
         if label is not None and label.strip() != row.label.strip() and not label.strip().isdecimal():
             raise LabelsError(
                 f"{self.name}, row {at}: the id {row.id!r} has another label here than in the labels; give that row's own "

@@ -47,9 +47,9 @@ def distribution_verdicts(
     registry = registry or Registry.load(only=wanted)
     plugins = [plugin for plugin in registry.plugins if plugin.distribution == wanted]
     if not plugins:
-        known = {plugin.distribution for plugin in Registry.load().plugins}
+        installed = {plugin.distribution for plugin in Registry.load().plugins}
         hint = "A plugin is a distribution with an entry point in the group w2s_bench; install it first."
-        raise UnknownNameError("plugin", distribution, known, hint)
+        raise UnknownNameError("plugin", distribution, installed, hint)
     entries = {entry.name for plugin in plugins for entry in plugin.provides}
     chosen = {name if name in entries else _full(wanted, name, entries) for name in names} or entries
     for plugin in plugins:
@@ -62,10 +62,10 @@ def distribution_verdicts(
 
 def _full(distribution: str, name: str, entries: Collection[str]) -> str:
     """The entry that a bare name stands for."""
-    found = [entry for entry in entries if bare(entry) == name]
-    if not found:
+    entries_so = [entry for entry in entries if bare(entry) == name]
+    if not entries_so:
         raise UnknownNameError(f"entry of {distribution}", name, entries)
-    return found[0]
+    return entries_so[0]
 
 
 def _verdict(entry: Registered, rule: str, check: Callable[[], object]) -> Verdict:

@@ -51,8 +51,8 @@ def find(folder: Folder) -> Iterator[Finding]:
             if plugin not in seen:
                 seen[plugin] = _told(plugin, kind, name, source)
             if (told := seen[plugin]) is not None:
-                level, found, to_do = told
-                yield Finding("plugin", level, f"results/{cell.row}.json", found, to_do, cell.row)
+                level, fact, to_do = told
+                yield Finding("plugin", level, f"results/{cell.row}.json", fact, to_do, cell.row)
 
 
 def _named(cell: Cell) -> Iterator[tuple[PluginRef, EntryKind, str]]:

@@ -297,10 +297,10 @@ def headline(board: Leaderboard) -> list[Column[Row]]:
 
 def _certified(row: Row) -> float | None:
     """Mean over the domains in which it kept anything."""
-    found = [
+    purities = [
         entry.diagnostics[CERTIFIED_PURITY] for entry in row.entries.values() if CERTIFIED_PURITY in entry.diagnostics
     ]
-    return sum(found) / len(found) if found else None
+    return sum(purities) / len(purities) if purities else None
 
 
 def _abstained(row: Row) -> str:
