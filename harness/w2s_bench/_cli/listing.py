@@ -137,8 +137,8 @@ def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
         from w2s_bench.runs.objectives_page import objective_rows
 
         return objective_rows(registry)
-    (kind,) = (kind for kind, hook in HOOKS.items() if hook.topic == topic)
-    entries = registry.table(kind).values()
+    (entry_kind,) = (entry_kind for entry_kind, hook in HOOKS.items() if hook.topic == topic)
+    entries = registry.table(entry_kind).values()
     rows = [{"name": r.name, "from": f"{r.distribution} {r.version}", "summary": r.summary} for r in entries]
     if topic == "readings":  # no plugin registers the harness's own readings
         from w2s_bench.names import BUILT_IN
@@ -148,7 +148,7 @@ def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
         origin = f"{BUILT_IN} {running_version()}"
         own = built_in_readings().items()
         rows = [*({"name": name, "from": origin, "summary": reading.says} for name, reading in own), *rows]
-    return [*rows, *({"name": r.written, "from": r.place, "summary": r.summary} for r in resolvers_for(kind))]
+    return [*rows, *({"name": r.written, "from": r.place, "summary": r.summary} for r in resolvers_for(entry_kind))]
 
 
 def _parts(topic: str, rows: list[dict[str, str]]) -> list[tuple[str, list[dict[str, str]]]]:

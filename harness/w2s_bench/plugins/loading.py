@@ -104,12 +104,14 @@ def _drop_duplicates(loadings: list[Loading]) -> None:
     owners: dict[tuple[EntryKind, str], list[Loading]] = {}
     for loading in loadings:
         for entry in loading.registered:
-            owners.setdefault((entry.kind, entry.name), []).append(loading)
-    for (kind, name), several in owners.items():
+            owners.setdefault((entry.entry_kind, entry.name), []).append(loading)
+    for (entry_kind, name), several in owners.items():
         if len(several) == 1:
             continue
         origins = " and ".join(f"{x.name!r} ({x.entry_point.value}) of {x.distribution} {x.version}" for x in several)
         for loading in {id(x): x for x in several}.values():
-            fault = f"{words(kind)} {name!r} is given more than once, by entry points {origins}"
+            fault = f"{words(entry_kind)} {name!r} is given more than once, by entry points {origins}"
             loading.faults.append(f"{fault}; rename one")
-            loading.registered = [entry for entry in loading.registered if (entry.kind, entry.name) != (kind, name)]
+            loading.registered = [
+                entry for entry in loading.registered if (entry.entry_kind, entry.name) != (entry_kind, name)
+            ]

@@ -88,7 +88,7 @@ def _names(what: str, name: str) -> tuple[str, str]:
     """The distribution's name and its package's, both free."""
     distribution = normalized(name)
     module = distribution.replace("-", "_")
-    kind = NEW[what]
+    entry_kind = NEW[what]
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", module) or keyword.iskeyword(module):
         raise W2SBenchError(
             f"{name!r} cannot name a package: expected letters of a-z and digits, parted by single hyphens, a letter first, and "
@@ -96,8 +96,10 @@ def _names(what: str, name: str) -> tuple[str, str]:
         )
     if distribution in RESERVED_PREFIXES or distribution == BUILT_IN:
         raise W2SBenchError(f"the name {distribution!r} is reserved, so that no plugin of it is loaded; take another")
-    if module in HOOKS[kind].reserved:
-        raise W2SBenchError(f"{module!r} is the name of {HOOKS[kind].reserved_for}; give the {words(kind)} another")
+    if module in HOOKS[entry_kind].reserved:
+        raise W2SBenchError(
+            f"{module!r} is the name of {HOOKS[entry_kind].reserved_for}; give the {words(entry_kind)} another"
+        )
     try:
         version = metadata.version(distribution)
     except metadata.PackageNotFoundError:

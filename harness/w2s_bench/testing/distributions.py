@@ -56,7 +56,7 @@ def distribution_verdicts(
         fault = plugin.problem.cause if plugin.problem else f"left out {plugin.why}" if plugin.why else ""
         yield Verdict(plugin.entry_point, "entry point", "loads", fault)
         for entry in (entry for entry in plugin.provides if entry.name in chosen):
-            for rule, check in _RULES.get(entry.kind, _of_another)(registry, entry):
+            for rule, check in _RULES.get(entry.entry_kind, _of_another)(registry, entry):
                 yield _verdict(entry, rule, check)
 
 
@@ -81,7 +81,7 @@ def _verdict(entry: Registered, rule: str, check: Callable[[], object]) -> Verdi
         except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, SystemExit too
             fault = f"raised {type(error).__name__}: {said(error)}"
     told = tuple(str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
-    return Verdict(entry.name, words(entry.kind), rule, fault, told, time.perf_counter() - began)
+    return Verdict(entry.name, words(entry.entry_kind), rule, fault, told, time.perf_counter() - began)
 
 
 def _of_trust_function(registry: Registry, entry: Registered) -> Iterator[Rule]:
@@ -107,7 +107,7 @@ def _of_objective(registry: Registry, entry: Registered) -> Iterator[Rule]:
 
 def _of_another(registry: Registry, entry: Registered) -> Iterator[Rule]:
     """A kind that the kit has no checks for: it is built, which checks that it is what its kind must be."""
-    yield "contract", lambda: registry.build(entry.kind, entry.name)
+    yield "contract", lambda: registry.build(entry.entry_kind, entry.name)
 
 
 _RULES: Final[Mapping[EntryKind, Callable[[Registry, Registered], Iterator[Rule]]]] = {
