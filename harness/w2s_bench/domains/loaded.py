@@ -109,7 +109,7 @@ def _task(domain: Any, dataset: Any | None, test: str, who: str) -> Any:
         changed["dataset_kwargs"] = {k: v for k, v in options.items() if k != "trust_remote_code"}
         if dataset is not None:
             changed |= {"custom_dataset": lambda **_: dataset, "dataset_kwargs": {}}
-        # The way examples are written is kept, the split they come from is not.
+        # The task still says how examples are written. The harness says which split they come from.
         own = keys.get("fewshot_config") or {}
         changed["fewshot_config"] = {k: v for k, v in own.items() if k not in ("sampler", "split", "samples")}
         if keys.get("metric_list") is not None:

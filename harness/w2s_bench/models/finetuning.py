@@ -141,7 +141,7 @@ def finetune(
         return by.loss(logits, targets, each, Step(step, steps))
 
     def settled(batch: Sequence[int], step: int) -> Objective:
-        # Whether a batch is parted hangs on the machine, so that what is of the whole batch is settled beforehand always.
+        # Some machines part a batch. So what hangs on the whole batch is settled before that, on every machine.
         if not (isinstance(objective, OfBatch) and isinstance(examples, Choices)):
             return objective
         with torch.no_grad():

@@ -256,7 +256,10 @@ def _check_parts(model: Any, tokenizer: Any, name: str, setup: Setup) -> None:
         raise ModelError(
             f"model {name!r} ({type(model).__name__}) has no output layer that gives logits of tokens; take a causal language model"
         )
-    expected = {"float32", setup.dtype}  # of some, transformers keeps a few weights in float32 whatever it is asked for
+    expected = {
+        "float32",
+        setup.dtype,
+    }  # transformers keeps a few weights of some models in float32, whatever it is asked for
     odd = sorted({str(p.dtype) for p in model.parameters() if str(p.dtype).removeprefix("torch.") not in expected})
     if setup.quantization == "none" and (odd or getattr(model, "is_quantized", False)):
         raise ModelError(

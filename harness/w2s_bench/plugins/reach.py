@@ -184,7 +184,7 @@ def _above(module: str) -> list[str]:
 
 @lru_cache(maxsize=2048)
 def _text(content: bytes) -> _Text:
-    # Kept by content: a package has many functions, whose modules import the same helpers.
+    # Many modules of a package import the same helpers. So the answer is kept by a file's content.
     try:
         tree = ast.parse(content)
         nodes = list(ast.walk(tree))

@@ -63,7 +63,7 @@ class Registry:
         if only is None:
             with surroundings_kept():
                 return cls.of(load_plugins(restrict, entry_points))
-        # What a plugin's import sets is for its own code alone.
+        # This process runs one distribution's code alone, so what its import sets may stay.
         return cls.of(load_plugins(restrict, entry_points, only))
 
     @classmethod

@@ -209,7 +209,7 @@ def _answer(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Ans
     if domain.kind == "choice":
         choices = task.doc_to_choice(document)
         if isinstance(target, list) and target:
-            target = target[0]  # the task grades each of them right; a student learns one
+            target = target[0]  # the task grades each of them right, and a student learns the first
         index = target
         if isinstance(target, str):
             index = choices.index(target) if target in choices else None

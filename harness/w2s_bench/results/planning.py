@@ -82,7 +82,7 @@ def measured(results: Path) -> tuple[Suite, list[Noise]]:
     suite, cells = read_results(results)
     by_domain: dict[str, dict[str, Cell]] = {}
     for cell in cells:
-        if cell.body.chain:  # a generation of a chain has the arm's name, and is another arm
+        if cell.body.chain:  # a generation of a chain bears the arm's name and is another arm
             continue
         by_domain.setdefault(short(cell.body.domain.name), {})[short(cell.body.arm.name)] = cell
     by_name = {name: _noise(name, arms) for name, arms in by_domain.items()}

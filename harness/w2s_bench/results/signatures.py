@@ -129,7 +129,7 @@ def why_not(signed: Signed, allowed: Path) -> str:
     if program is None:
         raise W2SBenchError("signatures are verified by ssh-keygen, which is not here; apt-get install openssh-client")
     with tempfile.TemporaryDirectory(prefix="w2s-signed-") as scratch:
-        # What was read and bounded is asked about, not a file that may be another by now.
+        # ssh-keygen is asked about the bytes that were read and bounded. The file itself may be another by now.
         signature = Path(scratch) / "signature"
         signature.write_text(signed.signature, encoding="utf-8")
         asked = ["-Y", "verify", "-f", str(allowed.absolute()), "-I", signed.statement.signer, "-n", NAMESPACE]

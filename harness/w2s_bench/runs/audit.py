@@ -98,7 +98,7 @@ def audit(
     if next(iter(cells.values())).arm.ref.supervision == "privileged":
         raise SuiteError(f"{trust!r} is privileged: it may see gold, so there is nothing to audit")
     opened = open_store(store)
-    # The pool's gold lies in the store before the function is scored, as it may in a run: who looks for it must find it.
+    # In a run the pool's gold may lie in the store before a function scores. Here it always does, so that who looks finds it.
     outcomes = {**executor.run([stage for cell in cells.values() for stage in _beside(cell)], opened, events)}
     outcomes |= executor.run([stage for cell in cells.values() for stage in _needed(cell)], opened, events)
 
@@ -151,7 +151,7 @@ def _audited(
     gold = Gold.of(
         read_records(folder(graph.items) / ITEMS, Item), read_records(folder(graph.answers) / ANSWERS, Answer)
     )
-    # The name of the folder says nothing, and nothing beside it belongs to a store.
+    # The function learns nothing from the folder's name, and finds no store beside it.
     with tempfile.TemporaryDirectory() as made:
         root = Path(made)
         inputs = {}
@@ -171,7 +171,7 @@ def _audited(
             rows = _differing(first, again)
             if not rows:
                 return Audited(*settled, "sound", len(first), records)
-            # Gold as it is shipped, and still no store: which of the two was it?
+            # The second run gets gold as it is shipped and no store. It tells which of the two the scores follow.
             apart = _scored(told, root / "no store", {})
         except (W2SBenchError, subprocess.TimeoutExpired) as error:
             return Audited(*settled, "failed", len(first), records, reason=str(error))

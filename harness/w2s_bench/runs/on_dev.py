@@ -101,7 +101,7 @@ def budgets(
     arms = (CEILING, NAIVE)
     on_dev = _on_dev(suite, "steps are looked at", "--budget")
     plans = [planned_for(_with_steps(on_dev, factor), registry, domains, arms) for factor in FACTORS]
-    # One plan, so that processors are busy to the end. Its cells keep the suite, and so the steps, that each was planned by.
+    # One plan keeps processors busy to the end. Each of its cells keeps the suite that it was planned by, and so its steps.
     together = replace(plans[0], cells=tuple(cell for planned in plans for cell in planned.cells))
     cells = _sound(compute(together, store=store, executor=executor, events=events))
     factors = [factor for factor, planned in zip(FACTORS, plans, strict=True) for _ in planned.cells]

@@ -50,7 +50,7 @@ def _of(cell: Cell) -> Iterator[tuple[bool, str, str]]:
         yield from _version(plugin.distribution, plugin.version, needed=True)
     domain = cell.body.domain.name.partition("/")[0]
     for name in (domain, cell.body.teacher.name.partition("/")[0], cell.body.student.name.partition("/")[0]):
-        # The version of a domain is in its cell, that of its distribution where it was recorded.
+        # A cell holds its domain's version, and its distribution's where the run recorded that.
         if requirement(name, "0") and name in packages and name != BUILT_IN:
             yield from _version(name, packages[name], needed=True)
     if domain != BUILT_IN and domain not in packages and version_here(domain) is None and "-" in domain:

@@ -100,7 +100,7 @@ def outcome_of(
         raise LabelsError(f"every trust function failed, the first: {next(iter(faults.values()))}")
     in_trust = np.zeros(labels.count, dtype=np.bool_)
     in_trust[[*labels.right]] = True
-    # Where the rows of the trust set stand among those that were scored.
+    # The rows of a trust set of its own were scored after the pool's.
     beside = range(labels.count, labels.count + len(labels.trust))
     places = np.array([*(beside if labels.outside else labels.right)], dtype=np.int64)
     right = np.array([bool(row.right) for row in labels.trust], dtype=np.bool_)

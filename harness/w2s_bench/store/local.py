@@ -100,8 +100,8 @@ class Store:
                 return None
             self._note_use(folder)
             checked = check(folder)
-        # Where nobody is about to remove it and it is there, whoever wants to remove it now sees that it is in use. It was
-        # removed between the check and here where it is there no longer: asked last, as an announcement goes with it.
+        # A remover that comes from now on sees the use noted above. One that came before has announced itself, or has
+        # removed the folder since the check. An announcement goes with its folder, so the folder is looked for last.
         if isinstance(checked, Damage) or self.layout.is_leaving(folder) or not os.path.lexists(folder):
             # Without the lock, a result that another process is replacing or removing is neither sound nor damaged.
             with self.layout.lock(folder):

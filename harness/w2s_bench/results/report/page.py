@@ -125,7 +125,7 @@ def _page(boards: Sequence[Shown], live: Mapping[str, Any] | None, told: str = "
         live=None if live is None else as_script(live),
         told=told,
         policy=policy,
-        # Our own files, which no text from outside is in; the policy names the digest of each.
+        # These files are the harness's own and hold no text from outside. The policy names the digest of each.
         style=Markup(style),
         scripts=[Markup(script) for script in scripts],
         data=as_script({"boards": [board.data for board in boards]}),
