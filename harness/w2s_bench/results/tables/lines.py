@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 from w2s_bench.errors import UnknownNameError
 from w2s_bench.results.board import Entry, Leaderboard, Row
 from w2s_bench.results.pages import columns
-from w2s_bench.results.pages.columns import Column
+from w2s_bench.results.pages.column import Column, in_domain
 from w2s_bench.results.statistics import Estimate, Unresolved
 
 Subject = TypeVar("Subject")
@@ -92,7 +92,7 @@ def column_names(board: Leaderboard, *, cells: bool) -> list[str]:
 def _row_columns(board: Leaderboard) -> list[Column[Row]]:
     """Every column that a line of an arm may have."""
     of_entries = [*columns.ENTRY.values(), *columns.differences()]
-    each = [columns.in_domain(column, domain.name) for domain in board.domains for column in of_entries]
+    each = [in_domain(column, domain.name) for domain in board.domains for column in of_entries]
     return [*columns.ROW.values(), *columns.mean_differences(), *each]
 
 
