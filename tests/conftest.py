@@ -166,7 +166,7 @@ def model_folders(tokenizers: dict[str, Any], tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="session")
 def sources(model_folders: dict[str, Path]) -> dict[str, Any]:
     """The same as language models of the harness; each `load` gives fresh weights."""
-    from w2s_bench.models.sources import LocalModel
+    from w2s_bench.models.origins import LocalModel
 
     return {name: LocalModel(name, folder) for name, folder in model_folders.items()}
 

@@ -38,8 +38,8 @@ OTHER_MEANINGS = {
     ("protocol/majority.py", "majority"),
     ("protocol/generation.py", "gold_trust_set"),
     ("protocol/generation.py", "weak"),  # whose labels a cross-fitted student learns from
-    # A source of labels, named after what it takes: the commonest of a model's answers to one item.
-    ("suite_source.py", "majority"),
+    # A label source, named after what it takes: the commonest of a model's answers to one item.
+    ("suite_label_source.py", "majority"),
     ("suite_domain.py", "majority"),
     ("protocol/generation.py", "majority"),
     ("runs/crossed.py", "majority"),

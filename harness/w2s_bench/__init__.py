@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from w2s_bench.api import items, run, score, table
     from w2s_bench.domains.task import TaskDomain
     from w2s_bench.models.gguf import GgufModel
-    from w2s_bench.models.sources import HubModel, LocalModel
+    from w2s_bench.models.origins import HubModel, LocalModel
 
 __version__ = "0.1.0"
 __all__ = [
@@ -119,9 +119,9 @@ def __getattr__(name: str) -> Any:
 
         return GgufModel
     if name in ("HubModel", "LocalModel"):
-        from w2s_bench.models import sources
+        from w2s_bench.models import origins
 
-        return getattr(sources, name)
+        return getattr(origins, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

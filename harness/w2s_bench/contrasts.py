@@ -33,6 +33,6 @@ def contrast(states: Ragged, label_index: IntArray | None) -> FloatArray:
         raise EvidenceError(f"label {int(label_index[row])} of row {row}, which has {int(counts[row])} options")
     own = states.values[starts + label_index]
     others = np.maximum(counts - 1, 1).reshape(-1, *[1] * (own.ndim - 1))
-    found = own - (np.add.reduceat(states.values, starts) - own) / others
-    found[counts == 1] = 0.0
-    return cast(FloatArray, found)
+    contrasted = own - (np.add.reduceat(states.values, starts) - own) / others
+    contrasted[counts == 1] = 0.0
+    return cast(FloatArray, contrasted)

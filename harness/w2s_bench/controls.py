@@ -54,7 +54,7 @@ class Rows:
 
     @property
     def whole_pool(self) -> bool:
-        """Whether it is all gold of the pool, also of items that have no weak label (source `scarce`)."""
+        """Whether it is all gold of the pool, also of items that have no weak label (label source `scarce`)."""
         return self.split == "transfer" and self.labels == "gold" and self.share == "all"
 
     @property
@@ -69,8 +69,8 @@ class Rows:
             # Of the flipped labels, as many as can be are right, or else wrong.
             ends = [right + flipped - 2 * of_right for of_right in (min(flipped, right), max(0, flipped - wrong))]
             return ends[0], ends[1]
-        known = {"right": right, "wrong": wrong}.get(self.drawn, right + wrong)
-        return known, known
+        size = {"right": right, "wrong": wrong}.get(self.drawn, right + wrong)
+        return size, size
 
 
 @dataclass(frozen=True)

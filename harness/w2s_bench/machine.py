@@ -21,7 +21,7 @@ _TELLING: Final = frozenset(
 
 
 @cache
-def kind() -> str:
+def described() -> str:
     """All that tells whether this machine and another give the same bytes with the same packages, on one line.
 
     That is the processor (its name, and a digest of family, caches and instruction sets), the C library, whose mathematical
@@ -50,7 +50,7 @@ def elsewhere(before: Mapping[str, JSON], other: Mapping[str, JSON]) -> str | No
         if here.get(name, version) != version:
             return f"{name} {version}, here {here[name]}"
     machines, those_here = _machines(before), _machines(other)
-    if len({*machines, *those_here}) > 1:  # of several it is not known which made what
+    if len({*machines, *those_here}) > 1:  # the cell does not say which of several made what
         return f"machine {' and '.join(machines)}; here {' and '.join(those_here)}"
     devices = [str(told["device"]) for told in (before, other) if told.get("device", "cpu") != "cpu"]
     return f"device {devices[0]}" if devices else None

@@ -106,25 +106,25 @@ def as_row(record: Any) -> dict[str, JSON]:
     return {f.name: value for f, value in named if f.metadata != UNWRITTEN_DEFAULT or value != f.default}
 
 
-def iter_records(path: Path, kind: type[T]) -> Iterator[T]:
-    """What `write_records` wrote, as instances of `kind`; JSON lists become tuples, as the records hold them."""
-    yield from map(maker_of(kind), iter_rows(path))
+def iter_records(path: Path, record: type[T]) -> Iterator[T]:
+    """What `write_records` wrote, as instances of `record`; JSON lists become tuples, as the records hold them."""
+    yield from map(maker_of(record), iter_rows(path))
 
 
-def maker_of(kind: type[T]) -> Callable[[Mapping[str, JSON]], T]:
-    """What makes an instance of `kind` again of a row."""
-    own = fields(kind)  # type: ignore[arg-type]  # T is a dataclass
+def maker_of(record: type[T]) -> Callable[[Mapping[str, JSON]], T]:
+    """What makes an instance of `record` again of a row."""
+    own = fields(record)  # type: ignore[arg-type]  # T is a dataclass
     names, unwritten = [f.name for f in own], {f.name: f.default for f in own if f.metadata == UNWRITTEN_DEFAULT}
 
     def made(row: Mapping[str, JSON]) -> T:
         row = {**unwritten, **row}
-        return kind(**{n: tuple(v) if isinstance(v := row[n], list) else v for n in names})
+        return record(**{n: tuple(v) if isinstance(v := row[n], list) else v for n in names})
 
     return made
 
 
-def read_records(path: Path, kind: type[T]) -> list[T]:
-    return list(iter_records(path, kind))
+def read_records(path: Path, record: type[T]) -> list[T]:
+    return list(iter_records(path, record))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:

@@ -1,6 +1,6 @@
 """Names that no plugin registers: one row a prefix, with what such a name is of and who makes something of it.
 
-A source of models or domains is added by its row here and its module. It stands this low since suite files, consent and
+Where models or domains come from is added by a row here and its module. It stands this low since suite files, consent and
 worker processes must know what a name is of before anything is loaded.
 """
 
@@ -16,7 +16,7 @@ from typing import Final, Literal
 class Resolver:
     """`PREFIX/REST`: names of one kind that lie in one place."""
 
-    kind: Literal["model", "domain"]
+    entry_kind: Literal["model", "domain"]
     prefix: str
     #: How what follows the prefix is written, and in which place that is looked up.
     rest: str
@@ -43,7 +43,7 @@ RESOLVERS: Final = (
         "OWNER/NAME@COMMIT",
         place="a model hub",
         summary="a causal language model of the Hugging Face hub, at the 40 digits of a commit",
-        factory="w2s_bench.models.sources:from_hub",
+        factory="w2s_bench.models.origins:from_hub",
     ),
     Resolver(
         "model",
@@ -51,7 +51,7 @@ RESOLVERS: Final = (
         "FOLDER",
         place="this disk",
         summary="a folder that `save_pretrained` wrote: `config.json`, `*.safetensors`, tokenizer files",
-        factory="w2s_bench.models.sources:from_folder",
+        factory="w2s_bench.models.origins:from_folder",
         path_of="folder",
         holding="config.json and weights",
         takes_bare_paths=True,
@@ -79,15 +79,15 @@ RESOLVERS: Final = (
 PREFIXES: Final = frozenset(resolver.prefix for resolver in RESOLVERS)
 
 
-def resolvers_for(kind: str) -> tuple[Resolver, ...]:
+def resolvers_for(entry_kind: str) -> tuple[Resolver, ...]:
     """Those that give entries of a kind (`plugins.hooks.EntryKind`)."""
-    return tuple(resolver for resolver in RESOLVERS if resolver.kind == kind)
+    return tuple(resolver for resolver in RESOLVERS if resolver.entry_kind == entry_kind)
 
 
-def resolver_of(kind: str, name: str) -> Resolver | None:
+def resolver_of(entry_kind: str, name: str) -> Resolver | None:
     """Who makes something of a name; None where it could be a plugin's alone."""
     prefix = name.partition("/")[0]
-    for resolver in resolvers_for(kind):
+    for resolver in resolvers_for(entry_kind):
         if resolver.prefix == prefix or (resolver.takes_bare_paths and is_bare_path(name)):
             return resolver
     return None
@@ -98,9 +98,9 @@ def is_bare_path(name: str) -> bool:
     return bool(name) and (name.partition("/")[0] in {"", ".", ".."} or name.startswith("~"))
 
 
-def is_on_disk(kind: str, name: str) -> bool:
+def is_on_disk(entry_kind: str, name: str) -> bool:
     """Whether a name is that of a folder or file of this disk."""
-    resolver = resolver_of(kind, name)
+    resolver = resolver_of(entry_kind, name)
     return resolver is not None and resolver.path_of is not None
 
 
@@ -109,9 +109,9 @@ def with_prefix(resolver: Resolver, name: str) -> str:
     return f"{resolver.prefix}/{name}" if is_bare_path(name) else name
 
 
-def beside(kind: str, name: str, folder: Path) -> str:
+def beside(entry_kind: str, name: str, folder: Path) -> str:
     """A name with a relative path in it made absolute: `local/models/x` and `./models/x` beside `folder`."""
-    resolver = resolver_of(kind, name)
+    resolver = resolver_of(entry_kind, name)
     if resolver is None or resolver.path_of is None:
         return name
     bare = is_bare_path(name)
@@ -122,15 +122,15 @@ def beside(kind: str, name: str, folder: Path) -> str:
     return absolute if bare else f"{resolver.prefix}/{absolute}"
 
 
-def at_path(kind: str, name: str, path: str) -> str:
+def at_path(entry_kind: str, name: str, path: str) -> str:
     """The name that a thing of this disk has once it lies at `path`."""
-    resolver = resolver_of(kind, name)
+    resolver = resolver_of(entry_kind, name)
     return name if resolver is None else f"{resolver.prefix}/{path}"
 
 
-def what_lacks(kind: str, name: str, path: Path) -> str | None:
+def what_lacks(entry_kind: str, name: str, path: Path) -> str | None:
     """What is wrong with `path` as the place of a thing of this disk, and what to give; None where it is there."""
-    resolver = resolver_of(kind, name)
+    resolver = resolver_of(entry_kind, name)
     if resolver is None or (path.is_file() if resolver.path_of == "file" else path.is_dir()):
         return None
     return f"there is no {resolver.path_of} {str(path)!r}; give one with {resolver.holding}"

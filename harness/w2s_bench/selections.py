@@ -47,24 +47,24 @@ def guarantee_of(selection: str | None) -> Guarantee | None:
     method, colon, text = (selection or "").partition(":")
     if method not in get_args(Method):
         return None
-    found: dict[str, float] = {}
+    levels: dict[str, float] = {}
     taken = ("purity",) if method == "conformal" else ("purity", "confidence")
     for part in text.split(",") if colon else ():
         name, _, value = (piece.strip() for piece in part.partition("="))
-        if name not in taken or name in found:
+        if name not in taken or name in levels:
             raise ValueError(
                 f"selection {selection!r}: {part.strip()!r} is not expected; {method} takes {' and '.join(taken)}, each once, "
                 f"as in {method}:purity=0.9"
             )
         try:
-            found[name] = float(value)
+            levels[name] = float(value)
         except ValueError:
-            found[name] = float("nan")
-        if not 0 < found[name] < 1:
+            levels[name] = float("nan")
+        if not 0 < levels[name] < 1:
             raise ValueError(f"selection {selection!r}: {name} {value!r}, expected a number above 0 and below 1")
-    if "purity" not in found:
+    if "purity" not in levels:
         raise ValueError(f"selection {selection!r} must say what it is to guarantee: {method}:purity=0.9")
-    return Guarantee(cast(Method, method), **found)
+    return Guarantee(cast(Method, method), **levels)
 
 
 def written(selection: str) -> str:

@@ -138,10 +138,10 @@ class Suite(Strict):
         named = [d for d in self.domains if short(d.name) == short(domain.trust_from)]
         named = named or [d for d in self.domains if bare(d.name) == domain.trust_from]
         if len(named) != 1:
-            known = ", ".join(d.name for d in self.domains)
+            choices = ", ".join(d.name for d in self.domains)
             raise ValueError(
                 f"domain {domain.name!r} has trust_from {domain.trust_from!r}, which {'several are' if named else 'none is'} of "
-                f"the suite's domains; write one of {known}, in full"
+                f"the suite's domains; write one of {choices}, in full"
             )
         return named[0]
 

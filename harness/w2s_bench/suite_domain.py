@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from w2s_bench.suite_source import OF_SOURCES, LabelSource, NoiseKind, filled
+from w2s_bench.suite_label_source import OF_LABEL_SOURCES, LabelSource, NoiseKind, filled
 from w2s_bench.text import printable
 from w2s_bench.types import (
     JSON,
@@ -98,7 +98,7 @@ _IDLE: Final = frozenset({"steps", "batch_size", "learning_rate", "lora_rank", "
 class Training(Strict):
     """One model and how it is trained: the same number of optimizer steps whatever the data (small sets repeat).
 
-    A teacher may instead be a `source` of labels. `noisy` and `scarce` have no model; their `model` is what they are called.
+    A teacher may instead be a label source (`source`). `noisy` and `scarce` have no model; their `model` is what they are called.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_is_plain)] = Field(
@@ -148,24 +148,24 @@ class Training(Strict):
     source: LabelSource | None = Field(
         None,
         description="of a teacher alone: where labels come from, if they are not a model's own answers, see "
-        "[sources](sources.md). `noisy`: gold, a share of it replaced; `scarce`: few golds; neither has a model or any other key of "
-        "training. `majority`: what answers that the model draws agree on (domains that generate)",
+        "[label sources](label-sources.md). `noisy`: gold, a share of it replaced; `scarce`: few golds; neither has a model or any other "
+        "key of training. `majority`: what answers that the model draws agree on (domains that generate)",
     )
     rate: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="of source `noisy`: the share of golds that are replaced by a wrong answer"
+        None, description="of label source `noisy`: the share of golds that are replaced by a wrong answer"
     )
     kind: NoiseKind = Field(
         "uniform",
-        description="of source `noisy`: `uniform`, drawn from all wrong answers; `systematic`, the untuned student's own most "
+        description="of label source `noisy`: `uniform`, drawn from all wrong answers; `systematic`, the untuned student's own most "
         "frequent wrong answer",
     )
     labels: Count | None = Field(
         None,
-        description="of source `scarce`: how many items of the pool have a label, their gold; no other is learned from",
+        description="of label source `scarce`: how many items of the pool have a label, their gold; no other is learned from",
     )
     samples: Annotated[int, Field(gt=0, le=1000, strict=True)] = Field(
         8,
-        description="of source `majority` and systematic noise where answers are generated: how many are drawn an item",
+        description="of label source `majority` and systematic noise where answers are generated: how many are drawn an item",
     )
     temperature: Annotated[float, Field(gt=0, lt=100)] = Field(1.0, description="at which they are drawn")
 
@@ -176,7 +176,7 @@ class Training(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _source_has_its_own_keys(cls, given: object) -> object:
+    def _label_source_has_its_own_keys(cls, given: object) -> object:
         if not isinstance(given, dict):
             return given
         return filled(given, {key: field.default for key, field in cls.model_fields.items()})
@@ -203,7 +203,7 @@ class Training(Strict):
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
         """Suites that name none of what came later are what they were before there was a choice, digest and all."""
         written: dict[str, JSON] = write(self)
-        later = {"precision", "objective", "ridge", "source", *OF_SOURCES, *SETTINGS}
+        later = {"precision", "objective", "ridge", "source", *OF_LABEL_SOURCES, *SETTINGS}
         left_out = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
         if self.recipe == "none":
             left_out |= _IDLE
@@ -271,7 +271,7 @@ class DomainSpec(Strict):
             raise ValueError(
                 "a chain has one model or more between teacher and student; name some, or leave the key out"
             )
-        if given is not chain or not all(isinstance(one, Mapping | Training) for one in given):
+        if given is not chain or not all(isinstance(model, Mapping | Training) for model in given):
             raise ValueError(
                 "a chain is a list of models, each with `model`, `steps` and `learning_rate` as `student` has them"
             )
@@ -311,16 +311,14 @@ class DomainSpec(Strict):
 
     @model_validator(mode="after")
     def _who_trains_has_rows(self) -> DomainSpec:
-        if any(one.source is not None for one in (*self.chain, self.student)):
-            raise ValueError(
-                "a source of labels is for a teacher alone: a student learns from them; leave out `source`"
-            )
+        if any(training.source is not None for training in (*self.chain, self.student)):
+            raise ValueError("a label source is for a teacher alone: a student learns from them; leave out `source`")
         if (labels := self.teacher.labels) is not None and (labels >= self.sizes.transfer or self.chain):
             why = "leaves the generations of a chain no pool" if self.chain else "is no part of the pool"
             raise ValueError(
-                f"labels {labels} of source 'scarce' {why}, of {self.sizes.transfer} items; give fewer, without a chain"
+                f"labels {labels} of label source 'scarce' {why}, of {self.sizes.transfer} items; give fewer, without a chain"
             )
-        if any(one.recipe == "none" for one in (*self.chain, self.student)):
+        if any(training.recipe == "none" for training in (*self.chain, self.student)):
             raise ValueError("recipe 'none' is for a teacher alone: a student learns from weak labels; take another")
         if self.teacher.recipe != "none" and self.sizes.weak_train < 1:
             raise ValueError(

@@ -66,13 +66,13 @@ def read_stream(stream: BinaryIO, most: int) -> str:
 
 
 def _refuse_irregular(mode: int) -> None:
-    kinds = (
+    types = (
         (stat.S_ISREG, ""), (stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a named pipe"),
         (stat.S_ISSOCK, "a socket"),
     )  # fmt: skip
-    kind = next((name for test, name in kinds if test(mode)), "a device")
-    if kind:
-        raise UnreadableError(f"it is {kind}, where a regular file belongs")
+    instead = next((name for test, name in types if test(mode)), "a device")
+    if instead:
+        raise UnreadableError(f"it is {instead}, where a regular file belongs")
 
 
 def parse_json(text: str) -> JSON:
@@ -179,8 +179,8 @@ class _Loader(yaml.SafeLoader):
                 raise ValueError("too long")
             return super().construct_object(node, deep)
         except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:
-            kind = str(node.tag).rpartition(":")[2]
-            said = f"{shortened(str(node.value), 60)!r} is no {kind}; text goes in quotes"
+            yaml_type = str(node.tag).rpartition(":")[2]
+            said = f"{shortened(str(node.value), 60)!r} is no {yaml_type}; text goes in quotes"
             raise yaml.constructor.ConstructorError(None, None, said, node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -198,9 +198,9 @@ def _refuse_much(root: yaml.Node) -> None:
     within: set[int] = set()
 
     def size(node: yaml.Node) -> int:  # as deep as the nodes nest, which the loader has bounded
-        known = sizes.get(id(node))
-        if known is not None:
-            return known
+        counted = sizes.get(id(node))
+        if counted is not None:
+            return counted
         if id(node) in within:
             raise yaml.composer.ComposerError(None, None, "an alias stands within what it names", node.start_mark)
         within.add(id(node))

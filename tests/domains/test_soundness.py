@@ -137,7 +137,7 @@ def test_gold_that_until_cuts_is_told_and_refused_where_none_is_left(tmp_path: P
     _, answers, said = built(tmp_path / "some", rows, GENERATE)
     assert len(answers) == 60
     assert said == [
-        "made: 2 of 60 items cannot be answered right, as their gold goes on after what ends a generation ('\\n', or 5 tokens) "
+        "made: 2 of 60 items cannot be answered right, as their gold goes on after what ends an answer ('\\n', or 5 tokens) "
         "(1, 50)"
     ]
     with pytest.raises(PluginError, match=r"no model can be right: `until` \['\\n'\] ends an answer inside the gold"):

@@ -16,7 +16,7 @@ from w2s_bench.errors import W2SBenchError
 from w2s_bench.executors import Started
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.executors.resources import Limits, machine_memory, needs_gpu, visible_gpus
-from w2s_bench.executors.timings import Timings, amount_of, kind_of
+from w2s_bench.executors.timings import Timings, amount_of, timed_as
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Code, Stage
@@ -145,7 +145,7 @@ def test_timings_are_learned_by_kind_and_a_broken_file_counts_as_none(tmp_path: 
     again = Timings(path)
     assert (again.of(student), again.of(teacher)) == (15.0, guess)
     assert (again.known(student), again.known(teacher)) == (15.0, None)
-    assert kind_of(named("score", code=Code("trust", "acme/x"))) == "score acme/x"
+    assert timed_as(named("score", code=Code("trust", "acme/x"))) == "score acme/x"
     odd = ["{ not json", "[]", "3", '{"k": 1.0}', '{"k": [1, 0]}', '{"k": [NaN, 1]}', '{"k": [1' + "0" * 400 + ", 1]}"]
     for text in [*odd, "[" * 100_000, "\udcff"]:
         path.write_bytes(text.encode(errors="surrogatepass"))
@@ -196,7 +196,7 @@ def test_a_suites_stages_are_timed_by_model_domain_and_trust_function(
     planned = plan(toy_suite(tmp_path / "models"), toy_registry(monkeypatch), trust=["probe"])
     stages = planned.stages()
     of = {
-        label: [kind_of(one) for one in stages if one.label.endswith(label)]
+        label: [timed_as(one) for one in stages if one.label.endswith(label)]
         for label in ("student of naive", "scores of probe")
     }
     assert len(set(of["student of naive"])) == 2, "one a domain, whatever the seed"

@@ -16,7 +16,7 @@ from w2s_bench.models import assumptions
 from w2s_bench.models.assumptions import ANY, Verdict, anatomy_of, verdict_of, windows_of
 from w2s_bench.models.encoding import encode_pairs
 from w2s_bench.models.engine import Engine, load_engine
-from w2s_bench.models.sources import LocalModel
+from w2s_bench.models.origins import LocalModel
 from w2s_bench.types import Item, TrainingRow
 
 #: Prompts on both sides of every window in `architectures`; two are of one length.
@@ -224,7 +224,7 @@ def test_a_large_model_is_asked_once_a_process(tmp_path: Path, monkeypatch: pyte
         asked.append(plain)
         return found_out(plain, name)
 
-    monkeypatch.setattr("w2s_bench.models.sources._SMALL", 0)
+    monkeypatch.setattr("w2s_bench.models.origins._SMALL", 0)
     monkeypatch.setattr(assumptions, "_VERDICTS", {})
     monkeypatch.setattr(assumptions, "_found_out", spy)
     for name in ("mistral", "mistral", "llama"):

@@ -15,7 +15,7 @@ from w2s_bench.models import finetuning
 from w2s_bench.models.encoding import encode_pairs
 from w2s_bench.models.engine import Engine, load_engine
 from w2s_bench.models.onednn import fast_products
-from w2s_bench.models.sources import LocalModel
+from w2s_bench.models.origins import LocalModel
 from w2s_bench.models.weights import WEIGHTS
 from w2s_bench.protocol.prediction import choose
 from w2s_bench.types import Item, RecipeName, TrainingRow

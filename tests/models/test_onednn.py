@@ -18,7 +18,7 @@ from w2s_bench.models.encoding import Pair
 from w2s_bench.models.engine import load_engine
 from w2s_bench.models.finetuning import add_lora, finetune
 from w2s_bench.models.onednn import fast_products
-from w2s_bench.models.sources import LocalModel
+from w2s_bench.models.origins import LocalModel
 from w2s_bench.types import Item, TrainingRow
 
 # A torch that has oneDNN and no longer the operator fails here: the engine would fall back to MKL without a word.

@@ -14,9 +14,9 @@ from conftest import TEXT, word_tokenizer
 from w2s_bench.errors import ModelError
 from w2s_bench.models.encoding import encode_pairs
 from w2s_bench.models.engine import Engine, load_engine
+from w2s_bench.models.origins import LocalModel
 from w2s_bench.models.overflow import Overlong, overlong
 from w2s_bench.models.setup import Setup
-from w2s_bench.models.sources import LocalModel
 from w2s_bench.types import Item, TrainingRow
 
 POSITIONS = 64  # of every model of `sources`

@@ -13,15 +13,15 @@ import torch
 
 import architectures
 from w2s_bench.errors import ModelError
-from w2s_bench.models import finetuning, memory, parts, sources
+from w2s_bench.models import finetuning, memory, origins, parts
 from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.encoding import Pair
 from w2s_bench.models.engine import load_engine
 from w2s_bench.models.finetuning import Choices
 from w2s_bench.models.fused import _Product, fused_layers
 from w2s_bench.models.memory import by_halves
+from w2s_bench.models.origins import LocalModel
 from w2s_bench.models.setup import CHECKPOINTING_VARIABLE, MICRO_BATCH_VARIABLE, USUAL, Effort, Setup
-from w2s_bench.models.sources import LocalModel
 from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.types import Item, TrainingRow
 
@@ -238,7 +238,7 @@ def test_a_fetch_that_fails_names_the_next_step(error: str, step: str, monkeypat
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     with pytest.raises(ModelError, match=rf"hf/acme/m@a+' cannot be fetched: on purpose; .*{step}"):
-        sources.HubModel("acme/m", "a" * 40).load()
+        origins.HubModel("acme/m", "a" * 40).load()
 
 
 def test_memory_is_counted_in_the_models_own_numbers() -> None:

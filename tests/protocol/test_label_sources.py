@@ -13,7 +13,7 @@ from test_gold import gold_behind
 from support import run_inline, toy_registry, toy_suite
 from w2s_bench.errors import SuiteError
 from w2s_bench.plugins.registry import Registry
-from w2s_bench.protocol import slices, sources
+from w2s_bench.protocol import label_sources, slices
 from w2s_bench.protocol.evidence.readings.samples import final_answer
 from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, PREDICTIONS
 from w2s_bench.protocol.generation import Generation
@@ -78,11 +78,11 @@ def labelled(folder: Path, items: list[Item], **params: Any) -> tuple[list[Predi
     else:
         write_records(
             folder / "wrong" / "drawn.jsonl",
-            [sources.Drawn(i.id, ("#### 0", "so #### 3", "#### 3", "#### 1")) for i in items],
+            [label_sources.Drawn(i.id, ("#### 0", "so #### 3", "#### 3", "#### 1")) for i in items],
         )
     inputs = {name: folder / name for name in ("subset", "gold", "wrong")}
     context = StageContext({"seed": 1, "kind": "uniform", **params}, inputs, folder / "out", None)  # type: ignore[arg-type]
-    sources.label_by_gold.resolve()(context)
+    label_sources.label_by_gold.resolve()(context)
     return read_records(folder / "out" / PREDICTIONS, Prediction), {answer.id: answer for answer in answers}
 
 
@@ -126,10 +126,10 @@ def test_wrong_answers_that_are_generated(tmp_path: Path, kind: str, finals: set
 
 def test_the_commonest_answer() -> None:
     texts = ["#### 1", "is 2", "#### 2", "#### 1 ", "#### 2.", "3"]
-    assert sources.commonest(["5", *texts, "2"], "i") == "is 2"
-    assert sources.commonest(texts, "i", but="2") == "#### 1"
-    assert sources.commonest(["#### 4", "4"], "i", but="4") is None
-    assert {sources.commonest(["1", "2"], f"i{n}") for n in range(20)} == {"1", "2"}, "a hash says which"
+    assert label_sources.commonest(["5", *texts, "2"], "i") == "is 2"
+    assert label_sources.commonest(texts, "i", but="2") == "#### 1"
+    assert label_sources.commonest(["#### 4", "4"], "i", but="4") is None
+    assert {label_sources.commonest(["1", "2"], f"i{n}") for n in range(20)} == {"1", "2"}, "a hash says which"
 
 
 def test_the_first_items_are_those_of_more(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_noisy_labels_through_the_protocol(
     assert weak.teacher.name == planned.suite.domains[0].teacher.model and weak.teacher.name.startswith("noisy:")
     assert weak.seeds[0].diagnostics == {"label_accuracy": pytest.approx(0.7)}, "no model, no probability of its labels"
     (failed,) = cells["w2s-bench/confidence"].body.failed
-    assert "not applicable: there is no " in failed.error and "labels come from source 'noisy:" in failed.error
+    assert "not applicable: there is no " in failed.error and "labels come from label source 'noisy:" in failed.error
 
 
 def test_a_trust_function_that_asks_other_models_scores_noise(
@@ -217,13 +217,13 @@ def test_a_majority_is_of_the_teachers_own_answers(
     assert labels.name == "majority_labels" and gold_behind(labels) == {"weak_train"}
     texts = {
         one.id: one.texts
-        for one in read_records(results.folder(labels.inputs["answers"]) / "drawn.jsonl", sources.Drawn)
+        for one in read_records(results.folder(labels.inputs["answers"]) / "drawn.jsonl", label_sources.Drawn)
     }
     assert {len(each) for each in texts.values()} == {3}
     for label in results.labels(labels):
-        assert label.answer == sources.commonest(texts[label.id], label.id)
+        assert label.answer == label_sources.commonest(texts[label.id], label.id)
     with pytest.raises(
-        SuiteError, match="source 'majority' draws answers; domain 'w2s-bench-toy/largest' offers options"
+        SuiteError, match="label source 'majority' draws answers; domain 'w2s-bench-toy/largest' offers options"
     ):
         planned_of(models, registry, "largest", {**usual, "source": "majority"})
 
@@ -300,20 +300,26 @@ def test_a_generation_after_the_first_has_a_teacher(models: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("teacher", "message"),
     [
-        ({"source": "noisy"}, "source 'noisy' needs rate; give it"),
-        ({"source": "scarce"}, "source 'scarce' needs labels; give it"),
+        ({"source": "noisy"}, "label source 'noisy' needs rate; give it"),
+        ({"source": "scarce"}, "label source 'scarce' needs labels; give it"),
         ({"source": "noisy", "rate": 1.0}, "less than 1"),
         ({"source": "noisy", "rate": 0.3, "kind": "odd"}, "'uniform' or 'systematic'"),
-        ({"source": "noisy", "rate": 0.3, "labels": 3}, "source 'noisy' has no labels; leave it out"),
+        ({"source": "noisy", "rate": 0.3, "labels": 3}, "label source 'noisy' has no labels; leave it out"),
         (
             {"source": "noisy", "rate": 0.3, "model": "tiny/math-s"},
             "'noisy' has no model and trains none; leave out model",
         ),
         ({"source": "noisy", "rate": 0.3, "steps": 4}, "leave out steps"),
-        ({"source": "scarce", "labels": 100}, "labels 100 of source 'scarce' is no part of the pool, of 100 items"),
+        (
+            {"source": "scarce", "labels": 100},
+            "labels 100 of label source 'scarce' is no part of the pool, of 100 items",
+        ),
         ({"source": "loud", "rate": 0.3}, "'noisy', 'scarce' or 'majority'"),
-        ({"model": "tiny/math-s", "steps": 1, "learning_rate": 0.1, "rate": 0.3}, "what is no source has no rate"),
-        ({"source": "majority", "rate": 0.1, "model": "m", "recipe": "none"}, "source 'majority' has no rate"),
+        (
+            {"model": "tiny/math-s", "steps": 1, "learning_rate": 0.1, "rate": 0.3},
+            "what is no label source has no rate",
+        ),
+        ({"source": "majority", "rate": 0.1, "model": "m", "recipe": "none"}, "label source 'majority' has no rate"),
     ],
 )
 def test_what_is_no_source_is_refused(models: Path, teacher: dict[str, Any], message: str) -> None:
@@ -324,7 +330,7 @@ def test_what_is_no_source_is_refused(models: Path, teacher: dict[str, Any], mes
 def test_a_student_is_no_source_and_its_objective_asks_no_source(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = suite_of(models, "largest", UNIFORM).model_dump(mode="json")
     content["domains"][0]["student"] = UNIFORM
-    with pytest.raises(ValueError, match="a source of labels is for a teacher alone"):
+    with pytest.raises(ValueError, match="a label source is for a teacher alone"):
         Suite.model_validate(content)
     with pytest.raises(
         SuiteError,

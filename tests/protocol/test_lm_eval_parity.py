@@ -312,7 +312,7 @@ SHAPED = (
 @pytest.fixture(scope="module")
 def far_reading(sources: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The random model `bpe` with room for 512 tokens: questions of these tasks do not fit into 64."""
-    from w2s_bench.models.sources import LocalModel
+    from w2s_bench.models.origins import LocalModel
 
     model, tokenizer = sources["bpe"].load()
     model.config.max_position_embeddings = 512

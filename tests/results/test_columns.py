@@ -13,10 +13,11 @@ from cell_builder import CONTROLS, make_cells
 from w2s_bench._cli.report import print_leaderboard
 from w2s_bench.results import leaderboard
 from w2s_bench.results.board import TRACKS as RANKED
-from w2s_bench.results.board import Leaderboard
+from w2s_bench.results.board import Entry, Leaderboard
 from w2s_bench.results.checks import CHECKS
 from w2s_bench.results.pages import columns, style
-from w2s_bench.results.pages.columns import ENTRY, ROW, Column
+from w2s_bench.results.pages.column import Column, had, in_domain
+from w2s_bench.results.pages.columns import ENTRY, ROW
 from w2s_bench.results.pages.data import board_as_json
 from w2s_bench.results.pages.markdown import render
 from w2s_bench.results.statistics import Estimate, Unresolved
@@ -66,7 +67,7 @@ def test_people_read_the_same_text_on_the_page_and_on_the_terminal(
 
 
 def test_a_column_more_is_one_entry(board: Leaderboard, monkeypatch: pytest.MonkeyPatch) -> None:
-    gain = Column[columns.Entry](
+    gain = Column[Entry](
         "gain",
         "gain",
         lambda entry: entry.coverage,
@@ -84,7 +85,7 @@ def test_a_column_more_is_one_entry(board: Leaderboard, monkeypatch: pytest.Monk
 def test_what_is_not_plain_is_explained(board: Leaderboard) -> None:
     page = render(board, "pgr.svg")
     entries = [entry for row in board.rows for entry in row.entries.values()]
-    for column in (*columns.headline(board), *columns.had(columns.of_domain(), entries)):
+    for column in (*columns.headline(board), *had(columns.of_domain(), entries)):
         assert column.note in page
     for check in CHECKS:
         assert f"\n| {check.words} " in page
@@ -94,7 +95,7 @@ def test_what_is_not_plain_is_explained(board: Leaderboard) -> None:
 def test_an_arm_that_lacks_a_domain_has_a_dash_in_its_columns(board: Leaderboard) -> None:
     margin = next(row for row in board.rows if row.arm == "acme/margin")
     for column in ENTRY.values():
-        here = columns.in_domain(column, "chess")
+        here = in_domain(column, "chess")
         assert (here.value(margin), here.text(margin), here.strong(margin), here.aside(margin)) == (
             None,
             "–",

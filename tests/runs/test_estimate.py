@@ -15,8 +15,8 @@ from support import toy_registry, toy_suite
 from w2s_bench.executors.timings import Timings
 from w2s_bench.models import sizes
 from w2s_bench.models.footprint import Blueprint, Use, memory, operations, shapes_of
-from w2s_bench.models.probe import Throughput, probe
-from w2s_bench.models.sources import HubModel
+from w2s_bench.models.origins import HubModel
+from w2s_bench.models.speed import Throughput, measure
 from w2s_bench.runs.estimate import ModelCost, devices, estimate
 from w2s_bench.runs.plan import Plan, plan
 
@@ -163,10 +163,10 @@ def test_throughput_lies_between_what_was_measured() -> None:
     assert fast.of("read", 64) is None
 
 
-def test_a_probe_measures_every_work_however_slow_the_machine_is() -> None:
+def test_measuring_times_every_work_however_slow_the_machine_is() -> None:
     """By a clock that goes a minute each time it is looked at: the narrowest width is measured, and no other."""
     minutes = iter(range(0, 1_000_000, 60))
-    found = probe(seconds=10, clock=lambda: float(next(minutes)))
+    found = measure(seconds=10, clock=lambda: float(next(minutes)))
     assert set(found.measured) == {"train", "read", "generate"}
     assert all([width for width, _ in points] == [64] for points in found.measured.values())
     assert all(rate > 0 for points in found.measured.values() for _, rate in points)
@@ -186,7 +186,7 @@ def test_each_model_has_its_cost(planned: Plan, tmp_path: Path) -> None:
         ("w2s-bench-toy/largest student", "w2s-bench-toy/sums student"),
     ]
     from w2s_bench.models.engine import load_engine
-    from w2s_bench.models.sources import from_folder
+    from w2s_bench.models.origins import from_folder
 
     for model in unmeasured:
         real = load_engine(from_folder(model.name)).model
@@ -202,7 +202,7 @@ def test_each_model_has_its_cost(planned: Plan, tmp_path: Path) -> None:
     for one, other in zip(slow, fast, strict=True):
         assert one.seconds and other.seconds and one.seconds == pytest.approx(2 * other.seconds)
     assert slow[1].seconds and slow[0].seconds and slow[1].seconds > slow[0].seconds, "the student is larger"
-    # What the store has seen is believed before any probe.
+    # What the store has seen is believed before any measuring.
     own = {stage.node: stage for stage in stages if stage.timed_as.startswith(f"{slow[0].name} ")}
     for stage in own.values():
         timings.learn(stage, 3.0)
@@ -310,16 +310,16 @@ def test_a_dry_run_prints_each_model(tmp_path: Path, capsys: pytest.CaptureFixtu
         "_measured",
         lambda devices: {d: Throughput({w: [(64, 1e6)] for w in ("train", "read", "generate")}) for d in devices},
     )
-    dry_run.print_dry_run(planned, store, (), as_json=False, probe=True)
+    dry_run.print_dry_run(planned, store, (), as_json=False, measure=True)
     shown = capsys.readouterr().out
     assert "parameters" in shown and "to fetch" in shown and "rows of 256 tokens are assumed" in shown
-    assert "--probe measures" not in shown
+    assert "--measure times" not in shown
 
 
-def test_a_probe_goes_with_a_dry_run_alone() -> None:
-    from w2s_bench._cli.preflight import refuse_probe_alone
+def test_measuring_goes_with_a_dry_run_alone() -> None:
+    from w2s_bench._cli.preflight import refuse_measuring_alone
     from w2s_bench.errors import W2SBenchError
 
-    refuse_probe_alone(probe=True, dry_run=True)
+    refuse_measuring_alone(measure=True, dry_run=True)
     with pytest.raises(W2SBenchError, match="add --dry-run"):
-        refuse_probe_alone(probe=True, dry_run=False)
+        refuse_measuring_alone(measure=True, dry_run=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from w2s_bench import api
-from w2s_bench.executors.timings import Timings, amount_of, kind_of
+from w2s_bench.executors.timings import Timings, amount_of, timed_as
 from w2s_bench.runs.forecast import forecast
 from w2s_bench.runs.plan import Plan
 
@@ -39,13 +39,13 @@ def test_time_is_told_of_the_kinds_that_ran_and_the_others_are_named(planned: Pl
     stages, timings = planned.stages(), Timings.of_store(tmp_path)
     untimed = set(forecast(planned.suite, stages, timings).untimed)
     trained = [stage for stage in stages if stage.name == "train"]
-    assert {kind_of(stage) for stage in trained} <= untimed
+    assert {timed_as(stage) for stage in trained} <= untimed
     before = forecast(planned.suite, stages, timings).seconds
-    for stage in {kind_of(stage): stage for stage in trained}.values():
+    for stage in {timed_as(stage): stage for stage in trained}.values():
         timings.learn(stage, 3.0)
     after = forecast(planned.suite, stages, timings)
     assert after.seconds == pytest.approx(before + 3.0 * len(trained))
-    assert set(after.untimed) == untimed - {kind_of(stage) for stage in trained}
+    assert set(after.untimed) == untimed - {timed_as(stage) for stage in trained}
 
 
 def test_of_nothing_to_run_there_is_no_cost(planned: Plan, tmp_path: Path) -> None:

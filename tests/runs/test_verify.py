@@ -421,7 +421,7 @@ def test_a_processor_is_known_by_its_kind_and_not_by_its_clock(tmp_path: Path) -
     assert facts("2000.1", "sse avx") == facts("3100.9", "avx sse") != facts("2000.1", "sse avx amx")
     assert facts("1", "avx")["model name"] == "Y 1"
     assert machine._cpuinfo(tmp_path / "none") == {}
-    assert len(machine.kind().splitlines()) == 1 and "Python 3." in machine.kind()
+    assert len(machine.described().splitlines()) == 1 and "Python 3." in machine.described()
 
 
 def test_the_pages_are_compared_with_the_cells(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import w2s_bench
 from w2s_bench import LabelsError
 from w2s_bench.errors import UnknownNameError
-from w2s_bench.scoring.rows import Reader
+from w2s_bench.scoring.rows import RowParser
 from w2s_bench.scoring.schema import Columns
 
 Rows = list[dict[str, Any]]
@@ -210,12 +210,12 @@ def test_a_purity_of_rows_that_all_have_gold(tmp_path: Path) -> None:
 
 
 def test_gold_as_tables_have_it_where_some_rows_have_none() -> None:
-    reader = Reader(Columns.of({}), "rows")
+    parser = RowParser(Columns.of({}), "rows")
     row = good()[0]
     rights, wrongs, none = (True, 1, 1.0, "True"), (False, 0, 0.0, "false"), (None, float("nan"))
     for right, values in ((True, rights), (False, wrongs), (None, none)):
-        assert [reader.read(row | {"correct": value}, 1).right for value in values] == [right] * len(values)
-    assert [reader.read(row | {"gold": value}, 1).right for value in ("yes", "no", 0, float("nan"))] == [
+        assert [parser.parse(row | {"correct": value}, 1).right for value in values] == [right] * len(values)
+    assert [parser.parse(row | {"gold": value}, 1).right for value in ("yes", "no", 0, float("nan"))] == [
         True,
         False,
         True,

@@ -19,7 +19,7 @@ from w2s_bench._cli.app import app
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.scoring import applying, evidence, labels
 from w2s_bench.scoring.applying import folds_of, in_half
-from w2s_bench.scoring.rows import Reader
+from w2s_bench.scoring.rows import RowParser
 from w2s_bench.scoring.schema import Columns, documentation
 from w2s_bench.testing import synthetic_evidence
 
@@ -196,12 +196,12 @@ def test_votes_become_shares(choice: Any) -> None:
 
 def test_samples_are_votes_or_told_by_their_final_answers() -> None:
     row = {"prompt": "a?", "label": "So 1,000 apples.", "samples": ["#### 7", "It is 1000.", "7 apples", "none"]}
-    reader = Reader(Columns.of({}), "rows")
-    assert reader.read(row, 1).signals["teacher.samples"].tolist() == [1, 0, 1, 2]
+    parser = RowParser(Columns.of({}), "rows")
+    assert parser.parse(row, 1).signals["teacher.samples"].tolist() == [1, 0, 1, 2]
     available = evidence.Available("generate", {"teacher.samples": (4,)})
     assert available.column_of(Need("teacher", "samples", k=8)) == "teacher.samples"
     with pytest.raises(w2s_bench.LabelsError, match=r"row 2 has the shape \(1,\), and row 1 has \(4,\)"):
-        reader.read(row | {"samples": ["x"]}, 2)
+        parser.parse(row | {"samples": ["x"]}, 2)
     choice = {"prompt": "a?", "label": "yes", "options": ["no", "yes"], "samples": ["yes", "yes", "no"]}
     assert w2s_bench.score([choice], trust="confidence")["score:confidence"] == pytest.approx([2.5 / 4])
 

@@ -154,13 +154,13 @@ def test_a_result_that_is_about_to_go_is_waited_for(tmp_path: Path, monkeypatch:
     look_again = Living.look_again
 
     def slower(self: Living) -> set[str]:
-        places = look_again(self)
+        addresses = look_again(self)
         if (tmp_path / ".partial" / f"write-{result.key}").exists():
             thread = threading.Thread(target=lambda: found.append(reader.find(numbered(1), result.key)))
             thread.start()
             threads.append(thread)
             time.sleep(0.2)
-        return places
+        return addresses
 
     monkeypatch.setattr(Living, "look_again", slower)
     assert len(collect(Store(tmp_path), limit=0).removed) == 1
@@ -212,7 +212,7 @@ def test_a_fork_does_not_end_the_use_of_its_parent(tmp_path: Path) -> None:
     child = multiprocessing.get_context("fork").Process(target=uses.close)
     child.start()
     child.join()
-    assert Living(tmp_path).places == {"write/abc"}
+    assert Living(tmp_path).addresses == {"write/abc"}
 
 
 def test_a_use_that_grows_is_read_on(tmp_path: Path) -> None:
@@ -222,11 +222,11 @@ def test_a_use_that_grows_is_read_on(tmp_path: Path) -> None:
     uses.add("write/def")
     other = Uses(tmp_path)
     other.add("write/ghi")
-    assert living.places == {"write/abc"}
+    assert living.addresses == {"write/abc"}
     assert living.look_again() == {"write/abc", "write/def", "write/ghi"}
     uses.close()
     other.close()
-    assert Living(tmp_path).places == set()
+    assert Living(tmp_path).addresses == set()
 
 
 def test_uses_of_many_threads_are_all_written(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_uses_of_many_threads_are_all_written(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(Living(tmp_path).places) == 400
+    assert len(Living(tmp_path).addresses) == 400
 
 
 def test_a_run_ends_well_though_the_store_is_cleaned_all_the_time(tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ def test_a_tokenizer_that_closes_every_text(tmp_path: Path, tokenizers: Any) -> 
     from tokenizers import processors
 
     from conftest import bpe_tokenizer, random_model
-    from w2s_bench.models.sources import LocalModel
+    from w2s_bench.models.origins import LocalModel
 
     tokenizer = bpe_tokenizer()
     raw = tokenizer.backend_tokenizer
@@ -371,7 +371,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_models(model_folder: Path, tmp_path: Path) -> None:
-    from w2s_bench.models.sources import LocalModel
+    from w2s_bench.models.origins import LocalModel
 
     check_model(LocalModel("made-up", model_folder))
     copy = tmp_path / "copy"

@@ -97,7 +97,7 @@ def analyse(
         use_device(device)
         use_tasks(data, include_path or ())
         with shown_progress(f"analyse {results.name}", quiet=quiet or json_output) as events:
-            found = analysed(
+            analysis = analysed(
                 results,
                 store=store or default_location(),
                 executor=local_executor(workers),
@@ -108,35 +108,35 @@ def analyse(
                 trust_folder=trust_folder,
             )
         if out is not None or not json_output:
-            _write(found, out or results, say_so=not json_output)
+            _write(analysis, out or results, say_so=not json_output)
         if json_output:
-            _print(found)
-        raise typer.Exit(1 if found.problems else 0)
+            _print(analysis)
+        raise typer.Exit(1 if analysis.problems else 0)
 
 
-def _write(found: Analysis, folder: Path, *, say_so: bool) -> None:
+def _write(analysis: Analysis, folder: Path, *, say_so: bool) -> None:
     from w2s_bench._cli.output import say
     from w2s_bench.record import write_atomically
     from w2s_bench.results.mechanisms.page import PAGE, pages
     from w2s_bench.text import one_line
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in pages(found).items():
+    for name, text in pages(analysis).items():
         write_atomically(folder / name, text)
-    for problem in found.problems:
+    for problem in analysis.problems:
         say(f"could not be had: {one_line(problem)}", error=True)
     if say_so:
         say(f"Wrote {folder / PAGE}")
 
 
-def _print(found: Analysis) -> None:
+def _print(analysis: Analysis) -> None:
     import json
     from dataclasses import asdict
 
     def plain(value: Any) -> Any:
         """What JSON holds: figures without what only means are made of."""
         if isinstance(value, dict):
-            return {name: plain(one) for name, one in value.items() if name != "variance"}
-        return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+            return {name: plain(inner) for name, inner in value.items() if name != "variance"}
+        return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
-    print(json.dumps(plain(asdict(found)), indent=1))
+    print(json.dumps(plain(asdict(analysis)), indent=1))

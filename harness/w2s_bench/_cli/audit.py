@@ -50,7 +50,7 @@ def audit(
 
         use_tasks(data, ())
         with shown_progress(f"audit {trust}", quiet=quiet or json_output) as events:
-            found = audits.audit(
+            domains_audited = audits.audit(
                 trust,
                 suite,
                 domains=domain or (),
@@ -62,22 +62,22 @@ def audit(
             import json
             from dataclasses import asdict
 
-            print(json.dumps([asdict(one) for one in found], indent=1))
+            print(json.dumps([asdict(audited) for audited in domains_audited], indent=1))
         else:
-            for one in found:
-                _print(one)
-        raise typer.Exit(0 if all(one.ok for one in found) else 1)
+            for audited in domains_audited:
+                _print(audited)
+        raise typer.Exit(0 if all(audited.ok for audited in domains_audited) else 1)
 
 
-def _print(one: Audited) -> None:
+def _print(audited: Audited) -> None:
     from w2s_bench._cli.output import say
     from w2s_bench.runs.audit import MEANING
     from w2s_bench.text import one_line
 
-    say(f"{one.domain}  {one.trust_function}: {one.verdict.upper() if not one.ok else one.verdict}")
-    said = one_line(one.reason) if one.reason else MEANING[one.verdict]
-    say(f"  {said} ({one.count} rows, {one.records} records with other gold)")
-    for row in one.rows[:_MOST_SHOWN]:
+    say(f"{audited.domain}  {audited.trust_function}: {audited.verdict.upper() if not audited.ok else audited.verdict}")
+    said = one_line(audited.reason) if audited.reason else MEANING[audited.verdict]
+    say(f"  {said} ({audited.count} rows, {audited.records} records with other gold)")
+    for row in audited.rows[:_MOST_SHOWN]:
         say(f"  {one_line(row.item)}: {row.run:.6g} in the run, {row.audited:.6g} here")
-    if len(one.rows) > _MOST_SHOWN:
-        say(f"  … {len(one.rows)} of {one.count} rows differ")
+    if len(audited.rows) > _MOST_SHOWN:
+        say(f"  … {len(audited.rows)} of {audited.count} rows differ")

@@ -15,7 +15,7 @@ from w2s_bench._cli.output import console
 from w2s_bench.controls import of_kind
 from w2s_bench.results.board import DomainChains, Leaderboard, Row
 from w2s_bench.results.pages import columns
-from w2s_bench.results.pages.columns import Column
+from w2s_bench.results.pages.column import Column, in_domain
 from w2s_bench.results.pages.standing import gain_in_words, standing
 from w2s_bench.results.pages.style import TRACKS, count, difference, number
 from w2s_bench.results.statistics import Estimate
@@ -105,7 +105,7 @@ def _columns(board: Leaderboard) -> tuple[list[Column[Row]], list[Column[Row]]]:
     """Those of all domains, and one a domain."""
     general = [columns.ROW[name] for name in ("track", "places", "mean_pgr", "purity", "coverage")]
     figures = {True: columns.ENTRY["pgr"], False: columns.ENTRY["accuracy"]}
-    return general, [columns.in_domain(figures[domain.resolved], domain.name) for domain in board.domains]
+    return general, [in_domain(figures[domain.resolved], domain.name) for domain in board.domains]
 
 
 def _head(column: Column[Row]) -> str:

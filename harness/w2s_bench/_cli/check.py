@@ -57,14 +57,14 @@ def check(
             refuse_no_file(sarif, "--sarif", "check.sarif")
         from w2s_bench.results.checking.rules import check as checked
 
-        found = checked(results, allowed_signers=allowed_signers)
+        report = checked(results, allowed_signers=allowed_signers)
         if sarif is not None:
-            _write_sarif(sarif, results, found)
-        _print(found, results, as_json=json_output, quiet=quiet)
-        raise typer.Exit(0 if found.passed else 1)
+            _write_sarif(sarif, results, report)
+        _print(report, results, as_json=json_output, quiet=quiet)
+        raise typer.Exit(0 if report.passed else 1)
 
 
-def _write_sarif(path: Path, results: Path, found: Checked) -> None:
+def _write_sarif(path: Path, results: Path, report: Checked) -> None:
     import json
 
     from w2s_bench import __version__
@@ -72,21 +72,21 @@ def _write_sarif(path: Path, results: Path, found: Checked) -> None:
     from w2s_bench.results.checking.findings import as_sarif
     from w2s_bench.results.checking.rules import levels_and_words
 
-    content = as_sarif(results, found.findings, levels_and_words(), __version__)
+    content = as_sarif(results, report.findings, levels_and_words(), __version__)
     write_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n", errors="backslashreplace")
 
 
-def _print(found: Checked, results: Path, *, as_json: bool, quiet: bool) -> None:
+def _print(report: Checked, results: Path, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         import json
 
         from w2s_bench.results.checking.findings import as_json as told
 
-        print(json.dumps(told(results, found.findings, len(found.folder.cells)), indent=1, allow_nan=False))
+        print(json.dumps(told(results, report.findings, len(report.folder.cells)), indent=1, allow_nan=False))
         return
     from w2s_bench.text import one_line, shortened
 
-    shown = found.errors if quiet else found.findings
+    shown = report.errors if quiet else report.findings
     for finding in shown:
         say(one_line(f"{finding.level}: {finding.file}: {shortened(finding.found, 600)} [{finding.rule}]"))
         say(one_line(f"  → {finding.to_do}"))
@@ -94,8 +94,8 @@ def _print(found: Checked, results: Path, *, as_json: bool, quiet: bool) -> None
         from w2s_bench.results.checking.findings import LEVELS
         from w2s_bench.results.pages.style import count
 
-        counts = [count(sum(f.level == level for f in found.findings), level) for level in LEVELS]
-        say(f"{results}: {count(len(found.folder.cells), 'sound cell')}; {', '.join(counts)}")
+        counts = [count(sum(f.level == level for f in report.findings), level) for level in LEVELS]
+        say(f"{results}: {count(len(report.folder.cells), 'sound cell')}; {', '.join(counts)}")
 
 
 def _print_rules(*, as_json: bool) -> None:

@@ -41,23 +41,27 @@ def check_plugin(
     with explained():
         from w2s_bench.testing.distributions import distribution_verdicts
 
-        found: list[Verdict] = []
+        verdicts: list[Verdict] = []
         for _, of_entry in groupby(
             distribution_verdicts(distribution, names=name or ()), lambda verdict: (verdict.kind, verdict.name)
         ):
             of_one = list(of_entry)
-            found += of_one
+            verdicts += of_one
             if not json_output:
                 _tell(of_one)
-        broken = [verdict for verdict in found if verdict.fault]
+        broken = [verdict for verdict in verdicts if verdict.fault]
         if json_output:
             import json
             from dataclasses import asdict
 
-            print(json.dumps([asdict(verdict) for verdict in found], indent=1))
+            print(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
         else:
-            entries = len({(verdict.kind, verdict.name) for verdict in found})
-            told = f"{len(broken)} of {len(found)} rules are broken" if broken else f"All {len(found)} rules are kept"
+            entries = len({(verdict.kind, verdict.name) for verdict in verdicts})
+            told = (
+                f"{len(broken)} of {len(verdicts)} rules are broken"
+                if broken
+                else f"All {len(verdicts)} rules are kept"
+            )
             say(f"{told}, by {entries} entries of {distribution}.")
         raise typer.Exit(1 if broken else 0)
 

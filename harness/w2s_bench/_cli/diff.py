@@ -53,19 +53,19 @@ def diff(
     with explained():
         from w2s_bench.results.combining.differing import differences
 
-        found = differences(a, b, tolerance)
+        compared = differences(a, b, tolerance)
         if json_output:
             import json
 
-            refused = [{"folder": str(path), "file": f.file, "found": f.found} for path, f in found.refused]
-            rows = [difference.to_json() for difference in found.differences]
+            refused = [{"folder": str(path), "file": f.file, "found": f.found} for path, f in compared.refused]
+            rows = [difference.to_json() for difference in compared.differences]
             print(json.dumps({"rows": rows, "refused": refused}, indent=1, allow_nan=False))
         else:
-            _print_differences(found, everything)
-        raise typer.Exit(0 if found.same else 1)
+            _print_differences(compared, everything)
+        raise typer.Exit(0 if compared.same else 1)
 
 
-def _print_differences(found: Compared, everything: bool) -> None:
+def _print_differences(compared: Compared, everything: bool) -> None:
     from collections import Counter
 
     from rich import box
@@ -75,9 +75,9 @@ def _print_differences(found: Compared, everything: bool) -> None:
     from w2s_bench.results.pages.style import count, difference
     from w2s_bench.text import one_line, shortened
 
-    for path, finding in found.refused:
+    for path, finding in compared.refused:
         say(one_line(f"left out: {path / finding.file}: {shortened(finding.found, 600)}"), error=True)
-    shown = [d for d in found.differences if everything or d.verdict != "identical"]
+    shown = [d for d in compared.differences if everything or d.verdict != "identical"]
     if shown:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("row", overflow="fold")
@@ -89,9 +89,9 @@ def _print_differences(found: Compared, everything: bool) -> None:
             figures = (difference(d.accuracy), difference(d.pgr))
             table.add_row(Text(one_line(d.row)), *map(Text, figures), Text(f"{d.verdict}{why}"))
         console().print(table)
-    counted = Counter(d.verdict for d in found.differences)
+    counted = Counter(d.verdict for d in compared.differences)
     told = ", ".join(f"{number} {verdict}" for verdict, number in counted.items())
-    say(f"{count(len(found.differences), 'row')}: {told or 'nothing to compare'}")
+    say(f"{count(len(compared.differences), 'row')}: {told or 'nothing to compare'}")
 
 
 def merge(

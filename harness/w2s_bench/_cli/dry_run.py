@@ -15,7 +15,7 @@ from w2s_bench.store.stage import walk
 from w2s_bench.text import one_line
 
 if TYPE_CHECKING:
-    from w2s_bench.models.probe import Throughput
+    from w2s_bench.models.speed import Throughput
     from w2s_bench.runs.estimate import ModelCost
     from w2s_bench.runs.forecast import Forecast
     from w2s_bench.runs.plan import Plan
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 _STEPS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 
-def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_json: bool, probe: bool = False) -> None:
+def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_json: bool, measure: bool = False) -> None:
     """What is stored and what would run, stage by stage name; `unchecked`: domains that may be too small for their sizes.
 
-    `probe`: measure the machine for the models' times.
+    `measure`: whether this machine is timed, for how long each model takes.
     """
     from w2s_bench.executors.timings import Timings
     from w2s_bench.runs.estimate import devices, estimate
@@ -39,7 +39,7 @@ def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_jso
     previewed = preview(planned.stages(), opened)
     timings = Timings.of_store(opened.root)
     cost = forecast(planned.suite, previewed.to_run, timings)
-    fast = _measured(devices(planned)) if probe else {}
+    fast = _measured(devices(planned)) if measure else {}
     models = estimate(planned, previewed.to_run, timings, previewed.paths, fast)
     stored, to_run = Counter(s.name for s in previewed.stored), Counter(s.name for s in previewed.to_run)
     own = _for_one_arm(planned, {stage.node for stage in previewed.to_run})
@@ -81,7 +81,7 @@ def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_jso
         arms = ", ".join(f"{short(arm)} {count}" for arm, count in own.items())
         say(f"To run for one arm alone: {arms}; for several: {to_run.total() - sum(own.values())}")
     _print_cost(cost)
-    _print_models(models, probed=probe)
+    _print_models(models, measured=measure)
     print_unchecked(unchecked)
 
 
@@ -102,8 +102,8 @@ def _print_cost(cost: Forecast) -> None:
         say(f"Time: about {minutes:.0f} min of one worker, as long as such stages took in this store.")
         return
     several = f"{counted(len(cost.untimed), 'kind')} of stages never ran in this store"
-    known = f"about {minutes:.0f} min of one worker for the others; " if minutes >= 1 else ""
-    say(f"Time: {known}{several}. A run tells its time left once each kind has run.")
+    timed = f"about {minutes:.0f} min of one worker for the others; " if minutes >= 1 else ""
+    say(f"Time: {timed}{several}. A run tells its time left once each kind has run.")
 
 
 def _for_one_arm(planned: Plan, to_run: set[str]) -> dict[str, int]:
@@ -118,12 +118,12 @@ def _for_one_arm(planned: Plan, to_run: set[str]) -> dict[str, int]:
 
 def _measured(devices: Sequence[str]) -> Mapping[str, Throughput]:
     """Ten seconds in all."""
-    from w2s_bench.models.probe import probe
+    from w2s_bench.models.speed import measure
 
-    return {device: probe(device, seconds=10 / len(devices)) for device in devices}
+    return {device: measure(device, seconds=10 / len(devices)) for device in devices}
 
 
-def _print_models(models: Sequence[ModelCost], *, probed: bool) -> None:
+def _print_models(models: Sequence[ModelCost], *, measured: bool) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -151,8 +151,8 @@ def _print_models(models: Sequence[ModelCost], *, probed: bool) -> None:
     for model in models:
         if model.why:
             say(f"{one_line(model.name)}: {one_line(model.why)}.")
-    if not probed and any(model.seconds is None for model in models):
-        say("--probe measures this machine for ten seconds and tells the times that are not known.")
+    if not measured and any(model.seconds is None for model in models):
+        say("--measure times this machine for ten seconds and tells the times that are not known.")
 
 
 def _bytes(size: int) -> str:

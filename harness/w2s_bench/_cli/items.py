@@ -74,8 +74,8 @@ def items(
             from w2s_bench.errors import W2SBenchError
 
             raise W2SBenchError("parquet is binary: give --out FILE")
-        place = store or default_location()
-        lines = item_lines(results, row or (), place, gold=gold, prompts=prompts, trust_folder=trust_folder)
+        store_location = store or default_location()
+        lines = item_lines(results, row or (), store_location, gold=gold, prompts=prompts, trust_folder=trust_folder)
         _write(lines, how, out)
         if out is not None:
             say(f"Wrote {len(lines)} lines to {out}", error=True)
@@ -90,7 +90,9 @@ def _write(lines: Sequence[dict[str, Any]], how: ItemFormat, out: Path | None) -
         with replacing(out) as file:
             frame(columns_of(lines)).to_parquet(file, index=False)
         return
-    text = as_csv(columns_of(lines)) if how is ItemFormat.CSV else "".join(canonical_json(one) + "\n" for one in lines)
+    text = (
+        as_csv(columns_of(lines)) if how is ItemFormat.CSV else "".join(canonical_json(line) + "\n" for line in lines)
+    )
     if out is None:
         print(text, end="")
     else:

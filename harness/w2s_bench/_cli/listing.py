@@ -82,18 +82,18 @@ def _list_tasks(topic: Topic | None, pattern: str, include: list[Path], *, asked
             "a pattern and --include-path go with lm-eval's tasks; write: list domains --lm-eval 'PATTERN'"
         )
     use_tasks(None, include)
-    found = tasks_like(pattern)
-    if not found:
+    tasks = tasks_like(pattern)
+    if not tasks:
         raise W2SBenchError(f"no lm-eval task fits {pattern!r}; `*` stands for any text, as in '*arc*'")
     rows = [
         {
-            "name": one.name,
-            "version": one.version if one.keys else "",
-            "becomes": "no domain" if one.fault else one.kind,
-            "data": one.dataset if one.keys else "",
-            "remark": one.fault or one.remark,
+            "name": task.name,
+            "version": task.version if task.keys else "",
+            "becomes": "no domain" if task.fault else task.kind,
+            "data": task.dataset if task.keys else "",
+            "remark": task.fault or task.remark,
         }
-        for one in found
+        for task in tasks
     ]
     if as_json:
         import json
@@ -137,8 +137,8 @@ def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
         from w2s_bench.runs.objectives_page import objective_rows
 
         return objective_rows(registry)
-    (kind,) = (kind for kind, hook in HOOKS.items() if hook.topic == topic)
-    entries = registry.table(kind).values()
+    (entry_kind,) = (entry_kind for entry_kind, hook in HOOKS.items() if hook.topic == topic)
+    entries = registry.table(entry_kind).values()
     rows = [{"name": r.name, "from": f"{r.distribution} {r.version}", "summary": r.summary} for r in entries]
     if topic == "readings":  # no plugin registers the harness's own readings
         from w2s_bench.names import BUILT_IN
@@ -148,7 +148,7 @@ def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
         origin = f"{BUILT_IN} {running_version()}"
         own = built_in_readings().items()
         rows = [*({"name": name, "from": origin, "summary": reading.says} for name, reading in own), *rows]
-    return [*rows, *({"name": r.written, "from": r.place, "summary": r.summary} for r in resolvers_for(kind))]
+    return [*rows, *({"name": r.written, "from": r.place, "summary": r.summary} for r in resolvers_for(entry_kind))]
 
 
 def _parts(topic: str, rows: list[dict[str, str]]) -> list[tuple[str, list[dict[str, str]]]]:

@@ -47,17 +47,17 @@ def plan(
         else:
             of = load_suite(suite)
             noise = planning.assumed(of)
-        found = planning.plan(of, noise, detect, power, measured=is_measured)
+        planned = planning.plan(of, noise, detect, power, measured=is_measured)
         if json_output:
             import json
             from dataclasses import asdict
 
-            print(json.dumps(asdict(found) | {"noise": [asdict(one) for one in noise]}, indent=1))
+            print(json.dumps(asdict(planned) | {"noise": [asdict(of_domain) for of_domain in noise]}, indent=1))
         else:
-            _print(found, of, [one.domain for one in noise])
+            _print(planned, of, [of_domain.domain for of_domain in noise])
 
 
-def _print(found: Plan, suite: Suite, domains: list[str]) -> None:
+def _print(planned: Plan, suite: Suite, domains: list[str]) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -68,32 +68,32 @@ def _print(found: Plan, suite: Suite, domains: list[str]) -> None:
     from w2s_bench.text import one_line
 
     screen = console()
-    factors = list(dict.fromkeys(factor for _, factor, _ in found.grid))
+    factors = list(dict.fromkeys(factor for _, factor, _ in planned.grid))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("seeds", justify="right")
     for factor in factors:
         table.add_column(f"test items × {factor:g}", justify="right")
-    for seeds in dict.fromkeys(seeds for seeds, _, _ in found.grid):
-        cells = {factor: told for s, factor, told in found.grid if s == seeds}
-        styles = ["bold" if cells[factor] <= found.detect else "" for factor in factors]
+    for seeds in dict.fromkeys(seeds for seeds, _, _ in planned.grid):
+        cells = {factor: told for s, factor, told in planned.grid if s == seeds}
+        styles = ["bold" if cells[factor] <= planned.detect else "" for factor in factors]
         figures = [Text(number(cells[f], 3), style=style) for f, style in zip(factors, styles, strict=True)]
         table.add_row(f"{seeds}", *figures)
     said = [
         f"{suite.name} {suite.version}: differences of mean PGR over {', '.join(domains)} that are found with "
-        f"{100 * found.power:g} % power, by one test at 5 %.",
-        f"As it is ({count(suite.seeds, 'seed')}): {number(found.now, 3)}. For {found.detect:g}: "
+        f"{100 * planned.power:g} % power, by one test at 5 %.",
+        f"As it is ({count(suite.seeds, 'seed')}): {number(planned.now, 3)}. For {planned.detect:g}: "
         + (
-            f"{count(found.seeds, 'seed')} with these test items, "
-            if found.seeds
+            f"{count(planned.seeds, 'seed')} with these test items, "
+            if planned.seeds
             else "no number of seeds is enough with these test items, "
         )
         + (
-            f"or {found.factor:.2g} times the test items with {count(suite.seeds, 'seed')}."
-            if found.factor
+            f"or {planned.factor:.2g} times the test items with {count(suite.seeds, 'seed')}."
+            if planned.factor
             else f"and no number of test items with {count(suite.seeds, 'seed')}."
         ),
         "From the noise that the results show: medians over arms, so an arm that is a lottery needs more."
-        if found.measured
+        if planned.measured
         else f"From assumptions: a gap of {planning.ASSUMED_GAP:g}; standard deviations of a paired difference of "
         f"{planning.ASSUMED_SEED:g} from seed to seed, {planning.ASSUMED_ITEM:g} from item to item, "
         f"{planning.ASSUMED_REST:g} within; every item its own cluster. Give a results folder to measure them.",

@@ -69,10 +69,10 @@ def plugin_rows(registry: Registry) -> list[dict[str, Any]]:
             "left_out": plugin.why,
             "provides": [
                 {
-                    "kind": words(entry.kind),
+                    "kind": words(entry.entry_kind),
                     "name": entry.name,
                     "summary": entry.summary,
-                    "fault": faults.get(entry.name, "") if entry.kind == "trust_function" else "",
+                    "fault": faults.get(entry.name, "") if entry.entry_kind == "trust_function" else "",
                 }
                 for entry in plugin.provides
             ],

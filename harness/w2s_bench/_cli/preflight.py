@@ -35,12 +35,12 @@ def use_tasks(data: Path | None, include: Sequence[Path]) -> None:
         included_folders()
 
 
-def refuse_probe_alone(*, probe: bool, dry_run: bool) -> None:
+def refuse_measuring_alone(*, measure: bool, dry_run: bool) -> None:
     """A run measures nothing beforehand."""
     from w2s_bench.errors import W2SBenchError
 
-    if probe and not dry_run:
-        raise W2SBenchError("--probe measures this machine for a dry run, and changes nothing in a run; add --dry-run")
+    if measure and not dry_run:
+        raise W2SBenchError("--measure times this machine for a dry run, and changes nothing in a run; add --dry-run")
 
 
 def refuse_before_preview(planned: Plan, out: Path, store: str, executor: ExecutorName) -> list[str]:

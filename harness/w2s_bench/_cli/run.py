@@ -17,7 +17,7 @@ from w2s_bench._cli.executors import (
     slurm_settings,
 )
 from w2s_bench._cli.options import Data, Device, IncludePath, Store
-from w2s_bench._cli.preflight import refuse_before_preview, refuse_probe_alone, use_device, use_tasks
+from w2s_bench._cli.preflight import refuse_before_preview, refuse_measuring_alone, use_device, use_tasks
 from w2s_bench.names import CURVES, RESULTS
 
 EPILOG = """
@@ -39,7 +39,7 @@ EPILOG = """
 
 `w2s-bench run tiny --dry-run` — how much would run, how much is stored, what each model takes, and nothing else
 
-`w2s-bench run tiny --dry-run --probe` — the same with the time of each model, from ten seconds of measuring this machine
+`w2s-bench run tiny --dry-run --measure` — the same with the time of each model, from ten seconds in which this machine is timed
 
 `w2s-bench run my-suite.yaml --until 22:00` — as far as it comes by then; the same command goes on from there
 
@@ -171,10 +171,10 @@ def run(
             help="Count what would run and what is stored, and tell what each model takes; compute nothing.",
         ),
     ] = False,
-    probe: Annotated[
+    measure: Annotated[
         bool,
         typer.Option(
-            "--probe",
+            "--measure",
             help="With --dry-run: measure this machine for ten seconds, and tell from that how long each model takes.",
         ),
     ] = False,
@@ -196,7 +196,7 @@ def run(
         from w2s_bench.store import default_location
 
         refuse_others_options(executor, address, slurm or (), slurm_gpu or (), until)
-        refuse_probe_alone(probe=probe, dry_run=dry_run)
+        refuse_measuring_alone(measure=measure, dry_run=dry_run)
         stop = Until.parse(until) if until is not None else None
         settings = slurm_settings(slurm or (), slurm_gpu or ()) if executor is ExecutorName.SLURM else None
         limits = limits_of(stage_timeout, stage_memory)
@@ -217,7 +217,7 @@ def run(
                 if explain:
                     print_explanation(each, location, unknown, as_json=json_output)
                 else:
-                    print_dry_run(each, location, unknown, as_json=json_output, probe=probe)
+                    print_dry_run(each, location, unknown, as_json=json_output, measure=measure)
             raise typer.Exit
         from w2s_bench._cli.announced import announced
         from w2s_bench._cli.progress import shown_progress

@@ -138,8 +138,8 @@ def score(
         )
         if list_:
             with shown_phases(quiet=quiet or json_output) as progress:
-                found, functions = applicable(asked, progress)
-            print_functions(found, functions, as_json=json_output)
+                checked_labels, functions = applicable(asked, progress)
+            print_functions(checked_labels, functions, as_json=json_output)
             raise typer.Exit
         if out is None:
             raise LabelsError(

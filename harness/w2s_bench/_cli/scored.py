@@ -62,8 +62,8 @@ def print_functions(labels: Labels, functions: Sequence[Wanted], *, as_json: boo
         print(
             json.dumps(
                 [
-                    {"name": one.spec, "track": one.supervision, "scope": one.scope, "lacks": one.lacks}
-                    for one in functions
+                    {"name": wanted.spec, "track": wanted.supervision, "scope": wanted.scope, "lacks": wanted.lacks}
+                    for wanted in functions
                 ],
                 indent=1,
             )
@@ -80,10 +80,13 @@ def print_functions(labels: Labels, functions: Sequence[Wanted], *, as_json: boo
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("trust function", "track", "scope", "lacks"):
         table.add_column(column, overflow="fold", no_wrap=column == "trust function")
-    for one in sorted(functions, key=lambda one: bool(one.lacks)):
-        lacks = "; ".join(one.lacks) or "nothing: it applies"
+    for function in sorted(functions, key=lambda function: bool(function.lacks)):
+        lacks = "; ".join(function.lacks) or "nothing: it applies"
         table.add_row(
-            *(Text(one_line(str(cell))) for cell in (one.spec, one.supervision or "?", one.scope or "?", lacks))
+            *(
+                Text(one_line(str(cell)))
+                for cell in (function.spec, function.supervision or "?", function.scope or "?", lacks)
+            )
         )
     console().print(table)
 
@@ -107,13 +110,13 @@ def print_scored(scored: Scored, out: Path, *, as_json: bool, quiet: bool) -> No
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("trust function", "AUROC", "purity at 20 %", "at 50 %", "at 80 %", "kept"):
         table.add_column(column)
-    for one in told["functions"]:
+    for function in told["functions"]:
         purities = [
-            "–" if found is None else f"{found[0]:.2f} [{found[1]:.2f}, {found[2]:.2f}]"
-            for found in one["purity_at"].values()
+            "–" if purity is None else f"{purity[0]:.2f} [{purity[1]:.2f}, {purity[2]:.2f}]"
+            for purity in function["purity_at"].values()
         ]
-        area = "–" if one["auroc"] is None else f"{one['auroc']:.3f}"
-        table.add_row(*(Text(one_line(cell)) for cell in (one["name"], area, *purities, str(one["kept"]))))
+        area = "–" if function["auroc"] is None else f"{function['auroc']:.3f}"
+        table.add_row(*(Text(one_line(cell)) for cell in (function["name"], area, *purities, str(function["kept"]))))
     console().print(table)
     certified = scored.functions[0].kept.certified
     if certified is not None and certified.threshold is None:

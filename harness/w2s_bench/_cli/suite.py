@@ -101,7 +101,7 @@ def new(
         with _computing(f"suite {name}", store, workers, data, include_path, quiet) as where:
             suite = draft(
                 name,
-                [one.strip() for one in domains if one.strip()],
+                [domain_name.strip() for domain_name in domains if domain_name.strip()],
                 *({"model": model, **_training(model, recipes[role])} for role, model in models.items()),
                 seeds=seeds,
                 coverage=coverage,
@@ -243,23 +243,23 @@ def _print_budgets(look: SuiteLook) -> None:
     from w2s_bench.text import one_line
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for place, head in enumerate(("domain", "arm", "×", "steps", "accuracy", "at twice", "with twice")):
-        table.add_column(head, justify="left" if place in (0, 1, 6) else "right", overflow="fold")
+    for column, head in enumerate(("domain", "arm", "×", "steps", "accuracy", "at twice", "with twice")):
+        table.add_column(head, justify="left" if column in (0, 1, 6) else "right", overflow="fold")
     told = []
     for domain in look.domains:
-        for one in domain.budget:
+        for arm in domain.budget:
             more = (
                 NONE
-                if one.more is None
-                else f"{'+' if one.more > 0 else ''}{number(one.more, 3)} ± {number(one.within, 3)}"
+                if arm.more is None
+                else f"{'+' if arm.more > 0 else ''}{number(arm.more, 3)} ± {number(arm.within, 3)}"
             )
-            figures = (f"{one.factor:g}", f"{one.steps}", number(one.accuracy, 3), more, one.verdict or NONE)
-            table.add_row(Text(one_line(domain.domain)), one.arm, *figures)
-            if one.arm == CEILING and one.factor == 1 and one.more is not None:
-                enough = "the steps are enough" if one.verdict == "flat" else "the steps are not where it is flat"
+            figures = (f"{arm.factor:g}", f"{arm.steps}", number(arm.accuracy, 3), more, arm.verdict or NONE)
+            table.add_row(Text(one_line(domain.domain)), arm.arm, *figures)
+            if arm.arm == CEILING and arm.factor == 1 and arm.more is not None:
+                enough = "the steps are enough" if arm.verdict == "flat" else "the steps are not where it is flat"
                 told.append(
-                    f"{domain.domain}: {number(abs(one.more), 3)} {'more' if one.more >= 0 else 'less'} at {2 * one.steps} steps than at "
-                    f"{one.steps}: the ceiling {'is flat' if one.verdict == 'flat' else one.verdict}, {enough}"
+                    f"{domain.domain}: {number(abs(arm.more), 3)} {'more' if arm.more >= 0 else 'less'} at {2 * arm.steps} steps than at "
+                    f"{arm.steps}: the ceiling {'is flat' if arm.verdict == 'flat' else arm.verdict}, {enough}"
                 )
     console().print(table)
     say(

@@ -152,20 +152,20 @@ def _explain(folder: Path, rows: Sequence[str], *, as_json: bool) -> int:
 
     from w2s_bench.runs.requirements import lacks
 
-    found = lacks(folder, rows)
+    missing = lacks(folder, rows)
     if as_json:
         import json
 
-        print(json.dumps([asdict(lack) for lack in found], indent=1, allow_nan=False))
+        print(json.dumps([asdict(lack) for lack in missing], indent=1, allow_nan=False))
     else:
         from w2s_bench.text import one_line
 
-        for lack in found:
+        for lack in missing:
             word = "needed" if lack.needed else "other"
             say(one_line(f"{word}: {lack.what} ({_counted(lack.rows)}) → {lack.to_do}"))
-        if not found:
+        if not missing:
             say("Everything is here as where the rows were made: verify demands identical bodies")
-    return int(any(lack.needed for lack in found))
+    return int(any(lack.needed for lack in missing))
 
 
 def _counted(rows: Sequence[str]) -> str:

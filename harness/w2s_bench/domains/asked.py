@@ -108,7 +108,7 @@ def lacking(who: str, what: str, document: Mapping[str, Any], error: BaseExcepti
 def _is_gold(target: Any, options: Sequence[Any], kind: Kind) -> bool:
     """Whether a target is an answer at all. Whether it can be reached is asked when answers are made."""
     if isinstance(target, list):
-        return bool(target) and all(_is_gold(one, options, kind) for one in target)
+        return bool(target) and all(_is_gold(answer, options, kind) for answer in target)
     if kind == "choice" and isinstance(target, int) and not isinstance(target, bool):
         return 0 <= target < len(options)
     return target is not None and bool(str(target).strip())

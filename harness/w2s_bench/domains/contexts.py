@@ -16,13 +16,13 @@ def returns_a_number(path: Path, name: str) -> bool:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return False  # it is told where the task is loaded
-    found = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name), None)
-    if found is None:
+    function = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name), None)
+    if function is None:
         return False
-    values = [node.value for node in ast.walk(found) if isinstance(node, ast.Return)]
+    values = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
     assigned = {
         target.id: node.value
-        for body in (tree, found)
+        for body in (tree, function)
         for node in body.body
         if isinstance(node, ast.Assign)
         for target in node.targets
@@ -39,7 +39,7 @@ def _is_number(value: ast.expr, assigned: Mapping[str, ast.expr]) -> bool:
         )
     if isinstance(value, ast.Subscript):  # {"1": 0, "2": 1}[doc["answer"]], by its name or in place
         table = assigned.get(value.value.id) if isinstance(value.value, ast.Name) else value.value
-        return isinstance(table, ast.Dict) and bool(table.values) and all(_is_whole(one) for one in table.values)
+        return isinstance(table, ast.Dict) and bool(table.values) and all(_is_whole(entry) for entry in table.values)
     return _is_whole(value)
 
 

@@ -109,7 +109,7 @@ def _task(domain: Any, dataset: Any | None, test: str, who: str) -> Any:
         changed["dataset_kwargs"] = {k: v for k, v in options.items() if k != "trust_remote_code"}
         if dataset is not None:
             changed |= {"custom_dataset": lambda **_: dataset, "dataset_kwargs": {}}
-        # The way examples are written is kept, the split they come from is not.
+        # The task still says how examples are written. The harness says which split they come from.
         own = keys.get("fewshot_config") or {}
         changed["fewshot_config"] = {k: v for k, v in own.items() if k not in ("sampler", "split", "samples")}
         if keys.get("metric_list") is not None:
@@ -181,7 +181,7 @@ def _brought(domain: Any, task: Any, dataset: Any, who: str) -> list[Row] | None
 def _grade_by(task: Any, domain: Any) -> None:
     """The declared filter and the one metric that grades; whatever else the task lists is not computed."""
     if domain.given.filter is not None:
-        task._filters = [one for one in task._filters if one.name == domain.given.filter]
+        task._filters = [ensemble for ensemble in task._filters if ensemble.name == domain.given.filter]
     if task.config.process_results is None:
         metric = domain.facts.metric
         task._metric_fn_list = {name: function for name, function in task._metric_fn_list.items() if name == metric}

@@ -152,7 +152,7 @@ def first_words(text: str, most: int) -> str:
 
 
 def unreachable(domain: str, task: Any, until: Sequence[str], most_tokens: int, answers: Sequence[Answer]) -> list[str]:
-    """Ids of generated answers that no model can give: what ends a generation comes before their gold does.
+    """Ids of generated answers that no model can give: what ends an answer comes before their gold does.
 
     Raises where that holds of all, or where the task counts no gold as right at all.
     """

@@ -64,11 +64,11 @@ def files_of(task: str, mapped: Mapped, splits: Sequence[str], who: str) -> dict
     if isinstance(mapped, Mapping):
         return {split: _mapped(folder, mapped, split, who) for split in splits}
     below = folder / (mapped or task)
-    found = {split: _in_folder(below, split, who) for split in splits}
+    files = {split: _in_folder(below, split, who) for split in splits}
     if mapped is None:
         for split in splits:
-            found[split] = found[split] or _first(folder / f"{task}{sign}{split}" for sign in "_-")
-    missing = [split for split in splits if not found[split]]
+            files[split] = files[split] or _first(folder / f"{task}{sign}{split}" for sign in "_-")
+    missing = [split for split in splits if not files[split]]
     if missing:
         tried = f"{below / missing[0]}.jsonl" + ("" if mapped else f", {folder / f'{task}_{missing[0]}'}.jsonl")
         raise PluginError(
@@ -76,7 +76,7 @@ def files_of(task: str, mapped: Mapped, splits: Sequence[str], who: str) -> dict
             f"{', '.join(SUFFIXES[1:])}); put it there, or say in the suite where it is: "
             f"parameters: {{data: {{{', '.join(f'{split}: FILE' for split in splits)}}}}}"
         )
-    return found
+    return files
 
 
 def _mapped(folder: Path, mapped: Mapping[str, Any], split: str, who: str) -> list[Path]:
@@ -181,9 +181,9 @@ def _rows(path: Path) -> list[Any]:
 def _arrow(path: Path) -> Any:
     import pyarrow as pa
 
-    with pa.memory_map(str(path)) as source:
+    with pa.memory_map(str(path)) as mapped:
         try:
-            return pa.ipc.open_stream(source).read_all()
+            return pa.ipc.open_stream(mapped).read_all()
         except pa.ArrowInvalid:
-            source.seek(0)
-            return pa.ipc.open_file(source).read_all()
+            mapped.seek(0)
+            return pa.ipc.open_file(mapped).read_all()

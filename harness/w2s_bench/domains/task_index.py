@@ -33,9 +33,9 @@ _MOST_NEAR = 5
 def installed_tasks() -> Path:
     """The folder of tasks of the installed lm-eval, which is not imported for it."""
     spec = util.find_spec("lm_eval")
-    for place in spec.submodule_search_locations or () if spec else ():
-        if (Path(place) / "tasks").is_dir():
-            return Path(place) / "tasks"
+    for package in spec.submodule_search_locations or () if spec else ():
+        if (Path(package) / "tasks").is_dir():
+            return Path(package) / "tasks"
     raise PluginError("lm-eval is not installed, or has no folder of tasks; pip install 'lm-eval>=0.4.13,<0.5'")
 
 
@@ -51,27 +51,27 @@ def included_folders() -> list[Path]:
 
 def find_task(name: str) -> tuple[Path, Path]:
     """(the YAML of a task, the folder that its code may come from); an unknown name raises with the nearest ones."""
-    known: dict[str, str] = {}
+    tasks: dict[str, str] = {}
     for folder in [*included_folders(), installed_tasks()]:
         index = names_below(folder)
         if name in index:
-            kind, _, path = index[name].partition(" ")
-            if kind == "group":
+            key, _, path = index[name].partition(" ")
+            if key == "group":
                 inside = near(name, [other for other, at in index.items() if at.startswith("task ") and name in other])
                 raise PluginError(
                     f"lm-eval's {name!r} is a group of tasks; a domain is one task: name one of its members"
                     f"{', such as ' + inside[0] if inside else ''} (w2s-bench list domains --lm-eval '{name}*')"
                 )
             return folder / path, folder
-        known |= index
-    close = near(name, known)
+        tasks |= index
+    close = near(name, tasks)
     hint = "`w2s-bench list domains --lm-eval PATTERN` lists them; --include-path DIR adds those of a folder of yours."
     raise UnknownNameError("lm-eval task", name, close, hint)
 
 
-def near(name: str, known: Mapping[str, str] | Sequence[str]) -> list[str]:
+def near(name: str, names: Mapping[str, str] | Sequence[str]) -> list[str]:
     """The names most like one."""
-    return difflib.get_close_matches(name, list(known), n=_MOST_NEAR, cutoff=0.5)
+    return difflib.get_close_matches(name, list(names), n=_MOST_NEAR, cutoff=0.5)
 
 
 def names_below(folder: Path) -> Mapping[str, str]:
@@ -116,9 +116,9 @@ def _read_names(folder: Path) -> dict[str, str]:
             text = path.read_bytes()
         except OSError:
             continue  # as lm-eval does
-        found = {kind.decode(): name for kind, name in reversed(_NAMED.findall(text))}
-        kind = "group" if "group" in found and not _CLASS.search(text) else "task"
-        if kind in found:
-            name = found[kind].decode("utf-8", "replace").strip()
-            names.setdefault(name, f"{kind} {path.relative_to(folder).as_posix()}")
+        first = {key.decode(): name for key, name in reversed(_NAMED.findall(text))}
+        key = "group" if "group" in first and not _CLASS.search(text) else "task"
+        if key in first:
+            name = first[key].decode("utf-8", "replace").strip()
+            names.setdefault(name, f"{key} {path.relative_to(folder).as_posix()}")
     return names

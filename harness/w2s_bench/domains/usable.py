@@ -39,8 +39,8 @@ class Facts:
     @property
     def version(self) -> str:
         """The task's own version, as text; "0" where it has none."""
-        known = self.keys.get("metadata")
-        return str(known.get("version", "0")) if isinstance(known, Mapping) else "0"
+        metadata = self.keys.get("metadata")
+        return str(metadata.get("version", "0")) if isinstance(metadata, Mapping) else "0"
 
     @property
     def dataset(self) -> str:

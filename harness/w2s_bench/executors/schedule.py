@@ -105,9 +105,9 @@ class Schedule:
         for node in reversed(self.stages):
             if node in self.outcomes:
                 continue
-            known, begun = self._known_seconds(self.stages[node]), self._begun.get(node)
-            left = (known or 0.0) - (now - begun if begun is not None else 0.0)
-            unknown += known is None or left < 0
+            expected, begun = self._known_seconds(self.stages[node]), self._begun.get(node)
+            left = (expected or 0.0) - (now - begun if begun is not None else 0.0)
+            unknown += expected is None or left < 0
             left = max(left, 0.0)
             total += left
             chains[node] = left + max((chains.get(user, 0.0) for user in self._users[node]), default=0.0)

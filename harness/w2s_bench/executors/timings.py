@@ -1,4 +1,4 @@
-"""How long stages of each kind took: what goes first and how much is left are guessed from it, and nothing else is."""
+"""How long stages took: what goes first and how much is left are guessed from it, and nothing else is."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _WEIGHT = 0.5  # of the newest measurement
 
 
 class Timings:
-    """Seconds by kind of stage, kept in a file beside the results; a file that cannot be read counts as none.
+    """Seconds of stages by what they are timed as, kept in a file beside the results; a file that cannot be read counts as none.
 
     Beside the seconds stands the amount of work that took them (`amount_of`): another amount takes as much more or less.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.measured: dict[str, tuple[float, float]] = {}  # kind → seconds, amount
+        self.measured: dict[str, tuple[float, float]] = {}  # what they are timed as → seconds, amount
         self.changed = False
-        self._seen: dict[str, tuple[str, str, int]] = {}  # node → what it depends on, kind, amount
+        self._seen: dict[str, tuple[str, str, int]] = {}  # node → what it depends on, what it is timed as, amount
         try:
             if not path.is_file() or path.stat().st_size > _LARGEST:
                 return
@@ -45,7 +45,7 @@ class Timings:
         except (OSError, ValueError, RecursionError):
             return  # the schedule can guess: a timing is no result
         if isinstance(read, dict):
-            self.measured = {kind: pair for kind, value in read.items() if (pair := _pair(value)) is not None}
+            self.measured = {timed: pair for timed, value in read.items() if (pair := _pair(value)) is not None}
 
     @classmethod
     def of_store(cls, root: Path) -> Timings:
@@ -53,45 +53,45 @@ class Timings:
         return cls(root / ".timings.json")
 
     def of(self, stage: Stage) -> float:
-        """Seconds that the stage will take; where no stage of its kind was measured, a guess that orders it among others."""
-        known = self.known(stage)
-        return _GUESSES.get(stage.name, _GUESS) if known is None else known
+        """Seconds that the stage will take; where no such stage was measured, a guess that orders it among others."""
+        seconds = self.known(stage)
+        return _GUESSES.get(stage.name, _GUESS) if seconds is None else seconds
 
     def known(self, stage: Stage) -> float | None:
         """Seconds that the stage will take; None where they hang on a model, a domain or a plugin that was not measured."""
-        who, kind, amount = self._look(stage)
-        if kind in self.measured:
-            seconds, measured = self.measured[kind]
+        who, timed, amount = self._look(stage)
+        if timed in self.measured:
+            seconds, measured = self.measured[timed]
             return seconds * amount / measured
         return None if who else _GUESS
 
     def learn(self, stage: Stage, seconds: float) -> None:
-        _, kind, amount = self._look(stage)
-        known = self.known(stage) if kind in self.measured else None
-        self.measured[kind] = (seconds if known is None else known + _WEIGHT * (seconds - known), amount)
+        _, timed, amount = self._look(stage)
+        before = self.known(stage) if timed in self.measured else None
+        self.measured[timed] = (seconds if before is None else before + _WEIGHT * (seconds - before), amount)
         self.changed = True
 
     def save(self) -> None:
         if self.changed:
-            rounded = {kind: [round(seconds, 4), amount] for kind, (seconds, amount) in sorted(self.measured.items())}
+            rounded = {timed: [round(seconds, 4), amount] for timed, (seconds, amount) in sorted(self.measured.items())}
             with suppress(OSError):  # the schedule can guess; a note that cannot be written costs no result
                 write_atomically(self.path, json.dumps(rounded, indent=1))
 
     def _look(self, stage: Stage) -> tuple[str, str, int]:
         if stage.node not in self._seen:
-            self._seen[stage.node] = (_actor(stage), kind_of(stage), amount_of(stage))
+            self._seen[stage.node] = (_actor(stage), timed_as(stage), amount_of(stage))
         return self._seen[stage.node]
 
 
-def kind_of(stage: Stage) -> str:
-    """Stages of one kind take about as long for as much work: the same step with the same model or trust function on one domain."""
+def timed_as(stage: Stage) -> str:
+    """What stages share that take about as long for as much work: the same step with the same model or trust function on one domain."""
     who, where = _actor(stage), domain_of(stage)
     parts = [stage.name, *([who] if who else []), *([f"on {where}"] if where and where != who else [])]
     return " ".join(parts)
 
 
 def amount_of(stage: Stage) -> int:
-    """How much work a stage is, beside others of its kind: its own amount, or that of what it needs."""
+    """How much work a stage is, beside others that are timed as it is: its own amount, or that of what it needs."""
     if stage.amount:
         return stage.amount
     direct = sum(needed.amount for needed in stage.inputs.values())

@@ -55,8 +55,8 @@ class Verdict:
             return [list(range(len(lengths)))]
         parts: dict[int, list[int]] = {}
         for i, length in enumerate(lengths):
-            place = i if not self.neighbours else 0 if length <= self.padding else length
-            parts.setdefault(place, []).append(i)
+            part = i if not self.neighbours else 0 if length <= self.padding else length
+            parts.setdefault(part, []).append(i)
         return list(parts.values())
 
     def notes(self) -> list[str]:
@@ -79,14 +79,14 @@ def verdict_of(model: Any, name: str = "", fingerprint: str = "") -> Verdict:
     """
     plain = base_of(model)
     key = (fingerprint, f"{plain.device} {plain.dtype}")
-    known = vars(plain).get(_KNOWN) or (_VERDICTS.get(key) if fingerprint else None)
-    if known is None:
-        known = _found_out(plain, name or str(plain.config.name_or_path))
+    verdict = vars(plain).get(_KNOWN) or (_VERDICTS.get(key) if fingerprint else None)
+    if verdict is None:
+        verdict = _found_out(plain, name or str(plain.config.name_or_path))
         if fingerprint:
-            _VERDICTS[key] = known
-    setattr(plain, _KNOWN, known)
-    assert isinstance(known, Verdict)
-    return known
+            _VERDICTS[key] = verdict
+    setattr(plain, _KNOWN, verdict)
+    assert isinstance(verdict, Verdict)
+    return verdict
 
 
 def anatomy_of(model: Any) -> Anatomy | None:
@@ -97,7 +97,7 @@ def anatomy_of(model: Any) -> Anatomy | None:
 
 def windows_of(config: Any, names: re.Pattern[str] = _WINDOW) -> list[int]:
     """Every positive whole number of a configuration whose name is one of a window, rising."""
-    found: set[int] = set()
+    windows: set[int] = set()
 
     def walk(name: str, value: Any) -> None:
         if isinstance(value, dict):
@@ -107,10 +107,10 @@ def windows_of(config: Any, names: re.Pattern[str] = _WINDOW) -> list[int]:
             for inner in value:
                 walk(name, inner)
         elif type(value) is int and value > 0 and names.search(name) and not _NO_WINDOW.search(name):
-            found.add(value)
+            windows.add(value)
 
     walk("", config.get_text_config().to_dict())
-    return sorted(found)
+    return sorted(windows)
 
 
 @torch.no_grad()

@@ -50,8 +50,8 @@ def _passes(lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -
         whole = len(rows) // batch_size * batch_size
         for start in range(0, whole, _GROUP * batch_size):
             group = sorted(rows[start : min(start + _GROUP * batch_size, whole)], key=lambda i: lengths[i])
-            for place in rng.permutation(len(group) // batch_size).tolist():
-                yield group[place * batch_size : (place + 1) * batch_size]
+            for batch in rng.permutation(len(group) // batch_size).tolist():
+                yield group[batch * batch_size : (batch + 1) * batch_size]
         left = rows[whole:]
 
 

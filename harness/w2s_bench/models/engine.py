@@ -25,10 +25,10 @@ from w2s_bench.models.finetuning import Choices, Examples
 from w2s_bench.models.greedy import Generated, generate
 from w2s_bench.models.memory import out_of_memory
 from w2s_bench.models.objectives import XENT, Objective, Stopping, Whose, held_out, over_of, relative
+from w2s_bench.models.origins import numbers_of, set_attention
 from w2s_bench.models.overflow import Overlong, overlong
 from w2s_bench.models.sampling import Sampling
 from w2s_bench.models.setup import USUAL, Effort, Setup
-from w2s_bench.models.sources import numbers_of, set_attention
 from w2s_bench.types import FloatArray, Item, Precision, RecipeName, TrainingRow
 
 P = ParamSpec("P")
@@ -146,8 +146,8 @@ class Engine:
         by = Sampling(temperature, rng.random((len(rows) * k, max_new_tokens)))
         prompts = [row.prompt for row in rows for _ in range(k)]
         settings: dict[str, Any] = {"max_new_tokens": max_new_tokens, "until": until, "cut": self._cuts}
-        found = generate(self.model, self.tokenizer, prompts, sampling=by, **settings)
-        return [[one.text for one in found[start : start + k]] for start in range(0, len(found), k)]
+        answers = generate(self.model, self.tokenizer, prompts, sampling=by, **settings)
+        return [[answer.text for answer in answers[start : start + k]] for start in range(0, len(answers), k)]
 
     @_in_its_precision
     def label_logprobs(self, rows: Sequence[TrainingRow]) -> list[NDArray[np.float64]]:
@@ -280,7 +280,7 @@ class Engine:
 
 
 def load_engine(
-    source: LanguageModel,
+    origin: LanguageModel,
     saved: Path | None = None,
     *,
     recipe: RecipeName = "full",
@@ -289,37 +289,37 @@ def load_engine(
     precision: Precision = "float32",
     setup: Setup = USUAL,
 ) -> Engine:
-    """The model as its source gives it, or with the weights that `save_weights` left in the folder `saved`."""
+    """The model as its origin gives it, or with the weights that `save_weights` left in the folder `saved`."""
     if precision == "tf32" and not device.startswith("cuda"):
         raise ModelError(f"precision tf32 is of CUDA devices, and this is {device!r}; take float32 or bfloat16")
-    model, tokenizer = _loaded(source, setup, device)
-    refuse_closing(tokenizer, source.name)
+    model, tokenizer = _loaded(origin, setup, device)
+    refuse_closing(tokenizer, origin.name)
     try:
-        verdict_of(model, source.name, source.fingerprint())
+        verdict_of(model, origin.name, origin.fingerprint())
         if saved is not None:
-            model = weights.load(model, saved, recipe=recipe, lora_rank=lora_rank, name=source.name, setup=setup).eval()
+            model = weights.load(model, saved, recipe=recipe, lora_rank=lora_rank, name=origin.name, setup=setup).eval()
     except OutOfMemoryError as error:
-        raise out_of_memory(model.device, f"model {source.name!r}") from error
+        raise out_of_memory(model.device, f"model {origin.name!r}") from error
     return Engine(model, tokenizer, precision, setup)
 
 
-def _loaded(source: LanguageModel, setup: Setup, device: str) -> tuple[Any, Any]:
+def _loaded(origin: LanguageModel, setup: Setup, device: str) -> tuple[Any, Any]:
     """(model on the device in evaluation mode, its tokenizer)."""
-    as_wanted = getattr(source, "load_as", None)
+    as_wanted = getattr(origin, "load_as", None)
     if setup.quantization != "none" and as_wanted is None:
         raise ModelError(
-            f"model {source.name!r} comes in one way, unquantized; take quantization out, or a model from a folder"
+            f"model {origin.name!r} comes in one way, unquantized; take quantization out, or a model from a folder"
         )
     try:
         if as_wanted is not None and setup.loading != USUAL:
             return as_wanted(setup.loading, device)
-        model, tokenizer = source.load()
+        model, tokenizer = origin.load()
         if setup.attention != "default":
-            set_attention(model, setup.attention, source.name)
+            set_attention(model, setup.attention, origin.name)
         return model.to(device=device, dtype=numbers_of(setup.dtype)), tokenizer
     except OutOfMemoryError as error:
         raise ModelError(
-            f"model {source.name!r} does not fit the memory of {device!r}: {error}; set dtype bfloat16 or quantization nf4, end what "
+            f"model {origin.name!r} does not fit the memory of {device!r}: {error}; set dtype bfloat16 or quantization nf4, end what "
             "else runs there, or take a smaller model"
         ) from error
     except (RuntimeError, AssertionError) as error:
@@ -331,18 +331,18 @@ def _loaded(source: LanguageModel, setup: Setup, device: str) -> tuple[Any, Any]
 def _placed(places: Sequence[int], values: Sequence[V], count: int, absent: V) -> list[V]:
     """`count` values: these at their places, `absent` at all others."""
     out = [absent] * count
-    for place, value in zip(places, values, strict=True):
-        out[place] = value
+    for index, value in zip(places, values, strict=True):
+        out[index] = value
     return out
 
 
-def _numbers(found: A) -> A:
+def _numbers(arrays: A) -> A:
     """Arrays, if there is no NaN in them."""
-    if any(np.isnan(array).any() for array in found):
+    if any(np.isnan(array).any() for array in arrays):
         raise ModelError(
             "what the model says is no numbers (NaN): its training diverged (lower its learning rate), or its weights are damaged"
         )
-    return found
+    return arrays
 
 
 def _choices(item: Item | TrainingRow) -> tuple[str, ...]:

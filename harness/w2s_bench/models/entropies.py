@@ -45,5 +45,5 @@ def _entropies(logits: torch.Tensor) -> NDArray[np.float64]:
     logprobs = logits.float().log_softmax(-1)
     # A token that cannot come has no share, however its logarithm is written.
     terms = torch.where(logprobs.isneginf(), 0.0, logprobs.exp() * logprobs)
-    found: NDArray[np.float64] = (-terms.sum(-1)).clamp(min=0.0).cpu().numpy().astype(np.float64)
-    return found
+    entropies: NDArray[np.float64] = (-terms.sum(-1)).clamp(min=0.0).cpu().numpy().astype(np.float64)
+    return entropies

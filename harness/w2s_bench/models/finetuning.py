@@ -97,7 +97,7 @@ class Choices:
         logprobs = -F.cross_entropy(logits.float(), tokens, reduction="none")
         widths = [len(pairs) for pairs in options]
         sums = logprobs.new_zeros(sum(widths)).index_add(0, own, logprobs)
-        row, column = (torch.from_numpy(place).to(own.device) for place in places(widths))
+        row, column = (torch.from_numpy(indices).to(own.device) for indices in places(widths))
         table = sums.new_full((len(rows), max(widths)), ABSENT).index_put((row, column), sums)
         labels = torch.tensor([self.labels[i] for i in rows], device=own.device)
         probs = {whose: [given[i] for i in rows] for whose, given in self.probs.items()}
@@ -141,7 +141,7 @@ def finetune(
         return by.loss(logits, targets, each, Step(step, steps))
 
     def settled(batch: Sequence[int], step: int) -> Objective:
-        # Whether a batch is parted hangs on the machine, so that what is of the whole batch is settled beforehand always.
+        # Some machines part a batch. So what hangs on the whole batch is settled before that, on every machine.
         if not (isinstance(objective, OfBatch) and isinstance(examples, Choices)):
             return objective
         with torch.no_grad():
@@ -179,17 +179,18 @@ def finetune(
 @torch.no_grad()
 def likeliest(model: Any, pairs: Sequence[Pair]) -> list[bool]:
     """Whether each pair's completion is made of the likeliest token at every place, the tokens before it given."""
-    anatomy, most, found = anatomy_of(model), min(tokens_at_once(model), logit_rows(model)), [False] * len(pairs)
+    anatomy, most = anatomy_of(model), min(tokens_at_once(model), logit_rows(model))
+    is_likeliest = [False] * len(pairs)
 
     def read(rows: list[int]) -> list[bool]:
         logits, targets, own = completion_logits(model, [pairs[i] for i in rows], anatomy)
         missed = set(own[logits.argmax(-1) != targets].tolist())
-        return [place not in missed for place in range(len(rows))]
+        return [row not in missed for row in range(len(rows))]
 
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
         for row, whole in zip(batch, by_halves(model.device, read, batch), strict=True):
-            found[row] = whole
-    return found
+            is_likeliest[row] = whole
+    return is_likeliest
 
 
 class _Best:

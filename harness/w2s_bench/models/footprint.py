@@ -165,7 +165,7 @@ def shapes_of(path: Path) -> dict[str, Shape]:
         if size > _LARGEST_HEADER:
             raise ValueError(f"{path} is no safetensors file")
         header = json.loads(file.read(size))
-    return {name: tuple(one["shape"]) for name, one in header.items() if name != "__metadata__"}
+    return {name: tuple(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"}
 
 
 def _is_buffer(name: str, shape: Sequence[int]) -> bool:

@@ -30,27 +30,27 @@ def fused_layers(model: Any) -> Iterator[None]:
     if model.dtype in NARROW:
         norms: dict[type, type | None] = {}
         for module in model.modules():
-            kind = type(module)
-            instead = _adapter_of(kind)
-            if instead is None and model.device.type == "cuda" and kind.__name__.endswith("RMSNorm"):
-                if kind not in norms:
-                    norms[kind] = _norm_of(module)
-                instead = norms[kind]
+            layer_type = type(module)
+            instead = _adapter_of(layer_type)
+            if instead is None and model.device.type == "cuda" and layer_type.__name__.endswith("RMSNorm"):
+                if layer_type not in norms:
+                    norms[layer_type] = _norm_of(module)
+                instead = norms[layer_type]
             if instead is not None:
-                changed.append((module, kind))
+                changed.append((module, layer_type))
                 module.__class__ = instead
     try:
         yield
     finally:
-        for module, kind in changed:
-            module.__class__ = kind
+        for module, layer_type in changed:
+            module.__class__ = layer_type
 
 
-def _adapter_of(kind: type) -> type | None:
+def _adapter_of(layer_type: type) -> type | None:
     """What takes the place of peft's LoRA beside a linear layer; None for any other module."""
-    if not kind.__module__.startswith("peft.tuners.lora") or kind.__name__ != "Linear":
+    if not layer_type.__module__.startswith("peft.tuners.lora") or layer_type.__name__ != "Linear":
         return None
-    made: type = type("Linear", (_Adapted, kind), {})
+    made: type = type("Linear", (_Adapted, layer_type), {})
     return made
 
 
@@ -58,11 +58,11 @@ class _Adapted:
     """A mixin before peft's class: the product of layer and adapter, where nothing but these two is asked for."""
 
     def forward(self: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        found = None if args or kwargs else self._only_adapter(x)
-        if found is None:
+        adapter = None if args or kwargs else self._only_adapter(x)
+        if adapter is None:
             plain: torch.Tensor = super().forward(x, *args, **kwargs)  # type: ignore[misc]
             return plain
-        into, out, scale = found
+        into, out, scale = adapter
         base = self.base_layer
         product: torch.Tensor = _Product.apply(x, base.weight, base.bias, into.weight, out.weight, scale)
         return product
@@ -118,7 +118,7 @@ class _Product(torch.autograd.Function):
 
 
 def _norm_of(module: Any) -> type | None:
-    """What takes the place of a kind of norm; None where that computes something else than torch's function."""
+    """What takes the place of a type of norm; None where that computes something else than torch's function."""
     named = next((name for name in _EPSILONS if isinstance(getattr(module, name, None), float)), None)
     parameters = dict(module.named_parameters())
     if named is None or list(parameters) != ["weight"] or parameters["weight"].ndim != 1:
@@ -129,13 +129,13 @@ def _norm_of(module: Any) -> type | None:
 
     # The layer is tried rather than read: some add 1 to their weight, some norm parts of a row.
     states = torch.randn(3, len(module.weight), generator=torch.Generator().manual_seed(0)).to(module.weight.device)
-    probe = states[0] + 2
+    shifted = states[0] + 2
     with torch.no_grad():
         try:
-            own = torch.func.functional_call(module, {"weight": probe}, (states,))
+            own = torch.func.functional_call(module, {"weight": shifted}, (states,))
         except (RuntimeError, TypeError, ValueError):  # the layer takes more than states
             return None
-        torchs = F.rms_norm(states, probe.shape, probe, getattr(module, named))
+        torchs = F.rms_norm(states, shifted.shape, shifted, getattr(module, named))
     if (
         not torch.is_tensor(own)
         or own.shape != torchs.shape

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models.sources import LocalModel
+from w2s_bench.models.origins import LocalModel
 from w2s_bench.record import file_digest, read_json, write_json
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ class GgufModel:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(folder.with_name(f"{folder.name}.lock")):
-                if (found := self._held(folder, say)) is not None:
-                    return found
+                if (held := self._held(folder, say)) is not None:
+                    return held
                 shutil.rmtree(folder, ignore_errors=True)
                 scratch = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder.parent))
                 try:
@@ -106,9 +106,9 @@ class GgufModel:
         if not _record(folder).is_file():
             return None
         with suppress(ModelError, OSError, ValueError, TypeError, KeyError):
-            found = LocalModel(self.name, folder)
-            if found.fingerprint() == read_json(_record(folder))["holds"]:
-                return found
+            held = LocalModel(self.name, folder)
+            if held.fingerprint() == read_json(_record(folder))["holds"]:
+                return held
         say(f"{folder} is no longer as it was written; {self.name} is unpacked again")
         return None
 
@@ -201,10 +201,10 @@ def _kept_in(path: Path, name: str) -> str:
             f"model {name!r}: reading GGUF files takes the package gguf, which is not installed; pip install 'w2s-bench[gguf]'"
         ) from error
     try:
-        reader = GGUFReader(path)
-        parts = reader.get_field("split.count")
+        opened = GGUFReader(path)
+        parts = opened.get_field("split.count")
         count = 1 if parts is None else int(parts.contents())
-        kinds = {tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) > 1}
+        kinds = {tensor.tensor_type.name for tensor in opened.tensors if len(tensor.shape) > 1}
     except Exception as error:  # a damaged file may raise whatever its numbers lead to
         raise ModelError(f"model {name!r}: {path} is damaged: {error}; fetch it again") from error
     if count > 1:

@@ -52,10 +52,10 @@ def projected_gradients(model: Any, pairs: Sequence[Pair], *, dimensions: int, s
     if not parameters:
         raise ModelError("no parameter of this model trains, so there are no gradients; take recipe 'lora' or 'full'")
     places, anatomy = sketch_of(parameters, dimensions, seed), anatomy_of(model)
-    found = np.empty((len(pairs), dimensions), dtype=np.float32)
+    sketches = np.empty((len(pairs), dimensions), dtype=np.float32)
     for row, pair in enumerate(pairs):
         logits, targets, _ = completion_logits(model, [pair], anatomy)
         loss = F.cross_entropy(logits.float(), targets)
         gradient = torch.autograd.grad(loss, parameters, allow_unused=True)
-        found[row] = sketched(gradient, places, dimensions).cpu().numpy()
-    return found
+        sketches[row] = sketched(gradient, places, dimensions).cpu().numpy()
+    return sketches

@@ -79,7 +79,7 @@ def generate(
             """The rows of a batch are some of all prompts'."""
             if sampling is None:
                 return _greedily(logits, active, step)
-            return sampling.drawn(logits, [rows[place] for place in active], step)
+            return sampling.drawn(logits, [rows[row] for row in active], step)
 
         if how == "padded":
             anatomy = anatomy_of(model)
@@ -197,7 +197,7 @@ def _decode(
         if len(going) < len(active):
             keep = torch.tensor(going, device=model.device)
             cache.batch_select_indices(keep)
-            inputs, active = inputs[keep], [active[place] for place in going]
+            inputs, active = inputs[keep], [active[row] for row in going]
     return new
 
 
@@ -234,7 +234,7 @@ def _decode_padded(
             keep = torch.tensor(sorted(going), device=model.device)
             rows.keep(keep)
             chosen = chosen[keep]
-            active, finished = [active[place] for place in sorted(going)], set()
+            active, finished = [active[row] for row in sorted(going)], set()
     return new
 
 
@@ -283,6 +283,6 @@ def _finish(tokenizer: Any, tokens: list[int], ends: set[int], stops: Stops) -> 
     ended = _has_ended(tokens, ends, stops)
     text = tokenizer.decode(tokens[:-1] if tokens[-1] == tokenizer.eos_token_id else tokens, skip_special_tokens=True)
     for stop in stops.texts:
-        before, found, _ = text.partition(stop)
-        text, ended = before, ended or bool(found)
+        before, stopped, _ = text.partition(stop)
+        text, ended = before, ended or bool(stopped)
     return Generated(text, ended or not text.strip())

@@ -176,10 +176,10 @@ def first_gradients(
     Arguments as for `train_head`; states are standardised as those of `like` (any number, d), the pool that heads are trained on.
     """
     mean, scale = moments(like)
-    found = np.zeros((len(labels), states.shape[1]), dtype=np.float32)
+    gradients = np.zeros((len(labels), states.shape[1]), dtype=np.float32)
     for item, label in enumerate(labels):
         here = slice(int(offsets[item]), int(offsets[item + 1]))
         slopes = np.exp(zero_shot[here] - np.logaddexp.reduce(zero_shot[here]))
         slopes[label] -= 1
-        found[item] = slopes @ ((states[here].astype(np.float64) - mean) / scale)
-    return found
+        gradients[item] = slopes @ ((states[here].astype(np.float64) - mean) / scale)
+    return gradients

@@ -108,12 +108,12 @@ def _hooked(body: Any, blocks: str, wanted: set[int], take: Any) -> list[Any]:
 
 def _blocks_of(plain: Any) -> str | None:
     """The path, in the model's body, of the list of its blocks; None where what they read is not what transformers tells."""
-    found = vars(plain).get(_KNOWN, False)
-    if found is False:
-        found = _found_out(plain)
-        setattr(plain, _KNOWN, found)
-    assert found is None or isinstance(found, str)
-    return found
+    path = vars(plain).get(_KNOWN, False)
+    if path is False:
+        path = _found_out(plain)
+        setattr(plain, _KNOWN, path)
+    assert path is None or isinstance(path, str)
+    return path
 
 
 @torch.no_grad()

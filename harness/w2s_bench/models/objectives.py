@@ -79,10 +79,10 @@ def held_out(
             f"{len(ids)} row to train on leaves none to hold out; raise the coverage, or take another objective"
         )
     count = min(len(ids) - 1, max(1, round(share * len(ids))))
-    chosen = {ids[place] for place in np.random.default_rng([seed, 1]).permutation(len(ids))[:count]}
-    kept = [place for place, row in enumerate(rows) if row.id not in chosen]
-    of_kept = {whose: [given[place] for place in kept] for whose, given in probs.items()}
-    return [rows[place] for place in kept], [row for row in rows if row.id in chosen], of_kept
+    chosen = {ids[index] for index in np.random.default_rng([seed, 1]).permutation(len(ids))[:count]}
+    kept = [index for index, row in enumerate(rows) if row.id not in chosen]
+    of_kept = {whose: [given[index] for index in kept] for whose, given in probs.items()}
+    return [rows[index] for index in kept], [row for row in rows if row.id in chosen], of_kept
 
 
 def check_steps(checks: int, steps: int) -> set[int]:
@@ -109,10 +109,10 @@ def refuse_outside(
     raise ValueError(f"{name} is {value!r}, expected a number {least}{most}")
 
 
-def refuse_unknown(name: str, value: str, known: Sequence[str]) -> None:
+def refuse_unknown(name: str, value: str, words: Sequence[str]) -> None:
     """Raises ValueError for a parameter that is none of the words that it may be."""
-    if value not in known:
-        raise ValueError(f"{name} is {value!r}, expected {' or '.join(known)}")
+    if value not in words:
+        raise ValueError(f"{name} is {value!r}, expected {' or '.join(words)}")
 
 
 #: What the parameter `over` of an objective may be, and what the objective is over then.

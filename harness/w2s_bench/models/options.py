@@ -64,11 +64,11 @@ def option_readings(
         return list(zip(totals, np.split(picked, cuts) if layers else nothing, strict=True))
 
     for batch in length_batches([len(tree.tokens) for tree in trees], max_tokens=_trees_at_once(model.device)):
-        for place, (total, state) in zip(batch, by_halves(model.device, read, batch), strict=True):
+        for tree_index, (total, state) in zip(batch, by_halves(model.device, read, batch), strict=True):
             if total is not None:
-                sums[shared[place]] = total
+                sums[shared[tree_index]] = total
             if state is not None:
-                states[shared[place]] = state
+                states[shared[tree_index]] = state
     pairs = [pair for i in alone for pair in items[i]]
     if scored and not layers:
         flat: Sequence[NDArray[np.float64]] = [row.sum(keepdims=True) for row in token_logprobs(model, pairs)]
@@ -99,7 +99,7 @@ def _rows_read(
         most = min(most, logit_rows(model))
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
         for part in verdict_of(model).parts([len(pairs[i]) for i in batch]):
-            chosen = [batch[place] for place in part]
+            chosen = [batch[index] for index in part]
             rows = [pairs[i] for i in chosen]
             ids = padded(rows, drop_last=False).to(model.device)
             ends = [row * ids.shape[1] + len(pair) - 1 for row, pair in enumerate(rows)]
@@ -130,7 +130,7 @@ def _trees(
 
 @dataclass(frozen=True)
 class Tree:
-    """A prompt and its options in one row. `sources` and `targets`: which place predicts which token; `counts` an option.
+    """A prompt and its options in one row. `predictors` and `targets`: which place predicts which token; `counts` an option.
 
     An option's first token is predicted by the prompt's last. Its last token is predicted and never read, but in a tree that
     is `whole`: its place is among the `ends`.
@@ -139,7 +139,7 @@ class Tree:
     tokens: list[int]
     branches: list[int]
     places: list[int]
-    sources: list[int]
+    predictors: list[int]
     targets: list[int]
     counts: list[int]
     ends: list[int]
@@ -148,7 +148,7 @@ class Tree:
     def of(cls, options: Sequence[Pair], *, whole: bool = False) -> Tree:
         prompt = options[0].prompt
         tokens, branches, places = list(prompt), [0] * len(prompt), list(range(len(prompt)))
-        sources: list[int] = []
+        predictors: list[int] = []
         targets: list[int] = []
         ends: list[int] = []
         for number, pair in enumerate(options, start=1):
@@ -156,10 +156,10 @@ class Tree:
             tokens += read
             branches += [number] * len(read)
             places += range(len(prompt), len(prompt) + len(read))
-            sources += [len(prompt) - 1, *range(start, start + len(pair.completion) - 1)]
+            predictors += [len(prompt) - 1, *range(start, start + len(pair.completion) - 1)]
             targets += pair.completion
             ends.append(len(tokens) - 1)
-        return cls(tokens, branches, places, sources, targets, [len(pair.completion) for pair in options], ends)
+        return cls(tokens, branches, places, predictors, targets, [len(pair.completion) for pair in options], ends)
 
     def pays(self) -> bool:
         """Whether it is read faster than a row an option: long options would be hidden from each other at great length."""
@@ -196,21 +196,21 @@ def _tree_sums(anatomy: Anatomy, trees: Sequence[Tree], states: torch.Tensor) ->
     """(options,) a tree: summed log-probabilities. `states` are what the output layer reads of the trees."""
     device = states.device
     longest = states.shape[1]
-    sources = np.concatenate([row * longest + np.array(tree.sources) for row, tree in enumerate(trees)])
-    needed, which = np.unique(sources, return_inverse=True)  # a prompt's last place predicts for every option
+    predictors = np.concatenate([row * longest + np.array(tree.predictors) for row, tree in enumerate(trees)])
+    needed, which = np.unique(predictors, return_inverse=True)  # a prompt's last place predicts for every option
     picked = states.flatten(0, 1)[torch.from_numpy(needed).to(device)]
     targets = np.concatenate([tree.targets for tree in trees])
-    found: list[torch.Tensor] = []
+    of_tokens: list[torch.Tensor] = []
     order, begun = np.argsort(which, kind="stable"), 0
     for start in range(0, len(needed), _LOGIT_ROWS):
         ended = int(np.searchsorted(which[order], start + _LOGIT_ROWS))
         own = order[begun:ended]
         table = F.log_softmax(anatomy.head(picked[start : start + _LOGIT_ROWS]).float(), dim=-1)
         rows, columns = torch.from_numpy(which[own] - start), torch.from_numpy(targets[own])
-        found.append(table[rows.to(device), columns.to(device)])
+        of_tokens.append(table[rows.to(device), columns.to(device)])
         begun = ended
     logprobs = np.empty(len(targets))
-    logprobs[order] = torch.cat(found).cpu().numpy()  # one copy, so that an accelerator need not wait in between
+    logprobs[order] = torch.cat(of_tokens).cpu().numpy()  # one copy, so that an accelerator need not wait in between
     counts = [count for tree in trees for count in tree.counts]
     summed = np.add.reduceat(logprobs, np.concatenate([[0], np.cumsum(counts)[:-1]]))
     return np.split(summed, np.cumsum([len(tree.counts) for tree in trees])[:-1])

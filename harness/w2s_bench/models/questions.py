@@ -165,9 +165,11 @@ class Questions:
         for step in range(len(own) - start + 1):
             places = [len(prompt) + step for prompt in prompts]
             logits = rows.read(tokens)
-            if not all(_close(one, alone[place - 1]) for one, place in zip(logits, places, strict=True)):
+            if not all(
+                _close(row_logits, alone[position - 1]) for row_logits, position in zip(logits, places, strict=True)
+            ):
                 return False
-            tokens = self._ids([own[min(place, len(own) - 1)] for place in places])
+            tokens = self._ids([own[min(position, len(own) - 1)] for position in places])
         return True
 
 

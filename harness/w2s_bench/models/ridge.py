@@ -68,7 +68,7 @@ class Problem:
             return start, losses
         from scipy.optimize import minimize
 
-        found = minimize(
+        minimum = minimize(
             lambda at: self.loss(at, ridge),
             start,
             jac=True,
@@ -77,9 +77,9 @@ class Problem:
             callback=lambda at: losses.append(self.loss(at, ridge)[0]),
             options={"maxiter": steps, "maxfun": 20 * steps, "gtol": tolerance, "ftol": tolerance**2},
         )
-        if not np.isfinite(found.fun):
-            raise ModelError(f"a head under ridge {ridge:g} has loss {found.fun}; give stronger ones")
-        return found.x, losses
+        if not np.isfinite(minimum.fun):
+            raise ModelError(f"a head under ridge {ridge:g} has loss {minimum.fun}; give stronger ones")
+        return minimum.x, losses
 
 
 def choose(problem: Problem, grid: Sequence[float], *, folds: int, steps: int, seed: int) -> float:
@@ -97,9 +97,9 @@ def choose(problem: Problem, grid: Sequence[float], *, folds: int, steps: int, s
         kept, rest = problem.of(np.setdiff1d(order, held)), problem.of(held)
         solution = untuned(problem)
         # From the strongest penalty on, each solution is a start close to the next.
-        for place, ridge in enumerate(strengths):
+        for index, ridge in enumerate(strengths):
             solution, _ = kept.solve(ridge, solution, steps=steps, tolerance=_ROUGH)
-            sums[place] += rest.loss(solution)[0] * len(held)
+            sums[index] += rest.loss(solution)[0] * len(held)
     return strengths[int(np.argmin(sums))]
 
 

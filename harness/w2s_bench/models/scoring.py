@@ -168,7 +168,7 @@ def hidden_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]
 
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=tokens_at_once(model)):
         for part in verdict_of(model).parts([len(pairs[i]) for i in batch]):
-            rows = [batch[place] for place in part]
+            rows = [batch[index] for index in part]
             for i, state in zip(rows, by_halves(model.device, read, rows), strict=True):
                 out[i] = state
     return np.stack([state for state in out if state is not None])
@@ -189,5 +189,5 @@ def _last_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"])
             "rows; one vector a token is expected, of one width: take another layer, or another model"
         )
     wanted = torch.stack([s[rows, last] for s in chosen], dim=1) if layer == "all" else chosen[0][rows, last]
-    found: NDArray[np.float32] = wanted.float().cpu().numpy()
-    return found
+    last_states: NDArray[np.float32] = wanted.float().cpu().numpy()
+    return last_states

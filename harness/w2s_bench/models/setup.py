@@ -68,9 +68,9 @@ class Effort:
         rows, choice = os.environ.get(MICRO_BATCH_VARIABLE, ""), os.environ.get(CHECKPOINTING_VARIABLE, "") or "auto"
         if rows and not (rows.isascii() and rows.isdigit() and int(rows) > 0):
             raise ModelError(f"{MICRO_BATCH_VARIABLE} is {rows!r}; give a whole number of rows from 1, or unset it")
-        for known in ("auto", "always", "never"):
-            if choice == known:
-                return cls(int(rows) if rows else None, known)
+        for checkpointing in ("auto", "always", "never"):
+            if choice == checkpointing:
+                return cls(int(rows) if rows else None, checkpointing)
         raise ModelError(f"{CHECKPOINTING_VARIABLE} is {choice!r}; give auto, always or never, or unset it")
 
 

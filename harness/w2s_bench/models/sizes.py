@@ -14,7 +14,7 @@ from w2s_bench.hookspecs import LanguageModel
 from w2s_bench.models.folders import check_folder
 from w2s_bench.models.footprint import Blueprint, shapes_of_folder
 from w2s_bench.models.gguf import GgufModel
-from w2s_bench.models.sources import HubModel, LocalModel, files_read, is_read, next_step, unreachable
+from w2s_bench.models.origins import HubModel, LocalModel, files_read, is_read, next_step, unreachable
 
 _SECONDS = 5.0  # that a hub may take to answer
 OFFLINE = "not known offline"
@@ -34,16 +34,16 @@ def sizes_of(models: Mapping[str, LanguageModel]) -> dict[str, Sizes]:
     """Of each model, by name. A hub is asked for what is not here, and after it did not answer once, no more."""
     out: dict[str, Sizes] = {}
     reachable = True
-    for name, source in models.items():
-        if isinstance(source, LocalModel):
-            out[name] = _of_folder(source.path)
-        elif isinstance(source, GgufModel):
-            unpacked = source.folder
+    for name, origin in models.items():
+        if isinstance(origin, LocalModel):
+            out[name] = _of_folder(origin.path)
+        elif isinstance(origin, GgufModel):
+            unpacked = origin.folder
             blueprint = _of_folder(unpacked).blueprint if unpacked.is_dir() else None
             why = "" if blueprint else "known once it is unpacked"
-            out[name] = Sizes(blueprint, source.path.stat().st_size, 0, why)
-        elif isinstance(source, HubModel):
-            out[name], reachable = _of_hub(source, reachable)
+            out[name] = Sizes(blueprint, origin.path.stat().st_size, 0, why)
+        elif isinstance(origin, HubModel):
+            out[name], reachable = _of_hub(origin, reachable)
         else:
             out[name] = Sizes(None, 0, None, "known to its plugin alone")
     return out
@@ -60,21 +60,21 @@ def _of_folder(folder: Path) -> Sizes:
     return Sizes(blueprint, size, 0)
 
 
-def _of_hub(source: HubModel, reachable: bool) -> tuple[Sizes, bool]:
+def _of_hub(origin: HubModel, reachable: bool) -> tuple[Sizes, bool]:
     """What is known of a model of the hub, and whether the hub answers."""
     from huggingface_hub import constants
 
-    owned = f"models--{source.repo.replace('/', '--')}"
-    folder = Path(constants.HF_HUB_CACHE) / owned / "snapshots" / source.revision
-    if _is_whole(folder, source.name):
+    owned = f"models--{origin.repo.replace('/', '--')}"
+    folder = Path(constants.HF_HUB_CACHE) / owned / "snapshots" / origin.revision
+    if _is_whole(folder, origin.name):
         return _of_folder(folder), reachable
     if not reachable or constants.HF_HUB_OFFLINE:
         return Sizes(None, 0, None, OFFLINE), reachable
     try:
-        return asked_of_hub(source), True
+        return asked_of_hub(origin), True
     except Exception as error:  # noqa: BLE001 - the hub client raises many kinds, and an estimate ends no run
         lost = unreachable(error)
-        return Sizes(None, 0, None, OFFLINE if lost else f"not known: {next_step(error, source.repo)}"), not lost
+        return Sizes(None, 0, None, OFFLINE if lost else f"not known: {next_step(error, origin.repo)}"), not lost
 
 
 def _is_whole(folder: Path, name: str) -> bool:
@@ -85,15 +85,15 @@ def _is_whole(folder: Path, name: str) -> bool:
     return True
 
 
-def asked_of_hub(source: HubModel) -> Sizes:
+def asked_of_hub(origin: HubModel) -> Sizes:
     """By the hub's own list of files and the headers of its weights; neither weights nor tokenizer are fetched."""
     from huggingface_hub import HfApi, hf_hub_download
 
-    api, where = HfApi(), dict[str, Any](revision=source.revision)
-    info = api.model_info(source.repo, files_metadata=True, timeout=_SECONDS, **where)
+    api, where = HfApi(), dict[str, Any](revision=origin.revision)
+    info = api.model_info(origin.repo, files_metadata=True, timeout=_SECONDS, **where)
     size = sum(file.size or 0 for file in info.siblings or () if is_read(file.rfilename))
-    headers: Any = api.get_safetensors_metadata(source.repo, **where).files_metadata.values()
-    shapes = {name: tuple(one.shape) for header in headers for name, one in header.tensors.items()}
+    headers: Any = api.get_safetensors_metadata(origin.repo, **where).files_metadata.values()
+    shapes = {name: tuple(tensor.shape) for header in headers for name, tensor in header.tensors.items()}
     with tempfile.TemporaryDirectory() as scratch:
-        config: str = hf_hub_download(source.repo, "config.json", local_dir=scratch, etag_timeout=_SECONDS, **where)
+        config: str = hf_hub_download(origin.repo, "config.json", local_dir=scratch, etag_timeout=_SECONDS, **where)
         return Sizes(Blueprint.of(shapes, json.loads(Path(config).read_text(encoding="utf-8"))), 0, size)

@@ -21,10 +21,10 @@ class Widened(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         named, name = dict(kwargs or {}), getattr(func, "__name__", "")
-        # An attribute is read, not the numbers: widening a weight for its shape would cost its size.
+        # Torch reads an attribute here. To widen a weight for its shape alone would cost its size in memory.
         if name == "__get__":
-            found = func(*args, **named)
-            return torch.float32 if isinstance(found, torch.dtype) and found in NARROW else found
+            attribute = func(*args, **named)
+            return torch.float32 if isinstance(attribute, torch.dtype) and attribute in NARROW else attribute
         if name in ("__setitem__", "__set__", "__delete__") or (name.endswith("_") and not name.endswith("__")):
             return func(*args, **named)
         return func(*map(_wide, args), **{key: _wide(value) for key, value in named.items()})

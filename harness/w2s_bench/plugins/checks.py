@@ -191,8 +191,8 @@ def _one_of(who: str, built: Any, name: str, allowed: tuple[str, ...]) -> str:
 
 def _some_of(who: str, built: Any, name: str, allowed: tuple[str, ...], *, least: int) -> tuple[str, ...]:
     values = _attribute(who, built, name)
-    known = isinstance(values, tuple) and all(isinstance(value, str) and value in allowed for value in values)
-    if not known or len(set(values)) < len(values) or len(values) < least:
+    allowed_each = isinstance(values, tuple) and all(isinstance(value, str) and value in allowed for value in values)
+    if not allowed_each or len(set(values)) < len(values) or len(values) < least:
         example = f"{name} = ({allowed[-1]!r},), with the comma" + ("" if least else f", or {name} = ()")
         raise PluginError(
             f"{who}: {name} must be a tuple of {_listed(allowed)}, each once, got {values!r}; write for example {example}"

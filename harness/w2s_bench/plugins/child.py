@@ -67,15 +67,16 @@ def _told(question: JSON, say: Callable[[JSON], None]) -> JSON:
     plugin = load_here(EntryPoint(name, value, ENTRY_POINT_GROUP), distribution, version)
     if question["do"] == "load":
         entries = [
-            {"kind": entry.kind, "name": entry.name, **factory_to_json(entry.factory)} for entry in plugin.provides
+            {"kind": entry.entry_kind, "name": entry.name, **factory_to_json(entry.factory)}
+            for entry in plugin.provides
         ]
         faults = [plugin.problem.cause] if plugin.problem else []
         told = {"faults": faults, "provides": entries}
         return {"told": told, "modules": [entry["module"] for entry in entries], "sound": not faults}
-    kind, hook = question["kind"], HOOKS[question["kind"]]
+    entry_kind, hook = question["kind"], HOOKS[question["kind"]]
     registry = Registry.of([plugin])
-    registered = registry.resolve(kind, question["name"])
-    built = registry.build(kind, question["name"], **question["parameters"])
+    registered = registry.resolve(entry_kind, question["name"])
+    built = registry.build(entry_kind, question["name"], **question["parameters"])
     if hook.reads_data:
         say(READS)
     told = hook.describe(str(registered), built)

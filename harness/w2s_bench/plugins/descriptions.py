@@ -42,10 +42,10 @@ def written_as(factory: Callable[..., Any]) -> str | None:
     if isinstance(factory, Elsewhere):
         return factory.written_as
     name = getattr(factory, "__qualname__", None)
-    found: Any = sys.modules.get(str(getattr(factory, "__module__", None)))
+    reached: Any = sys.modules.get(str(getattr(factory, "__module__", None)))
     for part in name.split(".") if isinstance(name, str) else ():
-        found = getattr(found, part, None)
-    return str(name) if name is not None and found is factory else None
+        reached = getattr(reached, part, None)
+    return str(name) if name is not None and reached is factory else None
 
 
 class Elsewhere:

@@ -15,7 +15,7 @@ class Registered:
     """One name that a plugin brought, and where it came from."""
 
     name: str  # full: distribution/name
-    kind: EntryKind
+    entry_kind: EntryKind
     factory: Callable[..., Any]
     distribution: str
     version: str
@@ -29,7 +29,7 @@ class Registered:
 
     def __str__(self) -> str:
         origin = f"entry point {self.entry_point!r} of {self.distribution} {self.version}"
-        return f"{words(self.kind)} {self.name!r} ({origin})"
+        return f"{words(self.entry_kind)} {self.name!r} ({origin})"
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,9 @@ class Loading:
             self._raised("registering its hooks", error)
             return
         self._find_misspelt(plugin, manager)
-        for kind, hook in HOOKS.items():
+        for entry_kind, hook in HOOKS.items():
             for implementation in getattr(manager.hook, hook.name).get_hookimpls():
-                self._call(hook.name, kind, implementation.function)
+                self._call(hook.name, entry_kind, implementation.function)
 
     def look(self) -> Look:
         """The question what it would register."""
@@ -115,18 +115,20 @@ class Loading:
             factory = Elsewhere(entry, self.look(), partial(self._open, entry["kind"], entry["name"]))
             self._register(entry["kind"], entry["name"], factory)
 
-    def _open(self, kind: EntryKind, name: str) -> Callable[..., Any]:
+    def _open(self, entry_kind: EntryKind, name: str) -> Callable[..., Any]:
         """The factory itself: the plugin is imported here after all."""
         plugin = load_here(self.entry_point, self.distribution, self.version)
         for entry in plugin.provides:
-            if (entry.kind, entry.name) == (kind, name):
+            if (entry.entry_kind, entry.name) == (entry_kind, name):
                 return entry.factory
         why = plugin.problem or f"entry point {self.name!r} of {self.distribution} {self.version} gives other names now"
-        raise PluginError(f"{words(kind)} {name!r} is gone: {why}")
+        raise PluginError(f"{words(entry_kind)} {name!r} is gone: {why}")
 
-    def _register(self, kind: EntryKind, full: str, factory: Callable[..., Any]) -> None:
+    def _register(self, entry_kind: EntryKind, full: str, factory: Callable[..., Any]) -> None:
         module = module_named(self.entry_point)
-        self.registered.append(Registered(full, kind, factory, self.distribution, self.version, self.name, module))
+        self.registered.append(
+            Registered(full, entry_kind, factory, self.distribution, self.version, self.name, module)
+        )
 
     def _raised(self, doing: str, error: BaseException) -> None:
         self.faults.append(f"{doing} raised {_worded(error)}")
@@ -146,7 +148,7 @@ class Loading:
         if not names and not bare:
             self.faults.append(f"{self.entry_point.value} implements none of {', '.join(_HOOKS)} with @hookimpl")
 
-    def _call(self, hook: str, kind: EntryKind, function: Callable[[], Any]) -> None:
+    def _call(self, hook: str, entry_kind: EntryKind, function: Callable[[], Any]) -> None:
         try:
             returned = function()
             entries = list(returned.items()) if isinstance(returned, Mapping) else None
@@ -159,11 +161,11 @@ class Loading:
             self.faults.append(f"{hook} returned a {type(returned).__name__}; return a mapping from names to factories")
             return
         for name, factory in entries:
-            fault = _fault(kind, name, factory)
+            fault = _fault(entry_kind, name, factory)
             if fault:
                 self.faults.append(f"{hook}: {fault}")
                 continue
-            self._register(kind, full_name(self.distribution, kind, name), factory)
+            self._register(entry_kind, full_name(self.distribution, entry_kind, name), factory)
 
 
 def _worded(error: BaseException) -> str:
@@ -174,12 +176,12 @@ def _worded(error: BaseException) -> str:
     return f"{type(error).__name__}: {shortened(text)}" if text else type(error).__name__
 
 
-def _fault(kind: EntryKind, name: Any, factory: Any) -> str | None:
+def _fault(entry_kind: EntryKind, name: Any, factory: Any) -> str | None:
     """What is wrong with one entry of a hook's mapping."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         return f"{name!r} is no name; use letters, digits and . _ - only (the distribution's name is put before it)"
-    if name in HOOKS[kind].reserved:
-        return f"the name {name!r} is reserved for {HOOKS[kind].reserved_for}; choose another"
+    if name in HOOKS[entry_kind].reserved:
+        return f"the name {name!r} is reserved for {HOOKS[entry_kind].reserved_for}; choose another"
     if not callable(factory):
         return f"{name!r} maps to a {type(factory).__name__}, which cannot be called; give a class or function"
     return None

@@ -108,14 +108,14 @@ HOOKS: Final[Mapping[EntryKind, Hook]] = MappingProxyType(
 RESERVED_PREFIXES: Final = PREFIXES | {hook.built_in_prefix for hook in HOOKS.values()} - {BUILT_IN}
 
 
-def words(kind: EntryKind) -> str:
+def words(entry_kind: EntryKind) -> str:
     """A kind of entry as one reads it."""
-    return kind.replace("_", " ")
+    return entry_kind.replace("_", " ")
 
 
-def full_name(distribution: str, kind: EntryKind, name: str) -> str:
+def full_name(distribution: str, entry_kind: EntryKind, name: str) -> str:
     """`distribution/name`, or `tiny/name` for the models that the harness brings."""
-    return f"{HOOKS[kind].built_in_prefix if distribution == BUILT_IN else distribution}/{name}"
+    return f"{HOOKS[entry_kind].built_in_prefix if distribution == BUILT_IN else distribution}/{name}"
 
 
 def distribution_of(name: str) -> str:

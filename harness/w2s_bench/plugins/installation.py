@@ -13,10 +13,10 @@ from w2s_bench.names import BUILT_IN
 
 def called_so() -> tuple[metadata.Distribution, ...]:
     """Every distribution of the name on the search path, the running one first."""
-    found: dict[tuple[Path, str], metadata.Distribution] = {}
+    by_identity: dict[tuple[Path, str], metadata.Distribution] = {}
     for dist in metadata.distributions(name=BUILT_IN):
-        found.setdefault(_identity(dist), dist)  # a folder may be on the path twice
-    return tuple(sorted(found.values(), key=_distance))
+        by_identity.setdefault(_identity(dist), dist)  # a folder may be on the path twice
+    return tuple(sorted(by_identity.values(), key=_distance))
 
 
 def is_running(dist: metadata.Distribution) -> bool:

@@ -72,18 +72,18 @@ def _installed() -> list[metadata.EntryPoint]:
 
 def _leave_out(loadings: list[Loading], restrict: Collection[str] | None) -> None:
     """Mark what `restrict` or the environment does not name; a name that stands for nothing is an error."""
-    source = "restrict"
+    asked_by = "restrict"
     if restrict is None:
         text = os.environ.get(RESTRICT_VARIABLE)
         if text is None:
             return
-        restrict, source = [name.strip() for name in text.split(",") if name.strip()], RESTRICT_VARIABLE
+        restrict, asked_by = [name.strip() for name in text.split(",") if name.strip()], RESTRICT_VARIABLE
     elif isinstance(restrict, str):
         restrict = [restrict]
     names = {x.distribution for x in loadings} | {x.name for x in loadings}
     wanted = {name if name in names else normalized(name) for name in restrict}
     for name in sorted(wanted - names - {BUILT_IN}):
-        hint = f"{source} names distributions or entry points; install it, or leave it out."
+        hint = f"{asked_by} names distributions or entry points; install it, or leave it out."
         raise UnknownNameError("plugin", name, names, hint)
     for loading in loadings:
         if loading.distribution != BUILT_IN and not {loading.distribution, loading.name} & wanted:
@@ -104,12 +104,14 @@ def _drop_duplicates(loadings: list[Loading]) -> None:
     owners: dict[tuple[EntryKind, str], list[Loading]] = {}
     for loading in loadings:
         for entry in loading.registered:
-            owners.setdefault((entry.kind, entry.name), []).append(loading)
-    for (kind, name), several in owners.items():
+            owners.setdefault((entry.entry_kind, entry.name), []).append(loading)
+    for (entry_kind, name), several in owners.items():
         if len(several) == 1:
             continue
         origins = " and ".join(f"{x.name!r} ({x.entry_point.value}) of {x.distribution} {x.version}" for x in several)
         for loading in {id(x): x for x in several}.values():
-            fault = f"{words(kind)} {name!r} is given more than once, by entry points {origins}"
+            fault = f"{words(entry_kind)} {name!r} is given more than once, by entry points {origins}"
             loading.faults.append(f"{fault}; rename one")
-            loading.registered = [entry for entry in loading.registered if (entry.kind, entry.name) != (kind, name)]
+            loading.registered = [
+                entry for entry in loading.registered if (entry.entry_kind, entry.name) != (entry_kind, name)
+            ]

@@ -88,7 +88,7 @@ def _names(what: str, name: str) -> tuple[str, str]:
     """The distribution's name and its package's, both free."""
     distribution = normalized(name)
     module = distribution.replace("-", "_")
-    kind = NEW[what]
+    entry_kind = NEW[what]
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", module) or keyword.iskeyword(module):
         raise W2SBenchError(
             f"{name!r} cannot name a package: expected letters of a-z and digits, parted by single hyphens, a letter first, and "
@@ -96,8 +96,10 @@ def _names(what: str, name: str) -> tuple[str, str]:
         )
     if distribution in RESERVED_PREFIXES or distribution == BUILT_IN:
         raise W2SBenchError(f"the name {distribution!r} is reserved, so that no plugin of it is loaded; take another")
-    if module in HOOKS[kind].reserved:
-        raise W2SBenchError(f"{module!r} is the name of {HOOKS[kind].reserved_for}; give the {words(kind)} another")
+    if module in HOOKS[entry_kind].reserved:
+        raise W2SBenchError(
+            f"{module!r} is the name of {HOOKS[entry_kind].reserved_for}; give the {words(entry_kind)} another"
+        )
     try:
         version = metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -117,17 +119,17 @@ def _names(what: str, name: str) -> tuple[str, str]:
 def _texts(what: str, variant: str) -> list[tuple[str, str]]:
     """(path in the distribution, template) of every file; those of the variant stand for the others of their path."""
     root = resources.files("w2s_bench.plugins") / "templates"
-    found = _below(root / what)
+    files = _below(root / what)
     if variant:
-        found |= _below(root / f"{what}.{variant}")
-    return [(path, file.read_text(encoding="utf-8")) for path, file in sorted(found.items())]
+        files |= _below(root / f"{what}.{variant}")
+    return [(path, file.read_text(encoding="utf-8")) for path, file in sorted(files.items())]
 
 
 def _below(folder: Traversable, parents: str = "") -> dict[str, Traversable]:
-    found: dict[str, Traversable] = {}
+    files: dict[str, Traversable] = {}
     for entry in folder.iterdir():
         if entry.is_dir():
-            found |= _below(entry, f"{parents}{entry.name}/")
+            files |= _below(entry, f"{parents}{entry.name}/")
         elif entry.name.endswith(_SUFFIX):
-            found[parents + entry.name.removesuffix(_SUFFIX)] = entry
-    return found
+            files[parents + entry.name.removesuffix(_SUFFIX)] = entry
+    return files

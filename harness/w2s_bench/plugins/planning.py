@@ -82,30 +82,30 @@ def _declared_here(registry: Registry, name: str, parameters: Mapping[str, JSON]
     return check_trust_function(str(registry.resolve("trust_function", name)), built)
 
 
-def _described(registry: Registry, kind: EntryKind, name: str, parameters: Mapping[str, JSON]) -> JSON | None:
+def _described(registry: Registry, entry_kind: EntryKind, name: str, parameters: Mapping[str, JSON]) -> JSON | None:
     """None where it is built in this process. Asked once a registry: a fingerprint may be long to make."""
-    look = _look(registry, kind, name, parameters)
+    look = _look(registry, entry_kind, name, parameters)
     if look is None:
         return None
     asked = canonical_json(look.question)
     if asked not in registry.seen:
-        registry.seen[asked] = _told(registry, kind, name, parameters, look_at([look])[0])
+        registry.seen[asked] = _told(registry, entry_kind, name, parameters, look_at([look])[0])
     return registry.seen[asked]
 
 
-def _look(registry: Registry, kind: EntryKind, name: str, parameters: Mapping[str, JSON]) -> Look | None:
+def _look(registry: Registry, entry_kind: EntryKind, name: str, parameters: Mapping[str, JSON]) -> Look | None:
     """The question what a factory builds; None where it is built in this process."""
-    registered = registry.resolve(kind, name)
+    registered = registry.resolve(entry_kind, name)
     if not isinstance(registered.factory, Elsewhere):
         return None
     check_parameters(str(registered), registered.name, registered.factory, parameters)
-    asked = {"do": "build", "kind": kind, "name": registered.name, "parameters": dict(parameters)}
-    return replace(registered.factory.look, asked=asked, lasting=not HOOKS[kind].reads_data)
+    asked = {"do": "build", "kind": entry_kind, "name": registered.name, "parameters": dict(parameters)}
+    return replace(registered.factory.look, asked=asked, lasting=not HOOKS[entry_kind].reads_data)
 
 
-def _told(registry: Registry, kind: EntryKind, name: str, parameters: Mapping[str, JSON], answer: Told) -> JSON:
+def _told(registry: Registry, entry_kind: EntryKind, name: str, parameters: Mapping[str, JSON], answer: Told) -> JSON:
     if answer.ended:
-        who, fault = registry.resolve(kind, name), f"could not be built with parameters {dict(parameters)!r}"
+        who, fault = registry.resolve(entry_kind, name), f"could not be built with parameters {dict(parameters)!r}"
         raise PluginError(f"{who} {fault}: it {answer.ended}")
     if answer.fault:
         raise PluginError(answer.fault)

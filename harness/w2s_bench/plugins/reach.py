@@ -112,14 +112,14 @@ class _Walk:
             for text in self._texts(now):
                 if text.lost:
                     raise _LostError
-                for one in text.imports:
-                    waiting += self._named(now, one)
+                for imported in text.imports:
+                    waiting += self._named(now, imported)
 
     def pass_through(self, module: str) -> None:
         """Take the module only if it does something by being imported."""
-        for one in (module, *_above(module)):
-            if self._does_something(one):
-                self.read(one)
+        for above in (module, *_above(module)):
+            if self._does_something(above):
+                self.read(above)
 
     def _does_something(self, module: str) -> bool:
         return not all(text.inert for text in self._texts(module))
@@ -130,37 +130,37 @@ class _Walk:
     def _is_package(self, module: str) -> bool:
         return any(path.name == "__init__.py" for path in self._modules[module])
 
-    def _named(self, where: str, one: _Import) -> Iterator[str]:
+    def _named(self, where: str, imported: _Import) -> Iterator[str]:
         """The modules of ours that an import in the module `where` reads."""
-        base = self._base(where, one)
+        base = self._base(where, imported)
         if not self._is_ours(base):
-            if one.name is not None and self._is_ours(f"{base}.{one.name}"):  # from a namespace above
-                yield f"{base}.{one.name}"
+            if imported.name is not None and self._is_ours(f"{base}.{imported.name}"):  # from a namespace above
+                yield f"{base}.{imported.name}"
             return
-        if one.name is None:
+        if imported.name is None:
             yield base
-            yield from (above for above in _above(base) if one.whole and above in self._modules)
+            yield from (above for above in _above(base) if imported.whole and above in self._modules)
             return
-        texts, inner = self._texts(base), f"{base}.{one.name}"
-        if one.name == "*":
+        texts, inner = self._texts(base), f"{base}.{imported.name}"
+        if imported.name == "*":
             if any("__all__" in text.binds for text in texts) and self._is_package(base):
                 raise _LostError  # it may name modules
             yield base
         elif inner in self._modules:
             yield inner
-            if any(one.name in text.binds for text in texts) or self._does_something(base):
+            if any(imported.name in text.binds for text in texts) or self._does_something(base):
                 yield base
         else:
             yield base
 
-    def _base(self, where: str, one: _Import) -> str:
-        if not one.dots:
-            return one.module
+    def _base(self, where: str, imported: _Import) -> str:
+        if not imported.dots:
+            return imported.module
         parts = where.split(".")
-        up = one.dots - self._is_package(where)
+        up = imported.dots - self._is_package(where)
         if up >= len(parts):
             raise _LostError
-        return ".".join([*parts[: len(parts) - up], *([one.module] if one.module else [])])
+        return ".".join([*parts[: len(parts) - up], *([imported.module] if imported.module else [])])
 
     def _is_ours(self, module: str) -> bool:
         if any(f"{module}.".startswith(f"{root}.") for root in self.sources):
@@ -168,13 +168,13 @@ class _Walk:
         top = module.partition(".")[0]
         if top in self._foreign or any(f"{root}.".startswith(f"{top}.") for root in self.sources):
             return False
-        found = self.elsewhere(top)
-        if found is None or not found.files:
+        source = self.elsewhere(top)
+        if source is None or not source.files:
             self._foreign.add(top)
             return False
-        self.sources[found.root] = found
-        self._add(found)
-        return f"{module}.".startswith(f"{found.root}.")
+        self.sources[source.root] = source
+        self._add(source)
+        return f"{module}.".startswith(f"{source.root}.")
 
 
 def _above(module: str) -> list[str]:
@@ -184,14 +184,14 @@ def _above(module: str) -> list[str]:
 
 @lru_cache(maxsize=2048)
 def _text(content: bytes) -> _Text:
-    # Kept by content: a package has many functions, whose modules import the same helpers.
+    # Many modules of a package import the same helpers. So the answer is kept by a file's content.
     try:
         tree = ast.parse(content)
         nodes = list(ast.walk(tree))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return _Text(lost=True)
-    imports = tuple(one for node in nodes for one in _imports(node))
-    lost = any(map(_loads_code, nodes)) or any(_is_loader(one) for one in imports)
+    imports = tuple(imported for node in nodes for imported in _imports(node))
+    lost = any(map(_loads_code, nodes)) or any(_is_loader(imported) for imported in imports)
     binds = {
         name.asname or name.name.partition(".")[0]
         for node in nodes
@@ -215,14 +215,14 @@ def _imports(node: ast.AST) -> Iterator[_Import]:
             yield _Import(node.module or "", name.name, node.level)
 
 
-def _is_loader(one: _Import) -> bool:
-    if one.dots:
+def _is_loader(imported: _Import) -> bool:
+    if imported.dots:
         return False
-    top, _, inner = one.module.partition(".")
+    top, _, inner = imported.module.partition(".")
     if top == "sys":
-        return one.name is not None and (one.name == "*" or one.name in _OF_SYS)
+        return imported.name is not None and (imported.name == "*" or imported.name in _OF_SYS)
     if top == "importlib":
-        return (inner or one.name or "").partition(".")[0] not in _HARMLESS
+        return (inner or imported.name or "").partition(".")[0] not in _HARMLESS
     return top in _LOADERS
 
 

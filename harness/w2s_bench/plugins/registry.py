@@ -63,7 +63,7 @@ class Registry:
         if only is None:
             with surroundings_kept():
                 return cls.of(load_plugins(restrict, entry_points))
-        # What a plugin's import sets is for its own code alone.
+        # This process runs one distribution's code alone, so what its import sets may stay.
         return cls.of(load_plugins(restrict, entry_points, only))
 
     @classmethod
@@ -72,19 +72,19 @@ class Registry:
         plugins = tuple(plugins)
         provided = sorted((entry for plugin in plugins for entry in plugin.provides), key=lambda entry: entry.name)
 
-        def table(kind: EntryKind) -> Mapping[str, Registered]:
-            return MappingProxyType({entry.name: entry for entry in provided if entry.kind == kind})
+        def table(entry_kind: EntryKind) -> Mapping[str, Registered]:
+            return MappingProxyType({entry.name: entry for entry in provided if entry.entry_kind == entry_kind})
 
-        return cls(plugins, MappingProxyType({kind: table(kind) for kind in HOOKS}))
+        return cls(plugins, MappingProxyType({entry_kind: table(entry_kind) for entry_kind in HOOKS}))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """One for every entry point that did not load whole."""
         return tuple(plugin.problem for plugin in self.plugins if plugin.problem)
 
-    def table(self, kind: EntryKind) -> Mapping[str, Registered]:
+    def table(self, entry_kind: EntryKind) -> Mapping[str, Registered]:
         """Full name → what is registered of one kind."""
-        return self.tables[kind]
+        return self.tables[entry_kind]
 
     @property
     def trust_functions(self) -> Mapping[str, Registered]:
@@ -98,26 +98,28 @@ class Registry:
     def models(self) -> Mapping[str, Registered]:
         return self.table("model")
 
-    def resolve(self, kind: EntryKind, name: str) -> Registered:
+    def resolve(self, entry_kind: EntryKind, name: str) -> Registered:
         """What a full or bare name stands for; bare, the built-in one wins, else it must be the only one so called.
 
         It may also be what a resolver takes (`resolvers`): for a model a commit of a hub, a folder, or its path alone.
         """
-        table = self.table(kind)
+        table = self.table(entry_kind)
         prefix, slash, rest = name.partition("/")
-        full = f"{normalized(prefix)}/{rest}" if slash else full_name(BUILT_IN, kind, name)
+        full = f"{normalized(prefix)}/{rest}" if slash else full_name(BUILT_IN, entry_kind, name)
         if full in table:
             return table[full]
         candidates = [] if slash else [other for other in table if other.partition("/")[2] == name]
         if len(candidates) == 1:
             return table[candidates[0]]
         if candidates:
-            raise UnknownNameError(words(kind), name, candidates, "Several plugins have this name; write one in full.")
-        resolver = resolver_of(kind, name)
+            raise UnknownNameError(
+                words(entry_kind), name, candidates, "Several plugins have this name; write one in full."
+            )
+        resolver = resolver_of(entry_kind, name)
         if resolver is None:
-            hints = [self._hint(prefix if slash else None), _ways_to_write(kind, table)]
-            raise UnknownNameError(words(kind), name, table, " ".join(hint for hint in hints if hint))
-        return _resolved(resolver, kind, name)
+            hints = [self._hint(prefix if slash else None), _ways_to_write(entry_kind, table)]
+            raise UnknownNameError(words(entry_kind), name, table, " ".join(hint for hint in hints if hint))
+        return _resolved(resolver, entry_kind, name)
 
     def _hint(self, distribution: str | None) -> str:
         """A plugin that did not load, or is not installed, might have had the name that nobody knows."""
@@ -153,9 +155,9 @@ class Registry:
         """Build the objective of a plugin that `name` stands for and check it."""
         return cast(Objective, self.build("objective", name, **parameters))
 
-    def build(self, kind: EntryKind, name: str, /, **parameters: JSON) -> object:
+    def build(self, entry_kind: EntryKind, name: str, /, **parameters: JSON) -> object:
         """Build what `name` stands for and check that it is what its kind must be."""
-        registered = self.resolve(kind, name)
+        registered = self.resolve(entry_kind, name)
         contract.check_parameters(str(registered), registered.name, registered.factory, parameters)
         try:
             built: object = registered.factory(**parameters)
@@ -164,12 +166,14 @@ class Registry:
         except BaseException as error:  # a plugin may raise anything, SystemExit too
             fault = f"could not be built with parameters {dict(parameters)!r}: {type(error).__name__}: {said(error)}"
             raise PluginError(f"{registered} {fault}") from error
-        contract.guarded(str(registered), "checking what it gave", lambda: HOOKS[kind].check(str(registered), built))
+        contract.guarded(
+            str(registered), "checking what it gave", lambda: HOOKS[entry_kind].check(str(registered), built)
+        )
         return built
 
-    def guarded(self, kind: EntryKind, name: str, what: str, call: Callable[[], T]) -> T:
+    def guarded(self, entry_kind: EntryKind, name: str, what: str, call: Callable[[], T]) -> T:
         """Run code of what `name` stands for, such as its `fingerprint`; what it raises names entry point and distribution."""
-        return contract.guarded(str(self.resolve(kind, name)), what, call)
+        return contract.guarded(str(self.resolve(entry_kind, name)), what, call)
 
     def source_digest(self, registered: Registered, digests: dict[Source, str] | None = None) -> str:
         """SHA-256 over the Python files that an entry's code comes from; nothing is imported. Changed code is another arm.
@@ -190,7 +194,7 @@ class Registry:
             if not source.files:
                 fault = f"the source of module {source.root!r} cannot be found; install it as Python files"
                 raise PluginError(f"{registered}: {fault}")
-        if named is not None and HOOKS[registered.kind].is_code_alone:
+        if named is not None and HOOKS[registered.entry_kind].is_code_alone:
             beside = partial(source_beside, distribution=registered.distribution, sources=sources)
             sources = reached(module, registered.module, sources, beside)
             digest.update(f"{module}\0{named}\0".encode())
@@ -211,24 +215,24 @@ class Registry:
         return tuple(sorted(libraries))
 
 
-def _resolved(resolver: Resolver, kind: EntryKind, name: str) -> Registered:
+def _resolved(resolver: Resolver, entry_kind: EntryKind, name: str) -> Registered:
     """What a resolver makes of a name, registered as if a plugin had brought it."""
     full = with_prefix(resolver, name)
     factory = partial(pkgutil.resolve_name(resolver.factory), full)
     module = resolver.factory.partition(":")[0]
-    return Registered(full, kind, factory, BUILT_IN, running_version(), "resolvers", module)
+    return Registered(full, entry_kind, factory, BUILT_IN, running_version(), "resolvers", module)
 
 
-def _ways_to_write(kind: EntryKind, table: Mapping[str, Registered]) -> str:
+def _ways_to_write(entry_kind: EntryKind, table: Mapping[str, Registered]) -> str:
     """How names of a kind may begin, for somebody who got one wrong."""
-    others = resolvers_for(kind)
-    if not others and not HOOKS[kind].hint:
+    others = resolvers_for(entry_kind)
+    if not others and not HOOKS[entry_kind].hint:
         return ""  # the error lists their full names, which say all
     prefixes = ", ".join(dict.fromkeys(f"{name.partition('/')[0]}/" for name in table)) or "none here"
     ways = [f"a plugin's ({prefixes})", *(f"{resolver.written} ({resolver.place})" for resolver in others)]
     ways += [f"a {resolver.path_of}'s path" for resolver in others if resolver.takes_bare_paths]
     listed = " or ".join([", ".join(ways[:-1]), ways[-1]] if len(ways) > 1 else ways)
-    return f"A {words(kind)} is {listed}{f'; {HOOKS[kind].hint}' if HOOKS[kind].hint else ''}."
+    return f"A {words(entry_kind)} is {listed}{f'; {HOOKS[entry_kind].hint}' if HOOKS[entry_kind].hint else ''}."
 
 
 def _requirements(distribution: str) -> tuple[str, ...]:

@@ -45,11 +45,11 @@ def module_named(entry_point: metadata.EntryPoint) -> str:
 
 def sources_of(modules: Iterable[str], distribution: str) -> tuple[Source, ...]:
     """The sources of `modules`, each once; one without Python files has none in `files`."""
-    found: dict[str, Source] = {}
+    by_root: dict[str, Source] = {}
     for module in sorted({module for module in modules if module}):
         source = _source_of(module, distribution)
-        found.setdefault(source.root, source)
-    return tuple(found[root] for root in sorted(found))
+        by_root.setdefault(source.root, source)
+    return tuple(by_root[root] for root in sorted(by_root))
 
 
 def source_beside(top: str, distribution: str, sources: Iterable[Source]) -> Source | None:
@@ -67,10 +67,10 @@ def source_beside(top: str, distribution: str, sources: Iterable[Source]) -> Sou
     mine = {file.parts[0] for file in listed if file.suffix == ".py"}
     if {top, f"{top}.py"} & mine:
         return _source_of(top, distribution)
-    place = None if mine else _place_of(top)
-    if place is None or str(place) in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+    folder = None if mine else _place_of(top)
+    if folder is None or str(folder) in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
         return None
-    near = place in {_place_of(source.root.partition(".")[0]) for source in sources}
+    near = folder in {_place_of(source.root.partition(".")[0]) for source in sources}
     return _source_of(top, distribution) if near else None
 
 

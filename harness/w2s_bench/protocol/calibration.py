@@ -145,19 +145,19 @@ class _Rows:
         places: dict[str, list[int]] = {}
         for split, ids in parts:
             wanted = set(ids)
-            items += [one for one in read_records(self._inputs[f"{split}:items"] / ITEMS, Item) if one.id in wanted]
+            items += [item for item in read_records(self._inputs[f"{split}:items"] / ITEMS, Item) if item.id in wanted]
             there = read_records(self._inputs[f"{split}:labels"] / PREDICTIONS, Prediction)
-            places[split] = [place for place, one in enumerate(there) if one.id in wanted]
-            labels += [there[place] for place in places[split]]
+            places[split] = [index for index, label in enumerate(there) if label.id in wanted]
+            labels += [there[index] for index in places[split]]
         salt = f"{self._salt} {'trust' if fitting else 'pool'}"
         arrays = {}
         for need in self._needs:
             paths = {split: self._inputs.get(f"{split}:{need}") for split in places}
-            found = {split: path for split, path in paths.items() if path is not None}
-            if len(found) < len(paths):
+            stored = {split: path for split, path in paths.items() if path is not None}
+            if len(stored) < len(paths):
                 continue
             form = shown_as_of(need, self._shown_as).form
-            read = [arranged(form, read_arrays(path / READING), places[split], None) for split, path in found.items()]
+            read = [arranged(form, read_arrays(path / READING), places[split], None) for split, path in stored.items()]
             arrays[need] = read[0] if len(read) == 1 else concatenated(form, read)
         evidence = EvidenceView(
             items,
@@ -168,7 +168,7 @@ class _Rows:
             shown_as=self._shown_as,
             fitting=fitting,
         )
-        return evidence, sorted((label.id for label in labels), key=lambda one: opaque_id(salt, one))
+        return evidence, sorted((label.id for label in labels), key=lambda name: opaque_id(salt, name))
 
 
 def not_applicable(supervision: Supervision, needs: Sequence[Need], elsewhere: str | None = None) -> str | None:

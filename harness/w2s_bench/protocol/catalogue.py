@@ -135,9 +135,9 @@ def lines_of(path: Path, ids: Sequence[str]) -> Iterator[bytes | None]:
             yield line_of_item
 
 
-def picked(path: Path, kind: type[T], ids: Sequence[str]) -> Iterator[T]:
+def picked(path: Path, record: type[T], ids: Sequence[str]) -> Iterator[T]:
     """Those records of what `write_indexed` wrote that have these ids, in their order; ids that it lacks are passed over."""
-    yield from (maker_of(kind)(json.loads(line)) for line in lines_of(path, ids) if line is not None)
+    yield from (maker_of(record)(json.loads(line)) for line in lines_of(path, ids) if line is not None)
 
 
 def _id_of(line: bytes) -> str:

@@ -26,10 +26,10 @@ def strata_and_classes(items: Sequence[Item], labels: Sequence[Prediction]) -> d
     of_stratum: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         of_stratum[item.stratum].append(item)
-    known = {label.id: label for label in labels}
+    by_id = {label.id: label for label in labels}
     told: dict[str, tuple[str, str]] = {}
     for stratum, here in of_stratum.items():
-        classes = label_classes(here, [known[item.id] for item in here]) or {}
+        classes = label_classes(here, [by_id[item.id] for item in here]) or {}
         told |= {item.id: (stratum, classes.get(item.id, "")) for item in here}
     return told
 

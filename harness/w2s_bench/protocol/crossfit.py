@@ -61,7 +61,9 @@ def joined_reading(form: Form, labels: Stage, parts: Sequence[tuple[Stage, Stage
     """Stage: one reading of a split out of those of its folds; `parts` are (labels, reading) pairs."""
     if len(parts) == 1:
         return parts[0][1]
-    inputs = numbered("labels", [labels, *(one for one, _ in parts)]) | numbered("part", [one for _, one in parts])
+    inputs = numbered("labels", [labels, *(stage for stage, _ in parts)]) | numbered(
+        "part", [stage for _, stage in parts]
+    )
     return Stage(join_readings, {"form": form}, inputs, label=label)
 
 
@@ -77,12 +79,12 @@ def folds_of(items: Sequence[Item], folds: int) -> Mapping[str, int]:
             f"{len(items)} items of {len(groups)} group cannot be cut into folds, as a student learns from the others'; give the "
             "split items of at least two groups, or take a trust function that reads no cross-fitted student"
         )
-    sizes, found = [0] * min(folds, len(groups)), dict[str, int]()
+    sizes, fold_of = [0] * min(folds, len(groups)), dict[str, int]()
     for group in sorted(groups, key=lambda name: (-len(groups[name]), hash_rank("fold", name))):
         fold = sizes.index(min(sizes))
         sizes[fold] += len(groups[group])
-        found |= dict.fromkeys(groups[group], fold)
-    return found
+        fold_of |= dict.fromkeys(groups[group], fold)
+    return fold_of
 
 
 def _folds(context: StageContext) -> Mapping[str, int]:
@@ -108,9 +110,11 @@ def join_readings(context: StageContext) -> None:
     whole, *parts = ([row["id"] for row in iter_rows(folder / PREDICTIONS)] for folder in folders_of(context, "labels"))
     read = [read_arrays(folder / READING) for folder in folders_of(context, "part")]
     filled = [(ids, arrays) for ids, arrays in zip(parts, read, strict=True) if ids]  # few groups leave folds empty
-    places = {name: place for place, name in enumerate(name for ids, _ in filled for name in ids)}
+    places = {name: index for index, name in enumerate(name for ids, _ in filled for name in ids)}
     order = [places[name] for name in whole]
-    write_arrays(context.out / READING, arranged(form, concatenated(form, [one for _, one in filled]), order, None))
+    write_arrays(
+        context.out / READING, arranged(form, concatenated(form, [arrays for _, arrays in filled]), order, None)
+    )
 
 
 def concatenated(form: Form, parts: Sequence[Arrays]) -> Arrays:

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import Literal, get_args
 
 from w2s_bench.controls import Facts
-from w2s_bench.protocol import crossfit, difficulty, evaluation, items, slices, sources, splits, training
+from w2s_bench.protocol import crossfit, difficulty, evaluation, items, label_sources, slices, splits, training
 from w2s_bench.protocol.ask import Ask, More
 from w2s_bench.protocol.crossfit import CrossFitted
 from w2s_bench.protocol.needs import PlannedNeed, Readers, lacks, own_reading, readings
@@ -124,7 +124,7 @@ class Generation:
 
     @cached_property
     def whole_pool(self) -> tuple[Stage, Stage]:
-        """Items and gold of the pool, those without a weak label too (source `scarce`)."""
+        """Items and gold of the pool, those without a weak label too (label source `scarce`)."""
         if self.task.spec.teacher.labels is None:
             return self.subset(self.pool), self.gold(self.pool)
         whole = self._whole(self.pool)
@@ -160,12 +160,14 @@ class Generation:
         """Why evidence of these needs cannot be had in this domain, since its labels are no model's; None where it can."""
         kind = self.task.domain.kind
         asked = (
-            one for one in needs if one.need.of == "teacher" and one.need.applies(kind) and kind in one.reading.kinds
+            planned
+            for planned in needs
+            if planned.need.of == "teacher" and planned.need.applies(kind) and kind in planned.reading.kinds
         )
         how = self._how_it_labels
         if how is None or how.is_model:
             return None
-        return next((why for one in asked if (why := lacks(one, self.readers, kind)) is not None), None)
+        return next((why for planned in asked if (why := lacks(planned, self.readers, kind)) is not None), None)
 
     def weak_labels(self, split: Split) -> Stage:
         how = self._how_it_labels
@@ -181,7 +183,7 @@ class Generation:
         subset, label = self.subset(split), self.label(f"weak labels of {split}")
         if how.source == "majority":
             model, weights = self.teacher.model, self.teacher.weights
-            return sources.by_majority(subset, self._drawn(how, model, weights, split), label)
+            return label_sources.by_majority(subset, self._drawn(how, model, weights, split), label)
         wrong, rate = None, how.rate or 0.0
         if rate and how.kind == "systematic":
             untuned = self.task.student.untuned
@@ -190,10 +192,12 @@ class Generation:
             else:
                 wrong = self._drawn(how, untuned, None, split)
         seed = self.stream(f"noise of {split}")
-        return sources.of_gold(subset, self.gold(split), rate=rate, kind=how.kind, wrong=wrong, seed=seed, label=label)
+        return label_sources.of_gold(
+            subset, self.gold(split), rate=rate, kind=how.kind, wrong=wrong, seed=seed, label=label
+        )
 
     def _drawn(self, how: Training, model: PlannedModel, weights: Stage | None, split: Split) -> Stage:
-        return sources.drawn(
+        return label_sources.drawn(
             model if weights else model.untuned,
             weights,
             self.subset(split),

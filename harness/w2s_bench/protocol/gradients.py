@@ -43,10 +43,10 @@ def of_model(context: StageContext) -> None:
     model, p = PlannedModel.read(context.params["model"]), context.params
     rows = _sample(context)
     engine = load_planned(context)
-    found = engine.gradients(
+    gradients = engine.gradients(
         rows, recipe=model.recipe, lora_rank=model.lora_rank, dimensions=p["dimensions"], seed=p["seed"]
     )
-    _write(context.out, rows, found)
+    _write(context.out, rows, gradients)
 
 
 @stage("gradients_of_head", version=1)
@@ -65,8 +65,8 @@ def _sample(context: StageContext) -> list[TrainingRow]:
     return drawn[: context.params["most"]]
 
 
-def _write(folder: Path, rows: Sequence[TrainingRow], found: NDArray[np.float32]) -> None:
-    write_arrays(folder / GRADIENTS, {"gradients": found})
+def _write(folder: Path, rows: Sequence[TrainingRow], gradients: NDArray[np.float32]) -> None:
+    write_arrays(folder / GRADIENTS, {"gradients": gradients})
     write_json(folder / STATE_IDS, [row.id for row in rows])
 
 
@@ -81,7 +81,7 @@ class Gradients:
     def read(cls, folder: Path) -> Gradients:
         ids = read_json(folder / STATE_IDS)
         values = cast("NDArray[np.float32]", read_arrays(folder / GRADIENTS)["gradients"])
-        return cls({name: place for place, name in enumerate(ids)}, values)
+        return cls({name: row for row, name in enumerate(ids)}, values)
 
     def of(self, ids: Sequence[str]) -> NDArray[np.float32]:
         """(len(ids), d) of these items, in this order."""

@@ -129,19 +129,19 @@ def risk_control(
     steps = math.ceil(math.log2(max(len(thresholds), 1) + 1))
     share = (1 - confidence) / max(steps, 1)
     bounds = binomial_upper(wrong, above, share)
-    low, high, found = 0, len(thresholds) - 1, None
+    low, high, lowest = 0, len(thresholds) - 1, None
     while low <= high:
         middle = (low + high) // 2
         if bounds[middle] <= 1 - purity:
-            found, low = middle, middle + 1
+            lowest, low = middle, middle + 1
         else:
             high = middle - 1
-    if found is None:
+    if lowest is None:
         few = len(scores) < least_rows(purity, share)
         return Certified(
             "sgr", None, purity, why=_too_few(len(scores), purity, share) if few else _nowhere(above, wrong, purity)
         )
-    return _at(found, "sgr", thresholds, above, wrong, float(1 - bounds[found]))
+    return _at(lowest, "sgr", thresholds, above, wrong, float(1 - bounds[lowest]))
 
 
 def hoeffding(
@@ -215,10 +215,10 @@ def _run_of(passed: BoolArray) -> int:
 
 
 def _at(
-    place: int, method: Method, thresholds: FloatArray, above: IntArray, wrong: IntArray, purity: float
+    index: int, method: Method, thresholds: FloatArray, above: IntArray, wrong: IntArray, purity: float
 ) -> Certified:
-    rows = int(above[place])
-    return Certified(method, float(thresholds[place]), purity, rows, rows - int(wrong[place]))
+    rows = int(above[index])
+    return Certified(method, float(thresholds[index]), purity, rows, rows - int(wrong[index]))
 
 
 def _too_few(count: int, purity: float, error: float) -> str:

@@ -92,9 +92,7 @@ def build_answers(context: StageContext) -> None:
         assert domain.max_new_tokens is not None
         lost = unreachable(domain.name, task, until, domain.max_new_tokens, built)
     ends = f"{', '.join(map(repr, until)) or 'nothing'}, or {domain.max_new_tokens} tokens"
-    said = (
-        f"of {len(built)} items cannot be answered right, as their gold goes on after what ends a generation ({ends})"
-    )
+    said = f"of {len(built)} items cannot be answered right, as their gold goes on after what ends an answer ({ends})"
     write_json(context.out / REMARKS, _remark(lost, said))
 
 
@@ -115,13 +113,13 @@ def _in_test(domain: Domain, document: dict[str, Any]) -> bool | None:
 
 
 def _whether_in_test(domain: Domain, told: Sequence[bool | None]) -> list[bool] | None:
-    if all(one is None for one in told):
+    if all(in_test is None for in_test in told):
         return None
-    if any(not isinstance(one, bool) for one in told):
+    if any(not isinstance(in_test, bool) for in_test in told):
         raise PluginError(
             f"domain {domain.name!r}: in_test gave {told[:3]!r}, …; give True or False for all, or None for all"
         )
-    return [one is True for one in told]
+    return [in_test is True for in_test in told]
 
 
 def _until(domain: Domain, task: Any) -> list[str]:
@@ -146,8 +144,8 @@ def loaded_task(context: StageContext) -> Any:
     """
     domain, registry = load_domain(context), context.registry
     key = canonical_json(context.params["domain"])
-    known = _TASKS.pop(key, None)
-    task = known[1] if known and known[0] is registry else _load(domain)
+    remembered = _TASKS.pop(key, None)
+    task = remembered[1] if remembered and remembered[0] is registry else _load(domain)
     _TASKS[key] = (registry, task)
     while len(_TASKS) > _MOST_TASKS:
         del _TASKS[next(iter(_TASKS))]
@@ -211,7 +209,7 @@ def _answer(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Ans
     if domain.kind == "choice":
         choices = task.doc_to_choice(document)
         if isinstance(target, list) and target:
-            target = target[0]  # the task grades each of them right; a student learns one
+            target = target[0]  # the task grades each of them right, and a student learns the first
         index = target
         if isinstance(target, str):
             index = choices.index(target) if target in choices else None

@@ -51,8 +51,8 @@ class Readers:
     training: Mapping[Reader, Training] = field(default_factory=dict)
     crossfitted: Mapping[Reader, CrossFitted] = field(default_factory=dict)
     more: More | None = None
-    #: What the labels come from, where that is no model; `teacher` is then of no use.
-    source: str = ""
+    #: The label source, where that is no model; `teacher` is then of no use.
+    label_source: str = ""
 
     def model(self, need: Need) -> PlannedModel:
         """The model that a need asks, whatever its weights."""
@@ -117,13 +117,13 @@ def _planned(registry: Registry, need: Need, who: str, sources: dict[Source, str
 
 def _of_plugin(registry: Registry, need: Need, sources: dict[Source, str] | None) -> PlannedNeed:
     if "/" not in need.read:
-        known = [*built_in_readings(), *registry.table("reading")]
-        raise UnknownNameError("reading", need.read, known, "A plugin's is written in full.")
-    found = registry.resolve("reading", need.read)
+        readings = [*built_in_readings(), *registry.table("reading")]
+        raise UnknownNameError("reading", need.read, readings, "A plugin's is written in full.")
+    registered = registry.resolve("reading", need.read)
     described = described_reading(registry, need.read, need.parameters)
-    source = registry.source_digest(found, sources)
-    plugin = {"distribution": found.distribution, "version": found.version, "source": source}
-    return PlannedNeed(need, described, found.name, plugin, registry.libraries(found))
+    source = registry.source_digest(registered, sources)
+    plugin = {"distribution": registered.distribution, "version": registered.version, "source": source}
+    return PlannedNeed(need, described, registered.name, plugin, registry.libraries(registered))
 
 
 def needs_stage(planned: PlannedNeed, kind: Kind) -> bool:
@@ -138,8 +138,8 @@ def lacks(planned: PlannedNeed, readers: Readers, kind: Kind) -> str | None:
     """Why there is no such reading in a domain of this kind, by these models; None where there is."""
     need, reading = planned.need, planned.reading
     asks_model = isinstance(reading, BuiltInReading) or reading.asks_model
-    if readers.source and need.of == "teacher" and asks_model:
-        return f"there is no {need.read} of the teacher, since labels come from source {readers.source!r}, which is no model"
+    if readers.label_source and need.of == "teacher" and asks_model:
+        return f"there is no {need.read} of the teacher, since labels come from label source {readers.label_source!r}, which is no model"
     model = readers.model(need)
     if kind not in reading.kinds:
         return f"reading {need.read!r} is for {' and '.join(reading.kinds)} domains alone, and this is a {kind} domain"
@@ -173,7 +173,7 @@ def readings(
     """
     stages: dict[Need, Stage] = {}
     shown_as: dict[str, ShownAs] = {}
-    for planned in sorted(needs, key=lambda one: str(one.need)):
+    for planned in sorted(needs, key=lambda planned: str(planned.need)):
         need = planned.need
         lack = lacks(planned, readers, kind)
         if isinstance(planned.reading, DescribedReading):
@@ -182,15 +182,15 @@ def readings(
             continue
         named, parts = f"{label} · {need}", readers.parts(need, labels, subset, fitting=fitting)
         read = [
-            (part, _reading(planned, readers, part, weights, subset, seed(need), _of_part(named, place, len(parts))))
-            for place, (part, weights) in enumerate(parts)
+            (part, _reading(planned, readers, part, weights, subset, seed(need), _of_part(named, fold, len(parts))))
+            for fold, (part, weights) in enumerate(parts)
         ]
         stages[need] = crossfit.joined_reading(planned.reading.form, labels, read, named)
     return Readings(stages, shown_as)
 
 
-def _of_part(label: str, place: int, count: int) -> str:
-    return label if count == 1 else f"{label} · fold {place + 1}"
+def _of_part(label: str, fold: int, count: int) -> str:
+    return label if count == 1 else f"{label} · fold {fold + 1}"
 
 
 def _reading(

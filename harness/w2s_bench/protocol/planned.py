@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models.origins import ENGINE
 from w2s_bench.models.setup import USUAL, Setup
-from w2s_bench.models.sources import ENGINE
 from w2s_bench.models.tokenizer_cache import remembering
 from w2s_bench.names import DEVICE_VARIABLE, short
 from w2s_bench.protocol.files import ABSTAINED
@@ -37,15 +37,15 @@ class PlannedModel:
     setup: Setup = USUAL
 
     @classmethod
-    def of(cls, training: Training, source: LanguageModel, overflow: Overflow = "refuse") -> PlannedModel:
+    def of(cls, training: Training, origin: LanguageModel, overflow: Overflow = "refuse") -> PlannedModel:
         device = os.environ.get(DEVICE_VARIABLE) or "cpu"
         tuning = (training.recipe, training.lora_rank, training.precision)
         setup = Setup.of({**{name: getattr(training, name) for name in SETTINGS}, "overflow": overflow})
-        return cls(training.model, source.fingerprint(), *tuning, device, setup)
+        return cls(training.model, origin.fingerprint(), *tuning, device, setup)
 
     @classmethod
-    def of_source(cls, training: Training) -> PlannedModel:
-        """What stands for a model where labels come from a source that has none: a name, which is never loaded."""
+    def of_label_source(cls, training: Training) -> PlannedModel:
+        """What stands for a model where labels come from a label source that has none: a name, which is never loaded."""
         return cls(training.model, digest_of(training.model_dump(mode="json")), "none")
 
     @classmethod
@@ -134,7 +134,7 @@ class PlannedTask:
     student: PlannedModel
     chain: tuple[PlannedModel, ...] = ()
     #: What each of its models comes from, by the model's name.
-    sources: Mapping[str, LanguageModel] = field(default_factory=dict, compare=False, repr=False)
+    origins: Mapping[str, LanguageModel] = field(default_factory=dict, compare=False, repr=False)
 
     def link(self, generation: int) -> PlannedTask:
         """The task of one generation of its chain, counted from 1: who teaches there, and who learns."""
@@ -149,14 +149,14 @@ def load_planned(context: StageContext) -> Engine:
     from w2s_bench.models.engine import load_engine  # torch
 
     model = PlannedModel.read(context.params["model"])
-    source = context.registry.model(model.name)
-    if source.fingerprint() != model.fingerprint:
+    origin = context.registry.model(model.name)
+    if origin.fingerprint() != model.fingerprint:
         raise ModelError(f"model {model.name!r} changed on disk since the run began; run again")
     weights = context.inputs.get("weights")
     if weights is not None and (weights / ABSTAINED).exists():
         weights = None  # nothing was kept to train it on
     tuning: dict[str, Any] = {"recipe": model.recipe, "lora_rank": model.lora_rank} if weights else {}
-    engine = load_engine(source, weights, device=model.device, precision=model.precision, setup=model.setup, **tuning)
+    engine = load_engine(origin, weights, device=model.device, precision=model.precision, setup=model.setup, **tuning)
     for note in engine.notes():
         print(f"model {model.name}: {note}", flush=True)  # a stage's output is kept in the store's log
     engine.tokenizer = remembering(engine.tokenizer, (model.name, model.fingerprint))

@@ -169,12 +169,16 @@ def run_certified(context: StageContext) -> None:
     values = np.array(list(calibration.values()), dtype=np.float64)
     correct = np.array([grades[name] for name in calibration], dtype=np.bool_)
     p = context.params
-    found = METHODS[p["method"]](values, correct, scores.values, purity=p["purity"], confidence=p["confidence"])
-    kept = [] if found.threshold is None else [name for name, value in scores.items() if value >= found.threshold]
+    certified = METHODS[p["method"]](values, correct, scores.values, purity=p["purity"], confidence=p["confidence"])
+    kept = (
+        [] if certified.threshold is None else [name for name, value in scores.items() if value >= certified.threshold]
+    )
     Kept.whole(sorted(kept), len(kept)).write(context.out)
-    write_json(context.out / CERTIFICATE, {**asdict(found), "rows": len(values)})
-    if found.threshold is None:
-        write_json(context.out / ABSTAINED, f"{p['method']} keeps nothing at a purity of {p['purity']:g}: {found.why}")
+    write_json(context.out / CERTIFICATE, {**asdict(certified), "rows": len(values)})
+    if certified.threshold is None:
+        write_json(
+            context.out / ABSTAINED, f"{p['method']} keeps nothing at a purity of {p['purity']:g}: {certified.why}"
+        )
 
 
 def not_applicable(why: str, labels: Stage, *, label: str = "") -> Stage:

@@ -65,8 +65,10 @@ def numbered(name: str, stages: Sequence[Stage]) -> dict[str, Stage]:
 
 def folders_of(context: StageContext, name: str) -> list[Path]:
     """The folders of the inputs that `numbered` named."""
-    found = {int(key.partition(" ")[2] or 0): at for key, at in context.inputs.items() if key.partition(" ")[0] == name}
-    return [found[number] for number in sorted(found)]
+    folders = {
+        int(key.partition(" ")[2] or 0): at for key, at in context.inputs.items() if key.partition(" ")[0] == name
+    }
+    return [folders[number] for number in sorted(folders)]
 
 
 def schedule_of(training: Training, objective: PlannedObjective | None = None) -> dict[str, JSON]:
@@ -89,15 +91,15 @@ def probs_of(
     context: StageContext, rows: Sequence[TrainingRow], needs: Iterable[Whose]
 ) -> dict[Whose, list[FloatArray]]:
     """Whose distribution an objective needs → one over the options of each row, empty where that model was not asked."""
-    found: dict[Whose, list[FloatArray]] = {}
+    probs: dict[Whose, list[FloatArray]] = {}
     for whose in needs:
         told = {
             p.id: p.choice_scores
             for folder in folders_of(context, whose)
             for p in read_records(folder / PREDICTIONS, Prediction)
         }
-        found[whose] = [_softmax(told.get(row.id) or ()) for row in rows]
-    return found
+        probs[whose] = [_softmax(told.get(row.id) or ()) for row in rows]
+    return probs
 
 
 def _softmax(scores: Sequence[float]) -> FloatArray:

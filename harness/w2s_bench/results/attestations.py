@@ -83,7 +83,10 @@ def read_attestations(results: Path) -> list[Attestation]:
     paths = sorted(folder.glob("*.json"))
     if len(paths) > _MOST:
         raise CellError(f"{folder} holds {len(paths)} files; at most {_MOST} are read: remove old ones")
-    return sorted((_read(path) for path in paths), key=lambda one: (one.made, digest_of(one.model_dump(mode="json"))))
+    return sorted(
+        (_read(path) for path in paths),
+        key=lambda attestation: (attestation.made, digest_of(attestation.model_dump(mode="json"))),
+    )
 
 
 def _read(path: Path) -> Attestation:
@@ -100,9 +103,9 @@ def _read(path: Path) -> Attestation:
 def tiers(cells: Iterable[Cell], attestations: Sequence[Attestation]) -> dict[str, Tier]:
     """Row → the tier of its best attestation, or DIFFERS where the newest says so; of the body that it has now alone."""
     digests = {cell.row: cell.digest for cell in cells}
-    found: dict[str, list[Tier]] = {}
+    tiers_of: dict[str, list[Tier]] = {}
     for attestation in attestations:
         for attested in attestation.rows:
             if digests.get(attested.row) == attested.digest:
-                found.setdefault(attested.row, []).append(attested.tier)
-    return {row: "DIFFERS" if told[-1] == "DIFFERS" else min(told, key=TIERS.index) for row, told in found.items()}
+                tiers_of.setdefault(attested.row, []).append(attested.tier)
+    return {row: "DIFFERS" if told[-1] == "DIFFERS" else min(told, key=TIERS.index) for row, told in tiers_of.items()}

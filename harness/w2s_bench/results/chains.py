@@ -27,9 +27,9 @@ def chains_of(
     for cell in cells:
         arms = by_domain.setdefault(short(cell.body.domain.name), {})
         arms.setdefault(short(cell.body.arm.name), {})[cell.body.generation] = cell
-    place = {arm: number for number, arm in enumerate(order)}
+    rank = {arm: number for number, arm in enumerate(order)}
     return tuple(
-        _of_domain(name, dict(sorted(arms.items(), key=lambda one: place.get(one[0], len(place)))), one_hop, of_seeds)
+        _of_domain(name, dict(sorted(arms.items(), key=lambda named: rank.get(named[0], len(rank)))), one_hop, of_seeds)
         for name, arms in sorted(by_domain.items())
     )
 
@@ -48,12 +48,12 @@ def _of_domain(
     def difference(a: str, b: str) -> Ratio:
         return comparison.difference(a, b)
 
-    found = []
+    chains = []
     for arm, steps in arms.items():
         some = next(iter(steps.values()))
         body = steps[max(steps)].body
         assert body.chain is not None
-        found.append(
+        chains.append(
             ArmChain(
                 arm=arm,
                 track="control" if some.body.arm.kind != "trust_function" else some.body.arm.supervision,
@@ -68,13 +68,17 @@ def _of_domain(
                 spent_one_hop=_cost(body.chain.one_hop, hops.get(arm)),
             )
         )
-    tested = holm_corrected({(one.arm, "one hop"): one.minus_one_hop for one in found})
-    to_naive = holm_corrected({(one.arm, NAIVE): one.minus_naive for one in found if one.minus_naive is not None})
-    found = [
+    tested = holm_corrected({(chain.arm, "one hop"): chain.minus_one_hop for chain in chains})
+    to_naive = holm_corrected(
+        {(chain.arm, NAIVE): chain.minus_naive for chain in chains if chain.minus_naive is not None}
+    )
+    chains = [
         replace(
-            one, minus_one_hop=tested[one.arm, "one hop"], minus_naive=to_naive.get((one.arm, NAIVE), one.minus_naive)
+            chain,
+            minus_one_hop=tested[chain.arm, "one hop"],
+            minus_naive=to_naive.get((chain.arm, NAIVE), chain.minus_naive),
         )
-        for one in found
+        for chain in chains
     ]
     models = {cell.body.generation - 1: cell.body.teacher for cell in every}
     models |= {cell.body.generation: cell.body.student for cell in every}
@@ -84,24 +88,24 @@ def _of_domain(
         ladder=tuple(f"{model.name} ({model.fingerprint[:12]})" if model else "?" for model in ladder),
         students=tuple(model.name if model else "?" for model in ladder[1:]),
         pool=first.pool,
-        arms=tuple(found),
+        arms=tuple(chains),
     )
 
 
 def means_of(chains: Sequence[DomainChains], entering: Collection[str]) -> tuple[MeanChain, ...]:
     """Means over the domains that have a chain and enter means; empty where there are fewer than two."""
-    here = [one for one in chains if one.domain in entering]
+    here = [domain for domain in chains if domain.domain in entering]
     if len(here) < 2:
         return ()
-    arms = dict.fromkeys(chain.arm for one in here for chain in one.arms)
+    arms = dict.fromkeys(chain.arm for domain in here for chain in domain.arms)
     absent = Unresolved("no cell", "–")
 
     def over(arm: str, figure: Callable[[ArmChain], Ratio | None]) -> Ratio:
-        by_domain = {one.domain: next((c for c in one.arms if c.arm == arm), None) for one in here}
+        by_domain = {domain.domain: next((c for c in domain.arms if c.arm == arm), None) for domain in here}
         told = {domain: (figure(chain) if chain else None) or absent for domain, chain in by_domain.items()}
         return statistics.mean_over_domains(told)
 
-    track = {chain.arm: chain.track for one in here for chain in one.arms}
+    track = {chain.arm: chain.track for domain in here for chain in domain.arms}
     minus = holm_corrected({(arm, "one hop"): over(arm, lambda chain: chain.minus_one_hop) for arm in arms})
     to_naive = holm_corrected(
         {(arm, NAIVE): over(arm, lambda chain: chain.minus_naive) for arm in arms if arm != NAIVE}

@@ -38,7 +38,7 @@ BELIEVABLE_AUROC: Final = 0.99
 
 def suspects(domain: Comparison) -> Mapping[str, str]:
     """Trust function of a track below `privileged` → what it should not be able to: only right rows, or almost all pairs in order."""
-    found = {}
+    reasons = {}
     for arm, cell in domain.cells.items():
         if cell.body.arm.kind != "trust_function" or cell.body.arm.supervision == "privileged":
             continue
@@ -48,8 +48,8 @@ def suspects(domain: Comparison) -> Mapping[str, str]:
         said = [f"every row that it keeps is right (seed {', '.join(pure)})"] if pure else []
         said += [f"AUROC is above {BELIEVABLE_AUROC} (seed {', '.join(sharp)})"] if sharp else []
         if said:
-            found[arm] = " and ".join(said)
-    return found
+            reasons[arm] = " and ".join(said)
+    return reasons
 
 
 CHECKS: Final = (

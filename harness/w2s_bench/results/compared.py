@@ -122,8 +122,8 @@ def _seed_differences(a: SeedResult, b: SeedResult, items: int | None, tolerance
 
 def _in_order(digests: Iterable[str]) -> list[str]:
     """Names of digests as their stages follow each other; those of others come last."""
-    known = {name: place for place, name in enumerate(STAGES)}
-    return sorted(digests, key=lambda name: (known.get(name, len(known)), name))
+    at = {name: rank for rank, name in enumerate(STAGES)}
+    return sorted(digests, key=lambda name: (at.get(name, len(at)), name))
 
 
 def _digits(digest: str | None) -> str:
@@ -168,7 +168,7 @@ def _listed(seeds: Mapping[int, SeedResult]) -> str:
 def _identity(body: CellBody) -> dict[str, str]:
     """What two cells must share for their accuracies to be comparable."""
 
-    def source(plugin: PluginRef | None) -> str:
+    def maker(plugin: PluginRef | None) -> str:
         return f"{plugin.distribution} {plugin.version} {plugin.source[:12]}" if plugin else "none"
 
     return {
@@ -185,6 +185,6 @@ def _identity(body: CellBody) -> dict[str, str]:
         "clusters of items": f"{body.clusters.count} {digest_of(body.clusters.codes)[:12]}"
         if body.clusters
         else "none",
-        "plugin": source(body.plugin),
-        "objective's plugin": source(body.objective_plugin),
+        "plugin": maker(body.plugin),
+        "objective's plugin": maker(body.objective_plugin),
     }

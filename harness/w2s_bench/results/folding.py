@@ -23,11 +23,13 @@ OTHERS: Final = "others"
 
 def families(domains: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
     """Family → its domains, the largest first, those that have no family together at the end; empty where all have none."""
-    found: dict[str, list[str]] = {}
+    of_family: dict[str, list[str]] = {}
     for domain in domains:
-        found.setdefault(family(domain), []).append(domain)
-    several = sorted((name for name, own in found.items() if len(own) > 1), key=lambda name: (-len(found[name]), name))
-    named = {name: tuple(found[name]) for name in several[:_MOST_FAMILIES]}
+        of_family.setdefault(family(domain), []).append(domain)
+    several = sorted(
+        (name for name, own in of_family.items() if len(own) > 1), key=lambda name: (-len(of_family[name]), name)
+    )
+    named = {name: tuple(of_family[name]) for name in several[:_MOST_FAMILIES]}
     rest = tuple(domain for domain in domains if not any(domain in own for own in named.values()))
     return named | ({OTHERS: rest} if named and rest else {})
 

@@ -77,8 +77,8 @@ def gains(
         for name, domain in domains.items()
     }
 
-    def of(arm: str, found: Mapping[tuple[str, str], Ratio]) -> dict[str, Ratio]:
-        return {part.name: found[part.arms(arm)] for part in PARTS}
+    def of(arm: str, differences: Mapping[tuple[str, str], Ratio]) -> dict[str, Ratio]:
+        return {part.name: differences[part.arms(arm)] for part in PARTS}
 
     return tuple(
         Gain(

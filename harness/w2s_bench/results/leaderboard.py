@@ -177,8 +177,8 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
 def _detectable(rows: Iterable[Row], difference: Callable[[str, str], Ratio]) -> float | None:
     """Of what trust functions are to the first control they are compared with, the median; without any, of two controls."""
     first, second, *_ = rivals()
-    found = [row.mean_minus[first] for row in rows if first in row.mean_minus] or [difference(second, first)]
-    variances = [ratio.variance for ratio in found if isinstance(ratio, Estimate) and ratio.variance is not None]
+    differences = [row.mean_minus[first] for row in rows if first in row.mean_minus] or [difference(second, first)]
+    variances = [ratio.variance for ratio in differences if isinstance(ratio, Estimate) and ratio.variance is not None]
     return median(variance.detectable(POWER) for variance in variances) if variances else None
 
 
@@ -281,7 +281,7 @@ def _row(
         },
         purity=mean([e.purity for e in entries.values()]),
         coverage=mean([e.coverage for e in entries.values()]),
-        pgr_by_seed=tuple(fsum(one) / len(one) for one in zip(*by_seed.values(), strict=True)) if same else (),
+        pgr_by_seed=tuple(fsum(pgr) / len(pgr) for pgr in zip(*by_seed.values(), strict=True)) if same else (),
         iqm=statistics.interquartile_mean(value for values in by_seed.values() for value in values),
         improvement=statistics.improvement(
             (values, domains[name].pgr_by_seed(NAIVE)) for name, values in by_seed.items() if arm != NAIVE

@@ -46,8 +46,8 @@ def paired(rows: Sequence[Row], difference: Callable[[str, str], Ratio]) -> tupl
     pairs: list[Pair] = []
     for track in TRACKS:
         ranked = [row.arm for row in rows if row.track == track and row.rank is not None]
-        found = holm_corrected({(a, b): difference(a, b) for a, b in combinations(ranked, 2)})
-        pairs += [Pair(track, a, b, ratio) for (a, b), ratio in found.items()]
+        corrected = holm_corrected({(a, b): difference(a, b) for a, b in combinations(ranked, 2)})
+        pairs += [Pair(track, a, b, ratio) for (a, b), ratio in corrected.items()]
     return tuple(pairs)
 
 

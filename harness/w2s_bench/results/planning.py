@@ -52,7 +52,7 @@ def plan(suite: Suite, noise: Sequence[Noise], detect: float, power: float, *, m
     """What the suite needs to tell arms `detect` PGR apart with chance `power`."""
 
     def told(seeds: int, factor: float) -> float:
-        variances = [one.components.variance(seeds, max(one.clusters * factor, 2.0)) for one in noise]
+        variances = [of_domain.components.variance(seeds, max(of_domain.clusters * factor, 2.0)) for of_domain in noise]
         return of_sum(variances).times(len(variances) ** -2).detectable(power)
 
     seeds = next((s for s in range(2, _MOST_SEEDS + 1) if told(s, 1.0) <= detect), None)
@@ -82,11 +82,11 @@ def measured(results: Path) -> tuple[Suite, list[Noise]]:
     suite, cells = read_results(results)
     by_domain: dict[str, dict[str, Cell]] = {}
     for cell in cells:
-        if cell.body.chain:  # a generation of a chain has the arm's name, and is another arm
+        if cell.body.chain:  # a generation of a chain bears the arm's name and is another arm
             continue
         by_domain.setdefault(short(cell.body.domain.name), {})[short(cell.body.arm.name)] = cell
-    found = {name: _noise(name, arms) for name, arms in by_domain.items()}
-    if not (noise := [one for one in found.values() if one]):
+    by_name = {name: _noise(name, arms) for name, arms in by_domain.items()}
+    if not (noise := [of_domain for of_domain in by_name.values() if of_domain]):
         raise CellError(
             f"{results} has no domain with two seeds or more of {WEAK}, {CEILING}, {NAIVE} and another arm, and a gap above 0; "
             "name the suite instead of its results, to plan from stated assumptions"
@@ -102,10 +102,10 @@ def _noise(name: str, arms: dict[str, Cell]) -> Noise | None:
     trusting = [
         arm for arm, ref in refs.items() if ref.selection == "top" and not ref.made_of and not ref.is_other_objective
     ]
-    found = []
+    parts = []
     for arm in trusting or [rival for rival in rivals() if rival != NAIVE]:
         matrices = domain.matrices(arm, NAIVE, WEAK, CEILING)
         if not isinstance(matrices, Unresolved) and len(matrices[0]) > 1 and gap is not None and gap.low > 0:
-            found.append(components(*matrices, clusters=domain.clusters))
+            parts.append(components(*matrices, clusters=domain.clusters))
     items = max(cell.body.items for cell in arms.values())
-    return Noise(name, typical(found), domain.units(items)) if found else None
+    return Noise(name, typical(parts), domain.units(items)) if parts else None

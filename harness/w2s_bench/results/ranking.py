@@ -18,9 +18,9 @@ def ranked(rows: Iterable[Row]) -> tuple[Row, ...]:
     for track in TRACKS:
         here = sorted((row for row in rows if row.track == track), key=_best_first)
         ordered += [replace(r, rank=i + 1 if isinstance(r.mean_pgr, Estimate) else None) for i, r in enumerate(here)]
-    place = {name: i for i, name in enumerate(OWN_ARMS)}
+    rank = {name: i for i, name in enumerate(OWN_ARMS)}
     controls = (row for row in rows if row.is_control)
-    return (*ordered, *sorted(controls, key=lambda row: place[row.arm]))
+    return (*ordered, *sorted(controls, key=lambda row: rank[row.arm]))
 
 
 def _best_first(row: Row) -> tuple[float, str]:

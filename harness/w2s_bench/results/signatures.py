@@ -128,9 +128,9 @@ def why_not(signed: Signed, allowed: Path) -> str:
     program = shutil.which("ssh-keygen")
     if program is None:
         raise W2SBenchError("signatures are verified by ssh-keygen, which is not here; apt-get install openssh-client")
-    with tempfile.TemporaryDirectory(prefix="w2s-signed-") as place:
-        # What was read and bounded is asked about, not a file that may be another by now.
-        signature = Path(place) / "signature"
+    with tempfile.TemporaryDirectory(prefix="w2s-signed-") as scratch:
+        # ssh-keygen is asked about the bytes that were read and bounded. The file itself may be another by now.
+        signature = Path(scratch) / "signature"
         signature.write_text(signed.signature, encoding="utf-8")
         asked = ["-Y", "verify", "-f", str(allowed.absolute()), "-I", signed.statement.signer, "-n", NAMESPACE]
         try:
@@ -145,15 +145,15 @@ def why_not(signed: Signed, allowed: Path) -> str:
             raise W2SBenchError(f"ssh-keygen gave no answer: {error}") from error
     if done.returncode == 0:
         return ""
-    told = one_line((done.stderr or done.stdout).decode(errors="replace").replace(place, ""))
+    told = one_line((done.stderr or done.stdout).decode(errors="replace").replace(scratch, ""))
     return f"it is no signature of {signed.statement.signer} by {allowed.name}: {shortened(told, 200) or 'ssh-keygen refuses it'}"
 
 
 def signers(cells: Iterable[Cell], signatures: Sequence[Signed]) -> dict[str, tuple[str, ...]]:
     """Row → who says to have signed it, of the bodies that cells have now alone."""
-    found: dict[str, tuple[str, ...]] = {}
+    signers_of: dict[str, tuple[str, ...]] = {}
     for cell in cells:
         named = [s.statement.signer for s in signatures if s.statement.rows.get(cell.row) == cell.digest]
         if named:
-            found[cell.row] = tuple(dict.fromkeys(named))
-    return found
+            signers_of[cell.row] = tuple(dict.fromkeys(named))
+    return signers_of

@@ -44,32 +44,32 @@ class Gold:
         shown = Counter(name for item, document in pairs for name in document if _is_shown(item, document[name]))
         fields = tuple(name for name in names if 2 * shown[name] < sum(name in document for _, document in pairs))
         classes: dict[int, list[int]] = defaultdict(list)
-        for place, (item, _) in enumerate(pairs):
-            classes[len(item.choices or ())].append(place)
+        for index, (item, _) in enumerate(pairs):
+            classes[len(item.choices or ())].append(index)
         partner, rng = list(range(len(pairs))), np.random.default_rng(seed)
         for places in classes.values():
             order = [places[i] for i in rng.permutation(len(places))]
-            for place, other in zip(order, [*order[1:], *order[:1]], strict=True):
-                partner[place] = other
+            for index, other in zip(order, [*order[1:], *order[:1]], strict=True):
+                partner[index] = other
         texts = Counter(value for _, document in pairs for value in _texts(document))
         documents = {
-            value: place for place, (_, document) in enumerate(pairs) for value in _texts(document) if texts[value] == 1
+            value: index for index, (_, document) in enumerate(pairs) for value in _texts(document) if texts[value] == 1
         }
         dealt = [{name: pairs[other][1][name] for name in fields if name in pairs[other][1]} for other in partner]
         return cls(fields, documents, dealt)
 
     def altered(self, record: dict[str, Any]) -> bool:
         """Give a record, if it is of one of the documents, the gold of another; whether it was."""
-        known = (self.documents.get(value) for value in _texts(record))
-        place = next((at for at in known if at is not None), None)
-        changed = {} if place is None else {name: v for name, v in self.dealt[place].items() if name in record}
+        indices = (self.documents.get(value) for value in _texts(record))
+        index = next((at for at in indices if at is not None), None)
+        changed = {} if index is None else {name: v for name, v in self.dealt[index].items() if name in record}
         record.update(changed)
         return bool(changed)
 
 
 def _is_shown(item: Item, value: JSON) -> bool:
     if isinstance(value, list):
-        return [str(one).strip() for one in value] == [option.strip() for option in item.choices or ()]
+        return [str(option_text).strip() for option_text in value] == [option.strip() for option in item.choices or ()]
     text = str(value).strip()
     return not text or text in (item.id, item.group, item.key, item.stratum) or (len(text) > 2 and text in item.prompt)
 
@@ -86,14 +86,14 @@ def altered_copy(folder: Path, to: Path, gold: Gold) -> int:
         here = to / Path(root).relative_to(folder)
         here.mkdir(parents=True, exist_ok=True)
         for name in files:
-            source, target = Path(root, name), here / name
+            original, copy = Path(root, name), here / name
             changed = 0
-            if source.suffix in _SUFFIXES and source.stat().st_size <= _LARGEST:
-                text, changed = _rewritten(source, gold)
+            if original.suffix in _SUFFIXES and original.stat().st_size <= _LARGEST:
+                text, changed = _rewritten(original, gold)
             if changed:
-                target.write_text(text, encoding="utf-8")
+                copy.write_text(text, encoding="utf-8")
             else:
-                target.symlink_to(source.absolute())
+                copy.symlink_to(original.absolute())
             count += changed
     return count
 
@@ -121,13 +121,13 @@ def _tree(text: str, gold: Gold) -> tuple[str, int]:
     whole = json.loads(text)
     count, waiting = 0, [whole]
     while waiting:
-        one = waiting.pop()
+        node = waiting.pop()
         inner: Iterable[Any] = ()
-        if isinstance(one, dict):
-            count += gold.altered(one)
-            inner = one.values()
-        elif isinstance(one, list):
-            inner = one
+        if isinstance(node, dict):
+            count += gold.altered(node)
+            inner = node.values()
+        elif isinstance(node, list):
+            inner = node
         waiting += [part for part in inner if isinstance(part, dict | list)]
     return json.dumps(whole, ensure_ascii=False), count
 

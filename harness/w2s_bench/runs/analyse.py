@@ -76,21 +76,21 @@ def analyse(
         raise CellError(f"{results} has no cells of {', '.join(map(short, sorted(chosen)))}; run the suite there, too")
     if not trust_folder:
         refuse_unasked(suite, cells, results, placements(suite, cells, {}))
-    found = _Run(results, suite, cells, open_store(store))
+    run = _Run(results, suite, cells, open_store(store))
     problems: tuple[str, ...] = ()
     if {"curriculum", "gradients"} & set(sections):
-        found.look(executor, events, sections, sample)
-        problems = found.problems
+        run.look(executor, events, sections, sample)
+        problems = run.problems
     board = build(own, results)
-    compared = {short(d.name): _comparison(own, d.name) for d in suite.domains if short(d.name) in found.names}
+    compared = {short(d.name): _comparison(own, d.name) for d in suite.domains if short(d.name) in run.names}
     attributed = attribution(board, compared) if "attribution" in sections else ()
     return Analysis(
         suite=suite.name,
         seeds=tuple(range(suite.seeds)),
         sections=tuple(name for name in SECTIONS if name in sections),
-        domains=tuple(found.domain(name, compared[name], sections) for name in compared),
+        domains=tuple(run.domain(name, compared[name], sections) for name in compared),
         attribution=attributed,
-        decompose="" if any(cell.body.arm.explains for cell in own) else found.command(decompose=True),
+        decompose="" if any(cell.body.arm.explains for cell in own) else run.command(decompose=True),
         problems=problems,
     )
 
@@ -137,7 +137,7 @@ class _Run:
         self._plan()
         made = [stage for pairs in self._planned.values() for cell, told in pairs for stage in _made(cell, told)]
         looked = explain(list(walk(made)), self.store, reasons=False)
-        there = {one.stage.node for one in looked if one.path is not None}
+        there = {look.stage.node for look in looked if look.path is not None}
         missing = [stage for stage in made if stage.node not in there]
         if missing:
             explained = any(cell.body.arm.explains for cell in self.cells)
@@ -149,10 +149,10 @@ class _Run:
         for name, pairs in self._planned.items():
             for graph in pairs[0][0].graphs:
                 self._looked[name, graph.seed] = _new_stages(graph, sections, sample)
-        new = [stage for one in self._looked.values() for stage in one.stages()]
+        new = [stage for new_stages in self._looked.values() for stage in new_stages.stages()]
         self._results = Results(executor.run([*made, *new], self.store, events), self.store)
-        for key, one in self._looked.items():
-            for stage in one.stages():
+        for key, new_stages in self._looked.items():
+            for stage in new_stages.stages():
                 if (failed := self._results.failure(stage)) is not None:
                     self._fail(key, failed)
         self._refuse_another()
@@ -199,17 +199,17 @@ class _Run:
             return DomainAnalysis(name)
         pairs = self._planned[name]
         seeds = [graph.seed for graph in pairs[0][0].graphs if (name, graph.seed) not in self._failed]
-        found = DomainAnalysis(name)
+        analysis = DomainAnalysis(name)
         if not seeds:
-            return found
+            return analysis
         if "curriculum" in sections:
             easy = {arm: compared.pgr(arm) for arm in _OF_EASY if arm in compared.cells}
-            found = replace(found, curriculum=self._curriculum(name, pairs, seeds), easy=easy)
+            analysis = replace(analysis, curriculum=self._curriculum(name, pairs, seeds), easy=easy)
         if "gradients" in sections:
             samples = [self._sample(name, pairs, seed) for seed in seeds]
             tracks = {short(told.body.arm.name): _track(told) for _, told in pairs}
-            found = replace(found, gradients=of_domain(samples, tracks))
-        return found
+            analysis = replace(analysis, gradients=of_domain(samples, tracks))
+        return analysis
 
     def _curriculum(self, name: str, pairs: Sequence[tuple[PlannedCell, Cell]], seeds: Sequence[int]) -> Curriculum:
         difficulty = {seed: self._difficulty(name, seed) for seed in seeds}
@@ -226,15 +226,15 @@ class _Run:
                 kept = Kept.read(self._results.folder(own.kept)).weights
                 by_seed.append(curriculum.of_seed(difficulty[seed], right[seed], kept, scores))
             if by_seed:
-                covered = [one.by_coverage for one in by_seed if one.by_coverage]
+                covered = [of_seed.by_coverage for of_seed in by_seed if of_seed.by_coverage]
                 arms.append(
                     ArmCurriculum(
                         short(told.body.arm.name),
                         _track(told),
-                        spearman=BySeed(tuple(one.spearman for one in by_seed)),
-                        among_right=BySeed(tuple(one.among_right for one in by_seed)),
-                        kept_place=BySeed(tuple(one.kept_place for one in by_seed)),
-                        kept_loss=BySeed(tuple(one.kept_loss for one in by_seed)),
+                        spearman=BySeed(tuple(of_seed.spearman for of_seed in by_seed)),
+                        among_right=BySeed(tuple(of_seed.among_right for of_seed in by_seed)),
+                        kept_place=BySeed(tuple(of_seed.kept_place for of_seed in by_seed)),
+                        kept_loss=BySeed(tuple(of_seed.kept_loss for of_seed in by_seed)),
                         by_coverage=tuple(sum(at) / len(covered) for at in zip(*covered, strict=True)),
                     )
                 )

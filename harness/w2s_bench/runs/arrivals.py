@@ -34,11 +34,11 @@ class Arrivals:
         self._made: dict[int, Cell] = {}
         self._missing: dict[int, int] = {}
         self._needed_by: dict[str, list[int]] = defaultdict(list)
-        for place, cell in enumerate(cells):
+        for number, cell in enumerate(cells):
             nodes = {stage.node for stage in walk(cell.targets())} - self._outcomes.keys()
-            self._missing[place] = len(nodes)
+            self._missing[number] = len(nodes)
             for node in nodes:
-                self._needed_by[node].append(place)
+                self._needed_by[node].append(number)
 
     def watching(self, events: Callable[[Event], None]) -> Callable[[Event], None]:
         """What an executor tells its events, which are then told on."""
@@ -47,27 +47,27 @@ class Arrivals:
             events(event)
             if isinstance(event, Ended) and event.stage.node not in self._outcomes:
                 self._outcomes[event.stage.node] = event.outcome
-                for place in self._needed_by.pop(event.stage.node, ()):
-                    self._missing[place] -= 1
-                    if not self._missing[place]:
-                        self._try(place)
+                for number in self._needed_by.pop(event.stage.node, ()):
+                    self._missing[number] -= 1
+                    if not self._missing[number]:
+                        self._try(number)
 
         return told
 
     def all(self, outcomes: Mapping[str, Outcome]) -> tuple[Cell, ...]:
         """Every cell in its order, now that all outcomes are known."""
         self._outcomes.update(outcomes)
-        for place in range(len(self._cells)):
-            if place not in self._made:
-                self._make(place)
-        return tuple(self._made[place] for place in range(len(self._cells)))
+        for number in range(len(self._cells)):
+            if number not in self._made:
+                self._make(number)
+        return tuple(self._made[number] for number in range(len(self._cells)))
 
-    def _try(self, place: int) -> None:
+    def _try(self, number: int) -> None:
         try:
-            self._make(place)
+            self._make(number)
         except W2SBenchError:
             return  # a result has gone from the store: `all` asks again and tells
 
-    def _make(self, place: int) -> None:
-        self._made[place] = cell_of(self._cells[place], self._results)
-        self._arrived(self._made[place])
+    def _make(self, number: int) -> None:
+        self._made[number] = cell_of(self._cells[number], self._results)
+        self._arrived(self._made[number])

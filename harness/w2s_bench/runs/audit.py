@@ -98,7 +98,7 @@ def audit(
     if next(iter(cells.values())).arm.ref.supervision == "privileged":
         raise SuiteError(f"{trust!r} is privileged: it may see gold, so there is nothing to audit")
     opened = open_store(store)
-    # The pool's gold lies in the store before the function is scored, as it may in a run: who looks for it must find it.
+    # In a run the pool's gold may lie in the store before a function scores. Here it always does, so that who looks finds it.
     outcomes = {**executor.run([stage for cell in cells.values() for stage in _beside(cell)], opened, events)}
     outcomes |= executor.run([stage for cell in cells.values() for stage in _needed(cell)], opened, events)
 
@@ -108,23 +108,25 @@ def audit(
         outcome = outcomes[stage.node]
         if isinstance(outcome, Failed):
             raise W2SBenchError(f"{outcome.stage}: {outcome.reason}")
-        found = opened.find(stage, outcome.result.key)
-        if found is None:
+        stored = opened.find(stage, outcome.result.key)
+        if stored is None:
             raise W2SBenchError(f"{stage.label}: its result is gone from the store; run again")
-        return found.path
+        return stored.path
 
     def key(stage: Stage) -> str:
         outcome = outcomes[stage.node]
         return str(outcome.result.key)  # type: ignore[union-attr]  # `folder` has told of those that failed
 
     registry = Registry.load()
-    found = []
+    audited = []
     for cell in cells.values():
         try:
-            found.append(_audited(cell, registry, folder, key))
+            audited.append(_audited(cell, registry, folder, key))
         except W2SBenchError as error:
-            found.append(Audited(cell.domain.name, str(cell.arm.ref.trust_function), "failed", 0, 0, reason=str(error)))
-    return found
+            audited.append(
+                Audited(cell.domain.name, str(cell.arm.ref.trust_function), "failed", 0, 0, reason=str(error))
+            )
+    return audited
 
 
 def _beside(cell: PlannedCell) -> list[Stage]:
@@ -149,12 +151,12 @@ def _audited(
     gold = Gold.of(
         read_records(folder(graph.items) / ITEMS, Item), read_records(folder(graph.answers) / ANSWERS, Answer)
     )
-    # The name of the folder says nothing, and nothing beside it belongs to a store.
+    # The function learns nothing from the folder's name, and finds no store beside it.
     with tempfile.TemporaryDirectory() as made:
         root = Path(made)
         inputs = {}
-        for place, (role, stage) in enumerate(sorted(scores.inputs.items())):
-            inputs[role] = root / "inputs" / str(place)
+        for number, (role, stage) in enumerate(sorted(scores.inputs.items())):
+            inputs[role] = root / "inputs" / str(number)
             shutil.copytree(folder(stage), inputs[role], ignore=shutil.ignore_patterns("manifest.json"))
         environment, records = _other_gold(cell, registry, gold, root)
         told = {
@@ -169,7 +171,7 @@ def _audited(
             rows = _differing(first, again)
             if not rows:
                 return Audited(*settled, "sound", len(first), records)
-            # Gold as it is shipped, and still no store: which of the two was it?
+            # The second run gets gold as it is shipped and no store. It tells which of the two the scores follow.
             apart = _scored(told, root / "no store", {})
         except (W2SBenchError, subprocess.TimeoutExpired) as error:
             return Audited(*settled, "failed", len(first), records, reason=str(error))
@@ -187,8 +189,8 @@ def _other_gold(cell: PlannedCell, registry: Registry, gold: Gold, root: Path) -
     packages = root / "packages"
     records = 0
     for source in sources_of(modules, registered.distribution):
-        for place in source.folders:
-            records += altered_copy(place, packages / Path(*source.root.split(".")), gold)
+        for package_folder in source.folders:
+            records += altered_copy(package_folder, packages / Path(*source.root.split(".")), gold)
     environment = {"PYTHONPATH": _path(packages)}
     if data := os.environ.get(DATA_VARIABLE):
         records += altered_copy(Path(data), root / "data", gold)

@@ -43,7 +43,7 @@ def chosen_trust_functions(registry: Registry, suite: Suite, trust: Sequence[str
         _refuse_own_arm(text)
     if trust is not None:
         asked = [everything if text == ALL else [Chosen(text, True, True)] for text in trust]
-        return _each_once(registry, (one for part in asked for one in part))
+        return _each_once(registry, (function for part in asked for function in part))
     if suite.trust_functions is None:
         return everything
     listed = [Chosen(spec, True, False) for spec in suite.trust_functions]
@@ -82,9 +82,9 @@ def _refuse_own_arm(text: str) -> None:
 def _each_once(registry: Registry, chosen: Iterable[Chosen]) -> list[Chosen]:
     """A function may be written in full or not, and be among all as well; what was named goes before what was not."""
     out: dict[str, Chosen] = {}
-    for one in chosen:
-        name, parameters = parse_spec(one.spec)
+    for function in chosen:
+        name, parameters = parse_spec(function.spec)
         full = write_spec(registry.resolve("trust_function", name).name, parameters)
-        if full not in out or (one.must_apply and not out[full].must_apply):
-            out[full] = one
+        if full not in out or (function.must_apply and not out[full].must_apply):
+            out[full] = function
     return [*out.values()]

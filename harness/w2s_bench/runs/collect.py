@@ -228,11 +228,14 @@ def _abstention(kept: Path) -> dict[str, Any]:
 
 def _certificate(kept: Path) -> dict[str, Any]:
     """What was guaranteed, by how many rows of gold, what share of them lies above the threshold and what share of those is right."""
-    found = read_json(kept / CERTIFICATE)
-    told: dict[str, Any] = {"calibration_rows": found["rows"]}
-    if found["threshold"] is not None:
-        told |= {CERTIFIED_PURITY: found["purity"], "calibration_above": found["above"] / found["rows"]}
-        told["calibration_purity"] = found["right"] / found["above"] if found["above"] else None
+    certificate = read_json(kept / CERTIFICATE)
+    told: dict[str, Any] = {"calibration_rows": certificate["rows"]}
+    if certificate["threshold"] is not None:
+        told |= {
+            CERTIFIED_PURITY: certificate["purity"],
+            "calibration_above": certificate["above"] / certificate["rows"],
+        }
+        told["calibration_purity"] = certificate["right"] / certificate["above"] if certificate["above"] else None
     return told
 
 
@@ -244,8 +247,8 @@ def _of_the_scores(graph: Generation, own: ArmStages, results: Results) -> dict[
     told: dict[str, Any] = {"auroc": _auroc(scores, right)}
     if graph.suite.diagnostics == "full":
         values = np.array([scores[i] for i in right], dtype=np.float64)
-        found = asdict(selective_figures(values, np.array(list(right.values()), dtype=np.bool_)))
-        told |= {name: value for name, value in found.items() if value is not None}
+        figures = asdict(selective_figures(values, np.array(list(right.values()), dtype=np.bool_)))
+        told |= {name: value for name, value in figures.items() if value is not None}
     told[WITHIN_STRATUM] = _auroc(scores, right, {item.id: item.stratum for item in pool})
     if own.kept is not None and (classes := label_classes(pool, results.labels(graph.weak_labels(graph.pool)))):
         told[WITHIN_LABEL] = _auroc(scores, right, classes)

@@ -25,16 +25,16 @@ def planned_objectives(
     """The objectives that the suite names beside its students' own. Where some `rows` alone are wanted, one may be missing
     here, and why is told with them.
     """
-    found: list[PlannedObjective] = []
+    planned: list[PlannedObjective] = []
     missing: list[W2SBenchError] = []
     for spec in suite.objectives:
         try:
-            found.append(planned_objective(spec, registry))
+            planned.append(planned_objective(spec, registry))
         except W2SBenchError as error:
             if not rows:
                 raise
             missing.append(error)
-    return found, missing
+    return planned, missing
 
 
 def crossed(objectives: Sequence[PlannedObjective], made: Sequence[Arm]) -> list[Arm]:
@@ -70,20 +70,20 @@ def refuse_unfit_objectives(suite: Suite, objectives: Sequence[PlannedObjective]
             _refuse_untold(planned, task.spec)
 
 
-def refuse_unfit_source(spec: DomainSpec, kind: Kind) -> None:
-    """A source of labels must be one for the domain, and its labels give what the students' objectives need."""
+def refuse_unfit_label_source(spec: DomainSpec, kind: Kind) -> None:
+    """A label source must be one for the domain, and its labels give what the students' objectives need."""
     for learns in (spec.student, *spec.chain[:1]):
         _refuse_untold(planned_objective(learns.objective), spec)
     if spec.teacher.source == "majority" and kind == "choice":
         raise SuiteError(
-            f"source 'majority' draws answers; domain {spec.name!r} offers options, of which the likeliest is the teacher's own label: "
-            "leave out `source`"
+            f"label source 'majority' draws answers; domain {spec.name!r} offers options, of which the likeliest is the teacher's own "
+            "label: leave out `source`"
         )
 
 
 def _refuse_untold(objective: PlannedObjective, spec: DomainSpec) -> None:
     if "teacher" in objective.needs and not spec.teacher.is_model:
         raise SuiteError(
-            f"objective {objective.written!r} needs the teacher's distribution, and the labels of domain {spec.name!r} come from source "
-            f"{spec.teacher.model!r}, which is no model: take another objective"
+            f"objective {objective.written!r} needs the teacher's distribution, and the labels of domain {spec.name!r} come from label "
+            f"source {spec.teacher.model!r}, which is no model: take another objective"
         )

@@ -16,7 +16,7 @@ from w2s_bench.protocol.planned import PlannedModel, PlannedTask
 from w2s_bench.store.stage import Stage
 
 if TYPE_CHECKING:
-    from w2s_bench.models.probe import Throughput
+    from w2s_bench.models.speed import Throughput
     from w2s_bench.runs.plan import Plan
     from w2s_bench.suite_domain import Training
 
@@ -46,7 +46,7 @@ class ModelCost:
 
     `recipes`: how it is tuned; `roles`: what it is where. `memory`: bytes of one worker at its fullest, by what they are for;
     `parameters` and it are None where its shapes are not known. `on_disk`, `download`: bytes (None: nobody tells). `seconds` of
-    one worker: None without a probe, where nothing of it was timed.
+    one worker: None where the speed was not measured and nothing of it was timed.
     """
 
     name: str
@@ -77,14 +77,14 @@ def estimate(
     for task in tasks:
         for role, model, how in _roles(task):
             uses.setdefault(model.name, []).append((task, role, model, how))
-    known = sizes_of({name: task.sources[name] for name, ((task, *_), *_) in uses.items()})
+    sizes = sizes_of({name: task.origins[name] for name, ((task, *_), *_) in uses.items()})
     items = {cell.task.domain.name: stored.get(cell.graphs[0].items.node) for cell in planned.cells}
     lengths = {task.domain.name: _lengths(task, items[task.domain.name]) for task in tasks}
     out = []
     for name, its in uses.items():
         own = _stages_of(its[0][2], to_run)
-        seconds = _seconds(own, its, known[name].blueprint, timings, lengths, throughput)
-        out.append(_cost(name, its, known[name], lengths, seconds))
+        seconds = _seconds(own, its, sizes[name].blueprint, timings, lengths, throughput)
+        out.append(_cost(name, its, sizes[name], lengths, seconds))
     return tuple(out)
 
 
@@ -114,8 +114,10 @@ def _cost(
 ) -> ModelCost:
     largest: Memory | None = None
     if sizes.blueprint is not None:
-        found = [_memory(sizes.blueprint, model, how, lengths[task.domain.name], task) for task, _, model, how in its]
-        largest = max(found, key=lambda one: one.total)
+        memories = [
+            _memory(sizes.blueprint, model, how, lengths[task.domain.name], task) for task, _, model, how in its
+        ]
+        largest = max(memories, key=lambda memory: memory.total)
     told = None
     if largest is not None:
         parts = ("weights", "gradients", "optimizer", "activations", "process")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from w2s_bench.executors.timings import Timings, amount_of, kind_of
+from w2s_bench.executors.timings import Timings, amount_of, timed_as
 from w2s_bench.names import short
 from w2s_bench.store.stage import Stage
 
@@ -35,13 +35,13 @@ def forecast(suite: Suite, to_run: Sequence[Stage], timings: Timings) -> Forecas
     """Of the stages that a run would compute; nothing is measured for it, and none of them runs."""
     trained = [stage for stage in to_run if stage.amount and stage.timed_as]
     read = [stage for stage in to_run if stage.timed_as and not stage.amount]
-    known = {stage.node: timings.known(stage) for stage in to_run}
-    untimed = sorted({kind_of(stage) for stage in to_run if known[stage.node] is None})
+    by_node = {stage.node: timings.known(stage) for stage in to_run}
+    untimed = sorted({timed_as(stage) for stage in to_run if by_node[stage.node] is None})
     return Forecast(
         trainings=len(trained),
         rows=sum(stage.amount for stage in trained),
         items=sum(amount_of(stage) for stage in read),
-        seconds=sum(seconds for seconds in known.values() if seconds is not None),
+        seconds=sum(seconds for seconds in by_node.values() if seconds is not None),
         untimed=tuple(untimed),
         gold={short(domain.name): _gold(suite.as_met(domain)) for domain in suite.domains},
     )

@@ -77,7 +77,7 @@ def function_rows(registry: Registry) -> list[FunctionRow]:
     entries = list(registry.trust_functions.values())
     declared = declarations(registry, [(entry.name, {}) for entry in entries])
     rows = [_row(entry, told) for entry, told in zip(entries, declared, strict=True)]
-    order: dict[str, int] = {track: place for place, track in enumerate(TRACKS)}
+    order: dict[str, int] = {track: rank for rank, track in enumerate(TRACKS)}
     return sorted(
         rows, key=lambda row: (row.family, order.get(row.track, len(order)), "/" in short(row.name), row.name)
     )
@@ -99,7 +99,7 @@ def cost_of(needs: Iterable[Need]) -> str:
     Readings of plugins are called by their names. What a function computes besides is its docstring's to say.
     """
     kinds: dict[str, set[Kind]] = {}
-    for need in sorted(needs, key=lambda one: list(_READERS).index(one.of)):
+    for need in sorted(needs, key=lambda need: list(_READERS).index(need.of)):
         own = built_in_reading(need.read, need.parameters)
         what = f"{need.read} of {_READERS[need.of]}" if own is None else f"a pass of {_READERS[need.of]}"
         if own is None or not own.comes_with_labels(need.of):

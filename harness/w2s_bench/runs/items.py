@@ -124,7 +124,7 @@ class _Stored:
         looked = explain(list(walk(wanted)), store, reasons=False)
         self._paths = {look.stage.node: look.path for look in looked if look.path is not None}
         missing = [look.stage for look in looked if look.path is None]
-        needed = [stage for stage in missing if stage.node in {one.node for one in wanted}]
+        needed = [stage for stage in missing if stage.node in {stage_wanted.node for stage_wanted in wanted}]
         if needed:
             raise StoreError(
                 f"{cell.row}: labels, scores and answers lie in the store of its run, and {store.location} lacks {len(missing)} of "
@@ -133,9 +133,9 @@ class _Stored:
             )
 
     def path(self, stage: Stage) -> Path:
-        found = self._paths[stage.node]
-        assert found is not None
-        return found
+        path = self._paths[stage.node]
+        assert path is not None
+        return path
 
 
 def _stages(planned: PlannedCell, seed: int, *, gold: bool) -> list[Stage]:

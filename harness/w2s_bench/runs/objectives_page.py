@@ -96,7 +96,7 @@ def _summary(factory: Callable[..., Any]) -> str:
 def _details(name: str, factory: Callable[..., Any]) -> str:
     """An objective's parameters, and its docstring after the first line, which the table has."""
     parameters = inspect.signature(factory).parameters.values()
-    given = ", ".join(f"{one.name}={one.default!r}" for one in parameters)
+    given = ", ".join(f"{parameter.name}={parameter.default!r}" for parameter in parameters)
     rest = (inspect.getdoc(factory) or "").partition("\n")[2].strip()
     return f"## {name}\n\nParameters: `{given}`.\n\n{_escaped(rest)}\n"
 

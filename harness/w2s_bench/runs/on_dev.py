@@ -101,17 +101,17 @@ def budgets(
     arms = (CEILING, NAIVE)
     on_dev = _on_dev(suite, "steps are looked at", "--budget")
     plans = [planned_for(_with_steps(on_dev, factor), registry, domains, arms) for factor in FACTORS]
-    # One plan, so that processors are busy to the end. Its cells keep the suite, and so the steps, that each was planned by.
-    together = replace(plans[0], cells=tuple(cell for one in plans for cell in one.cells))
+    # One plan keeps processors busy to the end. Each of its cells keeps the suite that it was planned by, and so its steps.
+    together = replace(plans[0], cells=tuple(cell for planned in plans for cell in planned.cells))
     cells = _sound(compute(together, store=store, executor=executor, events=events))
-    factors = [factor for factor, one in zip(FACTORS, plans, strict=True) for _ in one.cells]
-    found = {(c.body.domain.name, c.body.arm.name, f): c for c, f in zip(cells, factors, strict=True)}
+    factors = [factor for factor, planned in zip(FACTORS, plans, strict=True) for _ in planned.cells]
+    by_arm = {(c.body.domain.name, c.body.arm.name, f): c for c, f in zip(cells, factors, strict=True)}
     return {
         domain: tuple(
-            _budget(arm, factor, _steps(suite.domain(domain), factor), found[domain, arm, factor], twice)
+            _budget(arm, factor, _steps(suite.domain(domain), factor), by_arm[domain, arm, factor], twice)
             for arm in arms
             for factor in FACTORS
-            for twice in (found.get((domain, arm, 2 * factor)),)
+            for twice in (by_arm.get((domain, arm, 2 * factor)),)
         )
         for domain in domains
     }

@@ -25,7 +25,7 @@ from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
 from w2s_bench.results.cells import DomainRef, ModelRef, PluginRef
 from w2s_bench.runs.chosen import Chosen, chosen_trust_functions
-from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_objectives, refuse_unfit_source
+from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_label_source, refuse_unfit_objectives
 from w2s_bench.store.stage import Stage, walk
 
 if TYPE_CHECKING:
@@ -163,14 +163,14 @@ def plan(
         every_arm += [made for arm in explained for made in arms.explanations(arm)]
     documents = documents if documents is not None else Documents()
     sources = {spec.name: suite.trust_source(spec) for spec in specs if spec.trust_from is not None}
-    documents.read(_unknown_documents([*specs, *(one for one in sources.values() if one not in specs)], registry))
+    documents.read(_unknown_documents([*specs, *(spec for spec in sources.values() if spec not in specs)], registry))
     tasks = [planned_task(spec, registry, documents) for spec in specs]
     learnt_from = {
         task.spec.name: _source(task, planned_task(sources[task.spec.name], registry, documents))
         for task in tasks
         if task.spec.name in sources
     }
-    _refuse_idle([arm for arm, one in chosen if one.must_apply], tasks)
+    _refuse_idle([arm for arm, function in chosen if function.must_apply], tasks)
     refuse_unfit_objectives(suite, objectives, tasks)
     cells = []
     for task in tasks:
@@ -252,26 +252,26 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
             f"the suite was made for domain {spec.name!r} version {spec.version!r}, version {domain.version!r} is installed; "
             "install the one the suite names, or make a new suite"
         )
-    for recipe in dict.fromkeys(one.recipe for one in (spec.teacher, *spec.chain, spec.student)):
+    for recipe in dict.fromkeys(training.recipe for training in (spec.teacher, *spec.chain, spec.student)):
         if domain.kind not in RECIPES[recipe].kinds:
             others = " or ".join(repr(name) for name, meant in RECIPES.items() if domain.kind in meant.kinds)
             raise SuiteError(
                 f"recipe {recipe!r} chooses among options; domain {spec.name!r} generates its answers: take {others}"
             )
-    for place, training in enumerate((spec.teacher, *spec.chain, spec.student)):
-        refuse_unfit(training, RECIPES[training.recipe].over, spec.name, domain.kind, teaches=place == 0)
-    refuse_unfit_source(spec, domain.kind)
-    sources: dict[str, LanguageModel] = {}
+    for number, training in enumerate((spec.teacher, *spec.chain, spec.student)):
+        refuse_unfit(training, RECIPES[training.recipe].over, spec.name, domain.kind, teaches=number == 0)
+    refuse_unfit_label_source(spec, domain.kind)
+    origins: dict[str, LanguageModel] = {}
 
     def model(training: Training) -> PlannedModel:
         if not training.is_model:
-            return PlannedModel.of_source(training)
-        source, registered = described_model(registry, training.model), registry.resolve("model", training.model)
+            return PlannedModel.of_label_source(training)
+        origin, registered = described_model(registry, training.model), registry.resolve("model", training.model)
         if registered.distribution != BUILT_IN:
             # The full name says in whose processes the model is loaded.
             training = training.model_copy(update={"model": registered.name})
-        sources[training.model] = source
-        made = partial(PlannedModel.of, training, source, spec.overflow)
+        origins[training.model] = origin
+        made = partial(PlannedModel.of, training, origin, spec.overflow)
         return registry.guarded("model", training.model, "fingerprint()", made)
 
     read: dict[str, Any] = {}
@@ -285,7 +285,7 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
     planned = registry.guarded(
         "domain", spec.name, "fingerprint()", lambda: PlannedDomain.of(spec.name, domain, spec.parameters, **read)
     )
-    return PlannedTask(spec, planned, model(spec.teacher), model(spec.student), tuple(map(model, spec.chain)), sources)
+    return PlannedTask(spec, planned, model(spec.teacher), model(spec.student), tuple(map(model, spec.chain)), origins)
 
 
 def _trust_arms(
@@ -298,8 +298,8 @@ def _trust_arms(
     out: list[tuple[Arm, Chosen]] = []
     problems: list[str] = []
     sources: dict[Source, str] = {}  # many functions share a package, which is read once
-    specs = [parse_spec(one.spec) for one in asked]
-    for one, (name, parameters), declared in zip(asked, specs, declarations(registry, specs), strict=True):
+    specs = [parse_spec(function.spec) for function in asked]
+    for function, (name, parameters), declared in zip(asked, specs, declarations(registry, specs), strict=True):
         try:
             if isinstance(declared, W2SBenchError):
                 raise declared
@@ -307,7 +307,7 @@ def _trust_arms(
             source = registry.source_digest(registered, sources)
             needs = planned_needs(registry, declared.needs, str(registered), sources)
         except W2SBenchError as error:
-            if one.named:
+            if function.named:
                 raise
             problems.append(str(error))
             continue
@@ -315,7 +315,7 @@ def _trust_arms(
         libraries = registry.libraries(registered)
         for how in suite.selections:
             arm = arms.trust_arm(registered.name, parameters, declared, needs, plugin, suite.coverage, libraries, how)
-            out.append((arm, one))
+            out.append((arm, function))
     return out, problems
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w2s_bench.errors import UnknownNameError
-from w2s_bench.machine import kind
+from w2s_bench.machine import described
 from w2s_bench.names import BUILT_IN
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import Cell
@@ -33,11 +33,11 @@ def lacks(results: Path, rows: Sequence[str] = ()) -> list[Lack]:
             raise UnknownNameError(
                 "row", row, committed, "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json."
             )
-    found: dict[tuple[bool, str, str], list[str]] = {}
+    rows_by_lack: dict[tuple[bool, str, str], list[str]] = {}
     for row in rows or committed:
         for told in dict.fromkeys(_of(committed[row])):
-            found.setdefault(told, []).append(row)
-    ordered = sorted(found.items(), key=lambda one: (not one[0][0], one[0][1]))
+            rows_by_lack.setdefault(told, []).append(row)
+    ordered = sorted(rows_by_lack.items(), key=lambda lack: (not lack[0][0], lack[0][1]))
     return [Lack(what, to_do, needed, tuple(those)) for (needed, what, to_do), those in ordered]
 
 
@@ -50,7 +50,7 @@ def _of(cell: Cell) -> Iterator[tuple[bool, str, str]]:
         yield from _version(plugin.distribution, plugin.version, needed=True)
     domain = cell.body.domain.name.partition("/")[0]
     for name in (domain, cell.body.teacher.name.partition("/")[0], cell.body.student.name.partition("/")[0]):
-        # The version of a domain is in its cell, that of its distribution where it was recorded.
+        # A cell holds its domain's version, and its distribution's where the run recorded that.
         if requirement(name, "0") and name in packages and name != BUILT_IN:
             yield from _version(name, packages[name], needed=True)
     if domain != BUILT_IN and domain not in packages and version_here(domain) is None and "-" in domain:
@@ -59,9 +59,9 @@ def _of(cell: Cell) -> Iterator[tuple[bool, str, str]]:
         if name != domain:
             yield from _version(name, version, needed=False)
     machines = cell.provenance.get("machines")
-    if isinstance(machines, list) and machines and list(map(str, machines)) != [kind()]:
+    if isinstance(machines, list) and machines and list(map(str, machines)) != [described()]:
         made = " and ".join(map(str, machines))
-        yield False, f"made on {made}; this is {kind()}", "nothing: accuracies may be the suite's tolerance apart"
+        yield False, f"made on {made}; this is {described()}", "nothing: accuracies may be the suite's tolerance apart"
 
 
 def _version(name: str, version: str, *, needed: bool) -> Iterator[tuple[bool, str, str]]:

@@ -131,6 +131,6 @@ def _planned(request: Mapping[str, JSON]) -> Plan:
         decompose=request["decompose"],
     )
     # Functions for one kind of domain alone come in another order where they are named one by one.
-    places = {row: place for place, row in enumerate(request["rows"])}
+    places = {row: index for index, row in enumerate(request["rows"])}
     cells = tuple(sorted(made.cells, key=lambda cell: places[cell.row]))
     return Plan(made.suite, cells, tuple(request["problems"]), made.documents)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from w2s_bench.errors import CellError, ModelError, UnknownNameError, W2SBenchError
-from w2s_bench.machine import elsewhere, kind
+from w2s_bench.machine import described, elsewhere
 from w2s_bench.names import BUILT_IN
 from w2s_bench.resolvers import is_on_disk
 from w2s_bench.results.belief import read_results
@@ -151,7 +151,7 @@ def attest(results: Path, verdicts: Sequence[Verified]) -> Path | None:
     if not rows:
         return None
     packages = environment()["packages"]
-    made = Attestation(made=now(), suite=suite.digest, platform=kind(), packages=packages, rows=tuple(rows))
+    made = Attestation(made=now(), suite=suite.digest, platform=described(), packages=packages, rows=tuple(rows))
     return made.write(results)
 
 

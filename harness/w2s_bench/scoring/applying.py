@@ -40,7 +40,7 @@ def in_half(row: Row, seed: int) -> bool:
 def taken(read: Read, places: IntArray) -> Read:
     """What was read of some of the rows, in the order of their places."""
     return {
-        need: values[places] if isinstance(values, np.ndarray) else [values[place] for place in places.tolist()]
+        need: values[places] if isinstance(values, np.ndarray) else [values[index] for index in places.tolist()]
         for need, values in read.items()
     }
 
@@ -70,7 +70,7 @@ class Applied:
         for fold in sorted({int(fold) for fold in folds}):
             others = np.flatnonzero(folds != fold)
             function = built(registry, wanted)[0]
-            new._fit(function, [trust[place] for place in others.tolist()], taken(read, others), fold)
+            new._fit(function, [trust[index] for index in others.tolist()], taken(read, others), fold)
             new.of_fold[fold] = function
         new.fold_of = {row.id: int(fold) for row, fold in zip(trust, folds, strict=True)}
         return new
@@ -84,7 +84,7 @@ class Applied:
             if self.wanted.scope == "pool":  # a score depends on all rows, so all are shown
                 scores[own] = self._scored(self.of_fold[fold], rows, read, fold)[own]
             else:
-                part = [rows[place] for place in own.tolist()]
+                part = [rows[index] for index in own.tolist()]
                 scores[own] = self._scored(self.of_fold[fold], part, taken(read, own), fold)
         return scores
 
@@ -100,7 +100,7 @@ class Applied:
         salt = f"trust {self.seed} {what}"
         view = view_of(rows, self.wanted.needs, self.available, read, salt=salt, fitting=True)
         correct = read_only(
-            np.array([bool(rows[place].right) for place in in_order(rows, salt).tolist()], dtype=np.bool_)
+            np.array([bool(rows[index].right) for index in in_order(rows, salt).tolist()], dtype=np.bool_)
         )
         with left_as_found(name, "fit"), unchanged(name, "fit", label_index=view.label_index, correct=correct):
             guarded(name, "fit", lambda: function.fit(view, correct, rng=self._rng(f"fit {what}")))

@@ -166,12 +166,12 @@ def _layers(need: Need, value: NDArray[Any]) -> NDArray[Any]:
     options = 1 if need.read == "option_states" else 0
     reading: Any = built_in_reading(need.read, need.parameters)
     if value.ndim == 1 + options:
-        # As of a model with one layer, which is every one that somebody asks for; of its embedding nothing is known.
+        # The row stands for a model of one layer, which serves every need. Zeros stand for its embedding, which nobody gave.
         value = np.stack([np.zeros_like(value), value], axis=options)
         wanted = [0, 1] if isinstance(reading, HiddenStates) and reading.layer == "all" else [1]
     elif isinstance(reading, HiddenStates):
         return cast("NDArray[Any]", reading.of_all(value[None])[0])
     else:
         wanted = chosen(reading.layers, value.shape[options])
-    found = np.take(value, wanted, axis=options)
-    return cast("NDArray[Any]", found[0] if isinstance(reading, HiddenStates) and type(reading.layer) is int else found)
+    taken = np.take(value, wanted, axis=options)
+    return cast("NDArray[Any]", taken[0] if isinstance(reading, HiddenStates) and type(reading.layer) is int else taken)

@@ -20,7 +20,7 @@ def summary_of(scored: Scored) -> dict[str, JSON]:
         "schema": "w2s-bench/score/1",
         "w2s_bench": running_version(),
         "plugins": dict(scored.versions),
-        "labels": labels.source.name,
+        "labels": labels.table.name,
         "rows": labels.count,
         "kind": labels.kind,
         "signals": sorted(labels.shapes),
@@ -84,11 +84,11 @@ def calibration_of(
     count = max(1, min(most, len(scores) // 10))
     edges = np.unique(np.quantile(scores, np.arange(1, count) / count)) if count > 1 else np.zeros(0)
     bins = np.searchsorted(edges, scores, side="right")
-    found = []
+    bins_found = []
     for number in np.unique(bins):
         own = bins == number
         n, good = int(own.sum()), int(right[own].sum())
         low = float(binomial_lower(np.array([good]), np.array([n]), 0.025)[0])
         high = float(binomial_upper(np.array([good]), np.array([n]), 0.025)[0])
-        found.append((float(scores[own].mean()), good / n, low, high, n))
-    return found
+        bins_found.append((float(scores[own].mean()), good / n, low, high, n))
+    return bins_found

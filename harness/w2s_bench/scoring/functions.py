@@ -45,7 +45,8 @@ def judged(registry: Registry, specs: Sequence[str], available: Available, trust
     resolved = [(registry.resolve("trust_function", name).name, parameters) for name, parameters in parsed]
     told = declarations(registry, resolved)
     return [
-        _judged(name, parameters, one, available, trust) for (name, parameters), one in zip(resolved, told, strict=True)
+        _judged(name, parameters, declared, available, trust)
+        for (name, parameters), declared in zip(resolved, told, strict=True)
     ]
 
 
@@ -59,22 +60,24 @@ def chosen(registry: Registry, specs: Sequence[str], available: Available, trust
     if not specs:
         raise LabelsError("no trust function is named; give --trust NAME (`--list` shows which apply), or --trust all")
     named = judged(registry, [spec for spec in specs if spec != ALL], available, trust)
-    for one in named:
-        if one.supervision is None:
-            raise LabelsError(one.lacks[0])  # it could not be built
-        if one.lacks:
+    for function in named:
+        if function.supervision is None:
+            raise LabelsError(function.lacks[0])  # it could not be built
+        if function.lacks:
             raise LabelsError(
-                f"trust function {one.spec!r} does not apply: it lacks {'; '.join(one.lacks)}. --list shows which do"
+                f"trust function {function.spec!r} does not apply: it lacks {'; '.join(function.lacks)}. --list shows which do"
             )
     if ALL in specs:
-        named += [replace(one, named=False) for one in installed(registry, available, trust) if not one.lacks]
+        named += [
+            replace(function, named=False) for function in installed(registry, available, trust) if not function.lacks
+        ]
     first: dict[str, Wanted] = {}
-    for one in named:
-        first.setdefault(one.spec, one)
-    found = list(first.values())
-    if not found:
+    for function in named:
+        first.setdefault(function.spec, function)
+    each_once = list(first.values())
+    if not each_once:
         raise LabelsError("no installed trust function applies to these labels; --list says for each what is missing")
-    return found
+    return each_once
 
 
 def built(registry: Registry, wanted: Wanted) -> tuple[object, Declared]:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from w2s_bench.errors import LabelsError
-from w2s_bench.scoring.rows import Reader, Row, shapes_of
+from w2s_bench.scoring.label_tables import LabelTable
+from w2s_bench.scoring.rows import Row, RowParser, shapes_of
 from w2s_bench.scoring.schema import CORRECT, GOLD, ID, LABEL, PROMPT, Columns
-from w2s_bench.scoring.sources import Source
 from w2s_bench.types import Kind
 
 #: Rows that are scored at once: as in the protocol (`trust.ROWS_AT_ONCE`).
@@ -32,7 +32,7 @@ Progress = Callable[[str, int, int | None], None]
 class Labels:
     """n weak labels. `trust` are the rows with gold, `outside` says whether they lie beside the pool and not in it."""
 
-    source: Source
+    table: LabelTable
     columns: Columns
     count: int
     kind: Kind
@@ -50,69 +50,69 @@ class Labels:
 
     def parts(self) -> Iterator[list[Row]]:
         """All rows in their order, `ROWS_AT_ONCE` at a time; gold is not among what they hold."""
-        if self.source.stamp() != self._stamp:
-            raise LabelsError(f"{self.source.name} changed while it was read; run again")
-        reader = Reader(self.columns, self.source.name, self.source.is_text)
-        rows = (replace(reader.read(raw, n), right=None) for n, raw in enumerate(self.source.rows(), 1))
+        if self.table.stamp() != self._stamp:
+            raise LabelsError(f"{self.table.name} changed while it was read; run again")
+        parser = RowParser(self.columns, self.table.name, self.table.is_text)
+        rows = (replace(parser.parse(raw, n), right=None) for n, raw in enumerate(self.table.rows(), 1))
         done = 0
         while part := list(islice(rows, ROWS_AT_ONCE)):
             done += len(part)
             yield part
         if done != self.count:
-            raise LabelsError(f"{self.source.name} changed while it was read; run again")
+            raise LabelsError(f"{self.table.name} changed while it was read; run again")
 
 
-def checked(source: Source, columns: Columns, gold: Source | None, progress: Progress) -> Labels:
+def checked(table: LabelTable, columns: Columns, gold: LabelTable | None, progress: Progress) -> Labels:
     """The labels of a file, each row looked at; `gold` is the file of the trust set where it is one of its own."""
     own = _Gold.read(gold, columns) if gold is not None else None
-    reader = Reader(columns, source.name, source.is_text)
-    ids, stamp = _Ids(), source.stamp()
+    parser = RowParser(columns, table.name, table.is_text)
+    ids, stamp = _Ids(), table.stamp()
     trust, right, classes = list[Row](), dict[int, bool](), _Classes()
     prompts = {row.prompt for row in own.rows} if own and own.rows else set[str]()
     same = 0
-    for place, raw in enumerate(source.rows()):
-        row = reader.read(raw, place + 1)
+    for index, raw in enumerate(table.rows()):
+        row = parser.parse(raw, index + 1)
         ids.add(row.id)
         classes.add(row)
-        if place % ROWS_AT_ONCE == 0:
-            progress("checking", place, None)
+        if index % ROWS_AT_ONCE == 0:
+            progress("checking", index, None)
         if own is not None:
             if row.right is not None:
                 raise LabelsError(
-                    f"{source.name}, row {place + 1} has gold of its own and --trust-set gives {own.name!r}; give gold once: "
+                    f"{table.name}, row {index + 1} has gold of its own and --trust-set gives {own.name!r}; give gold once: "
                     f"leave --trust-set out, or the column (--column {CORRECT}= --column {GOLD}=)"
                 )
             same += row.prompt in prompts
-            row = own.joined(row, place + 1)
+            row = own.joined(row, index + 1)
         if row.right is not None:
-            right[place] = row.right
+            right[index] = row.right
             trust.append(row)
     if not ids.count:
-        raise LabelsError(f"{source.name} has no rows; give a file with weak labels")
-    ids.refuse_twice(source.name)
-    assert reader.kind is not None
+        raise LabelsError(f"{table.name} has no rows; give a file with weak labels")
+    ids.refuse_twice(table.name)
+    assert parser.kind is not None
     if own is not None:
-        own.refuse_unknown(source.name)
+        own.refuse_unknown(table.name)
         if own.rows:
-            own.refuse_other_signals(reader, source.name)
+            own.refuse_other_signals(parser, table.name)
             trust = [replace(row, id=f"\0trust {row.id}") for row in own.rows]  # never that of a row of the pool
     progress("checking", ids.count, ids.count)
     first = trust[0] if trust else None
     shapes = shapes_of([first]) if first else {}
     if not shapes:
-        shapes = shapes_of([reader.read(next(iter(source.rows())), 1)])
+        shapes = shapes_of([parser.parse(next(iter(table.rows())), 1)])
     outside = bool(own and own.rows)
     return Labels(
-        source,
+        table,
         columns,
         ids.count,
-        reader.kind,
+        parser.kind,
         shapes,
         tuple(trust),
         outside,
         right,
         classes.found,
-        reader.unused,
+        parser.unused,
         same if outside else 0,
         stamp,
     )
@@ -122,20 +122,20 @@ class _Gold:
     """A trust set in a file of its own: gold by the id of a row of the pool, or whole rows beside the pool."""
 
     def __init__(
-        self, name: str, by_id: dict[str, tuple[Any, str | None, int]], rows: Sequence[Row], reader: Reader
+        self, name: str, by_id: dict[str, tuple[Any, str | None, int]], rows: Sequence[Row], parser: RowParser
     ) -> None:
-        self.name, self.rows, self.reader = name, tuple(rows), reader
+        self.name, self.rows, self.parser = name, tuple(rows), parser
         self._by_id = by_id
         self._met, self._twice = 0, ""
         self._pairs = {(row.prompt, row.label): number for number, row in enumerate(rows, 1)}
 
     @classmethod
-    def read(cls, source: Source, columns: Columns) -> _Gold:
-        reader, rows = Reader(columns, source.name, source.is_text), list[Row]()
+    def read(cls, table: LabelTable, columns: Columns) -> _Gold:
+        parser, rows = RowParser(columns, table.name, table.is_text), list[Row]()
         by_id = dict[str, tuple[Any, str | None, int]]()
         whole: bool | None = None
-        for number, raw in enumerate(source.rows(), 1):
-            where = f"{source.name}, row {number}"
+        for number, raw in enumerate(table.rows(), 1):
+            where = f"{table.name}, row {number}"
             if not hasattr(raw, "get"):
                 raise LabelsError(f"{where} is no object of columns; expected one a row")
             correct, gold = columns.take(raw, CORRECT), columns.take(raw, GOLD)
@@ -149,7 +149,7 @@ class _Gold:
                     f"{where} has {'' if has_all else 'no '}prompt and label, unlike row 1; give them in every row or in none"
                 )
             if has_all:
-                row = reader.read(raw, number)
+                row = parser.parse(raw, number)
                 rows.append(row)
             name = columns.take(raw, ID)
             if not has_all and name is None:
@@ -164,25 +164,25 @@ class _Gold:
                 label = columns.take(raw, LABEL)
                 by_id[str(name)] = (raw, label if isinstance(label, str) else None, number)
         if whole is None:
-            raise LabelsError(f"{source.name} has no rows; give a trust set with gold, or leave --trust-set out")
-        return cls(source.name, by_id, rows, reader)
+            raise LabelsError(f"{table.name} has no rows; give a trust set with gold, or leave --trust-set out")
+        return cls(table.name, by_id, rows, parser)
 
     def joined(self, row: Row, number: int) -> Row:
         """A row of the labels with the gold that this file has for its id."""
-        known = self._by_id.get(row.id)
-        if known is None:
+        own_gold = self._by_id.get(row.id)
+        if own_gold is None:
             pair = self._pairs.get((row.prompt, row.label))
             if pair is not None and not self._twice:
                 self._twice = f"row {pair} of {self.name} and row {number} of the labels (id {row.id!r})"
             return row
-        raw, label, at = known
+        raw, label, at = own_gold
         if label is not None and label.strip() != row.label.strip() and not label.strip().isdecimal():
             raise LabelsError(
                 f"{self.name}, row {at}: the id {row.id!r} has another label here than in the labels; give that row's own "
                 "gold, or call the row otherwise"
             )
         self._met += 1
-        right = self.reader.right_of(raw, row, at)
+        right = self.parser.right_of(raw, row, at)
         if right is None:
             raise LabelsError(f"{self.name}, row {at} has no gold; fill it, or take the row out")
         return replace(row, right=right)
@@ -202,10 +202,10 @@ class _Gold:
                 "give gold by the ids of the labels"
             )
 
-    def refuse_other_signals(self, reader: Reader, labels: str) -> None:
+    def refuse_other_signals(self, parser: RowParser, labels: str) -> None:
         """A trust set beside the pool has what the pool has."""
-        mine, theirs = set(self.reader.signals or {}), set(reader.signals or {})
-        if self.reader.kind != reader.kind or mine != theirs:
+        mine, theirs = set(self.parser.signals or {}), set(parser.signals or {})
+        if self.parser.kind != parser.kind or mine != theirs:
             odd = sorted(mine ^ theirs) or ["options"]
             raise LabelsError(
                 f"{self.name} and {labels} do not have the same columns: {', '.join(map(repr, odd))} in one alone; give both the same, "

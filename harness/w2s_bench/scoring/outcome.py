@@ -15,7 +15,7 @@ from w2s_bench.types import BoolArray, FloatArray, Reader
 
 @dataclass(frozen=True)
 class Asked:
-    """All that a call says. `labels` and `trust_set` as `sources.source_of` takes them; `models` by who reads with them."""
+    """All that a call says. `labels` and `trust_set` as `label_tables.table_of` takes them; `models` by who reads with them."""
 
     labels: Any
     columns: Columns

@@ -68,7 +68,7 @@ def _what(scored: Scored) -> str:
     kept = int(scored.kept.sum())
     first = scored.functions[0]
     lines = [
-        f"{count(labels.count, 'weak label')} of {escape(Path(labels.source.name).name)} "
+        f"{count(labels.count, 'weak label')} of {escape(Path(labels.table.name).name)} "
         f"({'chosen among options' if labels.kind == 'choice' else 'generated'}). Asked for: {goal.words}, by "
         f"{escape(first.wanted.spec)}. **Kept: {kept} of {labels.count} ({kept / labels.count:.1%})**"
         + (f", in `{TRAINING}/` and `{TRAINING}.jsonl`" if kept else "")
@@ -142,8 +142,8 @@ def _functions(scored: Scored) -> str:
     )
 
 
-def _interval(found: tuple[float, float, float] | None) -> str:
-    return NONE if found is None else f"{number(found[0])} [{number(found[1])}, {number(found[2])}]"
+def _interval(interval: tuple[float, float, float] | None) -> str:
+    return NONE if interval is None else f"{number(interval[0])} [{number(interval[1])}, {number(interval[2])}]"
 
 
 def _calibration(of: Of) -> str:
@@ -162,7 +162,7 @@ def _classes(scored: Scored) -> list[str]:
         return []
     kept: Counter[str] = Counter()
     for start, rows in _parts(scored):
-        kept.update(row.label.strip() for place, row in enumerate(rows, start) if scored.kept[place])
+        kept.update(row.label.strip() for index, row in enumerate(rows, start) if scored.kept[index])
     total = max(int(scored.kept.sum()), 1)
     lines = [
         [
@@ -197,22 +197,22 @@ def _examples(scored: Scored) -> str:
     """The rows at both ends of the first function's scores."""
     scores = scored.functions[0].pool
     ends = _ends(scores)
-    found: dict[int, Row] = {}
-    wanted = {place for places in ends.values() for place in places}
+    shown: dict[int, Row] = {}
+    wanted = {index for places in ends.values() for index in places}
     for start, rows in _parts(scored):
-        found |= {place: rows[place - start] for place in wanted if start <= place < start + len(rows)}
+        shown |= {index: rows[index - start] for index in wanted if start <= index < start + len(rows)}
     blocks = []
     for title, places in ends.items():
         lines = [
             [
                 escape(row.id),
-                number(float(scores[place]), 4),
+                number(float(scores[index]), 4),
                 escape(shortened(row.prompt, _LONGEST)),
                 escape(shortened(row.label, _LONGEST)),
-                "yes" if scored.kept[place] else "no",
+                "yes" if scored.kept[index] else "no",
             ]
-            for place in places
-            if (row := found[place])
+            for index in places
+            if (row := shown[index])
         ]
         blocks.append(f"{title}\n\n{table(['id', 'score', 'prompt', 'label', 'kept'], lines)}")
     return "\n\n".join(blocks)
@@ -221,7 +221,7 @@ def _examples(scored: Scored) -> str:
 def _ends(scores: FloatArray) -> dict[str, Sequence[int]]:
     order = np.argsort(-scores, kind="stable")
     most = order[:_AT_EACH_END].tolist()
-    least = [place for place in order[::-1][:_AT_EACH_END].tolist() if place not in most]
+    least = [index for index in order[::-1][:_AT_EACH_END].tolist() if index not in most]
     return {"Most trusted:": most, **({"Least trusted:": least} if least else {})}
 
 
@@ -231,7 +231,7 @@ def _notes(scored: Scored) -> str:
     if labels.trust:
         notes.append(
             "What the trust set says of the pool holds as far as it was drawn from it at random, each row by itself. A trust set of easy "
-            "rows, or of another source, promises nothing."
+            "rows, or of rows from elsewhere, promises nothing."
         )
         prompts = len({row.prompt for row in labels.trust})
         if prompts < len(labels.trust):

@@ -44,7 +44,7 @@ class Row:
 
 
 @dataclass
-class Reader:
+class RowParser:
     """Rows as they come, all of the kind and with the signals of the first."""
 
     columns: Columns
@@ -59,7 +59,7 @@ class Reader:
     _answers: tuple[str, ...] = field(default=(), repr=False)
     _shapes: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
-    def read(self, raw: Mapping[str, Any], number: int, *, wants_label: bool = True) -> Row:
+    def parse(self, raw: Mapping[str, Any], number: int, *, wants_label: bool = True) -> Row:
         """Row `number`, from 1."""
         where = f"{self.name}, row {number}"
         if not isinstance(raw, Mapping):
@@ -91,7 +91,7 @@ class Reader:
                 )
             else:
                 signals["teacher.samples"] = self._shaped(
-                    "teacher.samples", classes(label, [str(one) for one in answers]), where
+                    "teacher.samples", classes(label, [str(answer) for answer in answers]), where
                 )
         return Row(
             self._id(raw, number, where),
@@ -123,10 +123,10 @@ class Reader:
         value = self.columns.take(raw, column)
         theirs = self.columns.where.get(column, column)
         if value is None:
-            known = ", ".join(map(repr, list(raw)[:12]))
+            columns = ", ".join(map(repr, list(raw)[:12]))
             near = difflib.get_close_matches(theirs, [str(key) for key in raw], n=1)
             hint = f"write --column {column}={near[0]}" if near else f"name yours: --column {column}=YOURS"
-            raise LabelsError(f"{where} has no {column!r} (column {theirs!r}); it has {known}; {hint}")
+            raise LabelsError(f"{where} has no {column!r} (column {theirs!r}); it has {columns}; {hint}")
         if isinstance(value, Mapping):
             named = ", ".join(map(repr, list(value)[:6]))
             raise LabelsError(
@@ -165,10 +165,10 @@ class Reader:
     def _label(self, raw: Mapping[str, Any], options: tuple[str, ...] | None, where: str) -> tuple[str, int | None]:
         if options is None:
             return self._text(raw, LABEL, where), None
-        place = self._place(self.columns.take(raw, LABEL), options, f"{where}, column 'label'")
-        if place is None:
-            place = options.index(self._text(raw, LABEL, where))  # says what is missing
-        return options[place], place
+        index = self._place(self.columns.take(raw, LABEL), options, f"{where}, column 'label'")
+        if index is None:
+            index = options.index(self._text(raw, LABEL, where))  # says what is missing
+        return options[index], index
 
     def _place(self, value: Any, options: tuple[str, ...], where: str) -> int | None:
         """The place of an option that is given by its text or its place; None where there is none."""
@@ -190,7 +190,7 @@ class Reader:
 
     def _right(self, raw: Mapping[str, Any], options: tuple[str, ...] | None, label: str, where: str) -> bool | None:
         correct, gold = self.columns.take(raw, CORRECT), self.columns.take(raw, GOLD)
-        correct, gold = (None if isinstance(one, float) and np.isnan(one) else one for one in (correct, gold))
+        correct, gold = (None if isinstance(cell, float) and np.isnan(cell) else cell for cell in (correct, gold))
         if correct is not None:
             truth = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
             if (told := truth.get(str(correct).strip().lower())) is None:
@@ -199,8 +199,8 @@ class Reader:
         if gold is None:
             return None
         if options is not None:
-            place = self._place(gold, options, f"{where}, column 'gold'")
-            return None if place is None else options[place] == label
+            index = self._place(gold, options, f"{where}, column 'gold'")
+            return None if index is None else options[index] == label
         if not isinstance(gold, str):
             raise LabelsError(f"{where}, column 'gold': {_told(gold)}, expected text as labels are; or give 'correct'")
         return gold.split() == label.split() if gold.strip() else None
@@ -245,16 +245,18 @@ class Reader:
         answers = self._value(raw, column, where)
         answers = list(answers.values()) if isinstance(answers, Mapping) else answers
         answers = answers.tolist() if isinstance(answers, np.ndarray) else answers
-        if not isinstance(answers, list | tuple) or not all(isinstance(one, str | int) for one in answers):
+        if not isinstance(answers, list | tuple) or not all(isinstance(answer, str | int) for answer in answers):
             raise LabelsError(f"{where}, column {column!r}: {_told(answers)}, expected a list of texts")
-        return [one if isinstance(one, int) else _whole(one, f"{where}, column {column!r}") for one in answers]
+        return [
+            answer if isinstance(answer, int) else _whole(answer, f"{where}, column {column!r}") for answer in answers
+        ]
 
     def _shares(self, votes: Sequence[Any], options: tuple[str, ...] | None, where: str) -> NDArray[Any]:
         """Logarithms of the shares of options among votes, with one vote parted among all of them."""
         if options is None:
             raise LabelsError(f"{where}: there are no 'options'; name what could be voted for: --column options=YOURS")
         places = [self._place(vote, options, where) for vote in votes]
-        counts = np.bincount([place for place in places if place is not None], minlength=len(options))
+        counts = np.bincount([index for index in places if index is not None], minlength=len(options))
         return np.asarray(np.log((counts + 1 / len(options)) / (counts.sum() + 1)))
 
     def _shaped(self, key: str, numbers: NDArray[Any], where: str, *, inner: bool = False) -> NDArray[Any]:

@@ -79,12 +79,12 @@ _NEED = re.compile(r"(\w+)\.([\w./-]+)(\[.*\])?")
 @cache
 def short_signals() -> Mapping[str, Signal]:
     """Name of a column → its signal, of those that have a short name."""
-    found: dict[str, Signal] = {}
+    signals: dict[str, Signal] = {}
     forms = {name: reading.form for name, reading in built_in_readings().items()}
     for prefix, of in (("", "teacher"), ("student_", "student")):
         for name, (read, says) in _SHORT.items():
-            found[f"{prefix}{name}"] = Signal(cast(Reader, of), read, forms[read], says)
-    return MappingProxyType(found)
+            signals[f"{prefix}{name}"] = Signal(cast(Reader, of), read, forms[read], says)
+    return MappingProxyType(signals)
 
 
 @lru_cache(maxsize=256)
@@ -135,18 +135,18 @@ class Columns:
         theirs = self.where.get(name, name)
         if theirs in row:
             return row[theirs]
-        found: Any = row
+        inner: Any = row
         for part in theirs.split(".") if theirs else [""]:
-            if not isinstance(found, Mapping) or part not in found:
+            if not isinstance(inner, Mapping) or part not in inner:
                 return None
-            found = found[part]
-        return found
+            inner = inner[part]
+        return inner
 
     def signals(self, row: Mapping[str, Any]) -> dict[str, Signal]:
         """Column → signal of those that a row has a value in."""
         names = [*short_signals(), *(name for name in self.where if name not in PLAIN), *row]
-        found = {name: signal_of(name) for name in dict.fromkeys(names) if self.take(row, name) is not None}
-        return {name: signal for name, signal in found.items() if signal is not None}
+        signals = {name: signal_of(name) for name in dict.fromkeys(names) if self.take(row, name) is not None}
+        return {name: signal for name, signal in signals.items() if signal is not None}
 
     def unused(self, row: Mapping[str, Any]) -> list[str]:
         """Columns of the user's that are nothing here: shown, since a misspelt name would be one of them."""

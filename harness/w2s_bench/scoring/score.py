@@ -19,21 +19,21 @@ from w2s_bench.plugins.registry import Registry
 from w2s_bench.scoring.applying import Applied, Read, in_half
 from w2s_bench.scoring.evidence import Available, with_models
 from w2s_bench.scoring.functions import Wanted, chosen, installed
+from w2s_bench.scoring.label_tables import table_of
 from w2s_bench.scoring.labels import Labels, Progress, checked
 from w2s_bench.scoring.outcome import Asked, Of, Scored
 from w2s_bench.scoring.page import write_report
 from w2s_bench.scoring.rows import Row
 from w2s_bench.scoring.schema import Columns
 from w2s_bench.scoring.selecting import Goal, kept_of
-from w2s_bench.scoring.sources import source_of
 from w2s_bench.scoring.writing import put_in_place, refuse_taken, write_scored, write_training
 from w2s_bench.types import FloatArray, Reader
 
 
 def prepared(asked: Asked, progress: Progress) -> tuple[Labels, Available]:
     """The labels, checked, and what evidence there is of them; no model is loaded."""
-    gold = None if asked.trust_set is None else source_of(asked.trust_set)
-    labels = checked(source_of(asked.labels, split=asked.split), asked.columns, gold, progress)
+    gold = None if asked.trust_set is None else table_of(asked.trust_set)
+    labels = checked(table_of(asked.labels, split=asked.split), asked.columns, gold, progress)
     return labels, Available(labels.kind, labels.shapes, dict.fromkeys(asked.models or {}))
 
 
@@ -79,41 +79,45 @@ def outcome_of(
     began: float,
 ) -> Scored:
     """What comes of it: every function fitted and applied, rows chosen; nothing is written."""
-    needs = {need for one in wanted for need in one.needs}
+    needs = {need for function in wanted for need in function.needs}
 
     def read(rows: Sequence[Row]) -> Read:
         return with_models(rows, needs, available, asked.delimiter)
 
-    learn = any(one.learns for one in wanted)
+    learn = any(function.learns for function in wanted)
     # Where a guarantee is asked for, no row may both teach a function and certify it.
     halves = asked.goal.purity is not None and learn
     lesson = [row for row in labels.trust if not halves or in_half(row, asked.seed)]
     read_of_lesson = read(lesson) if learn else {}
     faults: dict[str, str] = {}
     applied = list[Applied]()
-    for place, one in enumerate(wanted):
-        progress(f"fitting {one.spec}", place, len(wanted))
-        with _left_out(one, faults):
-            applied.append(Applied.fitted(registry, one, lesson, available, read_of_lesson, seed=asked.seed))
+    for number, function in enumerate(wanted):
+        progress(f"fitting {function.spec}", number, len(wanted))
+        with _left_out(function, faults):
+            applied.append(Applied.fitted(registry, function, lesson, available, read_of_lesson, seed=asked.seed))
     scores, ids = _scores_of(labels, applied, read, faults, progress)
     if len(faults) == len(wanted):
         raise LabelsError(f"every trust function failed, the first: {next(iter(faults.values()))}")
     in_trust = np.zeros(labels.count, dtype=np.bool_)
     in_trust[[*labels.right]] = True
-    # Where the rows of the trust set stand among those that were scored.
+    # The rows of a trust set of its own were scored after the pool's.
     beside = range(labels.count, labels.count + len(labels.trust))
     places = np.array([*(beside if labels.outside else labels.right)], dtype=np.int64)
     right = np.array([bool(row.right) for row in labels.trust], dtype=np.bool_)
     taught = {row.id for row in lesson}
     held = np.array([row.id not in taught for row in labels.trust], dtype=np.bool_)
     functions = []
-    for one in wanted:
-        if one.spec not in faults:
-            judges = held if halves and one.learns else np.ones(len(right), dtype=np.bool_)
-            pool, own, truth = scores[one.spec][: labels.count], scores[one.spec][places][judges], right[judges]
+    for function in wanted:
+        if function.spec not in faults:
+            judges = held if halves and function.learns else np.ones(len(right), dtype=np.bool_)
+            pool, own, truth = (
+                scores[function.spec][: labels.count],
+                scores[function.spec][places][judges],
+                right[judges],
+            )
             kept = kept_of(asked.goal, pool, ids, in_trust, own, truth, seed=asked.seed)
-            functions.append(Of(one, pool, own, truth, kept))
-    entries = [registry.resolve("trust_function", one.name) for one in wanted]
+            functions.append(Of(function, pool, own, truth, kept))
+    entries = [registry.resolve("trust_function", function.name) for function in wanted]
     versions = {entry.distribution: entry.version for entry in entries}
     learnt = len(lesson) if halves else 0
     return Scored(asked, labels, tuple(functions), in_trust, learnt, time.monotonic() - began, versions, faults)
@@ -127,25 +131,25 @@ def _scores_of(
     progress: Progress,
 ) -> tuple[dict[str, FloatArray], list[str]]:
     """Spec → scores of all rows of the pool, and of a trust set that lies beside it after them; and the pool's ids."""
-    whole = [one for one in applied if one.wanted.scope == "pool"]
-    found: dict[str, list[FloatArray]] = {one.wanted.spec: [] for one in applied}
+    whole = [fitted for fitted in applied if fitted.wanted.scope == "pool"]
+    scores: dict[str, list[FloatArray]] = {fitted.wanted.spec: [] for fitted in applied}
     ids, everything = list[str](), list[Row]()
     for part in chain(_told(labels, "scoring", progress), [[*labels.trust]] if labels.outside else []):
         said = read(part)
-        for one in applied:
-            if one.wanted.scope == "row" and one.wanted.spec not in faults:
-                with _left_out(one.wanted, faults):
-                    found[one.wanted.spec].append(one.score(part, said))
+        for fitted in applied:
+            if fitted.wanted.scope == "row" and fitted.wanted.spec not in faults:
+                with _left_out(fitted.wanted, faults):
+                    scores[fitted.wanted.spec].append(fitted.score(part, said))
         if len(ids) < labels.count:
             ids += [row.id for row in part]
         if whole:
             everything += part
     said = read(everything) if whole else {}
-    for one in whole:
-        progress(f"scoring the pool as a whole by {one.wanted.spec}", 0, None)
-        with _left_out(one.wanted, faults):
-            found[one.wanted.spec].append(one.score(everything, said))
-    return {spec: np.concatenate(parts) for spec, parts in found.items() if spec not in faults}, ids
+    for fitted in whole:
+        progress(f"scoring the pool as a whole by {fitted.wanted.spec}", 0, None)
+        with _left_out(fitted.wanted, faults):
+            scores[fitted.wanted.spec].append(fitted.score(everything, said))
+    return {spec: np.concatenate(parts) for spec, parts in scores.items() if spec not in faults}, ids
 
 
 @contextmanager
@@ -175,7 +179,7 @@ def _with_models(
     """With the models loaded that a need of the functions asks for; one that nobody asks is said."""
     models: dict[Reader, ReadingModel | None] = {}
     for of, name in (asked.models or {}).items():
-        needs = [need for one in wanted for need in one.needs if need.of == of and need.applies(labels.kind)]
+        needs = [need for function in wanted for need in function.needs if need.of == of and need.applies(labels.kind)]
         if all(available.column_of(need) is not None for need in needs):
             read = "is read from columns" if needs else "nothing is read of it"
             raise LabelsError(
@@ -188,10 +192,10 @@ def _with_models(
 def _engine(registry: Registry, name: str) -> ReadingModel:
     from w2s_bench.models.engine import load_engine
 
-    source = registry.model(name)
+    origin = registry.model(name)
     device = os.environ.get(DEVICE_VARIABLE) or "cpu"
     try:
-        return cast(ReadingModel, load_engine(source, None, device=device))
+        return cast(ReadingModel, load_engine(origin, None, device=device))
     except OSError as error:
         raise ModelError(f"model {name!r} cannot be loaded: {error}; give another, or save it again") from error
 

@@ -109,16 +109,16 @@ def write_scored(
     with ParquetWriter(folder / SCORED, schema) as table, (folder / SCORED_LINES).open("w", encoding="utf-8") as lines:
         for rows in parts:
             told = []
-            for place, row in enumerate(rows, start):
-                one: dict[str, Any] = {name: getattr(row, name) for name in texts}
+            for index, row in enumerate(rows, start):
+                line: dict[str, Any] = {name: getattr(row, name) for name in texts}
                 if row.options is not None:
-                    one["options"] = list(row.options)
-                one["in_trust_set"] = bool(in_trust[place])
-                one |= {name_of(spec): float(values[place]) for spec, values in scores.items()}
-                told.append(one | {"kept": bool(kept[place])})
+                    line["options"] = list(row.options)
+                line["in_trust_set"] = bool(in_trust[index])
+                line |= {name_of(spec): float(values[index]) for spec, values in scores.items()}
+                told.append(line | {"kept": bool(kept[index])})
             start += len(rows)
             table.write_table(pa.Table.from_pylist(told, schema=schema))
-            lines.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in told)
+            lines.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in told)
 
 
 def write_training(folder: Path, *, has_options: bool) -> None:
@@ -147,7 +147,7 @@ def write_training(folder: Path, *, has_options: bool) -> None:
         if shown:
             datasets.enable_progress_bars()
     with (folder / TRAINING_LINES).open("w", encoding="utf-8") as lines:
-        lines.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in _training_rows(folder / SCORED_LINES))
+        lines.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in _training_rows(folder / SCORED_LINES))
 
 
 def _training_rows(scored: Path) -> Iterator[dict[str, Any]]:

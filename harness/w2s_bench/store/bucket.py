@@ -36,57 +36,57 @@ class Bucket:
         self.fs, self.base = _filesystem(self.url)
         self._writable = self._own = False
 
-    def manifest(self, place: str) -> bytes | None:
+    def manifest(self, address: str) -> bytes | None:
         """The bytes of a result's manifest; None if there is no such result."""
-        with self._reached(place):
+        with self._reached(address):
             try:
-                return bytes(self.fs.cat_file(f"{self.base}/{place}/{MANIFEST}"))
+                return bytes(self.fs.cat_file(f"{self.base}/{address}/{MANIFEST}"))
             except FileNotFoundError:
                 return None
 
-    def fetch(self, place: str, folder: Path) -> Result | Damage | None:
+    def fetch(self, address: str, folder: Path) -> Result | Damage | None:
         """Download a result into an empty folder and check every byte of it."""
-        text = self.manifest(place)
+        text = self.manifest(address)
         if text is None:
             return None
-        key = place.rpartition("/")[2]
+        key = address.rpartition("/")[2]
         facts = parse(text, key)
         if facts is None:
             return Damage(folder, f"{MANIFEST} is not what was written ({len(text)} bytes)")
         if (odd := next((name for name in facts["files"] if not _is_inside(name)), None)) is not None:
             return Damage(folder, f"{odd!r} is no place inside a result")
-        with self._reached(place, folder):
+        with self._reached(address, folder):
             folder.mkdir(parents=True, exist_ok=True)
             for name in facts["files"]:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 try:
-                    self.fs.get_file(self._file(place, facts, name), str(folder / name))
+                    self.fs.get_file(self._file(address, facts, name), str(folder / name))
                 except FileNotFoundError:
                     return Damage(folder, f"{name} is missing")
             (folder / MANIFEST).write_bytes(text)
             return check(folder, key)
 
-    def publish(self, place: str, folder: Path) -> bool:
+    def publish(self, address: str, folder: Path) -> bool:
         """Upload a sealed result; False if there is one by now, whose files this leaves alone."""
         with explained(folder):
             text = (folder / MANIFEST).read_bytes()
-        facts = parse(text, place.rpartition("/")[2])
+        facts = parse(text, address.rpartition("/")[2])
         assert facts is not None, "what is published was just sealed or checked"
-        with self._reached(place):
-            if self.fs.exists(f"{self.base}/{place}/{MANIFEST}"):
+        with self._reached(address):
+            if self.fs.exists(f"{self.base}/{address}/{MANIFEST}"):
                 return False
-            self._make_folder(f"{self.base}/{place}")
+            self._make_folder(f"{self.base}/{address}")
             for name in facts["files"]:
-                path = self._file(place, facts, name)
+                path = self._file(address, facts, name)
                 self._make_folder(path.rpartition("/")[0])
                 self.fs.put_file(str(folder / name), path)
-            return self._create(f"{self.base}/{place}/{MANIFEST}", text)
+            return self._create(f"{self.base}/{address}/{MANIFEST}", text)
 
-    def remove(self, place: str) -> None:
+    def remove(self, address: str) -> None:
         """Remove a result, the manifest first: what is left of a removal cut short is no result."""
         self.require_own()
-        with self._reached(place):
-            for path in (f"{self.base}/{place}/{MANIFEST}", f"{self.base}/{place}"):
+        with self._reached(address):
+            for path in (f"{self.base}/{address}/{MANIFEST}", f"{self.base}/{address}"):
                 if self.fs.exists(path):
                     self.fs.rm(path, recursive=True)
             self.fs.invalidate_cache()
@@ -140,8 +140,8 @@ class Bucket:
                 texts = self.fs.cat(list(paths), on_error="omit")
             yield from ((paths[path], bytes(text)) for path, text in texts.items())
 
-    def _file(self, place: str, facts: dict[str, JSON], name: str) -> str:
-        return f"{self.base}/{place}/{facts['content']}/{name}"
+    def _file(self, address: str, facts: dict[str, JSON], name: str) -> str:
+        return f"{self.base}/{address}/{facts['content']}/{name}"
 
     def _make_folder(self, path: str) -> None:
         """Where there are folders. A bucket is never made: its name may be a slip."""
@@ -162,8 +162,8 @@ class Bucket:
         return True
 
     @contextmanager
-    def _reached(self, place: str, folder: Path | None = None) -> Iterator[None]:
-        where = f"{self.url}/{place}".rstrip("/")
+    def _reached(self, address: str, folder: Path | None = None) -> Iterator[None]:
+        where = f"{self.url}/{address}".rstrip("/")
         try:
             yield
         except StoreError:

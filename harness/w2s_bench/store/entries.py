@@ -28,7 +28,7 @@ class Entry:
     described: bool = True  # whether the folder has a manifest, sound or not
 
     @property
-    def place(self) -> str:
+    def address(self) -> str:
         return f"{self.stage}/{self.key}"
 
     @property

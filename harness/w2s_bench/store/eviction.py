@@ -103,7 +103,7 @@ def collect(
     for entry in entries:
         if entry.used >= oldest and (limit is None or done.bytes_left <= limit):
             continue
-        used = entry.place in living.places
+        used = entry.address in living.addresses
         if used or not (dry_run or store.discard(entry.stage, entry.key, living)):
             done.spared.append(entry)
         else:

@@ -111,7 +111,7 @@ class Layout:
         return folder.rename(scratch)
 
 
-def place_of(folder: Path) -> str:
+def address_of(folder: Path) -> str:
     """`stage/key` of a result's folder."""
     return f"{folder.parent.name}/{folder.name}"
 

@@ -52,20 +52,20 @@ class Uses:
         self._held: _Held | None = None
         self._end: weakref.finalize[[], Uses] | None = None
 
-    def add(self, place: str) -> None:
-        """Say that `place` (`stage/key`) is in use; call it before looking there."""
+    def add(self, address: str) -> None:
+        """Say that `address` (`stage/key`) is in use; call it before looking there."""
         with self._changing:
-            if place in self._noted:
+            if address in self._noted:
                 return
             try:
                 if self._held is None:
                     self._held = _hold(self.folder)
                     self._end = weakref.finalize(self, self._held.close)
                 # A newline first: a line that was cut short spoils no other.
-                os.write(self._held.file, f"\n{place}".encode())
+                os.write(self._held.file, f"\n{address}".encode())
             except OSError:
                 return  # the disk is read-only or full; the next use tries again
-            self._noted.add(place)
+            self._noted.add(address)
 
     def close(self) -> None:
         with self._changing:
@@ -100,8 +100,8 @@ class Living:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.places: set[str] = set()
-        self._read: dict[Path, int] = {}  # bytes of each file that are in `places`
+        self.addresses: set[str] = set()
+        self._read: dict[Path, int] = {}  # bytes of each file that are in `addresses`
         bury(folder)
         self.look_again()
 
@@ -114,9 +114,9 @@ class Living:
                 text = file.read()
                 # A writer may still extend the last line; the next look reads it whole.
                 whole = text.rpartition(b"\n")[0]
-                self.places.update(text.decode(errors="replace").split())
+                self.addresses.update(text.decode(errors="replace").split())
                 self._read[path] = self._read.get(path, 0) + len(whole)
-        return self.places
+        return self.addresses
 
 
 def bury(folder: Path) -> None:

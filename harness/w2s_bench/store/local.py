@@ -17,7 +17,7 @@ from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.store.entries import Entry, entries_below
 from w2s_bench.store.eviction import LIMIT_VARIABLE, LOW_WATER, Total, collect, size_of
 from w2s_bench.store.faults import explained, machine_fault, store_error, tried
-from w2s_bench.store.layout import Layout, has_manifest, place_of, remove, touch
+from w2s_bench.store.layout import Layout, address_of, has_manifest, remove, touch
 from w2s_bench.store.leases import Living, Uses, bury
 from w2s_bench.store.locks import held
 from w2s_bench.store.manifest import Damage, Result, check, identity, result_of, seal
@@ -100,8 +100,8 @@ class Store:
                 return None
             self._note_use(folder)
             checked = check(folder)
-        # Where nobody is about to remove it and it is there, whoever wants to remove it now sees that it is in use. It was
-        # removed between the check and here where it is there no longer: asked last, as an announcement goes with it.
+        # A remover that comes from now on sees the use noted above. One that came before has announced itself, or has
+        # removed the folder since the check. An announcement goes with its folder, so the folder is looked for last.
         if isinstance(checked, Damage) or self.layout.is_leaving(folder) or not os.path.lexists(folder):
             # Without the lock, a result that another process is replacing or removing is neither sound nor damaged.
             with self.layout.lock(folder):
@@ -209,7 +209,7 @@ class Store:
                 if not has_manifest(folder):
                     return False  # another process was faster, or the folder never held a result
                 scratch = self.layout.announce(folder)
-                if place_of(folder) in living.look_again():
+                if address_of(folder) in living.look_again():
                     scratch.rmdir()
                     return False
                 folder.rename(scratch / "gone")
@@ -248,12 +248,12 @@ class Store:
     def _note_use(self, folder: Path) -> None:
         """Where there is no store yet, there are no notes; what is found there may go, and is then computed again."""
         if self.layout.mark.is_there():
-            self._uses.add(place_of(folder))
+            self._uses.add(address_of(folder))
 
     def _enter(self, folder: Path, make: Callable[[Path], Result]) -> Result:
         """The result in this folder, or else what `make` writes to a folder beside, sealed and moved here."""
         with self.layout.lock(folder):
-            self._uses.add(place_of(folder))
+            self._uses.add(address_of(folder))
             if (stored := self._there(folder)) is not None:
                 touch(folder)
                 return stored

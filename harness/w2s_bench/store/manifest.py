@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from w2s_bench.errors import W2SBenchError
-from w2s_bench.machine import kind
+from w2s_bench.machine import described
 from w2s_bench.names import MANIFEST
 from w2s_bench.record import canonical_json, digest_of, file_digest
 from w2s_bench.store.stage import Stage
@@ -37,7 +37,7 @@ class Result:
     seconds: float
     cpu_seconds: float
     created: str  # ISO 8601, UTC
-    # The kind of machine that made the result (`machine.kind`); no part of the key; old results have "".
+    # The kind of machine that made the result (`machine.described`); no part of the key; old results have "".
     machine: str = ""
 
 
@@ -177,7 +177,7 @@ def seal(folder: Path, what: Mapping[str, JSON], seconds: float, cpu_seconds: fl
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 6),
         "cpu_seconds": round(cpu_seconds, 6),
-        "machine": kind(),
+        "machine": described(),
     }
     facts = dict(json.loads(canonical_json(facts)))  # as a reader of the file will see the facts
     (folder / MANIFEST).write_bytes(_render(facts))

@@ -15,7 +15,7 @@ from w2s_bench.names import MANIFEST
 from w2s_bench.store.bucket import Bucket
 from w2s_bench.store.entries import Entry, entry_of
 from w2s_bench.store.faults import explained
-from w2s_bench.store.layout import place_of, remove
+from w2s_bench.store.layout import address_of, remove
 from w2s_bench.store.leases import Living
 from w2s_bench.store.local import Store
 from w2s_bench.store.manifest import Damage, Result, check, parse, result_of
@@ -61,7 +61,7 @@ class RemoteStore(Store):
         if isinstance(copy := super().inspect(stage, key), Result):
             return copy
         folder = self.folder(stage, key)
-        if (text := self.bucket.manifest(place_of(folder))) is None:
+        if (text := self.bucket.manifest(address_of(folder))) is None:
             return None
         facts = parse(text, key)
         return (
@@ -110,13 +110,13 @@ class RemoteStore(Store):
     def discard(self, stage: str, key: str, living: Living) -> bool:
         """Remove it there and here, unless a process on this machine uses it; others make again what they miss."""
         folder = self.folder(stage, key)
-        if place_of(folder) in living.look_again() or (folder.exists() and not super().discard(stage, key, living)):
+        if address_of(folder) in living.look_again() or (folder.exists() and not super().discard(stage, key, living)):
             return False
-        self.bucket.remove(place_of(folder))
+        self.bucket.remove(address_of(folder))
         return True
 
     def url_of(self, folder: Path) -> str:
-        return f"{self.bucket.url}/{place_of(folder)}"
+        return f"{self.bucket.url}/{address_of(folder)}"
 
     def _enter(self, folder: Path, make: Callable[[Path], Result]) -> Result:
         self.bucket.require_writable()
@@ -142,7 +142,7 @@ class RemoteStore(Store):
             remove(kept)
             self.layout.make(kept.parent)
             scratch.rename(kept)  # if the upload fails, the next `put` finds the result here
-        while not self.bucket.publish(place_of(folder), kept):
+        while not self.bucket.publish(address_of(folder), kept):
             # Another machine was first. If its result has other bytes, everybody goes on from those.
             if (theirs := self._fetched(folder)) is not None:
                 return theirs
@@ -168,14 +168,14 @@ class RemoteStore(Store):
         finally:
             _remove_if_possible(scratch)
         if isinstance(fetched, Damage):
-            self.bucket.remove(place_of(folder))
+            self.bucket.remove(address_of(folder))
             self.damages.append(fetched)
         return None
 
     def _download(self, folder: Path, scratch: Path) -> Result | Damage | None:
         with explained(scratch):
             self.layout.cleared(scratch)
-        fetched = self.bucket.fetch(place_of(folder), scratch)
+        fetched = self.bucket.fetch(address_of(folder), scratch)
         if isinstance(fetched, Damage):
             return Damage(folder, f"{fetched.reason} at {self.url_of(folder)}")
         return fetched

@@ -79,7 +79,7 @@ def write_archive(
 def _add(archive: tarfile.TarFile, folder: Path, entry: Entry) -> None:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            info = tarfile.TarInfo(f"{entry.place}/{path.relative_to(folder).as_posix()}")
+            info = tarfile.TarInfo(f"{entry.address}/{path.relative_to(folder).as_posix()}")
             info.size, info.mode = path.stat().st_size, 0o644
             info.mtime = entry.created.timestamp() if entry.created else 0
             with path.open("rb") as file:

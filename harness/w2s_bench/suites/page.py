@@ -105,25 +105,25 @@ def _value(field: dict[str, Any]) -> str:
     if "const" in field or "enum" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     if "anyOf" in field:
-        return " or ".join("nothing" if one == {"type": "null"} else _value(one) for one in field["anyOf"])
-    kind = field.get("type")
-    if kind == "boolean":
+        return " or ".join("nothing" if choice == {"type": "null"} else _value(choice) for choice in field["anyOf"])
+    json_type = field.get("type")
+    if json_type == "boolean":
         return "`true`, `false`"
-    if kind == "array" and field["items"].get("type") == "string":
+    if json_type == "array" and field["items"].get("type") == "string":
         return f"list of texts, at most {field['maxItems']}"
-    if kind == "array":
+    if json_type == "array":
         items = _reference(field["items"]) if "$ref" in field["items"] else f"{_value(field['items'])} each"
         return f"list of {items}, {field.get('minItems', 0)} to {field['maxItems']}"
-    if kind == "object":
+    if json_type == "object":
         return "mapping"
-    if kind == "string":
+    if json_type == "string":
         pattern = f", `{field['pattern']}`" if "pattern" in field else ""
         return f"text, at most {field['maxLength']} characters{pattern}"
-    if kind == "integer":
+    if json_type == "integer":
         low = field.get("minimum", field.get("exclusiveMinimum", -1) + 1)
         high = field.get("maximum", field.get("exclusiveMaximum", 0) - 1)
         return f"integer, {low} to {f'{high:,}'.replace(',', ' ') if high < 1 << 62 else '2⁶³ − 1'}"
-    if kind == "number":
+    if json_type == "number":
         words = {
             "minimum": "from {}",
             "exclusiveMinimum": "above {}",

@@ -47,25 +47,25 @@ def distribution_verdicts(
     registry = registry or Registry.load(only=wanted)
     plugins = [plugin for plugin in registry.plugins if plugin.distribution == wanted]
     if not plugins:
-        known = {plugin.distribution for plugin in Registry.load().plugins}
+        installed = {plugin.distribution for plugin in Registry.load().plugins}
         hint = "A plugin is a distribution with an entry point in the group w2s_bench; install it first."
-        raise UnknownNameError("plugin", distribution, known, hint)
+        raise UnknownNameError("plugin", distribution, installed, hint)
     entries = {entry.name for plugin in plugins for entry in plugin.provides}
     chosen = {name if name in entries else _full(wanted, name, entries) for name in names} or entries
     for plugin in plugins:
         fault = plugin.problem.cause if plugin.problem else f"left out {plugin.why}" if plugin.why else ""
         yield Verdict(plugin.entry_point, "entry point", "loads", fault)
         for entry in (entry for entry in plugin.provides if entry.name in chosen):
-            for rule, check in _RULES.get(entry.kind, _of_another)(registry, entry):
+            for rule, check in _RULES.get(entry.entry_kind, _of_another)(registry, entry):
                 yield _verdict(entry, rule, check)
 
 
 def _full(distribution: str, name: str, entries: Collection[str]) -> str:
     """The entry that a bare name stands for."""
-    found = [entry for entry in entries if bare(entry) == name]
-    if not found:
+    entries_so = [entry for entry in entries if bare(entry) == name]
+    if not entries_so:
         raise UnknownNameError(f"entry of {distribution}", name, entries)
-    return found[0]
+    return entries_so[0]
 
 
 def _verdict(entry: Registered, rule: str, check: Callable[[], object]) -> Verdict:
@@ -81,7 +81,7 @@ def _verdict(entry: Registered, rule: str, check: Callable[[], object]) -> Verdi
         except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, SystemExit too
             fault = f"raised {type(error).__name__}: {said(error)}"
     told = tuple(str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
-    return Verdict(entry.name, words(entry.kind), rule, fault, told, time.perf_counter() - began)
+    return Verdict(entry.name, words(entry.entry_kind), rule, fault, told, time.perf_counter() - began)
 
 
 def _of_trust_function(registry: Registry, entry: Registered) -> Iterator[Rule]:
@@ -107,7 +107,7 @@ def _of_objective(registry: Registry, entry: Registered) -> Iterator[Rule]:
 
 def _of_another(registry: Registry, entry: Registered) -> Iterator[Rule]:
     """A kind that the kit has no checks for: it is built, which checks that it is what its kind must be."""
-    yield "contract", lambda: registry.build(entry.kind, entry.name)
+    yield "contract", lambda: registry.build(entry.entry_kind, entry.name)
 
 
 _RULES: Final[Mapping[EntryKind, Callable[[Registry, Registered], Iterator[Rule]]]] = {

@@ -92,7 +92,7 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
             expect(not odd, f"the {name} answer of item {odd[:1]} is not graded {name}; see doc_to_target and metric")
 
 
-def _registered(kind: EntryKind, name: str, built: Domain | LanguageModel) -> Registered:
+def _registered(entry_kind: EntryKind, name: str, built: Domain | LanguageModel) -> Registered:
     from w2s_bench.plugins.entries import Registered
 
-    return Registered(name, kind, lambda: built, "checked", "0", "checked", "")
+    return Registered(name, entry_kind, lambda: built, "checked", "0", "checked", "")

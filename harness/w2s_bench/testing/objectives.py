@@ -83,9 +83,9 @@ def _asked(
     return loss.item(), slopes
 
 
-def _near(one: tuple[float, torch.Tensor], other: tuple[float, torch.Tensor]) -> bool:
-    size = 1 + abs(one[0])
-    return abs(one[0] - other[0]) <= _ROUNDING * size and float((one[1] - other[1]).abs().max()) <= _ROUNDING * size
+def _near(given: tuple[float, torch.Tensor], other: tuple[float, torch.Tensor]) -> bool:
+    size = 1 + abs(given[0])
+    return abs(given[0] - other[0]) <= _ROUNDING * size and float((given[1] - other[1]).abs().max()) <= _ROUNDING * size
 
 
 def _finite(objective: Objective, classes: int, step: Step) -> None:

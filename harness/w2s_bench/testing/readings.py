@@ -27,7 +27,7 @@ def check_reading(reading: Reading) -> None:
         evidence, correct = synthetic_evidence(kind, _ROWS, 0)
         made_up = Synthetic(evidence.rows, np.where(correct, 1.0, -1.0), "teacher", layers=3, width=6)
         drawn = [_twin(reading, made_up) for _ in range(2)]
-        same = all(np.array_equal(one, other) for one, other in zip(*drawn, strict=True))
+        same = all(np.array_equal(values, other) for values, other in zip(*drawn, strict=True))
         expect(same, "two twins of the same labels and rng differ; take all randomness from `rng`")
 
 

@@ -33,14 +33,14 @@ class _Fitted:
     """The last function that the checks of one list fitted, so that those which ask what scoring does share one fit."""
 
     def __init__(self) -> None:
-        self._known: tuple[Factory, Kind, TrustFunction] | None = None
+        self._fitted_once: tuple[Factory, Kind, TrustFunction] | None = None
 
-    def one(self, factory: Factory, kind: Kind) -> TrustFunction:
+    def fresh(self, factory: Factory, kind: Kind) -> TrustFunction:
         """A fitted function that has scored nothing yet. One that cannot be copied is fitted anew each time."""
-        if self._known is None or self._known[:2] != (factory, kind):
-            self._known = (factory, kind, _fitted(factory, kind))
+        if self._fitted_once is None or self._fitted_once[:2] != (factory, kind):
+            self._fitted_once = (factory, kind, _fitted(factory, kind))
         try:
-            return copy.deepcopy(self._known[2])
+            return copy.deepcopy(self._fitted_once[2])
         except Exception:  # noqa: BLE001  # the author's own class may refuse in any way
             return _fitted(factory, kind)
 
@@ -81,7 +81,7 @@ def _contract(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
     try:
         contract.check_parameters("the factory", "name", factory, {})
         declared = contract.check_trust_function("the trust function", factory())
-        # Those of the harness's own readings are known without what is installed.
+        # The harness knows its own readings. Only another's need the installed plugins.
         elsewhere = any("/" in need.read for need in declared.needs)
         planned_needs(Registry.load() if elsewhere else Registry.of(()), declared.needs, "the trust function")
     except W2SBenchError as error:
@@ -90,7 +90,7 @@ def _contract(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
 
 def _scores_are_finite(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
     """One finite number a row; only declared evidence is read, and nothing written to."""
-    _call_score(fitted.one(factory, kind), _evidence(kind, _POOL_SIZE, 1)[0])
+    _call_score(fitted.fresh(factory, kind), _evidence(kind, _POOL_SIZE, 1)[0])
 
 
 def _same_every_time(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
@@ -118,8 +118,8 @@ def _rows_are_scored_alone(factory: Factory, kind: Kind, fitted: _Fitted) -> Non
     if factory().scope != "row":
         return
     pool = _evidence(kind, _POOL_SIZE, 1)[0]
-    whole = _call_score(fitted.one(factory, kind), pool)
-    apart = fitted.one(factory, kind)  # this one has never seen the whole pool
+    whole = _call_score(fitted.fresh(factory, kind), pool)
+    apart = fitted.fresh(factory, kind)  # this one has never seen the whole pool
     for rows in (np.array([7]), np.arange(0, _POOL_SIZE, 3), np.random.default_rng(3).permutation(_POOL_SIZE)):
         moved = _moved(whole, rows, _call_score(apart, pool.take(rows)))
         expect(
@@ -130,7 +130,7 @@ def _rows_are_scored_alone(factory: Factory, kind: Kind, fitted: _Fitted) -> Non
 def _ids_and_option_order_mean_nothing(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
     """Other ids and another order of the options give the same scores."""
     pool = _evidence(kind, _POOL_SIZE, 1)[0]
-    plain, disguised = (_call_score(fitted.one(factory, kind), shown) for shown in (pool, pool.disguised(5)))
+    plain, disguised = (_call_score(fitted.fresh(factory, kind), shown) for shown in (pool, pool.disguised(5)))
     moved = _moved(plain, np.arange(_POOL_SIZE), disguised)
     expect(
         moved is None,
@@ -140,7 +140,7 @@ def _ids_and_option_order_mean_nothing(factory: Factory, kind: Kind, fitted: _Fi
 
 def _score_twice(factory: Factory, kind: Kind, fitted: _Fitted) -> None:
     """Scoring changes nothing: a second call gives the same scores."""
-    function = fitted.one(factory, kind)
+    function = fitted.fresh(factory, kind)
     first, second = (_call_score(function, _evidence(kind, _POOL_SIZE, 1)[0]) for _ in range(2))
     expect(np.array_equal(first, second), "a second call of score gives other scores; keep no state between calls")
 

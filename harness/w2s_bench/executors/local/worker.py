@@ -128,13 +128,13 @@ def _place_of(error: BaseException, stage: Stage) -> str:
     ours = {"w2s_bench", stage.function.path.partition(":")[0].partition(".")[0]}
     ours |= {entry.module.partition(".")[0] for entry in metadata.entry_points(group="w2s_bench")}
     libraries = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
-    place = ""
+    raised_at = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
         if frame.f_globals.get("__name__", "").partition(".")[0] in ours or not file.startswith((*libraries, "<")):
             roots = [root for root in sys.path if root and file.startswith(root.rstrip(os.sep) + os.sep)]
-            place = f" ({os.path.relpath(file, max(roots, key=len)) if roots else file}:{line})"
-    return place
+            raised_at = f" ({os.path.relpath(file, max(roots, key=len)) if roots else file}:{line})"
+    return raised_at
 
 
 def main() -> None:

@@ -84,8 +84,8 @@ def submit(
         patience=settings.patience,
     )
     stages = list(walk(targets))
-    known = _look_up(stages, store)
-    missing = [stage for stage in stages if stage.node not in known]
+    settled = _look_up(stages, store)
+    missing = [stage for stage in stages if stage.node not in settled]
     if len(missing) + 1 > settings.most_jobs:
         raise W2SBenchError(
             f"{len(missing)} stages are to run, a job each, and one more job makes the results: more than the "
@@ -94,16 +94,16 @@ def submit(
     if missing and cluster == "slurm":
         refuse_missing_slurm()
     submission = Submission.create(parent, stages, setup)
-    for node, outcome in known.items():
+    for node, outcome in settled.items():
         submission.record(node, Answer(outcome))
-    stored = sum(isinstance(outcome, Done) for outcome in known.values())
+    stored = sum(isinstance(outcome, Done) for outcome in settled.values())
     if not missing:
         submission.record_end(collect.call(submission.folder), "")
         return Submitted(submission.folder, {}, stored, None)
     store.clean()
-    place = (SlurmCluster if cluster == "slurm" else LocalCluster)(submission.scripts, settings)
+    queue = (SlurmCluster if cluster == "slurm" else LocalCluster)(submission.scripts, settings)
     with interruptible():
-        jobs = _submit(missing, submission, place, progress)
+        jobs = _submit(missing, submission, queue, progress)
         last = jobs.pop(COLLECT)
     return Submitted(submission.folder, jobs, stored, last)
 
@@ -141,17 +141,17 @@ class RecordedExecutor:
 
 def _look_up(stages: Sequence[Stage], store: Store) -> dict[str, Outcome]:
     """Outcomes by node that take no job: what is stored already; what cannot run here, and what needs that."""
-    known: dict[str, Outcome] = {}
+    settled: dict[str, Outcome] = {}
     for stage in stages:
-        if (failed := failed_input(stage, known)) is not None:
-            known[stage.node] = failed
-        elif len(inputs := input_results(stage, known)) == len(stage.inputs):
+        if (failed := failed_input(stage, settled)) is not None:
+            settled[stage.node] = failed
+        elif len(inputs := input_results(stage, settled)) == len(stage.inputs):
             key = key_or_failure(stage, inputs)
             if isinstance(key, Failed):
-                known[stage.node] = key
+                settled[stage.node] = key
             elif store.holds(stage, key) and (result := store.find(stage, key)) is not None:
-                known[stage.node] = Done(result)
-    return known
+                settled[stage.node] = Done(result)
+    return settled
 
 
 def _submit(

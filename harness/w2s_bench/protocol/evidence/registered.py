@@ -72,9 +72,9 @@ def run_reading(context: StageContext) -> None:
     if isinstance(values, np.ndarray):
         back: Values = values[places]
     elif reading.form in OPTION_FORMS:
-        back = [values[place][np.argsort(permutations[place])] for place in places]
+        back = [values[index][np.argsort(permutations[index])] for index in places]
     else:
-        back = [values[place] for place in places]
+        back = [values[index] for index in places]
     write_arrays(context.out / READING, to_arrays(reading.form, back))
 
 
@@ -84,10 +84,10 @@ def disguise(rows: Sequence[TrainingRow]) -> tuple[tuple[TrainingRow, ...], list
     Where a document stands among others, or an option among others, may tell what is right.
     """
     opaque = [hash_rank("reading", row.id)[:20] for row in rows]
-    order = sorted(range(len(rows)), key=lambda place: opaque[place])
+    order = sorted(range(len(rows)), key=lambda index: opaque[index])
     disguised, permutations = list[TrainingRow](), list[list[int]]()
-    for place in order:
-        row, name = rows[place], opaque[place]
+    for index in order:
+        row, name = rows[index], opaque[index]
         options = row.choices or ()
         permutation = sorted(range(len(options)), key=lambda i: hash_rank("option", name, options[i]))
         permutations.append(permutation)
@@ -117,13 +117,13 @@ def validated(name: str, form: Form, given: Any, rows: Sequence[TrainingRow]) ->
             parts = [np.asarray(part) for part in given]
         except ValueError as error:
             raise ReadingError(f"reading {name!r}: {said(error)}; expected {expected}") from error
-        for place, part in enumerate(parts):
+        for number, part in enumerate(parts):
             whole = part.ndim and part.shape[1:] == parts[0].shape[1:] if form == "option_array" else part.ndim == 1
-            if not whole or (part.size and part.dtype.kind not in "fiub") or (lengths and len(part) != lengths[place]):
-                raise ReadingError(f"reading {name!r} gave {_told(part)} for row {place}; expected {expected}")
-    for place, part in enumerate(parts):
+            if not whole or (part.size and part.dtype.kind not in "fiub") or (lengths and len(part) != lengths[number]):
+                raise ReadingError(f"reading {name!r} gave {_told(part)} for row {number}; expected {expected}")
+    for number, part in enumerate(parts):
         if part.size and not np.isfinite(part).all():
-            where = f" in row {place}" if form != "array" else f" in row {int(np.argwhere(~np.isfinite(part))[0][0])}"
+            where = f" in row {number}" if form != "array" else f" in row {int(np.argwhere(~np.isfinite(part))[0][0])}"
             raise ReadingError(f"reading {name!r} gave numbers that are not finite, the first{where}; give finite ones")
     if form == "array":
         return cast(Values, given.astype(np.float32 if given.dtype == np.float32 else np.float64))

@@ -28,12 +28,12 @@ class ShownAs:
 
 def shown_as_of(need: Need, plugins: Mapping[str, ShownAs]) -> ShownAs | BuiltInReading:
     """What reading a need asks for; `plugins` has those of plugins, by the need as text."""
-    known = plugins.get(str(need)) or built_in_reading(need.read, need.parameters)
-    if known is None:
+    reading = plugins.get(str(need)) or built_in_reading(need.read, need.parameters)
+    if reading is None:
         raise EvidenceError(
             f"read {need}, which is no evidence; declare what `w2s-bench list readings` or the documentation names"
         )
-    return known
+    return reading
 
 
 class EvidenceView:

@@ -163,8 +163,8 @@ def train_head(context: StageContext) -> None:
 def predict_head(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     ids = [item.id for item in items]
-    found = scores(context.inputs["states"], context.inputs["weights"], ids)
-    write_records(context.out / PREDICTIONS, choices_of(items, found))
+    logits = scores(context.inputs["states"], context.inputs["weights"], ids)
+    write_records(context.out / PREDICTIONS, choices_of(items, logits))
 
 
 @stage("read_head", version=3)
@@ -198,17 +198,19 @@ class OptionStates:
         """What `states` stages wrote, of one split each."""
         arrays: list[dict[str, Any]] = [read_arrays(folder / STATES) for folder in folders]
         ids = [item for folder in folders for item in read_json(folder / STATE_IDS)]
-        places = {item: place for place, item in enumerate(ids)}
+        places = {item: index for index, item in enumerate(ids)}
         if len(folders) == 1:
             return cls(places, **arrays[0])
-        counts = np.concatenate([np.diff(one["offsets"]) for one in arrays])
-        joined = {name: np.concatenate([one[name] for one in arrays]) for name in ("values", "last", "scores")}
+        counts = np.concatenate([np.diff(of_folder["offsets"]) for of_folder in arrays])
+        joined = {
+            name: np.concatenate([of_folder[name] for of_folder in arrays]) for name in ("values", "last", "scores")
+        }
         return cls(places, **joined, offsets=np.cumsum([0, *counts]))
 
     def of(self, ids: Sequence[str]) -> tuple[States, FloatArray, IntArray]:
         """`values`, `scores` and offsets of these items alone, in this order."""
         places = [self.places[item] for item in ids]
-        rows = [np.arange(self.offsets[place], self.offsets[place + 1]) for place in places]
+        rows = [np.arange(self.offsets[index], self.offsets[index + 1]) for index in places]
         chosen = np.concatenate(rows)
         return self.values[chosen], self.scores[chosen], np.cumsum([0, *map(len, rows)])
 
@@ -245,7 +247,7 @@ def trained(
         head, losses = heads.train_head(
             values, offsets, labels, weights=weights, zero_shot=zero_shot, ridge=strength, **settings
         )
-    print(f"ridge {strength:g} chosen among {', '.join(f'{one:g}' for one in grid)}", flush=True)
+    print(f"ridge {strength:g} chosen among {', '.join(f'{tried:g}' for tried in grid)}", flush=True)
     return head, losses
 
 
@@ -259,5 +261,5 @@ def scores(folder: Path, weights: Path, ids: Sequence[str]) -> list[FloatArray]:
 
 def chosen_states(folder: Path, rows: Sequence[TrainingRow]) -> States:
     """(rows, d) the last state of each row's own option."""
-    known = OptionStates.read(folder)
-    return known.last[[int(known.offsets[known.places[row.id]]) + cast(int, row.index) for row in rows]]
+    states = OptionStates.read(folder)
+    return states.last[[int(states.offsets[states.places[row.id]]) + cast(int, row.index) for row in rows]]

@@ -31,18 +31,18 @@ def controls(folder: Folder) -> Iterator[Finding]:
         refused = {finding.row for finding in folder.refused}
         missing = [a.name for a in needed if a.name not in arms and row_name(domain.name, a.name) not in refused]
         if missing:
-            found = f"domain {short(domain.name)} has no {', '.join(missing)}"
+            fact = f"domain {short(domain.name)} has no {', '.join(missing)}"
             todo = "Run the suite into this folder: a run makes every control (what is stored is not computed again)"
-            yield Finding("controls", "error", "results", found, todo)
+            yield Finding("controls", "error", "results", fact, todo)
 
 
 def seeds(folder: Folder) -> Iterator[Finding]:
     """Seeds that failed: they are shown, and tell of no result."""
     for cell in folder.cells:
         for seed in cell.body.failed:
-            found = f"seed {seed.seed} failed: {shortened(seed.error or '', 300)}"
+            fact = f"seed {seed.seed} failed: {shortened(seed.error or '', 300)}"
             yield _of(
-                "seeds", "warning", cell, found, "Run the row again where its cause is mended; do not leave the row out"
+                "seeds", "warning", cell, fact, "Run the row again where its cause is mended; do not leave the row out"
             )
 
 
@@ -57,10 +57,10 @@ def domains(folder: Folder) -> Iterator[Finding]:
     for arm, those in arms.items():
         lacking = [domain for domain in here if domain not in those and row_name(domain, arm) not in refused]
         if lacking:
-            found = f"{arm} has no cell in {', '.join(map(short, lacking))}"
+            fact = f"{arm} has no cell in {', '.join(map(short, lacking))}"
             todo = "Run it there too, unless it is for other kinds of domains: without, it has no mean"
             cell = here[those[0]][arm]
-            yield _of("domains", "note", cell, found, todo)
+            yield _of("domains", "note", cell, fact, todo)
 
 
 def gold(folder: Folder) -> Iterator[Finding]:
@@ -89,14 +89,14 @@ def _above(folder: Folder, rule: str, yardstick: str) -> Iterator[Finding]:
                 continue
             difference = domain.accuracy_difference(arm, yardstick)
             if isinstance(difference, Estimate) and difference.low > 0:
-                found = (
+                fact = (
                     f"{arm} − {yardstick}, accuracy: {difference.value:.3f} [{difference.low:.3f}, {difference.high:.3f}], "
                     "above 0 beyond its interval"
                 )
                 todo = (
                     "No fault: easy or representative rows may teach more than all that is right. Look at what it keeps"
                 )
-                yield _of(rule, "note", cell, found, todo)
+                yield _of(rule, "note", cell, fact, todo)
 
 
 def made_elsewhere(folder: Folder) -> Iterator[Finding]:
@@ -104,9 +104,9 @@ def made_elsewhere(folder: Folder) -> Iterator[Finding]:
     told = other_surroundings(folder.cells)
     for cell in folder.cells:
         if cell.row in told:
-            found = f"made with {'; '.join(told[cell.row])}"
+            fact = f"made with {'; '.join(told[cell.row])}"
             todo = "No fault: accuracies may be the suite's tolerance apart. Run it again here to compare bit for bit"
-            yield _of("made_elsewhere", "note", cell, found, todo)
+            yield _of("made_elsewhere", "note", cell, fact, todo)
 
 
 def _by_domain(folder: Folder) -> Mapping[str, Mapping[str, Cell]]:
@@ -119,5 +119,5 @@ def _by_domain(folder: Folder) -> Mapping[str, Mapping[str, Cell]]:
     return out
 
 
-def _of(rule: str, level: Level, cell: Cell, found: str, to_do: str) -> Finding:
-    return Finding(rule, level, f"results/{cell.row}.json", found, to_do, cell.row)
+def _of(rule: str, level: Level, cell: Cell, fact: str, to_do: str) -> Finding:
+    return Finding(rule, level, f"results/{cell.row}.json", fact, to_do, cell.row)

@@ -98,28 +98,26 @@ def _cells(results: Path, findings: list[Finding]) -> Iterator[Cell]:
             yield read_placed(path, results)
         except CellError as error:
             row = file.removeprefix("results/").removesuffix(".json")
-            found = str(error).removeprefix(f"{path} ")
-            findings.append(Finding("cell", "error", file, found, _RESTORE, row))
+            fact = str(error).removeprefix(f"{path} ")
+            findings.append(Finding("cell", "error", file, fact, _RESTORE, row))
 
 
 def _of_other_suites(cells: Sequence[Cell], suite: Suite, results: Path) -> Iterator[Finding]:
     """Cells of another suite than suite.yaml; where all of them are of one other suite, the file is the one at fault."""
     other = Counter(cell.body.suite.digest for cell in cells if cell.body.suite.digest != suite.digest)
     if len(other) == 1 and other.total() == len(cells):
-        found = (
-            f"it has digest {suite.digest[:12]}; all cells were made with a suite of digest {next(iter(other))[:12]}"
-        )
+        fact = f"it has digest {suite.digest[:12]}; all cells were made with a suite of digest {next(iter(other))[:12]}"
         todo = "Restore the suite.yaml of the run, or run the suite again"
-        yield Finding("suite", "error", "suite.yaml", found, todo)
+        yield Finding("suite", "error", "suite.yaml", fact, todo)
         return
     for cell in cells:
         if cell.body.suite.digest != suite.digest:
-            found = (
+            fact = (
                 f"it was made with a suite of digest {cell.body.suite.digest[:12]}, suite.yaml has {suite.digest[:12]}"
             )
-            yield _finding("suite", cell, results, found)
+            yield _finding("suite", cell, results, fact)
 
 
-def _finding(rule: str, cell: Cell, results: Path, found: str) -> Finding:
+def _finding(rule: str, cell: Cell, results: Path, fact: str) -> Finding:
     file = cell.path(results).relative_to(results).as_posix()
-    return Finding(rule, "error", file, found, _RESTORE, cell.row)
+    return Finding(rule, "error", file, fact, _RESTORE, cell.row)

@@ -47,12 +47,12 @@ def find(folder: Folder) -> Iterator[Finding]:
     seen: dict[PluginRef, tuple[Level, str, str] | None] = {}
     source = cache(_Sources().of)
     for cell in folder.cells:
-        for plugin, kind, name in _named(cell):
+        for plugin, entry_kind, name in _named(cell):
             if plugin not in seen:
-                seen[plugin] = _told(plugin, kind, name, source)
+                seen[plugin] = _told(plugin, entry_kind, name, source)
             if (told := seen[plugin]) is not None:
-                level, found, to_do = told
-                yield Finding("plugin", level, f"results/{cell.row}.json", found, to_do, cell.row)
+                level, fact, to_do = told
+                yield Finding("plugin", level, f"results/{cell.row}.json", fact, to_do, cell.row)
 
 
 def _named(cell: Cell) -> Iterator[tuple[PluginRef, EntryKind, str]]:
@@ -65,7 +65,7 @@ def _named(cell: Cell) -> Iterator[tuple[PluginRef, EntryKind, str]]:
 
 
 def _told(
-    plugin: PluginRef, kind: EntryKind, name: str, source: Callable[[EntryKind, str], str | None]
+    plugin: PluginRef, entry_kind: EntryKind, name: str, source: Callable[[EntryKind, str], str | None]
 ) -> tuple[Level, str, str] | None:
     wanted = requirement(plugin.distribution, plugin.version)
     if wanted is None:
@@ -75,7 +75,7 @@ def _told(
     if here != plugin.version:
         said = f"it is of {wanted}; {f'{here} is installed here' if here else 'not installed here'}"
         return "note", said, f"To verify it: pip install {wanted!r}"
-    digest = source(kind, name)
+    digest = source(entry_kind, name)
     if digest is not None and digest != plugin.source:
         said = f"its source was {plugin.source[:12]}, that of {wanted} here is {digest[:12]}"
         return "warning", said, "Two sources have one version: install the one that made the row, or run the row again"
@@ -88,7 +88,7 @@ class _Sources:
     def __init__(self) -> None:
         self._registries: dict[bool, Registry] = {}
 
-    def of(self, kind: EntryKind, name: str) -> str | None:
+    def of(self, entry_kind: EntryKind, name: str) -> str | None:
         """The digest of an entry's source; None where nothing that is installed has it."""
         from w2s_bench.plugins.registry import Registry
 
@@ -97,6 +97,6 @@ class _Sources:
             self._registries[built_in] = Registry.load(restrict=() if built_in else None)
         registry = self._registries[built_in]
         try:
-            return registry.source_digest(registry.resolve(kind, name))
+            return registry.source_digest(registry.resolve(entry_kind, name))
         except W2SBenchError:
             return None

@@ -55,11 +55,11 @@ def check(results: Path, *, pages: bool = True, allowed_signers: Path | None = N
     Raises CellError where nothing can be checked: no folder, or nothing of a board in it.
     """
     folder = replace(read_folder(results), allowed_signers=allowed_signers)
-    found = list(folder.refused)
+    findings = list(folder.refused)
     for rule in RULES.values():
         if rule.find is not None and (pages or rule is not RULES["pages"]):
-            found += rule.find(folder)
-    ordered = sorted(found, key=lambda f: (LEVELS.index(f.level), list(RULES).index(f.rule), f.file))
+            findings += rule.find(folder)
+    ordered = sorted(findings, key=lambda f: (LEVELS.index(f.level), list(RULES).index(f.rule), f.file))
     return Checked(folder, tuple(ordered))
 
 
@@ -99,10 +99,17 @@ def _attestations(folder: Folder) -> Iterator[Finding]:
         yield Finding("attestations", "error", FOLDER, str(error), "Remove the file")
         return
     digests = {cell.row: cell.digest for cell in folder.cells}
-    stale = sorted({told.row for one in made for told in one.rows if digests.get(told.row, told.digest) != told.digest})
+    stale = sorted(
+        {
+            told.row
+            for attestation in made
+            for told in attestation.rows
+            if digests.get(told.row, told.digest) != told.digest
+        }
+    )
     if stale:
-        found = f"{len(stale)} rows were attested before they were written anew, such as {stale[0]}"
-        yield Finding("attestations", "note", FOLDER, found, "No fault: they count for nothing. Verify the rows again")
+        fact = f"{len(stale)} rows were attested before they were written anew, such as {stale[0]}"
+        yield Finding("attestations", "note", FOLDER, fact, "No fault: they count for nothing. Verify the rows again")
 
 
 def _signatures(folder: Folder) -> Iterator[Finding]:
@@ -115,8 +122,8 @@ def _signatures(folder: Folder) -> Iterator[Finding]:
     for signed in signatures:
         yield from signature_findings(signed, folder)
     if signatures and folder.allowed_signers is None:
-        found = f"{len(signatures)} signed statements are not verified"
-        yield Finding("signatures", "note", SIGNATURES, found, "Give --allowed-signers FILE to verify them")
+        fact = f"{len(signatures)} signed statements are not verified"
+        yield Finding("signatures", "note", SIGNATURES, fact, "Give --allowed-signers FILE to verify them")
 
 
 def signature_findings(signed: Signed, folder: Folder) -> Iterator[Finding]:
@@ -125,15 +132,13 @@ def signature_findings(signed: Signed, folder: Folder) -> Iterator[Finding]:
     if folder.allowed_signers is not None and (why := why_not(signed, folder.allowed_signers)):
         yield Finding("signatures", "error", file, why, "Ask the signer, or remove the statement and its signature")
     if folder.suite is not None and signed.statement.suite != folder.suite.digest:
-        found = (
-            f"it is about a suite of digest {signed.statement.suite[:12]}, suite.yaml has {folder.suite.digest[:12]}"
-        )
-        yield Finding("signatures", "error", file, found, "Remove the statement and its signature")
+        fact = f"it is about a suite of digest {signed.statement.suite[:12]}, suite.yaml has {folder.suite.digest[:12]}"
+        yield Finding("signatures", "error", file, fact, "Remove the statement and its signature")
         return
     changed = signed.changed(folder.cells)
     if changed:
-        found = f"{', '.join(changed[:4])}{' …' if len(changed) > 4 else ''}: changed after {signed.statement.signer} signed"
-        yield Finding("signatures", "error", file, found, "Restore the cell, or remove the statement and its signature")
+        fact = f"{', '.join(changed[:4])}{' …' if len(changed) > 4 else ''}: changed after {signed.statement.signer} signed"
+        yield Finding("signatures", "error", file, fact, "Restore the cell, or remove the statement and its signature")
 
 
 _TABLE: Final[Sequence[Rule]] = (

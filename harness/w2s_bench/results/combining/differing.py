@@ -61,9 +61,11 @@ def differences(a: Path, b: Path, tolerance: float | None = None) -> Compared:
     """
     first, second = read_folder(a), read_folder(b)
     old, new = _by_row(first), _by_row(second)
-    found = [_difference(row, old.get(row), new.get(row), old, tolerance) for row in sorted(old.keys() | new.keys())]
+    differing = [
+        _difference(row, old.get(row), new.get(row), old, tolerance) for row in sorted(old.keys() | new.keys())
+    ]
     refused = [(folder.path, finding) for folder in (first, second) for finding in folder.refused]
-    return Compared(tuple(found), tuple(refused))
+    return Compared(tuple(differing), tuple(refused))
 
 
 def _by_row(folder: Folder) -> dict[str, Cell]:
@@ -85,20 +87,20 @@ def _difference(
 
 
 def _accuracy(old: Cell, new: Cell) -> Ratio:
-    found = _stacked(old, new)
-    if found is None:
+    stacked = _stacked(old, new)
+    if stacked is None:
         return _NOT_PAIRED
-    before, after = found
+    before, after = stacked
     return statistics.accuracy_difference(after, before, clusters=old.body.cluster_codes)
 
 
 def _pgr(old: Cell, new: Cell, weak: Cell | None, ceiling: Cell | None) -> Ratio:
     if weak is None or ceiling is None:
         return Unresolved(f"A has no cell of {WEAK} or {CEILING}", "–")
-    found = _stacked(old, new, weak, ceiling)
-    if found is None:
+    stacked = _stacked(old, new, weak, ceiling)
+    if stacked is None:
         return _NOT_PAIRED
-    before, after, low, high = found
+    before, after, low, high = stacked
     return statistics.pgr_difference(after, before, low, high, clusters=old.body.cluster_codes)
 
 
@@ -107,5 +109,5 @@ def _stacked(*cells: Cell) -> list[BoolArray] | None:
     if len({(cell.body.items, cell.body.items_digest) for cell in cells}) > 1:
         return None
     correct = [cell.body.correctness() for cell in cells]
-    seeds = sorted(set.intersection(*(set(one) for one in correct)))
-    return [np.stack([one[seed] for seed in seeds]) for one in correct] if seeds else None
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in correct)))
+    return [np.stack([by_seed[seed] for seed in seeds]) for by_seed in correct] if seeds else None

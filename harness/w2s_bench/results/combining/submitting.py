@@ -46,31 +46,31 @@ def submit(
     there with another body stays, unless `replace`. Cells are written as this version writes them, and pages anew. Signatures of
     what is copied go along where they hold by `allowed_signers`; one that does not hold stands against all.
     """
-    source = read_folder(results)
-    if source.suite is None:
-        return Submitted(findings=source.refused)
+    offered = read_folder(results)
+    if offered.suite is None:
+        return Submitted(findings=offered.refused)
     target = _target(to)
     if target is not None and target.refused:
         raise SuiteError(
             f"{to} is not sound itself: {target.refused[0].file}: {target.refused[0].found}; `w2s-bench check {to}` lists all"
         )
-    one_suite([source] if target is None else [target, source])
-    known = {cell.row for cell in source.cells} | {finding.row for finding in source.refused if finding.row}
+    one_suite([offered] if target is None else [target, offered])
+    named = {cell.row for cell in offered.cells} | {finding.row for finding in offered.refused if finding.row}
     for row in rows:
-        if row not in known:
-            raise UnknownNameError("row", row, known, "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json.")
-    refused = tuple(f for f in source.refused if not rows or not f.row or f.row in rows)
+        if row not in named:
+            raise UnknownNameError("row", row, named, "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json.")
+    refused = tuple(f for f in offered.refused if not rows or not f.row or f.row in rows)
     held = {cell.row: cell for cell in target.cells} if target else {}
-    wanted = [cell for cell in source.cells if not rows or cell.row in rows]
+    wanted = [cell for cell in offered.cells if not rows or cell.row in rows]
     there = tuple(cell.row for cell in wanted if cell.row in held and held[cell.row].digest == cell.digest)
     other = tuple(cell.row for cell in wanted if cell.row in held and held[cell.row].digest != cell.digest)
     copied = {cell.row: cell for cell in wanted if cell.row not in there and (replace or cell.row not in other)}
-    about = _signed(source.path, copied)
+    about = _signed(offered.path, copied)
     if allowed_signers is not None:
-        asked = dataclass_replace(source, allowed_signers=allowed_signers)
+        asked = dataclass_replace(offered, allowed_signers=allowed_signers)
         if wrong := [finding for signed in about for finding in signature_findings(signed, asked)]:
             return Submitted(there=there, held=() if replace else other, findings=(*refused, *wrong))
-    if copied and (faults := _faults(source, held, copied)):
+    if copied and (faults := _faults(offered, held, copied)):
         return Submitted(there=there, held=() if replace else other, findings=(*refused, *faults))
     if copied:
         place(results, copied.values(), to)
@@ -96,8 +96,8 @@ def _target(to: Path) -> Folder | None:
     return read_folder(to) if to.exists() and (not to.is_dir() or any(to.iterdir())) else None
 
 
-def _faults(source: Folder, held: Mapping[str, Cell], copied: Mapping[str, Cell]) -> list[Finding]:
+def _faults(offered: Folder, held: Mapping[str, Cell], copied: Mapping[str, Cell]) -> list[Finding]:
     """What would be wrong with the leaderboard with these cells."""
-    assert source.suite is not None
+    assert offered.suite is not None
     together = {**held, **copied}
-    return faults_together(source.path, source.suite, [together[row] for row in sorted(together)])
+    return faults_together(offered.path, offered.suite, [together[row] for row in sorted(together)])

@@ -72,11 +72,11 @@ def attribution(board: Leaderboard, domains: Mapping[str, Comparison]) -> tuple[
 
     out = []
     for row in shown:
-        found = {name: of(row.arm, domain) for name, domain in domains.items() if row.arm in domain.cells}
-        entering = [name for name in board.mean_domains if name in found]
+        by_domain = {name: of(row.arm, domain) for name, domain in domains.items() if row.arm in domain.cells}
+        entering = [name for name in board.mean_domains if name in by_domain]
         mean = {
-            share.name: statistics.mean_over_domains({name: found[name][share.name] for name in entering})
+            share.name: statistics.mean_over_domains({name: by_domain[name][share.name] for name in entering})
             for share in SHARES
         }
-        out.append(Attributed(row.arm, row.track, mean, found))
+        out.append(Attributed(row.arm, row.track, mean, by_domain))
     return tuple(out)

@@ -36,8 +36,8 @@ def of_seed(
     scores: Mapping[str, float] | None,
 ) -> OfSeed:
     """All by id over the pool, `kept` the ids that the arm's student trains on; `scores` None where the arm has none."""
-    place = places(difficulty)
-    kept_place = float(np.mean([place[row] for row in kept]))
+    place_of = places(difficulty)
+    kept_place = float(np.mean([place_of[row] for row in kept]))
     kept_loss = float(np.mean([difficulty[row] for row in kept]))
     if scores is None:
         return OfSeed(None, None, kept_place, kept_loss, ())
@@ -48,7 +48,7 @@ def of_seed(
         _agreement(scores, difficulty, right_ids),
         kept_place,
         kept_loss,
-        _by_coverage(np.array([scores[row] for row in ids]), np.array([place[row] for row in ids])),
+        _by_coverage(np.array([scores[row] for row in ids]), np.array([place_of[row] for row in ids])),
     )
 
 
@@ -62,9 +62,9 @@ def _agreement(scores: Mapping[str, float], difficulty: Mapping[str, float], ids
     return spearman(trust, -easiness)
 
 
-def _by_coverage(scores: FloatArray, place: FloatArray) -> tuple[float, ...]:
+def _by_coverage(scores: FloatArray, row_places: FloatArray) -> tuple[float, ...]:
     """Mean place of the rows of highest score at each of `COVERAGES`; of equal scores, all have the mean of theirs."""
     _, group = np.unique(-scores, return_inverse=True)
     sizes = np.bincount(group)
-    evened = (np.bincount(group, place) / sizes)[group][np.argsort(-scores, kind="stable")]
+    evened = (np.bincount(group, row_places) / sizes)[group][np.argsort(-scores, kind="stable")]
     return tuple(float(evened[: max(1, round(share * len(scores)))].mean()) for share in COVERAGES)

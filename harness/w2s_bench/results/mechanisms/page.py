@@ -57,8 +57,8 @@ def _curriculum(analysis: Analysis) -> list[str]:
     told = [(d, d.curriculum) for d in analysis.domains if d.curriculum is not None]
     if not told:
         return ["No domain has its difficulties: see above."]
-    blocks = [f"What is found: {_found_of_curriculum([one for _, one in told])}"]
-    for domain, one in told:
+    blocks = [f"What is found: {_found_of_curriculum([curriculum for _, curriculum in told])}"]
+    for domain, curriculum in told:
         header = [
             "arm",
             "track",
@@ -76,16 +76,16 @@ def _curriculum(analysis: Analysis) -> list[str]:
                 number(arm.kept_place.mean),
                 number(arm.kept_loss.mean),
             ]
-            for arm in one.arms
+            for arm in curriculum.arms
         ]
-        rows.append(["(being right)", NONE, _seeds(one.of_right), NONE, NONE, NONE])
-        rows.append(["(the whole pool)", NONE, NONE, NONE, number(0.5), number(one.pool_loss.mean)])
+        rows.append(["(being right)", NONE, _seeds(curriculum.of_right), NONE, NONE, NONE])
+        rows.append(["(the whole pool)", NONE, NONE, NONE, number(0.5), number(curriculum.pool_loss.mean)])
         blocks += [f"### Curriculum in {escape(domain.name)}", table(header, rows)]
     return [*blocks, *_easy(analysis)]
 
 
 def _found_of_curriculum(domains: Sequence[Curriculum]) -> str:
-    scored = [arm for one in domains for arm in one.arms if arm.spearman.there]
+    scored = [arm for domain in domains for arm in domain.arms if arm.spearman.there]
     if not scored:
         return "no arm of this run has trust scores."
     easier = sum(arm.spearman.agrees > 0 for arm in scored)
@@ -94,7 +94,7 @@ def _found_of_curriculum(domains: Sequence[Curriculum]) -> str:
     shrunk = sum(abs(arm.among_right.mean or 0) < abs(arm.spearman.mean or 0) for arm in scored)
     return (
         f"of {count(len(scored), 'pair')} of trust function and domain, easier rows are trusted more in {easier} on every seed, "
-        f"harder ones in {harder}. Right labels are easier rows anyway ({_range(one.of_right for one in domains)} for being right "
+        f"harder ones in {harder}. Right labels are easier rows anyway ({_range(domain.of_right for domain in domains)} for being right "
         f"itself); among right labels alone trust still prefers easy rows in {left}, more weakly than over the pool in {shrunk}."
     )
 
@@ -122,13 +122,13 @@ def _attribution(analysis: Analysis) -> list[str]:
         ]
     meant = "; ".join(f"**{share.name}**: {share.words}" for share in SHARES)
     header = ["arm", *(share.name for share in SHARES)]
-    one = len(analysis.domains) == 1
+    is_one_domain = len(analysis.domains) == 1
     blocks = [
         f"What is found: {_found_of_attribution(analysis)}",
         f"Paired differences in PGR units; intervals are not corrected for how many there are. {meant}. Budget, items and purity add "
         f"up to the gain over `{NAIVE}`; the board's section *What the gains are made of* parts the same gain by mix and choice.",
     ]
-    if not one:
+    if not is_one_domain:
         rows = [[escape(a.arm), *(difference(a.mean[s.name]) for s in SHARES)] for a in analysis.attribution]
         blocks += ["### Mean over domains", table(header, rows)]
     for domain in analysis.domains:
@@ -146,11 +146,11 @@ def _found_of_attribution(analysis: Analysis) -> str:
         return "nothing, for no domain's gap between teacher and ceiling is told from 0 by so many seeds: run more (`--seeds`)."
     told = []
     for share in parts:
-        found = [
+        differences = [
             r for a in analysis.attribution for d in a.in_domains.values() if isinstance(r := d[share.name], Estimate)
         ]
-        above, below = sum(r.low > 0 for r in found), sum(r.high < 0 for r in found)
-        told.append(f"{share.name} above 0 in {above} and below in {below} of {len(found)}")
+        above, below = sum(r.low > 0 for r in differences), sum(r.high < 0 for r in differences)
+        told.append(f"{share.name} above 0 in {above} and below in {below} of {len(differences)}")
     return f"beyond their intervals, over arms and domains: {'; '.join(told)}."
 
 
@@ -158,7 +158,7 @@ def _gradients(analysis: Analysis) -> list[str]:
     told = [(d, d.gradients) for d in analysis.domains if d.gradients is not None]
     if not told:
         return ["No domain has its gradients: see above."]
-    blocks = [f"What is found: {_found_of_gradients([one for _, one in told])}"]
+    blocks = [f"What is found: {_found_of_gradients([gradients for _, gradients in told])}"]
     header = [
         "arm",
         "labels",
@@ -168,7 +168,7 @@ def _gradients(analysis: Analysis) -> list[str]:
         "stable rank",
         "noise scale",
     ]
-    for domain, one in told:
+    for domain, gradients in told:
         rows = [
             [
                 escape(arm.arm),
@@ -179,22 +179,28 @@ def _gradients(analysis: Analysis) -> list[str]:
                 number(arm.stable_rank.mean, 1),
                 number(arm.noise_scale.mean, 0),
             ]
-            for arm in one.arms
+            for arm in gradients.arms
         ]
-        held = f"{one.held_out} held-out items" if one.held_out else "no held-out items (the suite has no `dev`)"
-        facts = f"{' and '.join(map(str, sorted(set(one.rows))))} rows an arm and seed, {one.width} numbers a gradient, {held}."
+        held = (
+            f"{gradients.held_out} held-out items"
+            if gradients.held_out
+            else "no held-out items (the suite has no `dev`)"
+        )
+        facts = f"{' and '.join(map(str, sorted(set(gradients.rows))))} rows an arm and seed, {gradients.width} numbers a gradient, {held}."
         blocks += [f"### Gradients in {escape(domain.name)}", facts, table(header, rows)]
-        if one.left_out:
-            blocks.append("Left out: " + "; ".join(f"{escape(arm)} ({why})" for arm, why in one.left_out.items()) + ".")
+        if gradients.left_out:
+            blocks.append(
+                "Left out: " + "; ".join(f"{escape(arm)} ({why})" for arm, why in gradients.left_out.items()) + "."
+            )
     return blocks
 
 
 def _found_of_gradients(domains: Sequence[Gradients]) -> str:
     """Trust functions against random rows with weak labels, pair by pair of arm and domain."""
     pairs = []
-    for one in domains:
-        blind = next((arm for arm in one.arms if arm.arm == RANDOM), None)
-        pairs += [(arm, blind) for arm in one.arms if blind and arm.track != "control"]
+    for domain in domains:
+        blind = next((arm for arm in domain.arms if arm.arm == RANDOM), None)
+        pairs += [(arm, blind) for arm in domain.arms if blind and arm.track != "control"]
     if not pairs:
         return f"there is no trust function beside `{RANDOM}` to compare."
     told = []
@@ -208,9 +214,9 @@ def _found_of_gradients(domains: Sequence[Gradients]) -> str:
     return f"of {count(len(pairs), 'pair')} of trust function and domain, on every seed, against `{RANDOM}`: {'; '.join(told)}."
 
 
-def _apart(one: BySeed, other: BySeed) -> int:
+def _apart(arm: BySeed, other: BySeed) -> int:
     """Whether one is above the other (1) or below it (−1) on every seed."""
-    pairs = zip(one.values, other.values, strict=True)
+    pairs = zip(arm.values, other.values, strict=True)
     return BySeed(tuple(None if a is None or b is None else a - b for a, b in pairs)).agrees
 
 
@@ -224,7 +230,7 @@ def _seeds(told: BySeed, digits: int = 2) -> str:
 
 
 def _range(of: Iterable[BySeed]) -> str:
-    means = [one.mean for one in of if one.mean is not None]
+    means = [figure.mean for figure in of if figure.mean is not None]
     if len(means) < 2:
         return number(means[0] if means else None)
     return f"{number(min(means))} to {number(max(means))}"

@@ -99,15 +99,15 @@ def _curriculum(panels: Sequence[tuple[DomainAnalysis, Curriculum]]) -> Figure:
 def _attribution(panels: Mapping[str, Mapping[str, Mapping[str, Ratio]]]) -> Figure:
     from matplotlib.lines import Line2D
 
-    arms = list(dict.fromkeys(arm for found in panels.values() for arm in found))
+    arms = list(dict.fromkeys(arm for of_arms in panels.values() for arm in of_arms))
     figure, grid = _lines_of_arms(list(panels), arms, LINE * 3)
-    for axes, found in zip(grid, panels.values(), strict=False):
+    for axes, of_arms in zip(grid, panels.values(), strict=False):
         axes.axvline(0, color="#444444", linewidth=0.9, zorder=1)
         for row, arm in enumerate(arms):
-            for place, (name, (colour, marker)) in enumerate(_PARTS.items()):
-                told = found.get(arm, {}).get(name)
+            for part, (name, (colour, marker)) in enumerate(_PARTS.items()):
+                told = of_arms.get(arm, {}).get(name)
                 if isinstance(told, Estimate):
-                    height = -row + 0.27 - 0.18 * place
+                    height = -row + 0.27 - 0.18 * part
                     axes.plot([told.low, told.high], [height, height], color=colour, linewidth=1.3, zorder=2)
                     axes.plot([told.value], [height], color=colour, marker=marker, markersize=4.5, zorder=3)
     words = {share.name: share.name for share in SHARES}
@@ -119,14 +119,14 @@ def _attribution(panels: Mapping[str, Mapping[str, Mapping[str, Ratio]]]) -> Fig
 
 
 def _gradients(panels: Mapping[str, Sequence[ArmGradients]]) -> Figure:
-    arms = list(dict.fromkeys((arm.arm, arm.track) for found in panels.values() for arm in found))
+    arms = list(dict.fromkeys((arm.arm, arm.track) for of_arms in panels.values() for arm in of_arms))
     names = [f"{domain}: {words}" for domain in panels for words, _ in _DRAWN]
     figure, grid = _lines_of_arms(names, [arm for arm, _ in arms], LINE, columns=len(_DRAWN), plain=True)
     at = {arm: -row for row, (arm, _) in enumerate(arms)}
-    for place, axes in enumerate(grid[: len(names)]):
-        found = list(panels.values())[place // len(_DRAWN)]
-        for arm in found:
-            told, look = _DRAWN[place % len(_DRAWN)][1](arm), TRACKS[arm.track]
+    for panel, axes in enumerate(grid[: len(names)]):
+        of_arms = list(panels.values())[panel // len(_DRAWN)]
+        for arm in of_arms:
+            told, look = _DRAWN[panel % len(_DRAWN)][1](arm), TRACKS[arm.track]
             axes.plot(
                 told.there, [at[arm.arm] - 0.22] * len(told.there), color=look.colour, marker=".", ls="", markersize=4
             )
@@ -164,14 +164,14 @@ def _lines_of_arms(
         left=left / WIDTH, right=0.985, top=1 - top / height, bottom=bottom / height, wspace=0.1, hspace=between / body
     )
     flat = list(grid.flat)
-    for place, axes in enumerate(flat):
-        axes.set_visible(place < len(names))
-        if place >= len(names):
+    for panel, axes in enumerate(flat):
+        axes.set_visible(panel < len(names))
+        if panel >= len(names):
             continue
-        title = names[place] if plain else panel_title(names[place], names)
+        title = names[panel] if plain else panel_title(names[panel], names)
         axes.set_title(title, fontsize=8.5 if plain else 10, fontweight="bold", pad=6)
         axes.set_ylim(-len(arms) + 0.4, 0.6)
-        labels = [cut(arm, left) for arm in arms] if place % columns == 0 else []
+        labels = [cut(arm, left) for arm in arms] if panel % columns == 0 else []
         axes.set_yticks([-row for row in range(len(arms))] if labels else [], labels)
         _quiet(axes, "x")
         for row in range(len(arms)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from w2s_bench.results.pages.columns import Column, Subject
+from w2s_bench.results.pages.column import Column, Subject
 from w2s_bench.text import one_line
 
 #: A word with what cmark-gfm's autolinks and GitHub's mentions begin at; what ends a code span or a table's cell ends it.

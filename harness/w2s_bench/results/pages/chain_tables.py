@@ -128,7 +128,7 @@ def _costs(chain: ArmChain) -> Iterable[str]:
     def minutes(cost: Cost) -> str:
         return NONE if cost.cpu_seconds is None else number(cost.cpu_seconds / 60, 1)
 
-    one, hop = chain.spent, chain.spent_one_hop
-    yield f"{one.steps} ({hop.steps})"
-    yield f"{one.gold_labels} ({hop.gold_labels})"
-    yield f"{minutes(one)} ({minutes(hop)})"
+    spent, hop = chain.spent, chain.spent_one_hop
+    yield f"{spent.steps} ({hop.steps})"
+    yield f"{spent.gold_labels} ({hop.gold_labels})"
+    yield f"{minutes(spent)} ({minutes(hop)})"

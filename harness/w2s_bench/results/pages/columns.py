@@ -1,95 +1,41 @@
-"""The columns of a board's tables: what each shows of a row, how it is written and how to read it.
+"""The columns that a board's tables have: what each shows of a row, how it is written and how to read it.
 
 Markdown, terminal and JSON all take their columns from here; one more column is one more entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
 
 from w2s_bench.controls import NAIVE, rivals
 from w2s_bench.results.board import OVER_OPTIONS, Entry, Gain, Leaderboard, Row
 from w2s_bench.results.cells import CERTIFIED_PURITY, WITHIN_LABEL, WITHIN_STRATUM
 from w2s_bench.results.gains import PARTS
-from w2s_bench.results.pages.style import NONE, TRACKS, difference, figure, number, p_value
-from w2s_bench.results.statistics import Estimate, Ratio
+from w2s_bench.results.pages.column import (
+    Column,
+    by_name,
+    had,
+    in_domain,
+    minus_column,
+    number_column,
+    ratio_column,
+    tested_column,
+)
+from w2s_bench.results.pages.style import NONE, TRACKS, difference, figure
+from w2s_bench.results.statistics import Ratio
 from w2s_bench.selections import guarantee_of
-
-Subject = TypeVar("Subject")
-
-
-@dataclass(frozen=True)
-class Column(Generic[Subject]):
-    """One column over subjects: rows (an arm over all domains) or entries (an arm on one domain).
-
-    `value` is the figure as programs get it, `text` as people read it: no name from outside stands in it. `strong` says
-    which are emphasised, `aside` what stands after one in small print. `name` is its key in JSON, `note` a sentence on how to
-    read it, `domain` the one it is of where a table has one such column a domain. A `rare` one is left out where no subject of
-    a table has its figure.
-    """
-
-    name: str
-    header: str
-    value: Callable[[Subject], Any]
-    text: Callable[[Subject], str]
-    strong: Callable[[Subject], bool] = lambda _: False
-    aside: Callable[[Subject], str] = lambda _: ""
-    note: str = ""
-    domain: str = ""
-    left: bool = False
-    rare: bool = False
-
-
-def _ratio(
-    name: str,
-    header: str,
-    of: Callable[[Subject], Ratio | None],
-    digits: int = 2,
-    **more: Any,
-) -> Column[Subject]:
-    """A figure with its interval."""
-    return Column(name, header, of, lambda subject: figure(of(subject), digits), **more)
-
-
-def _number(
-    name: str, header: str, of: Callable[[Subject], float | None], digits: int = 2, **more: Any
-) -> Column[Subject]:
-    return Column(name, header, of, lambda subject: number(of(subject), digits), **more)
-
-
-def _minus(rival: str, of: Callable[[Subject], Mapping[str, Ratio]]) -> Column[Subject]:
-    """A paired difference to one control."""
-    return _tested(f"minus_{rival}", f"− {rival}", lambda subject: of(subject).get(rival))
-
-
-def _tested(name: str, header: str, ratio: Callable[[Subject], Ratio | None]) -> Column[Subject]:
-    """A paired difference, emphasised where it holds among all of its table; p is corrected likewise."""
-
-    def strong(subject: Subject) -> bool:
-        return isinstance(minus := ratio(subject), Estimate) and minus.holds
-
-    def p(subject: Subject) -> str:
-        minus = ratio(subject)
-        return p_value(minus.adjusted) if isinstance(minus, Estimate) and minus.adjusted is not None else ""
-
-    return Column(name, header, ratio, lambda subject: difference(ratio(subject)), strong, p)
 
 
 def _seeds(entry: Entry) -> str:
     return f"{len(entry.seeds)} of {entry.of_seeds}"
 
 
-def _named(*columns: Column[Subject]) -> Mapping[str, Column[Subject]]:
-    return MappingProxyType({column.name: column for column in columns})
-
-
 #: Of an arm on one domain.
-ENTRY: Final[Mapping[str, Column[Entry]]] = _named(
-    _ratio("accuracy", "accuracy", lambda entry: entry.accuracy, 3),
-    _ratio(
+ENTRY: Final[Mapping[str, Column[Entry]]] = by_name(
+    ratio_column("accuracy", "accuracy", lambda entry: entry.accuracy, 3),
+    ratio_column(
         "pgr",
         "PGR",
         lambda entry: entry.pgr,
@@ -115,15 +61,15 @@ ENTRY: Final[Mapping[str, Column[Entry]]] = _named(
         lambda entry: str(entry.shortfall) if entry.kept else NONE,
         note="Short of: rows an arm was asked to keep and could not find.",
     ),
-    _number("purity", "purity", lambda entry: entry.purity, 3),
-    _number("coverage", "coverage", lambda entry: entry.coverage),
-    _number(
+    number_column("purity", "purity", lambda entry: entry.purity, 3),
+    number_column("coverage", "coverage", lambda entry: entry.coverage),
+    number_column(
         "auroc",
         "AUROC",
         lambda entry: entry.diagnostics.get("auroc"),
         note="AUROC: of the trust scores against the correctness of the weak labels; it need not predict PGR.",
     ),
-    _number(
+    number_column(
         WITHIN_LABEL,
         "within label",
         lambda entry: entry.diagnostics.get(WITHIN_LABEL),
@@ -131,9 +77,9 @@ ENTRY: Final[Mapping[str, Column[Entry]]] = _named(
         "scores tell whole labels or strata apart and nothing more.",
         rare=True,
     ),
-    _number(WITHIN_STRATUM, "within stratum", lambda entry: entry.diagnostics.get(WITHIN_STRATUM), rare=True),
+    number_column(WITHIN_STRATUM, "within stratum", lambda entry: entry.diagnostics.get(WITHIN_STRATUM), rare=True),
     *(
-        _number(name, header, lambda entry, name=name: entry.diagnostics.get(name), 3, note=note, rare=True)  # type: ignore[misc]
+        number_column(name, header, lambda entry, name=name: entry.diagnostics.get(name), 3, note=note, rare=True)  # type: ignore[misc]
         for name, header, note in (
             ("aurc", "AURC", "AURC: mean over all coverages of the share of wrong labels kept (lower is better)."),
             (
@@ -162,7 +108,7 @@ DOMAIN: Final = (
 )
 
 #: Of an arm over all domains.
-ROW: Final[Mapping[str, Column[Row]]] = _named(
+ROW: Final[Mapping[str, Column[Row]]] = by_name(
     Column(
         "rank",
         "#",
@@ -177,28 +123,28 @@ ROW: Final[Mapping[str, Column[Row]]] = _named(
         note="Ranks: those that paired tests within the track leave open, all together at 95 %; bold: it may be the first.",
     ),
     Column("track", "track", lambda row: row.track, lambda row: TRACKS[row.track].word, left=True),
-    _ratio(
+    ratio_column(
         "mean_pgr",
         "mean PGR",
         lambda row: row.mean_pgr,
         strong=lambda row: row.places is not None and row.places[0] == 1,
     ),
-    _number(
+    number_column(
         "purity",
         "purity",
         lambda row: row.purity,
         note="Purity: share of kept labels that are right, mean over domains.",
     ),
-    _number(
+    number_column(
         "coverage", "coverage", lambda row: row.coverage, note="Coverage: share of the pool kept, mean over domains."
     ),
-    _number(
+    number_column(
         "iqm",
         "interquartile mean",
         lambda row: row.iqm,
         note="Interquartile mean: of the PGRs of all seeds in all domains, the outer quarters left out.",
     ),
-    _number(
+    number_column(
         "improvement",
         f"outdoes {NAIVE}",
         lambda row: row.improvement,
@@ -222,25 +168,6 @@ ROW: Final[Mapping[str, Column[Row]]] = _named(
         rare=True,
     ),
 )
-
-
-def in_domain(column: Column[Entry], domain: str) -> Column[Row]:
-    """A column of entries as one of rows: what it is in this domain, a dash where a row lacks the domain."""
-
-    def here(of: Callable[[Entry], Any], absent: Any) -> Callable[[Row], Any]:
-        return lambda row: of(entry) if (entry := row.entries.get(domain)) else absent
-
-    return Column(
-        column.name,
-        column.header,
-        here(column.value, None),
-        here(column.text, NONE),
-        here(column.strong, False),
-        here(column.aside, ""),
-        column.note,
-        domain,
-        column.left,
-    )
 
 
 def _pgrs(board: Leaderboard) -> list[Column[Row]]:
@@ -279,7 +206,7 @@ def first(board: Leaderboard) -> list[Column[Row]]:
 def of_families(board: Leaderboard) -> list[Column[Row]]:
     """Mean PGR in each family of domains."""
     return [
-        _ratio(
+        ratio_column(
             f"pgr_of_{name}",
             f"mean of {len(domains)}:",
             lambda row, name=name: row.family_pgr.get(name),  # type: ignore[misc]
@@ -297,10 +224,10 @@ def headline(board: Leaderboard) -> list[Column[Row]]:
 
 def _certified(row: Row) -> float | None:
     """Mean over the domains in which it kept anything."""
-    found = [
+    purities = [
         entry.diagnostics[CERTIFIED_PURITY] for entry in row.entries.values() if CERTIFIED_PURITY in entry.diagnostics
     ]
-    return sum(found) / len(found) if found else None
+    return sum(purities) / len(purities) if purities else None
 
 
 def _abstained(row: Row) -> str:
@@ -313,7 +240,7 @@ def _may_abstain(row: Row) -> bool:
 
 
 #: Of arms by a selection with a guarantee.
-_CERTIFIED: Final[Column[Row]] = _number("certified", "guaranteed", _certified, rare=True)
+_CERTIFIED: Final[Column[Row]] = number_column("certified", "guaranteed", _certified, rare=True)
 _ABSTAINED: Final[Column[Row]] = Column(
     "abstained",
     "seeds that abstained",
@@ -359,7 +286,7 @@ def other_objectives(board: Leaderboard) -> list[Column[Row]]:
 
 def parts(of: Callable[[Gain], Mapping[str, Ratio]]) -> list[Column[Gain]]:
     """One column a part of an arm's gain."""
-    return [_tested(part.name, part.header, lambda gain, name=part.name: of(gain).get(name)) for part in PARTS]  # type: ignore[misc]
+    return [tested_column(part.name, part.header, lambda gain, name=part.name: of(gain).get(name)) for part in PARTS]  # type: ignore[misc]
 
 
 def robust() -> list[Column[Row]]:
@@ -374,20 +301,9 @@ def of_domain() -> list[Column[Entry]]:
 
 def mean_differences() -> list[Column[Row]]:
     """One column a control that trust functions are compared with."""
-    return [_minus(rival, lambda row: row.mean_minus) for rival in rivals()]
+    return [minus_column(rival, lambda row: row.mean_minus) for rival in rivals()]
 
 
 def differences() -> list[Column[Entry]]:
     """The same in one domain."""
-    return [_minus(rival, lambda entry: entry.minus) for rival in rivals()]
-
-
-def had(columns: Iterable[Column[Subject]], subjects: Iterable[Subject]) -> list[Column[Subject]]:
-    """Those that some subject has a figure of, but for the `rare` ones all of them."""
-    subjects = list(subjects)
-    return [c for c in columns if not c.rare or any(c.value(subject) is not None for subject in subjects)]
-
-
-def notes(columns: Iterable[Column[Any]]) -> str:
-    """How to read these columns: their notes, each once."""
-    return " ".join(dict.fromkeys(column.note for column in columns if column.note))
+    return [minus_column(rival, lambda entry: entry.minus) for rival in rivals()]

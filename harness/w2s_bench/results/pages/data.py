@@ -7,7 +7,8 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from w2s_bench.results.board import Entry, Leaderboard
-from w2s_bench.results.pages.columns import ENTRY, ROW, Column
+from w2s_bench.results.pages.column import Column
+from w2s_bench.results.pages.columns import ENTRY, ROW
 from w2s_bench.types import JSON
 
 

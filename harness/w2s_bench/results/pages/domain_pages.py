@@ -7,6 +7,7 @@ from w2s_bench.results.board import DomainSummary, Entry, Leaderboard
 from w2s_bench.results.folding import folds
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.blocks import columns_table, differences_table, escape, table, unfolding
+from w2s_bench.results.pages.column import had, notes_of
 from w2s_bench.results.pages.style import NONE, figure, number
 
 _DOMAIN_NOTE = "PGR units, paired; p corrected for the comparisons of this table (Holm)."
@@ -65,8 +66,8 @@ def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
         facts += (
             f" Trust functions, and controls with gold of a trust set, learn from that of {escape(domain.trust_from)}."
         )
-    shown = columns.had(columns.of_domain(), arms.values())
-    blocks = [columns_table(arms, shown), columns.notes(shown)]
+    shown = had(columns.of_domain(), arms.values())
+    blocks = [columns_table(arms, shown), notes_of(shown)]
     strata = sorted({s for entry in arms.values() for s in (*entry.by_stratum, *entry.kept_by_stratum)})
     if len(strata) > 1:
         header = ["accuracy (share kept)", *(escape(s) for s in strata)]

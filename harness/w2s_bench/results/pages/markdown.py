@@ -13,6 +13,7 @@ from w2s_bench.results.checks import CHECKS
 from w2s_bench.results.folding import BEST, first_rows, folds
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.blocks import code, columns_table, differences_table, escape, table, unfolding
+from w2s_bench.results.pages.column import notes_of
 from w2s_bench.results.pages.domain_pages import domain_sections
 from w2s_bench.results.pages.sections import gains, other_objectives, other_selections, pairs, robust
 from w2s_bench.results.pages.standing import attested_in_words, did_not_come_again, signed_in_words, standing
@@ -76,7 +77,7 @@ def render(board: Leaderboard, plot: str, ties: str = "", badge: str = "", chain
 def _leaderboard(board: Leaderboard, rows: Mapping[str, Row]) -> list[str]:
     """The first table; of a large board the best alone, and the whole of it to unfold."""
     best, shown = {row.arm: row for row in first_rows(board.rows)}, columns.first(board)
-    blocks = [columns_table(best, shown), columns.notes(shown)]
+    blocks = [columns_table(best, shown), notes_of(shown)]
     if not board.large:
         return blocks
     functions = sum(not row.is_control for row in board.rows)

@@ -9,6 +9,7 @@ from w2s_bench.results.folding import folds
 from w2s_bench.results.gains import ARM, PARTS, Part
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.blocks import columns_table, escape, table, unfolding
+from w2s_bench.results.pages.column import notes_of
 from w2s_bench.results.pages.style import TRACKS, difference, p_value
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.selections import METHODS, guarantee_of
@@ -121,7 +122,7 @@ def robust(rows: Mapping[str, Row]) -> list[str]:
     if not shown:
         return []
     listed = [columns_table(shown, columns.robust())]
-    notes = columns.notes(columns.robust())
+    notes = notes_of(columns.robust())
     if folds([*rows.values()]):
         return ["## Seed by seed", notes, *unfolding(f"All {len(shown)} arms", listed)]
     return ["## Seed by seed", *listed, notes]

@@ -52,9 +52,9 @@ def _compose(board: Leaderboard) -> Figure:
         _panel(axes, track, rows, left, _WIDTH - left - right)
         for column, tied in enumerate(cliques([row.arm for row in rows], better)):
             ends = [next(i for i, row in enumerate(rows) if row.arm == arm) for arm in (tied[0], tied[-1])]
-            place = 1 + (0.12 + _BAR * (column % 6)) / (_WIDTH - left - right)
+            beside = 1 + (0.12 + _BAR * (column % 6)) / (_WIDTH - left - right)
             axes.plot(
-                [place, place],
+                [beside, beside],
                 [ends[0] - 0.3, ends[1] + 0.3],
                 transform=axes.get_yaxis_transform(),
                 color="#222222",

@@ -21,9 +21,9 @@ class Warned:
 
 def warnings(board: Leaderboard, name: Callable[[str], str], failed_seeds: str) -> list[Warned]:
     """The warnings in their order; `name` writes text from outside as the page needs it, `failed_seeds` where they stand."""
-    found = []
+    warned = []
     if board.suite.evaluate_on == "dev":
-        found.append(
+        warned.append(
             Warned(
                 "DEV FIGURES, NOT RESULTS.",
                 "This suite is evaluated on `dev`, the split its settings are chosen on; nothing here may be compared with a "
@@ -32,26 +32,26 @@ def warnings(board: Leaderboard, name: Callable[[str], str], failed_seeds: str) 
         )
     if len(board.seeds) < 3:
         few = "are over test items alone" if len(board.seeds) == 1 else "are wide and cover less than they say"
-        found.append(
+        warned.append(
             Warned("Fewer than 3 seeds.", f"With {len(board.seeds)} the intervals {few}; take no ranking from them.")
         )
     for domain in board.domains:
-        found += _of_domain(domain, name)
+        warned += _of_domain(domain, name)
     for row in board.rows:
         if len(row.plugins) > 1:
             mixed = "; ".join(map(name, row.plugins))
-            found.append(Warned(f"Row {name(row.arm)} mixes versions of its plugin:", f"{mixed}."))
+            warned.append(Warned(f"Row {name(row.arm)} mixes versions of its plugin:", f"{mixed}."))
     elsewhere: dict[str, list[str]] = {}
     for row in board.rows:
         for what in row.made_elsewhere:
             elsewhere.setdefault(what, []).append(name(row.arm))
     for what, arms in elsewhere.items():
         told = f"({name(shortened(what, 300))}). Accuracies may be the suite's tolerance apart."
-        found.append(Warned(f"Made elsewhere: {', '.join(arms)}", told))
+        warned.append(Warned(f"Made elsewhere: {', '.join(arms)}", told))
     if board.failures:
         failed = sum(len(f.rows) for f in board.failures)
-        found.append(Warned("Seeds failed", f"({failed} over all rows); see {failed_seeds}."))
-    return found
+        warned.append(Warned("Seeds failed", f"({failed} over all rows); see {failed_seeds}."))
+    return warned
 
 
 def _of_domain(d: DomainSummary, written: Callable[[str], str]) -> Iterator[Warned]:

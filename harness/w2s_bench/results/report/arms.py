@@ -50,8 +50,8 @@ class Arm:
     @property
     def kind(self) -> str:
         """What it is, in words for its badge."""
-        known = self.group in ("reference", "control")
-        return (self.look.word if known else f"track {self.look.word}") + (f", {self.beside}" if self.beside else "")
+        is_own = self.group in ("reference", "control")
+        return (self.look.word if is_own else f"track {self.look.word}") + (f", {self.beside}" if self.beside else "")
 
     @property
     def says(self) -> str:

@@ -116,8 +116,8 @@ def _page(boards: Sequence[Shown], live: Mapping[str, Any] | None, told: str = "
     environment = _environment()
     style = environment.get_template("report.css").render(looks=LOOKS)
     scripts = [_text("report.js"), *([_text("live.js")] if live is not None else [])]
-    sources = " ".join(map(_hash, scripts))
-    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {sources}; img-src data:; base-uri 'none'; form-action 'none'"
+    hashes = " ".join(map(_hash, scripts))
+    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {hashes}; img-src data:; base-uri 'none'; form-action 'none'"
     if live is not None:
         policy += "; connect-src 'self'"
     return environment.get_template("page.html").render(
@@ -125,7 +125,7 @@ def _page(boards: Sequence[Shown], live: Mapping[str, Any] | None, told: str = "
         live=None if live is None else as_script(live),
         told=told,
         policy=policy,
-        # Our own files, which no text from outside is in; the policy names the digest of each.
+        # These files are the harness's own and hold no text from outside. The policy names the digest of each.
         style=Markup(style),
         scripts=[Markup(script) for script in scripts],
         data=as_script({"boards": [board.data for board in boards]}),

@@ -102,10 +102,10 @@ def forest(board: Leaderboard, arms: Sequence[Arm]) -> tuple[Panel, ...]:
     for domain in board.domains:
         entries = [(arm, arm.row.entries.get(domain.name)) for arm in rows]
         figures.append((domain.name, [(arm, e.pgr, e.pgr_by_seed) if e else (arm, None, ()) for arm, e in entries]))
-    known = [r for _, panel in figures for _, r, _ in panel if isinstance(r, Estimate)]
+    estimates = [r for _, panel in figures for _, r, _ in panel if isinstance(r, Estimate)]
     limits = (
-        min([0.0, *(max(r.low, -0.5) for r in known)]) - 0.06,
-        max([1.0, *(min(r.high, 1.5) for r in known)]) + 0.06,
+        min([0.0, *(max(r.low, -0.5) for r in estimates)]) - 0.06,
+        max([1.0, *(min(r.high, 1.5) for r in estimates)]) + 0.06,
     )
     return tuple(_panel(title, panel, limits) for title, panel in figures)
 
@@ -180,7 +180,7 @@ def scatters(board: Leaderboard, arms: Sequence[Arm]) -> tuple[Scatter, ...]:
             lambda arm, domain: arm.seconds(domain) or None,
         ),
     ]
-    found = []
+    plots = []
     for title, across, note, of in kinds:
         points = [
             (arm, domain.name, x, entry.pgr)
@@ -191,8 +191,8 @@ def scatters(board: Leaderboard, arms: Sequence[Arm]) -> tuple[Scatter, ...]:
             if isinstance(entry.pgr, Estimate)
         ]
         if points:
-            found.append(_scatter(title, across, note, points, logarithmic="logarithmic" in across))
-    return tuple(found)
+            plots.append(_scatter(title, across, note, points, logarithmic="logarithmic" in across))
+    return tuple(plots)
 
 
 def _scatter(
@@ -200,8 +200,8 @@ def _scatter(
 ) -> Scatter:
     points = list(points)
     left, right, top, bottom = 44.0, WIDTH - _EDGE, 14.0, 262.0
-    place = math.log10 if logarithmic else float
-    xs = [place(x) for _, _, x, _ in points]
+    scaled = math.log10 if logarithmic else float
+    xs = [scaled(x) for _, _, x, _ in points]
     ys = [min(max(pgr.value, -0.6), 1.6) for *_, pgr in points]
     x_limits = _padded(xs, 0.04)
     y_limits = (min(0.0, *ys, 0.0) - 0.06, max(1.0, *ys, 1.0) + 0.06)
@@ -212,7 +212,7 @@ def _scatter(
     for (arm, domain, x, pgr), y in zip(points, ys, strict=True):
         told = written_seconds(x) if logarithmic else number(x, 3)
         tip = f"{one_line(arm.name)}, {arm.kind}; {domain}: {across.split(',')[0]} {told}, PGR {figure(pgr)}"
-        marks.append(Point(arm, domain, x_at(place(x)), y_at(y), tip))
+        marks.append(Point(arm, domain, x_at(scaled(x)), y_at(y), tip))
     return Scatter(
         title,
         across,

@@ -47,7 +47,7 @@ def board_data(key: str, board: Leaderboard, arms: Sequence[Arm], domains: Mappi
         pairs = [(i, j) for i, j in pairs if arms[j].group in ("control", "reference")]
     if len(pairs) * (len(domains) + 1) > MOST_PAIRS:
         pairs = []
-    found = {
+    differences = {
         name: {(i, j): domain.difference(arms[i].name, arms[j].name) for i, j in pairs}
         for name, domain in domains.items()
     }
@@ -57,13 +57,15 @@ def board_data(key: str, board: Leaderboard, arms: Sequence[Arm], domains: Mappi
         "arms": [{"key": arm.key, "name": arm.name, "group": arm.group, "kind": arm.kind} for arm in arms],
         "rival": rivals()[0],
         "complete": complete,
-        "domains": [_domain_data(name, domain, arms, found[name]) for name, domain in domains.items()],
-        "means": _means(board, found, pairs),
+        "domains": [_domain_data(name, domain, arms, differences[name]) for name, domain in domains.items()],
+        "means": _means(board, differences, pairs),
         "meanDomains": len(board.mean_domains),
     }
 
 
-def _domain_data(name: str, domain: Comparison, arms: Sequence[Arm], found: Mapping[tuple[int, int], Ratio]) -> JSON:
+def _domain_data(
+    name: str, domain: Comparison, arms: Sequence[Arm], differences: Mapping[tuple[int, int], Ratio]
+) -> JSON:
     """Cells by the arm's number; of each pair the differences in accuracy, and in PGR units.
 
     A cell's `strata` are in the order of the domain's, null where it lacks one.
@@ -88,7 +90,7 @@ def _domain_data(name: str, domain: Comparison, arms: Sequence[Arm], found: Mapp
         "cells": cells,
         "pairs": {
             f"{i},{j}": [_told(domain.accuracy_difference(arms[i].name, arms[j].name)), _told(ratio)]
-            for (i, j), ratio in found.items()
+            for (i, j), ratio in differences.items()
         },
     }
 
@@ -103,14 +105,14 @@ def _rounded(share: float | None) -> float | None:
 
 
 def _means(
-    board: Leaderboard, found: Mapping[str, Mapping[tuple[int, int], Ratio]], pairs: Sequence[tuple[int, int]]
+    board: Leaderboard, differences: Mapping[str, Mapping[tuple[int, int], Ratio]], pairs: Sequence[tuple[int, int]]
 ) -> JSON:
     """Mean differences in PGR units over the domains that enter means."""
     if len(board.mean_domains) < 2:
         return {}
 
     def mean(pair: tuple[int, int]) -> Ratio:
-        return statistics.mean_over_domains({name: found[name][pair] for name in board.mean_domains})
+        return statistics.mean_over_domains({name: differences[name][pair] for name in board.mean_domains})
 
     return {f"{i},{j}": _told(mean((i, j))) for i, j in pairs}
 

@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        # A name that leads here from elsewhere is a page of somebody else that would read this one.
+        # Somebody else's page reaches this server under a name of its own, and would read the board.
         name = (self.headers.get("Host") or "").rpartition(":")[0]
         if name not in (HOST, "localhost"):
             self._answer(HTTPStatus.FORBIDDEN, "text/plain", "ask for 127.0.0.1 or localhost")
@@ -122,11 +122,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_GET()
 
-    def _answer(self, status: HTTPStatus, kind: str, text: str) -> None:
+    def _answer(self, status: HTTPStatus, content_type: str, text: str) -> None:
         content = text.encode()
         self.send_response(status)
         for name, value in {
-            "Content-Type": f"{kind}; charset=utf-8",
+            "Content-Type": f"{content_type}; charset=utf-8",
             "Content-Length": str(len(content)),
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
@@ -148,8 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # A port that is taken must be refused, which Windows does not do where this is set. Elsewhere it frees the port of a
-    # server that has just ended.
+    # On Windows this would let a second server take a port that is in use. Elsewhere it frees the port of a server that has
+    # just ended.
     allow_reuse_address = os.name == "posix"
 
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from w2s_bench.results.board import Entry, Leaderboard, Row
 from w2s_bench.results.pages import columns
-from w2s_bench.results.pages.columns import ENTRY, ROW, Column, Subject
+from w2s_bench.results.pages.column import Column, Subject, had, in_domain, notes_of
+from w2s_bench.results.pages.columns import ENTRY, ROW
 from w2s_bench.results.pages.style import NONE
 from w2s_bench.results.report.arms import Arm
 from w2s_bench.results.statistics import Estimate, Unresolved
@@ -71,10 +72,10 @@ def main_table(board: Leaderboard, arms: Sequence[Arm]) -> Table:
         for domain in domains:
             text = column.header if column else "seconds"
             head = Head(text, domain, metric, (column.note if column else _SECONDS_NOTE))
-            shown.append((head, columns.in_domain(column, domain) if column else None))
+            shown.append((head, in_domain(column, domain) if column else None))
     shown += [(_head(ROW[name]), ROW[name]) for name in ("purity", "coverage")]
     lines = [Line(arm, tuple(_of_arm(arm, head, column) for head, column in shown)) for arm in arms]
-    return Table(tuple(head for head, _ in shown), tuple(lines), " ".join([columns.notes(columns.headline(board))]))
+    return Table(tuple(head for head, _ in shown), tuple(lines), " ".join([notes_of(columns.headline(board))]))
 
 
 def _head(column: Column[Any]) -> Head:
@@ -138,7 +139,7 @@ def of_domains(arm: Arm, board: Leaderboard) -> Table:
     """One arm: a line for every domain that has it."""
     shown = [ENTRY["accuracy"], ENTRY["pgr"], *columns.of_domain()[1:]]
     subjects = {d.name: arm.row.entries[d.name] for d in board.domains if d.name in arm.row.entries}
-    return _by_name(arm, columns.had(shown, subjects.values()), subjects)
+    return _by_name(arm, had(shown, subjects.values()), subjects)
 
 
 def of_differences(arm: Arm, board: Leaderboard) -> Table | None:
@@ -157,7 +158,7 @@ def of_differences(arm: Arm, board: Leaderboard) -> Table | None:
 def _by_name(arm: Arm, shown: Iterable[Column[Entry]], subjects: Mapping[str, Entry]) -> Table:
     shown = list(shown)
     lines = [(name, [value_of(column, entry) for column in shown]) for name, entry in subjects.items()]
-    return _named(arm, [_head(column) for column in shown], lines, columns.notes(shown))
+    return _named(arm, [_head(column) for column in shown], lines, notes_of(shown))
 
 
 def _named(arm: Arm, heads: Sequence[Head], lines: Iterable[tuple[str, Sequence[Value]]], notes: str = "") -> Table:

@@ -9,8 +9,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """p-values such that, of all that are below α, one is wrong with chance α at most (Holm 1979, Scand. J. Stat. 6, 65)."""
     adjusted = [0.0] * len(p_values)
     least = 0.0
-    for place, at in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        least = max(least, min(1.0, (len(p_values) - place) * p_values[at]))
+    for smaller, at in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        least = max(least, min(1.0, (len(p_values) - smaller) * p_values[at]))
         adjusted[at] = least
     return adjusted
 

@@ -47,7 +47,9 @@ def components(
     return Components((seed - rest) / table.clusters, (item - rest) / table.seeds, rest)
 
 
-def typical(found: Sequence[Components]) -> Components:
+def typical(of_arms: Sequence[Components]) -> Components:
     """The median of each component: one arm that is a lottery does not decide."""
-    seed, cluster, rest = (float(np.median([getattr(c, name) for c in found])) for name in ("seed", "cluster", "rest"))
+    seed, cluster, rest = (
+        float(np.median([getattr(c, name) for c in of_arms])) for name in ("seed", "cluster", "rest")
+    )
     return Components(seed, cluster, rest)

@@ -14,7 +14,7 @@ def pgr_by_seed(student: BoolArray, weak: BoolArray, ceiling: BoolArray) -> tupl
     """(student − weak) of each seed over the gap of all seeds; all (S, I). Their mean is the PGR. Empty where the gap is 0."""
     won = student.mean(axis=1) - weak.mean(axis=1)
     gap = float((ceiling.mean(axis=1) - weak.mean(axis=1)).mean())
-    return tuple(float(one) / gap for one in won) if gap else ()
+    return tuple(float(of_seed) / gap for of_seed in won) if gap else ()
 
 
 def interquartile_mean(values: Iterable[float]) -> float | None:

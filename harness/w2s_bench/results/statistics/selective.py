@@ -47,7 +47,7 @@ def selective_figures(scores: FloatArray, correct: BoolArray) -> Selective:
     kept = np.arange(1, count + 1)
     right = expected_right(scores, correct)
     best = np.minimum(kept, int(correct.sum()))
-    aurc, least = (float(np.mean(1 - found / kept)) for found in (right, best))
+    aurc, least = (float(np.mean(1 - right_kept / kept)) for right_kept in (right, best))
     purity_at = {
         f"{coverage:.1f}": float(right[k - 1] / k) for coverage in GRID if (k := int(coverage * count + 1e-9)) >= 1
     }
@@ -98,5 +98,5 @@ def calibration_error(scores: FloatArray, correct: BoolArray) -> float:
 
 def _ties(scores: FloatArray, correct: BoolArray) -> tuple[IntArray, IntArray]:
     """Of every distinct score, from the highest: how many rows have it, and how many of these are right."""
-    _, place, times = np.unique(-scores, return_inverse=True, return_counts=True)
-    return times.astype(np.int64), np.bincount(place, weights=correct).astype(np.int64)
+    _, group, times = np.unique(-scores, return_inverse=True, return_counts=True)
+    return times.astype(np.int64), np.bincount(group, weights=correct).astype(np.int64)

@@ -51,7 +51,7 @@ def as_latex(table: Table[Any]) -> str:
         written = re.sub(r"[\\{}$&#_%~^<>−–`]", lambda match: _LATEX[match[0]], one_line(text))
         return rf"\textbf{{{written}}}" if strong else written
 
-    rows = [" & ".join(cell(*one) for one in line) + r" \\" for line in lines]
+    rows = [" & ".join(cell(*text) for text in line) + r" \\" for line in lines]
     align = "l" * len(table.heads) + "r" * len(table.columns)
     head = " & ".join(map(cell, heads)) + r" \\"
     return "\n".join(
@@ -68,7 +68,7 @@ def as_html(table: Table[Any]) -> str:
         return f"<td><strong>{written}</strong></td>" if strong else f"<td>{written}</td>"
 
     head = "".join(f'<th scope="col">{html_escaped(one_line(text))}</th>' for text in heads)
-    rows = "".join(f"<tr>{''.join(cell(*one) for one in line)}</tr>\n" for line in lines)
+    rows = "".join(f"<tr>{''.join(cell(*text) for text in line)}</tr>\n" for line in lines)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
 
 

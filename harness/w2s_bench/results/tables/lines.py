@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 from w2s_bench.errors import UnknownNameError
 from w2s_bench.results.board import Entry, Leaderboard, Row
 from w2s_bench.results.pages import columns
-from w2s_bench.results.pages.columns import Column
+from w2s_bench.results.pages.column import Column, in_domain
 from w2s_bench.results.statistics import Estimate, Unresolved
 
 Subject = TypeVar("Subject")
@@ -56,10 +56,10 @@ def arms_table(board: Leaderboard, arms: Sequence[str] = (), wanted: Sequence[st
     rows = {row.arm: row for row in board.rows}
     if arms:
         rows |= {row.arm: row for row in board.other_selections}
-    known = {_key(column): column for column in _row_columns(board)}
+    by_key = {_key(column): column for column in _row_columns(board)}
     shown = {_key(column): column for column in columns.headline(board)}
     chosen = [rows[arm] for arm in _chosen("arm", arms, rows)]
-    picked = {name: known[name] for name in _chosen("column", wanted, known)} if wanted else shown
+    picked = {name: by_key[name] for name in _chosen("column", wanted, by_key)} if wanted else shown
     return Table(("arm",), tuple((row.arm,) for row in chosen), tuple(chosen), picked)
 
 
@@ -70,7 +70,7 @@ def cells_table(board: Leaderboard, arms: Sequence[str] = (), wanted: Sequence[s
     names = [reference for domain in board.domains for reference in domain.references]
     every = list(dict.fromkeys([*names, *tracks]))
     entries = {row.arm: row.entries for row in rows}
-    known = {_key(column): column for column in (*columns.ENTRY.values(), *columns.differences())}
+    by_key = {_key(column): column for column in (*columns.ENTRY.values(), *columns.differences())}
     lines: list[tuple[tuple[str, ...], Entry]] = []
     chosen = _chosen("arm", arms, every)
     for domain in board.domains:
@@ -78,7 +78,7 @@ def cells_table(board: Leaderboard, arms: Sequence[str] = (), wanted: Sequence[s
             entry = domain.references.get(arm) or entries.get(arm, {}).get(domain.name)
             if entry is not None:
                 lines.append(((domain.name, arm, tracks.get(arm, "reference")), entry))
-    picked = {name: known[name] for name in _chosen("column", wanted, known)}
+    picked = {name: by_key[name] for name in _chosen("column", wanted, by_key)}
     heads = ("domain", "arm", "track")
     return Table(heads, tuple(name for name, _ in lines), tuple(entry for _, entry in lines), picked)
 
@@ -92,7 +92,7 @@ def column_names(board: Leaderboard, *, cells: bool) -> list[str]:
 def _row_columns(board: Leaderboard) -> list[Column[Row]]:
     """Every column that a line of an arm may have."""
     of_entries = [*columns.ENTRY.values(), *columns.differences()]
-    each = [columns.in_domain(column, domain.name) for domain in board.domains for column in of_entries]
+    each = [in_domain(column, domain.name) for domain in board.domains for column in of_entries]
     return [*columns.ROW.values(), *columns.mean_differences(), *each]
 
 
@@ -100,16 +100,16 @@ def _key(column: Column[Any]) -> str:
     return f"{column.name}{_OF}{column.domain}" if column.domain else column.name
 
 
-def _chosen(kind: str, wanted: Sequence[str], known: Iterable[str]) -> list[str]:
+def _chosen(what: str, wanted: Sequence[str], names: Iterable[str]) -> list[str]:
     """Those named, or that fit a pattern such as `gold_*`, each once and in their order; all, where nothing is wanted."""
-    known = list(known)
+    names = list(names)
     if not wanted:
-        return known
+        return names
     out: dict[str, None] = {}
     for name in wanted:
-        fitting = [name] if name in known else [one for one in known if fnmatchcase(one, name)]
+        fitting = [name] if name in names else [candidate for candidate in names if fnmatchcase(candidate, name)]
         if not fitting:
-            raise UnknownNameError(kind, name, known, "A pattern such as `gold_*` takes several.")
+            raise UnknownNameError(what, name, names, "A pattern such as `gold_*` takes several.")
         out |= dict.fromkeys(fitting)
     return list(out)
 

@@ -28,8 +28,8 @@ def built_in_readings() -> Mapping[str, type[BuiltInReading]]:
 
 def built_in_reading(name: str, parameters: Mapping[str, JSON]) -> BuiltInReading | None:
     """The harness's reading of this name, built; None where it has none. Wrong parameters are a `PluginError`."""
-    found = built_in_readings().get(name)
-    return None if found is None else _built(found, json.dumps(parameters))
+    reading = built_in_readings().get(name)
+    return None if reading is None else _built(reading, json.dumps(parameters))
 
 
 @lru_cache(maxsize=256)

@@ -139,7 +139,7 @@ def arranged(form: Form, arrays: Arrays, order: Sequence[int], permutations: Seq
     lengths = np.diff(offsets)[rows]
     ends = np.concatenate([[0], np.cumsum(lengths)])
     if form in OPTION_FORMS and permutations is not None:
-        inner = np.array([place for to in permutations for place in to], dtype=np.int64)
+        inner = np.array([index for to in permutations for index in to], dtype=np.int64)
     else:
         inner = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths)
     return {"values": arrays["values"][np.repeat(offsets[rows], lengths) + inner], "offsets": ends}

@@ -49,9 +49,7 @@ class Dynamics(BuiltInReading):
         return "scores"  # heads are trained for it, as other students are
 
     def stage(self, ask: Ask) -> Stage:
-        assert ask.more is not None and ask.training is not None, (
-            "a suite's generation says how its students are trained"
-        )
+        assert ask.more is not None and ask.training is not None, "a suite says how its students are trained"
         more, read = ask.more, list[Stage]()
         for steps in grid(ask.training.steps, self.points):
             how, label = ask.training.model_copy(update={"steps": steps}), f"{ask.label} · {steps} steps"

@@ -42,9 +42,7 @@ class Samples(BuiltInReading):
         self.k, self.temperature = k, float(temperature)
 
     def stage(self, ask: Ask) -> Stage:
-        assert ask.more is not None and ask.more.max_new_tokens is not None, (
-            "a suite's generation says how long answers are"
-        )
+        assert ask.more is not None and ask.more.max_new_tokens is not None, "a suite says how long answers are"
         drawn = {"k": self.k, "temperature": self.temperature, "seed": ask.seed}
         params = {"model": ask.model.params, **drawn, "max_new_tokens": ask.more.max_new_tokens}
         inputs = {"subset": ask.subset, "labels": ask.labels} | ({"weights": ask.weights} if ask.weights else {})

@@ -90,9 +90,9 @@ def label_by_gold(context: StageContext) -> None:
     ranks = rng.random(len(items))  # drawn first: which items are wrong does not hang on how
     delimiter = read_json(folder / FORMAT)["delimiter"]
     replaced = _wrong_answers(context, items, answers, rng, delimiter)
-    able = [place for place in np.argsort(ranks).tolist() if items[place].id in replaced]
+    able = [index for index in np.argsort(ranks).tolist() if items[index].id in replaced]
     wanted = round(p["rate"] * len(items))
-    noisy = {items[place].id for place in able[:wanted]}
+    noisy = {items[index].id for index in able[:wanted]}
     if len(noisy) < wanted:
         print(f"{len(noisy)} labels are wrong, not {wanted}: to the other items no wrong answer was found", flush=True)
     labels = [replaced[item.id] if item.id in noisy else _right(item, answers[item.id]) for item in items]
@@ -103,7 +103,7 @@ def label_by_gold(context: StageContext) -> None:
 def label_by_majority(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     delimiter = read_json(context.inputs["subset"] / FORMAT)["delimiter"]
-    texts = {one.id: one.texts for one in read_records(context.inputs["answers"] / _DRAWN, Drawn)}
+    texts = {answer.id: answer.texts for answer in read_records(context.inputs["answers"] / _DRAWN, Drawn)}
     labels = []
     for item in items:
         text = commonest(texts[item.id], item.id)
@@ -134,17 +134,17 @@ def _wrong_answers(
     if context.params["rate"] == 0:
         return {}
     if context.params["kind"] == "uniform":
-        found = {item.id: _uniform(item, answers, rng) for item in items}
+        wrong = {item.id: _uniform(item, answers, rng) for item in items}
     elif items[0].choices is not None:
         scores = {p.id: p.choice_scores or () for p in read_records(context.inputs["wrong"] / PREDICTIONS, Prediction)}
-        found = {item.id: _likeliest(item, answers[item.id], scores[item.id]) for item in items}
+        wrong = {item.id: _likeliest(item, answers[item.id], scores[item.id]) for item in items}
     else:
-        texts = {one.id: one.texts for one in read_records(context.inputs["wrong"] / _DRAWN, Drawn)}
-        found = {}
+        texts = {answer.id: answer.texts for answer in read_records(context.inputs["wrong"] / _DRAWN, Drawn)}
+        wrong = {}
         for item in items:
             text = commonest(texts[item.id], item.id, but=final_answer(answers[item.id].completion))
-            found[item.id] = None if text is None else _generated(item.id, text, delimiter)
-    return {name: label for name, label in found.items() if label is not None}
+            wrong[item.id] = None if text is None else _generated(item.id, text, delimiter)
+    return {name: label for name, label in wrong.items() if label is not None}
 
 
 def _uniform(item: Item, answers: Mapping[str, Answer], rng: Generator) -> Prediction | None:
@@ -153,8 +153,8 @@ def _uniform(item: Item, answers: Mapping[str, Answer], rng: Generator) -> Predi
         others = [index for index in range(len(item.choices)) if index != own.index]
         return _option(item, others[int(rng.integers(len(others)))]) if others else None
     names, right = sorted(answers), final_answer(own.completion)
-    for place in rng.permutation(len(names)).tolist():
-        other = answers[names[place]].completion
+    for drawn_index in rng.permutation(len(names)).tolist():
+        other = answers[names[drawn_index]].completion
         if final_answer(other) != right:
             return Prediction(item.id, other, other, ended=True)
     return None
@@ -172,7 +172,9 @@ def _right(item: Item, gold: Answer) -> Prediction:
     if item.choices is None:
         return Prediction(item.id, gold.completion, gold.completion, ended=True)
     if gold.index is None:
-        raise SuiteError(f"item {item.id} has options and no gold among them; take another domain for this source")
+        raise SuiteError(
+            f"item {item.id} has options and no gold among them; take another domain for this label source"
+        )
     return _option(item, gold.index)
 
 

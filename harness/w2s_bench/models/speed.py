@@ -38,7 +38,7 @@ class Throughput:
         return math.exp(math.log(slow) * (1 - share) + math.log(fast) * share)
 
 
-def probe(device: str = "cpu", *, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> Throughput:
+def measure(device: str = "cpu", *, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> Throughput:
     """Measure for about `seconds`, imports not counted; the narrowest width always, wider ones while time is left."""
     begun, out = -math.inf, dict[Work, list[tuple[int, float]]]()
     for number, (width, layers) in enumerate(_LADDER):
@@ -72,7 +72,7 @@ def _works(width: int, layers: int, device: str) -> Iterator[tuple[Work, float, 
         model: Any = LlamaForCausalLM(config).eval().to(device)
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     blueprint = Blueprint.of(shapes, config.to_dict())
-    rows = [[(7 * row + 3 * place) % (_VOCABULARY - 1) + 1 for place in range(_LENGTH)] for row in range(_ROWS)]
+    rows = [[(7 * row + 3 * column) % (_VOCABULARY - 1) + 1 for column in range(_LENGTH)] for row in range(_ROWS)]
     pairs = [Pair(tuple(row[:-_END]), tuple(row[-_END:])) for row in rows]
     read = {"tokens": _ROWS * _LENGTH, "predicted": _ROWS * _END}
     settings: dict[str, Any] = {"steps": 1, "batch_size": _ROWS, "learning_rate": 1e-4, "seed": 0}

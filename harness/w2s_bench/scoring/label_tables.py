@@ -20,7 +20,7 @@ _AT_ONCE = 1024
 _LONGEST = 1 << 28
 
 
-class Source(Protocol):
+class LabelTable(Protocol):
     """Rows as their file has them. `is_text`: cells are text, and lists are JSON within them."""
 
     @property
@@ -32,8 +32,8 @@ class Source(Protocol):
         """What changes when the file does."""
 
 
-def source_of(given: Any, *, split: str | None = None) -> Source:
-    """The source that a path, a `datasets.Dataset` or a list of mappings is."""
+def table_of(given: Any, *, split: str | None = None) -> LabelTable:
+    """The table that a path, a `datasets.Dataset` or a list of mappings is."""
     if isinstance(given, str | os.PathLike):
         path = Path(given).expanduser()
         if not path.exists():
@@ -46,13 +46,13 @@ def source_of(given: Any, *, split: str | None = None) -> Source:
             raise LabelsError(f"--split goes with a folder of `datasets`, and {str(path)!r} is a file; leave it out")
         if not path.is_file():
             raise LabelsError(f"{str(path)!r} is no regular file, and labels are read three times; save them to one")
-        kind = _KINDS.get(path.suffix.lower())
-        if kind is None:
+        opened = _BY_SUFFIX.get(path.suffix.lower())
+        if opened is None:
             raise LabelsError(
                 f"{str(path)!r} ends in {path.suffix!r}; a .jsonl, .csv, .tsv or .parquet file is read, or a folder that "
                 "`Dataset.save_to_disk` wrote"
             )
-        return kind(path)
+        return opened(path)
     if isinstance(given, Sequence):
         return _Memory("the rows", given)
     if hasattr(given, "column_names") and hasattr(given, "select"):
@@ -86,12 +86,12 @@ class _Lines(_File):
     def rows(self) -> Iterator[Mapping[str, Any]]:
         with self.path.open("rb") as file:
             number = 0
-            for place, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
-                text = _decoded(line, self.path, place)
+            for at_line, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
+                text = _decoded(line, self.path, at_line)
                 if not text.strip():
                     continue
                 number += 1
-                where = f"{self.name}, row {number} (line {place})"
+                where = f"{self.name}, row {number} (line {at_line})"
                 try:
                     yield json.loads(text, parse_constant=_refuse_constant)
                 except json.JSONDecodeError as error:
@@ -118,18 +118,18 @@ class _Csv(_File):
         csv.field_size_limit(min(sys.maxsize, _LONGEST))
         delimiter = "\t" if self.path.suffix.lower() == ".tsv" else ","
         with self.path.open("rb") as file:
-            lines = (_decoded(line, self.path, place) for place, line in enumerate(file, 1))
-            reader = csv.reader(lines, delimiter=delimiter, strict=True)
+            lines = (_decoded(line, self.path, at_line) for at_line, line in enumerate(file, 1))
+            parsed = csv.reader(lines, delimiter=delimiter, strict=True)
             try:
-                header = next(reader, None)
+                header = next(parsed, None)
                 if header is None:
                     return
                 if twice := [name for name in header if header.count(name) > 1]:
                     raise LabelsError(f"{self.name}: column {twice[0]!r} stands twice in the first line; rename one")
-                for number, cells in enumerate((cells for cells in reader if cells), 1):
+                for number, cells in enumerate((cells for cells in parsed if cells), 1):
                     if len(cells) != len(header):
                         raise LabelsError(
-                            f"{self.name}, row {number} (line {reader.line_num}) has {len(cells)} cells, the first line has "
+                            f"{self.name}, row {number} (line {parsed.line_num}) has {len(cells)} cells, the first line has "
                             f"{len(header)}; put text that holds commas or line breaks in quotes"
                         )
                     yield dict(zip(header, cells, strict=True))
@@ -137,7 +137,7 @@ class _Csv(_File):
                 hint = (
                     "a quote is not closed, as in a file that was cut off" if "end of data" in str(error) else "mend it"
                 )
-                raise LabelsError(f"{self.name}, line {reader.line_num}: {error}; {hint}") from None
+                raise LabelsError(f"{self.name}, line {parsed.line_num}: {error}; {hint}") from None
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class _Memory:
 
 
 #: Of a file, by what its name ends in.
-_KINDS: Final[Mapping[str, Callable[[Path], Source]]] = MappingProxyType(
+_BY_SUFFIX: Final[Mapping[str, Callable[[Path], LabelTable]]] = MappingProxyType(
     {".jsonl": _Lines, ".ndjson": _Lines, ".csv": _Csv, ".tsv": _Csv, ".parquet": _Parquet}
 )
 
@@ -197,26 +197,26 @@ def _loaded(folder: Path, split: str | None) -> Any:
     from datasets import Dataset, DatasetDict, load_from_disk
 
     try:
-        found = load_from_disk(str(folder))
+        loaded = load_from_disk(str(folder))
     except Exception as error:  # `datasets` raises many kinds on what is no folder of its own
         raise LabelsError(
             f"{str(folder)!r} cannot be read as a folder of `datasets`: {said(error)}; give one that `save_to_disk` wrote, or a file"
         ) from error
-    if isinstance(found, DatasetDict):
-        if split in found:
-            return found[split]
-        if split is None and len(found) == 1:
-            return next(iter(found.values()))
-        asked = f"no split {split!r}" if split is not None else f"{len(found)} splits"
-        raise LabelsError(f"{str(folder)!r} has {asked}; name one with --split: {', '.join(map(str, found))}")
+    if isinstance(loaded, DatasetDict):
+        if split in loaded:
+            return loaded[split]
+        if split is None and len(loaded) == 1:
+            return next(iter(loaded.values()))
+        asked = f"no split {split!r}" if split is not None else f"{len(loaded)} splits"
+        raise LabelsError(f"{str(folder)!r} has {asked}; name one with --split: {', '.join(map(str, loaded))}")
     if split is not None:
         raise LabelsError(f"{str(folder)!r} has no splits, and --split {split!r} was given; leave it out")
-    assert isinstance(found, Dataset)
-    return found
+    assert isinstance(loaded, Dataset)
+    return loaded
 
 
-def _decoded(line: bytes, path: Path, place: int) -> str:
-    if place == 1:
+def _decoded(line: bytes, path: Path, number: int) -> str:
+    if number == 1:
         if line.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise LabelsError(f"{path} is UTF-16 text; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)")
         line = line.removeprefix(b"\xef\xbb\xbf")
@@ -224,7 +224,7 @@ def _decoded(line: bytes, path: Path, place: int) -> str:
         return line.decode()
     except UnicodeDecodeError as error:
         raise LabelsError(
-            f"{path}, line {place}: byte {error.start + 1} is no UTF-8 text; save the file as UTF-8 (iconv -f LATIN1 -t UTF-8)"
+            f"{path}, line {number}: byte {error.start + 1} is no UTF-8 text; save the file as UTF-8 (iconv -f LATIN1 -t UTF-8)"
         ) from None
 
 

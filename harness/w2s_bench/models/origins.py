@@ -105,17 +105,17 @@ class HubModel:
 
 def unreachable(error: Exception) -> bool:
     """Whether the hub's client says that there is no network."""
-    return bool({kind.__name__ for kind in type(error).__mro__} & _UNREACHABLE)
+    return bool({raised.__name__ for raised in type(error).__mro__} & _UNREACHABLE)
 
 
 def next_step(error: Exception, repo: str) -> str:
     """What the user can do, by the hub client's names for what went wrong."""
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    if "GatedRepoError" in kinds:
+    names = {raised.__name__ for raised in type(error).__mro__}
+    if "GatedRepoError" in names:
         return f"accept its terms at https://huggingface.co/{repo} and log in (`hf auth login`), or set HF_TOKEN"
-    if "RevisionNotFoundError" in kinds:
+    if "RevisionNotFoundError" in names:
         return "the repo has no such commit: copy one from its history"
-    if "RepositoryNotFoundError" in kinds:
+    if "RepositoryNotFoundError" in names:
         return "check the spelling of owner and name; a private one needs HF_TOKEN"
     if unreachable(error):
         return (
@@ -245,8 +245,8 @@ def _wanted(setup: Setup, device: str) -> dict[str, Any]:
         products = torch.bfloat16 if setup.dtype == "float32" else numbers_of(setup.dtype)
         four = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": products, "bnb_4bit_use_double_quant": True}
         config: Any = BitsAndBytesConfig
-        kind = {"load_in_4bit": True, **four} if setup.quantization == "nf4" else {"load_in_8bit": True}
-        wanted |= {"quantization_config": config(**kind), "device_map": {"": device}}
+        bits = {"load_in_4bit": True, **four} if setup.quantization == "nf4" else {"load_in_8bit": True}
+        wanted |= {"quantization_config": config(**bits), "device_map": {"": device}}
     return wanted
 
 
@@ -256,8 +256,11 @@ def _check_parts(model: Any, tokenizer: Any, name: str, setup: Setup) -> None:
         raise ModelError(
             f"model {name!r} ({type(model).__name__}) has no output layer that gives logits of tokens; take a causal language model"
         )
-    known = {"float32", setup.dtype}  # of some, transformers keeps a few weights in float32 whatever it is asked for
-    odd = sorted({str(p.dtype) for p in model.parameters() if str(p.dtype).removeprefix("torch.") not in known})
+    expected = {
+        "float32",
+        setup.dtype,
+    }  # transformers keeps a few weights of some models in float32, whatever it is asked for
+    odd = sorted({str(p.dtype) for p in model.parameters() if str(p.dtype).removeprefix("torch.") not in expected})
     if setup.quantization == "none" and (odd or getattr(model, "is_quantized", False)):
         raise ModelError(
             f"model {name!r} has weights of {', '.join(odd) or 'a quantized kind'}, {setup.dtype} is expected; save it dequantized"

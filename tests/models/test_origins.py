@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models.sources import HubModel, LocalModel
+from w2s_bench.models.origins import HubModel, LocalModel
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_every_load_is_as_if_it_were_the_first(folder: Path, monkeypatch: pytest
     """A small model is read once and copied then; whatever is done to one copy, the next does not show."""
     import torch
 
-    from w2s_bench.models import sources as loading
+    from w2s_bench.models import origins as loading
 
     read = []
     load = loading._load
@@ -197,7 +197,7 @@ def test_workers_share_the_weights_of_a_large_model(folder: Path, monkeypatch: p
     """They are the file's own pages: the system keeps one copy for all processes, until a process trains."""
     import torch
 
-    monkeypatch.setattr("w2s_bench.models.sources._SMALL", 0)
+    monkeypatch.setattr("w2s_bench.models.origins._SMALL", 0)
     model, _ = LocalModel("m", folder).load()
     spans = [
         line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines() if str(folder) in line
@@ -331,7 +331,7 @@ def test_a_fingerprint_covers_every_kind_of_vocabulary() -> None:
 
     import transformers
 
-    from w2s_bench.models import sources as loading
+    from w2s_bench.models import origins as loading
 
     table = re.compile(r"VOCAB_FILES_NAMES\s*=\s*\{(.*?)\}", re.DOTALL)
     sources = Path(transformers.__file__).parent.glob("models/*/tokenization_*.py")

@@ -1,4 +1,4 @@
-"""A teacher that is another source of labels than a model's own answers: which keys it has, and what it is called."""
+"""A teacher that is a label source other than a model's own answers: which keys it has, and what it is called."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, Literal
 LabelSource = Literal["noisy", "scarce", "majority"]
 NoiseKind = Literal["uniform", "systematic"]
 
-#: Which source has which keys of its own, the first of them where it must.
+#: Which label source has which keys of its own, the first of them where it must.
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "noisy": ("rate", "kind", "samples", "temperature"),
@@ -18,12 +18,12 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "majority": ("samples", "temperature"),
     }
 )
-#: The keys of all sources.
-OF_SOURCES: Final = frozenset(key for keys in _KEYS.values() for key in keys)
+#: The keys of all label sources.
+OF_LABEL_SOURCES: Final = frozenset(key for keys in _KEYS.values() for key in keys)
 
 
 def filled(given: Mapping[str, object], usual: Mapping[str, object]) -> dict[str, object]:
-    """The keys of a teacher or student, with those of a model, which nobody reads, where its source has none.
+    """The keys of a teacher or student, with those of a model, which nobody reads, where its label source has none.
 
     `usual`: what each key is where nobody names it. Raises ValueError for keys that do not go together.
     """
@@ -31,18 +31,18 @@ def filled(given: Mapping[str, object], usual: Mapping[str, object]) -> dict[str
     if source is not None and (not isinstance(source, str) or source not in _KEYS):
         return dict(given)  # which the field itself refuses
     own = _KEYS[source] if source else ()
-    told = {key: given[key] for key in sorted(OF_SOURCES & given.keys()) if given[key] not in (None, usual[key])}
+    told = {key: given[key] for key in sorted(OF_LABEL_SOURCES & given.keys()) if given[key] not in (None, usual[key])}
     if foreign := [key for key in told if key not in own]:
         raise ValueError(
-            f"{f'source {source!r}' if source else 'what is no source'} has no {', '.join(foreign)}; leave it out"
+            f"{f'label source {source!r}' if source else 'what is no label source'} has no {', '.join(foreign)}; leave it out"
         )
     if source in (None, "majority"):
         return dict(given)
     if own[0] not in told:
-        raise ValueError(f"source {source!r} needs {own[0]}; give it")
+        raise ValueError(f"label source {source!r} needs {own[0]}; give it")
     name = f"{source}:" + ",".join(f"{key}={value}" for key, value in told.items())
     of_model = {"model": name, "recipe": "none", "steps": 1, "learning_rate": 1.0}
-    alien = given.keys() - OF_SOURCES - {"source"}
+    alien = given.keys() - OF_LABEL_SOURCES - {"source"}
     if alien := {key for key in alien if given[key] != of_model.get(key, usual.get(key))}:
-        raise ValueError(f"source {source!r} has no model and trains none; leave out {', '.join(sorted(alien))}")
+        raise ValueError(f"label source {source!r} has no model and trains none; leave out {', '.join(sorted(alien))}")
     return {"source": source, **told, **of_model}
