@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from w2s_bench.controls import CEILING, WEAK
 from w2s_bench.results.board import ArmChain, DomainChains, Entry, Leaderboard
+from w2s_bench.results.pages.lines import DASHES, LABEL, dress, for_dark, levels, name_lines
 from w2s_bench.results.pages.plots import WIDTH, as_svg, panel_title
 from w2s_bench.results.pages.style import TRACKS, learner
 from w2s_bench.results.statistics import Estimate
-from w2s_bench.text import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _COLUMNS = 2  # panels side by side
-_LABEL = 0.17  # inches from name to name
-NAME = 26  # characters of an arm's name
-DASHES: Final = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
-#: Whoever reads pages in the dark sees white as black; hues stay what they are.
-_DARK: Final = "<style>@media (prefers-color-scheme: dark) { svg { filter: invert(0.93) hue-rotate(180deg) } }</style>"
 
 
 def draw_chains(board: Leaderboard) -> str:
     """The plot as SVG text, for light pages and dark ones."""
     return for_dark(as_svg(lambda: compose(board)))
-
-
-def for_dark(svg: str) -> str:
-    """A plot that readers of dark pages see on dark."""
-    head, closing, rest = svg.partition("<defs>")
-    return f"{head}{closing}\n  {_DARK}{rest}"
 
 
 def compose(board: Leaderboard) -> Figure:
@@ -44,7 +32,7 @@ def compose(board: Leaderboard) -> Figure:
     panels = board.chains
     columns = min(_COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
-    body = max(2.6, _LABEL * (max(len(panel.arms) for panel in panels) + 2))
+    body = max(2.6, LABEL * (max(len(panel.arms) for panel in panels) + 2))
     top, bottom, between = 0.5, 0.95, 0.95
     height = top + lines * body + (lines - 1) * between + bottom
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
@@ -81,9 +69,7 @@ def _panel(axes: Axes, panel: DomainChains, inches: float) -> None:
     low, high = max(min([0.0, *values]), -0.5) - 0.08, min(max([1.0, *values]), 1.5) + 0.08
     axes.set_ylim(low, high)
     axes.set_xlim(0.75, last + 0.25 + 0.45 * last)
-    for at, name in ((0.0, WEAK), (1.0, CEILING)):
-        axes.axhline(at, color="#444444", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
-        axes.annotate(name, (0.77, at), xytext=(0, 2), textcoords="offset points", fontsize=7.5, color="#444444")
+    levels(axes, {WEAK: 0.0, CEILING: 1.0}, 0.77)
     if not shown:
         axes.text(0.5, 0.5, "gap unresolved", transform=axes.transAxes, ha="center", color="#777777", fontsize=9)
     dashes: dict[str, cycle[object]] = {}
@@ -92,28 +78,11 @@ def _panel(axes: Axes, panel: DomainChains, inches: float) -> None:
         shift = 0.12 * ((number + 0.5) / len(shown) - 0.5)  # so that intervals stand beside each other
         _line(axes, arm, dash, shift)
     ends = {name: pgr.value for name, arm in shown.items() if (pgr := _pgr(arm.generations[-1]))}
-    for name, height in spread(ends, low, high, _LABEL * (high - low) / inches).items():
-        text = one_line(name)
-        colour = TRACKS[shown[name].track].colour
-        axes.annotate(
-            text if len(text) <= NAME else text[: NAME - 1] + "…",
-            (last + 0.22, min(max(ends[name], low), high)),
-            xytext=(last + 0.34, height),
-            va="center",
-            fontsize=7.5,
-            color=colour,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.5, "shrinkA": 0, "shrinkB": 0},
-        )
+    colours = {name: TRACKS[arm.track].colour for name, arm in shown.items()}
+    name_lines(axes, ends, colours, (low, high), inches, at=(last + 0.22, last + 0.34))
     axes.set_xticks(range(1, last + 1), [f"{n}\n{learner(name)}" for n, name in enumerate(panel.students, 1)])
     axes.set_yticks([0.0, 0.5, 1.0], ["0", "0.5", "1"])
-    axes.tick_params(axis="both", length=3, color="#999999", labelsize=8)
-    axes.grid(axis="y", color="#E6E6E6", zorder=0)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color("#999999")
+    dress(axes)
 
 
 def _line(axes: Axes, arm: ArmChain, dash: object, shift: float) -> None:
@@ -131,27 +100,6 @@ def _line(axes: Axes, arm: ArmChain, dash: object, shift: float) -> None:
         axes.plot(
             [len(arm.generations) + 0.16], [hop.value], color=colour, marker="D", markersize=4, fillstyle="none", ls=""
         )
-
-
-def spread(ends: Mapping[str, float], low: float, high: float, apart: float) -> dict[str, float]:
-    """Heights of names near their lines' ends, none nearer to the next than `apart`, all in the panel where there is room."""
-    order = sorted(ends, key=lambda name: ends[name])
-    heights: list[float] = []
-    for name in order:
-        wanted = min(max(ends[name], low), high)
-        heights.append(max(wanted, heights[-1] + apart) if heights else wanted)
-    if heights and (over := heights[-1] - high) > 0:
-        heights = _downward(
-            [height - over if n == len(heights) - 1 else height for n, height in enumerate(heights)], apart
-        )
-    return dict(zip(order, heights, strict=True))
-
-
-def _downward(heights: Sequence[float], apart: float) -> list[float]:
-    out = list(heights)
-    for n in range(len(out) - 2, -1, -1):
-        out[n] = min(out[n], out[n + 1] - apart)
-    return out
 
 
 def _pgr(entry: Entry | None) -> Estimate | None:

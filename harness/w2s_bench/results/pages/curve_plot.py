@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING
 from w2s_bench.controls import BASE, CEILING, WEAK
 from w2s_bench.results.board import Row
 from w2s_bench.results.curves import Curve
-from w2s_bench.results.pages.chain_plot import DASHES, NAME, for_dark, spread
+from w2s_bench.results.pages.lines import DASHES, LABEL, dress, for_dark, levels, name_lines
 from w2s_bench.results.pages.plots import WIDTH, as_svg
 from w2s_bench.results.pages.style import TRACKS
 from w2s_bench.results.statistics import Estimate
-from w2s_bench.text import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MOST_LINES = 14  # of arms that the number changes
-_LABEL = 0.17  # inches from name to name
 _LEVEL = (0, (1, 1.6))  # dashes of what does not change
 
 
@@ -33,7 +31,7 @@ def compose(curve: Curve) -> Figure:
     from matplotlib.lines import Line2D
 
     arms = _shown(curve)
-    body = max(3.0, _LABEL * (len(arms) + len(curve.flat) + 3))
+    body = max(3.0, LABEL * (len(arms) + len(curve.flat) + 3))
     top, bottom = 0.25, 1.0
     height = top + body + bottom
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
@@ -72,11 +70,8 @@ def _panel(axes: Axes, curve: Curve, arms: list[str], inches: float) -> None:
     low, high = max(min([0.0, *values]), -0.5) - 0.06, min(max([1.0, *values]), 1.5) + 0.06
     axes.set_ylim(low, high)
     axes.set_xlim(-0.15, last + 0.15 + 0.32 * (last + 0.3))
-    for at, name in ((0.0, WEAK), (1.0, CEILING), (curve.base, BASE)):
-        if at is None:
-            continue
-        axes.axhline(at, color="#444444", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
-        axes.annotate(name, (-0.13, at), xytext=(0, 2), textcoords="offset points", fontsize=7.5, color="#444444")
+    marks = {WEAK: 0.0, CEILING: 1.0, BASE: curve.base}
+    levels(axes, {name: at for name, at in marks.items() if at is not None}, -0.13)
     ends: dict[str, float] = {}
     dashes: dict[str, cycle[object]] = {}
     for number, arm in enumerate(arms):
@@ -96,27 +91,11 @@ def _panel(axes: Axes, curve: Curve, arms: list[str], inches: float) -> None:
             colour = TRACKS[curve.row_of(arm).track].colour
             axes.plot([-0.06, last + 0.06], [pgr.value] * 2, color=colour, linewidth=1.1, linestyle=_LEVEL, zorder=1.8)
             ends[arm] = pgr.value
-    for arm, height in spread(ends, low, high, _LABEL * (high - low) / inches).items():
-        text, colour = one_line(arm), TRACKS[curve.row_of(arm).track].colour
-        axes.annotate(
-            text if len(text) <= NAME else text[: NAME - 1] + "…",
-            (last + 0.08, min(max(ends[arm], low), high)),
-            xytext=(last + 0.05 * (last + 1) + 0.1, height),
-            va="center",
-            fontsize=7.5,
-            color=colour,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.5, "shrinkA": 0, "shrinkB": 0},
-        )
+    colours = {arm: TRACKS[curve.row_of(arm).track].colour for arm in ends}
+    name_lines(axes, ends, colours, (low, high), inches, at=(last + 0.08, last + 0.05 * (last + 1) + 0.1))
     axes.set_xticks(range(last + 1), [f"{p.at:g}" + (" (all)" if p.whole else "") for p in curve.points])
     axes.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
-    axes.tick_params(axis="both", length=3, color="#999999", labelsize=8)
-    axes.grid(axis="y", color="#E6E6E6", zorder=0)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color("#999999")
+    dress(axes)
 
 
 def _pgr(row: Row | None) -> Estimate | None:
