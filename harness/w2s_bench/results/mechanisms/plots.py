@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from w2s_bench.results.mechanisms.attribution import SHARES
 from w2s_bench.results.mechanisms.facts import COVERAGES, Analysis, ArmGradients, BySeed, Curriculum, DomainAnalysis
-from w2s_bench.results.pages.chain_plot import for_dark
+from w2s_bench.results.pages.lines import for_dark
 from w2s_bench.results.pages.plots import COLUMNS, LINE, WIDTH, as_svg, cut, panel_title
 from w2s_bench.results.pages.style import TRACKS
 from w2s_bench.results.statistics import Estimate, Ratio
