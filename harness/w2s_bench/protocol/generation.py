@@ -202,10 +202,11 @@ class Generation:
 
     def grades_of_training_gold(self, split: Split) -> Stage:
         """Whether the training gold of each item of a whole split is right: for diagnostics alone."""
-        whole, told = self._whole(split), f"grades of {split} training gold"
-        of_all = [splits.gold(answers, whole, split) for answers in (self.training_answers, self.answers)]
-        labels = difficulty.gold_as_labels(whole, of_all[0], self.label(f"{split} training gold as labels"))
-        return evaluation.grade(self.task.domain, labels, of_all[1], whole, self.label(told))
+        whole, label = self._whole(split), self.label
+        learned = splits.gold(self.training_answers, whole, split, label(f"{split} training gold of all items"))
+        right = splits.gold(self.answers, whole, split, label(f"{split} gold of all items"))
+        labels = difficulty.gold_as_labels(whole, learned, label(f"{split} training gold as labels"))
+        return evaluation.grade(self.task.domain, labels, right, whole, label(f"grades of {split} training gold"))
 
     def _source_labels(self, how: Training, split: Split) -> Stage:
         subset, label = self.subset(split), self.label(f"weak labels of {split}")
