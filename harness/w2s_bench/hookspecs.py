@@ -103,6 +103,8 @@ class Domain(Protocol):
 
     # May have `in_test(document)`: whether the task itself has the document in `test`, which is then dealt from such documents
     # alone, and the other splits from the others; None where the task does not say.
+    # May have `training_document(document)`: the document with the answer that is learned from, of a domain whose training gold is
+    # worse than what it is graded by; None in its place where the two are one.
     # May have `self_contained`, a bool: whether the fingerprint tells all that documents come from. Otherwise they are
     # read at the start of every run, and their digest is part of what its items are.
 

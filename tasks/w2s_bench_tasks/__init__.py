@@ -9,6 +9,7 @@ from pathlib import Path
 
 from w2s_bench import Domain, LanguageModel, hookimpl
 
+#: Those with models of their own.
 DOMAINS = ("knowledge", "math", "chess")
 
 
@@ -16,10 +17,11 @@ DOMAINS = ("knowledge", "math", "chess")
 def w2s_domains() -> Mapping[str, Callable[..., Domain]]:
     """One factory a domain; its module is imported here, not with the package."""
     from w2s_bench_tasks.chess.domain import domain as chess
+    from w2s_bench_tasks.chess_depth.domain import domain as chess_depth
     from w2s_bench_tasks.knowledge.domain import domain as knowledge
     from w2s_bench_tasks.math.domain import domain as math
 
-    return {"knowledge": knowledge, "math": math, "chess": chess}
+    return {"knowledge": knowledge, "math": math, "chess": chess, "chess-depth": chess_depth}
 
 
 @hookimpl

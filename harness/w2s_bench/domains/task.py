@@ -8,15 +8,19 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from w2s_bench.domains.files import LARGEST_HASHED, digest_of_file, files_below, task_files, with_paths_resolved
 from w2s_bench.errors import PluginError
+from w2s_bench.record import canonical_json
 from w2s_bench.types import Kind
 
 #: The name of a document's field, or a function of the document. A whole number counts as its text.
 Field = str | Callable[[Mapping[str, Any]], str | int]
+#: A document → the same with another answer.
+Taught = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,9 @@ class TaskDomain:
     `files`, relative to the YAML's folder, promise that items come from these files and the YAML alone: then a change in
     one of them makes other items, and nothing else does. Without them the documents are read at the start of every run,
     wherever they come from.
+
+    `training_document` is for a domain whose training gold is worse than what it is graded by: a function of a document (or a
+    `functools.partial` of one, of values that JSON can hold) that gives the same question with the answer that is learned from.
     """
 
     name: str
@@ -46,6 +53,7 @@ class TaskDomain:
     cluster: Field | None = None
     max_new_tokens: int | None = None
     files: tuple[str, ...] | None = None
+    training_document: Taught | None = None
 
     def __post_init__(self) -> None:
         if self.kind == "generate" and self.max_new_tokens is None:
@@ -119,6 +127,8 @@ class TaskDomain:
         )
         for name, field in self._fields():
             digest.update(f"\0{name} {_written(field)}".encode())
+        if self.training_document is not None:
+            digest.update(f"\0training_document {_called(self.training_document)}".encode())
         for shown, path in self._sources():
             digest.update(shown.encode() + b"\0" + bytes.fromhex(digest_of_file(path)))
         return digest.hexdigest()
@@ -142,7 +152,16 @@ class TaskDomain:
         return sorted({Path(os.path.relpath(path, folder)).as_posix(): path for path in named}.items())
 
 
-def _written(field: Field) -> str:
+def _called(function: Taught) -> str:
+    """A function for the fingerprint: as `_written`, and by name; of a partial also what it is called with."""
+    given: list[Any] = []
+    while isinstance(function, partial):
+        given += [list(function.args), dict(function.keywords)]
+        function = function.func
+    return f"{getattr(function, '__qualname__', '')} {_written(function)} {canonical_json(given)}"
+
+
+def _written(field: Field | Taught) -> str:
     """A field for the fingerprint: its name, or a digest of the source of the module that its function is in."""
     if isinstance(field, str):
         return field

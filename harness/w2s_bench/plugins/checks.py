@@ -168,6 +168,12 @@ def check_domain(who: str, built: Any) -> None:
     if (kind == "generate" or longest is not None) and (type(longest) is not int or longest < 1):
         raise PluginError(f"{who}: max_new_tokens of a {kind} domain must be a positive integer, got {longest!r}")
     _methods(who, built, "task", "fields", "fingerprint")
+    taught = guarded(who, "training_document", lambda: getattr(built, "training_document", None))
+    if taught is not None and not callable(taught):
+        raise PluginError(
+            f"{who}: training_document must be a function of a document that gives the document with the answer to learn from, or "
+            f"None; got {taught!r}"
+        )
 
 
 def check_model(who: str, built: Any) -> None:

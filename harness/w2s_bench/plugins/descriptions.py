@@ -110,6 +110,13 @@ def declared_from_json(told: JSON) -> Declared:
     return Declared(told["supervision"], needs, told["scope"], tuple(told["kinds"]))
 
 
+def has_own_training_gold(domain: Domain) -> bool:
+    """Whether what is learned from may be another answer than the one that grades."""
+    if isinstance(domain, DescribedDomain):
+        return domain.own_training_gold
+    return getattr(domain, "training_document", None) is not None
+
+
 @dataclass(frozen=True)
 class DescribedDomain:
     """A domain as far as planning asks; its items are read in other processes."""
@@ -120,11 +127,13 @@ class DescribedDomain:
     max_new_tokens: int | None
     digest: str
     self_contained: bool
+    own_training_gold: bool = False
 
     @classmethod
     def of(cls, domain: Domain, fingerprint: str) -> DescribedDomain:
         whole = bool(getattr(domain, "self_contained", False))
-        return cls(domain.name, domain.version, domain.kind, domain.max_new_tokens, fingerprint, whole)
+        own = has_own_training_gold(domain)
+        return cls(domain.name, domain.version, domain.kind, domain.max_new_tokens, fingerprint, whole, own)
 
     def fingerprint(self) -> str:
         return self.digest

@@ -207,7 +207,7 @@ def trust_arm(
             seconds=MOST_SECONDS,
             label=graph.label(f"scores of {short(arm_name)} beside gold that it has not learnt from"),
         )
-        grades, label = graph.label_grades("trust"), graph.label(f"rows kept by {shown}")
+        grades, label = graph.training_grades("trust"), graph.label(f"rows kept by {shown}")
         kept = selection.certified(scores, grades, guarantee, label=label)
         return replace(_on_weak_labels(graph, kept, shown), kept=kept, scores=scores)
 
@@ -280,7 +280,7 @@ def _on_weak_labels(graph: Generation, kept: Stage | None, name: str) -> ArmStag
 
 def _gold_rows(graph: Generation, kept: Stage | None, name: str) -> Stage:
     return training.gold_rows(
-        graph.subset(graph.pool), graph.gold(graph.pool), kept, graph.label(f"gold rows of {name}")
+        graph.subset(graph.pool), graph.training_gold(graph.pool), kept, graph.label(f"gold rows of {name}")
     )
 
 

@@ -92,6 +92,13 @@ class Generation:
         return items.answers(self.task.domain, f"{self.task.domain.short_name} · answers")
 
     @cached_property
+    def training_answers(self) -> Stage:
+        """What is learned from: the `answers` that grade, but for a domain with training gold of its own."""
+        if not self.task.domain.own_training_gold:
+            return self.answers
+        return items.training_answers(self.task.domain, f"{self.task.domain.short_name} · training answers")
+
+    @cached_property
     def splits(self) -> Stage:
         sizes, name = self.task.spec.sizes, self.task.domain.short_name
         held_out = splits.held_out(self.items, sizes, domain=self.name, label=f"{name} · held-out items")
@@ -124,11 +131,11 @@ class Generation:
 
     @cached_property
     def whole_pool(self) -> tuple[Stage, Stage]:
-        """Items and gold of the pool, those without a weak label too (label source `scarce`)."""
+        """Items and training gold of the pool, those without a weak label too (label source `scarce`)."""
         if self.task.spec.teacher.labels is None:
-            return self.subset(self.pool), self.gold(self.pool)
+            return self.subset(self.pool), self.training_gold(self.pool)
         whole = self._whole(self.pool)
-        return whole, splits.gold(self.answers, whole, self.pool, self.label(f"{self.pool} gold of all items"))
+        return whole, splits.gold(self.training_answers, whole, self.pool, self.label(f"{self.pool} gold of all items"))
 
     def drawn_from(self, facts: Facts) -> Stage:
         """The items of the pool that an arm of such facts keeps rows of."""
@@ -136,7 +143,14 @@ class Generation:
         return self.whole_pool[0] if whole else self.subset(self.pool)
 
     def gold(self, split: Split) -> Stage:
+        """What grades: accuracies, purity and AUROC are by it, oracles and the track `privileged` see it, and nothing else does."""
         return splits.gold(self.answers, self.subset(split), split, self.label(f"{split} gold"))
+
+    def training_gold(self, split: Split) -> Stage:
+        """What is learned from: by teacher, ceiling, gold controls, and trust functions of the trust set. Usually `gold` itself."""
+        if not self.task.domain.own_training_gold:
+            return self.gold(split)
+        return splits.gold(self.training_answers, self.subset(split), split, self.label(f"{split} training gold"))
 
     @cached_property
     def teacher(self) -> Teacher:
@@ -145,7 +159,7 @@ class Generation:
         if self.task.teacher.recipe == "none":
             return Teacher(self.task.teacher.untuned, None)
         rows = training.gold_rows(
-            self.subset("weak_train"), self.gold("weak_train"), None, self.label("teacher's rows")
+            self.subset("weak_train"), self.training_gold("weak_train"), None, self.label("teacher's rows")
         )
         model, how = self.task.teacher, self.task.spec.teacher
         weights = recipe_of(model).train(model, how, rows, seed=self.stream("teacher"), label=self.label("teacher"))
@@ -179,6 +193,21 @@ class Generation:
         """Whether each weak label is right: for the trust set, for controls and diagnostics; for the pool never a plugin's to see."""
         return self._grade(self.weak_labels(split), split, f"grades of {split} labels")
 
+    def training_grades(self, split: Split) -> Stage:
+        """Whether each weak label is what training gold says: what a trust function may learn of its trust set."""
+        if not self.task.domain.own_training_gold:
+            return self.label_grades(split)
+        gold, label = self.training_gold(split), self.label(f"{split} labels against training gold")
+        return evaluation.grade(self.task.domain, self.weak_labels(split), gold, self.subset(split), label)
+
+    def grades_of_training_gold(self, split: Split) -> Stage:
+        """Whether the training gold of each item of a whole split is right: for diagnostics alone."""
+        whole, label = self._whole(split), self.label
+        learned = splits.gold(self.training_answers, whole, split, label(f"{split} training gold of all items"))
+        right = splits.gold(self.answers, whole, split, label(f"{split} gold of all items"))
+        labels = difficulty.gold_as_labels(whole, learned, label(f"{split} training gold as labels"))
+        return evaluation.grade(self.task.domain, labels, right, whole, label(f"grades of {split} training gold"))
+
     def _source_labels(self, how: Training, split: Split) -> Stage:
         subset, label = self.subset(split), self.label(f"weak labels of {split}")
         if how.source == "majority":
@@ -193,7 +222,7 @@ class Generation:
                 wrong = self._drawn(how, untuned, None, split)
         seed = self.stream(f"noise of {split}")
         return label_sources.of_gold(
-            subset, self.gold(split), rate=rate, kind=how.kind, wrong=wrong, seed=seed, label=label
+            subset, self.training_gold(split), rate=rate, kind=how.kind, wrong=wrong, seed=seed, label=label
         )
 
     def _drawn(self, how: Training, model: PlannedModel, weights: Stage | None, split: Split) -> Stage:
@@ -241,7 +270,8 @@ class Generation:
     def trust_gold_rows(self) -> Stage:
         if self.learns_from is not None:
             return self.learns_from.trust_gold_rows
-        return training.gold_rows(self.subset("trust"), self.gold("trust"), None, self.label("trust set's gold"))
+        gold = self.training_gold("trust")
+        return training.gold_rows(self.subset("trust"), gold, None, self.label("trust set's gold"))
 
     @cached_property
     def readers(self) -> Readers:
@@ -284,7 +314,7 @@ class Generation:
             graph = self.with_trust_set
             subset = graph.subset("trust")
             kept, label = crossfit.others(subset, fold), graph.label(f"trust set's gold without fold {fold + 1}")
-            parts.append(training.gold_rows(subset, graph.gold("trust"), kept, label))
+            parts.append(training.gold_rows(subset, graph.training_gold("trust"), kept, label))
         if learns_from != "gold":
             subset = self.subset(self.pool)
             kept, label = crossfit.others(subset, fold), self.label(f"weak rows without fold {fold + 1}")
@@ -300,7 +330,8 @@ class Generation:
         Gold is behind it: it serves controls that are `privileged`, and whoever looks at a run that is finished.
         """
         kind, subset, model = self.task.domain.kind, self.subset(self.pool), self.task.student
-        labels = difficulty.gold_as_labels(subset, self.gold(self.pool), self.label("gold of the pool as labels"))
+        gold = self.training_gold(self.pool)
+        labels = difficulty.gold_as_labels(subset, gold, self.label("gold of the pool as labels"))
         need, label = difficulty.need_of(kind), self.label("loss on the pool's gold")
         reading, asked = own_reading(need), partial(Ask, need, recipe_of(model), model, subset=subset, seed=None)
         read = [
@@ -314,14 +345,15 @@ class Generation:
 
     def _ceiling_without(self, fold: int) -> Stage:
         """The weights of the student trained on the pool's gold without one fold."""
-        subset, gold = self.subset(self.pool), self.gold(self.pool)
+        subset, gold = self.subset(self.pool), self.training_gold(self.pool)
         what = f"the pool's gold without fold {fold + 1}"
         rows = training.gold_rows(subset, gold, crossfit.others(subset, fold), self.label(what))
         model, how, seed = self.task.student, self.task.spec.student, self.stream("student")
         return recipe_of(model).train(model, how, rows, seed=seed, label=self.label(f"student of {what}"))
 
     def evidence(self, needs: Iterable[PlannedNeed], split: Split, *, with_grades: bool, with_gold: bool) -> Labelled:
-        """What a trust function's evidence on `trust` or the pool is made of. `with_gold` for the privileged alone."""
+        """What a trust function's evidence on `trust` or the pool is made of. `with_gold` for the privileged alone, who see what
+        grades; to all others training gold says which labels are right."""
         labels, subset = self.weak_labels(split), self.subset(split)
         read = readings(
             needs,
@@ -333,6 +365,8 @@ class Generation:
             label=self.label(split),
             seed=lambda need: self.stream(f"reading {need} of {split}"),
         )
-        grades = self.label_grades(split) if with_grades else None
+        grades = None
+        if with_grades:
+            grades = self.label_grades(split) if with_gold else self.training_grades(split)
         gold = self.gold(split) if with_gold else None
         return Labelled(subset, labels, read.stages, grades, gold, read.shown_as)

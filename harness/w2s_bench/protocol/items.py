@@ -5,7 +5,7 @@ Items and answers are different stages with different folders, so that a stage w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,11 @@ def answers(domain: PlannedDomain, label: str = "") -> Stage:
     return Stage(build_answers, {"domain": domain.params}, libraries=_LM_EVAL, label=label, code=domain.code)
 
 
+def training_answers(domain: PlannedDomain, label: str = "") -> Stage:
+    """Stage: what every item is answered by where something learns from it, of a domain with training gold of its own."""
+    return Stage(build_training_answers, {"domain": domain.params}, libraries=_LM_EVAL, label=label, code=domain.code)
+
+
 @stage("items", version=2)
 def build_items(context: StageContext) -> None:
     """Prompts and options are exactly the strings that lm-eval scores; what cannot be asked is left out and counted."""
@@ -85,6 +90,31 @@ def build_answers(context: StageContext) -> None:
         if not repeats_an_option(item):
             built.append(_answer(domain, task, document, item))
             contradictions.check(item, built[-1])
+    _write_answers(context, domain, task, built)
+
+
+@stage("training_answers", version=1)
+def build_training_answers(context: StageContext) -> None:
+    """As `answers`, of the documents that the domain gives to learn from: their answers alone are other than those that grade."""
+    domain = load_domain(context)
+    task, built = _load(domain), []
+    taught = getattr(domain, "training_document", None)
+    assert taught is not None, f"domain {domain.name!r} was planned with training gold of its own"
+    for document in _documents(context, task):
+        item = _item(domain, task, document)
+        if repeats_an_option(item):
+            continue
+        other = taught(document)
+        if not isinstance(other, Mapping) or _item(domain, task, dict(other)) != item:
+            raise PluginError(
+                f"domain {domain.name!r}: training_document gave another question than that of item {item.id!r}; give the whole "
+                "document again, with another answer and nothing else changed"
+            )
+        built.append(_answer(domain, task, dict(other), item))
+    _write_answers(context, domain, task, built)
+
+
+def _write_answers(context: StageContext, domain: Domain, task: Any, built: list[Answer]) -> None:
     write_indexed(context.out / ANSWERS, built)
     until = _until(domain, task)
     lost: list[str] = []

@@ -12,6 +12,7 @@ from w2s_bench.models.origins import ENGINE
 from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.models.tokenizer_cache import remembering
 from w2s_bench.names import DEVICE_VARIABLE, short
+from w2s_bench.plugins.descriptions import has_own_training_gold
 from w2s_bench.protocol.files import ABSTAINED
 from w2s_bench.record import digest_of
 from w2s_bench.store.stage import Code, StageContext
@@ -103,11 +104,14 @@ class PlannedDomain:
     kind: Kind
     max_new_tokens: int | None
     read: Mapping[str, JSON]
+    #: Whether what is learned from may be another answer than the one that grades; its fingerprint tells which.
+    own_training_gold: bool = False
 
     @classmethod
     def of(cls, name: str, domain: Domain, parameters: Mapping[str, JSON], **read: JSON) -> PlannedDomain:
         most_new = domain.max_new_tokens if domain.kind == "generate" else None
-        return cls(name, domain.version, domain.fingerprint(), dict(parameters), domain.kind, most_new, read)
+        own = has_own_training_gold(domain)
+        return cls(name, domain.version, domain.fingerprint(), dict(parameters), domain.kind, most_new, read, own)
 
     @property
     def short_name(self) -> str:

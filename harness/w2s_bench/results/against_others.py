@@ -129,6 +129,8 @@ def _against_labels(cell: Cell, seed: SeedResult, right: int, spec: DomainSpec) 
     if seed.kept is None or seed.purity is None:
         return
     beside = rows_beside(cell, spec)
+    if beside and cell.body.own_training_gold:
+        return  # how many of the rows beside are right, nobody has said
     kept, kept_right = seed.kept - beside, round(seed.purity * seed.kept) - beside
     kept_wrong = kept - kept_right
     if not 0 <= kept_right <= right or kept_wrong > wrong:

@@ -143,7 +143,8 @@ def _against_sizes(cell: Cell, seed: SeedResult, suite: Suite, spec: DomainSpec)
     if seed.shortfall and not facts.may_fall_short:
         able = ", ".join(name for name, own in OWN_ARMS.items() if own.may_fall_short)
         yield f"shortfall {seed.shortfall}, which only {able} can have"
-    if facts.all_right and seed.purity != 1.0:
+    may_err = cell.body.own_training_gold and any(rows.labels == "gold" for rows in facts.rows)
+    if facts.all_right and not may_err and seed.purity != 1.0:
         yield f"purity {seed.purity}, where every row is right"
     if facts.all_wrong and seed.purity != 0.0:
         yield f"purity {seed.purity}, where every row is wrong"

@@ -158,6 +158,8 @@ class DomainSummary:
     suspects: Mapping[str, str] = field(default_factory=dict)
     #: Whose trust set trust functions learn from, where it is not the domain's own.
     trust_from: str = ""
+    #: Of the pool's gold that is learned from, the share that is right; None where it is what grades.
+    training_gold_accuracy: float | None = None
 
     @property
     def left_out(self) -> str:

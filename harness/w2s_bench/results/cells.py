@@ -38,10 +38,24 @@ OVER_COVERAGES: Final = ("auprc_right", "auprc_wrong", "aurc", "e_aurc", "augrc"
 #: A diagnostic of a selection with a guarantee that kept something: the purity that is guaranteed.
 CERTIFIED_PURITY: Final = "certified_purity"
 
+#: Diagnostics of a domain whose training gold is not what grades. Of the teacher: the share of the pool's training gold that is
+#: right. Of an arm: the share of its kept labels that training gold has too; and of the rows kept, dropped and all of the pool (as
+#: rows drawn blindly have it), the share whose label differs from training gold and is right, and the share of labels right among
+#: those that differ.
+TRAINING_GOLD_ACCURACY: Final = "training_gold_accuracy"
+TRAINING_PURITY: Final = "training_purity"
+BETTER: Final = ("better_kept", "better_dropped", "better_pool")
+RIGHT_WHERE_DIFFERENT: Final = (
+    "right_where_different_kept",
+    "right_where_different_dropped",
+    "right_where_different_pool",
+)
+
 #: Diagnostics that are numbers from 0 to 1, or None.
 RATES: Final = (
     *("auroc", WITHIN_LABEL, WITHIN_STRATUM, "label_accuracy", LABEL_PROBABILITY_AUROC),
     *(CERTIFIED_PURITY, *OVER_COVERAGES),
+    *(TRAINING_GOLD_ACCURACY, TRAINING_PURITY, *BETTER, *RIGHT_WHERE_DIFFERENT),
 )
 
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -269,6 +283,7 @@ class CellBody(_Strict):
     `plugin` is that of the arm's trust function, `objective_plugin` that of its objective, where it is not the harness's own.
     `trust_from`: the domain whose trust set trust functions and controls learn from, where it is not the domain's own.
     `teacher` and `student` are those of the generation. `chain` is None where it is the one hop without a chain.
+    `own_training_gold`: whether the gold that anything learned from may be another answer than the one that grades.
     """
 
     suite: SuiteRef
@@ -277,6 +292,7 @@ class CellBody(_Strict):
     chain: ChainRef | None = Field(default=None, exclude_if=lambda value: value is None)
     domain: DomainRef
     trust_from: Text | None = Field(default=None, exclude_if=lambda value: value is None)
+    own_training_gold: bool = Field(default=False, strict=True, exclude_if=lambda value: not value)
     teacher: ModelRef
     student: ModelRef
     arm: ArmRef

@@ -17,7 +17,7 @@ from w2s_bench.results import statistics
 from w2s_bench.results.attestations import Attestation, read_attestations, tiers
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.board import MOST_DOMAINS, OVER_OPTIONS, POWER, DomainSummary, Failure, Leaderboard, Pair, Row
-from w2s_bench.results.cells import Cell, CellBody
+from w2s_bench.results.cells import TRAINING_GOLD_ACCURACY, Cell, CellBody
 from w2s_bench.results.chains import chains_of, means_of
 from w2s_bench.results.checks import CHECKS, suspects
 from w2s_bench.results.comparison import Comparison, mean
@@ -250,6 +250,7 @@ def _summary(name: str, domain: Comparison, of_seeds: int) -> DomainSummary:
         discordant=domain.discordant(CEILING, WEAK),
         suspects=suspects(domain),
         trust_from=short(body.trust_from or ""),
+        training_gold_accuracy=domain.of_labels(TRAINING_GOLD_ACCURACY),
     )
 
 

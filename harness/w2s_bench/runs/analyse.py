@@ -276,7 +276,7 @@ def _new_stages(graph: Generation, sections: Sequence[str], sample: int) -> _Loo
     pool, model = graph.subset(graph.pool), graph.task.student
     taken = partial(gradients, model, pool=pool, most=sample, dimensions=DIMENSIONS, seed=graph.stream("gradients"))
     weak = weak_rows(pool, graph.weak_labels(graph.pool), None, graph.label(f"rows of {NAIVE}"))
-    gold = gold_rows(pool, graph.gold(graph.pool), None, graph.label(f"gold rows of {CEILING}"))
+    gold = gold_rows(pool, graph.training_gold(graph.pool), None, graph.label(f"gold rows of {CEILING}"))
     looked = replace(
         looked,
         weak=taken(weak, label=graph.label("gradients of weak labels")),

@@ -132,7 +132,10 @@ def audit(
 def _beside(cell: PlannedCell) -> list[Stage]:
     """What of the domain lies in the store of a run beside what the function is given."""
     graph = cell.graphs[0]
-    return [graph.items, graph.answers, graph.gold(graph.pool), graph.label_grades(graph.pool)]
+    beside = [graph.items, graph.answers, graph.gold(graph.pool), graph.label_grades(graph.pool)]
+    if graph.task.domain.own_training_gold:
+        beside += [graph.training_gold(graph.pool), graph.training_grades(graph.pool)]
+    return beside
 
 
 def _needed(cell: PlannedCell) -> list[Stage]:

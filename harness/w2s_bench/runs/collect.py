@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from w2s_bench.controls import Facts
 from w2s_bench.errors import StoreError
 from w2s_bench.executors import Done, Failed, Outcome
 from w2s_bench.models.objectives import effective_size, relative
@@ -36,6 +37,7 @@ from w2s_bench.results.cells import (
 )
 from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.statistics import auroc, auroc_within, selective_figures
+from w2s_bench.runs import beyond_gold
 from w2s_bench.runs.plan import PlannedCell
 from w2s_bench.runs.provenance import provenance
 from w2s_bench.store import Store
@@ -111,6 +113,7 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
         chain=_chain(cell),
         domain=cell.domain,
         trust_from=cell.task.spec.trust_from,
+        own_training_gold=beyond_gold.learns_from_own_gold(cell.graphs[0]),
         teacher=cell.teacher,
         student=cell.student,
         arm=cell.arm.ref,
@@ -198,10 +201,10 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
                 diagnostics["weighted_purity"] = worth / sum(weights.values())
         facts["kept"] = len(rows)
         facts["shortfall"] = selected.shortfall if selected else 0
-        facts["purity"] = 1.0 if rows else None
-        if arm.hangs_on_weak_labels and rows:
-            right = results.grades(graph.label_grades(graph.pool))
-            facts["purity"] = float(np.mean([right.get(i, True) for i in rows]))  # what is not of the pool is gold
+        facts["purity"] = _purity(arm, graph, rows, results) if rows else None
+        if beyond_gold.keeps_labels(arm, graph):
+            right, as_gold = (results.grades(of(graph.pool)) for of in (graph.label_grades, graph.training_grades))
+            diagnostics |= beyond_gold.of_the_rows(right, as_gold, rows)
         if arm.of_pool:
             pool, chosen = results.items(graph.drawn_from(arm)), set(rows)
             kept = {item.id: item.id in chosen for item in pool}
@@ -219,6 +222,15 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
         digests=digests,
         **facts,
     )
+
+
+def _purity(arm: Facts, graph: Generation, rows: Sequence[str], results: Results) -> float:
+    """The share of the rows that an arm trains on whose labels are right; gold is, unless the domain's training gold may be wrong."""
+    right = dict(results.grades(graph.label_grades(graph.pool))) if arm.hangs_on_weak_labels else {}
+    for part in arm.rows:
+        if (graded := beyond_gold.rows_of_gold(part, graph)) is not None:
+            right |= results.grades(graded)
+    return float(np.mean([right.get(row, True) for row in rows])) if right else 1.0
 
 
 def _abstention(kept: Path) -> dict[str, Any]:
@@ -269,6 +281,8 @@ def _of_the_labels(graph: Generation, own: ArmStages, results: Results) -> dict[
     """What share of the teacher's labels of the pool is right, and how well its own label probability tells which."""
     right = results.grades(graph.label_grades(graph.pool))
     told: dict[str, Any] = {"label_accuracy": float(np.mean(list(right.values())))}
+    if graph.task.domain.own_training_gold:
+        told |= beyond_gold.of_the_gold(results.grades(graph.grades_of_training_gold(graph.pool)), right)
     labels = results.labels(graph.weak_labels(graph.pool))
     if own.certainty is not None:
         arrays = read_arrays(results.folder(own.certainty) / READING)

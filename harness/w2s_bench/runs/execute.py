@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from w2s_bench.executors import Event, Executor, Failed, Outcome
     from w2s_bench.executors.resources import Limits
     from w2s_bench.executors.until import Until
+    from w2s_bench.protocol.generation import Generation
     from w2s_bench.results.leaderboard import Leaderboard
     from w2s_bench.runs.plan import Plan, PlannedCell
     from w2s_bench.store import Store
@@ -205,7 +206,7 @@ def check_first(
     first: dict[str, PlannedCell] = {}
     for cell in planned.cells:  # generations of a chain, which have other models, come after the one hop
         first.setdefault(cell.domain.name, cell)
-    of = {name: [cell.graphs[0].answers, *(cell.models if models else ())] for name, cell in first.items()}
+    of = {name: [*_golds(cell.graphs[0]), *(cell.models if models else ())] for name, cell in first.items()}
     outcomes = executor.run([*splits, *(stage for stages in of.values() for stage in stages)], store, untroubled)
     reasons: dict[str, str] = {}  # the first of each domain, since its other seeds fail alike
     for stage in splits:
@@ -226,6 +227,11 @@ def check_first(
     for text in dict.fromkeys(told):
         events(Noted(text))
     return FirstLook(unusable, tuple(dict.fromkeys(told)))
+
+
+def _golds(graph: Generation) -> list[Stage]:
+    """The answers that grade, and those that are learned from where they are others."""
+    return [graph.answers, *([graph.training_answers] if graph.task.domain.own_training_gold else [])]
 
 
 def _cause_of(outcome: Outcome) -> str | None:

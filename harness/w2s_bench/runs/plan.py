@@ -24,6 +24,7 @@ from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
 from w2s_bench.results.cells import DomainRef, ModelRef, PluginRef
+from w2s_bench.runs.beyond_gold import graded_against_training_gold
 from w2s_bench.runs.chosen import Chosen, chosen_trust_functions
 from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_label_source, refuse_unfit_objectives
 from w2s_bench.store.stage import Stage, walk
@@ -88,7 +89,7 @@ class PlannedCell:
                 model,
                 task.domain,
                 items=graph.items,
-                answers=graph.answers,
+                answers=graph.training_answers,
                 splits=[each.splits for each in self.graphs],
                 asked=["weak_train", *asked] if role == "teacher" and model.recipe != "none" else asked,
                 label=f"{task.domain.short_name} · model of the {role}",
@@ -102,6 +103,7 @@ class PlannedCell:
         out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.drawn_from(self.arm.ref.facts)]
         if self.arm.ref.facts.hangs_on_weak_labels:
             out.append(graph.label_grades(graph.pool))
+        out += graded_against_training_gold(self.arm.ref.facts, graph)
         return [*out, own.certainty] if own.certainty else out
 
     def targets(self) -> list[Stage]:

@@ -21,11 +21,13 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
     """The harness can render, cut and grade the domain: its first `at_most` items, answered with gold, are all right.
 
     Also: unique ids, options that are not empty, equal keys within one group only, no question under two keys with two
-    golds, the same items when loaded again; for a choice domain, wrong options graded wrong; for a generate domain, no
-    gold that `until` or the number of new tokens cuts: by its words, and by the tokens of each of `models`, whose tokenizers
-    are tried too. Items left out, as two of their options are equal, are told by a warning.
+    golds, the same items when loaded again, the same questions with what `training_document` gives; for a choice domain, wrong
+    options graded wrong; for a generate domain, no gold that `until` or the number of new tokens cuts: by its words, and by the
+    tokens of each of `models`, whose tokenizers are tried too. Items left out, as two of their options are equal, are told by a
+    warning.
     """
     from w2s_bench import record
+    from w2s_bench.plugins.descriptions import has_own_training_gold
     from w2s_bench.plugins.entries import Plugin
     from w2s_bench.plugins.registry import Registry
     from w2s_bench.protocol import evaluation, files, training
@@ -56,6 +58,10 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
         expect(len(items) > 0, "the domain has no items")
         made_answers = stage(rendered.build_answers, "answers")
         answers = record.read_records(made_answers / files.ANSWERS, Answer)[:at_most]
+        if has_own_training_gold(domain):
+            taught = stage(rendered.build_training_answers, "training answers")
+            lost_to_learn = record.read_json(taught / files.REMARKS)
+            expect(not lost_to_learn, f"{domain.name}: of training_document, {', '.join(lost_to_learn)}")
         for remark in record.read_json(made_items / files.REMARKS):
             warnings.warn(f"{domain.name}: {remark}", stacklevel=2)
         lost = record.read_json(made_answers / files.REMARKS)

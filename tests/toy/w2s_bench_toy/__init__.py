@@ -21,6 +21,27 @@ def largest():
     return TaskDomain("largest", "1", "choice", TASKS / "largest.yaml", "w2s_toy_largest", files=("loader.py",))
 
 
+def second_largest(document):
+    """What the domain `planted` learns from: in every fifth item the second largest number is called the largest."""
+    numbers = [int(choice) for choice in document["choices"]]
+    planted = int(document["id"].rpartition("-")[2]) % 5 == 0
+    return {**document, "gold": numbers.index(sorted(numbers)[-2 if planted else -1])}
+
+
+def planted(wrong=True):
+    """`largest`, whose training gold is wrong in known places."""
+    taught = second_largest if wrong else None
+    return TaskDomain(
+        "planted",
+        "1",
+        "choice",
+        TASKS / "largest.yaml",
+        "w2s_toy_largest",
+        files=("loader.py",),
+        training_document=taught,
+    )
+
+
 def sums():
     """Sums of two numbers below twenty."""
     return TaskDomain(
@@ -121,7 +142,7 @@ BROKEN = {
 
 @hookimpl
 def w2s_domains():
-    return {"largest": largest, "sums": sums, "made": made}
+    return {"largest": largest, "sums": sums, "made": made, "planted": planted}
 
 
 @hookimpl

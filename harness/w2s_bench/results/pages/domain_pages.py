@@ -6,6 +6,7 @@ from w2s_bench.names import DOMAINS, README, file_name
 from w2s_bench.results.board import DomainSummary, Entry, Leaderboard
 from w2s_bench.results.folding import folds
 from w2s_bench.results.pages import columns
+from w2s_bench.results.pages.beyond_gold import beyond_gold
 from w2s_bench.results.pages.blocks import columns_table, differences_table, escape, table, unfolding
 from w2s_bench.results.pages.column import had, notes_of
 from w2s_bench.results.pages.style import NONE, figure, number
@@ -77,11 +78,12 @@ def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
         with_labels = {arm: entry.kept_by_label for arm, entry in arms.items() if entry.kept_by_label}
         rows = [[escape(arm), *(number(kept.get(label)) for label in labels)] for arm, kept in with_labels.items()]
         blocks.append(table(["share kept of weak label", *map(escape, labels)], rows))
+    beyond = beyond_gold(domain, arms)
     title = f"### Differences to controls in {escape(domain.name)}"
     blocks += differences_table(title, arms, columns.differences(), _DOMAIN_NOTE)
     if folds(board.rows) and not board.wide:  # a page of its own need not be short
         blocks = unfolding(f"All {len(arms)} arms, with what each keeps and its differences to controls", blocks)
-    return [f"## Domain {escape(domain.name)}", facts, *blocks]
+    return [f"## Domain {escape(domain.name)}", facts, *beyond, *blocks]
 
 
 def _stratum(entry: Entry, stratum: str) -> str:
