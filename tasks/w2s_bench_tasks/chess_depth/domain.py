@@ -20,7 +20,7 @@ def domain(label_depth: int | None = None) -> TaskDomain:
             "leave it out for exact labels"
         )
     exact = chess()
-    near = label_depth is not None and label_depth < WHOLE_BOARD
+    near = None if label_depth is None or label_depth == WHOLE_BOARD else partial(training_document, depth=label_depth)
     return TaskDomain(
         name="chess-depth",
         version="1",
@@ -29,5 +29,5 @@ def domain(label_depth: int | None = None) -> TaskDomain:
         task_name=exact.task_name,
         cluster=exact.cluster,
         files=exact.files,
-        training_document=partial(training_document, depth=label_depth) if near else None,
+        training_document=near,
     )
