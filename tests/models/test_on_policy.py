@@ -114,7 +114,7 @@ def test_a_blend_of_small_budget_is_as_the_authors_expand_it() -> None:
     p, ratio = student.exp()[0], (teacher - student)[0]
     variance = (p * (ratio - (p * ratio).sum()) ** 2).sum().item()
     assert blended(student, teacher, 1e-8)[1].item() == pytest.approx(np.sqrt(2e-8 / variance), rel=1e-3)
-    np.testing.assert_allclose(blended(student, teacher, 0.0)[0], student, atol=1e-9)
+    np.testing.assert_allclose(blended(student, teacher, 0.0)[0], student, atol=1e-6)
 
 
 def test_a_budget_falls_to_nothing_and_an_opening_too() -> None:
@@ -285,7 +285,6 @@ def test_answers_are_the_students_own_samples(student: Engine, teacher: Engine, 
     pairs = written(examples, student.model, Step(4, 10))
     wanted = sampled(student, examples.prompts, 3, 4, times)
     assert [list(pair.completion) for row in pairs for pair in row] == wanted
-    assert len({len(tokens) for tokens in wanted}) > 1, "some end before others"
     assert [examples.asks(row) for row in range(len(ROWS))] == [sum(len(p.completion) for p in row) for row in pairs]
     assert pairs == written(answers_of(student, teacher, Steady(rollouts=times)), student.model, Step(4, 10))
     assert pairs != written(examples, student.model, Step(5, 10)), "every step draws anew"
@@ -295,19 +294,22 @@ def test_a_blend_without_bounds_is_the_teacher_and_one_of_no_budget_the_student(
     student: Engine, teacher: Engine
 ) -> None:
     """So the teacher reads along what is written, though rows end at other times."""
-    examples = answers_of(student, teacher, Steady(nats=1e9))
-    wanted = sampled(teacher, examples.prompts, 3, 0)
-    assert [list(pair.completion) for (pair,) in written(examples, student.model)] == wanted
-    own = sampled(student, examples.prompts, 3, 0)
-    near = answers_of(student, teacher, Steady(nats=1e-12))
-    assert [list(pair.completion) for (pair,) in written(near, student.model)] == own != wanted
+
+    def blend(nats: float) -> list[list[int]]:
+        pairs = written(answers_of(student, teacher, Steady(nats=nats, rollouts=8)), student.model)
+        return [list(pair.completion) for row in pairs for pair in row]
+
+    prompts = answers_of(student, teacher, Steady()).prompts
+    own, theirs = (sampled(engine, prompts, 3, 0, 8) for engine in (student, teacher))
+    assert len({len(tokens) for tokens in theirs}) > 2, "some end before others"
+    assert blend(1e9) == theirs != own == blend(1e-12)
 
 
 def test_an_answer_may_begin_with_the_labels_tokens_but_never_its_last(student: Engine, teacher: Engine) -> None:
     examples = answers_of(student, teacher, Steady(begun=1.0))
     seen = set()
-    for step in range(20):
-        examples.write(student.model, range(len(ROWS)), Step(step, 20))
+    for step in range(60):
+        examples.write(student.model, range(len(ROWS)), Step(step, 60))
         for row, pair in enumerate(examples.pairs):
             (answer,) = examples._written[row]
             assert answer.given < len(pair.completion) and len(answer.pair.completion) > answer.given

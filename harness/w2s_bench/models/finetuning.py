@@ -146,7 +146,8 @@ def finetune(
     anatomy = anatomy_of(model)
     examples = Completions(rows) if isinstance(rows, Sequence) else rows
     lengths = examples.lengths
-    most = examples.most_tokens if isinstance(examples, Written) else lengths
+    written = examples if isinstance(examples, Written) else None
+    most = lengths if written is None else written.most_tokens
 
     def loss_of(part: Sequence[int], step: int, by: Objective) -> torch.Tensor:
         logits, targets, own = examples.logits(model, anatomy, part)
@@ -168,9 +169,9 @@ def finetune(
     batch: list[int] = []
     with Parts(model, examples, most, effort) as parts:
         for step, batch in enumerate(batches(lengths, steps=steps, batch_size=batch_size, rng=rng)):
-            if isinstance(examples, Written):
+            if written is not None:
                 model.eval()
-                examples.write(model, batch, Step(step, steps))
+                written.write(model, batch, Step(step, steps))
                 model.train()
             loss = parts.differentiated(partial(loss_of, step=step, by=settled(batch, step)), batch, parameters)
             size = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
