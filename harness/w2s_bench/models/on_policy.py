@@ -93,7 +93,8 @@ class OwnAnswers:
         given = [self._given(row, opening * share, limit) for row, share in zip(places, shares.tolist(), strict=True)]
         prompts = [[*self.prompts[row], *tokens] for row, tokens in zip(places, given, strict=True)]
         sampling, budget = Sampling(1.0, uniforms), self.objective.budget(step)
-        picks = sampling.picks if budget <= 0 else self._blending(prompts, sampling, budget)
+        own, blend = self._own(model, sampling), self._blending(prompts, sampling, budget)
+        picks = own if budget <= 0 else blend
         stops = stops_of(self.tokenizer, self.rolling.until)
         new = continued(model, self.tokenizer, prompts, max_new_tokens=most, stops=stops, picks=picks)
         self._written |= {row: [] for row in rows}
@@ -107,7 +108,7 @@ class OwnAnswers:
         pairs = [answer.pair for answer in answers]
         logits, tokens, own = completion_logits(model, pairs, anatomy)
         told = {whose: _expected(other, pairs) for whose, other in self.rolling.others.items()}
-        width = min(logits.shape[-1], *(each.shape[-1] for each in told.values()))
+        width = self._width(model)
         of = torch.arange(len(rows), device=own.device).repeat_interleave(self.objective.rollouts)
         labels = np.concatenate([np.arange(len(a.pair.completion)) < a.given for a in answers])
         off_policy = torch.from_numpy(labels).to(own.device) if labels.any() else None
@@ -123,6 +124,20 @@ class OwnAnswers:
         label = whole[len(prompt) :]
         most = min(len(label) - 1, limit - len(prompt) - self.rolling.max_new_tokens)
         return label[: max(0, min(int(share * len(label)), most))]
+
+    def _width(self, model: Any) -> int:
+        """How many tokens all models know: a vocabulary may be padded, to another size than the next model's."""
+        models = (model, *(other.model for other in self.rolling.others.values()))
+        return min(int(each.config.get_text_config().vocab_size) for each in models)
+
+    def _own(self, model: Any, sampling: Sampling) -> Picks:
+        width = self._width(model)
+
+        def picks(places: Sequence[int]) -> Pick:
+            draw = sampling.picks(places)
+            return lambda logits, active, step: draw(logits[:, :width], active, step)
+
+        return picks
 
     def _blending(self, prompts: Sequence[Sequence[int]], sampling: Sampling, budget: float) -> Picks:
         teacher, most = self.rolling.others["teacher"], self.rolling.max_new_tokens
@@ -159,8 +174,9 @@ class _Blending:
             other = self._rows.read(self._chosen if self._chosen is None else self._chosen.clamp(min=0))
         width = min(logits.shape[-1], other.shape[-1])
         mixed, _ = blended(logits[:, :width], other[:, :width], self._budget)
-        self._active, self._chosen = list(active), self._draw(mixed, active, step)
-        return self._chosen
+        chosen = self._draw(mixed, active, step)
+        self._active, self._chosen = list(active), chosen
+        return chosen
 
 
 @torch.no_grad()
