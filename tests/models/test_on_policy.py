@@ -358,7 +358,7 @@ def test_training_moves_the_student_towards_the_teacher(sources: Any, teacher: E
     settings: dict[str, Any] = {"steps": 30, "batch_size": 4, "learning_rate": 1e-2 if recipe == "full" else 5e-2}
     settings |= {"recipe": recipe, "lora_rank": 4, "seed": 0, "objective": objective_of(spec)}
     losses = student.train(ROWS, rolling=Rolling({"teacher": teacher}, MOST, (",",)), **settings)
-    assert len(losses) == 30 and divergence(student, teacher) < 0.5 * before
+    assert len(losses) == 30 and divergence(student, teacher) < 0.7 * before
     assert all(bool((a == b).all()) for a, b in zip(theirs, teacher.model.parameters(), strict=True)), (
         "it is asked alone"
     )
