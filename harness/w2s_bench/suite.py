@@ -78,7 +78,8 @@ class Suite(Strict):
     objectives: Annotated[tuple[Spec, ...], Field(max_length=20)] = Field(
         (),
         description="[objectives](objectives.md) that students are trained by beside their own, as `NAME` or `NAME:key=value,…`: "
-        "each has an arm for every arm that keeps all weak labels and for every trust function by `top`",
+        "each has an arm for every arm that keeps all weak labels and for every trust function by `top`; those "
+        "[on policy](on-policy.md) by `weighted`, too",
     )
     tolerance: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.02, description="how far accuracies may be apart when `verify` runs on another machine"

@@ -52,9 +52,9 @@ Reader = Literal["teacher", "student", "verifier", "verifier_cv", "student_cv", 
 GOLD_READERS: tuple[Reader, ...] = ("verifier", "verifier_cv", "student_gold_cv")
 #: What a row of logits chooses among: the next token of a completion, or the options of an item.
 Over = Literal["tokens", "options"]
-#: Whose distribution over an item's options an objective may ask for: the teacher's, or that of the untuned student (as a
-#: reader of weak labels is called, too).
-Whose = Literal["teacher", "student"]
+#: Whose distribution over an item's options (over the next token, where an objective is on policy) an objective may ask for: the
+#: teacher's, that of the untuned student (as a reader of weak labels is called, too), or that of the teacher before it was trained.
+Whose = Literal["teacher", "student", "untuned_teacher"]
 #: How the numbers of a reading lie: "array", a row of one shape a label; "tokens", a row of any length a label; "options", a
 #: row a label with a number for each of its options; "option_array", the same with an array of one shape for each.
 Form = Literal["array", "tokens", "options", "option_array"]
@@ -257,7 +257,11 @@ class Targets:
 
     `label` (n,) is the class that the label names. `probs` (n, k), for those that the objective `needs`, are distributions
     over the classes; all of it on the label, where a row comes without (gold). Classes that a row lacks have probability 0.
+
+    Of an objective that is on policy, rows are the tokens of answers that the student wrote, and `label` what it wrote;
+    `off_policy` (n,) says of which the label of the item was given instead. None: of none.
     """
 
     label: Any
     probs: Mapping[Whose, Any] = field(default_factory=dict)
+    off_policy: Any | None = None

@@ -14,6 +14,7 @@ from w2s_bench.store.stage import Stage
 #: Seconds, where nothing was measured yet: they order a run, and no time left is told from them.
 _GUESSES = {
     "train": 5.0,
+    "train_on_policy": 20.0,
     "predict": 1.5,
     "read": 1.0,
     "states": 1.0,

@@ -22,9 +22,10 @@ from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.batching import drawn
 from w2s_bench.models.encoding import Pair, encode_pairs, end_of, max_length_of, refuse_closing
 from w2s_bench.models.finetuning import Choices, Examples
-from w2s_bench.models.greedy import Generated, generate
+from w2s_bench.models.greedy import Generated, generate, prompts_with_room
 from w2s_bench.models.memory import out_of_memory
-from w2s_bench.models.objectives import XENT, Objective, Stopping, Whose, held_out, over_of, relative
+from w2s_bench.models.objectives import XENT, Objective, OnPolicy, Stopping, Whose, held_out, over_of, relative
+from w2s_bench.models.on_policy import OwnAnswers, Rolling, refuse_other_tokens
 from w2s_bench.models.origins import numbers_of, set_attention
 from w2s_bench.models.overflow import Overlong, overlong
 from w2s_bench.models.sampling import Sampling
@@ -42,15 +43,7 @@ def _in_its_precision(method: Callable[Concatenate[Engine, P], R]) -> Callable[C
 
     @functools.wraps(method)
     def call(self: Engine, /, *args: P.args, **settings: P.kwargs) -> R:
-        import torch
-
-        from w2s_bench.models.fused import fused_layers
-        from w2s_bench.models.onednn import fast_products
-
-        # A cache would hold the weights as they were when training began.
-        lower = self.precision == "bfloat16" and self.model.dtype == torch.float32
-        autocast = torch.autocast(self.model.device.type, torch.bfloat16, enabled=lower, cache_enabled=False)
-        with autocast, fast_products(self.model), fused_layers(self.model), _tensor_float(self.precision == "tf32"):
+        with self.computing():
             return method(self, *args, **settings)
 
     return call
@@ -77,6 +70,20 @@ class Engine:
     tokenizer: Any
     precision: Precision = "float32"
     setup: Setup = USUAL
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """While open, the model's matrix products are computed in the engine's precision, as fast as this machine can."""
+        import torch
+
+        from w2s_bench.models.fused import fused_layers
+        from w2s_bench.models.onednn import fast_products
+
+        # A cache would hold the weights as they were when training began.
+        lower = self.precision == "bfloat16" and self.model.dtype == torch.float32
+        autocast = torch.autocast(self.model.device.type, torch.bfloat16, enabled=lower, cache_enabled=False)
+        with autocast, fast_products(self.model), fused_layers(self.model), _tensor_float(self.precision == "tf32"):
+            yield
 
     def notes(self) -> list[str]:
         """What the engine does without because this model does not allow it, one line each."""
@@ -202,10 +209,13 @@ class Engine:
         seed: int,
         objective: Objective = XENT,
         probs: Mapping[Whose, Sequence[FloatArray]] | None = None,
+        rolling: Rolling | None = None,
     ) -> list[float]:
         """Train on `rows` in place; returns the loss of every step. Rows that no step draws are not looked at.
 
         `probs`, for those that the objective `needs`: a distribution over the options of every row, empty where it has none.
+        `rolling`, where answers are generated and the objective is on policy: whom to ask about the answers that the model
+        writes; they compute beside it, and are not trained.
         """
         import torch
 
@@ -220,6 +230,10 @@ class Engine:
         examples: Sequence[Pair] | Examples
         if over_of(objective.over, chooses=all(row.choices is not None for row in rows)) == "tokens":
             examples = _placed(places, self._row_pairs([rows[i] for i in places]), len(rows), Pair((), ()))
+            if isinstance(objective, OnPolicy):
+                prompts = self._prompts_to_write_to(places, rows, objective, rolling)
+                assert rolling is not None
+                examples = OwnAnswers(examples, prompts, self.tokenizer, objective, rolling, seed)
         else:
             options = _placed(places, self._option_pairs([rows[i] for i in places]), len(rows), [])
             examples = Choices(options, [-1 if row.index is None else row.index for row in rows], probs or {})
@@ -243,6 +257,21 @@ class Engine:
             effort=Effort.of_environment(),
             agreement=(lambda: self._agreement(held)) if held else None,
         )
+
+    def _prompts_to_write_to(
+        self, places: Sequence[int], rows: Sequence[TrainingRow], objective: OnPolicy, rolling: Rolling | None
+    ) -> list[list[int]]:
+        """Ids of the prompts at `places`, as answers are generated to them; `ModelError` where nobody tells of the answers' tokens."""
+        asked = rolling.others if rolling else {}
+        if rolling is None or (lacking := [whose for whose in objective.needs if whose not in asked]):
+            told = " and ".join(objective.needs if rolling is None else lacking)
+            raise ModelError(
+                f"the objective asks {told} about answers that the student writes, and none was given: give `rolling`"
+            )
+        refuse_other_tokens(self.tokenizer, rolling.others)
+        prompts = [rows[place].prompt for place in places]
+        settings: dict[str, Any] = {"max_new_tokens": rolling.max_new_tokens, "cut": self._cuts}
+        return _placed(places, prompts_with_room(self.model, self.tokenizer, prompts, **settings), len(rows), [])
 
     def _agreement(self, rows: Sequence[TrainingRow]) -> float:
         """The share of rows whose label is the model's likeliest option, or made of the likeliest token at every place."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -52,6 +52,18 @@ class Examples(Protocol):
 
     def logits(self, model: Any, anatomy: Anatomy | None, rows: Sequence[int]) -> Asked:
         """What the objective is a function of, for a batch of rows."""
+
+
+@runtime_checkable
+class Written(Protocol):
+    """Examples that the model writes itself, before every step anew."""
+
+    @property
+    def most_tokens(self) -> Sequence[int]:
+        """Tokens that what it writes to a row takes at most, the prompt's among them."""
+
+    def write(self, model: Any, rows: Sequence[int], step: Step) -> None:
+        """Write those of a batch of rows; the model is in evaluation mode."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +146,8 @@ def finetune(
     anatomy = anatomy_of(model)
     examples = Completions(rows) if isinstance(rows, Sequence) else rows
     lengths = examples.lengths
+    written = examples if isinstance(examples, Written) else None
+    most = lengths if written is None else written.most_tokens
 
     def loss_of(part: Sequence[int], step: int, by: Objective) -> torch.Tensor:
         logits, targets, own = examples.logits(model, anatomy, part)
@@ -153,8 +167,12 @@ def finetune(
     best = _Best(parameters)
     checked = check_steps(objective.checks, steps) if isinstance(objective, Stopping) and agreement else set[int]()
     batch: list[int] = []
-    with Parts(model, examples, lengths, effort) as parts:
+    with Parts(model, examples, most, effort) as parts:
         for step, batch in enumerate(batches(lengths, steps=steps, batch_size=batch_size, rng=rng)):
+            if written is not None:
+                model.eval()
+                written.write(model, batch, Step(step, steps))
+                model.train()
             loss = parts.differentiated(partial(loss_of, step=step, by=settled(batch, step)), batch, parameters)
             size = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             for group in stepper.param_groups:

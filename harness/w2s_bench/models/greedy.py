@@ -24,6 +24,8 @@ from w2s_bench.models.sampling import Sampling
 _How = Literal["padded", "alike", "plain"]
 #: (rows, vocabulary) logits, the places of these rows in their batch, the step from 0 → (rows,) token ids; −1: no number.
 Pick = Callable[[torch.Tensor, Sequence[int], int], torch.Tensor]
+#: The rows of a batch, by their places among all prompts → how their tokens are picked.
+Picks = Callable[[Sequence[int]], Pick]
 
 _MAX_ROWS = 256  # rows decoded at once on a processor, and on an accelerator that does not tell its memory
 _MOST_ROWS = 1_024  # rows decoded at once on an accelerator
@@ -57,8 +59,17 @@ def generate(
 
     A prompt that leaves no room for `max_new_tokens` is an error; with `cut` it loses its first tokens, as in lm-eval.
     """
-    stops = Stops([stop for stop in until if stop and stop != tokenizer.eos_token], tokenizer)
-    ends = _end_tokens(model, tokenizer)
+    encoded = prompts_with_room(model, tokenizer, prompts, max_new_tokens=max_new_tokens, cut=cut)
+    stops, ends = stops_of(tokenizer, until), _end_tokens(model, tokenizer)
+    picks = None if sampling is None else sampling.picks
+    new = continued(model, tokenizer, encoded, max_new_tokens=max_new_tokens, stops=stops, picks=picks)
+    return [_finish(tokenizer, tokens, ends, stops) for tokens in new]
+
+
+def prompts_with_room(
+    model: Any, tokenizer: Any, prompts: Sequence[str], *, max_new_tokens: int, cut: bool
+) -> list[list[int]]:
+    """Ids of prompts that leave room for so many new tokens, or a `ModelError`; with `cut` they lose their first tokens."""
     encoded = encode_prompts(tokenizer, prompts)
     limit = max_length_of(model)
     if cut and max_new_tokens < limit:
@@ -69,35 +80,44 @@ def generate(
                 f"a prompt of {len(ids)} tokens leaves no room for {max_new_tokens} new ones in a context of {limit}: "
                 f"{prompt[:80]!r}…; allow fewer new tokens, shorten the items, or take a model with a longer context"
             )
+    return encoded
+
+
+@torch.no_grad()
+def continued(
+    model: Any,
+    tokenizer: Any,
+    encoded: Sequence[list[int]],
+    *,
+    max_new_tokens: int,
+    stops: Stops,
+    picks: Picks | None = None,
+) -> list[list[int]]:
+    """New token ids after each prompt's ids, an end among them: the most probable ones, or those that `picks` chooses."""
+    ends = _end_tokens(model, tokenizer)
     refuse_other_than_greedy(model)
-    out: list[Generated | None] = [None] * len(prompts)
+    out: list[list[int]] = [[] for _ in encoded]
 
     def decoded(how: _How, rows: list[int]) -> list[list[int]]:
         chosen = [encoded[i] for i in rows]
-
-        def pick(logits: torch.Tensor, active: Sequence[int], step: int) -> torch.Tensor:
-            """The rows of a batch are some of all prompts'."""
-            if sampling is None:
-                return _greedily(logits, active, step)
-            return sampling.drawn(logits, [rows[row] for row in active], step)
-
+        pick = _greedily if picks is None else picks(rows)
         if how == "padded":
             anatomy = anatomy_of(model)
             assert anatomy is not None
             return _decode_padded(anatomy, model, chosen, max_new_tokens, ends, stops, pick)
         if how == "alike":
             return _decode(model, chosen, max_new_tokens, ends, stops, pick)
-        if sampling is not None:
+        if picks is not None:
             raise ModelError(
                 f"model {model.config.name_or_path!r} answers by transformers' own greedy search alone, so that no answers can be "
-                "drawn of it; take a trust function that reads no samples, or another model"
+                "drawn of it; take a trust function that reads no samples, an objective that is not on policy, or another model"
             )
         return answers(model, tokenizer, chosen, max_new_tokens, partial(_has_ended, ends=ends, stops=stops))
 
     for how, batch in _batches(model, [len(ids) for ids in encoded], max_new_tokens):
         for i, new in zip(batch, by_halves(model.device, partial(decoded, how), batch), strict=True):
-            out[i] = _finish(tokenizer, new, ends, stops)
-    return [generated for generated in out if generated is not None]
+            out[i] = new
+    return out
 
 
 def _batches(model: Any, lengths: Sequence[int], max_new_tokens: int) -> Iterator[tuple[_How, list[int]]]:
@@ -165,6 +185,11 @@ class Stops:
             unclear = not text.strip() or "\ufffd" in text or any(stop[-1].isspace() for stop in self.texts)
             may_complete = self._may_complete[token] = unclear or any(stop[-1] in text for stop in self.texts)
         return may_complete
+
+
+def stops_of(tokenizer: Any, until: Sequence[str]) -> Stops:
+    """The texts of `until`, without the one whose token ends an answer anyway."""
+    return Stops([stop for stop in until if stop and stop != tokenizer.eos_token], tokenizer)
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> set[int]:

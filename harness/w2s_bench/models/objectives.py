@@ -66,6 +66,28 @@ class Stopping(Protocol):
         """At how many steps, equally far apart, the student is asked; the last step is one of them."""
 
 
+@runtime_checkable
+class OnPolicy(Protocol):
+    """An objective that is on policy: where answers are generated, of answers that the student writes anew at every step.
+
+    Its `needs` are then distributions over the next token of such an answer, of models that are asked beside the student. Over an
+    item's options nothing is drawn: the one choice of the student is told by its distribution. The harness's own alone.
+    """
+
+    @property
+    def needs(self) -> tuple[Whose, ...]: ...
+
+    @property
+    def rollouts(self) -> int:
+        """How many answers the student writes to each row of a step."""
+
+    def budget(self, step: Step) -> float:
+        """How far, in nats a token, the policy that writes may be from the student towards the teacher; 0: the student writes."""
+
+    def opening(self, step: Step) -> float:
+        """Up to which share of the row's label an answer may begin with in place of the student's own tokens; from 0 to 1."""
+
+
 def held_out(
     rows: Sequence[TrainingRow], probs: Mapping[Whose, Sequence[FloatArray]], *, share: float, seed: int
 ) -> tuple[list[TrainingRow], list[TrainingRow], dict[Whose, list[FloatArray]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,10 @@ class Sampling:
 
     temperature: float
     uniforms: FloatArray
+
+    def picks(self, places: Sequence[int]) -> Callable[[torch.Tensor, Sequence[int], int], torch.Tensor]:
+        """How tokens of a batch are drawn (`greedy.Picks`): of rows that lie at these places of `uniforms`."""
+        return lambda logits, active, step: self.drawn(logits, [places[row] for row in active], step)
 
     def drawn(self, logits: torch.Tensor, rows: Sequence[int], step: int) -> torch.Tensor:
         """(rows,) token ids of (rows, vocabulary) logits; −1 where they are no numbers (NaN)."""

@@ -16,7 +16,7 @@ from w2s_bench.protocol.ask import Ask, More
 from w2s_bench.protocol.crossfit import CrossFitted
 from w2s_bench.protocol.needs import PlannedNeed, Readers, lacks, own_reading, readings
 from w2s_bench.protocol.objectives import PlannedObjective
-from w2s_bench.protocol.planned import PlannedModel, PlannedTask
+from w2s_bench.protocol.planned import PlannedModel, PlannedTask, Tutor
 from w2s_bench.protocol.recipes import recipe_of
 from w2s_bench.protocol.trust import Labelled
 from w2s_bench.randomness import derived_seed
@@ -257,7 +257,12 @@ class Generation:
         weights = None
         if rows is not None:
             seed, label = self.stream("student"), self.label(f"student of {name}")
-            weights = recipe_of(model).train(model, how, rows, seed=seed, label=label, objective=objective)
+            tutor = None
+            if objective is not None:
+                taught = self.teacher
+                tutor = Tutor(taught.model, taught.weights, self.task.domain.max_new_tokens)
+            train = recipe_of(model).train
+            weights = train(model, how, rows, seed=seed, label=label, objective=objective, tutor=tutor)
         predictions = self._answers(model, weights, split, f"answers of {name}")
         return Student(weights, predictions, self._grade(predictions, split, f"grades of {name}"))
 

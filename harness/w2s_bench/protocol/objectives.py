@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench.errors import ObjectiveError, SuiteError, UnknownNameError
 from w2s_bench.models import losses
-from w2s_bench.models.objectives import ClosedForm, CrossEntropy, Objective, Over, Stopping, Whose
+from w2s_bench.models.objectives import ClosedForm, CrossEntropy, Objective, OnPolicy, Over, Stopping, Whose
 from w2s_bench.names import BUILT_IN, bare, normalized
 from w2s_bench.plugins.checks import check_parameters, raised_at
 from w2s_bench.plugins.hooks import distribution_of
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 MOST_SECONDS: Final = 24 * 3600.0
 
 #: Name → what makes one from the parameters that a suite gives: `name`, or `name:key=value,…`.
-#: Stages are known by that text: whoever changes a default or a formula raises the versions of `train` and `train_head`.
+#: Stages are known by that text: whoever changes a default or a formula raises the versions of `train` and `train_head`, of one that
+#: is on policy that of `train_on_policy` too.
 OBJECTIVES: Final[Mapping[str, Callable[..., Objective]]] = MappingProxyType(
     {
         "xent": CrossEntropy,
@@ -43,6 +44,10 @@ OBJECTIVES: Final[Mapping[str, Callable[..., Objective]]] = MappingProxyType(
         "gce": losses.Generalised,
         "sce": losses.Symmetric,
         "early": losses.Early,
+        "opd": losses.ReverseKL,
+        "trb": losses.Blended,
+        "tropd": losses.Accepted,
+        "w2s_opd": losses.Contrast,
     }
 )
 
@@ -51,6 +56,7 @@ OBJECTIVES: Final[Mapping[str, Callable[..., Objective]]] = MappingProxyType(
 class PlannedObjective:
     """An objective as a plan knows it. `written` is the one text of all that mean the same name and parameters.
 
+    One that is `on_policy` has no labels to learn from but those of the teacher that it asks.
     A plugin's has its `plugin` (distribution, version, source), and the `libraries` that it computes with.
     """
 
@@ -59,12 +65,16 @@ class PlannedObjective:
     needs: tuple[Whose, ...]
     in_closed_form: bool = False
     stops_early: bool = False
+    on_policy: bool = False
     plugin: Mapping[str, JSON] | None = None
     libraries: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of domain where there is such an objective: over options alone, it needs some."""
+        """The kinds of domain where there is such an objective: over options alone, it needs some; on policy over tokens alone,
+        there must be answers to write."""
+        if self.on_policy and "options" not in self.over:
+            return ("generate",)
         return KINDS if "tokens" in self.over else ("choice",)
 
     @property
@@ -104,7 +114,8 @@ def planned_objective(spec: str, registry: Registry | None = None) -> PlannedObj
     if registry is None or is_own(spec):
         own = objective_of(spec)
         closed, stops = isinstance(own, ClosedForm), isinstance(own, Stopping)
-        return PlannedObjective(write_spec(name, parameters), own.over, own.needs, closed, stops)
+        rolls = isinstance(own, OnPolicy)
+        return PlannedObjective(write_spec(name, parameters), own.over, own.needs, closed, stops, rolls)
     registered = _registered(registry, name)
     described = described_objective(registry, registered.name, parameters)
     plugin = {"distribution": registered.distribution, "version": registered.version}
@@ -213,4 +224,10 @@ def _of_training(training: Training, domain: str) -> PlannedObjective:
             f"objective {training.objective!r} of a model of domain {domain!r} is a plugin's; those stand under the suite's key "
             "`objectives` alone, and are compared with the models' own"
         )
-    return planned_objective(training.objective)
+    planned = planned_objective(training.objective)
+    if planned.on_policy:
+        raise SuiteError(
+            f"objective {training.objective!r} of a model of domain {domain!r} learns from its teacher's distributions alone, and "
+            "references and controls learn from gold; it stands under the suite's key `objectives`, beside the models' own"
+        )
+    return planned

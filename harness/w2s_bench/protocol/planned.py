@@ -22,6 +22,7 @@ from w2s_bench.types import JSON, Kind, Overflow, Precision, RecipeName
 if TYPE_CHECKING:
     from w2s_bench.hookspecs import Domain, LanguageModel
     from w2s_bench.models.engine import Engine
+    from w2s_bench.store.stage import Stage
     from w2s_bench.suite_domain import DomainSpec, Training
 
 
@@ -87,6 +88,18 @@ class PlannedModel:
             "code": Code("engine", self.name),
             "timed_as": self.timed_as,
         }
+
+
+@dataclass(frozen=True)
+class Tutor:
+    """A student's teacher, for objectives that ask it more than its labels tell. `weights`: None where it is untuned.
+
+    `max_new_tokens` bounds an answer that is generated; None where an option is chosen.
+    """
+
+    model: PlannedModel
+    weights: Stage | None
+    max_new_tokens: int | None
 
 
 @dataclass(frozen=True)

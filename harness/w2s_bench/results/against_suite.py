@@ -66,8 +66,8 @@ def _against_objectives(cell: Cell, suite: Suite) -> Iterator[str]:
     if arm.objective not in suite.objectives:
         named = ", ".join(map(repr, suite.objectives)) or "none beside its students' own"
         yield f"it has objective {arm.objective!r}, the suite's are {named}"
-    if arm.selection not in (None, "top") or not (arm.selection or arm.facts.keeps_all_weak_labels):
-        yield f"it has objective {arm.objective!r}, which arms of all weak labels and those by `top` alone can have"
+    if arm.selection not in (None, "top", "weighted") or not (arm.selection or arm.facts.keeps_all_weak_labels):
+        yield f"it has objective {arm.objective!r}, which arms of all weak labels, by `top` and by `weighted` alone can have"
 
 
 def _against_chain(cell: Cell, spec: DomainSpec) -> Iterator[str]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from w2s_bench.errors import SuiteError, W2SBenchError
+from w2s_bench.names import BUILT_IN
+from w2s_bench.plugins.hooks import distribution_of
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import arms
 from w2s_bench.protocol.arms import Arm
@@ -38,13 +40,17 @@ def planned_objectives(
 
 
 def crossed(objectives: Sequence[PlannedObjective], made: Sequence[Arm]) -> list[Arm]:
-    """Arms by the objectives that the suite names beside its students' own: of all weak labels, and of those by `top`."""
-    meant = [
-        arm
-        for arm in made
-        if arm.ref.selection == "top" or (arm.ref.selection is None and arm.ref.facts.keeps_all_weak_labels)
-    ]
-    return [arms.by_objective(arm, objective) for objective in objectives for arm in meant]
+    """Arms by the objectives that the suite names beside its students' own: of all weak labels, and of those by `top`; by
+    those that are on policy of those by `weighted`, too, where a row's weight is that of each token that is written to it.
+    """
+
+    def meant(arm: Arm, objective: PlannedObjective) -> bool:
+        selection = arm.ref.selection
+        if selection is None:
+            return arm.ref.facts.keeps_all_weak_labels
+        return selection == "top" or (selection == "weighted" and objective.on_policy)
+
+    return [arms.by_objective(arm, objective) for objective in objectives for arm in made if meant(arm, objective)]
 
 
 def refuse_unfit_objectives(suite: Suite, objectives: Sequence[PlannedObjective], tasks: Sequence[PlannedTask]) -> None:
@@ -56,6 +62,9 @@ def refuse_unfit_objectives(suite: Suite, objectives: Sequence[PlannedObjective]
             raise SuiteError(
                 f"objective {objective!r} is over the options of an item, and every domain of suite {suite.name!r} generates its "
                 "answers: take it out of `objectives`"
+                if "options" in planned.over
+                else f"objective {objective!r} is of answers that students write, and every domain of suite {suite.name!r} offers options, "
+                "over which it is 'opd': take that, or take it out of `objectives`"
             )
         if all(written(task.spec.student.objective) == objective for task in tasks):
             raise SuiteError(
@@ -68,6 +77,25 @@ def refuse_unfit_objectives(suite: Suite, objectives: Sequence[PlannedObjective]
             over = RECIPES[student.recipe].over
             refuse_unfit(student, over, task.spec.name, task.domain.kind, teaches=False, objective=planned)
             _refuse_untold(planned, task.spec)
+            if planned.on_policy:
+                _refuse_unfit_tutor(planned, task)
+
+
+def _refuse_unfit_tutor(objective: PlannedObjective, task: PlannedTask) -> None:
+    """What an objective that is on policy asks of a teacher beside its labels."""
+    spec, word = task.spec, objective.written
+    if "untuned_teacher" in objective.needs and spec.teacher.recipe == "none":
+        raise SuiteError(
+            f"objective {word!r} needs what training changed in the teacher, and that of domain {spec.name!r} is not trained (recipe "
+            "'none'): train it, or take another objective"
+        )
+    owners = {owner for model in (task.teacher, task.student) if (owner := distribution_of(model.name)) != BUILT_IN}
+    if task.domain.kind == "generate" and len(owners) > 1:
+        raise SuiteError(
+            f"objective {word!r} asks the teacher while it trains the student; in domain {spec.name!r} they are code of two plugins "
+            f"({' and '.join(sorted(owners))}), which share no process: give one of them in a folder (local/FOLDER), or take another "
+            "objective"
+        )
 
 
 def refuse_unfit_label_source(spec: DomainSpec, kind: Kind) -> None:

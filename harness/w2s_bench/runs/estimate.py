@@ -214,10 +214,13 @@ def _seconds(
 def _by_operations(
     stage: Stage, of: Blueprint, fast: Throughput, lengths: Mapping[str, Lengths], task: PlannedTask
 ) -> float | None:
-    """Seconds of one stage by how much it computes and how fast this machine computed such things."""
+    """Seconds of one stage by how much it computes and how fast this machine computed such things.
+
+    Of a student that is trained on answers of its own also those to write them; models that are asked about them are left out.
+    """
     length, rows, most_new = lengths[task.domain.name], amount_of(stage), task.domain.max_new_tokens
     prompt = _within(of, length.prompt)
-    if stage.name == "train":
+    if stage.name in ("train", "train_on_policy"):
         recipe = PlannedModel.read(stage.params["model"]).recipe
         tokens, predicted = int(rows * (prompt + length.end)), int(rows * length.end)
         done, rate = (
@@ -230,4 +233,12 @@ def _by_operations(
         tokens, predicted = int(rows * (prompt + end)), int(rows * end)
         done = operations(of, "none", tokens=tokens, predicted=predicted, training=False)
         rate = fast.of("generate" if answers else "read", of.width)
-    return None if rate is None else done / rate
+    if rate is None:
+        return None
+    if stage.name != "train_on_policy":
+        return done / rate
+    written, pace = (
+        operations(of, "none", tokens=tokens, predicted=predicted, training=False),
+        fast.of("generate", of.width),
+    )
+    return None if pace is None else done / rate + written / pace

@@ -13,6 +13,7 @@ from w2s_bench.plugins.installation import running_version
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol.objectives import OBJECTIVES, PlannedObjective, planned_objective
 from w2s_bench.runs.functions_page import _escaped
+from w2s_bench.types import Kind
 
 _HEAD: Final = """# Objectives
 
@@ -22,7 +23,7 @@ labels (`naive`) and with every trust function by `top`, and the student is trai
 the same schedule and randomness. Such an arm is called `OBJECTIVE:ARM`: `soft:naive`, `gce(q=0.5):confidence`. Its
 cell says `objective`, the leaderboard has a table of its own for them, with the paired difference to the same arm by the
 suite's own objective, and no rank, mean or test of another table is about them. References, the ceiling too, are trained by the
-suite's own. The suite `tiny-objectives` tries them all on the bundled domains.
+suite's own. The suites `tiny-objectives` and `tiny-on-policy` try them all on bundled domains.
 
 Gold is no input of any objective. The label of a row may be gold, though: of the ceiling's rows, the trust set's, those of gold
 controls. Such a row comes without a teacher's distribution, and has a distribution that is all on its label.
@@ -30,7 +31,11 @@ controls. Such a row comes without a teacher's distribution, and has a distribut
 *Over*: what the loss is a function of. `options`: the summed log-probabilities of an item's options (`full`, `lora`), or a head's
 logits of them. `tokens`: the next-token logits at every token of the completion (`full`, `lora`). One that is over options alone has no
 arm where answers are generated, and cannot be a student's there. *Needs*: whose distribution over the options it reads beside
-the label: the teacher's, or the untuned student's. A teacher has neither.
+the label: the teacher's, the untuned student's, or that of the teacher before it was trained. A teacher has none.
+
+*On policy* are `opd`, `trb`, `tropd` and `w2s_opd`: where answers are generated, the student writes its own at every step, and what it
+needs are distributions over their tokens. They stand in a suite's `objectives` alone, have an arm by `weighted`, too, and a page
+of their own: [on-policy distillation](on-policy.md).
 
 *A head* under a penalty (`ridge`) is fitted to convergence by objectives with a derivative of their own, and by `steps` of AdamW
 by the others, whose targets leap: compare those with `xent` under `ridge: []`, where all are trained by AdamW.
@@ -78,13 +83,19 @@ def page() -> str:
 
 
 def _row(planned: PlannedObjective, summary: str) -> dict[str, str]:
-    over = [over_of(planned.over, chooses=chooses) or "–" for chooses in (True, False)]
+    def over(kind: Kind) -> str:
+        return over_of(planned.over, chooses=kind == "choice") or "–" if kind in planned.kinds else "–"
+
     return {
         "name": planned.written,
-        "choice": over[0],
-        "generated": over[1],
+        "choice": over("choice"),
+        "generated": over("generate"),
         "needs": ", ".join(planned.needs) or "nothing",
-        "heads": "–" if planned.stops_early else "to convergence" if planned.in_closed_form else "by AdamW",
+        "heads": "–"
+        if planned.stops_early or "choice" not in planned.kinds
+        else "to convergence"
+        if planned.in_closed_form
+        else "by AdamW",
         "summary": summary,
     }
 

@@ -4,8 +4,24 @@ from w2s_bench.models.losses.bootstrap import Bootstrap
 from w2s_bench.models.losses.early import Early
 from w2s_bench.models.losses.gce import Generalised
 from w2s_bench.models.losses.logconf import logconf
+from w2s_bench.models.losses.opd import ReverseKL
 from w2s_bench.models.losses.product import product
 from w2s_bench.models.losses.sce import Symmetric
 from w2s_bench.models.losses.soft import Soft
+from w2s_bench.models.losses.trb import Blended
+from w2s_bench.models.losses.tropd import Accepted
+from w2s_bench.models.losses.w2s_opd import Contrast
 
-__all__ = ["Bootstrap", "Early", "Generalised", "Soft", "Symmetric", "logconf", "product"]
+__all__ = [
+    "Accepted",
+    "Blended",
+    "Bootstrap",
+    "Contrast",
+    "Early",
+    "Generalised",
+    "ReverseKL",
+    "Soft",
+    "Symmetric",
+    "logconf",
+    "product",
+]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from w2s_bench.protocol.ask import Ask
     from w2s_bench.protocol.evidence.readings.base import BuiltInReading
     from w2s_bench.protocol.objectives import PlannedObjective
-    from w2s_bench.protocol.planned import PlannedModel
+    from w2s_bench.protocol.planned import PlannedModel, Tutor
     from w2s_bench.store.stage import Stage
     from w2s_bench.suite_domain import Training
     from w2s_bench.types import Kind, RecipeName
@@ -41,10 +41,12 @@ class Recipe(Protocol):
         seed: int,
         label: str = "",
         objective: PlannedObjective | None = None,
+        tutor: Tutor | None = None,
     ) -> Stage:
         """A model trained on `rows` by `objective` (default: that of `training`), with what that needs beside the rows among
         its inputs.
 
+        `tutor` is given where that asks the teacher for more than its labels.
         `seed` names the role, never the arm: equal rows give one and the same student.
         """
 

@@ -25,7 +25,7 @@ from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, Values, to_arrays
 from w2s_bench.protocol.files import ABSTAINED, ITEMS, LOSSES, PREDICTIONS, READING, ROWS, STATE_IDS, STATES
 from w2s_bench.protocol.objectives import PlannedObjective, planned_objective, refuse_changed
-from w2s_bench.protocol.planned import PlannedModel, load_planned
+from w2s_bench.protocol.planned import PlannedModel, Tutor, load_planned
 from w2s_bench.protocol.prediction import choices_of, label_rows
 from w2s_bench.protocol.recipes.tuned import Tuned, as_params, reading_of, told
 from w2s_bench.protocol.training import (
@@ -66,12 +66,13 @@ class Head:
         seed: int,
         label: str = "",
         objective: PlannedObjective | None = None,
+        tutor: Tutor | None = None,
     ) -> Stage:
         by = objective or planned_objective(training.objective)
         inputs = {
             "rows": rows,
             **numbered("states", [states_of(model, part.inputs["subset"]) for part in parts_of(rows)]),
-            **told(model, by, rows),
+            **told(model, by, rows, tutor),
         }
         params, drawn = {**schedule_of(training, objective), "seed": seed}, training.steps * training.batch_size
         params |= {"ridge": list(training.ridge), "folds": ridges.FOLDS, **by.params}

@@ -13,8 +13,9 @@ from w2s_bench.protocol.evidence.readings import built_in_reading
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, to_arrays
 from w2s_bench.protocol.files import FORMAT, ITEMS, LOSSES, PREDICTIONS, READING, ROWS
 from w2s_bench.protocol.objectives import PlannedObjective, planned_objective, refuse_changed
-from w2s_bench.protocol.planned import PlannedModel, load_planned
+from w2s_bench.protocol.planned import PlannedModel, Tutor, load_planned
 from w2s_bench.protocol.prediction import as_completion, choices_of, label_rows
+from w2s_bench.protocol.recipes.on_policy import on_policy
 from w2s_bench.protocol.training import (
     left_untuned,
     losses_as_written,
@@ -49,11 +50,14 @@ class Tuned:
         seed: int,
         label: str = "",
         objective: PlannedObjective | None = None,
+        tutor: Tutor | None = None,
     ) -> Stage:
         by = objective or planned_objective(training.objective)
+        if by.on_policy and tutor is not None and tutor.max_new_tokens is not None:
+            return on_policy(model, training, rows, seed=seed, objective=by, tutor=tutor, label=label)
         params = {"model": model.params, **schedule_of(training, objective), "seed": seed, **by.params}
         drawn = training.steps * training.batch_size
-        inputs = {"rows": rows, **told(model, by, rows)}
+        inputs = {"rows": rows, **told(model, by, rows, tutor)}
         return Stage(train, params, inputs, label=label, amount=drawn, **by.stage_fields(model.stage_fields()))
 
     def predict(
@@ -81,10 +85,11 @@ class Tuned:
         return Stage(read, params, inputs, label=ask.label, **ask.model.stage_fields())
 
 
-def told(model: PlannedModel, objective: PlannedObjective, rows: Stage) -> dict[str, Stage]:
+def told(model: PlannedModel, objective: PlannedObjective, rows: Stage, tutor: Tutor | None = None) -> dict[str, Stage]:
     """The predictions, over the items of `rows`, of those whose distributions the objective needs.
 
-    Rows of gold have no teacher: their labels are all that a model is trained towards.
+    Rows of gold have no teacher: their labels are all that a model is trained towards. What `tutor` was before it was trained is
+    asked for where it is given.
     """
     needs, stages = objective.needs, dict[str, Stage]()
     parts = parts_of(rows)
@@ -92,6 +97,9 @@ def told(model: PlannedModel, objective: PlannedObjective, rows: Stage) -> dict[
         stages |= numbered("teacher", [part.inputs["labels"] for part in parts if "labels" in part.inputs])
     if "student" in needs:
         stages |= numbered("student", [_untuned_answers(model, part.inputs["subset"]) for part in parts])
+    if "untuned_teacher" in needs and tutor is not None:
+        own = [part.inputs["subset"] for part in parts if "labels" in part.inputs]
+        stages |= numbered("untuned_teacher", [_untuned_answers(tutor.model, subset) for subset in own])
     return stages
 
 
