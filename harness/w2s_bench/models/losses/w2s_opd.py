@@ -28,9 +28,8 @@ class Contrast(ReverseKL):
         self.alpha = alpha
 
     def _wanted(self, targets: Targets) -> torch.Tensor:
-        return contrast(
-            *(logs_of(targets.probs[whose]) for whose in ("student", "teacher", "untuned_teacher")), self.alpha
-        )
+        logs = {whose: logs_of(targets.probs[whose]) for whose in self.needs}
+        return contrast(logs["student"], logs["teacher"], logs["untuned_teacher"], self.alpha)
 
 
 def contrast(anchor: torch.Tensor, strong: torch.Tensor, weak: torch.Tensor, alpha: float) -> torch.Tensor:
