@@ -24,6 +24,7 @@ CEILING: Final = "ceiling"
 NAIVE: Final = "naive"
 ORACLE: Final = "oracle"
 GOLD_TRUST_SET: Final = "gold_trust_set"
+NAIVE_PLUS_GOLD: Final = "naive_plus_gold"
 #: Those by which an arm's gain is parted, and the arms that are made of it for that.
 RANDOM: Final = "random"
 GOLD_RANDOM: Final = "gold_random"
@@ -223,7 +224,7 @@ _TABLE: Final = (
         rival=True,
     ),
     OwnArm(
-        name="naive_plus_gold",
+        name=NAIVE_PLUS_GOLD,
         kind="control",
         supervision="trust_set",
         rows=(Rows("transfer", "weak"), Rows("trust", "gold")),

@@ -155,7 +155,7 @@ def at_point(cell: Cell, point: Suite, arm: str) -> Cell:
 def test_a_curve_has_its_points_in_order_and_tells_what_moves_from_what_does_not(tmp_path: Path) -> None:
     (curve,) = read_curves(with_curves(tmp_path / "toy"))
     assert curve.about == "gold_budget"
-    assert [(point.at, point.whole) for point in curve.points] == [(10, False), (30, False), (60, True)]
+    assert [(point.at, point.words) for point in curve.points] == [(10, "10"), (30, "30"), (60, "all 60")]
     assert set(curve.arms) == {"probe", "acme/verifier:layer=-1", "acme/engine", "gold_trust_set", "naive_plus_gold"}
     assert curve.flat == ("naive", "confidence", "oracle")
     values = [point.row("acme/verifier:layer=-1").mean_pgr.value for point in curve.points]  # type: ignore[union-attr]

@@ -19,12 +19,17 @@ About = Literal["gold_budget", "coverage"]
 
 @dataclass(frozen=True)
 class Point:
-    """One board of a curve: at which coverage, or at how many gold labels of each trust set (`whole`: at all that there are)."""
+    """One board of a curve: at which coverage, or at how many gold labels of each trust set; `told` where a number does not say it."""
 
     at: float
     board: Leaderboard
     folder: str
-    whole: bool = False
+    told: str = ""
+
+    @property
+    def words(self) -> str:
+        """The number as people read it."""
+        return self.told or f"{self.at:g}"
 
     def row(self, arm: str) -> Row | None:
         return next((row for row in self.board.rows if row.arm == arm), None)
@@ -72,9 +77,10 @@ _CHANGES: Final[Mapping[About, Callable[[Row], bool]]] = MappingProxyType(
 
 def curve(about: About, suite: Suite, own: Leaderboard, points: Sequence[Point]) -> Curve:
     """The curve of a suite's `own` board and of its other `points`."""
-    whole = max(suite.as_met(domain).sizes.trust for domain in suite.domains)
-    at = suite.coverage if about == "coverage" else whole
-    itself = Point(at, own, "../", whole=about == "gold_budget" and suite.gold_budget is None)
+    sizes = sorted({suite.as_met(domain).sizes.trust for domain in suite.domains})
+    at = suite.coverage if about == "coverage" else sizes[-1]
+    whole = f"all {'–'.join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))}"
+    itself = Point(at, own, "../", whole if about == "gold_budget" and suite.gold_budget is None else "")
     shown, changes = first_rows(own.rows), _CHANGES[about]
     outside = [row for row in shown if not row.is_control and not changes(row) and row.track == "none"]
     best = next((row.arm for row in outside if row.rank == 1), None)

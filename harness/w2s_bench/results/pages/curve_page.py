@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from w2s_bench.controls import BASE, GOLD_TRUST_SET, NAIVE
+from w2s_bench.controls import BASE, GOLD_TRUST_SET, NAIVE, NAIVE_PLUS_GOLD
 from w2s_bench.results.board import Row
 from w2s_bench.results.curves import About, Curve, Point
 from w2s_bench.results.pages.blocks import escape, table
@@ -21,6 +21,18 @@ _WORDS: Final[Mapping[About, str]] = MappingProxyType(
         "larger one. Pool, weak labels, teacher and ceiling are the same throughout, so that all PGRs are on one scale.",
         "coverage": "The share of the pool's weak labels that trust functions and controls keep. Scores are the same at all of "
         "them: only the cut moves. Pool, teacher and ceiling are the same throughout, so that all PGRs are on one scale.",
+    }
+)
+
+
+#: What each point is compared with: control → what that is there.
+_RIVALS: Final[Mapping[About, Mapping[str, str]]] = MappingProxyType(
+    {
+        "gold_budget": {
+            GOLD_TRUST_SET: "the gold that taught it, alone, of the same budget",
+            NAIVE_PLUS_GOLD: "all weak labels and that gold, of the same budget, and no trust",
+        },
+        "coverage": {NAIVE: "all weak labels"},
     }
 )
 
@@ -52,38 +64,30 @@ def _blocks(curve: Curve, plot: str) -> list[str]:
     level += [f"`{BASE}`, the untuned student, {number(curve.base)}"] if curve.base is not None else []
     if level:
         blocks.append(f"The same at every point: {', '.join(level)}.")
-    rival = GOLD_TRUST_SET if curve.about == "gold_budget" else NAIVE
-    words = (
-        "the gold that taught it, alone, as the same budget has it" if rival == GOLD_TRUST_SET else "all weak labels"
-    )
-    minus = _table(curve, heads, lambda row: difference(row.mean_minus.get(rival)), without={rival})
-    if minus:
-        blocks += [
-            f"Paired difference to `{rival}` ({words}), in PGR units; not corrected for how many there are:",
-            minus,
-        ]
+    for rival, words in _RIVALS[curve.about].items():
+        if minus := _table(curve, heads, lambda row, to=rival: difference(row.mean_minus.get(to)), without=rival):  # type: ignore[misc]
+            said = f"Paired difference to `{rival}` ({words}), in PGR units; not corrected for how many there are:"
+            blocks += [said, minus]
     if curve.about == "coverage":
         blocks += ["Purity, the share of kept labels that are right, mean over domains:"]
         blocks.append(_table(curve, heads, lambda row: number(row.purity)))
     return blocks
 
 
-def _table(
-    curve: Curve, heads: list[str], told: Callable[[Row], str], without: frozenset[str] | set[str] = frozenset()
-) -> str:
+def _table(curve: Curve, heads: list[str], told: Callable[[Row], str], without: str = "") -> str:
     rows = []
     for arm in curve.arms:
         here = [point.row(arm) for point in curve.points]
         texts = [NONE if row is None else told(row) for row in here]
-        if arm not in without and any(text != NONE for text in texts):
+        if arm != without and any(text != NONE for text in texts):
             rows.append([escape(arm), TRACKS[curve.row_of(arm).track].word, *texts])
     return table(["arm", "track", *heads], rows) if rows else ""
 
 
 def _head(curve: Curve, point: Point) -> str:
     if curve.about == "coverage":
-        return f"coverage {point.at:g}"
-    return f"all {point.at:g}" if point.whole else f"{count(int(point.at), 'gold label')}"
+        return f"coverage {point.words}"
+    return point.words if point.told else count(int(point.at), "gold label")
 
 
 def _domains(curve: Curve) -> str:

@@ -93,7 +93,7 @@ def _panel(axes: Axes, curve: Curve, arms: list[str], inches: float) -> None:
             ends[arm] = pgr.value
     colours = {arm: TRACKS[curve.row_of(arm).track].colour for arm in ends}
     name_lines(axes, ends, colours, (low, high), inches, at=(last + 0.08, last + 0.05 * (last + 1) + 0.1))
-    axes.set_xticks(range(last + 1), [f"{p.at:g}" + (" (all)" if p.whole else "") for p in curve.points])
+    axes.set_xticks(range(last + 1), [point.words for point in curve.points])
     axes.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
     dress(axes)
 
