@@ -216,7 +216,10 @@ def daemonise(context: StageContext) -> None:
     outer = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {code!r}])"
     reader, writer = os.pipe()
     subprocess.run([sys.executable, "-c", outer], stdout=writer, check=True)
-    Path(context.params["pids"]).write_bytes(os.read(reader, 20))
+    number = b""
+    while not number.endswith(b"\n"):  # a pipe may give it in parts
+        number += os.read(reader, 20)
+    Path(context.params["pids"]).write_bytes(number)
     if context.params["end"] == "exit":
         os._exit(4)
     if context.params["end"] == "print":
