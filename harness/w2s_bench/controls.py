@@ -107,6 +107,11 @@ class Facts:
         return self.answers != "student" or any(rows.labels == "weak" for rows in self.rows)
 
     @property
+    def keeps_weak_labels(self) -> bool:
+        """Whether weak labels of the pool are among its rows."""
+        return self.of_pool is not None and self.of_pool.labels == "weak"
+
+    @property
     def keeps_all_weak_labels(self) -> bool:
         """Whether it trains on every weak label and nothing else, so that its purity is the labels' accuracy."""
         return self.rows == (Rows("transfer", "weak"),)

@@ -149,7 +149,8 @@ def check_objective(who: str, built: Any) -> None:
     """`built` has the attributes and methods of an objective."""
     over = _some_of(who, built, "over", get_args(Over), least=1)
     needs = _some_of(who, built, "needs", get_args(Whose), least=0)
-    if needs and "tokens" in over:
+    on_policy = guarded(who, "rollouts", lambda: hasattr(built, "rollouts"))  # whose needs are over tokens too
+    if needs and "tokens" in over and not on_policy:
         raise PluginError(
             f"{who}: it needs {' and '.join(needs)}, whose distributions are over an item's options, and its over is {over!r}; "
             "write over = ('options',), or leave needs empty: needs = ()"

@@ -30,7 +30,7 @@ def graded_against_training_gold(facts: Facts, graph: Generation) -> list[Stage]
         return out
     if facts.answers == "teacher":
         out.append(graph.grades_of_training_gold(graph.pool))
-    elif _keeps_labels(facts):
+    elif facts.keeps_weak_labels:
         out.append(graph.training_grades(graph.pool))
     return out
 
@@ -71,12 +71,8 @@ def of_the_rows(right: Grades, as_gold: Grades, kept: Collection[str]) -> dict[s
 
 def keeps_labels(facts: Facts, graph: Generation) -> bool:
     """Whether `of_the_rows` says anything of such an arm."""
-    return _own(graph) and _keeps_labels(facts)
+    return _own(graph) and facts.keeps_weak_labels
 
 
 def _own(graph: Generation) -> bool:
     return graph.task.domain.own_training_gold
-
-
-def _keeps_labels(facts: Facts) -> bool:
-    return facts.of_pool is not None and facts.of_pool.labels == "weak"
