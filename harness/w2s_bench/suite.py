@@ -235,6 +235,10 @@ class Suite(Strict):
         except ValidationError as error:
             raise SuiteError(f"suite {self.name!r} at {', '.join(told)}:\n{explain(error, Suite, _NESTED)}") from error
 
+    @property
+    def without_gold_budget(self) -> Suite:
+        return self.model_copy(update={"gold_budget": None})
+
     def with_full_names(self, full: Callable[[str], str]) -> Suite:
         """The suite with each domain's name replaced by what `full` gives for it: digest, splits and cells follow names."""
         sources = [None if d.trust_from is None else full(self.trust_source(d).name) for d in self.domains]

@@ -31,7 +31,7 @@ from w2s_bench.store.stage import walk
 from w2s_bench.suite import Suite, read_results_suite
 from w2s_bench.types import Item
 
-TRUST = ["confidence", "probe:folds=3", "verifier"]
+TRUST = ["confidence", "aum", "probe:folds=3", "verifier"]
 LEARN_FROM_GOLD = {"gold_trust_set", "naive_plus_gold", "probe@folds=3", "verifier"}
 
 
@@ -90,7 +90,8 @@ def test_a_point_that_cannot_be_is_refused_by_name(asked: dict[str, float], said
 def test_a_budget_changes_what_learns_from_gold_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The gold that a smaller budget sees is part of what a larger one sees, and the rest of the trust set lies behind nothing."""
+    """The gold that a smaller budget sees is part of what a larger one sees, and the rest of it lies behind nothing. `aum`, which has a
+    student of all weak labels, those of the trust set too, sees no gold and stays what it is."""
     suite, registry = toy_suite(tmp_path / "models", seeds=1), toy_registry(monkeypatch)
     plans = {
         budget: plan(suite.at(gold_budget=budget) if budget else suite, registry, domains=["largest"], trust=TRUST)
@@ -116,7 +117,7 @@ def test_a_coverage_changes_what_keeps_a_share_and_nothing_else(
 ) -> None:
     suite, registry = toy_suite(tmp_path / "models", seeds=1), toy_registry(monkeypatch)
     own, other = (plan(each, registry, domains=["largest"], trust=TRUST) for each in (suite, suite.at(coverage=0.25)))
-    shares = {"random", "oracle", "gold_random", "label_length", "confidence", "probe@folds=3", "verifier"}
+    shares = {"random", "oracle", "gold_random", "label_length", "confidence", "aum", "probe@folds=3", "verifier"}
     assert changed(own, other) == shares
     scores = [{stage.node for stage in each.stages() if stage.name == "score"} for each in (own, other)]
     assert scores[0] == scores[1], "only the cut moves"

@@ -6,7 +6,7 @@ Read it from the top: splits → teacher → weak labels → grades → evidence
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Literal, get_args
 
@@ -306,9 +306,11 @@ class Generation:
     @cached_property
     def _all_weak_rows(self) -> Stage:
         """Rows of the weak labels of the trust set and of the pool, each once."""
+        # A gold budget takes gold away and no weak label, so that functions that see no gold have the same scores at every budget.
+        graph = self if self.suite.gold_budget is None else replace(self, suite=self.suite.without_gold_budget)
         splits: tuple[Split, ...] = ("trust", self.pool)
         rows = [
-            training.weak_rows(self.subset(s), self.weak_labels(s), None, self.label(f"rows of {s}")) for s in splits
+            training.weak_rows(graph.subset(s), graph.weak_labels(s), None, self.label(f"rows of {s}")) for s in splits
         ]
         return training.joined_rows(rows, self.label("rows of trust set and pool"), share="as they are")
 
