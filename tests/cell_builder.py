@@ -11,7 +11,9 @@ import numpy as np
 from w2s_bench.controls import OWN_ARMS, Facts, facts_of, of_kind
 from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.record import digest_of, pack_bits
-from w2s_bench.results.cells import ArmRef, Cell, CellBody, DomainRef, ModelRef, PluginRef, SeedResult, SuiteRef
+from w2s_bench.results.cells import Cell, CellBody
+from w2s_bench.results.references import ArmRef, DomainRef, ModelRef, PluginRef, SuiteRef
+from w2s_bench.results.seed_results import SeedResult
 from w2s_bench.suite import Suite
 
 REFERENCES: dict[str, float] = {"weak": 0.50, "base": 0.25, "ceiling": 0.90}

@@ -21,10 +21,11 @@ from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol.files import ROWS
 from w2s_bench.protocol.training import parts_of
 from w2s_bench.record import digest_of, read_rows, write_rows
-from w2s_bench.results.cells import ArmRef, Cell
+from w2s_bench.results.cells import Cell
 from w2s_bench.results.leaderboard import build, write_leaderboard
 from w2s_bench.results.pages.data import board_as_json
 from w2s_bench.results.pages.markdown import render
+from w2s_bench.results.references import ArmRef
 from w2s_bench.runs.collect import Results, cell_of
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store

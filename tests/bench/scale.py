@@ -108,7 +108,7 @@ def trust_arms(count: int, coverage: float) -> list[Any]:
     from w2s_bench.plugins.checks import check_trust_function
     from w2s_bench.plugins.registry import Registry
     from w2s_bench.protocol.arms import trust_arm
-    from w2s_bench.results.cells import PluginRef
+    from w2s_bench.results.references import PluginRef
 
     registry = Registry.load()
     names = sorted(name for name in registry.trust_functions if name.startswith("w2s-bench/"))

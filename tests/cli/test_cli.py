@@ -18,8 +18,8 @@ from w2s_bench import __version__
 from w2s_bench._cli.app import app
 from w2s_bench._cli.listing import _print
 from w2s_bench._cli.report import print_leaderboard
-from w2s_bench.results.cells import SuiteRef
 from w2s_bench.results.leaderboard import build
+from w2s_bench.results.references import SuiteRef
 from w2s_bench.runs import refusals
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store

@@ -19,9 +19,11 @@ from w2s_bench.names import file_name, row_name
 from w2s_bench.record import digest_of
 from w2s_bench.results import leaderboard, planning, statistics
 from w2s_bench.results.board import Leaderboard
-from w2s_bench.results.cells import Cell, ChainRef, ModelRef, SeedResult, Spent
+from w2s_bench.results.cells import Cell
 from w2s_bench.results.leaderboard import pages, write_leaderboard
 from w2s_bench.results.pages.data import board_as_json
+from w2s_bench.results.references import ChainRef, ModelRef, Spent
+from w2s_bench.results.seed_results import SeedResult
 from w2s_bench.results.statistics import Estimate, Unresolved
 from w2s_bench.suite import Suite
 

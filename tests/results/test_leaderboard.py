@@ -20,13 +20,14 @@ from w2s_bench.controls import of_kind
 from w2s_bench.errors import CellError
 from w2s_bench.results import leaderboard
 from w2s_bench.results.board import Leaderboard
-from w2s_bench.results.cells import ArmRef, Cell
+from w2s_bench.results.cells import Cell
 from w2s_bench.results.leaderboard import write_leaderboard
 from w2s_bench.results.pages.blocks import escape, table
 from w2s_bench.results.pages.data import board_as_json
 from w2s_bench.results.pages.markdown import render
 from w2s_bench.results.pages.plots import draw
 from w2s_bench.results.pages.style import figure, number
+from w2s_bench.results.references import ArmRef
 from w2s_bench.results.statistics import Estimate, Unresolved
 from w2s_bench.text import one_line
 

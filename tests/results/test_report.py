@@ -25,11 +25,12 @@ from w2s_bench._cli.app import app
 from w2s_bench.errors import CellError, W2SBenchError
 from w2s_bench.names import PROGRESS, short
 from w2s_bench.results.attestations import Attestation, Attested
-from w2s_bench.results.cells import ArmRef, Cell
+from w2s_bench.results.cells import Cell
 from w2s_bench.results.comparison import Comparison
 from w2s_bench.results.leaderboard import build
 from w2s_bench.results.pages.arm_words import arm_in_words
 from w2s_bench.results.pages.style import figure, number
+from w2s_bench.results.references import ArmRef
 from w2s_bench.results.report import scripts
 from w2s_bench.results.report.arms import arms_of
 from w2s_bench.results.report.page import render

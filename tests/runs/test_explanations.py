@@ -20,13 +20,14 @@ from w2s_bench.names import of_arm
 from w2s_bench.protocol.arms import explanations, own_arms
 from w2s_bench.record import digest_of, pack_bits
 from w2s_bench.results.belief import read_results
-from w2s_bench.results.cells import ArmRef, Cell
+from w2s_bench.results.cells import Cell
 from w2s_bench.results.consent import _wanted
 from w2s_bench.results.gains import PARTS
 from w2s_bench.results.leaderboard import build, pages, write_leaderboard
 from w2s_bench.results.pages.data import board_as_json
 from w2s_bench.results.pages.standing import gain_in_words
 from w2s_bench.results.planning import _noise
+from w2s_bench.results.references import ArmRef
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.runs import submit
 from w2s_bench.runs.collect import Results, cell_of

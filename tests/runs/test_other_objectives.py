@@ -19,9 +19,10 @@ from w2s_bench.protocol.kept import Kept
 from w2s_bench.results import leaderboard
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.board import OVER_OPTIONS
-from w2s_bench.results.cells import ArmRef, Cell
+from w2s_bench.results.cells import Cell
 from w2s_bench.results.leaderboard import pages, write_leaderboard
 from w2s_bench.results.pages.data import board_as_json
+from w2s_bench.results.references import ArmRef
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.runs import submit
 from w2s_bench.runs.collect import Results, cell_of

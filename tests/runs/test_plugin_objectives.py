@@ -21,7 +21,7 @@ from w2s_bench.plugins.checks import check_objective, raised_at
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol.objectives import planned_objective
 from w2s_bench.results.against_suite import against_suite
-from w2s_bench.results.cells import PluginRef
+from w2s_bench.results.references import PluginRef
 from w2s_bench.runs.collect import Results, cell_of
 from w2s_bench.runs.objectives_page import objective_rows
 from w2s_bench.runs.plan import Plan, plan

@@ -21,23 +21,14 @@ from w2s_bench.plugins.entries import Plugin, Problem
 from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.record import pack_bits
 from w2s_bench.results.belief import read_results
-from w2s_bench.results.cells import (
-    ArmRef,
-    Cell,
-    CellBody,
-    ChainRef,
-    DomainRef,
-    ModelRef,
-    PluginRef,
-    SeedResult,
-    Spent,
-    SuiteRef,
-)
+from w2s_bench.results.cells import Cell, CellBody
 from w2s_bench.results.compared import Verified, compare
 from w2s_bench.results.consent import refuse_unasked
 from w2s_bench.results.files import read_cells
 from w2s_bench.results.leaderboard import write_leaderboard
+from w2s_bench.results.references import ArmRef, ChainRef, DomainRef, ModelRef, PluginRef, Spent, SuiteRef
 from w2s_bench.results.republished import compare_pages
+from w2s_bench.results.seed_results import SeedResult
 from w2s_bench.runs import execute as api
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
 from w2s_bench.runs.verify import _verdict, verify

@@ -15,7 +15,7 @@ from w2s_bench.protocol.generation import Generation, Student
 from w2s_bench.protocol.needs import PlannedNeed, own_need
 from w2s_bench.protocol.objectives import PlannedObjective
 from w2s_bench.protocol.trust import MOST_SECONDS, Labelled
-from w2s_bench.results.cells import ArmRef, PluginRef
+from w2s_bench.results.references import ArmRef, PluginRef
 from w2s_bench.selections import guarantee_of
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import KINDS, Kind, Need, Selection

@@ -12,8 +12,9 @@ from w2s_bench.controls import made_of
 from w2s_bench.errors import CellError
 from w2s_bench.names import BUILT_IN, short
 from w2s_bench.results.against_suite import rows_beside
-from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC, Cell, SeedResult
+from w2s_bench.results.cells import Cell
 from w2s_bench.results.figures import denominator, is_whole
+from w2s_bench.results.seed_results import LABEL_PROBABILITY_AUROC, SeedResult
 from w2s_bench.suite_domain import DomainSpec
 
 

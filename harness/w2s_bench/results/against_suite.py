@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from w2s_bench.controls import OWN_ARMS, made_of
 from w2s_bench.names import of_arm, selected, short
-from w2s_bench.results.cells import Cell, SeedResult
+from w2s_bench.results.cells import Cell
+from w2s_bench.results.seed_results import SeedResult
 from w2s_bench.suite import Suite
 from w2s_bench.suite_domain import DomainSpec
 

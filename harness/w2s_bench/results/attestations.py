@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from w2s_bench.errors import CellError
 from w2s_bench.record import digest_of, write_atomically
-from w2s_bench.results.cells import Cell, Digest, Text
+from w2s_bench.results.cells import Cell
 from w2s_bench.results.compared import Verdict
+from w2s_bench.results.fields import Digest, Strict, Text
 from w2s_bench.text import one_line, shortened
 from w2s_bench.untrusted import UnreadableError, parse_json, read_text
 
@@ -30,11 +31,7 @@ Tier = Literal["identical elsewhere", "within tolerance", "identical", "DIFFERS"
 TIERS: Final[tuple[Tier, ...]] = ("identical elsewhere", "within tolerance", "identical", "DIFFERS")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Attested(_Strict):
+class Attested(Strict):
     """One row: the digest of the body that was published, and how what was computed compares with it."""
 
     row: Text
@@ -43,7 +40,7 @@ class Attested(_Strict):
     why: Text = ""
 
 
-class Attestation(_Strict):
+class Attestation(Strict):
     """One run of `verify`. `made` is the time in UTC, `platform` the kind of machine, `packages` what it computed with."""
 
     schema_: Literal["w2s-bench/attestation/1"] = Field(alias="schema", default=SCHEMA)

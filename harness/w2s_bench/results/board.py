@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from w2s_bench.results.cells import SuiteRef
+from w2s_bench.results.references import SuiteRef
 from w2s_bench.results.statistics import Estimate, Ratio
 
 #: The tracks that are ranked, in their order.

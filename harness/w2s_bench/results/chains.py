@@ -9,9 +9,10 @@ from w2s_bench.controls import NAIVE
 from w2s_bench.names import short
 from w2s_bench.results import statistics
 from w2s_bench.results.board import ArmChain, Cost, DomainChains, MeanChain
-from w2s_bench.results.cells import Cell, Spent
+from w2s_bench.results.cells import Cell
 from w2s_bench.results.comparison import Comparison
 from w2s_bench.results.places import holm_corrected
+from w2s_bench.results.references import Spent
 from w2s_bench.results.statistics import Ratio, Unresolved
 from w2s_bench.types import JSON
 

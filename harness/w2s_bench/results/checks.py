@@ -8,8 +8,8 @@ from typing import Final
 
 from w2s_bench.controls import BASE, CEILING, GOLD_TRUST_SET, NAIVE, ORACLE, WEAK
 from w2s_bench.results.board import Check, Figure
-from w2s_bench.results.cells import LABEL_PROBABILITY_AUROC
 from w2s_bench.results.comparison import Comparison
+from w2s_bench.results.seed_results import LABEL_PROBABILITY_AUROC
 from w2s_bench.results.statistics import Estimate, Unresolved
 
 

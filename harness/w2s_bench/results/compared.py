@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from w2s_bench.record import canonical_json, digest_of, unpack_bits
-from w2s_bench.results.cells import Cell, CellBody, PluginRef, SeedResult
+from w2s_bench.results.cells import Cell, CellBody
+from w2s_bench.results.references import PluginRef
+from w2s_bench.results.seed_results import SeedResult
 
 Verdict = Literal["identical", "within tolerance", "DIFFERS"]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from w2s_bench.errors import ModelError, SuiteError, UnknownNameError
 from w2s_bench.names import BUILT_IN, short
 from w2s_bench.resolvers import at_path, is_on_disk, what_lacks
-from w2s_bench.results.cells import Cell, ModelRef
+from w2s_bench.results.cells import Cell
+from w2s_bench.results.references import ModelRef
 from w2s_bench.suite import Suite
 from w2s_bench.suite_domain import Training
 

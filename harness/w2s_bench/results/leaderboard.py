@@ -17,7 +17,7 @@ from w2s_bench.results import statistics
 from w2s_bench.results.attestations import Attestation, read_attestations, tiers
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.board import MOST_DOMAINS, OVER_OPTIONS, POWER, DomainSummary, Failure, Leaderboard, Pair, Row
-from w2s_bench.results.cells import TRAINING_GOLD_ACCURACY, Cell, CellBody
+from w2s_bench.results.cells import Cell, CellBody
 from w2s_bench.results.chains import chains_of, means_of
 from w2s_bench.results.checks import CHECKS, suspects
 from w2s_bench.results.comparison import Comparison, mean
@@ -25,6 +25,7 @@ from w2s_bench.results.folding import families
 from w2s_bench.results.gains import gains
 from w2s_bench.results.places import corrected, paired, placed
 from w2s_bench.results.ranking import ranked
+from w2s_bench.results.seed_results import TRAINING_GOLD_ACCURACY
 from w2s_bench.results.signatures import Signed, read_signatures, signers
 from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
 from w2s_bench.results.surroundings import made_elsewhere

@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from w2s_bench.errors import CellError, W2SBenchError
 from w2s_bench.record import digest_of, write_atomically
-from w2s_bench.results.cells import Cell, Digest, Text
+from w2s_bench.results.cells import Cell
+from w2s_bench.results.fields import Digest, Text
 from w2s_bench.text import one_line, shortened
 from w2s_bench.untrusted import UnreadableError, parse_json, read_text
 

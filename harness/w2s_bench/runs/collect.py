@@ -23,19 +23,16 @@ from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.record import digest_of, pack_bits, read_arrays, read_json, read_records, read_rows
-from w2s_bench.results.cells import (
+from w2s_bench.results.cells import Cell, CellBody
+from w2s_bench.results.clusters import Clusters
+from w2s_bench.results.references import ChainRef, Spent, SuiteRef
+from w2s_bench.results.seed_results import (
     CERTIFIED_PURITY,
     LABEL_PROBABILITY_AUROC,
     WITHIN_LABEL,
     WITHIN_STRATUM,
-    Cell,
-    CellBody,
-    ChainRef,
     SeedResult,
-    Spent,
-    SuiteRef,
 )
-from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.statistics import auroc, auroc_within, selective_figures
 from w2s_bench.runs import beyond_gold
 from w2s_bench.runs.plan import PlannedCell

@@ -21,8 +21,9 @@ from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.record import pack_bits, read_records
 from w2s_bench.results.belief import read_results
-from w2s_bench.results.cells import Cell, SeedResult
+from w2s_bench.results.cells import Cell
 from w2s_bench.results.consent import placements, refuse_unasked
+from w2s_bench.results.seed_results import SeedResult
 from w2s_bench.store.stage import Stage, walk
 from w2s_bench.types import JSON, Answer, Item, Prediction, Split
 

@@ -23,7 +23,7 @@ from w2s_bench.protocol.objectives import refuse_unfit, written
 from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
-from w2s_bench.results.cells import DomainRef, ModelRef, PluginRef
+from w2s_bench.results.references import DomainRef, ModelRef, PluginRef
 from w2s_bench.runs.beyond_gold import graded_against_training_gold
 from w2s_bench.runs.chosen import Chosen, chosen_trust_functions
 from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_label_source, refuse_unfit_objectives

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.names import BUILT_IN
-from w2s_bench.results.cells import Cell, PluginRef
+from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.findings import Finding, Level
 from w2s_bench.results.checking.folder import Folder
+from w2s_bench.results.references import PluginRef
 
 if TYPE_CHECKING:
     from w2s_bench.plugins.hooks import EntryKind

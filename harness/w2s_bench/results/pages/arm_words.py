@@ -8,7 +8,8 @@ from typing import Final
 
 from w2s_bench.controls import OWN_ARMS, made_of
 from w2s_bench.names import short
-from w2s_bench.results.cells import ArmRef, CellBody
+from w2s_bench.results.cells import CellBody
+from w2s_bench.results.references import ArmRef
 from w2s_bench.types import Selection
 
 #: Selection → which rows it keeps by trust scores, as the end of a sentence.

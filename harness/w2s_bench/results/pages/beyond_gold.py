@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from w2s_bench.controls import CEILING
 from w2s_bench.results.board import DomainSummary, Entry
-from w2s_bench.results.cells import BETTER, RIGHT_WHERE_DIFFERENT, TRAINING_PURITY
 from w2s_bench.results.pages.blocks import escape, table
 from w2s_bench.results.pages.style import number
+from w2s_bench.results.seed_results import BETTER, RIGHT_WHERE_DIFFERENT, TRAINING_PURITY
 from w2s_bench.results.statistics import Estimate
 
 _HEADER = (

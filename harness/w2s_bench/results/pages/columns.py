@@ -11,7 +11,6 @@ from typing import Final
 
 from w2s_bench.controls import NAIVE, rivals
 from w2s_bench.results.board import OVER_OPTIONS, Entry, Gain, Leaderboard, Row
-from w2s_bench.results.cells import CERTIFIED_PURITY, WITHIN_LABEL, WITHIN_STRATUM
 from w2s_bench.results.gains import PARTS
 from w2s_bench.results.pages.column import (
     Column,
@@ -24,6 +23,7 @@ from w2s_bench.results.pages.column import (
     tested_column,
 )
 from w2s_bench.results.pages.style import NONE, TRACKS, difference, figure
+from w2s_bench.results.seed_results import CERTIFIED_PURITY, WITHIN_LABEL, WITHIN_STRATUM
 from w2s_bench.results.statistics import Ratio
 from w2s_bench.selections import guarantee_of
 

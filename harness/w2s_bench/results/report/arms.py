@@ -11,10 +11,11 @@ from typing import Final
 from w2s_bench.names import file_name
 from w2s_bench.results import statistics
 from w2s_bench.results.board import Entry, Leaderboard, Row
-from w2s_bench.results.cells import ArmRef, Cell
+from w2s_bench.results.cells import Cell
 from w2s_bench.results.comparison import Comparison
 from w2s_bench.results.pages.arm_words import arm_in_words
 from w2s_bench.results.pages.style import REFERENCE, TRACKS, Look
+from w2s_bench.results.references import ArmRef
 from w2s_bench.results.report.reading import Folder
 from w2s_bench.types import JSON
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from w2s_bench.results.cells import KEPT_BY, SeedResult
 from w2s_bench.results.figures import is_rate
 from w2s_bench.results.report.facts import written
+from w2s_bench.results.seed_results import KEPT_BY, SeedResult
 from w2s_bench.types import JSON
 
 #: As many points of a curve as can be told apart.

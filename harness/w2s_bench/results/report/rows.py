@@ -8,13 +8,14 @@ from typing import Final
 
 from w2s_bench.controls import CEILING, ORACLE, WEAK, rivals
 from w2s_bench.results.board import Entry, Leaderboard
-from w2s_bench.results.cells import Cell, SeedResult
+from w2s_bench.results.cells import Cell
 from w2s_bench.results.pages.columns import ENTRY
 from w2s_bench.results.pages.style import NONE, number
 from w2s_bench.results.report.arms import Arm
 from w2s_bench.results.report.diagnostics import Curve, curves, is_rate_of, others
 from w2s_bench.results.report.facts import Fact, cell_facts, flat
 from w2s_bench.results.report.tables import Table, of_differences, of_domains
+from w2s_bench.results.seed_results import SeedResult
 
 #: Strata and labels that a page lists; a board of classes by the thousand says how many there are.
 _MOST_PARTS: Final = 200
