@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from w2s_bench.controls import OWN_ARMS, Facts, facts_of, of_kind
+from w2s_bench.arm_facts import Facts
+from w2s_bench.controls import OWN_ARMS, facts_of, of_role
 from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.record import digest_of, pack_bits
 from w2s_bench.results.cells import Cell, CellBody
@@ -26,7 +27,7 @@ NAMED = {
     "naive_plus_gold": 0.76,
     "gold_random": 0.84,
 }
-CONTROLS: dict[str, float] = {arm.name: NAMED.get(arm.name, 0.58) for arm in of_kind("control") if not arm.explains}
+CONTROLS: dict[str, float] = {arm.name: NAMED.get(arm.name, 0.58) for arm in of_role("control") if not arm.explains}
 #: Drawn after all others, whose draws stay what they were before.
 DRAWN_LAST = tuple(name for name in CONTROLS if name == "naive_plus_gold" or name not in NAMED)
 #: Trust functions: accuracy of their students, track, AUROC.
@@ -174,7 +175,7 @@ def _cell(
             )
         )
     survived = any(result.correct for result in results)
-    kind = "trust_function" if arm in TRUST else OWN_ARMS[arm].kind
+    kind = "trust_function" if arm in TRUST else OWN_ARMS[arm].role
     supervision = TRUST[arm][1] if arm in TRUST else OWN_ARMS[arm].supervision
     coverage = facts.coverage(0.5)
     function, parameters = parse_spec(arm)
@@ -186,7 +187,7 @@ def _cell(
         domain=DomainRef(name=domain, version="1", fingerprint=digest_of(domain)),
         teacher=ModelRef(name="w2s-bench/small", fingerprint=digest_of("small")),
         student=ModelRef(name="w2s-bench/large", fingerprint=digest_of("large")),
-        arm=ArmRef(name=arm, kind=kind, supervision=supervision, coverage=coverage, **chosen),  # type: ignore[arg-type]
+        arm=ArmRef(name=arm, role=kind, supervision=supervision, coverage=coverage, **chosen),  # type: ignore[arg-type]
         plugin=PluginRef(distribution=arm.split("/")[0], version="1.2", source=digest_of(arm.split("/")[0]))
         if arm in TRUST
         else None,

@@ -14,7 +14,8 @@ import pytest
 from cell_builder import TRUST_SET, change, make_cells, write_cells
 from support import ROOT, run_inline, toy_registry, toy_suite
 from w2s_bench import arms_page, controls
-from w2s_bench.controls import GOLD_TRUST_SET, OWN_ARMS, TRUST_FUNCTION, OwnArm, Rows
+from w2s_bench.arm_facts import OwnArm, Rows
+from w2s_bench.controls import GOLD_TRUST_SET, OWN_ARMS, TRUST_FUNCTION
 from w2s_bench.errors import CellError
 from w2s_bench.executors import Done
 from w2s_bench.plugins.registry import Registry
@@ -39,6 +40,7 @@ OTHER_MEANINGS = {
     ("protocol/majority.py", "majority"),
     ("protocol/generation.py", "gold_trust_set"),
     ("protocol/generation.py", "weak"),  # whose labels a cross-fitted student learns from
+    ("arm_facts.py", "weak"),  # whose labels the rows of an arm have
     # A label source, named after what it takes: the commonest of a model's answers to one item.
     ("suite_label_source.py", "majority"),
     ("suite_domain.py", "majority"),
@@ -51,7 +53,7 @@ OTHER_MEANINGS = {
 }
 MIXED = OwnArm(
     name="naive_and_gold",
-    kind="control",
+    role="control",
     supervision="trust_set",
     rows=(Rows("transfer", "weak"), Rows("trust", "gold")),
     words="all weak labels and the gold labels of the trust set",
@@ -103,7 +105,7 @@ def test_facts_are_those_of_the_graph(planned: Plan) -> None:
             nodes = behind(own.rows)
             assert (own.rows is not None) == bool(facts.rows), cell.row
             assert (own.student.weights == graph.teacher.weights) == (facts.answers == "teacher")
-            if cell.arm.ref.kind == "trust_function":
+            if cell.arm.ref.role == "trust_function":
                 assert facts == TRUST_FUNCTION and labels.node in nodes and pool_gold.node not in nodes
                 continue
             parts = parts_of(own.rows) if own.rows else ()
@@ -149,7 +151,7 @@ def mixed_cell(naive: Cell, **of_seed: Any) -> Cell:
         kept = seed.kept + TRUST_SET
         told = {"kept": kept, "purity": round(seed.purity * seed.kept + TRUST_SET) / kept, **of_seed}
         seeds.append(seed.model_copy(update=told))
-    arm = ArmRef(name=MIXED.name, kind="control", supervision="trust_set", coverage=1.0)
+    arm = ArmRef(name=MIXED.name, role="control", supervision="trust_set", coverage=1.0)
     return change(naive, arm=arm, seeds=tuple(seeds))
 
 
@@ -159,7 +161,7 @@ def test_a_board_shows_one_more_control(tmp_path: Path) -> None:
     cells[MIXED.name] = mixed_cell(cells["naive"])
     board = write_leaderboard(write_cells(tmp_path, cells))
     assert [row.arm for row in board.rows if row.is_control] == [
-        arm.name for arm in controls.of_kind("control") if not arm.explains
+        arm.name for arm in controls.of_role("control") if not arm.explains
     ]
     page = render(board, "pgr.svg")
     assert f"`{MIXED.name}` trains on {MIXED.words}." in page
@@ -189,7 +191,7 @@ def test_no_figure_of_one_more_control_is_believed_against_the_sizes(
 
 def test_an_arm_that_is_in_no_table_is_no_control() -> None:
     with pytest.raises(ValueError, match="arm 'naive_and_gold' is of kind 'control'; controls are naive, random"):
-        ArmRef(name=MIXED.name, kind="control", supervision="trust_set", coverage=1.0)
+        ArmRef(name=MIXED.name, role="control", supervision="trust_set", coverage=1.0)
     cells = make_cells()
     assert build(cells.values(), Path("somewhere")).rows
 
@@ -219,7 +221,7 @@ def test_a_cell_of_one_more_control_is_collected_by_its_facts(
         done = outcomes[weak.rows.node]
         assert isinstance(done, Done)
         outcomes[weak.rows.node] = Done(replace(done.result, path=folder))
-    ref = ArmRef(name=MIXED.name, kind="control", supervision="trust_set", coverage=1.0)
+    ref = ArmRef(name=MIXED.name, role="control", supervision="trust_set", coverage=1.0)
     mixed = replace(naive, arm=replace(naive.arm, ref=ref))
     cell, plain = cell_of(mixed, Results(outcomes, ran.store)), cell_of(naive, Results(ran.outcomes, ran.store))
     for found, alone in zip(cell.body.seeds, plain.body.seeds, strict=True):

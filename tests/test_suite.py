@@ -13,8 +13,9 @@ import yaml
 from pydantic import ValidationError
 
 from w2s_bench.errors import SuiteError, UnknownNameError
-from w2s_bench.suite import Suite, built_in_suites, load_suite
+from w2s_bench.suite import Suite
 from w2s_bench.suite_domain import Training
+from w2s_bench.suite_files import built_in_suites, load_suite
 
 TRAINING = {"model": "w2s-bench/small", "steps": 30, "learning_rate": 0.001}
 SUITE: dict[str, Any] = {
@@ -167,7 +168,7 @@ def test_a_missing_file_is_named(name: str) -> None:
 
 def test_an_unknown_suite_gets_the_names_that_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shipped = {"tiny": tmp_path / "tiny.yaml", "main": tmp_path / "main.yaml"}
-    monkeypatch.setattr("w2s_bench.suite.built_in_suites", lambda: shipped)
+    monkeypatch.setattr("w2s_bench.suite_files.built_in_suites", lambda: shipped)
     with pytest.raises(
         UnknownNameError, match=r"unknown suite 'tinny'; did you mean tiny\? Known: main, tiny\. Or give"
     ) as e:

@@ -13,7 +13,7 @@ from support import ROOT
 from test_suite import SUITE, changed, put, refused
 from w2s_bench.errors import ModelError, SuiteError, UnknownNameError
 from w2s_bench.plugins.registry import Registry
-from w2s_bench.suite import LARGEST, load_suite, read_results_suite
+from w2s_bench.suite_files import LARGEST, load_suite, read_results_suite
 from w2s_bench.suites.page import page
 from w2s_bench.untrusted import UnreadableError, parse_json, parse_yaml, read_text
 

@@ -12,13 +12,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, OwnArm
+from w2s_bench.arm_facts import OwnArm
+from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS
 
 
 def table() -> str:
     """A row of markdown for every reference and control of each run."""
     arms = [arm for arm in OWN_ARMS.values() if not arm.explains]
-    rows = [f"| `{arm.name}` | {arm.kind} | {_what(arm)} | `{arm.supervision}` |" for arm in arms]
+    rows = [f"| `{arm.name}` | {arm.role} | {_what(arm)} | `{arm.supervision}` |" for arm in arms]
     return "\n".join(["| arm | | what it trains on, or is | track |", "|---|---|---|---|", *rows])
 
 
@@ -38,7 +39,7 @@ def reserved() -> str:
 
 
 def _what(arm: OwnArm) -> str:
-    return f"nothing: {arm.words}" if arm.kind == "reference" and not arm.rows else arm.words
+    return f"nothing: {arm.words}" if arm.role == "reference" and not arm.rows else arm.words
 
 
 #: Page → name of a block → what stands in it.

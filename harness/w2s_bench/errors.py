@@ -37,12 +37,12 @@ class SuiteError(W2SBenchError):
 class UnknownNameError(W2SBenchError):
     """A name that nothing registered; carries the nearest names that exist."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
-        self.kind, self.name, self.known = kind, name, tuple(sorted(known))
+    def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.what, self.name, self.known = what, name, tuple(sorted(known))
         bare = {k.rsplit("/", 1)[-1]: k for k in self.known}
         near = difflib.get_close_matches(name, [*self.known, *bare], n=3, cutoff=0.5)
         near = list(dict.fromkeys(bare.get(n, n) for n in near))
-        message = f"unknown {kind} {name!r}"
+        message = f"unknown {what} {name!r}"
         message += f"; did you mean {' or '.join(near)}?" if near else "."
         listed = ", ".join(self.known[:_MOST_NAMES]) or "none"
         message += f" Known: {listed}" + (f", … ({len(self.known)} in all)." if self.known[_MOST_NAMES:] else ".")

@@ -52,7 +52,8 @@ def row(recipe: str, quick: bool) -> dict[str, str | float]:
 def stages_of(recipe: str, quick: bool) -> tuple[list[Stage], list[Stage]]:
     """The stages of the pipeline, and those that the trust function adds; inputs before what uses them."""
     from w2s_bench.runs.execute import make_plan
-    from w2s_bench.suite import Suite, load_suite
+    from w2s_bench.suite import Suite
+    from w2s_bench.suite_files import load_suite
 
     content: dict[str, Any] = load_suite("tiny").model_dump(mode="json")
     content["domains"] = [d for d in content["domains"] if d["name"] == "w2s-bench/knowledge"]

@@ -23,7 +23,8 @@ from w2s_bench.results.references import SuiteRef
 from w2s_bench.runs import refusals
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
-from w2s_bench.suite import Suite, load_suite
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import load_suite
 
 runner = CliRunner()
 #: Torch is asked in a process of its own, for seconds.

@@ -15,7 +15,8 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models import assumptions
 from w2s_bench.models.assumptions import ANY, Verdict, anatomy_of, verdict_of, windows_of
 from w2s_bench.models.encoding import encode_pairs
-from w2s_bench.models.engine import Engine, load_engine
+from w2s_bench.models.engine import Engine
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.types import Item, TrainingRow
 

@@ -13,7 +13,7 @@ import torch
 
 from conftest import TEXT, bpe_tokenizer, random_model, word_tokenizer
 from w2s_bench.errors import ModelError
-from w2s_bench.models.engine import load_engine
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.types import Item
 

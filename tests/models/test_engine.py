@@ -13,7 +13,8 @@ import pytest
 from w2s_bench.errors import ModelError
 from w2s_bench.models import finetuning
 from w2s_bench.models.encoding import encode_pairs
-from w2s_bench.models.engine import Engine, load_engine
+from w2s_bench.models.engine import Engine
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.onednn import fast_products
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.models.weights import WEIGHTS

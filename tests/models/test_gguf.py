@@ -12,8 +12,8 @@ import pytest
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models import gguf as module
-from w2s_bench.models.engine import load_engine
 from w2s_bench.models.gguf import GgufModel, from_file
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.setup import Setup
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.record import file_digest

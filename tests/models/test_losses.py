@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from support import ROOT
 from w2s_bench.errors import ModelError
 from w2s_bench.models.encoding import encode_pairs
-from w2s_bench.models.engine import load_engine
 from w2s_bench.models.finetuning import Choices, finetune, joined
 from w2s_bench.models.head import train_head
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.losses import Bootstrap, Early, Generalised, Soft, Symmetric, logconf, product
 from w2s_bench.models.objectives import (
     ABSENT,

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.encoding import Pair, encode_pairs
-from w2s_bench.models.engine import Engine, load_engine
+from w2s_bench.models.engine import Engine
 from w2s_bench.models.finetuning import finetune
 from w2s_bench.models.greedy import continued, prompts_with_room, stops_of
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.losses import Accepted, Blended, Contrast, ReverseKL
 from w2s_bench.models.losses.opd import reverse_kl
 from w2s_bench.models.losses.trb import blended

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from support import toy_model
 from w2s_bench.models import onednn as products
 from w2s_bench.models.encoding import Pair
-from w2s_bench.models.engine import load_engine
 from w2s_bench.models.finetuning import add_lora, finetune
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.onednn import fast_products
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.types import Item, TrainingRow

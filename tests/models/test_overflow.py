@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from conftest import TEXT, word_tokenizer
 from w2s_bench.errors import ModelError
 from w2s_bench.models.encoding import encode_pairs
-from w2s_bench.models.engine import Engine, load_engine
+from w2s_bench.models.engine import Engine
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.models.overflow import Overlong, overlong
 from w2s_bench.models.setup import Setup

@@ -16,9 +16,9 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models import finetuning, memory, origins, parts
 from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.encoding import Pair
-from w2s_bench.models.engine import load_engine
 from w2s_bench.models.finetuning import Choices
 from w2s_bench.models.fused import _Product, fused_layers
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.memory import by_halves
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.models.setup import CHECKPOINTING_VARIABLE, MICRO_BATCH_VARIABLE, USUAL, Effort, Setup

@@ -253,7 +253,7 @@ def test_planning_imports_nothing_of_third_parties(site: Path, suite: Suite, mon
     one = registry.trust_functions["aa/t"]
     assert (one.summary, one.module, one.version) == ("Scores nothing in particular.", module, "1.0")
     cells = plan(suite, registry, trust=["aa/t", "aa/t:depth=2"]).cells
-    arms = {cell.arm.ref.name: cell.arm for cell in cells if cell.arm.ref.kind == "trust_function"}
+    arms = {cell.arm.ref.name: cell.arm for cell in cells if cell.arm.ref.role == "trust_function"}
     assert {name: arm.ref.supervision for name, arm in arms.items()} == {"aa/t": "none", "aa/t:depth=2": "privileged"}
     assert {arm.kinds for arm in arms.values()} == {("choice",)}
     assert len(registry.source_digest(one)) == 64

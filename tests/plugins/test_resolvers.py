@@ -22,7 +22,8 @@ from w2s_bench.plugins.registry import Registry
 from w2s_bench.resolvers import RESOLVERS, Resolver, beside, is_on_disk
 from w2s_bench.results.consent import placements, refuse_unasked, with_placements
 from w2s_bench.store.stage import Code, Role, Stage, StageFunction
-from w2s_bench.suite import Suite, load_suite
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import load_suite
 from w2s_bench.suites.page import _resolved
 
 

@@ -13,7 +13,7 @@ import pytest
 from support import run_inline, toy_model, toy_registry, toy_suite
 from w2s_bench.errors import SuiteError
 from w2s_bench.executors import Done, Failed, Outcome
-from w2s_bench.models.engine import load_engine
+from w2s_bench.models.loading import load_engine
 from w2s_bench.protocol.files import ITEMS, PREDICTIONS, ROWS
 from w2s_bench.protocol.generation import Generation, Teacher
 from w2s_bench.record import read_records, read_rows

@@ -97,7 +97,7 @@ def test_a_generation_is_as_gold_blind_as_its_arms(models: Path, monkeypatch: py
     """The chain of an arm sees the gold that the arm may see, however often it is repeated."""
     planned = planned_with(models, toy_registry(monkeypatch), "full")
     for cell in planned.cells:
-        if cell.arm.ref.kind != "trust_function":
+        if cell.arm.ref.role != "trust_function":
             continue
         generation = cell.graphs[0]
         may = {"weak_train"} | ({"trust"} if cell.arm.ref.supervision == "trust_set" else set())

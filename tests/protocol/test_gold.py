@@ -9,7 +9,8 @@ from typing import get_args
 import pytest
 
 from support import run_inline, toy_registry, toy_suite
-from w2s_bench.controls import OWN_ARMS, Facts
+from w2s_bench.arm_facts import Facts
+from w2s_bench.controls import OWN_ARMS
 from w2s_bench.executors import Done
 from w2s_bench.names import short
 from w2s_bench.protocol.files import SPLIT_IDS
@@ -56,7 +57,7 @@ def may_see(cell: PlannedCell) -> set[str]:
     ref = cell.arm.ref
     if ref.made_of is not None:
         return BEHIND_TRACK[ref.supervision]
-    return BEHIND_TRACK[ref.supervision] if ref.kind == "trust_function" else behind_student(ref.facts)
+    return BEHIND_TRACK[ref.supervision] if ref.role == "trust_function" else behind_student(ref.facts)
 
 
 @pytest.fixture(scope="module")

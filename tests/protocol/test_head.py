@@ -185,7 +185,7 @@ def test_a_head_learns_over_frozen_states(split: Split) -> None:
 
 
 def test_scores_are_the_heads_logits_of_the_language_models_own_states(split: Split) -> None:
-    from w2s_bench.models.engine import load_engine
+    from w2s_bench.models.loading import load_engine
 
     engine, head = load_engine(split.source), Head.load(split.folder / "weights")
     for item, answer in zip(split.items, read_records(split.folder / "labels" / PREDICTIONS, Prediction), strict=True):
@@ -197,7 +197,7 @@ def test_scores_are_the_heads_logits_of_the_language_models_own_states(split: Sp
 
 
 def test_an_untrained_head_predicts_what_the_untuned_model_does(split: Split, tmp_path: Path) -> None:
-    from w2s_bench.models.engine import load_engine
+    from w2s_bench.models.loading import load_engine
 
     trained_one = Head.load(split.folder / "weights")
     replace(trained_one, weight=np.zeros_like(trained_one.weight)).save(tmp_path)
@@ -244,7 +244,7 @@ def test_a_head_on_some_rows_is_as_if_there_were_no_others(split: Split, tmp_pat
 
 @pytest.mark.parametrize("wanted", [Need("teacher", "hidden_states", -1), Need("verifier", "choice_probs")])
 def test_readings_of_labels_come_from_the_states(split: Split, wanted: Need) -> None:
-    from w2s_bench.models.engine import load_engine
+    from w2s_bench.models.loading import load_engine
 
     params = {"read": wanted.read, "layer": wanted.layer}
     arrays = read_arrays(

@@ -178,7 +178,7 @@ def test_a_trust_function_that_asks_other_models_scores_noise(
     """It sees the options, and of the teacher nothing."""
     registry, store = toy_registry(monkeypatch), Store(tmp_path)
     planned = plan(suite_of(models, "largest", SYSTEMATIC), registry, trust=["verifier", "student_probability"])
-    names = {cell.arm.ref.name for cell in planned.cells if cell.arm.ref.kind == "trust_function"}
+    names = {cell.arm.ref.name for cell in planned.cells if cell.arm.ref.role == "trust_function"}
     cells, _ = cells_of(planned, store, registry, names)
     assert len(cells) == 2
     for cell in cells.values():
@@ -259,7 +259,7 @@ def test_gold_is_read_by_the_stage_that_makes_the_labels_and_goes_no_further(
 
     def may_see(cell: PlannedCell) -> set[str]:
         ref = cell.arm.ref
-        if ref.kind == "trust_function":
+        if ref.role == "trust_function":
             return {"none": set(), "trust_set": {"trust"}, "privileged": {"trust", "transfer"}}[ref.supervision]
         facts = ref.facts
         return ({"trust"} if facts.with_trust_set else set()) | ({"transfer"} if facts.reads_pool_gold else set())

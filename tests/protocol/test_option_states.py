@@ -103,7 +103,7 @@ def test_they_reach_the_view_as_the_model_gives_them(
     sources: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every option's state against `hidden_states` of that option alone, in the order in which options are shown."""
-    from w2s_bench.models.engine import load_engine
+    from w2s_bench.models.loading import load_engine
 
     engine = load_engine(sources["words"])
     items = [
@@ -146,7 +146,7 @@ def test_they_reach_the_view_as_the_model_gives_them(
 
 
 def test_the_middle_of_hidden_states_is_that_of_all(sources: Any) -> None:
-    from w2s_bench.models.engine import load_engine
+    from w2s_bench.models.loading import load_engine
 
     engine = load_engine(sources["words"])
     rows = [TrainingRow("x", "the cat is", f" {word}", False, None, None) for word in ("red", "blue")]

@@ -13,7 +13,8 @@ import torch
 from support import run_inline, toy_model, toy_registry, toy_suite
 from w2s_bench.errors import ModelError, PluginError
 from w2s_bench.executors import Done
-from w2s_bench.models.engine import Engine, load_engine
+from w2s_bench.models.engine import Engine
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.sampling import Sampling
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol.evidence.readings.p_true import ANSWERS, PTrue

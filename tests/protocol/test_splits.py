@@ -29,7 +29,7 @@ from w2s_bench.protocol.planned import PlannedDomain
 from w2s_bench.protocol.splits import split_ids
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import read_json, read_records
-from w2s_bench.suite import load_suite
+from w2s_bench.suite_files import load_suite
 from w2s_bench.types import SPLITS, Answer, Item
 
 SIZES = {"dev": 7, "test": 13, "weak_train": 17, "trust": 5, "transfer": 23}

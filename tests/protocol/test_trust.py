@@ -206,7 +206,7 @@ def test_a_function_of_scope_pool_sees_the_pool_whole(
 
 def test_current_suites_fit_into_one_call() -> None:
     """So that their published scores do not depend on where a pool is cut."""
-    from w2s_bench.suite import load_suite
+    from w2s_bench.suite_files import load_suite
 
     assert max(domain.sizes.transfer for domain in load_suite("tiny").domains) <= trust.ROWS_AT_ONCE
 
@@ -409,7 +409,7 @@ def planned_cells(toy: tuple[Any, Registry], names: Sequence[str]) -> dict[str, 
 
     suite, registry = toy
     cells = plan(suite, registry, domains=["largest"], trust=[f"w2s-bench-toy/{name}" for name in names]).cells
-    return {c.arm.ref.name.rpartition("/")[2]: c for c in cells if c.arm.ref.kind == "trust_function"}
+    return {c.arm.ref.name.rpartition("/")[2]: c for c in cells if c.arm.ref.role == "trust_function"}
 
 
 def test_a_track_decides_which_gold_reaches_a_trust_function(toy: tuple[Any, Registry]) -> None:
@@ -434,7 +434,7 @@ def test_a_reading_is_staged_only_where_it_applies(toy: tuple[Any, Registry]) ->
     suite, registry = toy
     staged = {}
     for cell in plan(suite, registry, trust=["confidence", "verifier"]).cells:
-        if cell.arm.ref.kind == "trust_function":
+        if cell.arm.ref.role == "trust_function":
             scores = cell.stages[0].scores
             assert scores is not None
             readings = {name.partition(":")[2] for name in scores.inputs if "." in name}

@@ -31,7 +31,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cell(results: Path) -> Cell:
     """A trust function's cell, with every kind of field filled."""
-    return next(c for c in read_cells(results) if c.body.arm.kind == "trust_function" and c.body.seeds[0].diagnostics)
+    return next(c for c in read_cells(results) if c.body.arm.role == "trust_function" and c.body.seeds[0].diagnostics)
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -206,7 +206,7 @@ BODY: dict[str, Any] = {
 
 
 def named(arm: str, domain: str = "w2s-bench/math") -> Cell:
-    kind = OWN_ARMS[arm].kind if arm in OWN_ARMS else "trust_function"
+    kind = OWN_ARMS[arm].role if arm in OWN_ARMS else "trust_function"
     changes = {"arm": {**BODY["arm"], "name": arm, "kind": kind}, "domain": {**BODY["domain"], "name": domain}}
     return Cell.of(CellBody.model_validate({**BODY, **changes}), {})
 

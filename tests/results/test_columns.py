@@ -72,7 +72,7 @@ def test_a_column_more_is_one_entry(board: Leaderboard, monkeypatch: pytest.Monk
         "gain",
         lambda entry: entry.coverage,
         lambda entry: "much",
-        lambda entry: entry.kind == "control",
+        lambda entry: entry.role == "control",
         note="Gain: how much.",
     )
     monkeypatch.setattr(columns, "ENTRY", {**ENTRY, gain.name: gain})

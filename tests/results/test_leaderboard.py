@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cell_builder import CONTROLS, REFERENCES, TRUST, change, make_cells, write_cells
 from support import TESTS
-from w2s_bench.controls import of_kind
+from w2s_bench.controls import of_role
 from w2s_bench.errors import CellError
 from w2s_bench.results import leaderboard
 from w2s_bench.results.board import Leaderboard
@@ -312,7 +312,7 @@ def test_hostile_names_stay_text() -> None:
     hostile = "acme/a|b`c`<img src=x onerror=y>\n# big\n[x](javascript:y) **b** @all https://evil.example $x$ __i__"
     cells = make_cells()
     old = cells.pop("acme/engine")
-    arm = ArmRef(name=hostile, kind="trust_function", supervision="privileged", coverage=0.5)
+    arm = ArmRef(name=hostile, role="trust_function", supervision="privileged", coverage=0.5)
     cells[hostile] = change(old, arm=arm)
     board = board_of(cells)
     page = render(board, "pgr.svg")
@@ -370,8 +370,8 @@ def test_a_page_of_a_suite_with_folders_says_how_to_verify_it() -> None:
 
 
 def test_every_control_is_explained() -> None:
-    assert [arm.name for arm in of_kind("control") if not arm.explains] == list(CONTROLS)
-    assert [arm.name for arm in of_kind("reference")] == list(REFERENCES)
+    assert [arm.name for arm in of_role("control") if not arm.explains] == list(CONTROLS)
+    assert [arm.name for arm in of_role("reference")] == list(REFERENCES)
 
 
 def test_numbers_and_tables() -> None:

@@ -12,7 +12,7 @@ from cell_builder import make_cells, write_cells
 from w2s_bench.errors import CellError
 from w2s_bench.results import leaderboard, planning, statistics
 from w2s_bench.results.statistics import Components, Estimate, components, typical
-from w2s_bench.suite import load_suite
+from w2s_bench.suite_files import load_suite
 from w2s_bench.types import BoolArray
 
 GAP = 0.4

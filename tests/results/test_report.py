@@ -216,7 +216,7 @@ def test_arms_beside_the_ranking_and_cells_of_other_kinds_are_shown() -> None:
     cells["balanced:confidence"] = change(confidence, arm=ref)
     folder = folder_of(cells)
     arms = {arm.name: arm for arm in arms_of(folder)}
-    assert arms["balanced:confidence"].kind == "track none, selection balanced"
+    assert arms["balanced:confidence"].badge == "track none, selection balanced"
     assert arms["balanced:confidence"].cells["math"].body.arm.name == "balanced:confidence"
     later = change(confidence, arm=ref.model_copy(update={"name": "of_the_future:confidence"}))
     shown = Parsed(render([replace(folder, cells=(*folder.cells, later))]))

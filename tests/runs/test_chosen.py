@@ -16,7 +16,8 @@ from w2s_bench.plugins.registry import Registry
 from w2s_bench.runs.chosen import chosen_trust_functions
 from w2s_bench.runs.execute import make_plan
 from w2s_bench.runs.plan import plan
-from w2s_bench.suite import Suite, load_suite
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import load_suite
 
 #: The trust functions on the committed board of `tiny`.
 SHORT = ["confidence", "probe", "student_probe", "verifier"]
@@ -44,7 +45,7 @@ def test_the_default_run_of_tiny_is_what_its_board_shows(tiny: Suite, built_in: 
     planned = plan(tiny, built_in)
     board = Path(__file__).parents[2] / "leaderboards" / "tiny" / "results"
     rows = {f"{path.parent.name}/{path.stem}" for path in board.glob("*/*.json")}
-    trust = [cell.row for cell in planned.cells if cell.arm.ref.kind == "trust_function"]
+    trust = [cell.row for cell in planned.cells if cell.arm.ref.role == "trust_function"]
     assert trust == [f"{domain}/{name}" for domain in ("knowledge", "math", "chess") for name in SHORT]
     assert set(trust) <= rows
     assert {
@@ -113,7 +114,7 @@ def test_what_the_list_names_need_not_apply_to_the_domains_of_a_run(tiny: Suite,
     """Unlike what is asked for by name."""
     generate = "arithmetic_steps"
     planned = plan(listing(tiny, generate, "confidence"), built_in, domains=["chess"])
-    assert [c.row for c in planned.cells if c.arm.ref.kind == "trust_function"] == ["chess/confidence"]
+    assert [c.row for c in planned.cells if c.arm.ref.role == "trust_function"] == ["chess/confidence"]
     with pytest.raises(W2SBenchError, match="is for generate domains alone"):
         plan(tiny, built_in, domains=["chess"], trust=[generate])
     assert plan(tiny, built_in, domains=["chess"], trust=["all"]).cells

@@ -28,7 +28,8 @@ from w2s_bench.runs.curves import points
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk
-from w2s_bench.suite import Suite, read_results_suite
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import read_results_suite
 from w2s_bench.types import Item
 
 TRUST = ["confidence", "aum", "probe:folds=3", "verifier"]

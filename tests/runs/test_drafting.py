@@ -20,7 +20,8 @@ from w2s_bench.runs import drafting, execute, on_dev
 from w2s_bench.runs.drafting import SHARES, draft, look_at_suite, sizes_for
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk
-from w2s_bench.suite import Suite, load_suite
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import load_suite
 
 runner = CliRunner()
 

@@ -185,7 +185,7 @@ def test_each_model_has_its_cost(planned: Plan, tmp_path: Path) -> None:
         ("w2s-bench-toy/largest teacher", "w2s-bench-toy/sums teacher"),
         ("w2s-bench-toy/largest student", "w2s-bench-toy/sums student"),
     ]
-    from w2s_bench.models.engine import load_engine
+    from w2s_bench.models.loading import load_engine
     from w2s_bench.models.origins import from_folder
 
     for model in unmeasured:

@@ -13,7 +13,8 @@ import pytest
 
 from cell_builder import change, make_cells, suite_of, write_cells
 from support import run_inline, toy_registry, toy_suite
-from w2s_bench.controls import FLIPPED, MADE_OF_ARM, OWN_ARMS
+from w2s_bench.arm_facts import FLIPPED
+from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS
 from w2s_bench.domains.documents import Documents
 from w2s_bench.errors import CellError
 from w2s_bench.names import of_arm
@@ -93,13 +94,13 @@ def test_the_last_job_of_a_cluster_and_a_verifier_plan_the_same_again(ran: Any) 
 
 def test_cells_say_what_the_arms_kept(ran: Any) -> None:
     arm, gold, alike = (ran.cells[name].body for name in (HASH, f"gold_kept:{HASH}", f"matched_random:{HASH}"))
-    assert (gold.arm.kind, gold.arm.supervision, gold.arm.made_of, gold.arm.trusts) == (
+    assert (gold.arm.role, gold.arm.supervision, gold.arm.made_of, gold.arm.trusts) == (
         "control",
         "privileged",
         HASH,
         HASH,
     )
-    assert (alike.arm.kind, alike.arm.supervision, alike.arm.made_of) == ("control", arm.arm.supervision, HASH)
+    assert (alike.arm.role, alike.arm.supervision, alike.arm.made_of) == ("control", arm.arm.supervision, HASH)
     assert gold.plugin == alike.plugin == arm.plugin
     for kept, same, other in zip(arm.seeds, gold.seeds, alike.seeds, strict=True):
         assert kept.kept == same.kept == other.kept == 40
@@ -312,7 +313,7 @@ def test_an_oracle_falls_short_by_what_the_labels_allow(
     kept = 200 - shortfall
     told = {"kept": kept, "shortfall": shortfall, "coverage": kept / 400, "purity": purity}
     seeds = tuple(seed.model_copy(update=told) for seed in cells["random"].body.seeds)
-    ref = ArmRef(name=arm, kind="control", supervision="privileged", coverage=0.5)
+    ref = ArmRef(name=arm, role="control", supervision="privileged", coverage=0.5)
     cells[arm] = change(cells["random"], arm=ref, seeds=seeds)
     results = write_cells(tmp_path, cells)
     if said is None:

@@ -21,7 +21,8 @@ from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.runs.refusals import refuse_mistakes, refuse_other_suite
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage
-from w2s_bench.suite import Suite, load_suite
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import load_suite
 
 
 class Counting:

@@ -29,7 +29,8 @@ from w2s_bench.runs.collect import Results, cell_of
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk
-from w2s_bench.suite import Suite, load_suite
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import load_suite
 
 OBJECTIVES = ("logconf:alpha=0.75", "soft")
 TRUST = ["w2s-bench-toy/prompt_hash"]
@@ -54,8 +55,8 @@ def test_every_objective_has_an_arm_for_naive_and_each_trust_function_with_the_s
     by_name = {(cell.task.spec.name, cell.arm.ref.name): cell for cell in more.cells}
     for (domain, _), cell in added.items():
         ref, plain = cell.arm.ref, by_name[domain, cell.arm.ref.plain]
-        assert (ref.kind, ref.supervision, ref.coverage) == (
-            plain.arm.ref.kind,
+        assert (ref.role, ref.supervision, ref.coverage) == (
+            plain.arm.ref.role,
             plain.arm.ref.supervision,
             plain.arm.ref.coverage,
         )
@@ -238,6 +239,6 @@ def test_an_arm_is_named_by_its_objective_and_is_of_its_own_kind() -> None:
         ArmRef(**{**fields, "kind": "trust_function"}, objective="soft")
     with pytest.raises(ValueError, match="'soft:naive' has supervision 'privileged', its is 'none'"):
         ArmRef(**{**fields, "supervision": "privileged"}, objective="soft")
-    plain = ArmRef(name="naive", kind="control", supervision="none", coverage=1.0)
+    plain = ArmRef(name="naive", role="control", supervision="none", coverage=1.0)
     assert "objective" not in plain.model_dump(mode="json"), "cells of before stay as they are"
     assert plain.plain == "naive" and not plain.is_other_objective

@@ -20,8 +20,9 @@ from w2s_bench import api
 from w2s_bench._cli.app import app
 from w2s_bench.names import DATA_VARIABLE, INCLUDE_VARIABLE
 from w2s_bench.results.files import read_cells
-from w2s_bench.suite import Suite, built_in_suites, load_suite
+from w2s_bench.suite import Suite
 from w2s_bench.suite_domain import DomainSpec, Sizes
+from w2s_bench.suite_files import built_in_suites, load_suite
 
 PAPER = sorted(name for name in built_in_suites() if name.startswith("paper-"))
 LICHESS, OFFLINE_LMS = (ROOT / "plugins" / f"w2s-bench-{name}" for name in ("lichess", "offline-lms"))

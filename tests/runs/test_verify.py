@@ -33,7 +33,8 @@ from w2s_bench.runs import execute as api
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
 from w2s_bench.runs.verify import _verdict, verify
 from w2s_bench.store.stage import walk
-from w2s_bench.suite import Suite, read_results_suite
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import read_results_suite
 
 ITEMS = 100
 SPENT = Spent(steps=10, gold_labels=5)
@@ -54,7 +55,7 @@ def cell(*seeds: SeedResult, **changes: Any) -> Cell:
         "domain": DomainRef(name="w2s-bench/math", version="1", fingerprint="1" * 64),
         "teacher": ModelRef(name="t", fingerprint="2" * 64),
         "student": ModelRef(name="u", fingerprint="3" * 64),
-        "arm": ArmRef(name="w2s-bench/probe", kind="trust_function", supervision="trust_set"),
+        "arm": ArmRef(name="w2s-bench/probe", role="trust_function", supervision="trust_set"),
         "plugin": PluginRef(distribution="w2s-bench", version="0.1", source="4" * 64),
         "items": ITEMS,
         "items_digest": "5" * 64,
@@ -112,7 +113,7 @@ BEFORE = {
     "by_stratum": {"easy": 0.8, "hard": 0.4},
     "diagnostics": {"auroc": 0.9, "kept_by_stratum": {"easy": 0.6, "hard": 0.4}},
 }
-ARM = ArmRef(name="w2s-bench/probe", kind="trust_function", supervision="trust_set")
+ARM = ArmRef(name="w2s-bench/probe", role="trust_function", supervision="trust_set")
 
 
 def replace_error(seed: SeedResult, error: str) -> SeedResult:
@@ -262,7 +263,7 @@ def test_bare_and_full_names_give_one_plan(models: Path, monkeypatch: pytest.Mon
     with pytest.raises(UnknownNameError, match="results/DOMAIN/ARM"):
         plan(full, registry, rows=["largest/naive"])
     controls = plan(full, registry, trust=())
-    assert {c.arm.ref.kind for c in controls.cells} == {"reference", "control"}
+    assert {c.arm.ref.role for c in controls.cells} == {"reference", "control"}
 
 
 def test_rows_that_cannot_be_run_differ_and_the_others_are_verified(
@@ -537,7 +538,7 @@ def test_a_plugin_gets_a_strangers_parameters_with_the_users_word_alone(
 ) -> None:
     suite, cells = read_results(theirs)
     placed = {str(models / name): "x" for name in ("teacher", "student")}
-    one = next(c for c in cells if c.body.arm.kind == "trust_function")
+    one = next(c for c in cells if c.body.arm.role == "trust_function")
     function, parameters = parse_spec(arm)
     said = {"name": arm, "trust_function": function, "parameters": parameters}
     chosen = [Cell.of(one.body.model_copy(update={"arm": one.body.arm.model_copy(update=said)}), {})]

@@ -248,7 +248,7 @@ def test_classes_that_are_dropped_are_shown(tmp_path: Path) -> None:
 
 
 def test_models_read_what_columns_lack(tmp_path: Path) -> None:
-    from w2s_bench.models.engine import load_engine
+    from w2s_bench.models.loading import load_engine
     from w2s_bench.types import TrainingRow
 
     folder = toy_model(tmp_path / "model", width=16, layers=1)

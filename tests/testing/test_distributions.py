@@ -80,9 +80,9 @@ def verdicts() -> list[Verdict]:
 
 def test_every_rule_is_tried_on_every_entry(verdicts: list[Verdict]) -> None:
     rules = [str(check) for check in trust_function_checks()]
-    of_functions = [(v.name, v.rule) for v in verdicts if v.kind == "trust function"]
+    of_functions = [(v.name, v.rule) for v in verdicts if v.entry_kind == "trust function"]
     assert of_functions == [(f"acme/{name}", rule) for name in ("likely", "drawing", "quitting") for rule in rules]
-    assert [(v.name, v.rule) for v in verdicts if v.kind == "reading"] == [("acme/marked", "reading")]
+    assert [(v.name, v.rule) for v in verdicts if v.entry_kind == "reading"] == [("acme/marked", "reading")]
 
 
 def test_a_broken_rule_is_named_with_what_broke_it(verdicts: list[Verdict]) -> None:
@@ -114,5 +114,8 @@ def test_names_that_nobody_has() -> None:
 
 def test_some_of_our_own_keep_every_rule() -> None:
     found = list(distribution_verdicts("w2s-bench", names=["confidence", "w2s-bench/mass_mean"]))
-    assert {v.name for v in found if v.kind == "trust function"} == {"w2s-bench/confidence", "w2s-bench/mass_mean"}
+    assert {v.name for v in found if v.entry_kind == "trust function"} == {
+        "w2s-bench/confidence",
+        "w2s-bench/mass_mean",
+    }
     assert [v for v in found if v.fault] == []

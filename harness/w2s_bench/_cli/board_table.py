@@ -12,7 +12,7 @@ from rich.text import Text
 
 from w2s_bench._cli.causes import likely_cause
 from w2s_bench._cli.output import console
-from w2s_bench.controls import of_kind
+from w2s_bench.controls import of_role
 from w2s_bench.results.board import DomainChains, Leaderboard, Row
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.column import Column, in_domain
@@ -142,7 +142,7 @@ def _references(board: Leaderboard, screen: Console) -> Table:
     """The accuracies that a PGR is measured between."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("accuracy", overflow="fold")
-    references = of_kind("reference")
+    references = of_role("reference")
     for reference in references:
         table.add_column(reference.name, justify="right", no_wrap=True)
     for domain in board.domains:

@@ -43,7 +43,7 @@ def check_plugin(
 
         verdicts: list[Verdict] = []
         for _, of_entry in groupby(
-            distribution_verdicts(distribution, names=name or ()), lambda verdict: (verdict.kind, verdict.name)
+            distribution_verdicts(distribution, names=name or ()), lambda verdict: (verdict.entry_kind, verdict.name)
         ):
             of_one = list(of_entry)
             verdicts += of_one
@@ -56,7 +56,7 @@ def check_plugin(
 
             print(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
         else:
-            entries = len({(verdict.kind, verdict.name) for verdict in verdicts})
+            entries = len({(verdict.entry_kind, verdict.name) for verdict in verdicts})
             told = (
                 f"{len(broken)} of {len(verdicts)} rules are broken"
                 if broken
@@ -71,10 +71,10 @@ def _tell(verdicts: Sequence[Verdict]) -> None:
     first = verdicts[0]
     broken = [verdict for verdict in verdicts if verdict.fault]
     for verdict in broken:
-        say(f"BROKEN  {verdict.kind} {verdict.name}: {verdict.rule}: {verdict.fault}")
+        say(f"BROKEN  {verdict.entry_kind} {verdict.name}: {verdict.rule}: {verdict.fault}")
     if not broken:
         seconds = sum(verdict.seconds for verdict in verdicts)
-        say(f"kept    {first.kind} {first.name}: {', '.join(_plain(verdicts))} ({seconds:.1f} s)")
+        say(f"kept    {first.entry_kind} {first.name}: {', '.join(_plain(verdicts))} ({seconds:.1f} s)")
     for verdict in verdicts:
         for remark in verdict.remarks:
             say(f"        note: {remark}")

@@ -106,7 +106,7 @@ def _list_tasks(topic: Topic | None, pattern: str, include: list[Path], *, asked
 def _rows(topic: str, registry: Any) -> list[dict[str, str]]:
     if topic == "suites":
         from w2s_bench.names import short
-        from w2s_bench.suite import built_in_suites, load_suite
+        from w2s_bench.suite_files import built_in_suites, load_suite
 
         suites = [load_suite(name) for name in built_in_suites()]
         return [

@@ -39,7 +39,7 @@ def plan(
 
     with explained():
         from w2s_bench.results import planning
-        from w2s_bench.suite import built_in_suites, load_suite
+        from w2s_bench.suite_files import built_in_suites, load_suite
 
         is_measured = suite not in built_in_suites() and Path(suite).is_dir()
         if is_measured:

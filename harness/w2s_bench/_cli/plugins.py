@@ -97,11 +97,11 @@ def _print(rows: list[dict[str, Any]]) -> None:
         screen.print(Text(f"  {one_line(told)}"))
         if row["problem"]:
             screen.print(Text(f"    {one_line(row['problem'])}", style="red"))
-        by_kind: dict[str, list[str]] = {}
+        by_entry_kind: dict[str, list[str]] = {}
         for entry in row["provides"]:
-            by_kind.setdefault(entry["kind"], []).append(entry["name"])
-        for kind, names in by_kind.items():
-            screen.print(Text(f"    {kind}: {one_line(', '.join(names))}"))
+            by_entry_kind.setdefault(entry["kind"], []).append(entry["name"])
+        for entry_kind, names in by_entry_kind.items():
+            screen.print(Text(f"    {entry_kind}: {one_line(', '.join(names))}"))
         for entry in row["provides"]:
             if entry["fault"]:
                 screen.print(Text(f"    {one_line(entry['fault'])}", style="red"))

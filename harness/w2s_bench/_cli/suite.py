@@ -140,7 +140,7 @@ def check(
 
     with explained():
         from w2s_bench.runs.drafting import look_at_suite
-        from w2s_bench.suite import load_suite
+        from w2s_bench.suite_files import load_suite
 
         loaded = load_suite(suite)
         with _computing(f"check {loaded.name}", store, workers, data, include_path, quiet or json_output) as where:

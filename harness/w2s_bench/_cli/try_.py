@@ -58,7 +58,7 @@ def try_(
         from w2s_bench.runs.refusals import refuse_absent_device, refuse_unwritable_store
         from w2s_bench.runs.tryout import try_functions
         from w2s_bench.store import default_location, open_store
-        from w2s_bench.suite import load_suite
+        from w2s_bench.suite_files import load_suite
 
         use_device(device)
         use_tasks(data, include_path or ())

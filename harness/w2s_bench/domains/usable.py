@@ -107,8 +107,8 @@ def tasks_like(pattern: str) -> list[Facts]:
     paths: dict[str, Path] = {}
     for folder in [*included_folders(), installed_tasks()]:
         for name, at in names_below(folder).items():
-            kind, _, path = at.partition(" ")
-            if kind == "task" and fnmatchcase(name, pattern):
+            listed_as, _, path = at.partition(" ")
+            if listed_as == "task" and fnmatchcase(name, pattern):
                 paths.setdefault(name, folder / path)
     return [read_facts(name, path) for name, path in sorted(paths.items())]
 

@@ -277,10 +277,10 @@ def add_lora(model: Any, *, rank: int, seed: int, setup: Setup = USUAL) -> Any:
     except torch.OutOfMemoryError:  # torch's RuntimeError says nothing of the model
         raise
     except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        kind = getattr(model.config, "model_type", type(model).__name__)
+        model_type = getattr(model.config, "model_type", type(model).__name__)
         where = f"for lora_targets {', '.join(setup.lora_targets)} " if setup.lora_targets else ""
         raise ModelError(
-            f"recipe 'lora' has no place {where}for its adapter in a model of type {kind!r}: {error}; take recipe 'full', or "
+            f"recipe 'lora' has no place {where}for its adapter in a model of type {model_type!r}: {error}; take recipe 'full', or "
             "another model"
         ) from error
     return adapted

@@ -61,8 +61,8 @@ class Elsewhere:
         if (parameters := described["parameters"]) is not None:
             self.__signature__ = inspect.Signature(
                 [
-                    inspect.Parameter(name, _PARAMETERS[kind], default=None if optional else inspect.Parameter.empty)
-                    for name, kind, optional in parameters
+                    inspect.Parameter(name, _PARAMETERS[passed], default=None if optional else inspect.Parameter.empty)
+                    for name, passed, optional in parameters
                 ]
             )
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, RANDOM, MadeOfArm, OwnArm, Rows
+from w2s_bench.arm_facts import MadeOfArm, OwnArm, Rows
+from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, RANDOM
 from w2s_bench.names import of_arm, selected, short
 from w2s_bench.plugins.checks import Declared
 from w2s_bench.plugins.spec import write_spec
@@ -156,7 +157,7 @@ def _part(graph: Generation, rows: Rows, name: str, coverage: float) -> _Part:
 
 def _own(arm: OwnArm, coverage: float) -> ArmRef:
     """How cells name an arm of the harness, at the suite's coverage."""
-    return ArmRef(name=arm.name, kind=arm.kind, supervision=arm.supervision, coverage=arm.coverage(coverage))
+    return ArmRef(name=arm.name, role=arm.role, supervision=arm.supervision, coverage=arm.coverage(coverage))
 
 
 def trust_arm(
@@ -248,7 +249,7 @@ def trust_arm(
     guarantee = guarantee_of(how)
     ref = ArmRef(
         name=selected(how, arm_name),
-        kind="trust_function",
+        role="trust_function",
         supervision="trust_set" if guarantee and supervision == "none" else supervision,
         trust_function=name,
         parameters=dict(parameters),

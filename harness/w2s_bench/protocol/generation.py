@@ -1,6 +1,6 @@
 """Protocol `w2s-1` on one domain and one seed, as a graph of stages. Nothing runs here.
 
-Read it from the top: splits → teacher → weak labels → grades → evidence → rows → student → grades.
+After `split_graph`, read it from the top: teacher → weak labels → grades → evidence → rows → student → grades.
 """
 
 from __future__ import annotations
@@ -10,18 +10,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Literal, get_args
 
-from w2s_bench.controls import Facts
-from w2s_bench.protocol import crossfit, difficulty, evaluation, items, label_sources, slices, splits, training
+from w2s_bench.protocol import crossfit, difficulty, evaluation, label_sources, splits, training
 from w2s_bench.protocol.ask import Ask, More
 from w2s_bench.protocol.crossfit import CrossFitted
 from w2s_bench.protocol.needs import PlannedNeed, Readers, lacks, own_reading, readings
 from w2s_bench.protocol.objectives import PlannedObjective
-from w2s_bench.protocol.planned import PlannedModel, PlannedTask, Tutor
+from w2s_bench.protocol.planned import PlannedModel, Tutor
 from w2s_bench.protocol.recipes import recipe_of
+from w2s_bench.protocol.split_graph import SplitGraph
 from w2s_bench.protocol.trust import Labelled
-from w2s_bench.randomness import derived_seed
 from w2s_bench.store.stage import Stage
-from w2s_bench.suite import Suite
 from w2s_bench.suite_domain import Training
 from w2s_bench.types import Reader, Split
 
@@ -44,23 +42,14 @@ class Student:
 
 
 @dataclass(frozen=True)
-class Generation:
+class Generation(SplitGraph):
     """All stages of one domain and seed that hang on one teacher; arms hang theirs onto these.
 
-    `index` is the place in a chain, from 1. `taught_by` is who labels (None: the suite's teacher, trained on `weak_train`),
-    `pool` the split that it labels and that students are trained on. `of` is how many generations the chain has (None: it is
-    the one hop from the suite's teacher to its student), `parts` among how many of them the pool is parted (1: all have it whole).
-    `learns_from` is the graph of another domain whose trust set takes the place of this one's own, whose gold then nobody reads.
+    `taught_by` is who labels (None: the suite's teacher, trained on `weak_train`). `learns_from` is the graph of another domain whose
+    trust set takes the place of this one's own, whose gold then nobody reads.
     """
 
-    suite: Suite
-    task: PlannedTask
-    seed: int
-    index: int = 1
     taught_by: Teacher | None = None
-    pool: Split = "transfer"
-    of: int | None = None
-    parts: int = 1
     learns_from: Generation | None = None
 
     def __post_init__(self) -> None:
@@ -68,89 +57,6 @@ class Generation:
             raise ValueError(
                 f"generation {self.index} taught by {self.taught_by}; generations count from 1, and later ones have a teacher"
             )
-
-    @property
-    def name(self) -> str:
-        """The domain's full name, however the suite wrote it: splits and randomness hang on it."""
-        return self.task.domain.name
-
-    def stream(self, role: str) -> int:
-        """The seed of one role; roles never name an arm, so that differences between arms are paired."""
-        later = f" of generation {self.index}" if self.index > 1 else ""
-        return derived_seed(self.suite.seed, self.name, self.seed, f"{role}{later}")
-
-    def label(self, what: str) -> str:
-        later = f" · generation {self.index}" if self.index > 1 or self.of else ""
-        return f"{self.task.domain.short_name} · seed {self.seed}{later} · {what}"
-
-    @cached_property
-    def items(self) -> Stage:
-        return items.items(self.task.domain, f"{self.task.domain.short_name} · items")
-
-    @cached_property
-    def answers(self) -> Stage:
-        return items.answers(self.task.domain, f"{self.task.domain.short_name} · answers")
-
-    @cached_property
-    def training_answers(self) -> Stage:
-        """What is learned from: the `answers` that grade, but for a domain with training gold of its own."""
-        if not self.task.domain.own_training_gold:
-            return self.answers
-        return items.training_answers(self.task.domain, f"{self.task.domain.short_name} · training answers")
-
-    @cached_property
-    def splits(self) -> Stage:
-        sizes, name = self.task.spec.sizes, self.task.domain.short_name
-        held_out = splits.held_out(self.items, sizes, domain=self.name, label=f"{name} · held-out items")
-        return splits.splits(
-            held_out,
-            sizes,
-            domain=self.name,
-            seed=self.seed,
-            suite_seed=self.suite.seed,
-            label=f"{name} · seed {self.seed} · splits",
-        )
-
-    def subset(self, split: Split) -> Stage:
-        whole = self._whole(split)
-        if split == "trust" and (budget := self.suite.gold_budget) is not None:
-            label = self.label(f"{budget} items of {split}")
-            return slices.few(whole, count=budget, seed=self.stream("gold budget"), label=label)
-        if split == self.pool and (labels := self.task.spec.teacher.labels) is not None:
-            seed, label = self.stream("labelled part of the pool"), self.label(f"{labels} items of {split}")
-            return slices.few(whole, count=labels, seed=seed, label=label)
-        if split != self.pool or self.parts == 1:
-            return whole
-        # The cut is one for all generations: were each to draw its own, two could have an item in common.
-        seed = derived_seed(self.suite.seed, self.name, self.seed, "parts of the pool")
-        label = self.label(f"part of {split}")
-        return slices.sliced(whole, part=self.index, parts=self.parts, seed=seed, label=label)
-
-    def _whole(self, split: Split) -> Stage:
-        return splits.subset(self.items, self.splits, split, self.label(f"{split} items"))
-
-    @cached_property
-    def whole_pool(self) -> tuple[Stage, Stage]:
-        """Items and training gold of the pool, those without a weak label too (label source `scarce`)."""
-        if self.task.spec.teacher.labels is None:
-            return self.subset(self.pool), self.training_gold(self.pool)
-        whole = self._whole(self.pool)
-        return whole, splits.gold(self.training_answers, whole, self.pool, self.label(f"{self.pool} gold of all items"))
-
-    def drawn_from(self, facts: Facts) -> Stage:
-        """The items of the pool that an arm of such facts keeps rows of."""
-        whole = facts.of_pool is not None and facts.of_pool.whole_pool
-        return self.whole_pool[0] if whole else self.subset(self.pool)
-
-    def gold(self, split: Split) -> Stage:
-        """What grades: accuracies, purity and AUROC are by it, oracles and the track `privileged` see it, and nothing else does."""
-        return splits.gold(self.answers, self.subset(split), split, self.label(f"{split} gold"))
-
-    def training_gold(self, split: Split) -> Stage:
-        """What is learned from: by teacher, ceiling, gold controls, and trust functions of the trust set. Usually `gold` itself."""
-        if not self.task.domain.own_training_gold:
-            return self.gold(split)
-        return splits.gold(self.training_answers, self.subset(split), split, self.label(f"{split} training gold"))
 
     @cached_property
     def teacher(self) -> Teacher:
@@ -202,7 +108,7 @@ class Generation:
 
     def grades_of_training_gold(self, split: Split) -> Stage:
         """Whether the training gold of each item of a whole split is right: for diagnostics alone."""
-        whole, label = self._whole(split), self.label
+        whole, label = self.whole(split), self.label
         learned = splits.gold(self.training_answers, whole, split, label(f"{split} training gold of all items"))
         right = splits.gold(self.answers, whole, split, label(f"{split} gold of all items"))
         labels = difficulty.gold_as_labels(whole, learned, label(f"{split} training gold as labels"))

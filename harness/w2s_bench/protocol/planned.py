@@ -163,7 +163,7 @@ class PlannedTask:
 
 def load_planned(context: StageContext) -> Engine:
     """The model a stage's parameters name, as it was when the run was planned, with the weights among its inputs, if any."""
-    from w2s_bench.models.engine import load_engine  # torch
+    from w2s_bench.models.loading import load_engine  # torch
 
     model = PlannedModel.read(context.params["model"])
     origin = context.registry.model(model.name)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from w2s_bench.controls import FLIPPED
+from w2s_bench.arm_facts import FLIPPED
 from w2s_bench.errors import SuiteError
 from w2s_bench.protocol.classes import equal_shares, label_classes, proportional_shares, strata_and_classes
 from w2s_bench.protocol.evaluation import read_grades
@@ -302,7 +302,7 @@ class Draw:
     params: Mapping[str, float] = field(default_factory=dict)
 
 
-#: By the word in `controls.Rows.drawn`. Grades and difficulty are gold: what reads them is `privileged`.
+#: By the word in `arm_facts.Rows.drawn`. Grades and difficulty are gold: what reads them is `privileged`.
 DRAWS: Final[Mapping[str, Draw]] = MappingProxyType(
     {
         "blindly": Draw(run_random, "labels", "random"),

@@ -22,7 +22,8 @@ from w2s_bench.results.against_others import (
 from w2s_bench.results.against_suite import against_suite
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.files import read_cells
-from w2s_bench.suite import Suite, read_results_suite
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import read_results_suite
 
 
 def read_results(results: Path) -> tuple[Suite, list[Cell]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from w2s_bench.arm_facts import Role
 from w2s_bench.results.references import SuiteRef
 from w2s_bench.results.statistics import Estimate, Ratio
 
@@ -29,14 +30,14 @@ Figure = Ratio | float | int | None
 class Entry:
     """One arm on one domain, over the seeds in `seeds`; None where the arm has no such figure or no seed is left.
 
-    `kind` is that of its arm, `of_seeds` the number of the board's seeds. `kept` is the smallest and largest number of rows
+    `role` is that of its arm, `of_seeds` the number of the board's seeds. `kept` is the smallest and largest number of rows
     over seeds, `shortfall` the largest. `diagnostics` are the cell's figures from 0 to 1, means over seeds (`auroc`: of the
     trust scores against the correctness of the weak labels). `minus` holds paired differences to controls, in PGR units.
     `pgr_by_seed` has a value for each of `seeds`, each over the gap of all.
     """
 
     row: str
-    kind: str
+    role: Role
     seeds: tuple[int, ...]
     of_seeds: int
     accuracy: Estimate | None

@@ -57,7 +57,7 @@ def _of_domain(
         chains.append(
             ArmChain(
                 arm=arm,
-                track="control" if some.body.arm.kind != "trust_function" else some.body.arm.supervision,
+                track="control" if some.body.arm.role != "trust_function" else some.body.arm.supervision,
                 one_hop=comparison.entry(arm, of_seeds) if arm in hops else None,
                 generations=tuple(
                     comparison.entry(_key(arm, number), of_seeds) if number in steps else None

@@ -40,7 +40,7 @@ def suspects(domain: Comparison) -> Mapping[str, str]:
     """Trust function of a track below `privileged` → what it should not be able to: only right rows, or almost all pairs in order."""
     reasons = {}
     for arm, cell in domain.cells.items():
-        if cell.body.arm.kind != "trust_function" or cell.body.arm.supervision == "privileged":
+        if cell.body.arm.role != "trust_function" or cell.body.arm.supervision == "privileged":
             continue
         seeds = cell.body.seeds
         pure = [str(s.seed) for s in seeds if s.purity == 1.0]

@@ -114,12 +114,12 @@ class Comparison:
     def entry(self, arm: str, of_seeds: int) -> Entry:
         """What a board shows of an arm, where it has `of_seeds` seeds in all."""
         body, row = self.cells[arm].body, self.cells[arm].row
-        seeds = self.common(arm) if body.arm.kind == "reference" else self.common(arm, WEAK, CEILING)
+        seeds = self.common(arm) if body.arm.role == "reference" else self.common(arm, WEAK, CEILING)
         used = [s for s in body.seeds if s.seed in seeds]
         kept = [s.kept for s in used if s.kept is not None]
         return Entry(
             row=row,
-            kind=body.arm.kind,
+            role=body.arm.role,
             seeds=seeds,
             of_seeds=of_seeds,
             accuracy=statistics.accuracy(self.stacked(arm, seeds), clusters=self.clusters) if seeds else None,
@@ -133,7 +133,7 @@ class Comparison:
             by_stratum=_mean_by_name([s.by_stratum for s in used]),
             kept_by_stratum=_mean_by_name([s.diagnostics.get("kept_by_stratum", {}) for s in used]),
             minus={rival: self.difference(arm, rival) for rival in rivals()}
-            if body.arm.kind == "trust_function"
+            if body.arm.role == "trust_function"
             else {},
             pgr_by_seed=self.pgr_by_seed(arm),
             abstained=len(body.abstained),

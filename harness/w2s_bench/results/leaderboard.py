@@ -9,7 +9,7 @@ from math import fsum
 from pathlib import Path
 from statistics import median
 
-from w2s_bench.controls import CEILING, NAIVE, WEAK, of_kind, rivals
+from w2s_bench.controls import CEILING, NAIVE, WEAK, of_role, rivals
 from w2s_bench.errors import CellError
 from w2s_bench.names import BADGE, CHAINS, CURVES, DOMAINS, PAGES, PLOT, README, TIES, of_arm, short
 from w2s_bench.record import digest_of, write_atomically
@@ -106,7 +106,7 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
     seeds = tuple(sorted({s.seed for c in ordered for s in c.body.seeds}))
     domains = {name: Comparison(arms) for name, arms in by_domain.items()}
     summaries = tuple(_summary(name, domain, len(seeds)) for name, domain in domains.items())
-    arms_shown = {short(c.body.arm.name): c for c in ordered if c.body.arm.kind != "reference" and not c.body.chain}
+    arms_shown = {short(c.body.arm.name): c for c in ordered if c.body.arm.role != "reference" and not c.body.chain}
     objectives = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.is_other_objective}
     explaining = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.made_of}
     others = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.is_other_selection}
@@ -242,7 +242,7 @@ def _summary(name: str, domain: Comparison, of_seeds: int) -> DomainSummary:
         student=f"{body.student.name} ({body.student.fingerprint[:12]})",
         items=max(cell.body.items for cell in domain.cells.values()),
         references={
-            arm.name: domain.entry(arm.name, of_seeds) for arm in of_kind("reference") if arm.name in domain.cells
+            arm.name: domain.entry(arm.name, of_seeds) for arm in of_role("reference") if arm.name in domain.cells
         },
         gap=domain.accuracy_difference(CEILING, WEAK),
         label_accuracy=domain.of_labels("label_accuracy"),
@@ -271,7 +271,7 @@ def _row(
 
     return Row(
         arm=arm,
-        track="control" if cell.body.arm.kind == "control" else cell.body.arm.supervision,
+        track="control" if cell.body.arm.role == "control" else cell.body.arm.supervision,
         plugins=tuple(sorted(f"{p.distribution} {p.version} ({p.source[:12]})" for p in plugins if p)),
         rank=None,
         entries=entries,
@@ -279,7 +279,7 @@ def _row(
         mean_minus={
             rival: over_domains({d: e.minus[rival] for d, e in entries.items()})
             for rival in rivals()
-            if cell.body.arm.kind == "trust_function"
+            if cell.body.arm.role == "trust_function"
         },
         purity=mean([e.purity for e in entries.values()]),
         coverage=mean([e.coverage for e in entries.values()]),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from w2s_bench.controls import CERTIFIED, EVERY_ROW, MADE_OF_ARM, OWN_ARMS, Facts, facts_of, made_of, of_kind
+from w2s_bench.arm_facts import Facts, OwnRole, Role
+from w2s_bench.controls import CERTIFIED, EVERY_ROW, MADE_OF_ARM, OWN_ARMS, facts_of, made_of, of_role
 from w2s_bench.names import of_arm, parted, short
 from w2s_bench.results.fields import Digest, Rate, Rows, Strict, Text
 from w2s_bench.selections import Guarantee, guarantee_of, written
@@ -47,13 +48,16 @@ class PluginRef(Strict):
 class ArmRef(Strict):
     """One way of choosing what the student trains on. Its identity: trust function with parameters, selection, coverage.
 
-    `kind`: `reference` (weak, base, ceiling), `control` (owned by the harness) or `trust_function`. A control that is made of
-    a trust function's arm, `gold_kept:ARM`, has trust function, parameters and selection of that arm. `objective`: what its
-    students are trained by, where that is not what the suite says of all.
+    `role`: `reference` (weak, base, ceiling), `control` (owned by the harness) or `trust_function`; files call it `kind`, as they
+    did when they were first published. A control that is made of a trust function's arm, `gold_kept:ARM`, has trust function,
+    parameters and selection of that arm. `objective`: what its students are trained by, where that is not what the suite says
+    of all.
     """
 
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
     name: Text
-    kind: Literal["reference", "control", "trust_function"]
+    role: Role = Field(validation_alias="kind", serialization_alias="kind")
     supervision: Literal["none", "trust_set", "privileged"]
     trust_function: Text | None = None
     parameters: Annotated[Mapping[str, JSON], Field(max_length=1000)] = Field(default_factory=dict)
@@ -65,15 +69,15 @@ class ArmRef(Strict):
 
     @model_validator(mode="after")
     def _is_whose_it_is(self) -> ArmRef:
-        """The harness's names are of its own kinds and tracks, and no plugin's."""
+        """The harness's names are of its own roles and tracks, and no plugin's."""
         made, own = made_of(short(self.name)), OWN_ARMS.get(self.plain)
-        if self.kind != (kind := "control" if made else own.kind if own else "trust_function"):
-            stated: list[Literal["reference", "control"]] = [k for k in (self.kind, kind) if k != "trust_function"]
-            named = {k: [arm.name for arm in of_kind(k)] for k in stated}
+        if self.role != (role := "control" if made else own.role if own else "trust_function"):
+            stated: list[OwnRole] = [r for r in (self.role, role) if r != "trust_function"]
+            named = {r: [arm.name for arm in of_role(r)] for r in stated}
             if "control" in named:
                 named["control"] += [f"{word}:ARM" for word in MADE_OF_ARM]
-            told = "; ".join(f"{k}s are {', '.join(names)}" for k, names in named.items())
-            raise ValueError(f"arm {self.name!r} is of kind {self.kind!r}; {told}")
+            told = "; ".join(f"{r}s are {', '.join(names)}" for r, names in named.items())
+            raise ValueError(f"arm {self.name!r} is of kind {self.role!r}; {told}")
         track = made[0].supervision if made else own.supervision if own else None
         if track is not None and self.supervision != track:
             raise ValueError(f"arm {self.name!r} has supervision {self.supervision!r}, its is {track!r}")
@@ -120,13 +124,13 @@ class ArmRef(Strict):
         """The trust function with its parameters by which rows are kept; None where there is none."""
         from w2s_bench.plugins.spec import write_spec
 
-        keeps = self.kind == "trust_function" or self.made_of is not None
+        keeps = self.role == "trust_function" or self.made_of is not None
         return write_spec(self.trust_function or "", self.parameters) if keeps else None
 
     @property
     def is_other_selection(self) -> bool:
         """Whether rows are kept otherwise than by the highest scores of all: no ranking, mean or tie is about it."""
-        return self.kind == "trust_function" and self.selection not in (None, "top")
+        return self.role == "trust_function" and self.selection not in (None, "top")
 
     @property
     def is_other_objective(self) -> bool:

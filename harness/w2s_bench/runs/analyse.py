@@ -314,4 +314,4 @@ def _keeps_some(told: Cell) -> bool:
 
 
 def _track(told: Cell) -> str:
-    return told.body.arm.supervision if told.body.arm.kind == "trust_function" else "control"
+    return told.body.arm.supervision if told.body.arm.role == "trust_function" else "control"

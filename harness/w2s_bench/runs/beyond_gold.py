@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from w2s_bench.controls import Facts, Rows
+from w2s_bench.arm_facts import Facts, Rows
 from w2s_bench.results.seed_results import BETTER, RIGHT_WHERE_DIFFERENT, TRAINING_GOLD_ACCURACY, TRAINING_PURITY
 from w2s_bench.store.stage import Stage
 

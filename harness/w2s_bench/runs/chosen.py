@@ -76,7 +76,7 @@ def _refuse_own_arm(text: str) -> None:
         )
     if (own := OWN_ARMS.get(name)) is not None:
         how = "a run with --decompose has it" if own.explains else "every run has it"
-        raise W2SBenchError(f"{text!r} is a {own.kind} of the harness's own and no trust function: {how}")
+        raise W2SBenchError(f"{text!r} is a {own.role} of the harness's own and no trust function: {how}")
 
 
 def _each_once(registry: Registry, chosen: Iterable[Chosen]) -> list[Chosen]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from w2s_bench.controls import Facts
+from w2s_bench.arm_facts import Facts
 from w2s_bench.errors import StoreError
 from w2s_bench.executors import Done, Failed, Outcome
 from w2s_bench.models.objectives import effective_size, relative

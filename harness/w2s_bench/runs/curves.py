@@ -50,16 +50,16 @@ def run_points(
         yield page
 
 
-def numbers(option: str, text: str, kind: type[int] | type[float]) -> tuple[float, ...]:
+def numbers(option: str, text: str, number: type[int] | type[float]) -> tuple[float, ...]:
     """Numbers as the command line has them, `.2,.5`. Raises W2SBenchError for what is none."""
     out = []
     for part in text.split(","):
         try:
-            out.append(kind(part.strip()))
+            out.append(number(part.strip()))
         except ValueError:
-            what = "a whole number" if kind is int else "a number above 0, at most 1"
+            what = "a whole number" if number is int else "a number above 0, at most 1"
             raise W2SBenchError(
                 f"{option} {text!r}: {part.strip()!r} is not {what}; write them with commas, as in {option} "
-                f"{'25,75,150' if kind is int else '.2,.5,.8'}"
+                f"{'25,75,150' if number is int else '.2,.5,.8'}"
             ) from None
     return tuple(out)

@@ -13,7 +13,8 @@ from w2s_bench.errors import CellError, SuiteError
 from w2s_bench.names import README
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.files import read_cell
-from w2s_bench.suite import Suite, load_suite
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import load_suite
 
 if TYPE_CHECKING:
     from w2s_bench.domains.documents import Documents

@@ -17,7 +17,8 @@ from w2s_bench.results.belief import refuse_contradictions
 from w2s_bench.results.cells import Cell, cell_path
 from w2s_bench.results.files import cell_paths, read_placed
 from w2s_bench.store.stage import Stage, StageContext, walk
-from w2s_bench.suite import Suite, read_results_suite
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import read_results_suite
 
 if TYPE_CHECKING:
     from w2s_bench.runs.plan import Plan
@@ -207,10 +208,10 @@ def _missing_device(device: str) -> str | None:
         last = done.stderr.strip().splitlines()[-1:] or ["no answer"]
         return f"torch cannot tell ({last[0]})"
     version, there = words[0], int(words[1])
-    kind, _, number = device.partition(":")
+    device_type, _, number = device.partition(":")
     if there > int(number or 0):
         return None
-    name = "GPU" if kind == "cuda" else "Metal device"
+    name = "GPU" if device_type == "cuda" else "Metal device"
     return f"torch {version} sees {f'{there} {name}s, counted from 0' if there else f'no {name}'}"
 
 

@@ -84,7 +84,7 @@ def try_functions(
     Raises `W2SBenchError` where the weak labels themselves cannot be made. A function that fails is a `Trial` with its fault.
     """
     cells = [
-        cell for cell in planned.cells if cell.arm.ref.kind == "trust_function" and cell.arm.ref.selection == "top"
+        cell for cell in planned.cells if cell.arm.ref.role == "trust_function" and cell.arm.ref.selection == "top"
     ]
     if not cells:
         raise W2SBenchError("there is no trust function to try: name one (see `w2s-bench list trust`)")

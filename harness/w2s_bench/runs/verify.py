@@ -185,7 +185,7 @@ def folder_of(path: Path) -> Iterator[tuple[Path, str]]:
 
 def _built_in(cell: Cell) -> Suite:
     """The built-in suite of the digest that a cell tells of, its domains named in full."""
-    from w2s_bench.suite import built_in_suites, load_suite
+    from w2s_bench.suite_files import built_in_suites, load_suite
 
     ref = cell.body.suite
     for name in built_in_suites():

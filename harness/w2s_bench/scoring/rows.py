@@ -295,7 +295,7 @@ def _listed(numbers: NDArray[Any]) -> str:
 
 def _told(value: Any) -> str:
     """A value as a message shows it, with its type."""
-    kinds = {
+    words = {
         str: "text",
         bool: "true or false",
         int: "a whole number",
@@ -303,8 +303,8 @@ def _told(value: Any) -> str:
         list: "a list",
         dict: "an object",
     }
-    kind = "nothing" if value is None else kinds.get(type(value), f"a {type(value).__name__}")
-    return f"{shortened(repr(value), _MOST_SHOWN)} ({kind})"
+    told = "nothing" if value is None else words.get(type(value), f"a {type(value).__name__}")
+    return f"{shortened(repr(value), _MOST_SHOWN)} ({told})"
 
 
 def _whole(text: str, where: str) -> str:

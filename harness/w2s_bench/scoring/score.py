@@ -190,7 +190,7 @@ def _with_models(
 
 
 def _engine(registry: Registry, name: str) -> ReadingModel:
-    from w2s_bench.models.engine import load_engine
+    from w2s_bench.models.loading import load_engine
 
     origin = registry.model(name)
     device = os.environ.get(DEVICE_VARIABLE) or "cpu"

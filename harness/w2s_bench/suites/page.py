@@ -8,14 +8,15 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from w2s_bench.resolvers import resolvers_for
-from w2s_bench.suite import LARGEST, Suite, built_in_suites
+from w2s_bench.suite import Suite
 from w2s_bench.suite_domain import DomainSpec, Sizes, Training
+from w2s_bench.suite_files import LARGEST, built_in_suites
 from w2s_bench.untrusted import MOST_NESTED, MOST_VALUES, MOST_WRITTEN
 
 
-def _resolved(kind: str) -> str:
+def _resolved(entry_kind: str) -> str:
     """A row of a table for each way to name what no plugin brings."""
-    return "".join(f"| `{resolver.written}` | {resolver.summary} |\n" for resolver in resolvers_for(kind))
+    return "".join(f"| `{resolver.written}` | {resolver.summary} |\n" for resolver in resolvers_for(entry_kind))
 
 
 _HEAD: Final = f"""# Suite files

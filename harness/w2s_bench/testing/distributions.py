@@ -28,7 +28,7 @@ class Verdict:
     """What came of one rule for one entry: `fault` is empty where it is kept. `remarks` are for its author to know."""
 
     name: str
-    kind: str
+    entry_kind: str
     rule: str
     fault: str = ""
     remarks: tuple[str, ...] = field(default=())

@@ -52,7 +52,7 @@ def domains(folder: Folder) -> Iterator[Finding]:
     arms: dict[str, list[str]] = defaultdict(list)
     for domain, cells in here.items():
         for arm, cell in cells.items():
-            if cell.body.arm.kind == "trust_function":
+            if cell.body.arm.role == "trust_function":
                 arms[arm].append(domain)
     for arm, those in arms.items():
         lacking = [domain for domain in here if domain not in those and row_name(domain, arm) not in refused]
@@ -85,7 +85,7 @@ def _above(folder: Folder, rule: str, yardstick: str) -> Iterator[Finding]:
     for cells in _by_domain(folder).values():
         domain = Comparison(cells)
         for arm, cell in cells.items():
-            if cell.body.arm.kind != "trust_function":
+            if cell.body.arm.role != "trust_function":
                 continue
             difference = domain.accuracy_difference(arm, yardstick)
             if isinstance(difference, Estimate) and difference.low > 0:

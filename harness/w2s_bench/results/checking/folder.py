@@ -15,7 +15,8 @@ from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.findings import Finding
 from w2s_bench.results.files import cell_paths, read_placed
 from w2s_bench.results.leaderboard import Leaderboard, build
-from w2s_bench.suite import Suite, read_results_suite
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import read_results_suite
 
 _RESTORE = "Restore the file, or run the row again"
 

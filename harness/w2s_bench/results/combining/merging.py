@@ -16,7 +16,8 @@ from w2s_bench.results.checking.folder import Folder, read_folder
 from w2s_bench.results.checking.rules import check
 from w2s_bench.results.compared import compare
 from w2s_bench.results.leaderboard import write_leaderboard
-from w2s_bench.suite import LARGEST, Suite
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import LARGEST
 from w2s_bench.untrusted import read_text
 
 #: A part of a suite may be merged with another part of it: controls may come later.

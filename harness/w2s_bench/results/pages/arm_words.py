@@ -39,7 +39,7 @@ def arm_in_words(ref: ArmRef) -> str:
         within = _rows(ref, plain)
         return f"{told}. {within[0].upper()}{within[1:]}"
     own = OWN_ARMS.get(plain)
-    if own is not None and own.kind == "reference":
+    if own is not None and own.role == "reference":
         return own.words.capitalize()
     return f"A student that trains on {_rows(ref, plain).removeprefix('it trains on ')}"
 
@@ -48,7 +48,7 @@ def _rows(ref: ArmRef, plain: str) -> str:
     """`it trains on …`, of the arm without its objective."""
     own, made = OWN_ARMS.get(plain), made_of(plain)
     if own is not None:
-        return f"it trains on {own.words}" if own.kind == "control" else f"it is {own.words}"
+        return f"it trains on {own.words}" if own.role == "control" else f"it is {own.words}"
     if made is not None:
         return f"it trains on {made[0].words}. The arm is `{made[1]}`"
     function, selection = short(ref.trusts or ref.trust_function or plain), ref.selection or "top"

@@ -52,7 +52,7 @@ def _surpassing(arms: Mapping[str, Entry]) -> str:
     above = {
         arm: entry.pgr
         for arm, entry in arms.items()
-        if entry.kind != "reference" and isinstance(entry.pgr, Estimate) and entry.pgr.value > 1
+        if entry.role != "reference" and isinstance(entry.pgr, Estimate) and entry.pgr.value > 1
     }
     if not above:
         return "No arm's PGR is above 1."

@@ -45,7 +45,7 @@ ENTRY: Final[Mapping[str, Column[Entry]]] = by_name(
         "recovery",
         "Recovery",
         lambda entry: entry.recovery,
-        lambda entry: NONE if entry.kind == "reference" else figure(entry.recovery),
+        lambda entry: NONE if entry.role == "reference" else figure(entry.recovery),
         note="Recovery: (student − base) / (ceiling − base).",
     ),
     Column(

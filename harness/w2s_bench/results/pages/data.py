@@ -23,8 +23,8 @@ def board_as_json(board: Leaderboard) -> dict[str, JSON]:
         "other_objectives": board.other_objectives,
         "explaining": board.explaining,
     }
-    for kind, rows in others.items():
-        for shown, row in zip(content[kind], rows, strict=True):
+    for table, rows in others.items():
+        for shown, row in zip(content[table], rows, strict=True):
             shown |= {"entries": _entries(row.entries)}
     for shown, domain in zip(content["domains"], board.domains, strict=True):
         shown["references"] = _entries(domain.references)

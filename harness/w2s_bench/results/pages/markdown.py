@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from w2s_bench.controls import of_kind
+from w2s_bench.controls import of_role
 from w2s_bench.names import CURVES, README
 from w2s_bench.resolvers import is_on_disk
 from w2s_bench.results.board import DomainSummary, Leaderboard, Row
@@ -126,8 +126,8 @@ def _absent(board: Leaderboard) -> list[str]:
 
 
 def _own_arms(rows: Collection[str]) -> str:
-    references = "; ".join(f"`{arm.name}` is {arm.words}" for arm in of_kind("reference"))
-    there = [arm for arm in of_kind("control") if not arm.explains or arm.name in rows]
+    references = "; ".join(f"`{arm.name}` is {arm.words}" for arm in of_role("reference"))
+    there = [arm for arm in of_role("control") if not arm.explains or arm.name in rows]
     controls = "; ".join(f"`{arm.name}` trains on {arm.words}" for arm in there)
     return f"Controls: {controls}. References, in the tables below: {references}."
 

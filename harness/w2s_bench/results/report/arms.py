@@ -49,8 +49,8 @@ class Arm:
         return LOOKS[self.group]
 
     @property
-    def kind(self) -> str:
-        """What it is, in words for its badge."""
+    def badge(self) -> str:
+        """What it is, in words."""
         is_own = self.group in ("reference", "control")
         return (self.look.word if is_own else f"track {self.look.word}") + (f", {self.beside}" if self.beside else "")
 

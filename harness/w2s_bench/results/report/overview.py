@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from w2s_bench.controls import of_kind
+from w2s_bench.arm_facts import OwnRole
+from w2s_bench.controls import of_role
 from w2s_bench.results.board import DomainSummary, Leaderboard
 from w2s_bench.results.checks import CHECKS
 from w2s_bench.results.pages.standing import attested_in_words, did_not_come_again, signed_in_words, standing
@@ -42,8 +43,8 @@ def overview(board: Leaderboard) -> Overview:
     def bold(arm: str) -> str:
         return Markup("<strong><bdi>{}</bdi></strong>").format(one_line(arm))
 
-    def own(kind: str) -> tuple[tuple[str, str], ...]:
-        return tuple((arm.name, arm.words) for arm in (*of_kind("control"), *of_kind("reference")) if arm.kind == kind)
+    def own(role: OwnRole) -> tuple[tuple[str, str], ...]:
+        return tuple((arm.name, arm.words) for arm in of_role(role))
 
     return Overview(
         sentence=_sentence(board),

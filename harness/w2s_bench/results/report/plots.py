@@ -141,7 +141,7 @@ def _mark(
     name = one_line(arm.name)
     label = name if len(name) <= room else name[: room - 1] + "…"
     told = figure(ratio) if ratio is not None else "no cell"
-    tip = f"{name}, {arm.kind}; {title}: PGR {told}"
+    tip = f"{name}, {arm.badge}; {title}: PGR {told}"
     if not isinstance(ratio, Estimate):
         return Mark(arm, y, label, None, 0, 0, (), 0, told if told != "–" else "no figure", tip)
     if dots:
@@ -211,7 +211,7 @@ def _scatter(
     marks = []
     for (arm, domain, x, pgr), y in zip(points, ys, strict=True):
         told = written_seconds(x) if logarithmic else number(x, 3)
-        tip = f"{one_line(arm.name)}, {arm.kind}; {domain}: {across.split(',')[0]} {told}, PGR {figure(pgr)}"
+        tip = f"{one_line(arm.name)}, {arm.badge}; {domain}: {across.split(',')[0]} {told}, PGR {figure(pgr)}"
         marks.append(Point(arm, domain, x_at(scaled(x)), y_at(y), tip))
     return Scatter(
         title,

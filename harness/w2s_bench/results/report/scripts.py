@@ -54,7 +54,7 @@ def board_data(key: str, board: Leaderboard, arms: Sequence[Arm], domains: Mappi
     return {
         "key": key,
         "name": board.suite.name,
-        "arms": [{"key": arm.key, "name": arm.name, "group": arm.group, "kind": arm.kind} for arm in arms],
+        "arms": [{"key": arm.key, "name": arm.name, "group": arm.group, "badge": arm.badge} for arm in arms],
         "rival": rivals()[0],
         "complete": complete,
         "domains": [_domain_data(name, domain, arms, differences[name]) for name, domain in domains.items()],

@@ -6,7 +6,7 @@
  */
 "use strict";
 (() => {
-  /** @typedef {{key: string, name: string, group: string, kind: string}} Arm */
+  /** @typedef {{key: string, name: string, group: string, badge: string}} Arm */
   /** @typedef {{row: string, bits: Record<string, string>, strata: (number | null)[]}} CellData bits in base64; strata as the domain has them */
   /** @typedef {[number, number, number, number | null] | string} Figure value, low, high, p; or why there is none */
   /** @typedef {{name: string, items: number, clusters: number[] | null, strata: string[], cells: Record<string, CellData>, pairs: Record<string, [Figure, Figure]>}} DomainData */
@@ -287,7 +287,7 @@
       return;
     }
     place.append(
-      make("p", { class: "meta" }, "A is ", make("strong", {}, make("bdi", {}, a.name)), ` (${a.kind}); B is `, make("strong", {}, make("bdi", {}, b.name)), ` (${b.kind}). Differences are A − B, paired, with the board’s 95 % intervals over seeds and test items; p is of this one comparison, not corrected for how many you look at.`),
+      make("p", { class: "meta" }, "A is ", make("strong", {}, make("bdi", {}, a.name)), ` (${a.badge}); B is `, make("strong", {}, make("bdi", {}, b.name)), ` (${b.badge}). Differences are A − B, paired, with the board’s 95 % intervals over seeds and test items; p is of this one comparison, not corrected for how many you look at.`),
       key(),
     );
     const turned = at[0] > at[1];

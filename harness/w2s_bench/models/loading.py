@@ -1,0 +1,68 @@
+"""From a model's origin, and the weights that a training left, to an engine on a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import OutOfMemoryError
+
+from w2s_bench.errors import ModelError
+from w2s_bench.hookspecs import LanguageModel
+from w2s_bench.models import weights
+from w2s_bench.models.assumptions import verdict_of
+from w2s_bench.models.encoding import refuse_closing
+from w2s_bench.models.engine import Engine
+from w2s_bench.models.memory import out_of_memory
+from w2s_bench.models.origins import numbers_of, set_attention
+from w2s_bench.models.setup import USUAL, Setup
+from w2s_bench.types import Precision, RecipeName
+
+
+def load_engine(
+    origin: LanguageModel,
+    saved: Path | None = None,
+    *,
+    recipe: RecipeName = "full",
+    lora_rank: int = 8,
+    device: str = "cpu",
+    precision: Precision = "float32",
+    setup: Setup = USUAL,
+) -> Engine:
+    """The model as its origin gives it, or with the weights that `save_weights` left in the folder `saved`."""
+    if precision == "tf32" and not device.startswith("cuda"):
+        raise ModelError(f"precision tf32 is of CUDA devices, and this is {device!r}; take float32 or bfloat16")
+    model, tokenizer = _loaded(origin, setup, device)
+    refuse_closing(tokenizer, origin.name)
+    try:
+        verdict_of(model, origin.name, origin.fingerprint())
+        if saved is not None:
+            model = weights.load(model, saved, recipe=recipe, lora_rank=lora_rank, name=origin.name, setup=setup).eval()
+    except OutOfMemoryError as error:
+        raise out_of_memory(model.device, f"model {origin.name!r}") from error
+    return Engine(model, tokenizer, precision, setup)
+
+
+def _loaded(origin: LanguageModel, setup: Setup, device: str) -> tuple[Any, Any]:
+    """(model on the device in evaluation mode, its tokenizer)."""
+    as_wanted = getattr(origin, "load_as", None)
+    if setup.quantization != "none" and as_wanted is None:
+        raise ModelError(
+            f"model {origin.name!r} comes in one way, unquantized; take quantization out, or a model from a folder"
+        )
+    try:
+        if as_wanted is not None and setup.loading != USUAL:
+            return as_wanted(setup.loading, device)
+        model, tokenizer = origin.load()
+        if setup.attention != "default":
+            set_attention(model, setup.attention, origin.name)
+        return model.to(device=device, dtype=numbers_of(setup.dtype)), tokenizer
+    except OutOfMemoryError as error:
+        raise ModelError(
+            f"model {origin.name!r} does not fit the memory of {device!r}: {error}; set dtype bfloat16 or quantization nf4, end what "
+            "else runs there, or take a smaller model"
+        ) from error
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(
+            f"device {device!r} cannot be used: {error}; set W2S_BENCH_DEVICE to one that torch has here"
+        ) from error
