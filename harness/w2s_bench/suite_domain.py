@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from w2s_bench.suite_label_source import OF_LABEL_SOURCES, LabelSource, NoiseKind, filled
+from w2s_bench.suite_label_source import OF_LABEL_SOURCES, OF_MODELS, LabelSource, NoiseKind, filled
 from w2s_bench.text import printable
 from w2s_bench.types import (
     JSON,
@@ -149,7 +149,8 @@ class Training(Strict):
         None,
         description="of a teacher alone: where labels come from, if they are not a model's own answers, see "
         "[label sources](label-sources.md). `noisy`: gold, a share of it replaced; `scarce`: few golds; neither has a model or any other "
-        "key of training. `majority`: what answers that the model draws agree on (domains that generate)",
+        "key of training. `majority`: what answers that the model draws agree on, `self_certainty`: the one of them that it is the most "
+        "certain of (domains that generate)",
     )
     rate: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="of label source `noisy`: the share of golds that are replaced by a wrong answer"
@@ -165,14 +166,15 @@ class Training(Strict):
     )
     samples: Annotated[int, Field(gt=0, le=1000, strict=True)] = Field(
         8,
-        description="of label source `majority` and systematic noise where answers are generated: how many are drawn an item",
+        description="of label sources `majority` and `self_certainty`, and of systematic noise where answers are generated: how many "
+        "are drawn an item",
     )
     temperature: Annotated[float, Field(gt=0, lt=100)] = Field(1.0, description="at which they are drawn")
 
     @property
     def is_model(self) -> bool:
         """Whether there is a model behind it, of which evidence can be had."""
-        return self.source in (None, "majority")
+        return self.source is None or self.source in OF_MODELS
 
     @model_validator(mode="before")
     @classmethod

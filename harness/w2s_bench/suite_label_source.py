@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 #: Where labels come from that are not a model's own answers, and how wrong ones among gold are made.
-LabelSource = Literal["noisy", "scarce", "majority"]
+LabelSource = Literal["noisy", "scarce", "majority", "self_certainty"]
 NoiseKind = Literal["uniform", "systematic"]
 
 #: Which label source has which keys of its own, the first of them where it must.
@@ -16,8 +16,11 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "noisy": ("rate", "kind", "samples", "temperature"),
         "scarce": ("labels",),
         "majority": ("samples", "temperature"),
+        "self_certainty": ("samples", "temperature"),
     }
 )
+#: Label sources of answers that a model draws, which is then the teacher.
+OF_MODELS: Final[frozenset[LabelSource]] = frozenset({"majority", "self_certainty"})
 #: The keys of all label sources.
 OF_LABEL_SOURCES: Final = frozenset(key for keys in _KEYS.values() for key in keys)
 
@@ -36,7 +39,7 @@ def filled(given: Mapping[str, object], usual: Mapping[str, object]) -> dict[str
         raise ValueError(
             f"{f'label source {source!r}' if source else 'what is no label source'} has no {', '.join(foreign)}; leave it out"
         )
-    if source in (None, "majority"):
+    if source is None or source in OF_MODELS:
         return dict(given)
     if own[0] not in told:
         raise ValueError(f"label source {source!r} needs {own[0]}; give it")

@@ -17,14 +17,15 @@ from w2s_bench.protocol import label_sources, slices
 from w2s_bench.protocol.evidence.readings.samples import final_answer
 from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, PREDICTIONS
 from w2s_bench.protocol.generation import Generation
-from w2s_bench.record import read_records, write_json, write_records
+from w2s_bench.protocol.prediction import as_completion
+from w2s_bench.record import read_json, read_records, write_json, write_records
 from w2s_bench.results.against_suite import against_suite
 from w2s_bench.runs.collect import Results, cell_of
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import StageContext, walk
 from w2s_bench.suite import Suite
-from w2s_bench.types import Answer, Item, Prediction
+from w2s_bench.types import Answer, Item, Prediction, TrainingRow
 
 UNIFORM: dict[str, Any] = {"source": "noisy", "rate": 0.3}
 SYSTEMATIC: dict[str, Any] = {**UNIFORM, "kind": "systematic", "samples": 2}
@@ -228,6 +229,40 @@ def test_a_majority_is_of_the_teachers_own_answers(
         planned_of(models, registry, "largest", {**usual, "source": "majority"})
 
 
+def test_the_answer_that_its_author_is_the_most_certain_of(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the answers that a majority would count; what each is worth is asked of the model that drew it."""
+    from w2s_bench.models.engine import load_engine
+
+    registry, store = toy_registry(monkeypatch), Store(tmp_path)
+    usual = toy_suite(models).domains[1].teacher.model_dump(mode="json")
+    planned = planned_of(models, registry, "sums", {**usual, "source": "self_certainty", "samples": 3})
+    counted = planned_of(models, registry, "sums", {**usual, "source": "majority", "samples": 3})
+    cells, results = cells_of(planned, store, registry, {"weak", "w2s-bench/confidence"})
+    assert not any(cell.body.failed for cell in cells.values())
+    graph = planned.cells[0].graphs[0]
+    labels = graph.weak_labels("transfer")
+    assert labels.name == "self_certain_labels" and gold_behind(labels) == {"weak_train"}
+    assert labels.inputs["answers"].node == counted.cells[0].graphs[0].weak_labels("transfer").inputs["answers"].node
+    delimiter = read_json(results.folder(labels.inputs["subset"]) / FORMAT)["delimiter"]
+    drawn = read_records(results.folder(labels.inputs["answers"]) / "drawn.jsonl", label_sources.Drawn)
+    prompts = {item.id: item.prompt for item in read_records(results.folder(labels.inputs["subset"]) / ITEMS, Item)}
+    engine = load_engine(registry.model(usual["model"]), results.folder(labels.inputs["weights"]))
+    chosen = {label.id: label.answer for label in results.labels(labels)}
+    others = 0
+    for answer in drawn[:12]:
+        texts = sorted(set(answer.texts))
+        prompt = prompts[answer.id]
+        rows = [TrainingRow(answer.id, prompt, as_completion(t, delimiter), True, None, None) for t in texts]
+        worth = {text: float(engine.label_certainties([row])[0].mean()) for text, row in zip(texts, rows, strict=True)}
+        assert worth[chosen[answer.id]] == pytest.approx(max(worth.values()), abs=1e-5)
+        others += len(worth) > 1 and chosen[answer.id] != answer.texts[0]
+    assert others, "not the first that was drawn"
+    with pytest.raises(SuiteError, match="label source 'self_certainty' draws answers; domain"):
+        planned_of(models, registry, "largest", {**usual, "source": "self_certainty"})
+
+
 def of_gold_alone(graph: Generation) -> dict[str, str]:
     """Node → split of the stages that make labels of gold, and so may read it: the exception, by name."""
     made = [graph.weak_labels(split) for split in ("trust", "transfer", "test")]
@@ -314,7 +349,7 @@ def test_a_generation_after_the_first_has_a_teacher(models: Path, monkeypatch: p
             {"source": "scarce", "labels": 100},
             "labels 100 of label source 'scarce' is no part of the pool, of 100 items",
         ),
-        ({"source": "loud", "rate": 0.3}, "'noisy', 'scarce' or 'majority'"),
+        ({"source": "loud", "rate": 0.3}, "'noisy', 'scarce', 'majority' or 'self_certainty'"),
         (
             {"model": "tiny/math-s", "steps": 1, "learning_rate": 0.1, "rate": 0.3},
             "what is no label source has no rate",

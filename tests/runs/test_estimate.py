@@ -19,6 +19,7 @@ from w2s_bench.models.origins import HubModel
 from w2s_bench.models.speed import Throughput, measure
 from w2s_bench.runs.estimate import ModelCost, devices, estimate
 from w2s_bench.runs.plan import Plan, plan
+from w2s_bench.suite import Suite
 
 COMMIT = "a" * 40
 #: Published numbers of parameters, and the configurations that they follow from.
@@ -210,6 +211,17 @@ def test_each_model_has_its_cost(planned: Plan, tmp_path: Path) -> None:
         sum(timings.known(stage) or 0.0 for stage in own.values())
     )
     assert estimate(planned, [], timings, {}, {})[1].seconds == 0.0
+
+
+def test_a_label_source_without_a_model_costs_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    content = toy_suite(tmp_path / "models").model_dump(mode="json")
+    content["domains"][0]["teacher"] = {"source": "noisy", "rate": 0.3}
+    noisy = plan(Suite.model_validate(content), toy_registry(monkeypatch), trust=())
+    costs = estimate(noisy, noisy.stages(), Timings.of_store(tmp_path), {}, {})
+    assert [cost.roles for cost in costs] == [
+        ("w2s-bench-toy/largest student", "w2s-bench-toy/sums student"),
+        ("w2s-bench-toy/sums teacher",),
+    ]
 
 
 def test_stored_items_tell_how_long_rows_are(planned: Plan, tmp_path: Path) -> None:

@@ -163,6 +163,11 @@ class Engine:
         return _numbers(entropies.token_entropies(self.model, self._row_pairs(rows)))
 
     @_in_its_precision
+    def label_certainties(self, rows: Sequence[TrainingRow]) -> list[NDArray[np.float64]]:
+        """How far what is expected in the place of each token that `label_logprobs` tells of is from a guess: nats, from 0."""
+        return _numbers(entropies.token_certainties(self.model, self._row_pairs(rows)))
+
+    @_in_its_precision
     def hidden_states(self, rows: Sequence[TrainingRow], layer: int | Literal["all"]) -> NDArray[np.float32]:
         """State of the last token of prompt + completion (the end token left out): (n, d), or (n, layers + 1, d).
 

@@ -1,8 +1,8 @@
-"""How undecided a model is before each token of a completion."""
+"""How undecided, or how certain, a model is before each token of a completion."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,24 @@ from w2s_bench.models.scoring import completion_logits
 _ROWS = 1_024
 
 
-@torch.no_grad()
 def token_entropies(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float64]]:
     """For each pair, of each token of its completion, the entropy in nats of what the model expected in its place."""
+    return _of_tokens(model, pairs, _entropies)
+
+
+def token_certainties(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float64]]:
+    """For each pair, of each token of its completion, how far what the model expected in its place was from a guess, in nats from 0.
+
+    KL(U ‖ p) = −ln V − (1/V) Σ_v ln p_v, U uniform over the V tokens that can come (Kang et al. 2025, arXiv 2502.18581).
+    """
+    return _of_tokens(model, pairs, _certainties)
+
+
+@torch.no_grad()
+def _of_tokens(
+    model: Any, pairs: Sequence[Pair], figure: Callable[[torch.Tensor], NDArray[np.float64]]
+) -> list[NDArray[np.float64]]:
+    """For each pair, a figure of the logits (n, vocabulary) in the place of each token of its completion."""
     out: list[NDArray[np.float64]] = [np.zeros(0)] * len(pairs)
     if not pairs:
         return out
@@ -31,7 +46,7 @@ def token_entropies(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float6
         chosen = [pairs[i] for i in rows]
         logits, _, _ = completion_logits(model, chosen, anatomy)
         # The rows go in parts, since other arrays of their size are made beside the logits.
-        parts = [_entropies(logits[start : start + _ROWS]) for start in range(0, len(logits), _ROWS)]
+        parts = [figure(logits[start : start + _ROWS]) for start in range(0, len(logits), _ROWS)]
         cuts = np.cumsum([len(pair.completion) for pair in chosen])[:-1]
         return np.split(np.concatenate(parts or [np.zeros(0)]), cuts)
 
@@ -47,3 +62,12 @@ def _entropies(logits: torch.Tensor) -> NDArray[np.float64]:
     terms = torch.where(logprobs.isneginf(), 0.0, logprobs.exp() * logprobs)
     entropies: NDArray[np.float64] = (-terms.sum(-1)).clamp(min=0.0).cpu().numpy().astype(np.float64)
     return entropies
+
+
+def _certainties(logits: torch.Tensor) -> NDArray[np.float64]:
+    logprobs = logits.float().log_softmax(-1)
+    can_come = ~logprobs.isneginf()
+    size = can_come.sum(-1).double()
+    mean = torch.where(can_come, logprobs, 0.0).double().sum(-1) / size
+    certainties: NDArray[np.float64] = (-size.log() - mean).clamp(min=0.0).cpu().numpy()
+    return certainties

@@ -116,9 +116,12 @@ class Generation(SplitGraph):
 
     def _source_labels(self, how: Training, split: Split) -> Stage:
         subset, label = self.subset(split), self.label(f"weak labels of {split}")
-        if how.source == "majority":
+        if how.is_model:
             model, weights = self.teacher.model, self.teacher.weights
-            return label_sources.by_majority(subset, self._drawn(how, model, weights, split), label)
+            answers = self._drawn(how, model, weights, split)
+            if how.source == "majority":
+                return label_sources.by_majority(subset, answers, label)
+            return label_sources.by_certainty(model if weights else model.untuned, weights, subset, answers, label)
         wrong, rate = None, how.rate or 0.0
         if rate and how.kind == "systematic":
             untuned = self.task.student.untuned

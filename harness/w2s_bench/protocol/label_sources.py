@@ -1,4 +1,4 @@
-"""Weak labels that no model answers greedily: gold with noise, few golds, and what a model's samples agree on.
+"""Weak labels that no model answers greedily: gold with noise, few golds, and one of a model's samples.
 
 `noisy` and `scarce` read the gold of the split that they label, the pool's and the trust set's too: that is what they are. The
 gold stays in the stage `source_labels`, which gives labels alone, and which are wrong nothing but grades can tell.
@@ -21,7 +21,7 @@ from w2s_bench.protocol.prediction import as_completion
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import read_json, read_records, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
-from w2s_bench.types import JSON, Answer, Item, Prediction
+from w2s_bench.types import JSON, Answer, Item, Prediction, TrainingRow
 
 _DRAWN = "drawn.jsonl"
 
@@ -71,6 +71,17 @@ def by_majority(subset: Stage, answers: Stage, label: str = "") -> Stage:
     return Stage(label_by_majority, {}, {"subset": subset, "answers": answers}, label=label)
 
 
+def by_certainty(model: PlannedModel, weights: Stage | None, subset: Stage, answers: Stage, label: str = "") -> Stage:
+    """Stage: of each item that of the answers drawn of which `model`, who drew them, is the most certain; of equally certain ones a
+    hash says which. Gold is no input of it.
+
+    Self-certainty of an answer o: (1/|o|) Σᵢ KL(U ‖ p(· | prompt, o₁ … oᵢ₋₁)), U uniform over the vocabulary, over its tokens and its
+    end (Kang et al. 2025, arXiv 2502.18581; as a reward Zhao et al. 2025, arXiv 2505.19590).
+    """
+    inputs = {"subset": subset, "answers": answers} | ({"weights": weights} if weights else {})
+    return Stage(label_by_certainty, {"model": model.params}, inputs, label=label, **model.stage_fields())
+
+
 @stage("drawn_answers", version=1)
 def run_drawn(context: StageContext) -> None:
     p = context.params
@@ -110,6 +121,23 @@ def label_by_majority(context: StageContext) -> None:
         assert text is not None, "at least one answer is drawn"
         labels.append(_generated(item.id, text, delimiter))
     write_records(context.out / PREDICTIONS, labels)
+
+
+@stage("self_certain_labels", version=1)
+def label_by_certainty(context: StageContext) -> None:
+    items = read_records(context.inputs["subset"] / ITEMS, Item)
+    delimiter = read_json(context.inputs["subset"] / FORMAT)["delimiter"]
+    texts = {answer.id: answer.texts for answer in read_records(context.inputs["answers"] / _DRAWN, Drawn)}
+    drawn_labels = [_generated(item.id, text, delimiter) for item in items for text in sorted(set(texts[item.id]))]
+    prompts = {item.id: item.prompt for item in items}
+    rows = [TrainingRow(one.id, prompts[one.id], one.completion, True, None, None) for one in drawn_labels]
+    certain = [float(each.mean()) for each in load_planned(context).label_certainties(rows)]
+    best: dict[str, tuple[tuple[float, str], Prediction]] = {}
+    for one, certainty in zip(drawn_labels, certain, strict=True):
+        place = (-certainty, hash_rank("tie", one.id, one.answer))
+        if one.id not in best or place < best[one.id][0]:
+            best[one.id] = (place, one)
+    write_records(context.out / PREDICTIONS, [best[item.id][1] for item in items])
 
 
 def commonest(texts: Sequence[str], item: str, *, but: str | None = None) -> str | None:

@@ -14,6 +14,7 @@ from w2s_bench.protocol.arms import Arm
 from w2s_bench.protocol.objectives import PlannedObjective, planned_objective, refuse_unfit, written
 from w2s_bench.protocol.planned import PlannedTask
 from w2s_bench.protocol.recipes import RECIPES
+from w2s_bench.suite_label_source import OF_MODELS
 from w2s_bench.types import Kind
 
 if TYPE_CHECKING:
@@ -102,10 +103,10 @@ def refuse_unfit_label_source(spec: DomainSpec, kind: Kind) -> None:
     """A label source must be one for the domain, and its labels give what the students' objectives need."""
     for learns in (spec.student, *spec.chain[:1]):
         _refuse_untold(planned_objective(learns.objective), spec)
-    if spec.teacher.source == "majority" and kind == "choice":
+    if spec.teacher.source in OF_MODELS and kind == "choice":
         raise SuiteError(
-            f"label source 'majority' draws answers; domain {spec.name!r} offers options, of which the likeliest is the teacher's own "
-            "label: leave out `source`"
+            f"label source {spec.teacher.source!r} draws answers; domain {spec.name!r} offers options, of which the likeliest is the "
+            "teacher's own label: leave out `source`"
         )
 
 

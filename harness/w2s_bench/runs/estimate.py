@@ -94,12 +94,14 @@ def devices(planned: Plan) -> tuple[str, ...]:
 
 
 def _roles(task: PlannedTask) -> list[tuple[str, PlannedModel, Training]]:
+    """What each model of a domain is in it; a label source that has none is none."""
     between = [
         (f"{task.domain.short_name} generation {number}", model, how)
         for number, (model, how) in enumerate(zip(task.chain, task.spec.chain, strict=True), 1)
     ]
+    teacher = [(f"{task.domain.short_name} teacher", task.teacher, task.spec.teacher)]
     return [
-        (f"{task.domain.short_name} teacher", task.teacher, task.spec.teacher),
+        *(teacher if task.spec.teacher.is_model else []),
         *between,
         (f"{task.domain.short_name} student", task.student, task.spec.student),
     ]
