@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from w2s_bench.suite_label_source import OF_LABEL_SOURCES, OF_MODELS, LabelSource, NoiseKind, filled
+from w2s_bench.suite_label_source import OF_LABEL_SOURCES, OF_MODELS, LabelSource, Noise, filled
 from w2s_bench.text import printable
 from w2s_bench.types import (
     JSON,
@@ -155,7 +155,7 @@ class Training(Strict):
     rate: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="of label source `noisy`: the share of golds that are replaced by a wrong answer"
     )
-    kind: NoiseKind = Field(
+    noise: Noise = Field(
         "uniform",
         description="of label source `noisy`: `uniform`, drawn from all wrong answers; `systematic`, the untuned student's own most "
         "frequent wrong answer",

@@ -8,12 +8,12 @@ from typing import Final, Literal
 
 #: Where labels come from that are not a model's own answers, and how wrong ones among gold are made.
 LabelSource = Literal["noisy", "scarce", "majority", "self_certainty"]
-NoiseKind = Literal["uniform", "systematic"]
+Noise = Literal["uniform", "systematic"]
 
 #: Which label source has which keys of its own, the first of them where it must.
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "noisy": ("rate", "kind", "samples", "temperature"),
+        "noisy": ("rate", "noise", "samples", "temperature"),
         "scarce": ("labels",),
         "majority": ("samples", "temperature"),
         "self_certainty": ("samples", "temperature"),

@@ -28,7 +28,7 @@ from w2s_bench.suite import Suite
 from w2s_bench.types import Answer, Item, Prediction, TrainingRow
 
 UNIFORM: dict[str, Any] = {"source": "noisy", "rate": 0.3}
-SYSTEMATIC: dict[str, Any] = {**UNIFORM, "kind": "systematic", "samples": 2}
+SYSTEMATIC: dict[str, Any] = {**UNIFORM, "noise": "systematic", "samples": 2}
 SCARCE: dict[str, Any] = {"source": "scarce", "labels": 40}
 TRUST = ["w2s-bench-toy/prompt_hash", "confidence", "verifier"]
 
@@ -233,7 +233,7 @@ def test_the_answer_that_its_author_is_the_most_certain_of(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the answers that a majority would count; what each is worth is asked of the model that drew it."""
-    from w2s_bench.models.engine import load_engine
+    from w2s_bench.models.loading import load_engine
 
     registry, store = toy_registry(monkeypatch), Store(tmp_path)
     usual = toy_suite(models).domains[1].teacher.model_dump(mode="json")
@@ -338,7 +338,7 @@ def test_a_generation_after_the_first_has_a_teacher(models: Path, monkeypatch: p
         ({"source": "noisy"}, "label source 'noisy' needs rate; give it"),
         ({"source": "scarce"}, "label source 'scarce' needs labels; give it"),
         ({"source": "noisy", "rate": 1.0}, "less than 1"),
-        ({"source": "noisy", "rate": 0.3, "kind": "odd"}, "'uniform' or 'systematic'"),
+        ({"source": "noisy", "rate": 0.3, "noise": "odd"}, "'uniform' or 'systematic'"),
         ({"source": "noisy", "rate": 0.3, "labels": 3}, "label source 'noisy' has no labels; leave it out"),
         (
             {"source": "noisy", "rate": 0.3, "model": "tiny/math-s"},

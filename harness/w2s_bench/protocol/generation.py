@@ -123,7 +123,7 @@ class Generation(SplitGraph):
                 return label_sources.by_majority(subset, answers, label)
             return label_sources.by_certainty(model if weights else model.untuned, weights, subset, answers, label)
         wrong, rate = None, how.rate or 0.0
-        if rate and how.kind == "systematic":
+        if rate and how.noise == "systematic":
             untuned = self.task.student.untuned
             if self.task.domain.kind == "choice":
                 wrong = self._answers(untuned, None, split, f"answers of {untuned.name} untuned to {split}")
@@ -131,7 +131,7 @@ class Generation(SplitGraph):
                 wrong = self._drawn(how, untuned, None, split)
         seed = self.stream(f"noise of {split}")
         return label_sources.of_gold(
-            subset, self.training_gold(split), rate=rate, kind=how.kind, wrong=wrong, seed=seed, label=label
+            subset, self.training_gold(split), rate=rate, noise=how.noise, wrong=wrong, seed=seed, label=label
         )
 
     def _drawn(self, how: Training, model: PlannedModel, weights: Stage | None, split: Split) -> Stage:

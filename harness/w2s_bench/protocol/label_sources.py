@@ -53,16 +53,16 @@ def drawn(
 
 
 def of_gold(
-    subset: Stage, gold: Stage, *, rate: float, kind: str, wrong: Stage | None, seed: int, label: str = ""
+    subset: Stage, gold: Stage, *, rate: float, noise: str, wrong: Stage | None, seed: int, label: str = ""
 ) -> Stage:
     """Stage: the gold of a subset as labels, of which the share `rate` (from 0, below 1) is replaced by a wrong answer.
 
-    `kind` `uniform`: an option drawn from the item's wrong ones; of generated answers the gold of another item, drawn from
+    `noise` `uniform`: an option drawn from the item's wrong ones; of generated answers the gold of another item, drawn from
     those of another final answer. `systematic`: what a model is likeliest to get wrong, from `wrong`: its answers to the
     subset with the options' scores, or what it drew (`drawn`).
     """
     inputs = {"subset": subset, "gold": gold} | ({"wrong": wrong} if wrong else {})
-    return Stage(label_by_gold, {"rate": rate, "kind": kind, "seed": seed}, inputs, label=label)
+    return Stage(label_by_gold, {"rate": rate, "kind": noise, "seed": seed}, inputs, label=label)
 
 
 def by_majority(subset: Stage, answers: Stage, label: str = "") -> Stage:
