@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models import origins as loading
 from w2s_bench.models.origins import HubModel, LocalModel
 
 
@@ -158,14 +159,12 @@ def test_every_load_is_as_if_it_were_the_first(folder: Path, monkeypatch: pytest
     """A small model is read once and copied then; whatever is done to one copy, the next does not show."""
     import torch
 
-    from w2s_bench.models import origins as loading
-
     read = []
     load = loading._load
 
-    def spy(path: str, name: str) -> Any:
+    def spy(path: str, name: str, fingerprint: str) -> Any:
         read.append(path)
-        return load(path, name)
+        return load(path, name, fingerprint)
 
     monkeypatch.setattr(loading, "_load", spy)
     source = LocalModel("m", folder)
@@ -190,6 +189,32 @@ def test_every_load_is_as_if_it_were_the_first(folder: Path, monkeypatch: pytest
     source.load()
     source.load()
     assert len(read) == 4, "a large model is not held in memory beside its copy"
+
+
+def test_the_tokenizer_of_a_large_model_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the folder holds the same; a vocabulary of 262,000 tokens takes several times as long as the weights."""
+    from transformers import AutoTokenizer
+
+    read = []
+    load = AutoTokenizer.from_pretrained
+
+    def spy(path: str, **settings: Any) -> Any:
+        read.append(path)
+        return load(path, **settings)
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", spy)
+    monkeypatch.setattr("w2s_bench.models.origins._SMALL", 0)
+    monkeypatch.setattr("w2s_bench.models.origins._TOKENIZERS", {})
+    source = LocalModel("m", folder)
+    (first, tokenizer), (second, same) = source.load(), source.load()
+    assert first is not second and tokenizer is same and len(read) == 1
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "model_max_length": 77}))
+    assert source.load()[1].model_max_length == 77 and len(read) == 2
+    for number in range(5):
+        (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "model_max_length": 100 + number}))
+        source.load()
+    assert len(loading._TOKENIZERS) == loading._MOST_TOKENIZERS, "no more are held than a few suites' models need"
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's list of mappings")

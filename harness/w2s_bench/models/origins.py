@@ -25,6 +25,10 @@ _LOADED: dict[tuple[Path, str], tuple[Any, Any]] = {}
 _UNREACHABLE = frozenset(
     {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectionError", "ConnectError", "TimeoutException"}
 )
+_MOST_TOKENIZERS = 4
+#: Folder and fingerprint → (tokenizer, its token with the greatest number, that number); those used last come last. A large
+#: vocabulary takes several times as long to read as the weights.
+_TOKENIZERS: dict[tuple[str, str], tuple[Any, str, int]] = {}
 _READ = (
     *(".safetensors", ".json", ".txt", ".model", ".jinja"),
     *(".tiktoken", ".spm", ".vocab", ".bpe", ".codes", ".tokenizer"),  # vocabularies
@@ -57,7 +61,7 @@ class LocalModel:
 
     def load_as(self, setup: Setup, device: str) -> tuple[Any, Any]:
         """(model on `device` as `setup` has it, tokenizer); weights are read in its dtype, never through a float32 copy."""
-        return _load(str(self.path), self.name, setup, device)
+        return _load(str(self.path), self.name, self.fingerprint(), setup, device)
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,11 @@ class HubModel:
 
     def load(self) -> tuple[Any, Any]:
         """(model in float32 and evaluation mode, tokenizer); downloads what the cache lacks."""
-        return _load(self._fetched(), self.name)
+        return _load(self._fetched(), self.name, self.fingerprint())
 
     def load_as(self, setup: Setup, device: str) -> tuple[Any, Any]:
         """(model on `device` as `setup` has it, tokenizer); downloads what the cache lacks."""
-        return _load(self._fetched(), self.name, setup, device)
+        return _load(self._fetched(), self.name, self.fingerprint(), setup, device)
 
     def _fetched(self) -> str:
         """The folder of the snapshot."""
@@ -165,12 +169,12 @@ def _folder_digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str
 
 
 def _load_again(folder: Path, name: str, fingerprint: str) -> tuple[Any, Any]:
-    """As `_load`; of a small model a copy of what was loaded before, which takes a fraction of the time."""
+    """As `_load`; of a small model copies of what was loaded before, which take a fraction of the time."""
     import copy
 
     small = sum(path.stat().st_size for path in files_read(folder)) <= _SMALL
     loaded = _LOADED.pop((folder, fingerprint), None) if small else None
-    model, tokenizer = loaded or _load(str(folder), name)
+    model, tokenizer = loaded or _load(str(folder), name, fingerprint)
     if not small:
         return model, tokenizer
     from w2s_bench.models.assumptions import verdict_of
@@ -182,15 +186,16 @@ def _load_again(folder: Path, name: str, fingerprint: str) -> tuple[Any, Any]:
     return copy.deepcopy(model), copy.deepcopy(tokenizer)
 
 
-def _load(folder: str, name: str, setup: Setup = USUAL, device: str = "cpu") -> tuple[Any, Any]:
+def _load(folder: str, name: str, fingerprint: str, setup: Setup = USUAL, device: str = "cpu") -> tuple[Any, Any]:
+    """(a new model, its tokenizer, which is the same object as long as the folder holds the same)."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+    from transformers import AutoModelForCausalLM, GenerationConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     check_folder(Path(folder), name)
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer, token, largest = _tokenizer(folder, fingerprint)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             trust_remote_code=False,
@@ -212,7 +217,7 @@ def _load(folder: str, name: str, setup: Setup = USUAL, device: str = "cpu") -> 
         raise ModelError(
             f"model {name!r}: the weights in {folder} lack {len(missing)} tensors, {missing[0]} among them; save the model again"
         )
-    _check_parts(model, tokenizer, name, setup)
+    _check_parts(model, name, setup, token, largest)
     if setup.quantization == "none":
         model = model.to(device)
     return model.eval(), tokenizer
@@ -250,8 +255,22 @@ def _wanted(setup: Setup, device: str) -> dict[str, Any]:
     return wanted
 
 
-def _check_parts(model: Any, tokenizer: Any, name: str, setup: Setup) -> None:
-    """That the model is whole, has weights of the dtype asked for, and knows every token of its tokenizer."""
+def _tokenizer(folder: str, fingerprint: str) -> tuple[Any, str, int]:
+    """(tokenizer, its token with the greatest number, that number; -1 where it has none)."""
+    from transformers import AutoTokenizer
+
+    known = _TOKENIZERS.pop((folder, fingerprint), None)
+    if known is None:
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        known = (tokenizer, *max(tokenizer.get_vocab().items(), key=lambda pair: pair[1], default=("", -1)))
+    _TOKENIZERS[folder, fingerprint] = known
+    while len(_TOKENIZERS) > _MOST_TOKENIZERS:
+        del _TOKENIZERS[next(iter(_TOKENIZERS))]
+    return known
+
+
+def _check_parts(model: Any, name: str, setup: Setup, token: str, largest: int) -> None:
+    """That the model is whole, has weights of the dtype asked for, and knows its tokenizer's greatest token, and so all."""
     if model.get_output_embeddings() is None:
         raise ModelError(
             f"model {name!r} ({type(model).__name__}) has no output layer that gives logits of tokens; take a causal language model"
@@ -266,7 +285,6 @@ def _check_parts(model: Any, tokenizer: Any, name: str, setup: Setup) -> None:
             f"model {name!r} has weights of {', '.join(odd) or 'a quantized kind'}, {setup.dtype} is expected; save it dequantized"
         )
     rows = int(model.get_input_embeddings().weight.shape[0])
-    token, largest = max(tokenizer.get_vocab().items(), key=lambda pair: pair[1], default=("", -1))
     if largest >= rows:
         raise ModelError(
             f"model {name!r}: the tokenizer has {token!r} as token {largest}, the model embeds tokens 0 to {rows - 1}; take the "
