@@ -205,6 +205,86 @@ def test_a_folder_of_another_suite_is_no_point(tmp_path: Path) -> None:
         write_curves(results)
 
 
+def errors(results: Path) -> list[tuple[str, str]]:
+    return [(f.rule, f.file) for f in check(results).errors]
+
+
+def test_check_looks_at_each_point_and_at_the_page_about_them_all(tmp_path: Path) -> None:
+    results = with_curves(tmp_path / "toy")
+    points = sorted(path for path in (results / CURVES).iterdir())
+    write_curves(results)
+    for board in (results, *points):
+        write_leaderboard(board)
+    assert errors(results) == []
+
+    page = results / CURVES / "README.md"
+    page.write_text(page.read_text().replace("Mean PGR over", "Median PGR over"))
+    (results / CURVES / "coverage.svg").write_text("<svg/>")
+    found = {f.file: f for f in check(results).errors}
+    assert set(found) == {"curves/README.md", "curves/coverage.svg"}
+    assert found["curves/README.md"].rule == "curves" and "not what the cells give" in found["curves/README.md"].found
+    assert "no page of these curves" in found["curves/coverage.svg"].found
+    assert CliRunner().invoke(app, ["leaderboard", str(results)]).exit_code == 0
+    assert errors(results) == []
+
+    (points[0] / "README.md").write_text("our method wins")
+    assert errors(results) == [("pages", "curves/toy.gold-10/README.md")]
+    write_leaderboard(points[0])
+    cell = points[1] / "results/math/confidence.json"
+    cell.write_text(cell.read_text().replace('"accuracy": 0.', '"accuracy": 1.', 1))
+    (finding,) = check(results).errors
+    assert (finding.rule, finding.file) == ("cell", "curves/toy.gold-30/results/math/confidence.json")
+    assert finding.row == "toy.gold-30: math/confidence"
+
+
+def test_check_tells_of_folders_that_are_no_points_and_follows_no_link(tmp_path: Path) -> None:
+    results = with_curves(tmp_path / "toy")
+    for board in (results, *(results / CURVES).iterdir()):
+        write_leaderboard(board)
+    write_cells(results / CURVES / "other", make_cells(), make_cells("w2s-bench/chess"))
+    write_leaderboard(results / CURVES / "other")
+    (finding,) = check(results).errors
+    assert finding.rule == "curves" and "curves/other is no point of a curve of suite 'toy'" in finding.found
+    (results / CURVES).rename(tmp_path / "elsewhere")
+    (results / CURVES).symlink_to(tmp_path / "elsewhere")
+    assert ("curves", "curves") in errors(results)
+
+
+def test_purity_and_accuracy_are_drawn_by_coverage_and_not_by_gold(tmp_path: Path) -> None:
+    results = write_cells(tmp_path / "toy", make_cells(), make_cells("w2s-bench/chess"))
+    suite = read_results_suite(results)
+    point = suite.at(coverage=0.25)
+    folder = results / CURVES / point.name
+    (folder / "results").mkdir(parents=True)
+    (folder / "suite.yaml").write_text(point.to_yaml(), encoding="utf-8")
+    for domain in ("w2s-bench/math", "w2s-bench/chess"):
+        for cell in make_cells(domain).values():
+            at_coverage(cell, point).write(folder)
+    page = write_curves(results)
+    assert page is not None and "](purity.svg)" in page.read_text()
+    drawn = (results / CURVES / "purity.svg").read_text()
+    assert drawn.startswith("<?xml") and "prefers-color-scheme: dark" in drawn
+    write_curves(results)
+    assert drawn == (results / CURVES / "purity.svg").read_text(), "the same bytes from the same cells"
+
+
+def at_coverage(cell: Cell, point: Suite) -> Cell:
+    """A made-up cell of half the pool as one of a quarter: as many labels of a hundred are right."""
+    seeds = []
+    for seed in cell.body.seeds:
+        if cell.body.arm.coverage == 0.5 and seed.kept is not None:
+            kept = seed.kept // 2
+            right = None if seed.purity is None else round(seed.purity * kept) / kept
+            told = {name: value for name, value in seed.diagnostics.items() if name != "kept_by_stratum"}
+            fields = {"kept": kept, "coverage": kept / 400, "purity": right, "diagnostics": told}
+            seed = seed.model_copy(update=fields)
+        seeds.append(seed)
+    arm = cell.body.arm
+    arm = arm.model_copy(update={"coverage": 0.25}) if arm.coverage == 0.5 else arm
+    here = cell.body.suite.model_copy(update={"name": point.name, "digest": point.digest})
+    return change(cell, suite=here, arm=arm, seeds=tuple(seeds))
+
+
 def test_a_folder_without_curves_has_no_page(tmp_path: Path) -> None:
     results = write_cells(tmp_path / "toy", make_cells())
     assert write_curves(results) is None and not (results / CURVES).exists()

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from w2s_bench.names import BADGE, PAGES, README
+from w2s_bench.names import BADGE, CURVES, PAGES, README
 from w2s_bench.results.attestations import Attestation, read_attestations
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.compared import Verified
+from w2s_bench.results.curve_pages import CURVE_PAGES, curve_pages
 from w2s_bench.results.leaderboard import Leaderboard, attested, build, claimed, pages, written_pages
 from w2s_bench.results.signatures import read_signatures
 from w2s_bench.untrusted import UnreadableError, read_text
 
 _LARGEST_PAGE: Final = 64 << 20  # bytes
+_AGAIN: Final = "`w2s-bench leaderboard`"
 #: Attestations that may have come since a page was written; older pages are written anew first.
 _MOST_NEWER: Final = 8
 
@@ -25,30 +27,51 @@ def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
     """Verdicts on the README and the plots of a results folder: are they what its cells give?"""
     board, attestations = claimed(build(cells, results), cells, read_signatures(results)), read_attestations(results)
     made = pages(attested(board, cells, attestations))
-    again = "`w2s-bench leaderboard` writes it anew"
     verdicts = []
     for name in (README, *sorted({*made} - {README})):
-        on_disk = None
-        try:
-            if name != BADGE or os.path.lexists(results / name):  # the first attestation brings the badge
-                on_disk = read_text(results / name, _LARGEST_PAGE, follow=False)
-        except UnreadableError as error:
-            verdicts.append(Verified(name, "DIFFERS", f"cannot be read: {error}; {again}"))
-            continue
-        if on_disk == made[name]:
-            verdicts.append(Verified(name, "identical"))
-        elif name in (README, BADGE) and (newer := _newer(name, on_disk, board, cells, attestations)):
+        path = results / name
+        to_come = name == BADGE and not os.path.lexists(path)  # the first attestation brings the badge
+        verdict, on_disk = (_another(name), None) if to_come else _compared(name, path, made[name])
+        told_later = verdict.verdict == "DIFFERS" and name in (README, BADGE) and (to_come or on_disk is not None)
+        if told_later and (newer := _newer(name, on_disk, board, cells, attestations)):
             why = f"{newer} newer than the page, which `w2s-bench leaderboard` adds"
-            verdicts.append(Verified(name, "identical", why))
-        elif name.endswith(".svg") and _nearly(on_disk or "", made[name]):
-            verdicts.append(Verified(name, "within tolerance", "the same plot, drawn by another library"))
-        else:
-            why = f"is not what the cells give: it was edited, or written by another version; {again}"
-            verdicts.append(Verified(name, "DIFFERS", why))
-    removes = again.replace("writes it anew", "removes it")
-    stale = (name for name in PAGES if name not in made and os.path.lexists(results / name))
-    verdicts += [Verified(name, "DIFFERS", f"is no page of these cells; {removes}") for name in stale]
-    return verdicts
+            verdict = Verified(name, "identical", why)
+        verdicts.append(verdict)
+    stale = [name for name in PAGES if name not in made and os.path.lexists(results / name)]
+    return [*verdicts, *(_of_none(name, "these cells") for name in stale)]
+
+
+def compare_curves(results: Path) -> list[Verified]:
+    """Verdicts on the page of a results folder's curves and its plots, named from the folder on; none where it has no curves.
+
+    Raises CellError where the boards there make no curve.
+    """
+    made = curve_pages(results)
+    there = [name for name in CURVE_PAGES if os.path.lexists(results / CURVES / name)]
+    verdicts = [_compared(f"{CURVES}/{name}", results / CURVES / name, text)[0] for name, text in made.items()]
+    return [*verdicts, *(_of_none(f"{CURVES}/{name}", "these curves") for name in there if name not in made)]
+
+
+def _compared(name: str, path: Path, made: str) -> tuple[Verified, str | None]:
+    """The verdict on one page, and its text on disk (None: it cannot be read)."""
+    try:
+        on_disk = read_text(path, _LARGEST_PAGE, follow=False)
+    except UnreadableError as error:
+        return Verified(name, "DIFFERS", f"cannot be read: {error}; {_AGAIN} writes it anew"), None
+    if on_disk == made:
+        return Verified(name, "identical"), on_disk
+    if name.endswith(".svg") and _nearly(on_disk, made):
+        return Verified(name, "within tolerance", "the same plot, drawn by another library"), on_disk
+    return _another(name), on_disk
+
+
+def _another(name: str) -> Verified:
+    why = f"is not what the cells give: it was edited, or written by another version; {_AGAIN} writes it anew"
+    return Verified(name, "DIFFERS", why)
+
+
+def _of_none(name: str, what: str) -> Verified:
+    return Verified(name, "DIFFERS", f"is no page of {what}; {_AGAIN} removes it")
 
 
 def _newer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,14 +10,19 @@ from types import MappingProxyType
 from typing import Final
 
 from w2s_bench.errors import CellError
+from w2s_bench.names import CURVES
 from w2s_bench.results.attestations import FOLDER, read_attestations
 from w2s_bench.results.checking import boards, plugins
 from w2s_bench.results.checking.findings import LEVELS, Finding, Level
 from w2s_bench.results.checking.folder import Folder, read_folder
+from w2s_bench.results.curve_pages import points_of
 from w2s_bench.results.leaderboard import build
-from w2s_bench.results.republished import compare_pages
+from w2s_bench.results.republished import compare_curves, compare_pages
 from w2s_bench.results.signatures import FOLDER as SIGNATURES
 from w2s_bench.results.signatures import Signed, read_signatures, why_not
+
+#: Points of curves that are looked at: a folder may be a stranger's.
+_MOST_POINTS: Final = 100
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,18 @@ def check(results: Path, *, pages: bool = True, allowed_signers: Path | None = N
     Raises CellError where nothing can be checked: no folder, or nothing of a board in it.
     """
     folder = replace(read_folder(results), allowed_signers=allowed_signers)
-    findings = list(folder.refused)
-    for rule in RULES.values():
-        if rule.find is not None and (pages or rule is not RULES["pages"]):
-            findings += rule.find(folder)
+    findings = _findings(folder, but=() if pages else ("pages", "curves"))
     ordered = sorted(findings, key=lambda f: (LEVELS.index(f.level), list(RULES).index(f.rule), f.file))
     return Checked(folder, tuple(ordered))
+
+
+def _findings(folder: Folder, *, but: Sequence[str]) -> list[Finding]:
+    """What every rule finds, some left out."""
+    findings = list(folder.refused)
+    for rule in RULES.values():
+        if rule.find is not None and rule.name not in but:
+            findings += rule.find(folder)
+    return findings
 
 
 def levels_and_words() -> dict[str, tuple[Level, str]]:
@@ -89,6 +101,45 @@ def _pages(folder: Folder) -> Iterator[Finding]:
         if page.verdict == "DIFFERS":
             todo = f"Write it anew: w2s-bench leaderboard {folder.path}"
             yield Finding("pages", "error", page.row, page.why.partition("; `w2s-bench")[0], todo)
+
+
+def _curves(folder: Folder) -> Iterator[Finding]:
+    """What is wrong at each point of the folder's curves, and with the page about them all; notes are told where a point is checked."""
+    place = folder.path / CURVES
+    if not os.path.lexists(place):
+        return
+    if place.is_symlink() or not place.is_dir():
+        yield Finding("curves", "error", CURVES, "it is a link or a file", "Put a folder in its place, or remove it")
+        return
+    sound = True
+    points = points_of(folder.path)
+    for point in points[:_MOST_POINTS]:
+        file = f"{CURVES}/{point.name}"
+        try:
+            told = _findings(replace(read_folder(point), allowed_signers=folder.allowed_signers), but=("curves",))
+        except CellError as error:
+            told = [Finding("curves", "error", "", str(error), "Run that point again, or move the folder away")]
+        graver = [finding for finding in told if finding.level != "note"]
+        sound = sound and not any(finding.level == "error" for finding in graver)
+        for finding in graver:
+            row = f"{point.name}: {finding.row}" if finding.row else ""
+            yield replace(finding, file=f"{file}/{finding.file}".rstrip("/"), row=row)
+    if len(points) > _MOST_POINTS:
+        fact = f"{len(points)} folders are in it; {_MOST_POINTS} are looked at"
+        yield Finding("curves", "error", CURVES, fact, "Move away what is no point of a curve")
+        return
+    if not sound or folder.refused or not folder.cells:
+        return
+    try:
+        pages = compare_curves(folder.path)
+    except CellError as error:
+        fact = str(error).replace(f"{folder.path}/", "")
+        yield Finding("curves", "error", CURVES, fact, "Move away what is no point of this suite's curves")
+        return
+    for page in pages:
+        if page.verdict == "DIFFERS":
+            todo = f"Write it anew: w2s-bench leaderboard {folder.path}"
+            yield Finding("curves", "error", page.row, page.why.partition("; `w2s-bench")[0], todo)
 
 
 def _attestations(folder: Folder) -> Iterator[Finding]:
@@ -157,5 +208,6 @@ _TABLE: Final[Sequence[Rule]] = (
     Rule("attestations", "note", "attestations are sound, and about the bodies that cells have now", _attestations),
     Rule("signatures", "error", "signatures hold, and are about the bodies that cells have now", _signatures),
     Rule("pages", "error", "README.md and the plots are what the cells give, byte for byte", _pages),
+    Rule("curves", "error", "each point of its curves is sound, and their page and plots are what these cells give", _curves),
 )  # fmt: skip
 RULES: Final[Mapping[str, Rule]] = MappingProxyType({rule.name: rule for rule in _TABLE})

@@ -37,8 +37,8 @@ _RIVALS: Final[Mapping[About, Mapping[str, str]]] = MappingProxyType(
 )
 
 
-def curve_page(suite: str, curves: tuple[Curve, ...], plots: Mapping[About, str]) -> str:
-    """The page's markdown; `plots`: the file of each curve's plot."""
+def curve_page(suite: str, curves: tuple[Curve, ...], plots: Mapping[About, str], kept: str) -> str:
+    """The page's markdown; `plots`: the file of each curve's plot, `kept`: that of purity and accuracy by coverage."""
     blocks = [
         f"# {escape(suite)}: curves",
         "The same suite at other numbers. Each point is a whole board with cells of its own, which `w2s-bench check` and `verify` "
@@ -47,11 +47,11 @@ def curve_page(suite: str, curves: tuple[Curve, ...], plots: Mapping[About, str]
         "together.",
     ]
     for curve in curves:
-        blocks += _blocks(curve, plots[curve.about])
+        blocks += _blocks(curve, plots[curve.about], kept)
     return "\n\n".join(blocks) + "\n"
 
 
-def _blocks(curve: Curve, plot: str) -> list[str]:
+def _blocks(curve: Curve, plot: str, kept: str) -> list[str]:
     heads = [f"[{_head(curve, point)}]({point.folder}README.md)" for point in curve.points]
     blocks = [
         f"## {_TITLES[curve.about]}",
@@ -69,7 +69,8 @@ def _blocks(curve: Curve, plot: str) -> list[str]:
             said = f"Paired difference to `{rival}` ({words}), in PGR units; not corrected for how many there are:"
             blocks += [said, minus]
     if curve.about == "coverage":
-        blocks += ["Purity, the share of kept labels that are right, mean over domains:"]
+        blocks.append(f"![Purity of what is kept and accuracy of the student, by coverage]({kept})")
+        blocks.append("Purity, the share of kept labels that are right, mean over domains:")
         blocks.append(_table(curve, heads, lambda row: number(row.purity)))
     return blocks
 

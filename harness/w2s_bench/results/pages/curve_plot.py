@@ -30,7 +30,7 @@ def compose(curve: Curve) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    arms = _shown(curve)
+    arms = shown_arms(curve)
     body = max(3.0, LABEL * (len(arms) + len(curve.flat) + 3))
     top, bottom = 0.25, 1.0
     height = top + body + bottom
@@ -48,7 +48,7 @@ def compose(curve: Curve) -> Figure:
     return figure
 
 
-def _shown(curve: Curve) -> list[str]:
+def shown_arms(curve: Curve) -> list[str]:
     """The arms with a figure at two points or more, the best ones where there is no room for all; controls always."""
     there = [arm for arm in curve.arms if sum(_pgr(point.row(arm)) is not None for point in curve.points) > 1]
     controls = [arm for arm in there if curve.row_of(arm).is_control]

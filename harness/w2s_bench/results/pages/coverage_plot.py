@@ -1,0 +1,117 @@
+"""A curve of coverages as a plot: how pure what is kept is at each, and how accurate the student that trains on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import cycle
+from math import fsum
+from typing import TYPE_CHECKING
+
+from w2s_bench.controls import BASE, CEILING, NAIVE, WEAK, facts_of
+from w2s_bench.results.board import Row
+from w2s_bench.results.curves import Curve, Point
+from w2s_bench.results.pages.curve_plot import shown_arms
+from w2s_bench.results.pages.lines import DASHES, LABEL, dress, for_dark, levels, name_lines
+from w2s_bench.results.pages.plots import WIDTH, as_svg
+from w2s_bench.results.pages.style import TRACKS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw_coverage(curve: Curve) -> str:
+    """The plot as SVG text, for light pages and dark ones."""
+    return for_dark(as_svg(lambda: compose(curve)))
+
+
+def compose(curve: Curve) -> Figure:
+    """Two panels: purity of the kept labels, accuracy on the items that are evaluated; means over the domains that enter means."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    arms = shown_arms(curve)
+    body = max(3.0, LABEL * (len(arms) + 4))
+    top, bottom = 0.4, 0.95
+    height = top + body + bottom
+    figure = Figure(figsize=(WIDTH, height), facecolor="white")
+    left, right = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.055, right=0.99, top=1 - top / height, bottom=bottom / height, wspace=0.12)
+    choosing = [arm for arm in arms if not facts_of(arm).all_right]  # of gold and of right labels alone it is 1
+    everything = next((row.purity for row in curve.own.rows if row.arm == NAIVE), None)
+    _panel(left, curve, choosing, _purity, {"all labels": everything}, body)
+    left.set_title("purity of what is kept", fontsize=10, fontweight="bold")
+    marks = {name: _reference(curve, name) for name in (WEAK, CEILING, BASE)}
+    _panel(right, curve, arms, _accuracy, marks, body)
+    right.set_title("accuracy of the student", fontsize=10, fontweight="bold")
+    tracks = dict.fromkeys(curve.row_of(arm).track for arm in arms)
+    handles = [Line2D([], [], color=TRACKS[t].colour, marker="o", markersize=4, label=TRACKS[t].legend) for t in tracks]
+    figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8)
+    where = " (dev: not a result)" if curve.own.suite.evaluate_on == "dev" else ""
+    words = f"by share of the pool kept, means over domains{where}"
+    figure.text(0.5, 0.33 / height, words, ha="center", fontsize=9)
+    return figure
+
+
+def _panel(
+    axes: Axes,
+    curve: Curve,
+    arms: list[str],
+    of: Callable[[Row, Point], float | None],
+    marks: Mapping[str, float | None],
+    inches: float,
+) -> None:
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for arm in arms:
+        told = [(point.at, of(row, point)) for point in curve.points if (row := point.row(arm)) is not None]
+        lines[arm] = [(at, value) for at, value in told if value is not None]
+    heights = [value for line in lines.values() for _, value in line] + [m for m in marks.values() if m is not None]
+    low, high = min(heights, default=0.0), max(heights, default=1.0)
+    pad = 0.04 * (high - low) or 0.02
+    low, high = low - pad, min(high + pad, 1.005)
+    first, last = curve.points[0].at, curve.points[-1].at
+    spread = last - first
+    axes.set_ylim(low, high)
+    axes.set_xlim(first - 0.06 * spread, last + 0.55 * spread)
+    levels(axes, {name: at for name, at in marks.items() if at is not None}, first - 0.05 * spread)
+    dashes: dict[str, cycle[object]] = {}
+    ends: dict[str, float] = {}
+    for arm, line in lines.items():
+        track = curve.row_of(arm).track
+        dash = next(dashes.setdefault(track, cycle(DASHES)))
+        if line:
+            at, values = zip(*line, strict=True)
+            axes.plot(at, values, color=TRACKS[track].colour, linewidth=1.3, linestyle=dash, zorder=2)
+            axes.plot(at, values, color=TRACKS[track].colour, marker="o", markersize=3.5, ls="", zorder=3)
+            ends[arm] = values[-1]
+    colours = {arm: TRACKS[curve.row_of(arm).track].colour for arm in ends}
+    name_lines(axes, ends, colours, (low, high), inches, at=(last + 0.02 * spread, last + 0.08 * spread))
+    axes.set_xticks([point.at for point in curve.points], [point.words for point in curve.points])
+    dress(axes)
+
+
+def _purity(row: Row, point: Point) -> float | None:
+    return _mean(row.entries[name].purity for name in _domains(row, point))
+
+
+def _accuracy(row: Row, point: Point) -> float | None:
+    accuracies = [row.entries[name].accuracy for name in _domains(row, point)]
+    return _mean(None if accuracy is None else accuracy.value for accuracy in accuracies)
+
+
+def _domains(row: Row, point: Point) -> list[str]:
+    """Those that enter means; none where the row lacks one, so that no line goes from one set of domains to another."""
+    names = point.board.mean_domains
+    return [*names] if all(name in row.entries for name in names) else []
+
+
+def _reference(curve: Curve, name: str) -> float | None:
+    of_domains = [d.references.get(name) for d in curve.own.domains if d.name in curve.own.mean_domains]
+    return _mean(None if e is None or e.accuracy is None else e.accuracy.value for e in of_domains)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """None where there is none, or one of them is not known."""
+    told = [*values]
+    known = [value for value in told if value is not None]
+    return fsum(known) / len(known) if known and len(known) == len(told) else None
