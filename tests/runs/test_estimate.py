@@ -313,7 +313,7 @@ def test_a_dry_run_prints_each_model(tmp_path: Path, capsys: pytest.CaptureFixtu
     suite = toy_suite(tmp_path / "models")
     planned = plan(suite, toy_registry(monkeypatch), trust=())
     store = str(tmp_path / "store")
-    dry_run.print_dry_run(planned, store, (), as_json=True)
+    dry_run.print_dry_run(planned, tmp_path / "toy", store, (), as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert [set(model) for model in told["models"]] == [set(ModelCost.__dataclass_fields__)] * 2
     assert told["models"][0]["seconds"] is None and told["models"][0]["memory"]["total"] > 0
@@ -322,7 +322,7 @@ def test_a_dry_run_prints_each_model(tmp_path: Path, capsys: pytest.CaptureFixtu
         "_measured",
         lambda devices: {d: Throughput({w: [(64, 1e6)] for w in ("train", "read", "generate")}) for d in devices},
     )
-    dry_run.print_dry_run(planned, store, (), as_json=False, measure=True)
+    dry_run.print_dry_run(planned, tmp_path / "toy", store, (), as_json=False, measure=True)
     shown = capsys.readouterr().out
     assert "parameters" in shown and "to fetch" in shown and "rows of 256 tokens are assumed" in shown
     assert "--measure times" not in shown

@@ -6,10 +6,11 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2s_bench._cli.output import console, say
-from w2s_bench._cli.report import counted, print_problems, print_unchecked
+from w2s_bench._cli.report import counted, print_again, print_problems, print_unchecked
 from w2s_bench.names import short
 from w2s_bench.store.stage import walk
 from w2s_bench.text import one_line
@@ -23,20 +24,25 @@ if TYPE_CHECKING:
 _STEPS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 
-def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_json: bool, measure: bool = False) -> None:
+def print_dry_run(
+    planned: Plan, folder: Path, store: str, unchecked: Sequence[str], *, as_json: bool, measure: bool = False
+) -> None:
     """What is stored and what would run, stage by stage name; `unchecked`: domains that may be too small for their sizes.
 
-    `measure`: whether this machine is timed, for how long each model takes.
+    `folder`: where results go, of which rows that would be computed again are named. `measure`: whether this machine is timed,
+    for how long each model takes.
     """
     from w2s_bench.executors.timings import Timings
+    from w2s_bench.runs.again import computed_again
     from w2s_bench.runs.estimate import devices, estimate
     from w2s_bench.runs.forecast import forecast
-    from w2s_bench.runs.preview import preview
+    from w2s_bench.runs.preview import explain, preview_of
     from w2s_bench.store import open_store
 
     print_problems(planned.problems)
     opened = open_store(store)
-    previewed = preview(planned.stages(), opened)
+    looked = explain(planned.stages(), opened, reasons=False)
+    previewed, again = preview_of(looked), computed_again(planned, folder, looked)
     timings = Timings.of_store(opened.root)
     cost = forecast(planned.suite, previewed.to_run, timings)
     fast = _measured(devices(planned)) if measure else {}
@@ -51,6 +57,7 @@ def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_jso
                     "stored": dict(stored),
                     "to_run": dict(to_run),
                     "to_run_for_one_arm": own,
+                    "computed_again": {each.why: each.rows for each in again},
                     "forecast": asdict(cost),
                     "models": [asdict(model) for model in models],
                     "sizes_unchecked": list(unchecked),
@@ -80,6 +87,7 @@ def print_dry_run(planned: Plan, store: str, unchecked: Sequence[str], *, as_jso
     if own:
         arms = ", ".join(f"{short(arm)} {count}" for arm, count in own.items())
         say(f"To run for one arm alone: {arms}; for several: {to_run.total() - sum(own.values())}")
+    print_again(again, folder)
     _print_cost(cost)
     _print_models(models, measured=measure)
     print_unchecked(unchecked)

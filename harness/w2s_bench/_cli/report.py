@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench._cli.output import say
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from w2s_bench.executors.slurm.executor import Submitted
     from w2s_bench.results.board import Leaderboard
     from w2s_bench.results.compared import Verified
+    from w2s_bench.runs.again import Again
     from w2s_bench.runs.execute import RunReport
     from w2s_bench.runs.plan import Plan
 
@@ -95,18 +97,21 @@ def print_unchecked(domains: Sequence[str]) -> None:
         )
 
 
-def print_explanation(planned: Plan, store: str, unchecked: Sequence[str], *, as_json: bool) -> None:
-    """A line for every stage: what it is, whether it is stored, and why it is not; `unchecked` as for `print_dry_run`."""
+def print_explanation(planned: Plan, folder: Path, store: str, unchecked: Sequence[str], *, as_json: bool) -> None:
+    """A line for every stage: what it is, whether it is stored, and why it is not; `folder`, `unchecked` as for `print_dry_run`."""
+    from w2s_bench.runs.again import computed_again
     from w2s_bench.runs.preview import explain
     from w2s_bench.store import open_store
 
     print_problems(planned.problems)
     explained = explain(planned.stages(), open_store(store))
     counts = Counter(row.status for row in explained)
+    again = computed_again(planned, folder, explained)
     if as_json:
         rows = [{"stage": o.stage.name, "label": o.stage.label, "status": o.status, "why": o.why} for o in explained]
         told = {
             "counts": dict(counts),
+            "computed_again": {each.why: each.rows for each in again},
             "sizes_unchecked": list(unchecked),
             "store": store,
             "problems": planned.problems,
@@ -118,7 +123,16 @@ def print_explanation(planned: Plan, store: str, unchecked: Sequence[str], *, as
         say(f"{row.status:<7}  {row.stage.name:<9}  {row.stage.label:<{width}}  {row.why}".rstrip())
     shares = ", ".join(f"{count} {status}" for status, count in counts.items())
     say(f"{planned.suite.name} {planned.suite.version}: {len(explained)} stages ({shares}); store {store}")
+    print_again(again, folder)
     print_unchecked(unchecked)
+
+
+def print_again(again: Sequence[Again], folder: Path) -> None:
+    """Which rows of the results folder would be computed again, and why."""
+    from w2s_bench.runs.again import in_words
+
+    for line in in_words(again, folder):
+        say(one_line(line))
 
 
 def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:

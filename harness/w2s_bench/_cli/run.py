@@ -45,6 +45,8 @@ EPILOG = """
 
 `w2s-bench run tiny --explain` — stage by stage: stored, to run and why, or waiting for what
 
+A row that is there and must be computed again, as a plugin or a library has changed since, is named with the reason first.
+
 Results go to `OUT/SUITE/`: `README.md` (the leaderboard), a plot, `suite.yaml`, and one JSON file a cell; curves to
 `OUT/SUITE/curves/`, which has a board for each point and a page with all of them. What was
 computed once is in the store: a run that was stopped goes on, and one more trust function costs its own students alone.
@@ -215,9 +217,11 @@ def run(
                 parent = out if each is planned else out / planned.suite.name / CURVES
                 unknown = refuse_before_preview(each, parent, location, executor)
                 if explain:
-                    print_explanation(each, location, unknown, as_json=json_output)
+                    print_explanation(each, parent / each.suite.name, location, unknown, as_json=json_output)
                 else:
-                    print_dry_run(each, location, unknown, as_json=json_output, measure=measure)
+                    print_dry_run(
+                        each, parent / each.suite.name, location, unknown, as_json=json_output, measure=measure
+                    )
             raise typer.Exit
         from w2s_bench._cli.announced import announced
         from w2s_bench._cli.progress import shown_progress

@@ -107,6 +107,7 @@ def execute(
 
     `models` are loaded for that, unless they have been used by now.
     """
+    from w2s_bench.executors import Noted
     from w2s_bench.executors.local.executor import LocalExecutor
     from w2s_bench.record import write_atomically
     from w2s_bench.results.leaderboard import write_leaderboard
@@ -119,6 +120,9 @@ def execute(
         refuse_absent_device(planned)
     opened = open_store(store)
     extended = extension_note(planned, folder)
+    again = _named_again(planned, folder, opened)
+    for text in again:
+        events(Noted(text))
     first = check_first(planned, store=opened, executor=executor, events=events, models=models)
     # Whoever looks at the folder meanwhile sees rows come. A finished board stays whole until all of the new one is there.
     at_once = not extended and not (folder / README).exists()
@@ -145,8 +149,19 @@ def execute(
         write_suite()
         for cell in cells:
             write(cell)
-    notes = tuple(note for note in [extended, *first.remarks, opened.excess()] if note)
+    notes = tuple(note for note in [extended, *again, *first.remarks, opened.excess()] if note)
     return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems, notes)
+
+
+def _named_again(planned: Plan, folder: Path, store: Store) -> tuple[str, ...]:
+    """Rows of the folder that this run computes again, and why. A folder without such rows costs no look into the store."""
+    from w2s_bench.results.cells import cell_path
+    from w2s_bench.runs.again import computed_again, in_words
+    from w2s_bench.runs.preview import explain
+
+    if not any(cell_path(folder, cell.row).is_file() for cell in planned.cells):
+        return ()
+    return in_words(computed_again(planned, folder, explain(planned.stages(), store, reasons=False)), folder)
 
 
 def compute(

@@ -46,7 +46,11 @@ class Explained:
 
 def preview(stages: Sequence[Stage], store: Store) -> Preview:
     """Look up `stages`, inputs before what uses them; what is damaged counts as to run, and is left as it is."""
-    explained = explain(stages, store, reasons=False)
+    return preview_of(explain(stages, store, reasons=False))
+
+
+def preview_of(explained: Sequence[Explained]) -> Preview:
+    """Stages that were looked up, by whether they are stored."""
     stored = tuple(look.stage for look in explained if look.status == "stored")
     paths = {look.stage.node: look.path for look in explained if look.path is not None}
     return Preview(stored, tuple(look.stage for look in explained if look.status != "stored"), paths)

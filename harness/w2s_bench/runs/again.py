@@ -1,0 +1,118 @@
+"""Rows that lie in a results folder already and would be computed again all the same, and why; computes and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from w2s_bench.errors import CellError, W2SBenchError
+from w2s_bench.names import short
+from w2s_bench.results.files import read_placed
+from w2s_bench.store.manifest import installed_version
+from w2s_bench.store.stage import Stage, walk
+
+if TYPE_CHECKING:
+    from w2s_bench.results.cells import Cell
+    from w2s_bench.results.references import PluginRef
+    from w2s_bench.runs.plan import Plan, PlannedCell
+    from w2s_bench.runs.preview import Explained
+
+#: Rows that a line names, and reasons that are told.
+_MOST_NAMED: Final = 3
+_MOST_TOLD: Final = 6
+
+
+@dataclass(frozen=True)
+class Again:
+    """Rows that are computed again for one reason."""
+
+    why: str
+    rows: tuple[str, ...]
+
+    def __str__(self) -> str:
+        more = len(self.rows) - _MOST_NAMED
+        named = ", ".join(self.rows[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        return f"{self.why}: {named}"
+
+
+def computed_again(planned: Plan, folder: Path, looked: Sequence[Explained]) -> tuple[Again, ...]:
+    """Of the rows in `folder` those that the plan has and the store lacks something of, by reason, most rows first.
+
+    `looked`: what the store has of every stage of the plan. A row with several reasons stands in each. Not a row is in it that
+    could not be read: the run writes it anew, and `check` says what is wrong with it.
+    """
+    lacking = {each.stage.node: each for each in looked if each.status != "stored"}
+    rows: dict[str, list[str]] = {}
+    for cell in planned.cells:
+        before = _there(cell, folder)
+        if before is None:
+            continue
+        seeds = range(min(len(before.body.seeds), len(cell.graphs)))  # more seeds join those that are there
+        needed = walk([stage for seed in seeds for stage in cell.targets_of(seed)])
+        missing = [lacking[stage.node] for stage in needed if stage.node in lacking]
+        if missing:
+            for why in dict.fromkeys(_reasons(before, cell, missing)):
+                rows.setdefault(why, []).append(cell.row)
+    return tuple(sorted((Again(why, tuple(those)) for why, those in rows.items()), key=lambda again: -len(again.rows)))
+
+
+def in_words(again: Sequence[Again], folder: Path) -> tuple[str, ...]:
+    """A few lines for people; none where nothing is computed again."""
+    if not again:
+        return ()
+    rows = {row for each in again for row in each.rows}
+    many = "1 row that is" if len(rows) == 1 else f"{len(rows)} rows that are"
+    head = f"{many} in {folder} must be computed again"
+    told = [f"{head}, since {again[0]}", *(f"… since {each}" for each in again[1:_MOST_TOLD])]
+    return (*told, *([f"… and {len(again) - _MOST_TOLD} more reasons"] if len(again) > _MOST_TOLD else []))
+
+
+def _there(cell: PlannedCell, folder: Path) -> Cell | None:
+    from w2s_bench.results.cells import cell_path
+
+    try:
+        return read_placed(cell_path(folder, cell.row), folder)
+    except CellError:
+        return None  # there is none yet, or the run writes it anew
+
+
+def _reasons(before: Cell, cell: PlannedCell, missing: Sequence[Explained]) -> Iterator[str]:
+    """What is otherwise than when the row was made; where nothing is, that its store is another."""
+    told = [*_differences(before, cell, [each.stage for each in missing])]
+    told += [each.why for each in missing if "damaged" in each.why][:1]
+    told += ["it has seeds that failed"] if before.body.failed and not told else []
+    yield from told or ["this store does not hold what it was made of"]
+
+
+def _differences(before: Cell, cell: PlannedCell, missing: Sequence[Stage]) -> Iterator[str]:
+    body, suite = before.body, cell.graphs[0].suite
+    for was, now in ((body.plugin, cell.arm.plugin), (body.objective_plugin, cell.arm.trainer)):
+        if was is not None and now is not None and was != now:
+            yield _of_plugin(was, now)
+    if body.protocol != suite.protocol:
+        yield f"it was made by protocol {body.protocol}, and this is {suite.protocol}"
+    if body.domain != cell.domain:
+        yield f"domain {short(body.domain.name)} is another: version {body.domain.version} then, {cell.domain.version} now"
+    for role, was_model, model in (("teacher", body.teacher, cell.teacher), ("student", body.student, cell.student)):
+        if was_model != model:
+            yield f"its {role} {was_model.name} is another model now"
+    packages: Mapping[str, str] = before.provenance.get("packages") or {}
+    for name in sorted({name for stage in missing for name in stage.libraries}):
+        was_version, version = packages.get(name), _installed(name)
+        if was_version is not None and was_version != version:
+            yield f"it was made with {name} {was_version}, and here is {version}"
+
+
+def _of_plugin(was: PluginRef, now: PluginRef) -> str:
+    if was.version != now.version or was.distribution != now.distribution:
+        return f"it was made by {was.distribution} {was.version}, and here is {now.distribution} {now.version}"
+    return f"the source of {was.distribution} {was.version} has changed ({was.source[:12]} then, {now.source[:12]} now)"
+
+
+def _installed(name: str) -> str:
+    try:
+        return installed_version(name)
+    except W2SBenchError:
+        return "none"

@@ -1,0 +1,98 @@
+"""Rows of a results folder that a run would compute again, named with the reason; nothing is computed here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cell_builder import make_cells
+from support import run_inline, toy_registry, toy_suite
+from w2s_bench.names import short
+from w2s_bench.plugins.registry import Registry
+from w2s_bench.results.cells import Cell
+from w2s_bench.results.references import PluginRef, SuiteRef
+from w2s_bench.runs.again import Again, computed_again, in_words
+from w2s_bench.runs.plan import Plan, PlannedCell, plan
+from w2s_bench.runs.preview import Explained, explain
+from w2s_bench.store import Store
+from w2s_bench.store.manifest import installed_version
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    return toy_registry(monkeypatch)
+
+
+def of_plan(cell: PlannedCell, plan: Plan, *, versions: Mapping[str, str] = {}, **fields: Any) -> Cell:
+    """A made-up row that such a run could have written."""
+    made = make_cells(seeds=plan.suite.seeds)["w2s-bench/confidence" if cell.arm.plugin else "naive"].body
+    suite = SuiteRef(name=plan.suite.name, version="1", digest=plan.suite.digest, evaluate_on="test")
+    facts = {"domain": cell.domain, "teacher": cell.teacher, "student": cell.student, "arm": cell.arm.ref}
+    body = made.model_copy(update={"suite": suite, "plugin": cell.arm.plugin, **facts, **fields})
+    here = {name: installed_version(name) for name in ("torch", "transformers")}
+    return Cell.of(body, {"packages": {**here, **versions}})
+
+
+def looked(planned: Plan, store: Path) -> list[Explained]:
+    return explain(planned.stages(), Store(store), reasons=False)
+
+
+def test_rows_are_named_with_what_has_changed_since_and_the_others_are_not(tmp_path: Path, registry: Registry) -> None:
+    planned = plan(toy_suite(tmp_path / "models"), registry, domains=["largest"], trust=["confidence"])
+    by_arm = {short(cell.arm.ref.name): cell for cell in planned.cells}
+    results, mine = tmp_path / "toy", by_arm["confidence"]
+    old = PluginRef(distribution=mine.arm.plugin.distribution, version="0.0.1", source="0" * 64)  # type: ignore[union-attr]
+    changed = mine.arm.plugin.model_copy(update={"source": "1" * 64})  # type: ignore[union-attr]
+
+    def again() -> tuple[Again, ...]:
+        return computed_again(planned, results, looked(planned, tmp_path / "store"))
+
+    assert again() == (), "no row is there yet"
+    of_plan(mine, planned, plugin=old).write(results)
+    of_plan(by_arm["naive"], planned, versions={"torch": "1.0"}).write(results)
+    of_plan(by_arm["random"], planned, versions={"torch": "1.0"}).write(results)
+    of_plan(by_arm["oracle"], planned).write(results)
+    (results / "results/w2s-bench-toy.largest/majority.json").write_text("{")
+    told = {each.why: [row.rpartition("/")[2] for row in each.rows] for each in again()}
+    torch = f"it was made with torch 1.0, and here is {installed_version('torch')}"
+    assert told == {
+        torch: ["naive", "random"],
+        f"it was made by w2s-bench 0.0.1, and here is w2s-bench {mine.arm.plugin.version}": ["confidence"],  # type: ignore[union-attr]
+        "this store does not hold what it was made of": ["oracle"],
+    }
+    first, *more = in_words(again(), results)
+    assert first.startswith(f"4 rows that are in {results} must be computed again, since {torch}: ") and len(more) == 2
+    of_plan(mine, planned, plugin=changed).write(results)
+    assert any(each.why.startswith("the source of w2s-bench ") for each in again())
+
+
+def test_what_is_stored_is_not_computed_again_whatever_a_row_says(tmp_path: Path, registry: Registry) -> None:
+    planned = plan(toy_suite(tmp_path / "models", seeds=1), registry, domains=["largest"], trust=[])
+    (base,) = (cell for cell in planned.cells if cell.arm.ref.name == "base")
+    results, store = tmp_path / "toy", tmp_path / "store"
+    of_plan(base, planned, versions={"torch": "1.0"}).write(results)
+    outcomes = run_inline(base.targets(), Store(store), registry)
+    assert computed_again(planned, results, looked(planned, store)) == ()
+    result = outcomes[base.stages[0].student.grades.node].result  # type: ignore[union-attr]
+    next(path for path in result.path.iterdir() if path.name != "manifest.json").write_text("altered")
+    (again,) = computed_again(planned, results, looked(planned, store))
+    assert again.rows == (base.row,)
+
+
+def test_the_dry_run_names_them(tmp_path: Path, registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    from w2s_bench._cli.dry_run import print_dry_run
+    from w2s_bench._cli.report import print_explanation
+
+    planned = plan(toy_suite(tmp_path / "models", seeds=1), registry, domains=["largest"], trust=[])
+    results, store = tmp_path / "toy", str(tmp_path / "store")
+    of_plan(planned.cells[0], planned).write(results)
+    row, why = planned.cells[0].row, "this store does not hold what it was made of"
+    for show in (print_dry_run, print_explanation):
+        show(planned, results, store, (), as_json=False)
+        assert f"must be computed again, since {why}: {row}" in " ".join(capsys.readouterr().out.split())
+        show(planned, results, store, (), as_json=True)
+        assert json.loads(capsys.readouterr().out)["computed_again"] == {why: [row]}
