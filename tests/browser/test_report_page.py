@@ -14,13 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from cell_builder import make_cells, write_cells
+from cell_builder import change, make_cells, write_cells
+from w2s_bench.record import pack_bits
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.report.page import render
 from w2s_bench.results.report.reading import read_folder
 from w2s_bench.results.report.serving import address_of, open_server
+from w2s_bench.results.seed_results import KeptRows
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -38,8 +41,6 @@ EVIL = "</script><img src=x onerror=alert(1)>\u202e\x1b[31m"
 
 
 def other_suite(cells: dict[str, Cell]) -> dict[str, Cell]:
-    from cell_builder import change
-
     return {
         arm: change(cell, suite=cell.body.suite.model_copy(update={"name": "toy-two"})) for arm, cell in cells.items()
     }
@@ -52,6 +53,16 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     math = make_cells("w2s-bench/math", failed={("w2s-bench/probe", 2): EVIL})
     chess = make_cells("w2s-bench/chess", items=120)
     del chess["acme/engine"]
+    for arm, begin in (("w2s-bench/confidence", 0), ("w2s-bench/probe", 100)):
+        bits = np.zeros(400, dtype=np.bool_)
+        bits[begin : begin + 200] = True
+        kept = KeptRows(pool=400, bits=pack_bits(bits))
+        told = {"purity_at": {"0.5": 0.9, "1.0": 0.55}, "reliability": [{"rows": 400, "score": 0.6, "right": 0.55}]}
+        seeds = [
+            seed.model_copy(update={"kept_rows": kept, "diagnostics": {**seed.diagnostics, **told}})
+            for seed in chess[arm].body.seeds
+        ]
+        chess[arm] = change(chess[arm], seeds=tuple(seeds))
     return write_cells(root / "toy", math, chess)
 
 
@@ -221,6 +232,16 @@ def test_two_arms_are_counted_item_by_item(page: Any, one: str, results: Path) -
     expect(math.locator("table").last.locator("tbody tr th").first).to_have_text("50")
 
 
+def test_two_arms_are_compared_by_the_rows_that_they_keep(page: Any, one: str) -> None:
+    page.goto(one + "#compare=confidence,probe")
+    chess = page.locator("[data-compared] section", has=page.locator("h2", has_text="chess"))
+    line = chess.locator("table", has=page.locator("caption", has_text="rows of the pool")).locator("tbody tr").first
+    expect(line).to_be_visible()
+    assert line.locator("td").all_inner_texts() == ["100", "100", "100", "100", "0.333"]
+    math = page.locator("[data-compared] section", has=page.locator("h2", has_text="math"))
+    expect(math.locator("caption", has_text="rows of the pool")).to_have_count(0)
+
+
 def test_the_keyboard_reaches_everything(page: Any, one: str) -> None:
     page.goto(one)
     page.keyboard.press("Tab")
@@ -262,7 +283,14 @@ def test_boards_stand_beside_each_other(page: Any, two: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "hash"), [("light", ""), ("dark", ""), ("light", "#row=probe"), ("dark", "#compare=confidence,naive")]
+    ("scheme", "hash"),
+    [
+        ("light", ""),
+        ("dark", ""),
+        ("light", "#row=probe"),
+        ("dark", "#row=probe"),
+        ("dark", "#compare=confidence,probe"),
+    ],
 )
 def test_axe_finds_no_violation(browser: Any, one: str, scheme: str, hash: str) -> None:
     context = browser.new_context(color_scheme=scheme, viewport={"width": 1000, "height": 900})

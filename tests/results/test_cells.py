@@ -19,6 +19,7 @@ from w2s_bench.errors import CellError
 from w2s_bench.record import digest_of, pack_bits
 from w2s_bench.results.cells import Cell, CellBody, schema_json
 from w2s_bench.results.files import read_cell, read_cells
+from w2s_bench.results.seed_results import KeptRows, SeedResult
 
 SCHEMA_FILE = ROOT / "docs" / "cell.schema.json"
 
@@ -266,3 +267,38 @@ def test_the_published_schema_is_the_one_in_use(cell: Cell) -> None:
     # Of domains that name clusters or have training gold, generations of a chain, plugins' objectives, another domain's trust set.
     rare = {"clusters", "chain", "objective_plugin", "own_training_gold", "trust_from"}
     assert set(content["body"]) == set(schema["$defs"]["CellBody"]["properties"]) - rare
+
+
+@pytest.mark.parametrize(
+    ("diagnostics", "said"),
+    [
+        ({"purity_at": {"0.5": 1.5}}, "purity_at is"),
+        ({"purity_at": {"half": 0.5}}, "purity_at is"),
+        ({"purity_at": {"1.0": 0.5, "0.5": 0.5}}, "in their order"),
+        ({"purity_at": {"nan": 0.5}}, "purity_at is"),
+        ({"purity_at": [0.5]}, "purity_at is"),
+        ({"reliability": [{"rows": 0, "score": 0.5, "right": 0.5}]}, "reliability is"),
+        ({"reliability": [{"rows": 3, "score": 0.5}]}, "reliability is"),
+        ({"reliability": {"rows": 3}}, "reliability is"),
+        ({"reliability": [[3, 0.5, 0.5]]}, "reliability is"),
+    ],
+)
+def test_curves_that_cannot_be_are_refused(diagnostics: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        SeedResult(seed=0, accuracy=0.5, correct="80", diagnostics=diagnostics)
+
+
+def test_rows_that_are_kept_are_as_many_as_the_coverage_says() -> None:
+    kept = KeptRows(pool=10, bits=pack_bits(np.arange(10) < 4))
+    figures = {"seed": 0, "accuracy": 0.5, "correct": "80", "kept": 4}
+    told = SeedResult(**figures, coverage=0.4, kept_rows=kept)
+    assert told.model_dump(mode="json")["kept_rows"] == {"pool": 10, "bits": "f000"}
+    assert "kept_rows" not in SeedResult(**figures, coverage=0.4).model_dump(mode="json"), (
+        "older cells stay what they are"
+    )
+    for wrong in ({"coverage": 0.5}, {"coverage": None}):
+        with pytest.raises(ValueError, match="kept_rows"):
+            SeedResult(**{**figures, "kept": 4, **wrong}, kept_rows=kept)
+    for bits in ("f0", "f03f"):  # too few; set beyond the last row
+        with pytest.raises(ValueError, match=r"hexadecimal|written otherwise"):
+            KeptRows(pool=10, bits=bits)

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from support import ROOT
 from w2s_bench._cli.app import app
 from w2s_bench.errors import CellError, W2SBenchError
 from w2s_bench.names import PROGRESS, short
+from w2s_bench.record import pack_bits
 from w2s_bench.results.attestations import Attestation, Attested
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.comparison import Comparison
@@ -35,10 +37,12 @@ from w2s_bench.results.report import scripts
 from w2s_bench.results.report.arms import arms_of
 from w2s_bench.results.report.page import render
 from w2s_bench.results.report.plots import forest
+from w2s_bench.results.report.pool import Pool, examples
 from w2s_bench.results.report.reading import Folder, read_folder
 from w2s_bench.results.report.scripts import as_script
 from w2s_bench.results.report.serving import Live, open_server
 from w2s_bench.results.report.tables import main_table
+from w2s_bench.results.seed_results import KeptRows
 from w2s_bench.results.statistics import Estimate
 
 EVIL = "</script><script>alert(1)</script><!--\u202e\x1b[31m\u2028'\"&"
@@ -296,6 +300,81 @@ def test_a_list_of_numbers_is_a_curve(page: Parsed) -> None:
     assert len(drawn.all("polyline")) == 1
     assert "loss by step: 3 values, 1.5 to 3" in drawn.text
     assert not page.all("polyline")
+
+
+def with_full_diagnostics(cells: Mapping[str, Cell]) -> dict[str, Cell]:
+    """Made-up cells of a suite that asks for full diagnostics: which 200 of 400 rows three arms keep, and curves of one of them."""
+    first = {"w2s-bench/confidence": 0, "w2s-bench/probe": 100, "random": 200}
+    out = dict(cells)
+    for arm, begin in first.items():
+        bits = np.zeros(400, dtype=np.bool_)
+        bits[begin : begin + 200] = True
+        seeds = [
+            seed.model_copy(update={"kept_rows": KeptRows(pool=400, bits=pack_bits(bits))})
+            for seed in cells[arm].body.seeds
+        ]
+        out[arm] = change(cells[arm], seeds=tuple(seeds))
+    told = {"purity_at": {"0.5": 0.9, "1.0": 0.55}, "reliability": [{"rows": 400, "score": 0.6, "right": 0.55}]}
+    arm = "w2s-bench/confidence"
+    return {**out, arm: with_seed(out[arm], diagnostics={**out[arm].body.seeds[0].diagnostics, **told})}
+
+
+def test_full_diagnostics_are_drawn_and_arms_agree_as_much_as_their_rows_do(tmp_path: Path) -> None:
+    cells = with_full_diagnostics(make_cells())
+    results = write_cells(tmp_path / "toy", cells)
+    folder = read_folder(results)
+    assert folder.faults == ()
+    page = Parsed(render([folder]))
+    drawn = {element.get("aria-label") for element in page.all("svg")}
+    assert "Risk by coverage, means over seeds: 0.10 at 0.5, 0.45 at 1" in drawn
+    assert "Share of right labels by score, seed by seed: 0.55 at 0.60" in drawn
+    # Of confidence's rows 0 to 199, probe keeps 100 to 199, and random, which keeps 200 to 399, none.
+    told = page.text[page.text.index("Arms that keep the most of the rows of confidence in math") :]
+    assert re.search(r"of the rows of both probe 0\.50 0\.33 random 0\.00 0\.00 The share", told)
+    (data,) = (json.loads(raw) for raw in page.raw["script"] if raw.startswith("{"))
+    board = data["boards"][0]
+    at = next(i for i, arm in enumerate(board["arms"]) if arm["name"] == "probe")
+    cell = board["domains"][0]["cells"][str(at)]
+    assert cell["pool"] == 400
+    assert base64.b64decode(cell["kept"]["0"]).hex() == cells["w2s-bench/probe"].body.seeds[0].kept_rows.bits  # type: ignore[union-attr]
+    naive = next(i for i, arm in enumerate(board["arms"]) if arm["name"] == "naive")
+    assert "kept" not in board["domains"][0]["cells"][str(naive)]
+
+
+def test_rows_of_the_pool_are_shown_where_somebody_has_read_the_store() -> None:
+    folder = folder_of(make_cells())
+    lines = [
+        {
+            "id": f"{at:03}",
+            "stratum": "s",
+            "weak_label": f"label {at}",
+            "weak_right": at % 4 != 0,
+            "score": at / 100,
+            "kept": at >= 50,
+        }
+        | {"prompt": EVIL if at == 99 else f"question {at}"}
+        for at in range(100)
+    ]
+    pool = Pool.of(lines[::-1])
+    assert pool.ids[0] == "000" and pool.kept is not None and pool.kept.sum() == 50
+    shown = examples(pool)
+    assert [(one.place, one.kept) for one in shown[:2]] == [("1", "kept"), ("6", "kept")]
+    assert (shown[9].place, shown[9].kept, shown[10].place, shown[10].kept) == ("50", "kept", "51", "dropped")
+    assert len(shown) == 20 and shown[-1].place == "100" and shown[-1].right == "wrong"
+    page = Parsed(render([replace(folder, pools={"math/confidence": {0: pool}})]))
+    assert "Rows kept and dropped: 20 examples of seed 0" in page.text and "question 0" in page.text
+    assert "img" not in {name for name, _ in page.elements} and "Risk by coverage" in page.text
+    assert "\u202e" not in page.text
+
+
+def test_rows_without_scores_or_all_kept_have_their_examples_too() -> None:
+    line = {"stratum": "s", "weak_label": "a", "weak_right": True, "score": None, "prompt": "q"}
+    blind = Pool.of([{**line, "id": str(at), "kept": at < 3} for at in range(6)])
+    assert [(one.place, one.score, one.kept) for one in examples(blind)] == [("–", "–", "kept")] * 3 + [
+        ("–", "–", "dropped")
+    ] * 3
+    untold = Pool.of([{**line, "id": "1", "kept": None}])
+    assert examples(untold) == () and untold.kept is None
 
 
 def test_a_bad_cell_costs_itself_alone(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from w2s_bench.results.statistics.selective import (
     average_precision,
     calibration_error,
     expected_right,
+    reliability,
     selective_figures,
 )
 
@@ -91,3 +92,18 @@ def test_what_is_no_scores_is_refused() -> None:
         selective_figures(np.array([1.0, np.nan]), np.array([True, False]))
     with pytest.raises(ValueError, match="one score or more"):
         selective_figures(np.zeros(0), np.zeros(0, dtype=bool))
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=80))
+@settings(deadline=None, max_examples=60)
+def test_reliability_has_the_bins_of_the_calibration_error(rows: list[tuple[int, bool]]) -> None:
+    scores, correct = arrays(rows)
+    scores = scores / 20
+    bins = reliability(scores, correct)
+    assert sum(one.rows for one in bins) == len(rows)
+    assert sum(one.rows * one.right for one in bins) == pytest.approx(correct.sum())
+    assert [one.score for one in bins] == sorted(one.score for one in bins)
+    apart = sum(one.rows * abs(one.score - one.right) for one in bins) / len(rows)
+    assert apart == pytest.approx(calibration_error(scores, correct))
+    assert selective_figures(scores, correct).reliability == bins
+    assert selective_figures(scores + 1, correct).reliability is None, "scores beyond 1 are no probabilities"

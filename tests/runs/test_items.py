@@ -20,8 +20,9 @@ from w2s_bench.errors import StoreError, SuiteError, UnknownNameError, W2SBenchE
 from w2s_bench.record import digest_of, pack_bits, unpack_bits
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.files import read_cells
+from w2s_bench.results.report.pool import over_coverages
 from w2s_bench.runs.collect import Results, cell_of
-from w2s_bench.runs.items import item_lines
+from w2s_bench.runs.items import item_lines, pools
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 
@@ -38,7 +39,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         registry = toy_registry(patch)
         # Shared with other files of this test run, as in test_collect.py.
         shared = tmp_path_factory.getbasetemp()
-        suite = toy_suite(shared / "toy-models", coverage=0.4)
+        suite = toy_suite(shared / "toy-models", coverage=0.4, diagnostics="full")
         planned = plan(suite, registry, domains=["largest"], trust=["w2s-bench-toy/prompt_hash"], rows=ROWS)
         store = Store(shared / "toy-store")
         outcomes = run_inline(planned.targets(), store, registry)
@@ -83,6 +84,35 @@ def test_the_rows_of_highest_score_are_the_kept_ones(ran: Any) -> None:
     kept = [line["score"] for line in pool if line["kept"]]
     assert min(kept) >= max(line["score"] for line in pool if not line["kept"])
     assert of(lines(ran, ROWS[2]), 1, "transfer")[0]["score"] is None
+
+
+def test_the_pool_has_the_rows_that_a_cell_says_are_kept(ran: Any) -> None:
+    told, refused = pools(ran.folder, list(ran.cells.values()), ran.store, trust_folder=True)
+    assert set(told) == {row for row, cell in ran.cells.items() if cell.body.arm.coverage is not None} and not refused
+    for seed in ran.cells[HASH].body.seeds:
+        pool = told[HASH][seed.seed]
+        assert pool.kept is not None and pool.scores is not None and seed.kept_rows is not None
+        assert (pool.kept == seed.kept_rows.array()).all()
+        assert pool.scores[pool.kept].min() >= pool.scores[~pool.kept].max()
+        assert pool.right[pool.kept].mean() == pytest.approx(seed.purity)
+        made = over_coverages(seed.model_copy(update={"diagnostics": {}}), pool)
+        assert made == over_coverages(seed, None), "the store's scores give what the cell says"
+        assert made[0]["1.0"] == pytest.approx(pool.right.mean())
+
+
+def test_the_report_shows_them_where_it_is_asked_to(ran: Any, tmp_path: Path) -> None:
+    out = tmp_path / "toy.html"
+    call = ["report", str(ran.folder), "--out", str(out), "--items", "--store", str(ran.store), "--trust-folder"]
+    done = CliRunner().invoke(app, call)
+    assert done.exit_code == 0, done.output
+    assert "Rows kept and dropped: 20 examples of seed 0" in out.read_text()
+    for options, said in (
+        (["--items", "--store", str(tmp_path / "empty")], "--trust-folder"),
+        (["--items", "--store", str(tmp_path / "empty"), "--trust-folder"], "is in this store"),
+        (["--store", str(ran.store)], "add --items"),
+    ):
+        done = CliRunner().invoke(app, ["report", str(ran.folder), "--out", str(out), *options])
+        assert done.exit_code == 2 and said in " ".join(done.output.split())
 
 
 def test_gold_and_prompts_are_shown_where_they_are_asked_for(ran: Any) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from w2s_bench._cli.options import Data, IncludePath
 from w2s_bench._cli.output import refuse_no_file, say
+
+if TYPE_CHECKING:
+    from w2s_bench.results.report.reading import Folder
 
 REPORT_EPILOG = """
 **Examples**
 
 `w2s-bench report w2s-results/tiny --out tiny.html` — then open `tiny.html` in any browser
+
+`w2s-bench report w2s-results/tiny --items --out tiny.html` — with rows kept and dropped, out of the store of the run
 
 `w2s-bench report leaderboards/tiny leaderboards/offline-lm --out boards.html` — two boards in one file
 
@@ -38,18 +44,43 @@ def report(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.", metavar="FILE.html")],
+    items: Annotated[
+        bool,
+        typer.Option(
+            "--items",
+            help="Show also what the store of the run knows: rows kept and dropped with their questions, risk at every coverage, "
+            "which rows two arms keep.",
+        ),
+    ] = False,
+    store: Annotated[
+        str | None,
+        typer.Option("--store", help="With --items: the store of the run (default: as for run).", metavar="PLACE"),
+    ] = None,
+    trust_folder: Annotated[
+        bool,
+        typer.Option("--trust-folder", help="With --items: open the models' folders that DIR names, as for verify."),
+    ] = False,
+    data: Data = None,
+    include_path: IncludePath = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Write one self-contained HTML file: the table to sort and filter, plots, a page a row, two rows item by item."""
     from w2s_bench._cli.errors import explained
 
     with explained():
+        from w2s_bench._cli.preflight import use_tasks
+        from w2s_bench.errors import W2SBenchError
         from w2s_bench.record import write_atomically
         from w2s_bench.results.report.page import render
         from w2s_bench.results.report.reading import read_folder
 
         refuse_no_file(out, "--out", "report.html")
+        if store is not None and not items:
+            raise W2SBenchError("--store is where --items reads; add --items, or leave it out")
         folders = [read_folder(folder) for folder in results]
+        if items:
+            use_tasks(data, include_path or ())
+            folders = [_with_items(folder, store, trust_folder=trust_folder) for folder in folders]
         page = render(folders)
         write_atomically(out, page)
         faults = [fault for folder in folders for fault in folder.faults]
@@ -59,6 +90,23 @@ def report(
             cells = sum(len(folder.cells) for folder in folders)
             say(f"Wrote {out}: {cells} cells, {len(page.encode()) / 1e6:.1f} MB")
         raise typer.Exit(1 if faults else 0)
+
+
+def _with_items(folder: Folder, store: str | None, *, trust_folder: bool) -> Folder:
+    """The folder with what the store of its run knows. Rows that this store knows nothing of are shown without."""
+    from dataclasses import replace
+
+    from w2s_bench.errors import StoreError
+    from w2s_bench.runs.items import pools
+    from w2s_bench.store import default_location
+
+    told, refused = pools(folder.path, folder.cells, store or default_location(), trust_folder=trust_folder)
+    if not told and refused:
+        raise StoreError(f"--items: nothing of {folder.path} is in this store. {next(iter(refused.values()))}")
+    if refused:
+        row, why = next(iter(refused.items()))
+        say(f"note: {len(refused)} rows are shown without their items, such as {row}: {why}", error=True)
+    return replace(folder, pools=told)
 
 
 def serve(

@@ -118,6 +118,8 @@ def _seed_differences(a: SeedResult, b: SeedResult, items: int | None, tolerance
         text = f"departs at {first} ({_digits(a.digests.get(first))} before, {_digits(b.digests.get(first))} now)"
         text += f", and so do {', '.join(others)}" if others else ""
         yield _Difference(text, a.digests.keys() == b.digests.keys())
+    elif a.kept_rows != b.kept_rows:
+        yield _Difference("kept_rows are others, of the same digest of what is kept")
     elif a.correct != b.correct:
         yield _Difference(f"departs at answers ({_of_bits(a)} before, {_of_bits(b)} now)", True)
 
@@ -153,14 +155,23 @@ def _within(old: float, new: float, bound: float) -> bool:
 
 
 def _finer_figures(result: SeedResult) -> dict[str, Any]:
-    """Name → what is compared with the wider bound; mappings by stratum are taken apart."""
+    """Name → what is compared with the wider bound; mappings and lists are taken apart."""
     figures: dict[str, Any] = {"purity": result.purity}
     for name, value in {"by_stratum": result.by_stratum, **result.diagnostics}.items():
-        if isinstance(value, Mapping):
-            figures |= {f"{name}.{key}": inner for key, inner in value.items()}
-        else:
-            figures[name] = value
+        figures |= dict(_figures_in(name, value))
     return figures
+
+
+def _figures_in(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What stands in mappings and lists, each by its own name."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _figures_in(f"{name}.{key}", inner)
+    elif isinstance(value, list | tuple):
+        for at, inner in enumerate(value):
+            yield from _figures_in(f"{name}.{at}", inner)
+    else:
+        yield name, value
 
 
 def _listed(seeds: Mapping[int, SeedResult]) -> str:

@@ -14,6 +14,30 @@ def is_rate(value: JSON) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
+def is_purity_at(value: JSON) -> bool:
+    """Whether it maps coverages from 0 to 1, as text and in their order, to numbers from 0 to 1."""
+    if not isinstance(value, Mapping) or not all(is_rate(share) for share in value.values()):
+        return False
+    try:
+        coverages = [float(name) for name in value]
+    except ValueError:
+        return False
+    return all(0 < at <= 1 for at in coverages) and coverages == sorted(set(coverages))
+
+
+def is_reliability(value: JSON) -> bool:
+    """Whether it is a list of bins, each with a number of rows, their mean score and the share of right ones among them."""
+    return isinstance(value, list | tuple) and all(_is_bin(each) for each in value)
+
+
+def _is_bin(value: JSON) -> bool:
+    if not isinstance(value, Mapping) or {*value} != {"rows", "score", "right"}:
+        return False
+    rows = value["rows"]
+    whole = isinstance(rows, int) and not isinstance(rows, bool) and rows > 0
+    return whole and is_rate(value["score"]) and is_rate(value["right"])
+
+
 def is_whole(value: float) -> bool:
     """Whether it is a whole number but for rounding."""
     return abs(value - round(value)) <= 1e-9 * max(1.0, value)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field, field_validator, model_validator
 
+from w2s_bench.record import pack_bits, unpack_bits
 from w2s_bench.results.fields import Digest, Rate, Rows, Strict, Text
-from w2s_bench.results.figures import is_rate, is_whole, refuse_impossible, shown
-from w2s_bench.types import JSON
+from w2s_bench.results.figures import is_purity_at, is_rate, is_reliability, is_whole, refuse_impossible, shown
+from w2s_bench.types import JSON, BoolArray
 
 #: A diagnostic of the teacher: AUROC of its own label probability against the correctness of its labels of the pool.
 LABEL_PROBABILITY_AUROC: Final = "label_probability_auroc"
@@ -21,6 +22,10 @@ KEPT_BY: Final = ("kept_by_stratum", "kept_by_label")
 
 #: Diagnostics over all coverages, of a suite that asks for them: see `statistics.selective`.
 OVER_COVERAGES: Final = ("auprc_right", "auprc_wrong", "aurc", "e_aurc", "augrc", "brier", "ece")
+#: The same over coverages and scores, as curves: the share of right labels among the most trusted at each tenth of coverage, and
+#: how often labels of a score are right, where scores are probabilities.
+PURITY_AT: Final = "purity_at"
+RELIABILITY: Final = "reliability"
 #: A diagnostic of a selection with a guarantee that kept something: the purity that is guaranteed.
 CERTIFIED_PURITY: Final = "certified_purity"
 
@@ -45,12 +50,31 @@ RATES: Final = (
 )
 
 
+class KeptRows(Strict):
+    """Which rows of a pool of `pool` rows are kept: `bits` packs one a row, rows sorted by id (`record.pack_bits`)."""
+
+    pool: Annotated[int, Field(ge=1, strict=True)]
+    bits: str
+
+    @model_validator(mode="after")
+    def _are_bits(self) -> KeptRows:
+        bits = self.array()
+        if pack_bits(bits) != self.bits:
+            raise ValueError(f"bits of {self.pool} rows are written otherwise than pack_bits writes them")
+        return self
+
+    def array(self) -> BoolArray:
+        """(pool,) whether each row is kept."""
+        return unpack_bits(self.bits, self.pool)
+
+
 class SeedResult(Strict):
     """What one seed gave. `correct` packs one bit an item of the evaluated split, items sorted by id (`record.pack_bits`).
 
     `accuracy` … are None where the seed failed, and `error` says why. `kept`, `purity` and `coverage` describe the rows
     the student trained on (None for weak and base); `shortfall` is how many rows an arm lacked of what it was asked for.
     `abstained`: why a selection with a guarantee kept nothing; accuracy is that of the untuned student then, and no PGR is of it.
+    `kept_rows`: which rows of the pool the student trained on, where the suite asks for full diagnostics.
     """
 
     seed: Rows
@@ -65,6 +89,7 @@ class SeedResult(Strict):
     by_stratum: Mapping[Text, Rate] = Field(default_factory=dict)
     diagnostics: Mapping[Text, JSON] = Field(default_factory=dict)
     digests: Mapping[Text, Digest] = Field(default_factory=dict)
+    kept_rows: KeptRows | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @field_validator("diagnostics")
     @classmethod
@@ -78,6 +103,16 @@ class SeedResult(Strict):
             if not isinstance(shares, Mapping) or not all(is_rate(share) for share in shares.values()):
                 part = name.rpartition("_")[2]
                 raise ValueError(f"{name} is {shown(shares)}, expected a number from 0 to 1 for every {part}")
+        if not is_purity_at(diagnostics.get(PURITY_AT, {})):
+            told = shown(diagnostics[PURITY_AT])
+            raise ValueError(
+                f"{PURITY_AT} is {told}, expected a number from 0 to 1 for coverages from 0 to 1 in their order"
+            )
+        if not is_reliability(diagnostics.get(RELIABILITY, [])):
+            told = shown(diagnostics[RELIABILITY])
+            raise ValueError(
+                f"{RELIABILITY} is {told}, expected bins of rows, score and right, the latter two from 0 to 1"
+            )
         return diagnostics
 
     @model_validator(mode="after")
@@ -98,6 +133,13 @@ class SeedResult(Strict):
             )
         if self.coverage and self.kept and not is_whole(pool := self.kept / self.coverage):
             raise ValueError(f"seed {self.seed}: {self.kept} rows kept are coverage {self.coverage} of {pool:.3f} rows")
+        if self.kept_rows is not None and (self.coverage is None or self.error is not None):
+            raise ValueError(f"seed {self.seed}: kept_rows of an arm that keeps none of the pool")
+        if self.kept_rows is not None and self.coverage is not None:
+            rows = int(self.kept_rows.array().sum())
+            if abs(self.coverage * self.kept_rows.pool - rows) > 1e-6:
+                pool = self.kept_rows.pool
+                raise ValueError(f"seed {self.seed}: kept_rows has {rows} of {pool} rows, coverage is {self.coverage}")
         for name in KEPT_BY:
             if (shares := self.diagnostics.get(name)) and self.coverage and self.kept:
                 pool = round(self.kept / self.coverage)

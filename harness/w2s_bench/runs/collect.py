@@ -31,6 +31,7 @@ from w2s_bench.results.seed_results import (
     LABEL_PROBABILITY_AUROC,
     WITHIN_LABEL,
     WITHIN_STRATUM,
+    KeptRows,
     SeedResult,
 )
 from w2s_bench.results.statistics import auroc, auroc_within, selective_figures
@@ -207,6 +208,9 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
             kept = {item.id: item.id in chosen for item in pool}
             facts["coverage"] = sum(kept.values()) / len(pool)
             diagnostics["kept_by_stratum"] = _share_by_stratum(pool, kept)
+            if suite.diagnostics == "full":
+                bits = np.array([kept[row] for row in sorted(kept)], dtype=np.bool_)
+                facts["kept_rows"] = KeptRows(pool=len(pool), bits=pack_bits(bits))
     if own.scores is not None:
         diagnostics |= _of_the_scores(graph, own, results)
     elif cell.arm.ref.made_of:
@@ -257,7 +261,7 @@ def _of_the_scores(graph: Generation, own: ArmStages, results: Results) -> dict[
     if graph.suite.diagnostics == "full":
         values = np.array([scores[i] for i in right], dtype=np.float64)
         figures = asdict(selective_figures(values, np.array(list(right.values()), dtype=np.bool_)))
-        told |= {name: value for name, value in figures.items() if value is not None}
+        told |= {name: list(v) if isinstance(v, tuple) else v for name, v in figures.items() if v is not None}
     told[WITHIN_STRATUM] = _auroc(scores, right, {item.id: item.stratum for item in pool})
     if own.kept is not None and (classes := label_classes(pool, results.labels(graph.weak_labels(graph.pool)))):
         told[WITHIN_LABEL] = _auroc(scores, right, classes)

@@ -23,6 +23,7 @@ from w2s_bench.record import pack_bits, read_records
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.consent import placements, refuse_unasked
+from w2s_bench.results.report.pool import Pool
 from w2s_bench.results.seed_results import SeedResult
 from w2s_bench.store.stage import Stage, walk
 from w2s_bench.types import JSON, Answer, Item, Prediction, Split
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from w2s_bench.protocol.arms import ArmStages
     from w2s_bench.protocol.generation import Generation
     from w2s_bench.runs.plan import PlannedCell
+    from w2s_bench.suite import Suite
 
 #: What is shown where it is asked for alone.
 _ASKED: Final = ("prompt", "gold")
@@ -77,9 +79,7 @@ def item_lines(
     `gold` and `prompts` add columns. The store must hold what the cells were made of; a row with another one's digests is
     refused, as are rows that would open a stranger's folders (`trust_folder`, as for `verify`). Seeds that failed are left out.
     """
-    from w2s_bench.domains.documents import Documents
-    from w2s_bench.plugins.registry import Registry
-    from w2s_bench.runs.plan import ROW_HINT, plan
+    from w2s_bench.runs.plan import ROW_HINT
 
     suite, cells = read_results(results)
     committed = {cell.row: cell for cell in cells}
@@ -92,18 +92,65 @@ def item_lines(
     if not trust_folder:
         refuse_unasked(suite, chosen, results, placements(suite, cells, {}))
     left_out = [name for name, shown in zip(_ASKED, (prompts, gold), strict=True) if not shown]
-    registry, documents = Registry.load(), Documents()
+    reader = _Reader(suite, str(store), gold=gold)
     lines: list[dict[str, JSON]] = []
     for cell in chosen:
-        arm = cell.body.arm
-        trust = [arm.trusts] if arm.trusts else []
-        planned = plan(
-            suite, registry, domains=[cell.body.domain.name], trust=trust, rows=[cell.row], documents=documents
-        ).cells[0]
-        for line in _of_row(planned, cell, _Stored(planned, cell, str(store), gold=gold), gold=gold):
+        for line in reader.lines(cell):
             told = asdict(line)
             lines.append({name: value for name, value in told.items() if name not in left_out})
     return lines
+
+
+def pools(
+    results: Path, cells: Sequence[Cell], store: str | Path, *, trust_folder: bool = False
+) -> tuple[dict[str, dict[int, Pool]], dict[str, str]]:
+    """Row → seed → its pool item by item, of the rows that keep a part of it and whose run's store this is; and row → why not.
+
+    Questions are among the lines, gold is not. Raises as `item_lines` where rows would open a stranger's folders.
+    """
+    suite, all_cells = read_results(results)
+    if not trust_folder:
+        refuse_unasked(suite, cells, results, placements(suite, all_cells, {}))
+    reader = _Reader(suite, str(store), gold=False)
+    told: dict[str, dict[int, Pool]] = {}
+    refused: dict[str, str] = {}
+    for cell in cells:
+        if cell.body.arm.facts.of_pool is None or cell.body.arm.coverage is None:
+            continue
+        try:
+            lines = [asdict(line) for line in reader.lines(cell) if line.kept is not None]
+        except W2SBenchError as error:
+            refused[cell.row] = str(error)
+            continue
+        seeds = dict.fromkeys(line["seed"] for line in lines)
+        told[cell.row] = {seed: Pool.of([line for line in lines if line["seed"] == seed]) for seed in seeds}
+    return told, refused
+
+
+class _Reader:
+    """Reads rows of one suite out of a store. Plugins are looked for once, and domains' documents read once."""
+
+    def __init__(self, suite: Suite, store: str, *, gold: bool) -> None:
+        from w2s_bench.domains.documents import Documents
+        from w2s_bench.plugins.registry import Registry
+
+        self._suite, self._store, self._gold = suite, store, gold
+        self._registry, self._documents = Registry.load(), Documents()
+
+    def lines(self, cell: Cell) -> Iterator[ItemLine]:
+        """Seed by seed, split by split, items sorted by id. Raises StoreError where the store is not that of its run."""
+        from w2s_bench.runs.plan import plan
+
+        arm = cell.body.arm
+        planned = plan(
+            self._suite,
+            self._registry,
+            domains=[cell.body.domain.name],
+            trust=[arm.trusts] if arm.trusts else [],
+            rows=[cell.row],
+            documents=self._documents,
+        ).cells[0]
+        return _of_row(planned, cell, _Stored(planned, cell, self._store, gold=self._gold), gold=self._gold)
 
 
 def columns_of(lines: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -20,7 +20,7 @@ from w2s_bench.results.report.facts import Fact, OtherCell, alike, other_cells
 from w2s_bench.results.report.overview import Overview, overview
 from w2s_bench.results.report.plots import Panel, Scatter, forest, scatters
 from w2s_bench.results.report.reading import Folder
-from w2s_bench.results.report.rows import RowPage, row_pages
+from w2s_bench.results.report.rows import RowPage, kept_rows, row_pages
 from w2s_bench.results.report.scripts import as_script, board_data
 from w2s_bench.results.report.tables import METRICS, Table, main_table
 from w2s_bench.text import printable
@@ -90,7 +90,7 @@ def waiting(told: str, live: Mapping[str, Any]) -> str:
 
 def _shown(key: str, folder: Folder, *, many: bool) -> Shown:
     arms = arms_of(folder)
-    pages = row_pages(folder.board, arms)
+    pages = row_pages(folder.board, arms, folder.pools)
     parts = [part for page in pages for part in page.parts]
     shared = alike([part.facts for part in parts])
     here = {d.name: alike([part.facts for part in parts if part.domain == d.name]) for d in folder.board.domains}
@@ -108,7 +108,7 @@ def _shown(key: str, folder: Folder, *, many: bool) -> Shown:
         shared_here={name: tuple(fact for fact in facts if fact not in shared) for name, facts in here.items()},
         chains=chain_tables(folder.board),
         others=other_cells(without_arm(folder, arms)),
-        data=board_data(key, folder.board, arms, comparisons(folder.board, arms)),
+        data=board_data(key, folder.board, arms, comparisons(folder.board, arms), kept_rows(arms, folder.pools)),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from w2s_bench.errors import CellError
@@ -13,19 +13,24 @@ from w2s_bench.results.board import Leaderboard
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.files import found_paths, read_placed
 from w2s_bench.results.leaderboard import attested, build, claimed
+from w2s_bench.results.report.pool import Pools
 from w2s_bench.results.signatures import read_signatures
 from w2s_bench.suite import Suite
 
 
 @dataclass(frozen=True)
 class Folder:
-    """What a results folder holds: its suite, the cells that are believed, their board, and why others are left out."""
+    """What a results folder holds: its suite, the cells that are believed, their board, and why others are left out.
+
+    `pools`: of rows, what the store of their run knows item by item, where somebody has read it.
+    """
 
     path: Path
     suite: Suite
     cells: tuple[Cell, ...]
     board: Leaderboard
     faults: tuple[str, ...]
+    pools: Pools = field(default_factory=dict)
 
 
 def read_folder(results: Path) -> Folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,13 +13,18 @@ from w2s_bench.results.cells import Cell
 from w2s_bench.results.pages.columns import ENTRY
 from w2s_bench.results.pages.style import NONE, number
 from w2s_bench.results.report.arms import Arm
+from w2s_bench.results.report.charts import Chart, charts
 from w2s_bench.results.report.diagnostics import Curve, curves, is_rate_of, others
 from w2s_bench.results.report.facts import Fact, cell_facts, flat
+from w2s_bench.results.report.pool import Example, Pools, Shared, agreement, examples, kept_of
 from w2s_bench.results.report.tables import Table, of_differences, of_domains
 from w2s_bench.results.seed_results import SeedResult
+from w2s_bench.types import BoolArray
 
 #: Strata and labels that a page lists; a board of classes by the thousand says how many there are.
 _MOST_PARTS: Final = 200
+#: Arms that a page names as keeping the same rows.
+_MOST_SHARED: Final = 8
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,9 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Part:
-    """One arm on one domain: its cell. `same_rows`: the arms that kept exactly the same rows, by seed. `attested`: how it came
-    out when somebody computed it again; `signed`: who says to have signed it."""
+    """One arm on one domain: its cell. `same_rows`: the arms that kept exactly the same rows, by seed; `shared`: those that kept
+    the most of them. `examples`: rows of the pool of one seed. `attested`: how it came out when somebody computed it again;
+    `signed`: who says to have signed it."""
 
     domain: str
     cell: Cell
@@ -49,6 +56,10 @@ class Part:
     digests: tuple[tuple[str, str], ...]
     facts: tuple[Fact, ...]
     same_rows: tuple[str, ...]
+    shared: tuple[Shared, ...]
+    charts: tuple[Chart, ...]
+    examples: tuple[Example, ...]
+    examples_seed: int
     attested: str
     signed: tuple[str, ...]
 
@@ -68,14 +79,23 @@ class RowPage:
     before: Arm | None
     after: Arm | None
 
+    @property
+    def browsed(self) -> bool:
+        """Whether examples of the pool are shown."""
+        return any(part.examples for part in self.parts)
 
-def row_pages(board: Leaderboard, arms: Sequence[Arm]) -> tuple[RowPage, ...]:
+
+def row_pages(board: Leaderboard, arms: Sequence[Arm], pools: Pools) -> tuple[RowPage, ...]:
     """A page an arm, in their order."""
-    kept = _kept_alike(arms)
+    kept, rows = _kept_alike(arms), kept_rows(arms, pools)
     references = {d.name: d.references for d in board.domains}
     pages = []
     for at, arm in enumerate(arms):
-        parts = tuple(_part(arm, d.name, references[d.name], kept, board) for d in board.domains if d.name in arm.cells)
+        parts = tuple(
+            _part(arm, d.name, references[d.name], kept, rows.get(d.name, {}), pools, board)
+            for d in board.domains
+            if d.name in arm.cells
+        )
         asked = tuple(other for other in arms if other.name in (*rivals(), ORACLE) and other is not arm)
         pages.append(
             RowPage(
@@ -90,6 +110,17 @@ def row_pages(board: Leaderboard, arms: Sequence[Arm]) -> tuple[RowPage, ...]:
             )
         )
     return tuple(pages)
+
+
+def kept_rows(arms: Sequence[Arm], pools: Pools) -> dict[str, dict[str, dict[int, BoolArray]]]:
+    """Domain → arm → seed → which rows of the pool it keeps, of the arms of which that is known and that keep a part of it."""
+    out: dict[str, dict[str, dict[int, BoolArray]]] = defaultdict(dict)
+    for arm in arms:
+        for domain, cell in arm.cells.items():
+            known = {seed: kept for seed, kept in kept_of(cell, pools).items() if not kept.all()}
+            if known:
+                out[domain][arm.name] = known
+    return out
 
 
 def _kept_alike(arms: Sequence[Arm]) -> dict[tuple[str, int, str], list[str]]:
@@ -117,6 +148,8 @@ def _part(
     domain: str,
     references: Mapping[str, Entry],
     kept: Mapping[tuple[str, int, str], list[str]],
+    rows: Mapping[str, Mapping[int, BoolArray]],
+    pools: Pools,
     board: Leaderboard,
 ) -> Part:
     cell, entry = arm.cells[domain], arm.row.entries[domain]
@@ -127,6 +160,9 @@ def _part(
     heads = ["accuracy", "PGR", *(["rows kept", "short of", "purity", "coverage"] if trains else [])]
     heads += [ENTRY[name].header if name in ENTRY else name.replace("_", " ") for name in rates]
     strata = [*_strata(entry, references)]
+    others_rows = {name: theirs for name, theirs in rows.items() if name != arm.name}
+    stored = pools.get(cell.row, {})
+    first = min(stored, default=0)
     return Part(
         domain=domain,
         cell=cell,
@@ -140,6 +176,10 @@ def _part(
         digests=tuple(_digests(seeds)),
         facts=tuple(cell_facts(cell)),
         same_rows=tuple(_same_rows(arm, domain, seeds, kept)),
+        shared=tuple(agreement(rows.get(arm.name, {}), others_rows)[:_MOST_SHARED]),
+        charts=charts(seeds, stored),
+        examples=examples(stored[first]) if first in stored else (),
+        examples_seed=first,
         attested=board.attested.get(cell.row, ""),
         signed=board.signed.get(cell.row, ()),
     )

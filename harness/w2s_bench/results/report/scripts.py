@@ -11,14 +11,16 @@ from typing import Final
 from markupsafe import Markup
 
 from w2s_bench.controls import rivals
+from w2s_bench.record import pack_bits
 from w2s_bench.results import statistics
 from w2s_bench.results.board import Leaderboard
 from w2s_bench.results.comparison import Comparison
 from w2s_bench.results.report.arms import Arm
 from w2s_bench.results.statistics import Estimate, Ratio
 from w2s_bench.text import one_line
-from w2s_bench.types import JSON
+from w2s_bench.types import JSON, BoolArray
 
+Kept = Mapping[str, Mapping[str, Mapping[int, BoolArray]]]
 #: Pairs of arms, over all domains, whose differences are written beforehand: about 60 bytes and 0.4 ms each.
 MOST_PAIRS: Final = 6000
 _ESCAPES: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -39,8 +41,11 @@ def _inert(value: JSON) -> JSON:
     return [_inert(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def board_data(key: str, board: Leaderboard, arms: Sequence[Arm], domains: Mapping[str, Comparison]) -> JSON:
-    """One board: its arms, and of each domain the cells' bits and every pair's differences."""
+def board_data(
+    key: str, board: Leaderboard, arms: Sequence[Arm], domains: Mapping[str, Comparison], kept: Kept
+) -> JSON:
+    """One board: its arms, and of each domain the cells' bits and every pair's differences. `kept`: domain → arm → seed → (pool,)
+    which rows are kept, of the arms of which that is known."""
     pairs = [*combinations(range(len(arms)), 2)]
     complete = len(pairs) * (len(domains) + 1) <= MOST_PAIRS
     if not complete:  # what readers ask first: each arm against the harness's own
@@ -57,14 +62,20 @@ def board_data(key: str, board: Leaderboard, arms: Sequence[Arm], domains: Mappi
         "arms": [{"key": arm.key, "name": arm.name, "group": arm.group, "badge": arm.badge} for arm in arms],
         "rival": rivals()[0],
         "complete": complete,
-        "domains": [_domain_data(name, domain, arms, differences[name]) for name, domain in domains.items()],
+        "domains": [
+            _domain_data(name, domain, arms, differences[name], kept.get(name, {})) for name, domain in domains.items()
+        ],
         "means": _means(board, differences, pairs),
         "meanDomains": len(board.mean_domains),
     }
 
 
 def _domain_data(
-    name: str, domain: Comparison, arms: Sequence[Arm], differences: Mapping[tuple[int, int], Ratio]
+    name: str,
+    domain: Comparison,
+    arms: Sequence[Arm],
+    differences: Mapping[tuple[int, int], Ratio],
+    kept: Mapping[str, Mapping[int, BoolArray]],
 ) -> JSON:
     """Cells by the arm's number; of each pair the differences in accuracy, and in PGR units.
 
@@ -72,7 +83,7 @@ def _domain_data(
     """
     entries = [arm.row.entries[name] for arm in arms if name in arm.cells]
     strata = sorted({stratum for entry in entries for stratum in entry.by_stratum})
-    cells = {}
+    cells: dict[str, dict[str, JSON]] = {}
     for at, arm in enumerate(arms):
         if (cell := arm.cells.get(name)) is None:
             continue
@@ -82,6 +93,10 @@ def _domain_data(
             "bits": {str(s.seed): packed(s.correct) for s in cell.body.seeds if s.correct is not None},
             "strata": [_rounded(entry.by_stratum.get(stratum)) for stratum in strata],
         }
+        if arm.name in kept:
+            rows = kept[arm.name]
+            cells[str(at)]["pool"] = len(next(iter(rows.values())))
+            cells[str(at)]["kept"] = {str(seed): packed(pack_bits(bits)) for seed, bits in rows.items()}
     return {
         "name": name,
         "items": max((cell.body.items for cell in domain.cells.values()), default=0),

@@ -19,8 +19,18 @@ BINS: Final = 10
 
 
 @dataclass(frozen=True)
+class Bin:
+    """Rows of neighbouring scores: how many, their mean score, and the share of them whose label is right."""
+
+    rows: int
+    score: float
+    right: float
+
+
+@dataclass(frozen=True)
 class Selective:
-    """Of n scores against correctness; each is in [0, 1]. `brier` and `ece` are None where the scores are no probabilities.
+    """Of n scores against correctness; each is in [0, 1]. `brier`, `ece` and `reliability` are None where the scores are no
+    probabilities; `reliability` has the bins that `ece` is made of, from the lowest scores to the highest.
 
     `auprc_right`, `auprc_wrong`: average precision in finding right labels from above, wrong ones from below. `aurc`: mean over
     k = 1 … n of the share of wrong labels among the k of highest score (Geifman & El-Yaniv 2017); `e_aurc`: what it is above that
@@ -36,6 +46,7 @@ class Selective:
     purity_at: Mapping[str, float]
     brier: float | None
     ece: float | None
+    reliability: tuple[Bin, ...] | None
 
 
 def selective_figures(scores: FloatArray, correct: BoolArray) -> Selective:
@@ -61,6 +72,7 @@ def selective_figures(scores: FloatArray, correct: BoolArray) -> Selective:
         purity_at,
         float(np.mean((scores - correct) ** 2)) if is_probability else None,
         calibration_error(scores, correct) if is_probability else None,
+        reliability(scores, correct) if is_probability else None,
     )
 
 
@@ -90,10 +102,20 @@ def average_precision(scores: FloatArray, correct: BoolArray) -> float | None:
 
 def calibration_error(scores: FloatArray, correct: BoolArray) -> float:
     """Expected calibration error of probabilities in bins of equally many rows, equal scores in one: 0 is best."""
+    apart = (abs(float(np.sum(scores[own] - correct[own]))) for own in _bins(scores))
+    return math.fsum(apart) / len(scores)
+
+
+def reliability(scores: FloatArray, correct: BoolArray) -> tuple[Bin, ...]:
+    """How often labels of a score are right, in the bins of `calibration_error`."""
+    return tuple(Bin(int(own.sum()), float(scores[own].mean()), float(correct[own].mean())) for own in _bins(scores))
+
+
+def _bins(scores: FloatArray) -> list[BoolArray]:
+    """Bins of about equally many rows, equal scores in one, from the lowest: (n,) whether a row is in it."""
     edges = np.unique(np.quantile(scores, np.arange(1, BINS) / BINS))
     bins = np.searchsorted(edges, scores, side="right")
-    apart = (abs(float(np.sum(scores[own] - correct[own]))) for own in (bins == number for number in np.unique(bins)))
-    return math.fsum(apart) / len(scores)
+    return [bins == number for number in np.unique(bins)]
 
 
 def _ties(scores: FloatArray, correct: BoolArray) -> tuple[IntArray, IntArray]:

@@ -7,7 +7,7 @@
 "use strict";
 (() => {
   /** @typedef {{key: string, name: string, group: string, badge: string}} Arm */
-  /** @typedef {{row: string, bits: Record<string, string>, strata: (number | null)[]}} CellData bits in base64; strata as the domain has them */
+  /** @typedef {{row: string, bits: Record<string, string>, strata: (number | null)[], pool?: number, kept?: Record<string, string>}} CellData bits in base64, of rows kept too where these are known; strata as the domain has them */
   /** @typedef {[number, number, number, number | null] | string} Figure value, low, high, p; or why there is none */
   /** @typedef {{name: string, items: number, clusters: number[] | null, strata: string[], cells: Record<string, CellData>, pairs: Record<string, [Figure, Figure]>}} DomainData */
   /** @typedef {{key: string, name: string, arms: Arm[], rival: string, complete: boolean, domains: DomainData[], means: Record<string, Figure>, meanDomains: number}} BoardData */
@@ -351,6 +351,17 @@
     if (lines.length > 1) {
       nodes.push(make("details", {}, make("summary", {}, `By stratum (${lines.length})`),
         table(`Accuracies by stratum in ${domain.name}, means over the seeds of each arm`, ["stratum", "A", "B", "A − B"], lines)));
+    }
+    const both = x.kept && y.kept && x.pool === y.pool ? Object.keys(x.kept).filter((seed) => y.kept && seed in y.kept) : [];
+    if (both.length) {
+      const pool = x.pool || 0;
+      const alike = both.map((seed) => {
+        const counts = counted(unpacked((x.kept || {})[seed], pool), unpacked((y.kept || {})[seed], pool));
+        const either = counts.both + counts.a + counts.b;
+        return [...line(`seed ${seed}`, counts, pool).slice(0, 5), either ? number(counts.both / either, 3) : "–"];
+      });
+      nodes.push(make("h3", {}, "Rows kept by both"),
+        table(`Which of the ${pool} rows of the pool A and B keep in ${domain.name}`, ["", "both keep", "only A", "only B", "neither", "of those that either keeps"], alike));
     }
     nodes.push(items(domain, answers));
     return nodes;
