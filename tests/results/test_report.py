@@ -459,7 +459,7 @@ def test_pairs_have_the_boards_differences_and_bits(results: Path) -> None:
     domains = {
         "math": Comparison({short(c.body.arm.name): c for c in folder.cells if "math" in c.body.domain.name}),
     }
-    data = scripts.board_data("toy", folder.board, arms, domains)
+    data = scripts.board_data("toy", folder.board, arms, domains, {})
     at = {arm.name: i for i, arm in enumerate(arms)}
     i, j = sorted((at["confidence"], at["naive"]))
     accuracy, pgr = data["domains"][0]["pairs"][f"{i},{j}"]
@@ -483,7 +483,7 @@ def test_a_large_board_keeps_the_pairs_that_are_asked_for_first(results: Path, m
     own = {i for i, arm in enumerate(arms) if arm.group in ("control", "reference")}
     wanted = [(i, j) for j in sorted(own) for i in range(j)]
     monkeypatch.setattr(scripts, "MOST_PAIRS", 2 * len(wanted))
-    data = scripts.board_data("toy", folder.board, arms, {"math": Comparison({})})
+    data = scripts.board_data("toy", folder.board, arms, {"math": Comparison({})}, {})
     assert not data["complete"]
     assert sorted(data["domains"][0]["pairs"]) == sorted(f"{i},{j}" for i, j in wanted)
 

@@ -106,4 +106,4 @@ def test_reliability_has_the_bins_of_the_calibration_error(rows: list[tuple[int,
     apart = sum(one.rows * abs(one.score - one.right) for one in bins) / len(rows)
     assert apart == pytest.approx(calibration_error(scores, correct))
     assert selective_figures(scores, correct).reliability == bins
-    assert selective_figures(scores + 1, correct).reliability is None, "scores beyond 1 are no probabilities"
+    assert selective_figures(scores + 2, correct).reliability is None, "scores beyond 1 are no probabilities"

@@ -275,7 +275,7 @@ def at_coverage(cell: Cell, point: Suite) -> Cell:
         if cell.body.arm.coverage == 0.5 and seed.kept is not None:
             kept = seed.kept // 2
             right = None if seed.purity is None else round(seed.purity * kept) / kept
-            told = {name: value for name, value in seed.diagnostics.items() if name != "kept_by_stratum"}
+            told = {name: value for name, value in seed.diagnostics.items() if name not in ("kept_by_stratum", "auroc")}
             fields = {"kept": kept, "coverage": kept / 400, "purity": right, "diagnostics": told}
             seed = seed.model_copy(update=fields)
         seeds.append(seed)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from w2s_bench.results.mechanisms.attribution import SHARES
 from w2s_bench.results.mechanisms.facts import COVERAGES, Analysis, ArmGradients, BySeed, Curriculum, DomainAnalysis
-from w2s_bench.results.pages.lines import for_dark
 from w2s_bench.results.pages.plots import COLUMNS, LINE, WIDTH, as_svg, cut, panel_title
 from w2s_bench.results.pages.style import TRACKS
 from w2s_bench.results.statistics import Estimate, Ratio
@@ -36,7 +35,7 @@ _DRAWN: Final[tuple[tuple[str, Callable[[ArmGradients], BySeed]], ...]] = (
 def draw_curriculum(analysis: Analysis) -> str:
     """How hard the rows are that each trust function keeps, by coverage: a panel a domain."""
     panels = [(d, d.curriculum) for d in analysis.domains if d.curriculum is not None]
-    return for_dark(as_svg(lambda: _curriculum(panels)))
+    return as_svg(lambda: _curriculum(panels))
 
 
 def draw_attribution(analysis: Analysis) -> str:
@@ -48,13 +47,13 @@ def draw_attribution(analysis: Analysis) -> str:
     panels = {name: arms for name, arms in panels.items() if arms}
     if len(panels) > 1:
         panels["mean"] = {a.arm: a.mean for a in analysis.attribution}
-    return for_dark(as_svg(lambda: _attribution(panels)))
+    return as_svg(lambda: _attribution(panels))
 
 
 def draw_gradients(analysis: Analysis) -> str:
     """Figures of gradients: a line of panels a domain, a panel a figure, a dot a seed."""
     panels = {d.name: d.gradients.arms for d in analysis.domains if d.gradients is not None and d.gradients.arms}
-    return for_dark(as_svg(lambda: _gradients(panels)))
+    return as_svg(lambda: _gradients(panels))
 
 
 def _curriculum(panels: Sequence[tuple[DomainAnalysis, Curriculum]]) -> Figure:

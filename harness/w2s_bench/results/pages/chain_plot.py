@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from w2s_bench.controls import CEILING, WEAK
 from w2s_bench.results.board import ArmChain, DomainChains, Entry, Leaderboard
-from w2s_bench.results.pages.lines import DASHES, LABEL, dress, for_dark, levels, name_lines
+from w2s_bench.results.pages.lines import DASHES, LABEL, dress, levels, name_lines
 from w2s_bench.results.pages.plots import WIDTH, as_svg, panel_title
 from w2s_bench.results.pages.style import TRACKS, learner
 from w2s_bench.results.statistics import Estimate
@@ -20,8 +20,8 @@ _COLUMNS = 2  # panels side by side
 
 
 def draw_chains(board: Leaderboard) -> str:
-    """The plot as SVG text, for light pages and dark ones."""
-    return for_dark(as_svg(lambda: compose(board)))
+    """The plot as SVG text."""
+    return as_svg(lambda: compose(board))
 
 
 def compose(board: Leaderboard) -> Figure:

@@ -11,7 +11,7 @@ from w2s_bench.controls import BASE, CEILING, NAIVE, WEAK, facts_of
 from w2s_bench.results.board import Row
 from w2s_bench.results.curves import Curve, Point
 from w2s_bench.results.pages.curve_plot import shown_arms
-from w2s_bench.results.pages.lines import DASHES, LABEL, dress, for_dark, levels, name_lines
+from w2s_bench.results.pages.lines import DASHES, LABEL, dress, levels, name_lines
 from w2s_bench.results.pages.plots import WIDTH, as_svg
 from w2s_bench.results.pages.style import TRACKS
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def draw_coverage(curve: Curve) -> str:
-    """The plot as SVG text, for light pages and dark ones."""
-    return for_dark(as_svg(lambda: compose(curve)))
+    """The plot as SVG text."""
+    return as_svg(lambda: compose(curve))
 
 
 def compose(curve: Curve) -> Figure:

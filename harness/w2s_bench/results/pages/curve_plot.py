@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from w2s_bench.controls import BASE, CEILING, WEAK
 from w2s_bench.results.board import Row
 from w2s_bench.results.curves import Curve
-from w2s_bench.results.pages.lines import DASHES, LABEL, dress, for_dark, levels, name_lines
+from w2s_bench.results.pages.lines import DASHES, LABEL, dress, levels, name_lines
 from w2s_bench.results.pages.plots import WIDTH, as_svg
 from w2s_bench.results.pages.style import TRACKS
 from w2s_bench.results.statistics import Estimate
@@ -22,8 +22,8 @@ _LEVEL = (0, (1, 1.6))  # dashes of what does not change
 
 
 def draw_curve(curve: Curve) -> str:
-    """The plot as SVG text, for light pages and dark ones."""
-    return for_dark(as_svg(lambda: compose(curve)))
+    """The plot as SVG text."""
+    return as_svg(lambda: compose(curve))
 
 
 def compose(curve: Curve) -> Figure:

@@ -13,14 +13,6 @@ if TYPE_CHECKING:
 LABEL: Final = 0.17  # inches from name to name
 DASHES: Final = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
 _NAME = 26  # characters of an arm's name
-#: Whoever reads pages in the dark sees white as black; hues stay what they are.
-_DARK: Final = "<style>@media (prefers-color-scheme: dark) { svg { filter: invert(0.93) hue-rotate(180deg) } }</style>"
-
-
-def for_dark(svg: str) -> str:
-    """A plot that readers of dark pages see on dark."""
-    head, closing, rest = svg.partition("<defs>")
-    return f"{head}{closing}\n  {_DARK}{rest}"
 
 
 def levels(axes: Axes, heights: Mapping[str, float], left: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench.controls import CEILING, WEAK
 from w2s_bench.names import bare
@@ -22,6 +22,8 @@ COLUMNS = 4  # panels side by side; more of them wrap
 WIDTH = 9.3  # inches; about 900 pixels in a browser
 LINE = 0.235  # inches an arm takes
 _TITLE = 24  # characters above a panel
+#: Whoever reads pages in the dark sees white as black; hues stay what they are.
+_DARK: Final = "<style>@media (prefers-color-scheme: dark) { svg { filter: invert(0.93) hue-rotate(180deg) } }</style>"
 _STYLE: Mapping[str, Any] = {
     "svg.hashsalt": "w2s-bench",
     "svg.fonttype": "path",
@@ -38,14 +40,16 @@ def draw(board: Leaderboard) -> str:
 
 
 def as_svg(compose: Callable[[], Figure]) -> str:
-    """A figure as SVG text, the same bytes for the same figure whatever matplotlib is told elsewhere."""
+    """A figure as SVG text for light pages and dark ones, the same bytes for the same figure whatever matplotlib is told elsewhere."""
     import matplotlib
 
     style: dict[Any, Any] = {**matplotlib.rcParamsDefault, **_STYLE}
     with matplotlib.rc_context(style):
         out = io.StringIO()
         compose().savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    svg = "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    head, closing, rest = svg.partition("<defs>")
+    return f"{head}{closing}\n  {_DARK}{rest}"
 
 
 def compose(board: Leaderboard) -> Figure:

@@ -11,7 +11,7 @@ from w2s_bench.results.seed_results import SeedResult
 from w2s_bench.types import JSON
 
 #: The panel within a drawing of 300 by 200.
-_LEFT, _RIGHT, _TOP, _BOTTOM = 38.0, 290.0, 10.0, 156.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 290.0, 10.0, 156.0
 
 
 @dataclass(frozen=True)
