@@ -10,7 +10,7 @@ from typing import Final, Literal, cast, get_args
 Method = Literal["ltt", "sgr", "hoeffding", "conformal"]
 
 #: Those that keep as many rows as the suite's coverage says, or weigh all.
-PLAIN: Final = ("top", "balanced", "stratified", "weighted")
+PLAIN: Final = ("top", "balanced", "stratified", "diverse", "weighted")
 #: Those that keep what a purity can be guaranteed of, as many as that are, or none: see `protocol.guarantees`.
 METHODS: Final[Mapping[Method, str]] = MappingProxyType(
     {

@@ -60,8 +60,9 @@ class Suite(Strict):
     ] = Field(
         ("top",),
         description="which rows trust functions keep, `top` first: the highest scores of all; `balanced`: of each class of "
-        "weak labels, equally many; `stratified`: of each stratum, its share; `weighted`: every row, by the rank of its "
-        "score; `ltt:purity=0.9` (or `sgr`, `hoeffding`, `conformal`): as many as that share can be guaranteed of, "
+        "weak labels, equally many; `stratified`: of each stratum, its share; `diverse`: of the trusted half, those that stand for "
+        "it; `weighted`: every row, by the rank of its score; `ltt:purity=0.9` (or `sgr`, `hoeffding`, `conformal`): as many as that "
+        "share can be guaranteed of, "
         "[by gold of the trust set](protocol.md#selections-with-a-guarantee). Others than `top` are arms of their own",
     )
     diagnostics: Literal["usual", "full"] = Field(

@@ -46,10 +46,13 @@ SPLITS: tuple[Split, ...] = ("dev", "test", "weak_train", "trust", "transfer")
 
 #: Who read the weak labels: the teacher that made them, the untuned student, or the student tuned on the trust set's gold
 #: (`verifier`). The others are students of a row's fold, which have seen neither that row's label nor its gold (see
-#: `protocol.crossfit`): tuned on the trust set's gold, on the pool's weak labels, or on both.
-Reader = Literal["teacher", "student", "verifier", "verifier_cv", "student_cv", "student_gold_cv"]
-#: Those that were tuned on the trust set's gold, and so are no evidence for who learns from no gold.
-GOLD_READERS: tuple[Reader, ...] = ("verifier", "verifier_cv", "student_gold_cv")
+#: `protocol.crossfit`): tuned on the trust set's gold, on the pool's weak labels, or on both; and teacher and untuned student
+#: who have items of the trust set with their gold before the prompt (see `protocol.shots`).
+Reader = Literal[
+    "teacher", "student", "verifier", "verifier_cv", "student_cv", "student_gold_cv", "teacher_icl", "student_icl"
+]
+#: Those that learn from the trust set's gold, and so are no evidence for who learns from no gold.
+GOLD_READERS: tuple[Reader, ...] = ("verifier", "verifier_cv", "student_gold_cv", "teacher_icl", "student_icl")
 #: What a row of logits chooses among: the next token of a completion, or the options of an item.
 Over = Literal["tokens", "options"]
 #: Whose distribution over an item's options (over the next token, where an objective is on policy) an objective may ask for: the

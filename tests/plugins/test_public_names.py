@@ -23,6 +23,7 @@ PLUGINS = {
     "baselines": ROOT / "plugins" / "w2s-bench-baselines",
     "offline-lms": ROOT / "plugins" / "w2s-bench-offline-lms",
     "lichess": ROOT / "plugins" / "w2s-bench-lichess",
+    "further": ROOT / "plugins" / "w2s-bench-further",
     "tasks": ROOT / "tasks",
     "example": TESTS / "plugin_package",
     "toy": TESTS / "toy",

@@ -79,7 +79,7 @@ def verdicts() -> list[Verdict]:
 
 
 def test_every_rule_is_tried_on_every_entry(verdicts: list[Verdict]) -> None:
-    rules = [str(check) for check in trust_function_checks()]
+    rules = [*(str(check) for check in trust_function_checks()), "cost"]
     of_functions = [(v.name, v.rule) for v in verdicts if v.entry_kind == "trust function"]
     assert of_functions == [(f"acme/{name}", rule) for name in ("likely", "drawing", "quitting") for rule in rules]
     assert [(v.name, v.rule) for v in verdicts if v.entry_kind == "reading"] == [("acme/marked", "reading")]

@@ -16,7 +16,8 @@ import pytest
 from w2s_bench.domains.task import TaskDomain
 from w2s_bench.errors import EvidenceError
 from w2s_bench.testing import check_domain, check_model, check_trust_function, synthetic_evidence, trust_function_checks
-from w2s_bench.types import Kind, Need
+from w2s_bench.testing.smallest import smallest
+from w2s_bench.types import IntArray, Kind, Need
 
 PROBS, LOGPROBS = Need("teacher", "choice_probs"), Need("teacher", "label_logprobs")
 STATES, VERIFIED = Need("teacher", "hidden_states", -1), Need("verifier", "label_logprobs")
@@ -100,6 +101,14 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "ids": (faulty(score=lambda s, e, *, rng: np.array([float(int(i[:6], 16)) for i in e.ids])), "rows' ids"),
     "position": (faulty(score=position), "order of the options"),
     "state": (faulty(score=counts_calls), "a second call of score"),
+    "gold of the pool": (
+        faulty(score=lambda s, e, *, rng: np.array([float(len(g)) for g in e.answers])),
+        r"the gold of the pool; .*smallest counter-example: row \d+ alone",
+    ),
+    "order of the pool": (
+        faulty(scope="pool", score=lambda s, e, *, rng: np.cumsum([float(len(t)) for t in e.labels])),
+        r"order of the rows .*smallest counter-example: 2 rows",
+    ),
     "writes evidence": (faulty(score=writes), "work on copies"),
     "writes correct": (faulty(fit=writes_correct), "work on copies"),
     "gold": (faulty(score=lambda s, e, *, rng: np.array([len(g) for g in e.gold])), "privileged track alone"),
@@ -116,6 +125,52 @@ def test_each_fault_is_caught_and_named(name: str) -> None:
     factory, message = FAULTS[name]
     with pytest.raises(AssertionError, match=message):
         check_trust_function(factory, ("choice",))
+
+
+def counter_example(factory: Callable[[], Any]) -> str:
+    with pytest.raises(AssertionError) as caught:
+        check_trust_function(factory, ("choice",))
+    return str(caught.value).partition("smallest counter-example: ")[2]
+
+
+def test_a_failure_shows_the_fewest_rows_on_which_the_rule_is_broken() -> None:
+    def two_ambers(self: Any, evidence: Any, *, rng: Any) -> Any:
+        """Every score but that of a first label of amber, which hangs on whether there is a second."""
+        ambers = [row for row, label in enumerate(evidence.labels) if "amber" in label]
+        scores = np.array([float(len(label)) for label in evidence.labels])
+        if len(ambers) > 1:
+            scores[ambers[0]] += 10 + rng.random()
+        return scores
+
+    shown = counter_example(
+        faulty(scope="pool", score=lambda s, e, *, rng: two_ambers(s, e, rng=np.random.default_rng()))
+    )
+    assert shown.startswith("2 rows (") and "amber" in shown and "at first" in shown
+    ids = counter_example(faulty(score=lambda s, e, *, rng: np.array([float(int(i[:6], 16)) for i in e.ids])))
+    assert ids.startswith("row ") and " alone; " in ids and "in disguise" in ids
+    one_nan = faulty(score=lambda s, e, *, rng: np.array([np.nan if "amber" in t else 0.0 for t in e.labels]))
+    assert "alone, the first label ' amber" in counter_example(one_nan)
+
+    few = faulty(fit=lambda s, e, c, *, rng: 1 / (len(c) < 5))
+    assert counter_example(few).startswith("5 rows (")
+
+
+def test_the_smallest_rows_are_found() -> None:
+    asked: list[int] = []
+
+    def broken(rows: IntArray) -> bool:
+        asked.append(len(rows))
+        if 5 in rows and 6 not in rows:
+            raise AssertionError("of another kind")
+        return {11, 30} <= set(rows.tolist())
+
+    assert smallest(np.arange(40), broken).tolist() == [11, 30]
+    assert smallest(np.arange(40), lambda rows: True).tolist() == [39]
+    assert len(asked) <= 120
+
+
+def test_what_draws_from_its_generator_may_hang_on_the_order_of_the_pool() -> None:
+    check_trust_function(faulty(scope="pool", score=lambda s, e, *, rng: rng.random(len(e))))
 
 
 def test_sound_functions_pass() -> None:
@@ -445,4 +500,4 @@ def test_all_checks_fit_and_score_few_rows_few_times() -> None:
 
     check_trust_function(Counted)
     assert len(fits) <= 16 and max(fits) <= 32
-    assert len(scored) <= 34 and max(scored) <= 40
+    assert len(scored) <= 36 and max(scored) <= 40

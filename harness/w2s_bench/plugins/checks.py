@@ -112,9 +112,10 @@ def check_trust_function(who: str, built: Any) -> Declared:
         if need.when is not None and need.when not in KINDS:
             raise PluginError(f"{who}: `when` of need {need!r} must be one of {_listed(KINDS)}, or left out")
         if supervision == "none" and need.of in GOLD_READERS:
+            learns = "is shown" if need.of.endswith("_icl") else "is trained on"
             raise PluginError(
-                f"{who}: it declares supervision 'none' and needs {need}, but the {need.of} is trained on the trust "
-                "set's gold; declare supervision = 'trust_set'"
+                f"{who}: it declares supervision 'none' and needs {need}, but the {need.of} {learns} the trust set's gold; "
+                "declare supervision = 'trust_set'"
             )
     if supervision != "none":
         _callable_as(who, built, "fit", 2, "fit(evidence, correct, *, rng)")

@@ -11,7 +11,8 @@ from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, RANDOM
 from w2s_bench.names import of_arm, selected, short
 from w2s_bench.plugins.checks import Declared
 from w2s_bench.plugins.spec import write_spec
-from w2s_bench.protocol import calibration, evaluation, majority, selection, training, trust
+from w2s_bench.protocol import calibration, diversity, evaluation, majority, selection, training, trust
+from w2s_bench.protocol.diversity import EMBEDDING
 from w2s_bench.protocol.generation import Generation, Student
 from w2s_bench.protocol.needs import PlannedNeed, own_need
 from w2s_bench.protocol.objectives import PlannedObjective
@@ -234,15 +235,16 @@ def trust_arm(
         )
         if (why := graph.lacking(needs)) is not None:
             scores = trust.not_applicable(graph.weak_labels(graph.pool), why, label)
-        kept = selection.by_scores(
-            how,
-            scores,
-            subset=graph.subset(graph.pool),
-            labels=graph.weak_labels(graph.pool),
-            coverage=coverage,
-            seed=graph.stream("ties"),
-            label=graph.label(f"rows kept by {shown}"),
-        )
+        labels, ties, label = graph.weak_labels(graph.pool), graph.stream("ties"), graph.label(f"rows kept by {shown}")
+        if how == "diverse":
+            embedded = graph.evidence((own_need(EMBEDDING),), graph.pool, with_grades=False, with_gold=False)
+            read = embedded.readings[EMBEDDING]
+            kept = diversity.diverse(scores, read, labels, coverage=coverage, seed=ties, label=label)
+        else:
+            subset = graph.subset(graph.pool)
+            kept = selection.by_scores(
+                how, scores, subset=subset, labels=labels, coverage=coverage, seed=ties, label=label
+            )
         stages = _on_weak_labels(graph, kept, shown)
         return ArmStages(stages.student, stages.rows, kept, scores)
 

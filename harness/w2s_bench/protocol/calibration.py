@@ -179,7 +179,7 @@ def not_applicable(supervision: Supervision, needs: Sequence[Need], elsewhere: s
         return "it sees the gold of the pool, of which nothing is left to be guaranteed"
     if learnt := [str(need) for need in needs if need.of in GOLD_READERS]:
         return (
-            f"its {', '.join(learnt)} comes of models that were trained on the whole trust set, so that no gold is left which its "
+            f"its {', '.join(learnt)} comes of models that learnt from the whole trust set, so that no gold is left which its "
             "scores have not learnt from; take one that reads teacher or student"
         )
     return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Literal, get_args
 
-from w2s_bench.protocol import crossfit, difficulty, evaluation, label_sources, splits, training
+from w2s_bench.protocol import crossfit, difficulty, evaluation, label_sources, shots, splits, training
 from w2s_bench.protocol.ask import Ask, More
 from w2s_bench.protocol.crossfit import CrossFitted
 from w2s_bench.protocol.needs import PlannedNeed, Readers, lacks, own_reading, readings
@@ -82,7 +82,9 @@ class Generation(SplitGraph):
         asked = (
             planned
             for planned in needs
-            if planned.need.of == "teacher" and planned.need.applies(kind) and kind in planned.reading.kinds
+            if planned.need.of in ("teacher", "teacher_icl")
+            and planned.need.applies(kind)
+            and kind in planned.reading.kinds
         )
         how = self._how_it_labels
         if how is None or how.is_model:
@@ -195,7 +197,7 @@ class Generation(SplitGraph):
             (self.teacher.model, self.teacher.weights),
             (student.untuned, None),
             (student, verifier),
-            {"teacher": spec.teacher, **{of: spec.student for of in get_args(Reader) if of != "teacher"}},
+            {"teacher": spec.teacher, **{of: spec.student for of in get_args(Reader) if not of.startswith("teacher")}},
             {
                 "verifier_cv": CrossFitted(student, partial(self._student_without, "gold"), verifier),
                 "student_cv": CrossFitted(student, partial(self._student_without, "weak")),
@@ -209,8 +211,14 @@ class Generation(SplitGraph):
                 domain.kind,
                 domain.max_new_tokens,
             ),
+            self._with_examples,
+            {"teacher_icl": (self.teacher.model, self.teacher.weights), "student_icl": (student.untuned, None)},
             "" if self._how_it_labels is None or self._how_it_labels.is_model else spec.teacher.model,
         )
+
+    def _with_examples(self, subset: Stage) -> Stage:
+        label = f"{subset.label} · with examples"
+        return shots.with_examples(subset, self.trust_gold_rows, seed=self.stream("examples"), label=label)
 
     @cached_property
     def _all_weak_rows(self) -> Stage:

@@ -51,6 +51,9 @@ class Readers:
     training: Mapping[Reader, Training] = field(default_factory=dict)
     crossfitted: Mapping[Reader, CrossFitted] = field(default_factory=dict)
     more: More | None = None
+    #: How items are shown to those who have examples before the prompt, of whom `examples` gives the model and its weights.
+    shown: Callable[[Stage], Stage] | None = None
+    examples: Mapping[Reader, tuple[PlannedModel, Stage | None]] = field(default_factory=dict)
     #: The label source, where that is no model; `teacher` is then of no use.
     label_source: str = ""
 
@@ -58,13 +61,21 @@ class Readers:
         """The model that a need asks, whatever its weights."""
         if need.of in self.crossfitted:
             return self.crossfitted[need.of].model
+        if need.of in self.examples:
+            return self.examples[need.of][0]
         model: PlannedModel = getattr(self, need.of)[0]
         return model
+
+    def items(self, need: Need, subset: Stage) -> Stage:
+        """The items of a split as a need's reader sees them."""
+        return subset if need.of not in self.examples or self.shown is None else self.shown(subset)
 
     def parts(self, need: Need, labels: Stage, subset: Stage, *, fitting: bool) -> list[tuple[Stage, Stage | None]]:
         """Which weak labels of a split are read with which weights: (labels, weights) pairs, one but for cross-fitted readers."""
         if need.of in self.crossfitted:
             return [*self.crossfitted[need.of].parts(labels, subset, fitting=fitting)]
+        if need.of in self.examples:
+            return [(labels, self.examples[need.of][1])]
         return [(labels, getattr(self, need.of)[1])]
 
 
@@ -138,7 +149,7 @@ def lacks(planned: PlannedNeed, readers: Readers, kind: Kind) -> str | None:
     """Why there is no such reading in a domain of this kind, by these models; None where there is."""
     need, reading = planned.need, planned.reading
     asks_model = isinstance(reading, BuiltInReading) or reading.asks_model
-    if readers.label_source and need.of == "teacher" and asks_model:
+    if readers.label_source and need.of in ("teacher", "teacher_icl") and asks_model:
         return f"there is no {need.read} of the teacher, since labels come from label source {readers.label_source!r}, which is no model"
     model = readers.model(need)
     if kind not in reading.kinds:
@@ -181,8 +192,9 @@ def readings(
         if not needs_stage(planned, kind) or lack is not None or (fitting and need.of == "verifier"):
             continue
         named, parts = f"{label} · {need}", readers.parts(need, labels, subset, fitting=fitting)
+        items = readers.items(need, subset)
         read = [
-            (part, _reading(planned, readers, part, weights, subset, seed(need), _of_part(named, fold, len(parts))))
+            (part, _reading(planned, readers, part, weights, items, seed(need), _of_part(named, fold, len(parts))))
             for fold, (part, weights) in enumerate(parts)
         ]
         stages[need] = crossfit.joined_reading(planned.reading.form, labels, read, named)

@@ -28,6 +28,8 @@ _READERS: Final[Mapping[Reader, str]] = {
     "verifier_cv": "cross-fitted verifiers",
     "student_cv": "cross-fitted students",
     "student_gold_cv": "cross-fitted students",
+    "teacher_icl": "the teacher, examples before each prompt",
+    "student_icl": "the untuned student, examples before each prompt",
 }
 #: What is trained for a reader, where it is trained for trust functions alone.
 _TRAINED: Final[Mapping[Reader, str]] = {

@@ -14,6 +14,8 @@ from w2s_bench.names import bare, normalized
 from w2s_bench.plugins.entries import Registered
 from w2s_bench.plugins.hooks import EntryKind, words
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.testing.calls import fitted_once
+from w2s_bench.testing.cost import tell_cost
 from w2s_bench.testing.domains import check_domain
 from w2s_bench.testing.models import check_model
 from w2s_bench.testing.objectives import check_objective
@@ -87,6 +89,7 @@ def _verdict(entry: Registered, rule: str, check: Callable[[], object]) -> Verdi
 def _of_trust_function(registry: Registry, entry: Registered) -> Iterator[Rule]:
     for check in trust_function_checks():
         yield str(check), partial(check, entry.factory)
+    yield "cost", partial(tell_cost, entry.factory, partial(fitted_once, entry.factory))
 
 
 def _of_domain(registry: Registry, entry: Registered) -> Iterator[Rule]:

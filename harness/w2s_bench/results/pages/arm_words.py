@@ -18,6 +18,7 @@ SELECTIONS: Final[Mapping[Selection, str]] = MappingProxyType(
         "top": "those of highest score",
         "balanced": "the highest scores of each class of weak labels, equally many of each",
         "stratified": "the highest scores of each stratum, as many as its share of the pool",
+        "diverse": "of the half that is highest, the rows whose prompts stand for it best (facility location)",
         "weighted": "every row, with a weight in proportion to the rank of its score",
     }
 )

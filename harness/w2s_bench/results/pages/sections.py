@@ -23,6 +23,10 @@ _SELECTION_NOTE = (
     "− by `top`: paired difference to the same trust function's arm above, in PGR units, mean over the domains that enter means; "
     "not corrected for how many there are."
 )
+_DIVERSE_NOTE = (
+    " `diverse` keeps, of the half of the pool that is highest, the rows whose prompts stand for that half best: facility location over "
+    "the untuned student's states."
+)
 _GUARANTEE_NOTE = (
     f" {', '.join(f'`{method}` ({words})' for method, words in METHODS.items())} keep as many rows as the purity that they name can "
     "be guaranteed of, by gold of the trust set that the scores have not learnt from, so that these arms are of the trust set's track "
@@ -78,7 +82,9 @@ def other_selections(board: Leaderboard) -> list[str]:
     rows = [[escape(row.of), *(column.text(row) for column in shown)] for row in board.other_selections]
     header = ["trust function", *(f"{c.header} {escape(c.domain)}" if c.domain else c.header for c in shown)]
     sure = any(guarantee_of(row.selection) for row in board.other_selections)
-    return ["## Other selections", _SELECTION_NOTE + (_GUARANTEE_NOTE if sure else ""), table(header, rows)]
+    diverse = any(row.selection == "diverse" for row in board.other_selections)
+    note = _SELECTION_NOTE + (_DIVERSE_NOTE if diverse else "") + (_GUARANTEE_NOTE if sure else "")
+    return ["## Other selections", note, table(header, rows)]
 
 
 def other_objectives(board: Leaderboard) -> list[str]:

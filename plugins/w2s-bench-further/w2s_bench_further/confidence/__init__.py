@@ -1,0 +1,12 @@
+"""Confidence: how sure a model is of the label by its own probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from w2s_bench import TrustFunction
+from w2s_bench_further.confidence.icl_confidence import IclConfidence
+
+FUNCTIONS: Mapping[str, Callable[..., TrustFunction]] = {"icl_confidence": IclConfidence}
+
+__all__ = ["FUNCTIONS", "IclConfidence"]

@@ -1,0 +1,54 @@
+"""Does a step on the label go where steps on labels known to be right go?"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.random import Generator
+
+from w2s_bench import BoolArray, Evidence, FloatArray, Kind, Need, Scope, Supervision, TrustFunctionError
+from w2s_bench_further.geometry import unit
+from w2s_bench_further.gradients.last_layer import gradients, needs_of
+
+Measure = Literal["cosine", "dot"]
+
+
+class GradientAlignment:
+    """Gradient alignment: how much a step on the label lowers the loss of the trust set's right labels.
+
+    g · ḡ, where g is the gradient of the label's loss by the untuned student's last layer (Σ_o (p_o - 1[o is the label]) h_o), and ḡ the
+    mean over the trust set's right labels. `measure`: "cosine", of g with the mean of gradients of length 1, in [-1, 1] (LESS: Xia et
+    al. 2024, there of LoRA weights, projected and preconditioned), or "dot" (TracIn: Pruthi et al. 2020, at one checkpoint). Higher =
+    more trusted. `layer`: of the states. Without a right label in the trust set every score is 0. Cost: passes of the untuned
+    student over the options.
+    """
+
+    supervision: Supervision = "trust_set"
+    scope: Scope = "row"
+    kinds: tuple[Kind, ...] = ("choice",)
+    needs: tuple[Need, ...]
+
+    def __init__(self, measure: Measure = "cosine", layer: int = -1) -> None:
+        if measure not in get_args(Measure):
+            raise ValueError(f"measure must be one of {', '.join(get_args(Measure))}; got {measure!r}")
+        self.measure, self.layer, self.needs = measure, layer, needs_of(layer)
+        self._way: FloatArray | None = None
+
+    def fit(self, evidence: Evidence, correct: BoolArray, *, rng: Generator) -> None:
+        """The mean gradient of the right labels; what is wrong about the others is not known, so they say nothing."""
+        right = self._measured(gradients(evidence, self.layer))[correct]
+        self._way = right.mean(0) if len(right) else np.zeros(0)
+
+    def score(self, evidence: Evidence, *, rng: Generator) -> FloatArray:
+        if self._way is None:
+            raise TrustFunctionError("GradientAlignment was not fitted; call fit with a trust set before score")
+        if not len(self._way) or not len(evidence):
+            return np.zeros(len(evidence))
+        length = float(np.linalg.norm(self._way)) if self.measure == "cosine" else 1.0
+        # Row by row: a product of matrices gives a row other last digits in another pool.
+        told = np.array([float((row * self._way).sum()) for row in self._measured(gradients(evidence, self.layer))])
+        return told / length if length > 0 else np.zeros(len(evidence))
+
+    def _measured(self, found: FloatArray) -> FloatArray:
+        return unit(found) if self.measure == "cosine" and len(found) else found

@@ -1,0 +1,12 @@
+"""Weak to strong: scores that were made for training on a weak teacher's labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from w2s_bench import TrustFunction
+from w2s_bench_further.weak_to_strong.overlap_mixture import OverlapMixture
+
+FUNCTIONS: Mapping[str, Callable[..., TrustFunction]] = {"overlap_mixture": OverlapMixture}
+
+__all__ = ["FUNCTIONS", "OverlapMixture"]
