@@ -24,6 +24,7 @@ PLUGINS = {
     "offline-lms": ROOT / "plugins" / "w2s-bench-offline-lms",
     "lichess": ROOT / "plugins" / "w2s-bench-lichess",
     "further": ROOT / "plugins" / "w2s-bench-further",
+    "chess-verifiers": ROOT / "plugins" / "w2s-bench-chess-verifiers",
     "tasks": ROOT / "tasks",
     "example": TESTS / "plugin_package",
     "toy": TESTS / "toy",

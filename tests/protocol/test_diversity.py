@@ -16,16 +16,16 @@ from support import run_inline, run_stage, toy_registry, toy_suite
 from w2s_bench.protocol import diversity
 from w2s_bench.protocol.diversity import facility_location, run_diverse
 from w2s_bench.protocol.evidence.readings.base import to_arrays
-from w2s_bench.protocol.files import ITEMS, KEPT, PREDICTIONS, READING
+from w2s_bench.protocol.files import KEPT, PREDICTIONS, READING
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.protocol.selection import top_ids
-from w2s_bench.record import read_json, read_records, write_arrays, write_records
+from w2s_bench.record import read_json, write_arrays, write_records
 from w2s_bench.results.leaderboard import write_leaderboard
 from w2s_bench.runs.collect import Results, cell_of
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
-from w2s_bench.types import FloatArray, Item, Prediction
+from w2s_bench.types import FloatArray, Prediction
 
 IDS = [f"item-{i:03d}" for i in range(40)]
 DRAWS = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(0, 10_000))
@@ -131,35 +131,29 @@ def test_of_rows_that_are_all_alike_the_hash_of_the_id_chooses(tmp_path: Path) -
     assert one != other and set(one + other) <= set(IDS[20:])
 
 
-def test_an_arm_by_it_runs_from_plan_to_page_on_both_kinds_of_domain(
+def test_an_arm_by_it_goes_from_plan_to_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     registry, shared = toy_registry(monkeypatch), tmp_path_factory.getbasetemp()
-    suite = toy_suite(shared / "toy-models", coverage=0.3, selections=("top", "diverse"))
+    suite = toy_suite(shared / "toy-models", coverage=0.4, selections=("top", "diverse"))
     planned = plan(suite, registry, trust=["w2s-bench-toy/prompt_hash"])
-    arms = {cell.row: cell for cell in planned.cells if cell.arm.ref.selection == "diverse"}
-    assert len(arms) == 2 and {cell.task.domain.kind for cell in arms.values()} == {"choice", "generate"}
-    for cell in arms.values():
-        kept_by = cell.stages[0].kept
-        assert kept_by is not None and set(kept_by.inputs) == {"scores", "embeddings", "labels"}, (
-            "gold is not among them"
-        )
-    store = Store(shared / "toy-store")
-    outcomes = run_inline(planned.targets(), store, registry)
-    results = Results(outcomes, store)
-    cells = [cell_of(cell, results) for cell in planned.cells]
-    for cell, made in zip(planned.cells, cells, strict=True):
-        assert all(seed.error is None for seed in made.body.seeds), made.body.arm.name
-        if cell.arm.ref.selection != "diverse":
-            continue
+    arms = [cell for cell in planned.cells if cell.arm.ref.selection == "diverse"]
+    assert {cell.task.domain.kind for cell in arms} == {"choice", "generate"}
+    store, chosen = Store(shared / "toy-store"), [own for cell in arms for own in cell.stages]
+    whole = [cell for cell in planned.cells if cell.task.domain.short_name.endswith("largest")]
+    targets = [stage for cell in whole for stage in cell.targets()] + [own.kept for own in chosen if own.kept]
+    results = Results(run_inline(targets, store, registry), store)
+    for cell in arms:
         for graph, own in zip(cell.graphs, cell.stages, strict=True):
             assert own.kept is not None and own.scores is not None
-            rows = len(read_records(results.folder(graph.subset("transfer")) / ITEMS, Item))
-            half = top_ids(Scores.read(results.folder(own.scores)), rows // 2, graph.stream("ties"))
+            assert set(own.kept.inputs) == {"scores", "embeddings", "labels"}, "gold is not among them"
+            half = top_ids(Scores.read(results.folder(own.scores)), 50, graph.stream("ties"))
             weights = Kept.read(results.folder(own.kept)).weights
-            assert len(weights) == int(0.3 * rows) and set(weights) < set(half)
-    for made in cells:
-        made.write(tmp_path / "toy")
+            assert len(weights) == 40 and set(weights) < set(half)
+    made = [cell_of(cell, results) for cell in whole]
+    for cell in made:
+        assert all(seed.error is None for seed in cell.body.seeds)
+        cell.write(tmp_path / "toy")
     (tmp_path / "toy" / "suite.yaml").write_text(planned.suite.to_yaml())
     board = write_leaderboard(tmp_path / "toy")
     assert [row.selection for row in board.other_selections] == ["diverse"]

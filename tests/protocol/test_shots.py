@@ -28,7 +28,7 @@ def item(name: str) -> Item:
 
 
 def solved(name: str) -> TrainingRow:
-    return TrainingRow(name, f"Question {name}?", f" answer {name}", False)
+    return TrainingRow(name, f"Question {name}?", f" answer {name}", False, None, None)
 
 
 def test_all_items_have_the_same_examples_but_those_that_are_among_them() -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from support import toy_registry
+from support import toy_registry, toy_suite
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.names import BUILT_IN
 from w2s_bench.plugins.registry import Registry
@@ -171,3 +171,15 @@ def test_a_spec_that_cannot_be_read_is_a_fault_of_the_suite(tiny: Suite, built_i
 def test_who_asks_for_a_control_is_told_how_to_have_it(tiny: Suite, built_in: Registry, text: str, said: str) -> None:
     with pytest.raises(W2SBenchError, match=said):
         plan(tiny, built_in, trust=[text])
+
+
+def test_what_has_no_cell_in_a_domain_is_said_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite, registry = toy_suite(tmp_path / "models"), toy_registry(monkeypatch)
+    planned = plan(suite, registry, trust=["energy", "token_spread", "self_consistency", "confidence"])
+    assert planned.passed_over == (
+        "not applicable to w2s-bench-toy/largest, a choice domain: self_consistency, token_spread are for generate domains alone",
+        "not applicable to w2s-bench-toy/sums, a generate domain: energy is for choice domains alone",
+    )
+    rows = {cell.row for cell in planned.cells}
+    assert len([row for row in rows if row.endswith(("energy", "token_spread", "self_consistency"))]) == 3
+    assert plan(suite, registry, trust=["confidence"]).passed_over == ()

@@ -63,6 +63,7 @@ def print_dry_run(
                     "sizes_unchecked": list(unchecked),
                     "store": store,
                     "problems": planned.problems,
+                    "passed_over": planned.passed_over,
                 },
                 indent=1,
                 allow_nan=False,
@@ -91,6 +92,8 @@ def print_dry_run(
     _print_cost(cost)
     _print_models(models, measured=measure)
     print_unchecked(unchecked)
+    for note in planned.passed_over:
+        say(f"note: {note}", error=True)
 
 
 def _print_cost(cost: Forecast) -> None:

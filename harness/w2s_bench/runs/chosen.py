@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +11,7 @@ from w2s_bench.errors import SuiteError, W2SBenchError
 from w2s_bench.names import BUILT_IN, short
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.spec import parse_spec, write_spec
+from w2s_bench.types import Kind
 
 if TYPE_CHECKING:
     from w2s_bench.suite import Suite
@@ -62,6 +63,20 @@ def chosen_trust_functions(registry: Registry, suite: Suite, trust: Sequence[str
         if registry.trust_functions[chosen.spec].distribution != BUILT_IN and chosen.spec not in names
     ]
     return _each_once(registry, [*listed, *of_plugins])
+
+
+def passed_over(kinds_of: Mapping[str, tuple[Kind, ...]], domains: Mapping[str, Kind]) -> tuple[str, ...]:
+    """A sentence for every domain in which some trust functions, each with its kinds, are not applicable: no cell tells of them."""
+    told = []
+    for domain, kind in domains.items():
+        without = sorted(short(name) for name, kinds in kinds_of.items() if kind not in kinds)
+        if without:
+            elsewhere = "generate" if kind == "choice" else "choice"
+            are = "is" if len(without) == 1 else "are"
+            told.append(
+                f"not applicable to {domain}, a {kind} domain: {', '.join(without)} {are} for {elsewhere} domains alone"
+            )
+    return tuple(told)
 
 
 def _refuse_own_arm(text: str) -> None:

@@ -149,7 +149,7 @@ def execute(
         write_suite()
         for cell in cells:
             write(cell)
-    notes = tuple(note for note in [extended, *again, *first.remarks, opened.excess()] if note)
+    notes = tuple(note for note in [extended, *again, *planned.passed_over, *first.remarks, opened.excess()] if note)
     return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems, notes)
 
 

@@ -25,7 +25,7 @@ from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
 from w2s_bench.results.references import DomainRef, ModelRef, PluginRef
 from w2s_bench.runs.beyond_gold import graded_against_training_gold
-from w2s_bench.runs.chosen import Chosen, chosen_trust_functions
+from w2s_bench.runs.chosen import Chosen, chosen_trust_functions, passed_over
 from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_label_source, refuse_unfit_objectives
 from w2s_bench.store.stage import Stage, walk
 
@@ -113,12 +113,14 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of a run. `problems` are plugins that did not load whole and trust functions that could not be built."""
+    """All cells of a run. `problems` are plugins that did not load whole and trust functions that could not be built;
+    `passed_over` says which have no cell in which domain, and why."""
 
     suite: Suite
     cells: tuple[PlannedCell, ...]
     problems: tuple[str, ...]
     documents: Mapping[str, str | None] = field(default_factory=dict)  # as `Documents.known`, for a plan made again
+    passed_over: tuple[str, ...] = ()
 
     def targets(self) -> list[Stage]:
         return [stage for cell in self.cells for stage in cell.targets()]
@@ -195,7 +197,13 @@ def plan(
             if row not in planned_rows:
                 raise missing[0] if missing else UnknownNameError("row", row, planned_rows, ROW_HINT)
         cells = [cell for cell in cells if cell.row in rows]
-    return Plan(suite, tuple(cells), (*map(str, registry.problems), *problems), documents.known)
+    without = passed_over(
+        {arm.ref.name: arm.kinds for arm, _ in chosen if arm.ref.selection == "top"},
+        {task.domain.short_name: task.domain.kind for task in tasks},
+    )
+    return Plan(
+        suite, tuple(cells), (*map(str, registry.problems), *problems), documents.known, () if rows else without
+    )
 
 
 def _source(task: PlannedTask, source: PlannedTask) -> PlannedTask:

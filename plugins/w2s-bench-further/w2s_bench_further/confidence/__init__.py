@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from w2s_bench import TrustFunction
 from w2s_bench_further.confidence.icl_confidence import IclConfidence
+from w2s_bench_further.confidence.p_true import PTrue
 
-FUNCTIONS: Mapping[str, Callable[..., TrustFunction]] = {"icl_confidence": IclConfidence}
+FUNCTIONS: Mapping[str, Callable[..., TrustFunction]] = {"icl_confidence": IclConfidence, "p_true": PTrue}
 
-__all__ = ["FUNCTIONS", "IclConfidence"]
+__all__ = ["FUNCTIONS", "IclConfidence", "PTrue"]
