@@ -168,8 +168,16 @@ class Engine:
         return _numbers(entropies.token_certainties(self.model, self._row_pairs(rows)))
 
     @_in_its_precision
-    def hidden_states(self, rows: Sequence[TrainingRow], layer: int | Literal["all"]) -> NDArray[np.float32]:
+    def hidden_states(
+        self,
+        rows: Sequence[TrainingRow],
+        layer: int | Literal["all"],
+        *,
+        over: Literal["last", "completion"] = "last",
+    ) -> NDArray[np.float32]:
         """State of the last token of prompt + completion (the end token left out): (n, d), or (n, layers + 1, d).
+
+        `over` "completion": the mean over the completion's tokens.
 
         A completion without tokens (an answer that ended at once) leaves the prompt's last token.
         """
@@ -180,7 +188,7 @@ class Engine:
             )
         texts = [(row.prompt, row.completion) for row in rows]
         pairs = self._pairs(texts, whole=True, may_be_empty=True)
-        return _numbers(scoring.hidden_states(self.model, pairs, layer))
+        return _numbers(scoring.hidden_states(self.model, pairs, layer, over=over))
 
     @_in_its_precision
     def gradients(

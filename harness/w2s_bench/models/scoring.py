@@ -159,12 +159,17 @@ def _asked(pairs: Sequence[Pair]) -> tuple[NDArray[np.int64], NDArray[np.int64],
 
 
 @torch.no_grad()
-def hidden_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]) -> NDArray[np.float32]:
-    """State of the last token of prompt + completion: (n, d), or (n, layers + 1, d) for `"all"`, the embedding first."""
+def hidden_states(
+    model: Any, pairs: Sequence[Pair], layer: int | Literal["all"], *, over: Literal["last", "completion"] = "last"
+) -> NDArray[np.float32]:
+    """State of the last token of prompt + completion: (n, d), or (n, layers + 1, d) for `"all"`, the embedding first.
+
+    `over` "completion": the mean state of the completion's tokens instead; where it has none, the prompt's last token.
+    """
     out: list[NDArray[np.float32] | None] = [None] * len(pairs)
 
     def read(rows: list[int]) -> list[NDArray[np.float32]]:
-        return list(_last_states(model, [pairs[i] for i in rows], layer))
+        return list(_states(model, [pairs[i] for i in rows], layer, over))
 
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=tokens_at_once(model)):
         for part in verdict_of(model).parts([len(pairs[i]) for i in batch]):
@@ -174,7 +179,9 @@ def hidden_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]
     return np.stack([state for state in out if state is not None])
 
 
-def _last_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"]) -> NDArray[np.float32]:
+def _states(
+    model: Any, pairs: Sequence[Pair], layer: int | Literal["all"], over: Literal["last", "completion"]
+) -> NDArray[np.float32]:
     ids = padded(pairs, drop_last=False).to(model.device)
     # The model gives at least one position's logits, though the states alone are wanted.
     keep = {"logits_to_keep": 1} if keeps_logits(model) else {}
@@ -188,6 +195,14 @@ def _last_states(model: Any, pairs: Sequence[Pair], layer: int | Literal["all"])
             f"layer {layer!r} of model {base_of(model).config.name_or_path!r} has states of shapes {shapes} for {len(pairs)} "
             "rows; one vector a token is expected, of one width: take another layer, or another model"
         )
-    wanted = torch.stack([s[rows, last] for s in chosen], dim=1) if layer == "all" else chosen[0][rows, last]
-    last_states: NDArray[np.float32] = wanted.float().cpu().numpy()
-    return last_states
+    if over == "last":
+        read = [s[rows, last] for s in chosen]
+    else:
+        first = torch.minimum(torch.tensor([len(pair.prompt) for pair in pairs], device=ids.device), last)
+        places = torch.arange(ids.shape[1], device=ids.device)
+        among = ((places >= first[:, None]) & (places <= last[:, None])).float()
+        # Padding is left out before it is multiplied: what stands there may be no number.
+        read = [torch.where(among[:, :, None] > 0, s.float(), 0.0).sum(1) / among.sum(1, keepdim=True) for s in chosen]
+    wanted = torch.stack(read, dim=1) if layer == "all" else read[0]
+    found: NDArray[np.float32] = wanted.float().cpu().numpy()
+    return found

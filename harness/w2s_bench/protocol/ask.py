@@ -26,11 +26,21 @@ class Trains(Reads, Protocol):
 
 
 @dataclass(frozen=True)
+class Taught:
+    """How the suite's teacher is trained, for readings that train more of the kind: on `rows` of gold, by `recipe`."""
+
+    recipe: Trains
+    rows: Stage
+    seed: int
+
+
+@dataclass(frozen=True)
 class More:
     """What the suite says beside, for readings of more than one call: the `kind` of the domain, and how long an answer may be.
 
     For those that train students of their own on the weak labels, `model` is the student as the suite tunes it, by `recipe`;
-    `rows` are the weak labels of trust set and pool to train on; `seed` is that of every student.
+    `rows` are the weak labels of trust set and pool to train on; `seed` is that of every student. `taught`: None where who labels is no
+    teacher that the suite trains.
     """
 
     recipe: Trains
@@ -39,6 +49,7 @@ class More:
     seed: int
     kind: Kind
     max_new_tokens: int | None = None
+    taught: Taught | None = None
 
 
 @dataclass(frozen=True)

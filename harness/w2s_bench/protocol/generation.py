@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import Literal, get_args
 
 from w2s_bench.protocol import crossfit, difficulty, evaluation, label_sources, shots, splits, training
-from w2s_bench.protocol.ask import Ask, More
+from w2s_bench.protocol.ask import Ask, More, Taught
 from w2s_bench.protocol.crossfit import CrossFitted
 from w2s_bench.protocol.needs import PlannedNeed, Readers, lacks, own_reading, readings
 from w2s_bench.protocol.objectives import PlannedObjective
@@ -64,12 +64,22 @@ class Generation(SplitGraph):
             return self.taught_by
         if self.task.teacher.recipe == "none":
             return Teacher(self.task.teacher.untuned, None)
-        rows = training.gold_rows(
-            self.subset("weak_train"), self.training_gold("weak_train"), None, self.label("teacher's rows")
-        )
-        model, how = self.task.teacher, self.task.spec.teacher
+        model, how, rows = self.task.teacher, self.task.spec.teacher, self._teacher_rows
         weights = recipe_of(model).train(model, how, rows, seed=self.stream("teacher"), label=self.label("teacher"))
         return Teacher(model, weights)
+
+    @property
+    def _teacher_rows(self) -> Stage:
+        gold, label = self.training_gold("weak_train"), self.label("teacher's rows")
+        return training.gold_rows(self.subset("weak_train"), gold, None, label)
+
+    @property
+    def _taught(self) -> Taught | None:
+        """How the suite's teacher is trained; None where it is used as it is, is no model, or a student of the generation before."""
+        how = self._how_it_labels
+        if how is None or not how.is_model or self.task.teacher.recipe == "none":
+            return None
+        return Taught(recipe_of(self.task.teacher), self._teacher_rows, self.stream("teacher"))
 
     @property
     def _how_it_labels(self) -> Training | None:
@@ -210,6 +220,7 @@ class Generation(SplitGraph):
                 self.stream("student"),
                 domain.kind,
                 domain.max_new_tokens,
+                self._taught,
             ),
             self._with_examples,
             {"teacher_icl": (self.teacher.model, self.teacher.weights), "student_icl": (student.untuned, None)},

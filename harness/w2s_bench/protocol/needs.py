@@ -156,6 +156,12 @@ def lacks(planned: PlannedNeed, readers: Readers, kind: Kind) -> str | None:
         return f"reading {need.read!r} is for {' and '.join(reading.kinds)} domains alone, and this is a {kind} domain"
     if isinstance(reading, DescribedReading) and not reading.asks_model:
         return None
+    if (
+        isinstance(reading, BuiltInReading)
+        and reading.trains_asked
+        and (readers.more is None or not readers.more.taught)
+    ):
+        return f"reading {need.read!r} is of teachers that are trained again, and this one is used as it is, or is a student of before"
     if not recipe_of(model).gives(reading):
         return f"reading {need.read!r} cannot be had of the {need.of}, model {model.name!r} tuned by recipe {model.recipe!r}"
     owner = distribution_of(model.name)

@@ -19,8 +19,8 @@ from w2s_bench_chess_verifiers.verifiers.shallow_search import NO_MOVE, after, b
 from w2s_bench_chess_verifiers.verifiers.uci_engine import chances
 
 RNG = np.random.default_rng(0)
-#: White mates by the rook on the last rank; the queen on d5 hangs.
-MATE = "6k1/5ppp/8/3q4/8/8/5PPP/3R2K1 w - - 0 1"
+#: White mates by the rook on the last rank; the queen on h3 hangs.
+MATE = "6k1/5ppp/8/8/8/7q/5PPP/3R2K1 w - - 0 1"
 
 
 @pytest.mark.parametrize("check", trust_function_checks(), ids=str)
@@ -49,13 +49,13 @@ def test_legality_in_both_notations() -> None:
     )
     assert LegalMove().score(told, rng=RNG).tolist() == [1, 1, 1, 0, 0, 0, 0, 0]
     board = board_of(told.prompts[0])
-    assert board is not None and move_of(board, " Rxd5 and wins") == chess.Move.from_uci("d1d5")
+    assert board is not None and move_of(board, " gxh3 and wins") == chess.Move.from_uci("g2h3")
     assert board_of("Chess position (FEN): 8/8/8/8/8/8/8/8 w - - 0 1\n") is None, "no kings, no position"
 
 
 def test_a_search_sees_mate_before_a_queen_and_a_queen_before_a_pawn_move() -> None:
     mate, queen, quiet, none = ShallowSearch(2).score(
-        rows((MATE, "Rd8"), (MATE, "Rxd5"), (MATE, "h3"), (MATE, "Kg3")), rng=RNG
+        rows((MATE, "Rd8"), (MATE, "gxh3"), (MATE, "f3"), (MATE, "Kg3")), rng=RNG
     )
     assert mate == 0.0 > queen > quiet > none == NO_MOVE
     hanging = "4k3/8/8/3p4/4P3/8/8/4K3 w - - 0 1"
@@ -114,7 +114,7 @@ def test_an_engine_is_asked_for_the_best_move_and_for_the_label(tmp_path: Path) 
     engine = tmp_path / "engine"
     engine.write_text(ENGINE.format(python=sys.executable))
     engine.chmod(engine.stat().st_mode | stat.S_IXUSR)
-    best, other, none = UciEngine(str(engine), nodes=1).score(rows((MATE, "Rd8"), (MATE, "h3"), ("", "Rd8")), rng=RNG)
+    best, other, none = UciEngine(str(engine), nodes=1).score(rows((MATE, "Rd8"), (MATE, "f3"), ("", "Rd8")), rng=RNG)
     assert (best, none) == (0.0, -1.0) and other == pytest.approx(chances(-100) - chances(300))
     with pytest.raises(TrustFunctionError, match="no program 'no-such-engine' is installed; install a UCI engine"):
         UciEngine("no-such-engine").score(rows((MATE, "Rd8")), rng=RNG)

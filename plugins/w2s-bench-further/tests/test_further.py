@@ -19,6 +19,8 @@ from w2s_bench_further.calibrated.venn_abers import VennAbers, venn_abers
 from w2s_bench_further.confidence.icl_confidence import IclConfidence
 from w2s_bench_further.confidence.p_true import PTrue
 from w2s_bench_further.dynamics.epiplexity import Epiplexity
+from w2s_bench_further.ensembles.opinions import measured
+from w2s_bench_further.ensembles.seed_ensemble import SeedEnsemble
 from w2s_bench_further.gradients.gradient_alignment import GradientAlignment
 from w2s_bench_further.gradients.grand import Grand
 from w2s_bench_further.gradients.last_layer import gradients
@@ -245,6 +247,22 @@ def test_gradients_by_all_weights_are_read_in_both_kinds_of_domain(kind: Any) ->
     function.fit(trust, known, rng=RNG)
     scores = function.score(pool, rng=RNG)
     assert scores[right].mean() > scores[~right].mean() + scores.std()
+
+
+def test_opinions_that_differ_are_worth_less() -> None:
+    same, apart = np.array([[0.8, 0.8], [0.2, 0.2]]), np.array([[1.0, 0.6], [0.0, 0.4]])
+    assert measured(same, 0, "mean") == measured(apart, 0, "mean") == pytest.approx(0.8)
+    assert measured(same, 0, "entropy") == pytest.approx(measured(apart, 0, "entropy"))
+    assert (measured(same, 0, "disagreement"), measured(apart, 0, "disagreement")) == pytest.approx((0.0, -0.2))
+    doubt = -(0.8 * np.log(0.8) + 0.2 * np.log(0.2))
+    inner = -(0.6 * np.log(0.6) + 0.4 * np.log(0.4)) / 2
+    assert measured(same, 0, "bald") == pytest.approx(0.0, abs=1e-12)
+    assert measured(apart, 0, "bald") == pytest.approx(-(doubt - inner))
+    told = {Need("teacher", "ensemble", k=2): Ragged.from_rows([same, apart])}
+    shown = evidence(2, 2, told, [0, 1], texts=lambda i: ("a", "b"))
+    assert SeedEnsemble(k=2).score(shown, rng=RNG) == pytest.approx([0.8, 0.2])
+    with pytest.raises(ValueError, match="measure must be one of mean, entropy, disagreement, bald"):
+        SeedEnsemble("vote")  # type: ignore[arg-type]
 
 
 def test_p_true_is_what_was_read() -> None:

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from w2s_bench import TrustFunction, hookimpl
-from w2s_bench_further import annotators, calibrated, confidence, dynamics, gradients, influence, weak_to_strong
+from w2s_bench_further import (
+    annotators,
+    calibrated,
+    confidence,
+    dynamics,
+    ensembles,
+    gradients,
+    influence,
+    weak_to_strong,
+)
 
-FAMILIES = (annotators, calibrated, confidence, dynamics, gradients, influence, weak_to_strong)
+FAMILIES = (annotators, calibrated, confidence, dynamics, ensembles, gradients, influence, weak_to_strong)
 
 
 @hookimpl

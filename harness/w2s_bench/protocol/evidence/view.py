@@ -161,6 +161,8 @@ def as_layers(layers: int | Sequence[int] | str) -> JSON:
 
 def _why_none(reading: ShownAs | BuiltInReading) -> str:
     if isinstance(reading, BuiltInReading):
+        if reading.trains_asked:
+            return "the teacher is used as it is, or is a student of the generation before; there are no others of other seeds"
         return f"a model tuned by recipe 'head' does not give it: {reading.instead}"
     return reading.lacks or "this domain and its models do not give it"
 

@@ -52,6 +52,8 @@ class BuiltInReading(ABC):
 
     #: The readers that it can be had of; None: all.
     readers: ClassVar[tuple[Reader, ...] | None] = None
+    #: Whether models like the one that is asked are trained for it, so that there is none of one that is used as it is.
+    trains_asked: ClassVar[bool] = False
     #: Whether `read` draws at random; its stage then has a seed, and `rng` is made of it.
     draws: ClassVar[bool] = False
 
