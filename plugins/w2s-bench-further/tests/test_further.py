@@ -18,6 +18,7 @@ from w2s_bench_further.annotators.vote import Vote
 from w2s_bench_further.calibrated.venn_abers import VennAbers, venn_abers
 from w2s_bench_further.confidence.icl_confidence import IclConfidence
 from w2s_bench_further.confidence.p_true import PTrue
+from w2s_bench_further.confidence.token_entropy import TokenEntropy
 from w2s_bench_further.dynamics.epiplexity import Epiplexity
 from w2s_bench_further.ensembles.opinions import measured
 from w2s_bench_further.ensembles.seed_ensemble import SeedEnsemble
@@ -271,6 +272,14 @@ def test_p_true_is_what_was_read() -> None:
     assert PTrue("student").score(shown, rng=RNG).tolist() == [1.5, -2.0]
     with pytest.raises(ValueError, match="of must be"):
         PTrue("verifier")  # type: ignore[arg-type]
+
+
+def test_doubt_before_each_token_is_averaged() -> None:
+    told = Ragged.from_rows([[1.0, 3.0], []])
+    shown = evidence(2, 2, {Need("teacher", "label_entropies"): told}, [0, 1], texts=lambda i: ("a", "b"))
+    assert TokenEntropy().score(shown, rng=RNG).tolist() == [-2.0, 0.0]
+    with pytest.raises(ValueError, match="of must be"):
+        TokenEntropy("verifier")  # type: ignore[arg-type]
 
 
 def test_what_is_learned_is_the_fall_of_the_loss() -> None:
