@@ -25,7 +25,7 @@ from w2s_bench.store import Store
 from w2s_bench.types import Item, Prediction, TrainingRow
 
 NEED = Need("teacher", "ensemble", k=2)
-ROWS = [TrainingRow(f"r{i}", f"{i} + 1 =", " 2", False, (" 2", " 3", " 4"), 0) for i in range(4)]
+ROWS = [TrainingRow(f"r{i}", f"w{i + 5} w9", " w2", False, (" w2", " w3", " w4"), 0) for i in range(4)]
 
 
 def test_teachers_of_other_seeds_are_trained_on_the_same_rows(

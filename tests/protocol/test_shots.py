@@ -11,11 +11,12 @@ from support import run_inline, toy_registry, toy_suite
 from w2s_bench import Need
 from w2s_bench.errors import PluginError
 from w2s_bench.plugins.checks import check_trust_function
+from w2s_bench.protocol import shots as shots_module
 from w2s_bench.protocol.evidence.readings.base import ragged_of
 from w2s_bench.protocol.files import ITEMS, READING
 from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.needs import own_need
-from w2s_bench.protocol.shots import BETWEEN, SHOTS, shots
+from w2s_bench.protocol.shots import BETWEEN, shots
 from w2s_bench.record import read_arrays, read_records
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
@@ -64,6 +65,7 @@ def test_readings_are_of_the_prompts_with_examples(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     registry, shared = toy_registry(monkeypatch), tmp_path_factory.getbasetemp()
+    monkeypatch.setattr(shots_module, "SHOTS", 1)  # toy models read 32 tokens
     planned = plan(toy_suite(shared / "toy-models", seeds=1), registry, domains=["largest"], trust=[])
     graph: Generation = next(cell.graphs[0] for cell in planned.cells)
     kinds = [Need("teacher_icl", "choice_probs"), Need("student_icl", "choice_probs"), Need("student", "choice_probs")]
@@ -80,7 +82,7 @@ def test_readings_are_of_the_prompts_with_examples(
         shown = read[split, "teacher_icl"].inputs["subset"]
         assert shown.node == read[split, "student_icl"].inputs["subset"].node, "one stage for both readers"
         items = read_records(outcomes[shown.node].result.path / ITEMS, Item)  # type: ignore[union-attr]
-        assert len(items) == size and all(one.prompt.count(BETWEEN) == SHOTS for one in items)
+        assert len(items) == size and all(one.prompt.count(BETWEEN) == 1 for one in items)
         assert np.isfinite(values[split, "teacher_icl"]).all()
         assert not np.allclose(values[split, "student_icl"], values[split, "student"]), "examples change what is said"
     assert "shots" in {stage.name for stage in walk([read["transfer", "student_icl"]])}

@@ -86,7 +86,12 @@ def expect_equal(twice: Callable[[IntArray], list[FloatArray]], pool: MemoryEvid
     """Two calls on the same rows give equal scores, bit for bit."""
     one, other = twice(ALL)
     if not np.array_equal(one, other):
-        rows = smallest(ALL, lambda rows: not np.array_equal(*twice(rows)))
+
+        def differ(rows: IntArray) -> bool:
+            first, second = twice(rows)
+            return not np.array_equal(first, second)
+
+        rows = smallest(ALL, differ)
         one, other = twice(rows)
         raise AssertionError(f"{otherwise} ({told(pool, rows, one, other, ('at first', 'then'))})")
 

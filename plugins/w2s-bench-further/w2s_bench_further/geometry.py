@@ -9,13 +9,13 @@ from w2s_bench import FloatArray, IntArray
 
 def middle_of(states: FloatArray) -> FloatArray:
     """(n, layers, d) → (n, d): the layer in the middle of those that were read."""
-    return states[:, states.shape[1] // 2]
+    return np.asarray(states[:, states.shape[1] // 2])
 
 
 def unit(states: FloatArray) -> FloatArray:
     """(n, d) at length 1; rows of zeros stay what they are."""
     lengths = np.linalg.norm(states, axis=1, keepdims=True)
-    return np.divide(states, lengths, out=np.zeros_like(states), where=lengths > 0)
+    return np.asarray(np.divide(states, lengths, out=np.zeros_like(states), where=lengths > 0))
 
 
 def distances(one: FloatArray, other: FloatArray) -> FloatArray:

@@ -45,7 +45,7 @@ class DawidSkene(Unfitted):
         if len(classes) == len(texts[0]) and all(sorted(row) == classes for row in texts):
             said = np.array([[classes.index(row[at]) for at in voted] for row, voted in zip(texts, told, strict=True)])
             posterior = dawid_skene(np.eye(len(classes))[said], added=_ADDED).posterior
-            return posterior[np.arange(len(said)), said[:, 0]]
+            return np.asarray(posterior[np.arange(len(said)), said[:, 0]])
         return one_coin(told, np.array([len(row) for row in texts]))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from w2s_bench import BoolArray, Evidence, FloatArray, IntArray, Kind, Need, Scope, Supervision, TrustFunctionError
+from w2s_bench import BoolArray, Evidence, FloatArray, Kind, Need, Scope, Supervision, TrustFunctionError
 from w2s_bench_further.geometry import distances, middle_of, unit
 
 _STATES = Need("student", "prompt_states", layers="middle")
@@ -48,10 +48,11 @@ class KnnShapley:
         mean = pool.mean(0)
         far = distances(unit(states - mean), unit(pool - mean))
         said = np.array([text.strip() for text in evidence.labels])
-        return np.mean([shapley(row, said == text, self.k) for row, text in zip(far, texts, strict=True)], axis=0)
+        told = [shapley(row, said == text, self.k) for row, text in zip(far, texts, strict=True)]
+        return np.asarray(np.mean(told, axis=0))
 
 
-def shapley(far: FloatArray, same: BoolArray | IntArray, k: int) -> FloatArray:
+def shapley(far: FloatArray, same: BoolArray, k: int) -> FloatArray:
     """(n,) Shapley values of rows at distances `far` (n,) whose labels are the `same` (n,) as the item's or not.
 
     Rows that are equally far share the mean of their values over the orders that put the same ones first and last, so that their
@@ -59,16 +60,16 @@ def shapley(far: FloatArray, same: BoolArray | IntArray, k: int) -> FloatArray:
     """
     found = np.zeros(len(far))
     for last in (True, False):
-        order = np.lexsort((same if last else ~np.asarray(same, dtype=bool), far))
+        order = np.lexsort((same if last else ~same, far))
         hit = np.asarray(same, dtype=np.float64)[order]
         n, place = len(far), np.arange(1, len(far) + 1)
         step = (hit[:-1] - hit[1:]) / k * np.minimum(k, place[:-1]) / place[:-1]
         values = np.append(np.cumsum(step[::-1])[::-1], 0.0) + hit[-1] * min(k, n) / (k * n)
         found[order] += values / 2
-    return _shared(far, np.asarray(same), found)
+    return _shared(far, same, found)
 
 
-def _shared(far: FloatArray, same: BoolArray | IntArray, values: FloatArray) -> FloatArray:
+def _shared(far: FloatArray, same: BoolArray, values: FloatArray) -> FloatArray:
     """Rows equally far and labelled alike have the mean of their values."""
     keys = np.unique(np.stack([far, same.astype(np.float64)], axis=1), axis=0, return_inverse=True)[1].ravel()
     return np.asarray((np.bincount(keys, values) / np.bincount(keys))[keys])

@@ -51,7 +51,7 @@ class OverlapMixture(Unfitted):
         mean_distance = np.sqrt(np.where(near, far, 0.0)).sum(1) / near.sum(1)
         density = 1 / np.maximum(mean_distance, 1e-6)
         parts = (fitted, agreeing, density, self._half_sure(evidence))
-        return np.sum([_standard(part) for part in parts], axis=0)
+        return np.asarray(np.sum([_standard(part) for part in parts], axis=0))
 
     def _half_sure(self, evidence: Evidence) -> FloatArray:
         told = []
