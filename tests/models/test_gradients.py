@@ -71,16 +71,21 @@ def test_a_heads_gradients_are_the_slopes_of_its_loss() -> None:
     rng = np.random.default_rng(2)
     offsets, labels = np.array([0, 3, 5, 9]), np.array([2, 0, 1])
     states, zero_shot = rng.normal(size=(9, 4)).astype(np.float32), rng.normal(size=9)
-    found = head.first_gradients(states, zero_shot, offsets, labels, like=states)
+    begun = head.Head(np.array([0.3, -0.2, 0.1, 0.5], np.float32), *map(np.float32, head.moments(states)), 0.5)
+    found = head.gradients_of(states, zero_shot, offsets, labels, like=states)
+    later = head.gradients_of(states, zero_shot, offsets, labels, like=states, begun=begun)
     mean, scale = head.moments(states)
     standard = (states - mean) / scale
 
-    def loss(item: int, weight: np.ndarray) -> float:  # type: ignore[type-arg]
+    def loss(item: int, weight: np.ndarray, share: float = 1.0) -> float:  # type: ignore[type-arg]
         here = slice(offsets[item], offsets[item + 1])
-        logits = zero_shot[here] + standard[here] @ weight
+        logits = share * zero_shot[here] + standard[here] @ weight
         return float(np.logaddexp.reduce(logits) - logits[labels[item]])
 
     for item in range(3):
         steps = 1e-4 * np.eye(4)
         slopes = [(loss(item, step) - loss(item, -step)) / 2e-4 for step in steps]
         np.testing.assert_allclose(found[item], slopes, atol=1e-5)
+        own = begun.weight.astype(float)
+        slopes = [(loss(item, own + step, 0.5) - loss(item, own - step, 0.5)) / 2e-4 for step in steps]
+        np.testing.assert_allclose(later[item], slopes, atol=1e-5)

@@ -52,7 +52,7 @@ EVERY = [
         "logconf:threshold=none",
     ),
     *("product", "product:prior=current", "bootstrap", "bootstrap:belief=soft", "gce", "gce:q=1", "sce", "early"),
-    *("opd", "w2s_opd"),
+    *("opd", "w2s_opd", "co_teaching"),
 ]
 #: Their derivative is no loss's; `test_on_policy` tries them.
 ELSEWHERE = {"trb", "tropd"}

@@ -229,6 +229,12 @@ def test_probabilities_are_joined_by_id(tmp_path: Path) -> None:
             SuiteError,
             r"'early' keeps a student of before the last step; recipe 'head' has",
         ),
+        (
+            "co_teaching",
+            {"recipe": "head"},
+            SuiteError,
+            r"'co_teaching' trains two language models side by side; recipe 'head' trains none",
+        ),
         ("tokens", {"recipe": "head"}, SuiteError, r"'tokens' is over tokens, recipe 'head' trains over options; take"),
     ],
 )

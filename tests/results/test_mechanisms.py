@@ -18,7 +18,7 @@ from w2s_bench.record import pack_bits
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.comparison import Comparison
 from w2s_bench.results.leaderboard import build
-from w2s_bench.results.mechanisms import curriculum, spectra
+from w2s_bench.results.mechanisms import curriculum, fitting, solutions, spectra
 from w2s_bench.results.mechanisms.attribution import SHARES, attribution
 from w2s_bench.results.mechanisms.directions import LEAST, Sample, of_domain
 from w2s_bench.results.mechanisms.facts import (
@@ -27,9 +27,11 @@ from w2s_bench.results.mechanisms.facts import (
     Analysis,
     ArmCurriculum,
     ArmGradients,
+    ArmSolutions,
     BySeed,
     Curriculum,
     DomainAnalysis,
+    Fit,
     Gradients,
 )
 from w2s_bench.results.mechanisms.page import FIGURES, PAGE, pages
@@ -229,13 +231,23 @@ def made_up() -> Analysis:
     ranks = (by_seed(9.0, 9.0), by_seed(2.0, 2.0), by_seed(None, 30.0))
     steep = ArmGradients("a|b", "none", "weak", by_seed(0.3, 0.4), by_seed(0.9, 0.8), *ranks)
     flat = ArmGradients("random", "control", "weak", by_seed(0.1, 0.2), by_seed(0.9, 0.7), *ranks)
-    domain = DomainAnalysis("math", told, Gradients((60, 60), 2048, 512, (steep, flat)))
+    untuned = Gradients((60, 60), 2048, 512, (steep, flat))
+    warmed = Gradients((60, 60), 2048, 512, (replace(steep, cosine=by_seed(0.0, 0.1)), flat), steps=9)
+    rising = (by_seed(0.2, 0.2), by_seed(0.9, 0.8))
+    flat_fit = (by_seed(0.2, 0.2), by_seed(0.3, 0.4))
+    fit = Fit((4, 9), rising, flat_fit, by_seed(9.0, 9.0), by_seed(4.0, 9.0))
+    arms = (
+        ArmSolutions("naive", "control", *(by_seed(0.5, 0.5),) * 4),
+        ArmSolutions("a|b", "none", by_seed(0.7, 0.8), by_seed(0.6, 0.9), by_seed(0.5, 0.5), by_seed(0.5, None)),
+    )
+    domain = DomainAnalysis("math", told, untuned, warmed, fit, arms)
     return Analysis("made<up", (0, 1), SECTIONS, (domain,), (), "w2s-bench run … --decompose")
 
 
 def test_the_page_says_what_is_claimed_and_what_is_found_beside_each_other() -> None:
     files = pages(made_up())
-    assert set(files) == {PAGE, FIGURES["curriculum"], FIGURES["gradients"]}, "no figure of what there is none"
+    drawn = {FIGURES[name] for name in ("curriculum", "gradients", "fit")}
+    assert set(files) == {PAGE, *drawn}, "no figure of what there is none"
     page = files[PAGE]
     assert page.count("What is said: ") == len(SECTIONS)
     assert (
@@ -243,9 +255,16 @@ def test_the_page_says_what_is_claimed_and_what_is_found_beside_each_other() -> 
         in page
     )
     assert "among right labels alone trust still prefers easy rows in 0, more weakly than over the pool in 1" in page
-    assert "a higher pairwise cosine in 1 (the opposite in 0)" in page
+    assert "- at the untuned student, of 1 pair" in page and "- after warm-up, of 1 pair" in page
+    assert "a higher pairwise cosine in 1 (the opposite in 0)" in page.partition("- after warm-up")[0]
+    assert "a higher pairwise cosine in 0 (the opposite in 1)" in page.partition("- after warm-up")[2]
+    assert "After warm-up, 9 steps on all weak labels, the same student for all arms: 60 rows" in page
     assert "a higher cosine with held-out gold in 0 (the opposite in 0)" in page, "one seed ties"
     assert "a lower effective rank in 0 (the opposite in 0)" in page
+    assert "of 1 domain, the fully trained student fits right labels better than wrong ones in 1 on every seed" in page
+    assert "the gap is wider then than at the first of these students in 1." in page
+    assert "|   0.35    |    6 (4 to 9)    |" in page
+    assert "more faithful solutions kept in 1, more of the wrong ones that are kept faithful in 0" in page
     assert "w2s-bench run … --decompose" in page
     assert "a\\|b" in page and "made<up" not in page, "names are text"
     assert pages(made_up()) == files, "the same bytes"
@@ -256,3 +275,54 @@ def test_what_failed_is_said_on_the_page() -> None:
     page = pages(failed)[PAGE]
     assert "**What could not be had.** math, seed 1: it diverged." in page
     assert "No domain has its difficulties" in page and "No domain has its gradients" in page
+    assert "No domain has its students" in page and "there are no worked solutions" in page
+
+
+# Fit and faithfulness.
+
+
+def test_a_planted_memory_is_found() -> None:
+    """Right labels are learned at once, wrong ones in the end."""
+    right = np.array([True] * 6 + [False] * 4)
+    fit = np.where(right[:, None], [0.5, 1.0, 1.0, 1.0], [0.0, 0.1, 0.5, 1.0])
+    found = fitting.of_seed(fit, right)
+    assert found.right == (0.5, 1.0, 1.0, 1.0) and found.wrong == (0.0, 0.1, 0.5, 1.0)
+    assert (found.right_saturates, found.wrong_saturates) == (1, 3)
+    alone = fitting.of_seed(fit[:6], right[:6])
+    assert alone.wrong == (None,) * 4 and alone.wrong_saturates is None
+    assert fitting.saturates((0.0, 0.0)) is None and fitting.saturates((0.5, 0.995, 1.0)) == 1
+
+
+STORY = "Sam owns 37 stamps. Later Sam drops 19. Sam multiplies it by 2. How many stamps now?"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_it"),
+    [
+        ("37 - 19 = 18 ; 18 * 2 = 36 #### 36", True),
+        ("37 + 19 = 56 ; 56 * 2 = 112 #### 112", True),  # wrong, and it hangs together
+        ("37 - 19 = 18 * 2 = 36 #### 36", True),
+        ("<<37-19=18>>18 are left, and <<18*2=36>>36.", True),
+        ("19 - 37 = -18 ; -18 * 2 = -36 #### -36", True),
+        ("37 - 19 * 2 = -1 #### -1", True),  # products first
+        ("37 / 2 = 18.5 ; 18.5 / 37 = 0.5 #### 0.5", True),
+        ("37 / 19 = 1.95 #### 1.95", True),  # rounded to the decimals that are written
+        ("37 - 19 = 18 ; 18 * 2 = 35 #### 35", False),  # a slip
+        ("37 / 19 = 2 #### 2", False),
+        ("37 - 19 = 18 ; 18 * 2 = 36 #### 37", False),  # another answer than it comes to
+        ("37 - 20 = 17 ; 17 * 2 = 34 #### 34", False),  # an operand from nowhere
+        ("18 * 2 = 36 ; 37 - 19 = 18 #### 18", False),  # a result before it is there
+        ("37 - 19 = 18 ; 19 / 0 = 3 #### 3", False),
+        ("#### 36", False),  # right, and nothing is said of why
+        ("", False),
+    ],
+)
+def test_a_solution_is_faithful_that_supports_its_own_answer(text: str, is_it: bool) -> None:
+    assert solutions.is_faithful(STORY, text) is is_it
+
+
+def test_shares_of_solutions_by_hand() -> None:
+    right, faithful = [True, True, False, False], [True, False, True, True]
+    assert solutions.shares(right, faithful) == (0.5, 0.75, 0.5, 1.0)
+    assert solutions.shares([True], [False]) == (1.0, 0.0, 0.0, None)
+    assert solutions.is_faithful("It costs $1,200 and 3 more", "1,200 + 3 = 1,203 #### $1203")

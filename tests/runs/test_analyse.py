@@ -27,6 +27,7 @@ from w2s_bench.results.mechanisms.facts import SECTIONS
 from w2s_bench.results.mechanisms.page import PAGE, pages
 from w2s_bench.runs.analyse import analyse
 from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.looked import new_stages
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
@@ -95,16 +96,23 @@ def test_every_section_has_its_figures_in_both_kinds_of_domain(ran: Any) -> None
         assert arms["easy"].kept_loss.mean < domain.curriculum.pool_loss.mean
         assert len(arms[HASH].spearman.there) == 1 and not arms["random"].spearman.there
         assert set(domain.easy) == {"easy", "easy_gold", "random", "gold_random"}
-        gradients = {arm.arm: arm for arm in domain.gradients.arms}
-        assert domain.gradients.rows == (60,) and domain.gradients.held_out == 30
-        assert {"naive", "ceiling", "random", HASH} <= set(gradients)
-        assert gradients["ceiling"].labels == "gold" and gradients["naive"].labels == "weak"
-        assert all(0 < arm.effective_rank.mean <= 60 for arm in gradients.values())
+        for told in (domain.gradients, domain.warmed):
+            gradients = {arm.arm: arm for arm in told.arms}
+            assert told.rows == (60,) and told.held_out == 30
+            assert {"naive", "ceiling", "random", HASH} <= set(gradients)
+            assert gradients["ceiling"].labels == "gold" and gradients["naive"].labels == "weak"
+            assert all(0 < arm.effective_rank.mean <= 60 for arm in gradients.values())
+        assert domain.gradients.steps == 0 < domain.warmed.steps
+        fit, kind = domain.fit, "generate" if domain.name.endswith("sums") else "choice"
+        assert len(fit.steps) == len(fit.right) == len(fit.wrong) == 6 and list(fit.steps) == sorted(fit.steps)
+        assert all(0 <= at.mean <= 1 for at in (*fit.right, *fit.wrong) if at.mean is not None)
+        shown = {arm.arm: arm for arm in domain.solutions}
+        assert {*shown} == ({"naive", "random", "easy", HASH} if kind == "generate" else set())
     assert [told.arm for told in found.attribution] == [HASH]
 
 
 def test_an_analysis_goes_through_the_store_and_is_the_same_again(ran: Any) -> None:
-    assert ran.new.count("gradients") == 2 * 3, "weak labels, gold and dev's gold, a domain"
+    assert ran.new.count("gradients") == 2 * 2 * 3, "weak labels, gold and dev's gold, a domain and student"
     again = analyse(ran.folder, **ran.options)
     assert ran.executor.new == [] and again == ran.found and pages(again) == pages(ran.found)
 
@@ -132,20 +140,36 @@ def test_no_student_tells_how_hard_an_item_is_that_it_was_trained_on(ran: Any) -
 def test_weak_and_gold_gradients_are_of_the_same_items_and_differ_where_labels_do(ran: Any) -> None:
     cell = next(cell for cell in ran.cells if cell.arm.ref.name == "naive" and cell.domain.name.endswith("largest"))
     graph = cell.graphs[0]
-    stages = [stage for stage in ran.store.root.glob("gradients/*") if stage.is_dir()]
-    assert len(stages) == 6
-    outcomes = Results(
-        run_inline([graph.gold("transfer"), graph.label_grades("transfer")], ran.store, ran.executor.registry),
-        ran.store,
-    )
+    looked = new_stages(graph, SECTIONS, 100)
+    wanted = [graph.gold("transfer"), graph.label_grades("transfer"), *looked.stages()]
+    outcomes = Results(run_inline(wanted, ran.store, ran.executor.registry), ran.store)
     right = outcomes.grades(graph.label_grades("transfer"))
     gold = {row["id"] for row in read_rows(outcomes.folder(graph.gold("transfer")) / ANSWERS)}
-    here = [Gradients.read(stage) for stage in stages]
-    weak_and_gold = [one for one in here if set(one.places) == gold]
-    assert len(weak_and_gold) == 2 and list(weak_and_gold[0].places) == list(weak_and_gold[1].places)
-    for row, told in right.items():
-        same = np.array_equal(*(one.of([row]) for one in weak_and_gold))
-        assert same == told, "this domain's options are distinct"
+    at_each = []
+    for taken in (looked.untuned, looked.warmed):
+        assert taken is not None
+        weak_and_gold = [Gradients.read(outcomes.folder(stage)) for stage in (taken.weak, taken.gold)]
+        assert all(set(one.places) == gold for one in weak_and_gold)
+        assert list(weak_and_gold[0].places) == list(weak_and_gold[1].places)
+        for row, told in right.items():
+            same = np.array_equal(*(one.of([row]) for one in weak_and_gold))
+            assert same == told, "this domain's options are distinct"
+        at_each.append(weak_and_gold[1].values)
+    assert not np.array_equal(*at_each), "the student has moved"
+
+
+def test_a_student_is_warmed_up_by_weak_labels_alone_and_few_steps(ran: Any) -> None:
+    for cell in ran.cells:
+        graph = cell.graphs[0]
+        looked = new_stages(graph, ["gradients"], 100)
+        assert looked.difficulty is None and looked.untuned is not None and looked.warmed is not None
+        (weights,) = {
+            stage.inputs["weights"].node: stage.inputs["weights"] for stage in looked.warmed.stages()
+        }.values()
+        assert not any("weights" in stage.inputs for stage in looked.untuned.stages())
+        assert weights.params["steps"] == looked.steps == max(1, round(0.2 * graph.task.spec.student.steps))
+        assert {s.params["split"] for s in walk([weights]) if s.name == "gold"} <= {"weak_train"}
+        assert weights.inputs["rows"].inputs["labels"].node == graph.weak_labels("transfer").node
 
 
 def test_a_store_that_lacks_the_run_is_told_of_with_the_command_that_makes_it(ran: Any, tmp_path: Path) -> None:

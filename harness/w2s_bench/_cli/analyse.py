@@ -22,7 +22,9 @@ EPILOG = """
 
 **curriculum**: does trust prefer easy rows? How hard an item is tell students trained on the gold of the others, five a domain
 and seed. **attribution**: what of each gain over naive is budget, items, purity; from the cells alone, of a run with
-`--decompose`. **gradients**: how alike the gradients of kept rows are at the untuned student, equally many rows an arm.
+`--decompose`. **gradients**: how alike the gradients of kept rows are, at the untuned student and at one warmed up on
+all weak labels, equally many rows an arm. **fit**: how soon students fit labels that are right, and those that are wrong.
+**faithfulness**: of worked solutions, whether their own steps lead to their answer.
 
 The store must be that of the run; what it lacks is named with the command that makes it. What is computed here goes into the
 same store, so an analysis that was stopped goes on. Nothing learns from it: no cell, board or rank changes. The page says what
@@ -36,6 +38,8 @@ class Section(StrEnum):
     CURRICULUM = "curriculum"
     ATTRIBUTION = "attribution"
     GRADIENTS = "gradients"
+    FIT = "fit"
+    FAITHFULNESS = "faithfulness"
 
 
 def analyse(
@@ -79,7 +83,7 @@ def analyse(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Why did a finished run come out so? Curriculum, attribution and gradients of its arms, as a page with figures."""
+    """Why did a finished run come out so? Curriculum, attribution, gradients and more of its arms, as a page with figures."""
     from w2s_bench._cli.errors import explained
 
     with explained():

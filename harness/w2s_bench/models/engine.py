@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +20,12 @@ from w2s_bench.models.answering import refuse_other_than_greedy
 from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.batching import drawn
 from w2s_bench.models.encoding import Pair, encode_pairs, end_of, max_length_of
-from w2s_bench.models.finetuning import Choices, Examples
+from w2s_bench.models.finetuning import Choices, Examples, as_examples
 from w2s_bench.models.greedy import Generated, generate, prompts_with_room
-from w2s_bench.models.objectives import XENT, Objective, OnPolicy, Stopping, Whose, held_out, over_of, relative
+from w2s_bench.models.objectives import XENT, Objective, OnPolicy, Paired, Stopping, Whose, held_out, over_of, relative
 from w2s_bench.models.on_policy import OwnAnswers, Rolling, refuse_other_tokens
 from w2s_bench.models.overflow import Overlong, overlong
+from w2s_bench.models.peers import co_teach, peers_seed
 from w2s_bench.models.sampling import Sampling
 from w2s_bench.models.setup import USUAL, Effort, Setup
 from w2s_bench.types import FloatArray, Item, Precision, RecipeName, TrainingRow
@@ -196,10 +198,10 @@ class Engine:
     ) -> NDArray[np.float32]:
         """(n, dimensions) of every row the projected gradient of its loss, at the weights as they are.
 
-        By every weight (`full`), or by an adapter that has learned nothing yet (`lora`); the loss is the cross-entropy of the
+        By every weight (`full`), or by an adapter (`lora`), a new one where the weights have none; the loss is the cross-entropy of the
         row's tokens. `seed` is that of the projection and of the adapter. The engine is of no other use afterwards.
         """
-        if recipe == "lora":
+        if recipe == "lora" and not finetuning.has_adapter(self.model):
             self.model = finetuning.add_lora(self.model, rank=lora_rank, seed=seed, setup=self.setup)
         return _numbers(
             gradients.projected_gradients(self.model, self._row_pairs(rows), dimensions=dimensions, seed=seed)
@@ -235,7 +237,9 @@ class Engine:
         held: Sequence[TrainingRow] = ()
         if isinstance(objective, Stopping):
             rows, held, probs = held_out(rows, probs or {}, share=objective.held_out, seed=seed)
-        places = drawn(len(rows), steps=steps, batch_size=batch_size, rng=np.random.default_rng(seed))
+        seeds = [seed, peers_seed(seed)] if isinstance(objective, Paired) else [seed]
+        lots = (drawn(len(rows), steps=steps, batch_size=batch_size, rng=np.random.default_rng(own)) for own in seeds)
+        places = sorted(set().union(*lots))
         examples: Sequence[Pair] | Examples
         if over_of(objective.over, chooses=all(row.choices is not None for row in rows)) == "tokens":
             examples = _placed(places, self._row_pairs([rows[i] for i in places]), len(rows), Pair((), ()))
@@ -246,26 +250,23 @@ class Engine:
         else:
             options = _placed(places, self._option_pairs([rows[i] for i in places]), len(rows), [])
             examples = Choices(options, [-1 if row.index is None else row.index for row in rows], probs or {})
+        peer = copy.deepcopy(self.model) if isinstance(objective, Paired) else None
         if recipe == "lora":
             self.model = finetuning.add_lora(self.model, rank=lora_rank, seed=seed, setup=self.setup)
+            if peer is not None:
+                peer = finetuning.add_lora(peer, rank=lora_rank, seed=peers_seed(seed), setup=self.setup)
         elif self.model.dtype != torch.float32 or self.setup.quantization != "none":
             raise ModelError(
                 f"recipe {recipe!r} trains every weight, and steps as small as training takes are lost in weights of "
                 f"{self.setup.dtype}; take dtype float32 with precision bfloat16, or recipe 'lora'"
             )
-        return finetuning.finetune(
-            self.model,
-            examples,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            seed=seed,
-            objective=objective,
-            weights=relative([row.weight for row in rows]),
-            optimizer=self.setup.optimizer,
-            effort=Effort.of_environment(),
-            agreement=(lambda: self._agreement(held)) if held else None,
-        )
+        how: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+        how |= {"weights": relative([row.weight for row in rows]), "optimizer": self.setup.optimizer}
+        how |= {"effort": Effort.of_environment(), "objective": objective}
+        if peer is not None:
+            return co_teach(self.model, peer, as_examples(examples), **how)
+        agreement = (lambda: self._agreement(held)) if held else None
+        return finetuning.finetune(self.model, examples, agreement=agreement, **how)
 
     def _prompts_to_write_to(
         self, places: Sequence[int], rows: Sequence[TrainingRow], objective: OnPolicy, rolling: Rolling | None

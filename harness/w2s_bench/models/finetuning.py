@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -116,6 +116,11 @@ class Choices:
         return table, Targets(labels, distributions(probs, labels, table)), torch.arange(len(rows), device=own.device)
 
 
+def as_examples(rows: Sequence[Pair] | Examples) -> Examples:
+    """Pairs as rows whose objective is over the completions' tokens."""
+    return Completions(rows) if isinstance(rows, Sequence) else rows
+
+
 def finetune(
     model: Any,
     rows: Sequence[Pair] | Examples,
@@ -139,12 +144,49 @@ def finetune(
     AdamW (betas .9 and .98, no weight decay), gradient norm clipped to 1, last step kept. Nothing is chosen here, but where the
     objective is a `Stopping` one: `agreement` then says how good the model is as it stands.
     """
+    steps_taken = course(
+        model,
+        rows,
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        objective=objective,
+        weights=weights,
+        optimizer=optimizer,
+        effort=effort,
+        agreement=agreement,
+    )
+    try:
+        batch = next(steps_taken)
+        while True:
+            batch = steps_taken.send(batch)
+    except StopIteration as done:
+        losses: list[float] = done.value
+        return losses
+
+
+def course(
+    model: Any,
+    rows: Sequence[Pair] | Examples,
+    *,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    objective: Objective = XENT,
+    weights: FloatArray | None = None,
+    optimizer: OptimizerName = "adamw",
+    effort: Effort = USUAL_EFFORT,
+    agreement: Callable[[], float] | None = None,
+) -> Generator[list[int], list[int], list[float]]:
+    """`finetune`, step by step: gives the batch of each, and is sent which of its rows to train on; in the end gives the losses."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     parameters = [p for p in model.parameters() if p.requires_grad]
     stepper = _optimizer(optimizer, parameters, learning_rate)
     anatomy = anatomy_of(model)
-    examples = Completions(rows) if isinstance(rows, Sequence) else rows
+    examples = as_examples(rows)
     lengths = examples.lengths
     written = examples if isinstance(examples, Written) else None
     most = lengths if written is None else written.most_tokens
@@ -168,7 +210,8 @@ def finetune(
     checked = check_steps(objective.checks, steps) if isinstance(objective, Stopping) and agreement else set[int]()
     batch: list[int] = []
     with Parts(model, examples, most, effort) as parts:
-        for step, batch in enumerate(batches(lengths, steps=steps, batch_size=batch_size, rng=rng)):
+        for step, whole in enumerate(batches(lengths, steps=steps, batch_size=batch_size, rng=rng)):
+            batch = yield whole
             if written is not None:
                 model.eval()
                 written.write(model, batch, Step(step, steps))
@@ -252,6 +295,13 @@ def _optimizer(name: OptimizerName, parameters: list[torch.nn.Parameter], learni
     if name == "adamw":
         return torch.optim.AdamW(parameters, fused=True, **settings)
     return bitsandbytes("optimizer adamw8bit").optim.AdamW8bit(parameters, **settings)
+
+
+def has_adapter(model: Any) -> bool:
+    """Whether `add_lora` made it."""
+    from peft import PeftModel
+
+    return isinstance(model, PeftModel)
 
 
 def add_lora(model: Any, *, rank: int, seed: int, setup: Setup = USUAL) -> Any:

@@ -168,18 +168,25 @@ def _slopes(
     return loss.item(), by_logit[row, column].numpy() * len(labels)
 
 
-def first_gradients(
-    states: States, zero_shot: FloatArray, offsets: IntArray, labels: IntArray, *, like: States
+def gradients_of(
+    states: States,
+    zero_shot: FloatArray,
+    offsets: IntArray,
+    labels: IntArray,
+    *,
+    like: States,
+    begun: Head | None = None,
 ) -> NDArray[np.float32]:
-    """(items, d) of every item the gradient of its cross-entropy by a head's weights, before their first step.
+    """(items, d) of every item the gradient of its cross-entropy by a head's weights, before their first step or as `begun` has them.
 
     Arguments as for `train_head`; states are standardised as those of `like` (any number, d), the pool that heads are trained on.
     """
     mean, scale = moments(like)
+    logits = zero_shot if begun is None else begun.scores(states, zero_shot)
     gradients = np.zeros((len(labels), states.shape[1]), dtype=np.float32)
     for item, label in enumerate(labels):
         here = slice(int(offsets[item]), int(offsets[item + 1]))
-        slopes = np.exp(zero_shot[here] - np.logaddexp.reduce(zero_shot[here]))
+        slopes = np.exp(logits[here] - np.logaddexp.reduce(logits[here]))
         slopes[label] -= 1
         gradients[item] = slopes @ ((states[here].astype(np.float64) - mean) / scale)
     return gradients

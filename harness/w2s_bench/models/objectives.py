@@ -67,6 +67,17 @@ class Stopping(Protocol):
 
 
 @runtime_checkable
+class Paired(Protocol):
+    """An objective of two students of one model: each is trained on those rows of its batch that cost the other least.
+
+    The harness's own alone.
+    """
+
+    def share(self, step: Step) -> float:
+        """Which share of a batch is left to train on, above 0 and at most 1."""
+
+
+@runtime_checkable
 class OnPolicy(Protocol):
     """An objective that is on policy: where answers are generated, of answers that the student writes anew at every step.
 

@@ -1,4 +1,4 @@
-"""Training rows → the gradient of each at the untuned student, projected. For looking at runs that are finished.
+"""Training rows → the gradient of each at a student, projected. For looking at runs that are finished.
 
 Rows are a sample, drawn by the same hash whatever their labels: weak and gold labels of one split are of the same items.
 """
@@ -24,18 +24,29 @@ from w2s_bench.types import TrainingRow
 
 
 def gradients(
-    model: PlannedModel, rows: Stage, *, pool: Stage, most: int, dimensions: int, seed: int, label: str = ""
+    model: PlannedModel,
+    rows: Stage,
+    *,
+    pool: Stage,
+    most: int,
+    dimensions: int,
+    seed: int,
+    weights: Stage | None = None,
+    label: str = "",
 ) -> Stage:
-    """Stage: of at most `most` of `rows` (of one split, each once) the gradient at the untuned model, tuned by its recipe.
+    """Stage: of at most `most` of `rows` (of one split, each once) the gradient at the model as it is before its first step, or with
+    the `weights` that its recipe's `train` gave.
 
     `full` and `lora`: projected to `dimensions` numbers. `head`: all that a head has, in the scale of the items of `pool`.
     """
     params: dict[str, Any] = {"most": most, "seed": seed}
     if model.recipe == "head":
         inputs = {"rows": rows, "states": states_of(model, rows.inputs["subset"]), "pool": states_of(model, pool)}
+        inputs |= {"weights": weights} if weights else {}
         return Stage(of_head, params, inputs, ("numpy",), label, timed_as=model.timed_as)
     params |= {"model": model.params, "dimensions": dimensions}
-    return Stage(of_model, params, {"rows": rows}, label=label, amount=most, **model.stage_fields())
+    inputs = {"rows": rows} | ({"weights": weights} if weights else {})
+    return Stage(of_model, params, inputs, label=label, amount=most, **model.stage_fields())
 
 
 @stage("gradients", version=1)
@@ -55,7 +66,8 @@ def of_head(context: StageContext) -> None:
     values, zero_shot, offsets = OptionStates.read(context.inputs["states"]).of([row.id for row in rows])
     labels = np.array([cast(int, row.index) for row in rows], dtype=np.int64)
     like = OptionStates.read(context.inputs["pool"]).values
-    _write(context.out, rows, head.first_gradients(values, zero_shot, offsets, labels, like=like))
+    begun = head.Head.load(context.inputs["weights"]) if "weights" in context.inputs else None
+    _write(context.out, rows, head.gradients_of(values, zero_shot, offsets, labels, like=like, begun=begun))
 
 
 def _sample(context: StageContext) -> list[TrainingRow]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench.errors import ObjectiveError, SuiteError, UnknownNameError
 from w2s_bench.models import losses
-from w2s_bench.models.objectives import ClosedForm, CrossEntropy, Objective, OnPolicy, Over, Stopping, Whose
+from w2s_bench.models.objectives import ClosedForm, CrossEntropy, Objective, OnPolicy, Over, Paired, Stopping, Whose
 from w2s_bench.names import BUILT_IN, bare, normalized
 from w2s_bench.plugins.checks import check_parameters, raised_at
 from w2s_bench.plugins.hooks import distribution_of
@@ -44,6 +44,7 @@ OBJECTIVES: Final[Mapping[str, Callable[..., Objective]]] = MappingProxyType(
         "gce": losses.Generalised,
         "sce": losses.Symmetric,
         "early": losses.Early,
+        "co_teaching": losses.CoTeaching,
         "opd": losses.ReverseKL,
         "trb": losses.Blended,
         "tropd": losses.Accepted,
@@ -56,7 +57,8 @@ OBJECTIVES: Final[Mapping[str, Callable[..., Objective]]] = MappingProxyType(
 class PlannedObjective:
     """An objective as a plan knows it. `written` is the one text of all that mean the same name and parameters.
 
-    One that is `on_policy` has no labels to learn from but those of the teacher that it asks.
+    One that is `on_policy` has no labels to learn from but those of the teacher that it asks; one `of_two` trains a second
+    student beside the one that is kept.
     A plugin's has its `plugin` (distribution, version, source), and the `libraries` that it computes with.
     """
 
@@ -66,6 +68,7 @@ class PlannedObjective:
     in_closed_form: bool = False
     stops_early: bool = False
     on_policy: bool = False
+    of_two: bool = False
     plugin: Mapping[str, JSON] | None = None
     libraries: tuple[str, ...] = ()
 
@@ -114,8 +117,8 @@ def planned_objective(spec: str, registry: Registry | None = None) -> PlannedObj
     if registry is None or is_own(spec):
         own = objective_of(spec)
         closed, stops = isinstance(own, ClosedForm), isinstance(own, Stopping)
-        rolls = isinstance(own, OnPolicy)
-        return PlannedObjective(write_spec(name, parameters), own.over, own.needs, closed, stops, rolls)
+        rolls, two = isinstance(own, OnPolicy), isinstance(own, Paired)
+        return PlannedObjective(write_spec(name, parameters), own.over, own.needs, closed, stops, rolls, two)
     registered = _registered(registry, name)
     described = described_objective(registry, registered.name, parameters)
     plugin = {"distribution": registered.distribution, "version": registered.version}
@@ -208,6 +211,11 @@ def refuse_unfit(
     if planned.stops_early and "tokens" not in over:
         raise SuiteError(
             f"objective {spec!r} keeps a student of before the last step; recipe {training.recipe!r} has none: take recipe 'full' or "
+            "'lora', or another objective"
+        )
+    if planned.of_two and "tokens" not in over:
+        raise SuiteError(
+            f"objective {spec!r} trains two language models side by side; recipe {training.recipe!r} trains none: take recipe 'full' or "
             "'lora', or another objective"
         )
     if teaches and planned.needs:

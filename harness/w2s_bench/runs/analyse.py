@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from w2s_bench.controls import CEILING, EASY, EASY_GOLD, GOLD_RANDOM, NAIVE, RANDOM
+from w2s_bench.controls import EASY, EASY_GOLD, GOLD_RANDOM, RANDOM
 from w2s_bench.errors import CellError, StoreError, W2SBenchError
 from w2s_bench.executors import Failed
 from w2s_bench.names import BUILT_IN, short
-from w2s_bench.protocol.gradients import Gradients, gradients
+from w2s_bench.protocol.gradients import Gradients
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.protocol.training import gold_rows, weak_rows
 from w2s_bench.record import digest_of
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import Cell
@@ -30,8 +28,17 @@ from w2s_bench.results.leaderboard import build
 from w2s_bench.results.mechanisms import curriculum
 from w2s_bench.results.mechanisms.attribution import attribution
 from w2s_bench.results.mechanisms.directions import Sample, of_domain
-from w2s_bench.results.mechanisms.facts import SECTIONS, Analysis, ArmCurriculum, BySeed, Curriculum, DomainAnalysis
+from w2s_bench.results.mechanisms.facts import (
+    SECTIONS,
+    Analysis,
+    ArmCurriculum,
+    BySeed,
+    Curriculum,
+    DomainAnalysis,
+)
 from w2s_bench.runs.collect import Results
+from w2s_bench.runs.labelled import fit_of, solutions_of
+from w2s_bench.runs.looked import Looked, Taken, new_stages
 from w2s_bench.runs.preview import explain
 from w2s_bench.store.stage import Stage, walk
 
@@ -42,8 +49,6 @@ if TYPE_CHECKING:
     from w2s_bench.store import Store
     from w2s_bench.suite import Suite
 
-#: Of how many numbers a projected gradient is; see `models.gradients` for what that costs in precision.
-DIMENSIONS: Final = 2048
 #: Rows of the pool, and of the held-out items, whose gradients are taken.
 SAMPLE: Final = 256
 #: Controls whose PGR tells what easy rows are worth, each beside the one that it is to be compared with.
@@ -78,7 +83,7 @@ def analyse(
         refuse_unasked(suite, cells, results, placements(suite, cells, {}))
     run = _Run(results, suite, cells, open_store(store))
     problems: tuple[str, ...] = ()
-    if {"curriculum", "gradients"} & set(sections):
+    if {*sections} - {"attribution"}:
         run.look(executor, events, sections, sample)
         problems = run.problems
     board = build(own, results)
@@ -99,19 +104,6 @@ def _comparison(cells: Sequence[Cell], domain: str) -> Comparison:
     return Comparison({short(c.body.arm.name): c for c in cells if short(c.body.domain.name) == short(domain)})
 
 
-@dataclass(frozen=True)
-class _Looked:
-    """The new stages of one domain and seed."""
-
-    difficulty: Stage | None = None
-    weak: Stage | None = None
-    gold: Stage | None = None
-    held_out: Stage | None = None
-
-    def stages(self) -> list[Stage]:
-        return [stage for stage in (self.difficulty, self.weak, self.gold, self.held_out) if stage is not None]
-
-
 class _Run:
     """A run as its folder and store have it."""
 
@@ -119,7 +111,7 @@ class _Run:
         self.folder, self.suite, self.cells, self.store = results, suite, cells, store
         self.names = list(dict.fromkeys(short(cell.body.domain.name) for cell in cells))
         self.problems: tuple[str, ...] = ()
-        self._looked: dict[tuple[str, int], _Looked] = {}
+        self._looked: dict[tuple[str, int], Looked] = {}
         self._failed: set[tuple[str, int]] = set()
         self._planned: dict[str, list[tuple[PlannedCell, Cell]]] = {}
 
@@ -136,23 +128,23 @@ class _Run:
         """Run what is new, of what the store holds."""
         self._plan()
         made = [stage for pairs in self._planned.values() for cell, told in pairs for stage in _made(cell, told)]
-        looked = explain(list(walk(made)), self.store, reasons=False)
-        there = {look.stage.node for look in looked if look.path is not None}
+        explained = explain(list(walk(made)), self.store, reasons=False)
+        there = {look.stage.node for look in explained if look.path is not None}
         missing = [stage for stage in made if stage.node not in there]
         if missing:
-            explained = any(cell.body.arm.explains for cell in self.cells)
+            decomposed = any(cell.body.arm.explains for cell in self.cells)
             raise StoreError(
                 f"{self.folder}: labels, scores and kept rows lie in the store of the run, and {self.store.location} lacks "
                 f"{len(missing)} of {len(made)} of these stages (such as {missing[0].label or missing[0].name}). Give --store "
-                f"PLACE, or make them again (what is stored is not computed again): {self.command(decompose=explained)}"
+                f"PLACE, or make them again (what is stored is not computed again): {self.command(decompose=decomposed)}"
             )
         for name, pairs in self._planned.items():
             for graph in pairs[0][0].graphs:
-                self._looked[name, graph.seed] = _new_stages(graph, sections, sample)
-        new = [stage for new_stages in self._looked.values() for stage in new_stages.stages()]
+                self._looked[name, graph.seed] = new_stages(graph, sections, sample)
+        new = [stage for looked in self._looked.values() for stage in looked.stages()]
         self._results = Results(executor.run([*made, *new], self.store, events), self.store)
-        for key, new_stages in self._looked.items():
-            for stage in new_stages.stages():
+        for key, looked in self._looked.items():
+            for stage in looked.stages():
                 if (failed := self._results.failure(stage)) is not None:
                     self._fail(key, failed)
         self._refuse_another()
@@ -206,9 +198,24 @@ class _Run:
             easy = {arm: compared.pgr(arm) for arm in _OF_EASY if arm in compared.cells}
             analysis = replace(analysis, curriculum=self._curriculum(name, pairs, seeds), easy=easy)
         if "gradients" in sections:
-            samples = [self._sample(name, pairs, seed) for seed in seeds]
             tracks = {short(told.body.arm.name): _track(told) for _, told in pairs}
-            analysis = replace(analysis, gradients=of_domain(samples, tracks))
+            looked = {seed: self._looked[name, seed] for seed in seeds}
+            untuned = [self._sample(pairs, seed, at.untuned) for seed, at in looked.items()]
+            warmed = [self._sample(pairs, seed, at.warmed) for seed, at in looked.items()]
+            steps = max(at.steps for at in looked.values())
+            analysis = replace(
+                analysis, gradients=of_domain(untuned, tracks), warmed=of_domain(warmed, tracks, steps=steps)
+            )
+        graphs = [pairs[0][0].graphs[seed] for seed in seeds]
+        if "fit" in sections:
+            analysis = replace(analysis, fit=fit_of(self._results, graphs))
+        if "faithfulness" in sections and graphs[0].task.domain.kind == "generate":
+            arms = [
+                (short(told.body.arm.name), _track(told), [cell.stages[seed].kept for seed in seeds])
+                for cell, told in pairs
+                if _keeps_weak_labels_alone(told) and _alive(told, seeds) == seeds
+            ]
+            analysis = replace(analysis, solutions=solutions_of(self._results, graphs, arms))
         return analysis
 
     def _curriculum(self, name: str, pairs: Sequence[tuple[PlannedCell, Cell]], seeds: Sequence[int]) -> Curriculum:
@@ -252,12 +259,11 @@ class _Run:
     def _right(self, graph: Generation) -> Mapping[str, bool]:
         return self._results.grades(graph.label_grades(graph.pool))
 
-    def _sample(self, name: str, pairs: Sequence[tuple[PlannedCell, Cell]], seed: int) -> Sample:
-        """One seed's gradients with the rows of each arm that trains on one set of labels of the pool."""
-        looked = self._looked[name, seed]
-        assert looked.weak is not None and looked.gold is not None
-        weak, gold = (Gradients.read(self._results.folder(stage)) for stage in (looked.weak, looked.gold))
-        held_out = Gradients.read(self._results.folder(looked.held_out)).values if looked.held_out else None
+    def _sample(self, pairs: Sequence[tuple[PlannedCell, Cell]], seed: int, taken: Taken | None) -> Sample:
+        """One seed's gradients at one student, with the rows of each arm that trains on one set of labels of the pool."""
+        assert taken is not None
+        weak, gold = (Gradients.read(self._results.folder(stage)) for stage in (taken.weak, taken.gold))
+        held_out = Gradients.read(self._results.folder(taken.held_out)).values if taken.held_out else None
         rows: dict[str, tuple[str, list[str]]] = {}
         for cell, told in pairs:
             arm = told.body.arm
@@ -267,26 +273,6 @@ class _Run:
             kept = weak.places.keys() if own is None else Kept.read(self._results.folder(own)).weights.keys()
             rows[short(arm.name)] = (arm.facts.of_pool.labels, [row for row in weak.places if row in kept])
         return Sample(weak.values, gold.values, dict(weak.places), rows, held_out)
-
-
-def _new_stages(graph: Generation, sections: Sequence[str], sample: int) -> _Looked:
-    looked = _Looked(difficulty=graph.difficulty if "curriculum" in sections else None)
-    if "gradients" not in sections:
-        return looked
-    pool, model = graph.subset(graph.pool), graph.task.student
-    taken = partial(gradients, model, pool=pool, most=sample, dimensions=DIMENSIONS, seed=graph.stream("gradients"))
-    weak = weak_rows(pool, graph.weak_labels(graph.pool), None, graph.label(f"rows of {NAIVE}"))
-    gold = gold_rows(pool, graph.training_gold(graph.pool), None, graph.label(f"gold rows of {CEILING}"))
-    looked = replace(
-        looked,
-        weak=taken(weak, label=graph.label("gradients of weak labels")),
-        gold=taken(gold, label=graph.label("gradients of gold")),
-    )
-    if not graph.task.spec.sizes.dev:
-        return looked
-    # Never `test`: what is learned here may lead to another trust function.
-    rows = gold_rows(graph.subset("dev"), graph.gold("dev"), None, graph.label("gold rows of dev"))
-    return replace(looked, held_out=taken(rows, label=graph.label("gradients of dev's gold")))
 
 
 def _made(cell: PlannedCell, told: Cell) -> list[Stage]:
@@ -311,6 +297,11 @@ def _keeps_some(told: Cell) -> bool:
     arm = told.body.arm
     of_pool = arm.facts.of_pool
     return of_pool is not None and of_pool.share != "all" and not arm.made_of
+
+
+def _keeps_weak_labels_alone(told: Cell) -> bool:
+    arm = told.body.arm
+    return arm.facts.keeps_weak_labels and len(arm.facts.rows) == 1 and not arm.made_of
 
 
 def _track(told: Cell) -> str:

@@ -23,7 +23,7 @@ labels (`naive`) and with every trust function by `top`, and the student is trai
 the same schedule and randomness. Such an arm is called `OBJECTIVE:ARM`: `soft:naive`, `gce(q=0.5):confidence`. Its
 cell says `objective`, the leaderboard has a table of its own for them, with the paired difference to the same arm by the
 suite's own objective, and no rank, mean or test of another table is about them. References, the ceiling too, are trained by the
-suite's own. The suites `tiny-objectives` and `tiny-on-policy` try them all on bundled domains.
+suite's own. The suites `tiny-objectives`, `tiny-on-policy` and `tiny-co-teaching` try them all on bundled domains.
 
 Gold is no input of any objective. The label of a row may be gold, though: of the ceiling's rows, the trust set's, those of gold
 controls. Such a row comes without a teacher's distribution, and has a distribution that is all on its label.
@@ -45,8 +45,8 @@ Losses are means over the rows of logits of a batch. A row's weight, where a sel
 plugins: [how to write one](plugins.md#an-objective). A plugin's stands in a suite's `objectives` alone, by its full name
 (`DISTRIBUTION/NAME`) or a bare one that nobody else has, so that it trains on weak labels always; its students are trained in
 processes of its distribution's own, and a fault of it costs its own cells. One more of the harness's is a file in
-`models/losses/` and a row of `protocol/objectives.py`. Co-teaching is none of them: its two students choose rows for each other by their
-losses, and an objective sees the logits of one.
+`models/losses/` and a row of `protocol/objectives.py`. `co_teaching` trains a second student beside the one that is kept
+(`models/peers.py`); a plugin's sees the logits of one alone.
 """
 
 _FOOT: Final = """
@@ -92,7 +92,7 @@ def _row(planned: PlannedObjective, summary: str) -> dict[str, str]:
         "generated": over("generate"),
         "needs": ", ".join(planned.needs) or "nothing",
         "heads": "–"
-        if planned.stops_early or "choice" not in planned.kinds
+        if planned.stops_early or planned.of_two or "choice" not in planned.kinds
         else "to convergence"
         if planned.in_closed_form
         else "by AdamW",

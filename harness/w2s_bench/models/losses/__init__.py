@@ -1,6 +1,7 @@
 """Objectives beside the cross-entropy, one file each: what a student is trained towards where labels may be wrong."""
 
 from w2s_bench.models.losses.bootstrap import Bootstrap
+from w2s_bench.models.losses.co_teaching import CoTeaching
 from w2s_bench.models.losses.early import Early
 from w2s_bench.models.losses.gce import Generalised
 from w2s_bench.models.losses.logconf import logconf
@@ -16,6 +17,7 @@ __all__ = [
     "Accepted",
     "Blended",
     "Bootstrap",
+    "CoTeaching",
     "Contrast",
     "Early",
     "Generalised",

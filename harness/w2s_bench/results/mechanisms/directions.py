@@ -27,8 +27,11 @@ class Sample:
     held_out: Rows | None
 
 
-def of_domain(samples: Sequence[Sample], tracks: Mapping[str, str]) -> Gradients:
-    """The figures of every arm that all seeds have; `tracks` gives each one's track, in the order in which arms are shown."""
+def of_domain(samples: Sequence[Sample], tracks: Mapping[str, str], *, steps: int = 0) -> Gradients:
+    """The figures of every arm that all seeds have; `tracks` gives each one's track, in the order in which arms are shown.
+
+    `steps`: how many the student has taken at which gradients were taken.
+    """
     fewest = {arm: min((len(s.rows[arm][1]) for s in samples if arm in s.rows), default=0) for arm in tracks}
     in_all = {arm for arm in tracks if all(arm in sample.rows for sample in samples)}
     left_out = {
@@ -57,7 +60,7 @@ def of_domain(samples: Sequence[Sample], tracks: Mapping[str, str]) -> Gradients
         )
     held_out = min((0 if s.held_out is None else len(s.held_out) for s in samples), default=0)
     width = max((sample.gold.shape[1] for sample in samples), default=0)
-    return Gradients(counts, width, held_out, tuple(arms), left_out)
+    return Gradients(counts, width, held_out, tuple(arms), left_out, steps)
 
 
 def _rows(sample: Sample, arm: str, count: int) -> Rows:

@@ -11,7 +11,7 @@ import numpy as np
 from w2s_bench.results.statistics import Ratio
 
 #: What an analysis consists of, in the order of its page.
-SECTIONS: Final = ("curriculum", "attribution", "gradients")
+SECTIONS: Final = ("curriculum", "attribution", "gradients", "fit", "faithfulness")
 #: Coverages at which the difficulty of the rows of highest trust is told.
 COVERAGES: Final = tuple(round(0.1 * tenth, 1) for tenth in range(1, 11))
 
@@ -83,13 +83,40 @@ class ArmGradients:
 
 @dataclass(frozen=True)
 class Gradients:
-    """One domain. `rows`: how many each arm has, a seed; `width`: of how many numbers a gradient is; `left_out`: arm → why."""
+    """One domain, at one student. `rows`: how many each arm has, a seed; `width`: of how many numbers a gradient is; `left_out`: arm → why;
+    `steps`: how many the student has taken on all weak labels, 0 for the untuned one."""
 
     rows: tuple[int, ...]
     width: int
     held_out: int
     arms: tuple[ArmGradients, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One domain: how well students that are trained on all weak labels for so many `steps` fit those that are right and those that are
+    wrong (mean agreement, in [0, 1]), a figure a point; `…_saturates`: the steps from which it does not rise."""
+
+    steps: tuple[int, ...]
+    right: tuple[BySeed, ...]
+    wrong: tuple[BySeed, ...]
+    right_saturates: BySeed
+    wrong_saturates: BySeed
+
+
+@dataclass(frozen=True)
+class ArmSolutions:
+    """Of the worked solutions that an arm trains on: shares that are right (`purity`), that are faithful (`solutions.is_faithful`), and
+    that are faithful among the right ones and among the wrong ones."""
+
+    arm: str
+    track: str
+    purity: BySeed
+    faithful: BySeed
+    among_right: BySeed
+    among_wrong: BySeed
 
 
 @dataclass(frozen=True)
@@ -109,6 +136,11 @@ class DomainAnalysis:
     name: str
     curriculum: Curriculum | None = None
     gradients: Gradients | None = None
+    #: The same at a student that has begun to learn.
+    warmed: Gradients | None = None
+    fit: Fit | None = None
+    #: Of a domain that generates: of each arm with weak labels, `naive` (the whole pool) among them.
+    solutions: tuple[ArmSolutions, ...] = ()
     #: Control → its PGR, of those that tell what easy rows are worth.
     easy: Mapping[str, Ratio] = field(default_factory=dict)
 

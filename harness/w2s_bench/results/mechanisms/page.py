@@ -7,8 +7,10 @@ from typing import Final
 
 from w2s_bench.controls import EASY, EASY_GOLD, GOLD_RANDOM, NAIVE, RANDOM
 from w2s_bench.results.mechanisms.attribution import SHARES
-from w2s_bench.results.mechanisms.facts import SECTIONS, Analysis, BySeed, Curriculum, Gradients
-from w2s_bench.results.mechanisms.plots import draw_attribution, draw_curriculum, draw_gradients
+from w2s_bench.results.mechanisms.facts import SECTIONS, Analysis, Curriculum, Gradients
+from w2s_bench.results.mechanisms.label_sections import faithfulness_blocks, fit_blocks
+from w2s_bench.results.mechanisms.plots import draw_attribution, draw_curriculum, draw_fit, draw_gradients
+from w2s_bench.results.mechanisms.shown import apart, by_seeds, spread
 from w2s_bench.results.pages.blocks import escape, table
 from w2s_bench.results.pages.style import NONE, TRACKS, count, difference, figure, number
 from w2s_bench.results.statistics import Estimate
@@ -16,11 +18,17 @@ from w2s_bench.results.statistics import Estimate
 PAGE: Final = "analysis.md"
 FIGURES: Final = {name: f"analysis-{name}.svg" for name in SECTIONS}
 _PAPER: Final = "*Trust Functions* ([arXiv 2606.01000](https://arxiv.org/abs/2606.01000))"
+_WEAK: Final = (
+    "*When Can LLMs Learn to Reason with Weak Supervision?* ([arXiv 2604.18574](https://arxiv.org/abs/2604.18574))"
+)
 _SAID: Final = {
     "curriculum": f"{_PAPER}: choosing by trust acts as an implicit curriculum, easy rows first.",
     "attribution": f"{_PAPER}: what is kept is nearly all right (purity .95 to .98 in most of its settings), and students that "
     "learn from it come near those of ground truth.",
     "gradients": f"{_PAPER}: the gradients of trusted rows are better aligned and of lower rank.",
+    "fit": f"{_WEAK}: while rewards have not saturated a model learns what carries over, later it memorises; some fit wrong "
+    "labels as fast as right ones.",
+    "faithfulness": f"{_WEAK}: whether the reasoning supports the answer, right or wrong, tells who learns from weak supervision.",
 }
 
 
@@ -33,6 +41,8 @@ def pages(analysis: Analysis) -> dict[str, str]:
         drawn["attribution"] = draw_attribution(analysis)
     if any(d.gradients and d.gradients.arms for d in analysis.domains):
         drawn["gradients"] = draw_gradients(analysis)
+    if any(d.fit for d in analysis.domains):
+        drawn["fit"] = draw_fit(analysis)
     files = {FIGURES[name]: text for name, text in drawn.items()}
     return {**files, PAGE: render(analysis, {name: FIGURES[name] for name in drawn})}
 
@@ -46,7 +56,13 @@ def render(analysis: Analysis, figures: Mapping[str, str]) -> str:
         "figure is made: `docs/mechanisms.md`. Figures without brackets are means over seeds.",
         *([f"> **What could not be had.** {'; '.join(map(escape, analysis.problems))}."] if analysis.problems else []),
     ]
-    made = {"curriculum": _curriculum, "attribution": _attribution, "gradients": _gradients}
+    made = {
+        "curriculum": _curriculum,
+        "attribution": _attribution,
+        "gradients": _gradients,
+        "fit": fit_blocks,
+        "faithfulness": faithfulness_blocks,
+    }
     for name in analysis.sections:
         picture = [f"![{name.capitalize()}]({figures[name]})"] if name in figures else []
         blocks += [f"## {name.capitalize()}", f"What is said: {_SAID[name]}", *picture, *made[name](analysis)]
@@ -71,14 +87,14 @@ def _curriculum(analysis: Analysis) -> list[str]:
             [
                 escape(arm.arm),
                 TRACKS[arm.track].word,
-                _seeds(arm.spearman),
-                _seeds(arm.among_right),
+                by_seeds(arm.spearman),
+                by_seeds(arm.among_right),
                 number(arm.kept_place.mean),
                 number(arm.kept_loss.mean),
             ]
             for arm in curriculum.arms
         ]
-        rows.append(["(being right)", NONE, _seeds(curriculum.of_right), NONE, NONE, NONE])
+        rows.append(["(being right)", NONE, by_seeds(curriculum.of_right), NONE, NONE, NONE])
         rows.append(["(the whole pool)", NONE, NONE, NONE, number(0.5), number(curriculum.pool_loss.mean)])
         blocks += [f"### Curriculum in {escape(domain.name)}", table(header, rows)]
     return [*blocks, *_easy(analysis)]
@@ -94,7 +110,7 @@ def _found_of_curriculum(domains: Sequence[Curriculum]) -> str:
     shrunk = sum(abs(arm.among_right.mean or 0) < abs(arm.spearman.mean or 0) for arm in scored)
     return (
         f"of {count(len(scored), 'pair')} of trust function and domain, easier rows are trusted more in {easier} on every seed, "
-        f"harder ones in {harder}. Right labels are easier rows anyway ({_range(domain.of_right for domain in domains)} for being right "
+        f"harder ones in {harder}. Right labels are easier rows anyway ({spread(domain.of_right for domain in domains)} for being right "
         f"itself); among right labels alone trust still prefers easy rows in {left}, more weakly than over the pool in {shrunk}."
     )
 
@@ -155,10 +171,27 @@ def _found_of_attribution(analysis: Analysis) -> str:
 
 
 def _gradients(analysis: Analysis) -> list[str]:
-    told = [(d, d.gradients) for d in analysis.domains if d.gradients is not None]
-    if not told:
+    told = [(d, [at for at in (d.gradients, d.warmed) if at is not None]) for d in analysis.domains]
+    if not any(students for _, students in told):
         return ["No domain has its gradients: see above."]
-    blocks = [f"What is found: {_found_of_gradients([gradients for _, gradients in told])}"]
+    blocks = ["What is found:", "\n".join(f"- {words}" for words in _found_at_each([s for _, s in told]))]
+    for domain, students in told:
+        if students:
+            blocks.append(f"### Gradients in {escape(domain.name)}")
+        for gradients in students:
+            blocks += _gradients_of(gradients)
+    return blocks
+
+
+def _found_at_each(told: Sequence[Sequence[Gradients]]) -> Iterable[str]:
+    """What is found at the untuned student, and at the one that has begun to learn, over domains."""
+    for words, warm in (("at the untuned student", False), ("after warm-up", True)):
+        domains = [gradients for students in told for gradients in students if (gradients.steps > 0) == warm]
+        if domains:
+            yield f"{words}, {_found_of_gradients(domains)}"
+
+
+def _gradients_of(gradients: Gradients) -> list[str]:
     header = [
         "arm",
         "labels",
@@ -168,31 +201,30 @@ def _gradients(analysis: Analysis) -> list[str]:
         "stable rank",
         "noise scale",
     ]
-    for domain, gradients in told:
-        rows = [
-            [
-                escape(arm.arm),
-                arm.labels,
-                _seeds(arm.cosine, 3),
-                _seeds(arm.alignment, 3),
-                number(arm.effective_rank.mean, 1),
-                number(arm.stable_rank.mean, 1),
-                number(arm.noise_scale.mean, 0),
-            ]
-            for arm in gradients.arms
+    rows = [
+        [
+            escape(arm.arm),
+            arm.labels,
+            by_seeds(arm.cosine, 3),
+            by_seeds(arm.alignment, 3),
+            number(arm.effective_rank.mean, 1),
+            number(arm.stable_rank.mean, 1),
+            number(arm.noise_scale.mean, 0),
         ]
-        held = (
-            f"{gradients.held_out} held-out items"
-            if gradients.held_out
-            else "no held-out items (the suite has no `dev`)"
-        )
-        facts = f"{' and '.join(map(str, sorted(set(gradients.rows))))} rows an arm and seed, {gradients.width} numbers a gradient, {held}."
-        blocks += [f"### Gradients in {escape(domain.name)}", facts, table(header, rows)]
-        if gradients.left_out:
-            blocks.append(
-                "Left out: " + "; ".join(f"{escape(arm)} ({why})" for arm, why in gradients.left_out.items()) + "."
-            )
-    return blocks
+        for arm in gradients.arms
+    ]
+    held = (
+        f"{gradients.held_out} held-out items" if gradients.held_out else "no held-out items (the suite has no `dev`)"
+    )
+    at = (
+        f"After warm-up, {count(gradients.steps, 'step')} on all weak labels, the same student for all arms"
+        if gradients.steps
+        else "At the untuned student"
+    )
+    rows_each = " and ".join(map(str, sorted(set(gradients.rows))))
+    facts = f"{at}: {rows_each} rows an arm and seed, {gradients.width} numbers a gradient, {held}."
+    left = "; ".join(f"{escape(arm)} ({why})" for arm, why in gradients.left_out.items())
+    return [facts, table(header, rows), *([f"Left out: {left}."] if left else [])]
 
 
 def _found_of_gradients(domains: Sequence[Gradients]) -> str:
@@ -209,28 +241,6 @@ def _found_of_gradients(domains: Sequence[Gradients]) -> str:
         ("a higher cosine with held-out gold", "alignment", 1),
         ("a lower effective rank", "effective_rank", -1),
     ):
-        apart = [_apart(getattr(arm, name), getattr(blind, name)) for arm, blind in pairs]
-        told.append(f"{words} in {sum(a == up for a in apart)} (the opposite in {sum(a == -up for a in apart)})")
+        signs = [apart(getattr(arm, name), getattr(blind, name)) for arm, blind in pairs]
+        told.append(f"{words} in {sum(a == up for a in signs)} (the opposite in {sum(a == -up for a in signs)})")
     return f"of {count(len(pairs), 'pair')} of trust function and domain, on every seed, against `{RANDOM}`: {'; '.join(told)}."
-
-
-def _apart(arm: BySeed, other: BySeed) -> int:
-    """Whether one is above the other (1) or below it (−1) on every seed."""
-    pairs = zip(arm.values, other.values, strict=True)
-    return BySeed(tuple(None if a is None or b is None else a - b for a, b in pairs)).agrees
-
-
-def _seeds(told: BySeed, digits: int = 2) -> str:
-    """A mean with the least and the greatest seed."""
-    if not told.there:
-        return NONE
-    if len(told.there) == 1:
-        return number(told.mean, digits)
-    return f"{number(told.mean, digits)} ({number(min(told.there), digits)} to {number(max(told.there), digits)})"
-
-
-def _range(of: Iterable[BySeed]) -> str:
-    means = [figure.mean for figure in of if figure.mean is not None]
-    if len(means) < 2:
-        return number(means[0] if means else None)
-    return f"{number(min(means))} to {number(max(means))}"

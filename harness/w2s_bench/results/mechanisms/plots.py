@@ -6,8 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from w2s_bench.names import bare
 from w2s_bench.results.mechanisms.attribution import SHARES
-from w2s_bench.results.mechanisms.facts import COVERAGES, Analysis, ArmGradients, BySeed, Curriculum, DomainAnalysis
+from w2s_bench.results.mechanisms.facts import (
+    COVERAGES,
+    Analysis,
+    ArmGradients,
+    BySeed,
+    Curriculum,
+    DomainAnalysis,
+    Fit,
+)
 from w2s_bench.results.pages.plots import COLUMNS, LINE, WIDTH, as_svg, cut, panel_title
 from w2s_bench.results.pages.style import TRACKS
 from w2s_bench.results.statistics import Estimate, Ratio
@@ -51,9 +60,50 @@ def draw_attribution(analysis: Analysis) -> str:
 
 
 def draw_gradients(analysis: Analysis) -> str:
-    """Figures of gradients: a line of panels a domain, a panel a figure, a dot a seed."""
-    panels = {d.name: d.gradients.arms for d in analysis.domains if d.gradients is not None and d.gradients.arms}
+    """Figures of gradients: a line of panels a domain and student, a panel a figure, a dot a seed."""
+    panels = {}
+    for domain in analysis.domains:
+        for when, told in (("untuned", domain.gradients), ("warmed up", domain.warmed)):
+            if told is not None and told.arms:
+                panels[f"{bare(domain.name)} {when}"] = told.arms
     return as_svg(lambda: _gradients(panels))
+
+
+def draw_fit(analysis: Analysis) -> str:
+    """How far students give weak labels back, right ones and wrong ones, by their steps: a panel a domain, a dot a seed."""
+    panels = {d.name: d.fit for d in analysis.domains if d.fit is not None}
+    return as_svg(lambda: _fit(panels))
+
+
+def _fit(panels: Mapping[str, Fit]) -> Figure:
+    from matplotlib.figure import Figure
+
+    columns = min(COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
+    height = lines * 2.4 + 1.3
+    figure = Figure(figsize=(WIDTH, height), facecolor="white")
+    grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
+    figure.subplots_adjust(left=0.065, right=0.985, top=1 - 0.4 / height, bottom=0.9 / height, wspace=0.1, hspace=0.5)
+    for axes, (name, fit) in zip(grid.flat, panels.items(), strict=False):
+        axes.set_title(panel_title(name, panels), fontsize=10, fontweight="bold", pad=8)
+        for words, by_point, look in (("right labels", fit.right, "-"), ("wrong labels", fit.wrong, (0, (4, 2)))):
+            colour = TRACKS["trust_set" if words.startswith("right") else "control"].colour
+            there = [(steps, at.mean) for steps, at in zip(fit.steps, by_point, strict=True) if at.mean is not None]
+            axes.plot(*zip(*there, strict=True), color=colour, linestyle=look, linewidth=1.5, label=words)
+            for steps, at in zip(fit.steps, by_point, strict=True):
+                axes.plot([steps] * len(at.there), at.there, color=colour, marker=".", ls="", markersize=4)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(fit.steps, [str(steps) for steps in fit.steps])
+        axes.minorticks_off()
+        axes.set_ylim(0, 1.02)
+        _quiet(axes, "y")
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    handles, words = grid.flat[0].get_legend_handles_labels()
+    figure.legend(handles, words, loc="lower center", ncols=2, frameon=False, fontsize=8)
+    said = "share of weak labels that a student gives back, by the optimizer steps that it was trained on them"
+    figure.text(0.5, 0.4 / height, said, ha="center", fontsize=9)
+    return figure
 
 
 def _curriculum(panels: Sequence[tuple[DomainAnalysis, Curriculum]]) -> Figure:
@@ -140,7 +190,7 @@ def _gradients(panels: Mapping[str, Sequence[ArmGradients]]) -> Figure:
                     ls="",
                     fillstyle=fill,
                 )
-    said = "gradients at the untuned student, equally many rows an arm; open marks: gold labels; dots: seeds"
+    said = "gradients at the student, equally many rows an arm; open marks: gold labels; dots: seeds"
     figure.text(0.5, 0.16 / figure.get_figheight(), said, ha="center", fontsize=9)
     return figure
 
