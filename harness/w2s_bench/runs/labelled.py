@@ -38,19 +38,24 @@ def fit_of(results: Results, graphs: Sequence[Generation]) -> Fit:
     """How well students fit the labels that are right and those that are wrong, over seeds."""
     seeds = [_fit_of_seed(results, graph) for graph in graphs]
     steps = tuple(grid(graphs[0].task.spec.student.steps, POINTS))
-    by_point = [
-        tuple(BySeed(tuple(getattr(seed, of)[point] for seed in seeds)) for point in range(POINTS))
-        for of in ("right", "wrong")
-    ]
-    saturated = [
-        BySeed(tuple(None if at is None else float(steps[at]) for at in (getattr(seed, of) for seed in seeds)))
-        for of in ("right_saturates", "wrong_saturates")
-    ]
-    return Fit(steps, *by_point, *saturated)
+
+    def by_point(of: Sequence[tuple[float | None, ...]]) -> tuple[BySeed, ...]:
+        return tuple(BySeed(at) for at in zip(*of, strict=True))
+
+    def saturated(of: Sequence[int | None]) -> BySeed:
+        return BySeed(tuple(None if at is None else float(steps[at]) for at in of))
+
+    return Fit(
+        steps,
+        by_point([seed.right for seed in seeds]),
+        by_point([seed.wrong for seed in seeds]),
+        saturated([seed.right_saturates for seed in seeds]),
+        saturated([seed.wrong_saturates for seed in seeds]),
+    )
 
 
 def _fit_of_seed(results: Results, graph: Generation) -> OfSeed:
-    read = array_of(read_arrays(results.folder(dynamics_of(graph)) / READING))
+    read = array_of(read_arrays(results.folder(dynamics_of(graph)) / READING)).astype(np.float64)
     right = results.grades(graph.label_grades(graph.pool))
     is_right = np.array([right[label.id] for label in results.labels(graph.weak_labels(graph.pool))])
     return of_seed(read[:, :, COLUMNS.index("agreement")], is_right)

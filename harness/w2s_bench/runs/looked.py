@@ -68,8 +68,8 @@ def new_stages(graph: Generation, sections: Sequence[str], sample: int) -> Looke
 
 def _taken(graph: Generation, sample: int, weights: Stage | None, when: str) -> Taken:
     pool, model = graph.subset(graph.pool), graph.task.student
-    settings = {"pool": pool, "most": sample, "dimensions": DIMENSIONS, "seed": graph.stream("gradients")}
-    taken = partial(gradients, model, weights=weights, **settings)
+    seed = graph.stream("gradients")
+    taken = partial(gradients, model, pool=pool, most=sample, dimensions=DIMENSIONS, seed=seed, weights=weights)
     gold = gold_rows(pool, graph.training_gold(graph.pool), None, graph.label(f"gold rows of {CEILING}"))
     held_out = None
     if graph.task.spec.sizes.dev:
