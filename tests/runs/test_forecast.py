@@ -10,6 +10,7 @@ from w2s_bench import api
 from w2s_bench.executors.timings import Timings, amount_of, timed_as
 from w2s_bench.runs.forecast import forecast
 from w2s_bench.runs.plan import Plan
+from w2s_bench.suite import load_suite
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,27 @@ def test_trainings_rows_and_gold_are_those_of_the_plan(planned: Plan, tmp_path: 
         "trust": sizes.trust,
         "transfer": sizes.transfer,
     }
+
+
+def test_a_teacher_that_nobody_trains_costs_no_gold(tmp_path: Path) -> None:
+    """Gold with noise has no teacher, though its suite keeps the split so that the others are those of `tiny`."""
+    noise = load_suite("tiny-noise")
+    assert all(domain.sizes.weak_train for domain in noise.domains)
+    cost = forecast(noise, [], Timings.of_store(tmp_path))
+    assert {*cost.gold} == {"knowledge", "math", "chess"}
+    assert all({*of} == {"trust", "transfer"} for of in cost.gold.values())
+
+
+def test_suites_of_label_sources_have_the_splits_of_tiny() -> None:
+    """So that ceilings, and what else hangs on no weak label, are computed once."""
+    tiny = load_suite("tiny")
+    names = ("tiny-noise", "tiny-noise-systematic", "tiny-scarce", "tiny-majority", "tiny-self-certainty")
+    for name in names:
+        suite = load_suite(name)
+        assert (suite.seed, suite.seeds, suite.coverage) == (tiny.seed, tiny.seeds, tiny.coverage)
+        for domain in suite.domains:
+            like = tiny.domain(domain.name)
+            assert (domain.sizes, domain.student) == (like.sizes, like.student) and domain.teacher.source is not None
 
 
 def test_time_is_told_of_the_kinds_that_ran_and_the_others_are_named(planned: Plan, tmp_path: Path) -> None:

@@ -49,5 +49,7 @@ def forecast(suite: Suite, to_run: Sequence[Stage], timings: Timings) -> Forecas
 
 def _gold(domain: DomainSpec) -> dict[str, int]:
     """Of the splits whose gold somebody trains on: the teacher, trust functions and controls, the ceiling."""
-    sizes = {"weak_train": domain.sizes.weak_train, "trust": domain.sizes.trust, "transfer": domain.sizes.transfer}
+    # A teacher that is used as it is, or is no model, learns from none, whatever the split has.
+    taught = 0 if domain.teacher.recipe == "none" else domain.sizes.weak_train
+    sizes = {"weak_train": taught, "trust": domain.sizes.trust, "transfer": domain.sizes.transfer}
     return {split: size for split, size in sizes.items() if size}
