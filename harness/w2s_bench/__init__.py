@@ -1,6 +1,6 @@
 """w2s-bench: a benchmark for trust functions in weak-to-strong generalization.
 
-`run` takes a suite through the protocol, as `w2s-bench run` does; `table` and `items` give its results as pandas frames;
+`run` takes a suite through the protocol, as `w2s-bench run` does; `results`, `table` and `items` give its results as pandas frames;
 `score` scores weak labels of your own. All that the author of a plugin needs is here, and in `w2s_bench.testing` for tests: the
 contract is written out in `w2s_bench.hookspecs`. No other module is meant for others.
 """
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from w2s_bench.domains.task import TaskDomain
     from w2s_bench.models.gguf import GgufModel
     from w2s_bench.models.origins import HubModel, LocalModel
+    from w2s_bench.results.frames import frames as results
 
 __version__ = "0.1.0"
 __all__ = [
@@ -97,6 +98,7 @@ __all__ = [
     "contrast",
     "hookimpl",
     "items",
+    "results",
     "run",
     "score",
     "table",
@@ -110,6 +112,10 @@ def __getattr__(name: str) -> Any:
         from w2s_bench import api
 
         return getattr(api, name)
+    if name == "results":
+        import importlib
+
+        return importlib.import_module("w2s_bench.results")  # a package that can be called
     if name == "TaskDomain":
         from w2s_bench.domains.task import TaskDomain
 

@@ -12,6 +12,7 @@ from w2s_bench.results.compared import Verified
 from w2s_bench.results.leaderboard import write_leaderboard as leaderboard
 from w2s_bench.runs.curves import plan_points, run_points
 from w2s_bench.runs.execute import RunReport, execute, local_executor, make_plan
+from w2s_bench.runs.logs.opening import opened
 from w2s_bench.runs.verify import verify
 from w2s_bench.scoring.score import score
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas
 
     from w2s_bench.executors import Event, Executor
+    from w2s_bench.runs.plan import Plan
     from w2s_bench.suite import Suite
 
 __all__ = ["RunReport", "Verified", "items", "leaderboard", "run", "score", "table", "verify"]
@@ -38,6 +40,7 @@ def run(
     workers: int | None = None,
     executor: Executor | None = None,
     events: Callable[[Event], None] = lambda event: None,
+    log: Sequence[str] = (),
 ) -> RunReport:
     """Take a suite through the protocol and write cells, leaderboard and plot to `out/<suite>/`.
 
@@ -47,19 +50,21 @@ def run(
     points of curves: each is run after the suite, into `out/<suite>/curves/`, where a page shows them together; the report is
     the suite's own. Whatever is in the store already is not computed
     again; a run that was stopped anywhere goes on from there. Stages run in `workers` local processes, or where `executor`
-    runs them. `store` is a folder or a URL.
+    runs them. `store` is a folder or a URL. `log` names loggers (tensorboard, mlflow, wandb) that
+    are told of losses and rows.
     """
     from w2s_bench.store import default_location
 
     planned = make_plan(suite, domains=domains, trust=trust, seeds=seeds, decompose=decompose)
     beside = plan_points(planned, coverages=coverages, gold_budgets=gold_budgets, domains=domains, trust=trust)
     where, place = executor or local_executor(workers), store or default_location()
-    report = execute(planned, out=Path(out), store=place, executor=where, events=events)
-    made = run_points(
-        beside,
-        report.folder,
-        lambda each, into: execute(each, out=into, store=place, executor=where, events=events, models=False),
-    )
+
+    def each(point: Plan, into: Path, *, models: bool) -> RunReport:
+        with opened(log, point.suite, Path(out)) as told:
+            return execute(point, out=into, store=place, executor=where, events=events, models=models, log=told)
+
+    report = each(planned, Path(out), models=True)
+    made = run_points(beside, report.folder, lambda point, into: each(point, into, models=False))
     troubles = [done for done in made if isinstance(done, RunReport) and not done.ok] if beside else []
     problems = [
         f"{each.suite.name}: {why}" for each in troubles for why in (*each.problems, *(f[2] for f in each.failures))
@@ -73,15 +78,11 @@ def table(results: Path | str, *, arms: Sequence[str] = (), columns: Sequence[st
     Columns: `domain`, `arm`, `track`, and figures such as `pgr` with `pgr_low` and `pgr_high`, its 95 % interval. `arms` and
     `columns` restrict it, by name or by a pattern such as `gold_*`. Raises CellError where a cell cannot be believed.
     """
-    from w2s_bench.errors import CellError
-    from w2s_bench.results.checking.folder import board_of
+    from w2s_bench.results.frames import sound_board
     from w2s_bench.results.tables.formats import frame
     from w2s_bench.results.tables.lines import cells_table
 
-    board, refused = board_of(Path(results))
-    if refused:
-        raise CellError(f"{results}: {refused[0].file}: {refused[0].found}; `w2s-bench check` lists all")
-    return frame(cells_table(board, arms, columns).data())
+    return frame(cells_table(sound_board(Path(results)), arms, columns).data())
 
 
 def items(

@@ -19,6 +19,7 @@ from w2s_bench._cli.table import Format
 from w2s_bench.errors import CellError, UnknownNameError, W2SBenchError
 from w2s_bench.results.board import Leaderboard
 from w2s_bench.results.checking.folder import board_of
+from w2s_bench.results.files import read_cell
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.results.tables.formats import FORMATS, TEXT, format_of, frame, write
 from w2s_bench.results.tables.lines import arms_table, cells_table, column_names
@@ -134,6 +135,24 @@ def test_python_has_the_cells_as_a_frame(folder: Path) -> None:
     assert list(told["domain"]) == ["chess", "math"]
 
 
+def test_python_has_a_folder_as_frames_at_three_depths(folder: Path, board: Leaderboard) -> None:
+    told = w2s_bench.results(folder)
+    assert list(told.rows["arm"]) == [row.arm for row in board.rows]
+    assert told.cells.equals(w2s_bench.table(folder))
+    probe = told.seeds.query("domain == 'math' and arm == 'probe'")
+    held = read_cell(folder / "results/math/probe.json").body
+    assert list(probe["seed"]) == [seed.seed for seed in held.seeds]
+    assert list(probe["accuracy"]) == [seed.accuracy for seed in held.seeds]
+    assert list(probe["kept"]) == [seed.kept for seed in held.seeds] and probe["kept"].dtype == "Int64"
+    assert probe["error"].isna().all() and set(probe["track"]) == {"trust_set"}
+    # As tidy frames go: the mean over seeds is the cell's, in one line.
+    means = told.seeds.groupby(["domain", "arm"])["accuracy"].mean()
+    cells = told.cells.set_index(["domain", "arm"])["accuracy"]
+    assert means[cells.index].to_numpy(dtype=float) == pytest.approx(cells.to_numpy(dtype=float))
+    assert told._repr_html_().startswith("<table>") and "<td>probe</td>" in told._repr_html_()
+    assert w2s_bench.results.cells is not None, "it stays the package"
+
+
 def test_a_refused_cell_is_said_and_the_others_are_shown(folder: Path, tmp_path: Path) -> None:
     bad = Path(shutil.copytree(folder, tmp_path / "bad"))
     (bad / "results/math/confidence.json").write_text("{}")
@@ -143,5 +162,7 @@ def test_a_refused_cell_is_said_and_the_others_are_shown(folder: Path, tmp_path:
     assert ("math", "confidence") not in told and ("chess", "confidence") in told
     with pytest.raises(CellError, match="w2s-bench check"):
         w2s_bench.table(bad)
+    with pytest.raises(CellError, match="w2s-bench check"):
+        w2s_bench.results(bad)
     shutil.rmtree(bad / "results")
     assert CliRunner().invoke(app, ["table", str(bad)]).exit_code == 2

@@ -12,15 +12,16 @@ import pytest
 
 from support import bodies, run_inline, toy_registry, toy_suite
 from w2s_bench.errors import CellError, SuiteError
-from w2s_bench.executors import Event, Outcome
+from w2s_bench.executors import Ended, Event, Outcome
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.files import read_cell
 from w2s_bench.runs import execute as api
+from w2s_bench.runs.logs.told import Told
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.runs.refusals import refuse_mistakes, refuse_other_suite
 from w2s_bench.store import Store
-from w2s_bench.store.stage import Stage
+from w2s_bench.store.stage import Stage, walk
 from w2s_bench.suite import Suite
 from w2s_bench.suite_files import load_suite
 
@@ -40,16 +41,35 @@ class Counting:
 
         store.put = counted  # type: ignore[method-assign]
         try:
-            return run_inline(targets, store, self.registry)
+            outcomes = run_inline(targets, store, self.registry)
         finally:
             store.put = put  # type: ignore[method-assign]
+        for one in walk(targets):
+            events(Ended(one, outcomes[one.node]))
+        return outcomes
+
+
+class Following:
+    """A logger that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.trainings, self.rows = dict[str, Sequence[float]](), list[str]()
+
+    def losses(self, training: str, values: Sequence[float]) -> None:
+        self.trainings[training] = values
+
+    def row(self, row: str, figures: Mapping[str, float], accuracies: Mapping[int, float]) -> None:
+        self.rows.append(row)
+
+    def close(self) -> None:
+        pass
 
 
 class Bench:
     """A suite of one toy domain, a store and a results folder."""
 
     def __init__(self, folder: Path, registry: Registry) -> None:
-        self.folder, self.registry = folder, registry
+        self.folder, self.registry, self.followed = folder, registry, Following()
         whole = toy_suite(folder / "models")
         self.suite = whole.model_copy(update={"domains": whole.domains[:1]})
 
@@ -61,7 +81,10 @@ class Bench:
         executor = Counting(self.registry)
         planned = self.plan(**settings)
         place = self.folder / "store"
-        report = api.execute(planned, out=self.folder, store=place, executor=executor, events=lambda event: None)
+        self.followed = Following()
+        log = Told({"following": self.followed})
+        report = api.execute(planned, out=self.folder, store=place, executor=executor, events=lambda e: None, log=log)
+        assert not log.faults
         return report, executor.made
 
     @property
@@ -112,6 +135,13 @@ def test_a_suite_is_extended_by_seeds_in_place(finished: Bench) -> None:
 
     _, again = finished.run(seeds=3)
     assert not again
+    # Whoever follows the run is told of every training, though all of them were stored, and of every row twice: as it comes,
+    # and with the board.
+    trainings = {
+        stage.label: stage.params["steps"] for stage in finished.plan(seeds=3).stages() if "steps" in stage.params
+    }
+    assert {name: len(losses) for name, losses in finished.followed.trainings.items()} == trainings
+    assert sorted(finished.followed.rows) == sorted(2 * [cell.row for cell in report.cells])
     was = finished.files
     with pytest.raises(
         SuiteError, match="holds results of 3 seeds, this run asks for 2: give --seeds 3 to go on there, or"

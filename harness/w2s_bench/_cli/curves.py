@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from w2s_bench.errors import W2SBenchError
 if TYPE_CHECKING:
     from w2s_bench.executors import Executor
     from w2s_bench.runs.execute import RunReport
+    from w2s_bench.runs.logs.told import Told
     from w2s_bench.runs.plan import Plan
+    from w2s_bench.suite import Suite
 
 
 def plans_beside(
@@ -47,7 +50,13 @@ def plans_beside(
 
 
 def run_beside(
-    plans: Sequence[Plan], folder: Path, store: str, executor: Callable[[], Executor], *, quiet: bool
+    plans: Sequence[Plan],
+    folder: Path,
+    store: str,
+    executor: Callable[[], Executor],
+    *,
+    quiet: bool,
+    log: Callable[[Suite], AbstractContextManager[Told]],
 ) -> bool:
     """Run the points, say what went wrong in each and where the curves are; whether nothing did."""
     from w2s_bench._cli.announced import announced
@@ -59,8 +68,12 @@ def run_beside(
 
     def run(planned: Plan, out: Path) -> RunReport:
         name = planned.suite.name
-        with shown_progress(name, quiet=quiet) as events, announced(name, out / name, events) as told:
-            return execute(planned, out=out, store=store, executor=executor(), events=told, models=False)
+        with (
+            log(planned.suite) as logged,
+            shown_progress(name, quiet=quiet) as events,
+            announced(name, out / name, events) as told,
+        ):
+            return execute(planned, out=out, store=store, executor=executor(), events=told, models=False, log=logged)
 
     fine = True
     for done in run_points(plans, folder, run):

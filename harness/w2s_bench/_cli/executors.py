@@ -27,7 +27,12 @@ class ExecutorName(StrEnum):
 
 
 def refuse_others_options(
-    name: ExecutorName, address: str | None, slurm: Sequence[str], gpu: Sequence[str], until: str | None
+    name: ExecutorName,
+    address: str | None,
+    slurm: Sequence[str],
+    gpu: Sequence[str],
+    until: str | None,
+    log: Sequence[str] = (),
 ) -> None:
     """An option of another executor is a mistake, not ignored."""
     if address is not None and name is not ExecutorName.RAY:
@@ -35,6 +40,11 @@ def refuse_others_options(
     if until is not None and name is ExecutorName.SLURM:
         raise W2SBenchError(
             f"--until {until} is for a run that this command sees to its end; Slurm has --slurm deadline={until}"
+        )
+    if log and name is ExecutorName.SLURM:
+        raise W2SBenchError(
+            f"--log {log[0]} is for a run that this command sees to its end, and --executor slurm returns at once; give it to "
+            "the same command with --executor local when the jobs are done: everything is stored by then"
         )
     for option, texts in (("--slurm", slurm), ("--slurm-gpu", gpu)):
         if texts and name is not ExecutorName.SLURM:

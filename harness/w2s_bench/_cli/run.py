@@ -43,6 +43,8 @@ EPILOG = """
 
 `w2s-bench run my-suite.yaml --until 22:00` — as far as it comes by then; the same command goes on from there
 
+`w2s-bench run tiny --log tensorboard` — losses and rows also as `w2s-results/tensorboard/`; see docs/logging.md
+
 `w2s-bench run tiny --explain` — stage by stage: stored, to run and why, or waiting for what
 
 A row that is there and must be computed again, as a plugin or a library has changed since, is named with the reason first.
@@ -166,6 +168,14 @@ def run(
             metavar="HOUR",
         ),
     ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--log",
+            help="Follow losses and rows in tensorboard, mlflow or wandb too, each with an extra of its name; repeat for more.",
+            metavar="LOGGER",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -195,9 +205,11 @@ def run(
     with explained():
         from w2s_bench.executors.until import Until
         from w2s_bench.runs.execute import execute, make_plan
+        from w2s_bench.runs.logs.opening import opened, refuse_unknown
         from w2s_bench.store import default_location
 
-        refuse_others_options(executor, address, slurm or (), slurm_gpu or (), until)
+        refuse_others_options(executor, address, slurm or (), slurm_gpu or (), until, log or ())
+        refuse_unknown(log or ())
         refuse_measuring_alone(measure=measure, dry_run=dry_run)
         stop = Until.parse(until) if until is not None else None
         settings = slurm_settings(slurm or (), slurm_gpu or ()) if executor is ExecutorName.SLURM else None
@@ -241,8 +253,12 @@ def run(
             report = collected(handed_in.folder)  # everything was stored, so the results are written already
         else:
             where = chosen(executor, workers=workers, limits=limits, address=address, until=stop)
-            with progress as events, announced(planned.suite.name, out / planned.suite.name, events) as told:
-                report = execute(planned, out=out, store=location, executor=where, events=told)
+            with (
+                opened(log or (), planned.suite, out) as logged,
+                progress as events,
+                announced(planned.suite.name, out / planned.suite.name, events) as told,
+            ):
+                report = execute(planned, out=out, store=location, executor=where, events=told, log=logged)
         print_report(report, as_json=json_output, quiet=quiet)
         fine = report.ok
         if beside:
@@ -254,5 +270,6 @@ def run(
                 location,
                 lambda: chosen(executor, workers=workers, limits=limits, address=address, until=stop),
                 quiet=quiet or json_output,
+                log=lambda suite: opened(log or (), suite, out),
             )
         raise typer.Exit(0 if fine else 1)

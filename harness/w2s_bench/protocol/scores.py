@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,29 @@ from w2s_bench.record import read_arrays, write_arrays
 from w2s_bench.types import FloatArray, IntArray
 
 
+class PackedIds:
+    """The ids of many rows as they come, in a few bytes each."""
+
+    def __init__(self) -> None:
+        self._text, self._ends = bytearray(), array("q", [0])
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def add(self, name: str) -> None:
+        self._text += name.encode()
+        self._ends.append(len(self._text))
+
+    def at(self, row: int) -> str:
+        return self._text[self._ends[row] : self._ends[row + 1]].decode()
+
+    def with_scores(self, values: FloatArray) -> Scores:
+        """These ids with the scores (n,) of their rows; no id can be added then, as the bytes are shared."""
+        if len(self) != len(values):
+            raise ValueError(f"{len(self)} ids for {len(values)} scores")
+        return Scores(values, np.frombuffer(self._text, dtype=np.uint8), np.frombuffer(self._ends, dtype=np.int64))
+
+
 @dataclass(frozen=True)
 class Scores:
     """n trust scores and the ids of their rows; `text[offsets[i]:offsets[i + 1]]` is the id of row i in UTF-8."""
@@ -25,11 +49,10 @@ class Scores:
 
     @classmethod
     def of(cls, ids: Sequence[str], values: FloatArray) -> Scores:
-        encoded = [name.encode() for name in ids]
-        if len(encoded) != len(values):
-            raise ValueError(f"{len(encoded)} ids for {len(values)} scores")
-        ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-        return cls(values, np.frombuffer(b"".join(encoded), dtype=np.uint8), ends)
+        packed = PackedIds()
+        for name in ids:
+            packed.add(name)
+        return packed.with_scores(values)
 
     @classmethod
     def joined(cls, parts: Sequence[Scores]) -> Scores:

@@ -23,7 +23,7 @@ from w2s_bench.randomness import hash_rank
 from w2s_bench.record import iter_rows, read_json, read_records, write_json
 from w2s_bench.selections import Guarantee
 from w2s_bench.store.stage import Stage, StageContext, StageFunction, stage
-from w2s_bench.types import Item, Prediction, Selection
+from w2s_bench.types import IntArray, Item, Prediction, Selection
 
 
 def top(scores: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
@@ -97,14 +97,19 @@ def count_to_keep(coverage: float, count: int) -> int:
 
 def top_ids(scores: Scores, count: int, seed: int) -> list[str]:
     """The `count` ids of highest score, sorted by id."""
+    return sorted(scores.id(row) for row in top_rows(scores, count, seed).tolist())
+
+
+def top_rows(scores: Scores, count: int, seed: int) -> IntArray:
+    """(count,) the places of the rows of highest score, in no order; equal scores by a seeded hash of the id."""
     if count == 0:
-        return []
+        return np.zeros(0, dtype=np.int64)
     lowest = np.partition(scores.values, -count)[-count]  # the lowest score that is kept
     above, tied = np.flatnonzero(scores.values > lowest), np.flatnonzero(scores.values == lowest)
     # 128 bits of the hash, packed: all rows may have one score, and there may be millions.
     ranks = (hash_rank("tie", seed, scores.id(int(row)))[:32].encode() for row in tied)
     drawn = tied[np.argsort(np.fromiter(ranks, dtype="S32", count=len(tied)))][: count - len(above)]
-    return sorted(scores.id(row) for row in np.concatenate([above, drawn]).tolist())
+    return np.concatenate([above, drawn])
 
 
 def random_ids(ids: list[str], count: int, seed: int) -> list[str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from w2s_bench.executors.until import Until
     from w2s_bench.protocol.generation import Generation
     from w2s_bench.results.leaderboard import Leaderboard
+    from w2s_bench.runs.logs.told import Told
     from w2s_bench.runs.plan import Plan, PlannedCell
     from w2s_bench.store import Store
     from w2s_bench.store.stage import Stage
@@ -102,10 +103,11 @@ def execute(
     executor: Executor,
     events: Callable[[Event], None],
     models: bool = True,
+    log: Told | None = None,
 ) -> RunReport:
     """Run a plan and write its results; whatever the user must change first is said before anything is trained.
 
-    `models` are loaded for that, unless they have been used by now.
+    `models` are loaded for that, unless they have been used by now. `log` is told of trainings and rows as they come.
     """
     from w2s_bench.executors import Noted
     from w2s_bench.executors.local.executor import LocalExecutor
@@ -119,6 +121,7 @@ def execute(
     if isinstance(executor, LocalExecutor):
         refuse_absent_device(planned)
     opened = open_store(store)
+    events = log.watching(events, opened) if log else events
     extended = extension_note(planned, folder)
     again = _named_again(planned, folder, opened)
     for text in again:
@@ -130,6 +133,12 @@ def execute(
     def write(cell: Cell) -> None:
         if not _is_written(cell, folder):
             cell.write(folder)
+
+    def arrived(cell: Cell) -> None:
+        if at_once:
+            write(cell)
+        if log:
+            log.row(cell)
 
     def write_suite() -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -143,14 +152,17 @@ def execute(
         executor=executor,
         events=events,
         unusable=first.unusable,
-        arrived=write if at_once else _nowhere,
+        arrived=arrived,
     )
     if not at_once:
         write_suite()
         for cell in cells:
             write(cell)
-    notes = tuple(note for note in [extended, *again, *planned.passed_over, *first.remarks, opened.excess()] if note)
-    return RunReport(planned.suite, folder, cells, write_leaderboard(folder), planned.problems, notes)
+    board = write_leaderboard(folder)
+    if log:
+        log.board(board)
+    notes = [extended, *again, *planned.passed_over, *first.remarks, opened.excess(), *(log.faults if log else [])]
+    return RunReport(planned.suite, folder, cells, board, planned.problems, tuple(note for note in notes if note))
 
 
 def _named_again(planned: Plan, folder: Path, store: Store) -> tuple[str, ...]:

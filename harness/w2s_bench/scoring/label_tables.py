@@ -16,6 +16,8 @@ from w2s_bench.errors import LabelsError, said
 
 #: Rows that are taken out of a Parquet file or a `datasets` folder at once.
 _AT_ONCE = 1024
+#: Bytes of a column that are read at once: without, all of a row group are, and a file may be one.
+_BUFFER = 1 << 20
 #: Bytes a line of JSON may have: a row with every layer of a large model has some tens of MB.
 _LONGEST = 1 << 28
 
@@ -147,7 +149,7 @@ class _Parquet(_File):
         from pyarrow.parquet import ParquetFile
 
         try:
-            with ParquetFile(self.path) as file:
+            with ParquetFile(self.path, buffer_size=_BUFFER) as file:
                 for batch in file.iter_batches(batch_size=_AT_ONCE):
                     yield from batch.to_pylist()
         except (ArrowException, OSError) as error:

@@ -5,7 +5,6 @@ A file is read three times: checked, scored and written. What is held of it are 
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from w2s_bench.errors import LabelsError
+from w2s_bench.protocol.scores import PackedIds
 from w2s_bench.scoring.label_tables import LabelTable
 from w2s_bench.scoring.rows import Row, RowParser, shapes_of
 from w2s_bench.scoring.schema import CORRECT, GOLD, ID, LABEL, PROMPT, Columns
@@ -87,7 +87,7 @@ def checked(table: LabelTable, columns: Columns, gold: LabelTable | None, progre
         if row.right is not None:
             right[index] = row.right
             trust.append(row)
-    if not ids.count:
+    if not len(ids):
         raise LabelsError(f"{table.name} has no rows; give a file with weak labels")
     ids.refuse_twice(table.name)
     assert parser.kind is not None
@@ -96,7 +96,7 @@ def checked(table: LabelTable, columns: Columns, gold: LabelTable | None, progre
         if own.rows:
             own.refuse_other_signals(parser, table.name)
             trust = [replace(row, id=f"\0trust {row.id}") for row in own.rows]  # never that of a row of the pool
-    progress("checking", ids.count, ids.count)
+    progress("checking", len(ids), len(ids))
     first = trust[0] if trust else None
     shapes = shapes_of([first]) if first else {}
     if not shapes:
@@ -105,7 +105,7 @@ def checked(table: LabelTable, columns: Columns, gold: LabelTable | None, progre
     return Labels(
         table,
         columns,
-        ids.count,
+        len(ids),
         parser.kind,
         shapes,
         tuple(trust),
@@ -213,26 +213,12 @@ class _Gold:
             )
 
 
-class _Ids:
-    """The ids of many rows in a few bytes each."""
-
-    def __init__(self) -> None:
-        self._text, self._ends = bytearray(), array("q", [0])
-
-    @property
-    def count(self) -> int:
-        return len(self._ends) - 1
-
-    def add(self, name: str) -> None:
-        self._text += name.encode()
-        self._ends.append(len(self._text))
-
-    def at(self, row: int) -> str:
-        return self._text[self._ends[row] : self._ends[row + 1]].decode()
+class _Ids(PackedIds):
+    """Ids, no two of which may be equal."""
 
     def refuse_twice(self, name: str) -> None:
         """Equal ids stand for one row twice."""
-        hashes = np.fromiter((hash(self.at(row)) for row in range(self.count)), dtype=np.int64, count=self.count)
+        hashes = np.fromiter((hash(self.at(row)) for row in range(len(self))), dtype=np.int64, count=len(self))
         order = np.argsort(hashes, kind="stable")
         near = np.flatnonzero(np.diff(hashes[order]) == 0)
         for at in near.tolist():

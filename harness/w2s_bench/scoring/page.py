@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from w2s_bench.names import README
 from w2s_bench.record import write_json
@@ -17,18 +13,16 @@ from w2s_bench.results.statistics.scores import auroc
 from w2s_bench.scoring.figures import calibration_error, calibration_of, is_probability, summary_of
 from w2s_bench.scoring.outcome import Of, Scored
 from w2s_bench.scoring.plots import calibration_plot, coverage_plot
-from w2s_bench.scoring.rows import Row
+from w2s_bench.scoring.seen import Seen
 from w2s_bench.scoring.selecting import SHOWN, curve_of, purity_at
 from w2s_bench.scoring.writing import CALIBRATION, COVERAGE, SCORED, SUMMARY, TRAINING
 from w2s_bench.text import shortened
-from w2s_bench.types import FloatArray
 
-_AT_EACH_END = 4
 _LONGEST = 220  # characters of a prompt or label in an example
 
 
-def write_report(folder: Path, scored: Scored) -> None:
-    """The page, its plots and `score.json`."""
+def write_report(folder: Path, scored: Scored, seen: Seen) -> None:
+    """The page, its plots and `score.json`; `seen` has watched all rows."""
     write_json(folder / SUMMARY, summary_of(scored))
     first = scored.functions[0]
     plots = ""
@@ -54,9 +48,9 @@ def write_report(folder: Path, scored: Scored) -> None:
         _functions(scored),
         *([plots] if plots else []),
         *([_calibration(first)] if plots else []),
-        *_classes(scored),
+        *_classes(scored, seen.kept),
         "## Examples",
-        _examples(scored),
+        _examples(scored, seen),
         "## How to read this",
         _notes(scored),
     ]
@@ -155,14 +149,11 @@ def _calibration(of: Of) -> str:
     return f"Calibration of {name}: expected calibration error {error}, Brier score {number(brier, 3)} (0 is best)."
 
 
-def _classes(scored: Scored) -> list[str]:
+def _classes(scored: Scored, kept: Counter[str]) -> list[str]:
     """Which labels the selection keeps: functions are known to keep whole classes and drop others."""
     classes = scored.labels.classes
     if classes is None or len(classes) < 2 or len(classes) == scored.labels.count:
         return []
-    kept: Counter[str] = Counter()
-    for start, rows in _parts(scored):
-        kept.update(row.label.strip() for index, row in enumerate(rows, start) if scored.kept[index])
     total = max(int(scored.kept.sum()), 1)
     lines = [
         [
@@ -186,23 +177,11 @@ def _classes(scored: Scored) -> list[str]:
     ]
 
 
-def _parts(scored: Scored) -> Any:
-    start = 0
-    for rows in scored.labels.parts():
-        yield start, rows
-        start += len(rows)
-
-
-def _examples(scored: Scored) -> str:
+def _examples(scored: Scored, seen: Seen) -> str:
     """The rows at both ends of the first function's scores."""
     scores = scored.functions[0].pool
-    ends = _ends(scores)
-    shown: dict[int, Row] = {}
-    wanted = {index for places in ends.values() for index in places}
-    for start, rows in _parts(scored):
-        shown |= {index: rows[index - start] for index in wanted if start <= index < start + len(rows)}
     blocks = []
-    for title, places in ends.items():
+    for title, places in seen.ends.items():
         lines = [
             [
                 escape(row.id),
@@ -212,17 +191,10 @@ def _examples(scored: Scored) -> str:
                 "yes" if scored.kept[index] else "no",
             ]
             for index in places
-            if (row := shown[index])
+            if (row := seen.rows[index])
         ]
         blocks.append(f"{title}\n\n{table(['id', 'score', 'prompt', 'label', 'kept'], lines)}")
     return "\n\n".join(blocks)
-
-
-def _ends(scores: FloatArray) -> dict[str, Sequence[int]]:
-    order = np.argsort(-scores, kind="stable")
-    most = order[:_AT_EACH_END].tolist()
-    least = [index for index in order[::-1][:_AT_EACH_END].tolist() if index not in most]
-    return {"Most trusted:": most, **({"Least trusted:": least} if least else {})}
 
 
 def _notes(scored: Scored) -> str:

@@ -16,6 +16,7 @@ from w2s_bench.errors import LabelsError, ModelError, TrustFunctionError
 from w2s_bench.hookspecs import ReadingModel
 from w2s_bench.names import DEVICE_VARIABLE
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.protocol.scores import PackedIds
 from w2s_bench.scoring.applying import Applied, Read, in_half
 from w2s_bench.scoring.evidence import Available, with_models
 from w2s_bench.scoring.functions import Wanted, chosen, installed
@@ -25,6 +26,7 @@ from w2s_bench.scoring.outcome import Asked, Of, Scored
 from w2s_bench.scoring.page import write_report
 from w2s_bench.scoring.rows import Row
 from w2s_bench.scoring.schema import Columns
+from w2s_bench.scoring.seen import Seen
 from w2s_bench.scoring.selecting import Goal, kept_of
 from w2s_bench.scoring.writing import put_in_place, refuse_taken, write_scored, write_training
 from w2s_bench.types import FloatArray, Reader
@@ -58,14 +60,15 @@ def score_labels(asked: Asked, out: Path, *, force: bool, progress: Progress, al
     available = _with_models(registry, asked, labels, available, wanted)
     with put_in_place(out) as folder:
         scored = outcome_of(registry, asked, labels, available, wanted, progress, began)
-        parts = _told(labels, "writing", progress)
+        seen = Seen(scored)
+        parts = seen.watching(_told(labels, "writing", progress))
         specs = {of.wanted.spec: of.pool for of in scored.functions}
         has_options = labels.kind == "choice"
         write_scored(folder, parts, specs, scored.kept, scored.in_trust, has_options=has_options)
         if all_files:
             if scored.kept.any():
                 write_training(folder, has_options=has_options)
-            write_report(folder, scored)
+            write_report(folder, scored, seen)
     return scored
 
 
@@ -129,11 +132,11 @@ def _scores_of(
     read: Callable[[Sequence[Row]], Read],
     faults: dict[str, str],
     progress: Progress,
-) -> tuple[dict[str, FloatArray], list[str]]:
+) -> tuple[dict[str, FloatArray], PackedIds]:
     """Spec → scores of all rows of the pool, and of a trust set that lies beside it after them; and the pool's ids."""
     whole = [fitted for fitted in applied if fitted.wanted.scope == "pool"]
     scores: dict[str, list[FloatArray]] = {fitted.wanted.spec: [] for fitted in applied}
-    ids, everything = list[str](), list[Row]()
+    ids, everything = PackedIds(), list[Row]()
     for part in chain(_told(labels, "scoring", progress), [[*labels.trust]] if labels.outside else []):
         said = read(part)
         for fitted in applied:
@@ -141,7 +144,8 @@ def _scores_of(
                 with _left_out(fitted.wanted, faults):
                     scores[fitted.wanted.spec].append(fitted.score(part, said))
         if len(ids) < labels.count:
-            ids += [row.id for row in part]
+            for row in part:
+                ids.add(row.id)
         if whole:
             everything += part
     said = read(everything) if whole else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +9,8 @@ import numpy as np
 from w2s_bench.errors import LabelsError
 from w2s_bench.protocol import guarantees
 from w2s_bench.protocol.guarantees import Certified
-from w2s_bench.protocol.scores import Scores
-from w2s_bench.protocol.selection import count_to_keep, top_ids
+from w2s_bench.protocol.scores import PackedIds
+from w2s_bench.protocol.selection import count_to_keep, top_rows
 from w2s_bench.selections import Method
 from w2s_bench.types import BoolArray, FloatArray, IntArray
 
@@ -64,7 +63,7 @@ class Kept:
 def kept_of(
     goal: Goal,
     scores: FloatArray,
-    ids: Sequence[str],
+    ids: PackedIds,
     in_trust: BoolArray,
     trust: FloatArray,
     right: BoolArray,
@@ -77,8 +76,9 @@ def kept_of(
     """
     if goal.purity is None:
         assert goal.keep is not None
-        kept = set(top_ids(Scores.of(ids, scores), count_to_keep(goal.keep, len(scores)), seed))
-        return Kept(np.fromiter((name in kept for name in ids), dtype=np.bool_, count=len(ids)))
+        kept = np.zeros(len(scores), dtype=np.bool_)
+        kept[top_rows(ids.with_scores(scores), count_to_keep(goal.keep, len(scores)), seed)] = True
+        return Kept(kept)
     method = guarantees.METHODS[goal.method]
     if in_trust.all():
         why = "every row has gold, so that there is none to choose; leave gold to a random part of the rows"
