@@ -12,7 +12,7 @@ import architectures
 from support import run_inline, toy_model, toy_registry, toy_suite
 from w2s_bench import Need
 from w2s_bench.errors import EvidenceError, ModelError
-from w2s_bench.models.engine import load_engine
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.protocol.evidence.readings.base import ragged_of
 from w2s_bench.protocol.evidence.readings.mc_dropout import McDropout

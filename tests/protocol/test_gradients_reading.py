@@ -7,7 +7,8 @@ import pytest
 
 from support import toy_model
 from w2s_bench import Need
-from w2s_bench.models.engine import Engine, load_engine
+from w2s_bench.models.engine import Engine
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.protocol.evidence.readings import built_in_reading
 from w2s_bench.protocol.evidence.readings.gradients import Gradients

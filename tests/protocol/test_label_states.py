@@ -9,14 +9,15 @@ import pytest
 
 from support import toy_model
 from w2s_bench import Need
-from w2s_bench.models.engine import Engine, load_engine
+from w2s_bench.models.engine import Engine
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.protocol.evidence.readings import built_in_reading
 from w2s_bench.protocol.evidence.readings.label_states import LabelStates
 from w2s_bench.types import TrainingRow
 
 ROWS = [
-    TrainingRow(f"r{i}", f"{i} + {i} =", answer, False, None, None) for i, answer in enumerate([" 0", " 1 2 34", ""])
+    TrainingRow(f"r{i}", f"{i} + {i} =", answer, False, None, None) for i, answer in enumerate([" 0", " 7 2 34", ""])
 ]
 
 
@@ -32,7 +33,7 @@ def test_it_is_the_mean_over_the_labels_tokens(engine: Engine) -> None:
         (pair,) = engine._pairs([(row.prompt, row.completion)], whole=True, may_be_empty=True)
         ends = []
         for length in range(1, len(pair.completion) + 1):
-            text = engine.tokenizer.decode(pair.completion[:length])
+            text = " " + " ".join(row.completion.split()[:length])
             ends.append(engine.hidden_states([replace(row, completion=text)], "all")[0, 1:])
         np.testing.assert_allclose(state, np.mean(ends, axis=0), atol=1e-5)
     last = engine.hidden_states([ROWS[2]], "all")[0, 1:]

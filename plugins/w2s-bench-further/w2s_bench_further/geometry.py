@@ -21,7 +21,7 @@ def unit(states: FloatArray) -> FloatArray:
 def distances(one: FloatArray, other: FloatArray) -> FloatArray:
     """(n, d), (m, d) → (n, m) squared Euclidean distances; rounded, so that equal rows are equally far whatever their place."""
     squared = (one**2).sum(1)[:, None] - 2 * one @ other.T + (other**2).sum(1)
-    return np.round(np.maximum(squared, 0.0), 9)
+    return np.asarray(np.round(np.maximum(squared, 0.0), 9), dtype=np.float64)
 
 
 def classes_of(texts: tuple[str, ...]) -> IntArray:

@@ -22,7 +22,8 @@ class OfOpinions(Unfitted):
     def __init__(self, need: Need, measure: Measure) -> None:
         if measure not in get_args(Measure):
             raise ValueError(f"measure must be one of {', '.join(get_args(Measure))}; got {measure!r}")
-        self.measure, self.needs = measure, (need,)
+        self.measure = measure
+        self.needs: tuple[Need, ...] = (need,)
 
     def score(self, evidence: Evidence, *, rng: Generator) -> FloatArray:
         assert evidence.label_index is not None, "for choice domains alone"

@@ -43,8 +43,7 @@ class Gradients(BuiltInReading):
         if not rows:
             return np.zeros((0, self.size), dtype=np.float32)
         engine = cast(Any, model)  # the harness's own reads it, which is the engine itself
-        told: Values = engine.gradients(rows, recipe="full", lora_rank=1, dimensions=self.size, seed=_SEED)
-        return told
+        return np.asarray(engine.gradients(rows, recipe="full", lora_rank=1, dimensions=self.size, seed=_SEED))
 
     def synthetic(self, made_up: Synthetic, *, rng: Generator) -> Values:
         """Right labels pull in one direction, the same for every draw."""
