@@ -49,7 +49,7 @@ class Gradients(BuiltInReading):
         """Right labels pull in one direction, the same for every draw."""
         direction = np.random.default_rng(self.size).normal(size=self.size)
         pull = (1 + made_up.lean[:, None]) * direction / np.linalg.norm(direction)
-        return pull + rng.normal(size=(len(made_up.rows), self.size)) / np.sqrt(self.size)
+        return np.asarray(pull + rng.normal(size=(len(made_up.rows), self.size)) / np.sqrt(self.size))
 
 
 READING = Gradients
