@@ -58,16 +58,16 @@ def test_rows_are_named_with_what_has_changed_since_and_the_others_are_not(tmp_p
     of_plan(by_arm["oracle"], planned).write(results)
     (results / "results/w2s-bench-toy.largest/majority.json").write_text("{")
     told = {each.why: [row.rpartition("/")[2] for row in each.rows] for each in again()}
-    torch = f"it was made with torch 1.0, and here is {installed_version('torch')}"
+    torch = f"made with torch 1.0, here {installed_version('torch')}"
     assert told == {
         torch: ["naive", "random"],
-        f"it was made by w2s-bench 0.0.1, and here is w2s-bench {mine.arm.plugin.version}": ["confidence"],  # type: ignore[union-attr]
-        "this store does not hold what it was made of": ["oracle"],
+        f"made by w2s-bench 0.0.1, here w2s-bench {mine.arm.plugin.version}": ["confidence"],  # type: ignore[union-attr]
+        "of which this store does not hold everything": ["oracle"],
     }
     first, *more = in_words(again(), results)
-    assert first.startswith(f"4 rows that are in {results} must be computed again, since {torch}: ") and len(more) == 2
+    assert first.startswith(f"4 rows in {results} must be computed again: 2 {torch} (") and len(more) == 2
     of_plan(mine, planned, plugin=changed).write(results)
-    assert any(each.why.startswith("the source of w2s-bench ") for each in again())
+    assert any(" of source 111111111111, here " in each.why for each in again())
 
 
 def test_what_is_stored_is_not_computed_again_whatever_a_row_says(tmp_path: Path, registry: Registry) -> None:
@@ -90,9 +90,9 @@ def test_the_dry_run_names_them(tmp_path: Path, registry: Registry, capsys: pyte
     planned = plan(toy_suite(tmp_path / "models", seeds=1), registry, domains=["largest"], trust=[])
     results, store = tmp_path / "toy", str(tmp_path / "store")
     of_plan(planned.cells[0], planned).write(results)
-    row, why = planned.cells[0].row, "this store does not hold what it was made of"
+    row, why = planned.cells[0].row, "of which this store does not hold everything"
     for show in (print_dry_run, print_explanation):
         show(planned, results, store, (), as_json=False)
-        assert f"must be computed again, since {why}: {row}" in " ".join(capsys.readouterr().out.split())
+        assert f"must be computed again: 1 {why} ({row})" in " ".join(capsys.readouterr().out.split())
         show(planned, results, store, (), as_json=True)
         assert json.loads(capsys.readouterr().out)["computed_again"] == {why: [row]}

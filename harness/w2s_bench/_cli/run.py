@@ -47,7 +47,7 @@ EPILOG = """
 
 `w2s-bench run tiny --explain` — stage by stage: stored, to run and why, or waiting for what
 
-A row that is there and must be computed again, as a plugin or a library has changed since, is named with the reason first.
+Rows that are there and must be computed again, as a plugin or a library has changed since, are named first, with the reason.
 
 Results go to `OUT/SUITE/`: `README.md` (the leaderboard), a plot, `suite.yaml`, and one JSON file a cell; curves to
 `OUT/SUITE/curves/`, which has a board for each point and a page with all of them. What was

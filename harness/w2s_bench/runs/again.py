@@ -34,7 +34,7 @@ class Again:
     def __str__(self) -> str:
         more = len(self.rows) - _MOST_NAMED
         named = ", ".join(self.rows[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-        return f"{self.why}: {named}"
+        return f"{len(self.rows)} {self.why} ({named})"
 
 
 def computed_again(planned: Plan, folder: Path, looked: Sequence[Explained]) -> tuple[Again, ...]:
@@ -62,11 +62,10 @@ def in_words(again: Sequence[Again], folder: Path) -> tuple[str, ...]:
     """A few lines for people; none where nothing is computed again."""
     if not again:
         return ()
-    rows = {row for each in again for row in each.rows}
-    many = "1 row that is" if len(rows) == 1 else f"{len(rows)} rows that are"
-    head = f"{many} in {folder} must be computed again"
-    told = [f"{head}, since {again[0]}", *(f"… since {each}" for each in again[1:_MOST_TOLD])]
-    return (*told, *([f"… and {len(again) - _MOST_TOLD} more reasons"] if len(again) > _MOST_TOLD else []))
+    count = len({row for each in again for row in each.rows})
+    head = f"{count} row{'' if count == 1 else 's'} in {folder} must be computed again:"
+    told = [f"{head} {again[0]}", *(f"… {each}" for each in again[1:_MOST_TOLD])]
+    return (*told, *([f"… for {len(again) - _MOST_TOLD} more reasons"] if len(again) > _MOST_TOLD else []))
 
 
 def _there(cell: PlannedCell, folder: Path) -> Cell | None:
@@ -81,9 +80,9 @@ def _there(cell: PlannedCell, folder: Path) -> Cell | None:
 def _reasons(before: Cell, cell: PlannedCell, missing: Sequence[Explained]) -> Iterator[str]:
     """What is otherwise than when the row was made; where nothing is, that its store is another."""
     told = [*_differences(before, cell, [each.stage for each in missing])]
-    told += [each.why for each in missing if "damaged" in each.why][:1]
-    told += ["it has seeds that failed"] if before.body.failed and not told else []
-    yield from told or ["this store does not hold what it was made of"]
+    told += [f"of which {each.why}" for each in missing if "damaged" in each.why][:1]
+    told += ["with seeds that failed"] if before.body.failed and not told else []
+    yield from told or ["of which this store does not hold everything"]
 
 
 def _differences(before: Cell, cell: PlannedCell, missing: Sequence[Stage]) -> Iterator[str]:
@@ -92,23 +91,23 @@ def _differences(before: Cell, cell: PlannedCell, missing: Sequence[Stage]) -> I
         if was is not None and now is not None and was != now:
             yield _of_plugin(was, now)
     if body.protocol != suite.protocol:
-        yield f"it was made by protocol {body.protocol}, and this is {suite.protocol}"
+        yield f"made by protocol {body.protocol}, here {suite.protocol}"
     if body.domain != cell.domain:
-        yield f"domain {short(body.domain.name)} is another: version {body.domain.version} then, {cell.domain.version} now"
+        yield f"of another domain {short(body.domain.name)}: version {body.domain.version}, here {cell.domain.version}"
     for role, was_model, model in (("teacher", body.teacher, cell.teacher), ("student", body.student, cell.student)):
         if was_model != model:
-            yield f"its {role} {was_model.name} is another model now"
+            yield f"of another {role} than {model.name} is here"
     packages: Mapping[str, str] = before.provenance.get("packages") or {}
     for name in sorted({name for stage in missing for name in stage.libraries}):
         was_version, version = packages.get(name), _installed(name)
         if was_version is not None and was_version != version:
-            yield f"it was made with {name} {was_version}, and here is {version}"
+            yield f"made with {name} {was_version}, here {version}"
 
 
 def _of_plugin(was: PluginRef, now: PluginRef) -> str:
     if was.version != now.version or was.distribution != now.distribution:
-        return f"it was made by {was.distribution} {was.version}, and here is {now.distribution} {now.version}"
-    return f"the source of {was.distribution} {was.version} has changed ({was.source[:12]} then, {now.source[:12]} now)"
+        return f"made by {was.distribution} {was.version}, here {now.distribution} {now.version}"
+    return f"made by {was.distribution} {was.version} of source {was.source[:12]}, here {now.source[:12]}"
 
 
 def _installed(name: str) -> str:
