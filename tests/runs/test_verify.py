@@ -111,7 +111,7 @@ BEFORE = {
     "coverage": 0.5,
     "purity": 0.7,
     "by_stratum": {"easy": 0.8, "hard": 0.4},
-    "diagnostics": {"auroc": 0.9, "kept_by_stratum": {"easy": 0.6, "hard": 0.4}},
+    "diagnostics": {"auroc": 0.9, "kept_by_stratum": {"easy": 0.6, "hard": 0.4}, "loss": [0.5, 0.4]},
 }
 ARM = ArmRef(name="w2s-bench/probe", role="trust_function", supervision="trust_set")
 
@@ -125,7 +125,7 @@ def replace_error(seed: SeedResult, error: str) -> SeedResult:
     [
         {"purity": 0.78},
         {"by_stratum": {"easy": 0.72, "hard": 0.48}},
-        {"diagnostics": {"auroc": 0.81, "kept_by_stratum": {"easy": 0.68, "hard": 0.32}}},
+        {"diagnostics": {"auroc": 0.81, "kept_by_stratum": {"easy": 0.68, "hard": 0.32}, "loss": [0.45, 0.4]}},
     ],
 )
 def test_finer_figures_may_be_a_few_tolerances_apart(changed: dict[str, Any]) -> None:
@@ -133,6 +133,14 @@ def test_finer_figures_may_be_a_few_tolerances_apart(changed: dict[str, Any]) ->
     assert verified.verdict == "within tolerance"
     assert "before" in verified.why
     assert compare(first(**BEFORE), first(**(BEFORE | changed)), 0.01).verdict == "DIFFERS"
+
+
+def test_bins_of_scores_may_hold_other_rows_elsewhere() -> None:
+    bins = [{"rows": 50, "score": 0.4, "right": 0.5}, {"rows": 50, "score": 0.6, "right": 0.7}]
+    moved = [{"rows": 51, "score": 0.41, "right": 0.51}, {"rows": 49, "score": 0.61, "right": 0.69}]
+    before, after = (first(diagnostics={"ece": 0.1, "reliability": one}) for one in (bins, moved))
+    assert compare(before, after, 0.0).verdict == "within tolerance"
+    assert compare(before, after, 0.0, exact=True).verdict == "DIFFERS"
 
 
 @pytest.mark.parametrize(
