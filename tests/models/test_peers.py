@@ -12,8 +12,8 @@ import torch
 
 from w2s_bench.models import scoring
 from w2s_bench.models.encoding import encode_pairs
-from w2s_bench.models.engine import load_engine
 from w2s_bench.models.finetuning import Choices, as_examples, finetune
+from w2s_bench.models.loading import load_engine
 from w2s_bench.models.losses import CoTeaching
 from w2s_bench.models.objectives import CrossEntropy, Step
 from w2s_bench.models.peers import co_teach, easiest, peers_seed

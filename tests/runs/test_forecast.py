@@ -10,7 +10,7 @@ from w2s_bench import api
 from w2s_bench.executors.timings import Timings, amount_of, timed_as
 from w2s_bench.runs.forecast import forecast
 from w2s_bench.runs.plan import Plan
-from w2s_bench.suite import load_suite
+from w2s_bench.suite_files import load_suite
 
 
 @pytest.fixture(scope="module")
