@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -180,6 +181,20 @@ def test_links_lead_somewhere(name: str) -> None:
             titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
             known = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
             assert anchor in known, f"{name} links to {target}#{anchor}"
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs" / "pictures").glob("*.svg")), ids=lambda path: path.name)
+def test_a_picture_is_whole_and_asks_nobody_for_anything(picture: Path) -> None:
+    """Drawn by itself: no script, nothing fetched; small enough for the first page of a repository."""
+    text = picture.read_text(encoding="utf-8")
+    ElementTree.fromstring(text)
+    assert picture.stat().st_size < 150_000
+    assert "<script" not in text and "@import" not in text and "@font-face" not in text
+    assert not re.findall(r"(?:href|src)=[\"'](?!#)|url\((?!#)", text)
+
+
+def test_the_readme_can_be_read() -> None:
+    assert len(TEXTS["README.md"].splitlines()) < 200
 
 
 def test_the_sites_navigation_names_pages_that_are_there() -> None:
