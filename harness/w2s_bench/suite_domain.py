@@ -23,6 +23,7 @@ from w2s_bench.types import (
     JSON,
     SPLITS,
     Attention,
+    DeviceMap,
     Dtype,
     OptimizerName,
     Overflow,
@@ -45,7 +46,7 @@ def _is_plain(text: str) -> str:
 
 #: Keys of a teacher or student that say how it is loaded and tuned beyond recipe, rank and precision.
 SETTINGS: Final = (
-    *("dtype", "attention", "quantization"),
+    *("dtype", "attention", "quantization", "device_map"),
     *("lora_alpha", "lora_dropout", "lora_targets", "lora_dora", "optimizer"),
 )
 Count = Annotated[int, Field(gt=0, le=10**9, strict=True)]
@@ -131,6 +132,11 @@ class Training(Strict):
     attention: Attention = Field("default", description="how attention is computed; `default`: as transformers chooses")
     quantization: Quantization = Field(
         "none", description="in how few bits frozen weights are kept, by bitsandbytes; not for recipe `full`"
+    )
+    device_map: DeviceMap = Field(
+        "none",
+        description="`auto` spreads the model's layers over all GPUs that are visible, as transformers does, for a model that one GPU has "
+        "no room for; it needs `--device cuda`, and on any other device the model lies whole, as by `none`",
     )
     lora_alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="what an adapter's product is multiplied by, times its rank; default: twice the rank"

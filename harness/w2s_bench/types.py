@@ -37,6 +37,8 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 Attention = Literal["default", "eager", "sdpa", "flash_attention_2", "flex_attention"]
 #: In how few bits frozen weights are kept (bitsandbytes): `nf4` as QLoRA has it, or `int8`.
 Quantization = Literal["none", "nf4", "int8"]
+#: Whether a model lies on one device, or is spread over all GPUs as transformers does it.
+DeviceMap = Literal["none", "auto"]
 #: `adamw8bit` keeps its moments in 8 bits (bitsandbytes).
 OptimizerName = Literal["adamw", "adamw8bit"]
 #: What becomes of a prompt that leaves no room in a model's positions for what follows it.

@@ -15,11 +15,12 @@ from support import toy_registry, toy_suite
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.executors import Started
 from w2s_bench.executors.local.executor import LocalExecutor
+from w2s_bench.executors.ray.executor import _most_gpus
 from w2s_bench.executors.resources import Limits, machine_memory, needs_gpu, visible_gpus
 from w2s_bench.executors.timings import Timings, amount_of, timed_as
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
-from w2s_bench.store.stage import Code, Stage
+from w2s_bench.store.stage import ALL_GPUS, Code, Stage
 
 MEGABYTE = 1 << 20
 
@@ -118,6 +119,18 @@ def test_each_gpu_goes_to_one_worker_and_to_stages_that_ask_for_it(tmp_path: Pat
     assert {event.worker for event in told.of(Started)} == {0, 1}, "the third worker has no GPU"
 
 
+def test_a_spread_model_has_all_gpus_and_no_other_stage_has_one_meanwhile(tmp_path: Path) -> None:
+    devices = ["cuda", ALL_GPUS, "cuda"]
+    on_gpu = [
+        stage("environment", variable="CUDA_VISIBLE_DEVICES", number=n, device=device)
+        for n, device in enumerate(devices)
+    ]
+    told = Told()
+    outcomes = LocalExecutor(3, gpus=("5", "GPU-abc")).run(on_gpu, Store(tmp_path), told.append)
+    assert {text_of(outcomes, one) for one in on_gpu} == {"5,GPU-abc"}
+    assert {event.worker for event in told.of(Started)} == {0}
+
+
 def test_without_a_gpu_a_stage_that_wants_one_runs_and_says_itself_what_is_missing(tmp_path: Path) -> None:
     wanting = stage("environment", variable="CUDA_VISIBLE_DEVICES", device="cuda")
     outcomes = LocalExecutor(1, gpus=()).run([wanting], Store(tmp_path), lambda event: None)
@@ -125,8 +138,10 @@ def test_without_a_gpu_a_stage_that_wants_one_runs_and_says_itself_what_is_missi
 
 
 def test_which_stages_take_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    devices = {device: needs_gpu(stage("train", device=device)) for device in ("cpu", "cuda", "cuda:1", "mps")}
-    assert devices == {"cpu": False, "cuda": True, "cuda:1": False, "mps": False}
+    devices = {
+        device: needs_gpu(stage("train", device=device)) for device in ("cpu", "cuda", "cuda:1", "mps", ALL_GPUS)
+    }
+    assert devices == {"cpu": False, "cuda": True, "cuda:1": False, "mps": False, ALL_GPUS: True}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-7")
     assert visible_gpus() == ("2", "GPU-7")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
@@ -217,3 +232,13 @@ def test_a_run_leaves_timings_that_order_the_next_one(tmp_path: Path) -> None:
     run([quick, slow], tmp_path)
     _, told = run([stage("write", name=n, text="new", sleep=0) for n in ("quick", "slow")], tmp_path)
     assert [event.stage.name for event in told.of(Started)] == ["slow", "quick"]
+
+
+def test_the_node_of_a_ray_cluster_with_most_gpus_is_that_of_a_spread_model() -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 4.0}},
+        {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 2.0}},
+        {"Alive": False, "Resources": {"GPU": 8.0}},
+    ]
+    assert _most_gpus(nodes) == 2
+    assert _most_gpus(nodes[:1]) == _most_gpus([]) == 0

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from w2s_bench.errors import W2SBenchError
-from w2s_bench.store.stage import Stage
+from w2s_bench.store.stage import ALL_GPUS, Stage
 
 _KEPT_FREE = 0.1  # of the machine's memory: for the driver and everything else
 
@@ -52,7 +52,12 @@ def machine_memory() -> int:
 
 def needs_gpu(stage: Stage) -> bool:
     """Whether a stage takes a GPU for itself. One that names its device by number (`cuda:1`) has chosen, and takes none."""
-    return stage.device == "cuda"
+    return stage.device in ("cuda", ALL_GPUS)
+
+
+def needs_all_gpus(stage: Stage) -> bool:
+    """Whether a stage takes every GPU of its machine, since its model is spread over them."""
+    return stage.device == ALL_GPUS
 
 
 def visible_gpus() -> tuple[str, ...]:

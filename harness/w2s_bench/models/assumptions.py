@@ -19,6 +19,7 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models.capabilities import Anatomy, base_of
 from w2s_bench.models.encoding import max_length_of
 from w2s_bench.models.questions import Questions
+from w2s_bench.models.spreading import devices_of
 from w2s_bench.models.widened import NARROW, Widened
 
 #: A limit that no row reaches.
@@ -31,7 +32,7 @@ _CHOICE = re.compile(r"index_topk|indexer_budget")
 _WINDOW = re.compile(rf"window|chunk|block_(size|length)|local_att|original_max|{_CHOICE.pattern}")
 _NO_WINDOW = re.compile(r"pattern|layers|loss|feed_forward")
 _KNOWN = "_w2s_bench_verdict"
-#: Fingerprint, device and dtype → what was found out in this process: large models are loaded anew for every stage.
+#: Fingerprint, devices and dtype → what was found out in this process: large models are loaded anew for every stage.
 _VERDICTS: dict[tuple[str, str], Verdict] = {}
 
 
@@ -78,10 +79,12 @@ def verdict_of(model: Any, name: str = "", fingerprint: str = "") -> Verdict:
     of a model just loaded, `fingerprint` tells whether another of the same files was asked before.
     """
     plain = base_of(model)
-    key = (fingerprint, f"{plain.device} {plain.dtype}")
-    verdict = vars(plain).get(_KNOWN) or (_VERDICTS.get(key) if fingerprint else None)
+    verdict = vars(plain).get(_KNOWN)
     if verdict is None:
-        verdict = _found_out(plain, name or str(plain.config.name_or_path))
+        key = (fingerprint, f"{devices_of(plain)} {plain.dtype}")
+        verdict = _VERDICTS.get(key) if fingerprint else None
+        if verdict is None:
+            verdict = _found_out(plain, name or str(plain.config.name_or_path))
         if fingerprint:
             _VERDICTS[key] = verdict
     setattr(plain, _KNOWN, verdict)

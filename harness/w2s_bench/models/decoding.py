@@ -61,6 +61,7 @@ class GrowingLayer(DynamicLayer):
         """Remember what another layer has `read`, as that of the rows at `places` of `rows`, at the end of `length` tokens."""
         if read.keys is None or read.values is None:
             return  # the layer attends with another layer's keys
+        places = places.to(read.device)
         if self.keys is None or self.values is None:
             self.keys, self.values = (_room(states, rows, length) for states in (read.keys, read.values))
             self.is_initialized, self.dtype, self.device, self._length = True, read.dtype, read.device, length
@@ -149,8 +150,18 @@ class PaddedRows:
 
     def keep(self, places: torch.Tensor) -> None:
         """Leave all other rows out."""
-        self._cache.batch_select_indices(places)
+        keep_rows(self._cache, places)
         self._positions, self._seen = self._positions[places], self._seen[places]
+
+
+def keep_rows(cache: Any, places: torch.Tensor) -> None:
+    """Leave all other rows out of a cache of transformers, each layer of which lies where the model's layer does."""
+    own = [getattr(layer, "device", None) or places.device for layer in getattr(cache, "layers", ())]
+    if all(torch.device(device) == places.device for device in own):
+        cache.batch_select_indices(places)
+        return
+    for layer, device in zip(cache.layers, own, strict=True):
+        layer.batch_select_indices(places.to(device))
 
 
 def read_on(model: Any, inputs: torch.Tensor, cache: Any, start: int) -> tuple[torch.Tensor, Any]:

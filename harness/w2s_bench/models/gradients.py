@@ -38,7 +38,10 @@ def sketched(values: Sequence[torch.Tensor | None], places: Sequence[torch.Tenso
     total = torch.zeros(2 * dimensions, dtype=torch.float32, device=places[0].device)
     for value, where in zip(values, places, strict=True):
         if value is not None:
-            total.index_add_(0, where, value.reshape(-1).float())
+            own = total if where.device == total.device else torch.zeros_like(total, device=where.device)
+            own.index_add_(0, where, value.reshape(-1).float())
+            if own is not total:
+                total += own.to(total.device)
     return total[:dimensions] - total[dimensions:]
 
 

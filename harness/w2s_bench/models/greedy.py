@@ -16,7 +16,7 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models.answering import answers, obeys_more, refuse_other_than_greedy
 from w2s_bench.models.assumptions import anatomy_of, verdict_of
 from w2s_bench.models.capabilities import Anatomy
-from w2s_bench.models.decoding import PaddedRows, read_on
+from w2s_bench.models.decoding import PaddedRows, keep_rows, read_on
 from w2s_bench.models.encoding import encode_prompts, max_length_of
 from w2s_bench.models.memory import by_halves, free_bytes, is_accelerator
 from w2s_bench.models.sampling import Sampling
@@ -221,7 +221,7 @@ def _decode(
         inputs = chosen[:, None]
         if len(going) < len(active):
             keep = torch.tensor(going, device=model.device)
-            cache.batch_select_indices(keep)
+            keep_rows(cache, keep)
             inputs, active = inputs[keep], [active[row] for row in going]
     return new
 

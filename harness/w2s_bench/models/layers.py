@@ -77,7 +77,7 @@ class Tap:
     def _take(self, layer: int, states: torch.Tensor) -> None:
         if states.ndim != 3:
             self._refuse([tuple(states.shape)])
-        self.taken[layer] = states.flatten(0, 1)[self.at].float()
+        self.taken[layer] = states.flatten(0, 1)[self.at.to(states.device)].float().to(self.at.device)
 
     def _refuse(self, shapes: list[tuple[int, ...]]) -> None:
         raise ModelError(
@@ -137,7 +137,9 @@ def _seen_as_told(body: Any, blocks: str, ids: torch.Tensor, depth: int) -> bool
     try:
         handles += _hooked(body, blocks, set(range(depth + 1)), seen.__setitem__)
         told = body(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
-        return len(told) == depth + 1 and all(torch.equal(seen[layer], told[layer]) for layer in range(depth + 1))
+        return len(told) == depth + 1 and all(
+            torch.equal(seen[layer].to(told[layer].device), told[layer]) for layer in range(depth + 1)
+        )
     except Exception:  # noqa: BLE001 - of a model that hooks do not understand transformers tells the states
         return False
     finally:

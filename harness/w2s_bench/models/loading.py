@@ -32,6 +32,7 @@ def load_engine(
     """The model as its origin gives it, or with the weights that `save_weights` left in the folder `saved`."""
     if precision == "tf32" and not device.startswith("cuda"):
         raise ModelError(f"precision tf32 is of CUDA devices, and this is {device!r}; take float32 or bfloat16")
+    setup = setup.on(device)
     model, tokenizer = _loaded(origin, setup, device)
     refuse_closing(tokenizer, origin.name)
     try:
@@ -49,6 +50,10 @@ def _loaded(origin: LanguageModel, setup: Setup, device: str) -> tuple[Any, Any]
     if setup.quantization != "none" and as_wanted is None:
         raise ModelError(
             f"model {origin.name!r} comes in one way, unquantized; take quantization out, or a model from a folder"
+        )
+    if setup.device_map != "none" and as_wanted is None:
+        raise ModelError(
+            f"model {origin.name!r} comes in one way, whole; take device_map out, or a model from a folder"
         )
     try:
         if as_wanted is not None and setup.loading != USUAL:

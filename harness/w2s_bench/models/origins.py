@@ -218,7 +218,11 @@ def _load(folder: str, name: str, fingerprint: str, setup: Setup = USUAL, device
             f"model {name!r}: the weights in {folder} lack {len(missing)} tensors, {missing[0]} among them; save the model again"
         )
     _check_parts(model, name, setup, token, largest)
-    if setup.quantization == "none":
+    if setup.device_map != "none":
+        from w2s_bench.models.spreading import spread_as_loaded
+
+        model = spread_as_loaded(model, name)
+    elif setup.quantization == "none":
         model = model.to(device)
     return model.eval(), tokenizer
 
@@ -252,6 +256,8 @@ def _wanted(setup: Setup, device: str) -> dict[str, Any]:
         config: Any = BitsAndBytesConfig
         bits = {"load_in_4bit": True, **four} if setup.quantization == "nf4" else {"load_in_8bit": True}
         wanted |= {"quantization_config": config(**bits), "device_map": {"": device}}
+    if setup.device_map != "none":
+        wanted["device_map"] = setup.device_map
     return wanted
 
 

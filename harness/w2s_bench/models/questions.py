@@ -14,7 +14,7 @@ import torch
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.capabilities import Anatomy, tree_mask
-from w2s_bench.models.decoding import PaddedRows, read_on
+from w2s_bench.models.decoding import PaddedRows, keep_rows, read_on
 
 _CLOSE = 1e-4  # relative to half the range of the compared numbers
 _SHORT = 6  # tokens
@@ -149,7 +149,7 @@ class Questions:
             start, rows, cache = max(1, end - _READ), both, None
             for first, last in [(0, start), *((i, i + 1) for i in range(start, end))]:
                 if last == end:
-                    cache.batch_select_indices(self._ids([1]))
+                    keep_rows(cache, self._ids([1]))
                     rows = both[1:]
                 logits, cache = read_on(self.plain, self._ids(rows[:, first:last].tolist()), cache, first)
                 if not _close(logits[-1], alone[last - 1]):
@@ -177,6 +177,7 @@ def _close(logits: torch.Tensor, other: torch.Tensor) -> bool:
     """Equal but for round-off, in relation to the range of the numbers. Infinite ones must be the same."""
     if logits.shape != other.shape:
         return False
+    other = other.to(logits.device)
     finite = torch.isfinite(other)
     if not torch.equal(logits[~finite], other[~finite]):
         return False

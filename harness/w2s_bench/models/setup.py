@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from w2s_bench.errors import ModelError
-from w2s_bench.types import JSON, Attention, Dtype, OptimizerName, Overflow, Quantization
+from w2s_bench.types import JSON, Attention, DeviceMap, Dtype, OptimizerName, Overflow, Quantization
 
 #: How many rows pass through a model at once while it is trained. It changes results by round-off alone, so that it is no
 #: part of any key: a step is one of all its rows, however they are parted.
@@ -26,6 +26,7 @@ class Setup:
     dtype: Dtype = "float32"  # of the weights
     attention: Attention = "default"
     quantization: Quantization = "none"
+    device_map: DeviceMap = "none"
     lora_alpha: float | None = None  # None: twice the rank
     lora_dropout: float = 0.0
     lora_targets: tuple[str, ...] = ()  # empty: every linear layer but the output
@@ -45,10 +46,14 @@ class Setup:
         values = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
+    def on(self, device: str) -> Setup:
+        """As it is on `device`: what may be spread is spread over the GPUs of `cuda`, and lies whole on any that is named."""
+        return self if device == "cuda" else replace(self, device_map="none")
+
     @property
     def loading(self) -> Setup:
         """What the untuned model depends on."""
-        return Setup(dtype=self.dtype, attention=self.attention, quantization=self.quantization)
+        return Setup(self.dtype, self.attention, self.quantization, self.device_map)
 
     @property
     def untuned(self) -> Setup:

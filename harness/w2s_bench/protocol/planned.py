@@ -15,7 +15,7 @@ from w2s_bench.names import DEVICE_VARIABLE, short
 from w2s_bench.plugins.descriptions import has_own_training_gold
 from w2s_bench.protocol.files import ABSTAINED
 from w2s_bench.record import digest_of
-from w2s_bench.store.stage import Code, StageContext
+from w2s_bench.store.stage import ALL_GPUS, Code, StageContext
 from w2s_bench.suite_domain import SETTINGS
 from w2s_bench.types import JSON, Kind, Overflow, Precision, RecipeName
 
@@ -42,7 +42,7 @@ class PlannedModel:
     def of(cls, training: Training, origin: LanguageModel, overflow: Overflow = "refuse") -> PlannedModel:
         device = os.environ.get(DEVICE_VARIABLE) or "cpu"
         tuning = (training.recipe, training.lora_rank, training.precision)
-        setup = Setup.of({**{name: getattr(training, name) for name in SETTINGS}, "overflow": overflow})
+        setup = Setup.of({**{name: getattr(training, name) for name in SETTINGS}, "overflow": overflow}).on(device)
         return cls(training.model, origin.fingerprint(), *tuning, device, setup)
 
     @classmethod
@@ -84,7 +84,7 @@ class PlannedModel:
             libraries = (*libraries, "bitsandbytes")
         return {
             "libraries": libraries,
-            "device": self.device,
+            "device": ALL_GPUS if self.setup.device_map == "auto" else self.device,
             "code": Code("engine", self.name),
             "timed_as": self.timed_as,
         }

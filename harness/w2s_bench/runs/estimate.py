@@ -13,7 +13,7 @@ from w2s_bench.models.sizes import Sizes, sizes_of
 from w2s_bench.protocol.catalogue import every_nth
 from w2s_bench.protocol.files import ITEMS
 from w2s_bench.protocol.planned import PlannedModel, PlannedTask
-from w2s_bench.store.stage import Stage
+from w2s_bench.store.stage import ALL_GPUS, Stage
 
 if TYPE_CHECKING:
     from w2s_bench.models.speed import Throughput
@@ -204,9 +204,10 @@ def _seconds(
         seconds = timings.known(stage)
         if seconds is None and stage.name in _OF_HEADS:
             seconds = 0.0
-        if seconds is None and of is not None and stage.device in throughput:
+        device = "cuda" if stage.device == ALL_GPUS else stage.device  # one GPU after the other computes
+        if seconds is None and of is not None and device in throughput:
             task = tasks.get(domain_of(stage))
-            seconds = None if task is None else _by_operations(stage, of, throughput[stage.device], lengths, task)
+            seconds = None if task is None else _by_operations(stage, of, throughput[device], lengths, task)
         if seconds is None:
             return None
         total += seconds

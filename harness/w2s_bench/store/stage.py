@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from w2s_bench.record import digest_of
 from w2s_bench.types import JSON
+
+#: The device of a stage whose model is spread over every GPU that is visible.
+ALL_GPUS: Final = "cuda:all"
 
 if TYPE_CHECKING:
     from w2s_bench.plugins.registry import Registry
@@ -80,7 +83,7 @@ class Stage:
     Its result may depend on `function`'s version, on `params`, on the content of `inputs`, and on the versions of
     `libraries` (distribution names). All else is no part of what it is. It tells people (`label`) and executors what they
     may know of a stage: `seconds` that it may take where the executor sets no other limit; the `device` that its model runs
-    on, as torch names it; the `code` that it runs beside the harness's own; what its time hangs on, which is `timed_as`
+    on, as torch names it, or `ALL_GPUS`; the `code` that it runs beside the harness's own; what its time hangs on, which is `timed_as`
     (default: the code's name), the `domain` whose items it goes through and the `amount` of them. A stage without a domain or an
     amount has those of the stages that it needs.
     """

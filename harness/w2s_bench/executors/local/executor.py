@@ -12,11 +12,11 @@ from w2s_bench.executors.events import Event
 from w2s_bench.executors.local.seat import Seat
 from w2s_bench.executors.local.spare import Spare
 from w2s_bench.executors.outcomes import Answer, Outcome
-from w2s_bench.executors.resources import Limits, needs_gpu, visible_gpus
+from w2s_bench.executors.resources import Limits, needs_all_gpus, needs_gpu, visible_gpus
 from w2s_bench.executors.schedule import Work
 from w2s_bench.executors.until import Until
 from w2s_bench.store import Store
-from w2s_bench.store.stage import Stage
+from w2s_bench.store.stage import Stage, walk
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class LocalExecutor:
     """Runs stages in up to `workers` processes of one thread each. None is started if everything is stored.
 
     `plugins` are the distributions that a worker's registry is restricted to; None: all that are installed. `gpus` are
-    this machine's by number or identifier, one a worker (None: all that are visible); a stage on "cuda" takes one.
+    this machine's by number or identifier, one a worker (None: all that are visible); a stage on "cuda" takes one. Where the
+    model of any stage is spread over all of them, one worker has all, and stages that need a GPU run one after the other.
     From the hour `until` on nothing starts.
     """
 
@@ -39,15 +40,18 @@ class LocalExecutor:
             raise W2SBenchError(f"{self.workers} workers cannot run anything; give 1 or more")
 
     def run(self, targets: Sequence[Stage], store: Store, events: Callable[[Event], None]) -> Mapping[str, Outcome]:
-        return drive(_Seats(self, store), targets, store, events, self.until)
+        together = any(needs_all_gpus(stage) for stage in walk(targets))
+        return drive(_Seats(self, store, together), targets, store, events, self.until)
 
 
 class _Seats(Places):
     """Worker processes, each with a thread that waits for it. The first ones have a GPU each, as long as there are any."""
 
-    def __init__(self, executor: LocalExecutor, store: Store) -> None:
+    def __init__(self, executor: LocalExecutor, store: Store, together: bool) -> None:
         self.count = executor.workers
         gpus = visible_gpus() if executor.gpus is None else executor.gpus
+        if together and gpus:
+            gpus = (",".join(gpus),)
         # Spares are for the seats without a GPU, which share one environment.
         spare = Spare(max(1, self.count - len(gpus)))
         self.seats = [

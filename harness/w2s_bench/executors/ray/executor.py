@@ -23,7 +23,7 @@ from w2s_bench.executors.events import Event
 from w2s_bench.executors.jobs import Job
 from w2s_bench.executors.outcomes import Answer, Outcome, Unusable
 from w2s_bench.executors.ray.node import Setting, run_job
-from w2s_bench.executors.resources import Limits, needs_gpu
+from w2s_bench.executors.resources import Limits, needs_all_gpus, needs_gpu
 from w2s_bench.executors.schedule import Work
 from w2s_bench.executors.until import Until
 from w2s_bench.store import Store
@@ -65,6 +65,7 @@ class _Tasks(Places):
             total = self.ray.cluster_resources()
             self.count = executor.workers or max(1, int(total.get("CPU", 1)))
             self.gpus = int(total.get("GPU", 0))
+            self.gpus_of_a_node = _most_gpus(self.ray.nodes())
             if total.get("CPU", 0) < 1:
                 self.missing = (
                     "the Ray cluster has no processor; stages run as soon as a node joins that has one"
@@ -80,7 +81,7 @@ class _Tasks(Places):
             self.ray.shutdown()
             raise
         self._task = self.ray.remote(run_job)
-        self._running: dict[int, tuple[Any, bool]] = {}  # place → (reference, whether it takes a GPU)
+        self._running: dict[int, tuple[Any, int]] = {}  # place → (reference, how many GPUs it takes)
         self._changing = threading.Lock()
 
     def free(self, gpu: bool) -> bool:
@@ -91,13 +92,15 @@ class _Tasks(Places):
 
     def start(self, work: Work, answer: Callable[[Answer], None]) -> int:
         # Where the cluster has no GPU, a stage that wants one goes to any node and says itself what is missing.
-        job, gpu = work.job, needs_gpu(work.stage) and self.gpus > 0
-        asked = {"num_cpus": 1, "num_gpus": int(gpu), "max_retries": _RETRIES, "name": work.stage.label}
+        job, gpus = work.job, int(needs_gpu(work.stage) and self.gpus > 0)
+        if gpus and needs_all_gpus(work.stage):
+            gpus = max(1, self.gpus_of_a_node)
+        asked = {"num_cpus": 1, "num_gpus": gpus, "max_retries": _RETRIES, "name": work.stage.label}
         order = json.dumps({"setting": asdict(self.setting), "job": job.to_json()})
         with self._changing:
             place = next(n for n in range(len(self._running) + 1) if n not in self._running)
             reference = self._task.options(**asked).remote(order)
-            self._running[place] = (reference, gpu)
+            self._running[place] = (reference, gpus)
 
         def arrived(future: Future[str]) -> None:
             said = self._answer(job, future)
@@ -131,6 +134,11 @@ class _Tasks(Places):
         if self.setting.token:
             (self.store.root / self.setting.token).unlink(missing_ok=True)
         self.ray.shutdown()
+
+
+def _most_gpus(nodes: Sequence[Mapping[str, Any]]) -> int:
+    """GPUs of the node that has most."""
+    return max((int(node["Resources"].get("GPU", 0)) for node in nodes if node["Alive"]), default=0)
 
 
 def _connected(address: str) -> Any:
