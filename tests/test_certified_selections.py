@@ -35,7 +35,10 @@ def test_the_usual_confidence_is_left_out_and_numbers_have_one_form() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("best", "'best' is no selection; expected one of top, balanced, stratified, weighted, ltt:purity=0.9"),
+        (
+            "best",
+            "'best' is no selection; expected one of top, balanced, stratified, diverse, weighted, ltt:purity=0.9",
+        ),
         ("ltt", "must say what it is to guarantee: ltt:purity=0.9"),
         ("sgr:purity=1", "purity '1', expected a number above 0 and below 1"),
         ("sgr:purity=many", "purity 'many', expected a number above 0 and below 1"),

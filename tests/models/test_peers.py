@@ -33,7 +33,7 @@ def equal(one: list[Any], other: list[Any]) -> bool:
 
 
 def test_the_share_that_is_left_falls_and_stays() -> None:
-    shares = [CoTeaching(forget=0.4, warm=0.5).share(Step(number, 10)) for number in range(10)]
+    shares = [CoTeaching(forget=0.4, warm=0.5).share_left(Step(number, 10)) for number in range(10)]
     np.testing.assert_allclose(shares, [1, 0.92, 0.84, 0.76, 0.68, 0.6, 0.6, 0.6, 0.6, 0.6])
 
 

@@ -14,12 +14,16 @@ from w2s_bench.controls import OWN_ARMS
 from w2s_bench.executors import Done
 from w2s_bench.names import short
 from w2s_bench.protocol.files import SPLIT_IDS
+from w2s_bench.protocol.generation import Generation
+from w2s_bench.protocol.needs import own_need
 from w2s_bench.record import read_json
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
 from w2s_bench.suite import Suite
-from w2s_bench.types import GOLD_READERS, Reader
+from w2s_bench.types import GOLD_READERS, Need, Reader, Split
+
+IN_CONTEXT: tuple[Reader, ...] = ("teacher_icl", "student_icl")
 
 BEHIND_TRACK = {
     "none": {"weak_train"},
@@ -134,15 +138,27 @@ def test_what_explains_an_arm_sees_its_gold_and_no_more(decomposed: Plan) -> Non
             assert gold_behind(own.student.predictions) == behind_arm | gold <= may_see(cell), cell.row
 
 
+def read_in_context(graph: Generation) -> list[Stage]:
+    """Readings by those who are shown solved items of the trust set; no trust function that comes with the harness asks them."""
+    name = "choice_probs" if graph.task.domain.kind == "choice" else "label_logprobs"
+    needs = [own_need(Need(of, name)) for of in IN_CONTEXT]
+    splits: tuple[Split, Split] = ("trust", "transfer")
+    seen = (graph.evidence(needs, split, with_grades=False, with_gold=False) for split in splits)
+    return [stage for evidence in seen for stage in evidence.readings.values()]
+
+
 def test_nothing_that_reads_weak_labels_sees_gold_beyond_its_models(planned: Plan) -> None:
     """A reading's inputs are items, labels and weights, a plugin's too; verifiers and what says so learn from the trust set."""
     reads = [stage for stage in planned.stages() if stage.name in ("read", "read_head", "reading")]
     assert {stage.name for stage in reads} == {"read", "reading"}
+    graphs = {cell.domain.name: cell.graphs[0] for cell in planned.cells}
+    reads += [stage for graph in graphs.values() for stage in read_in_context(graph)]
     for stage in reads:
         assert set(stage.inputs) <= {"subset", "labels", "weights"}
-        labels = stage.inputs["labels"]
-        assert stage.inputs["subset"].name == "subset" and labels.name in ("predict", "fold_labels")
-        assert not gold_behind(stage.inputs["subset"]) and gold_behind(labels) == {"weak_train"}
+        labels, subset = stage.inputs["labels"], stage.inputs["subset"]
+        shown = any(f" {of}." in stage.label for of in IN_CONTEXT)
+        assert subset.name == ("shots" if shown else "subset") and labels.name in ("predict", "fold_labels")
+        assert gold_behind(subset) == ({"trust"} if shown else set()) and gold_behind(labels) == {"weak_train"}
         learned = any(of in stage.label for of in GOLD_READERS)
         assert gold_behind(stage) <= ({"weak_train", "trust"} if learned else {"weak_train"})
     asked = {of for of in get_args(Reader) if any(f" {of}." in stage.label for stage in reads)}

@@ -41,6 +41,10 @@ from w2s_bench.types import KINDS, OPTION_FORMS, Item, Kind, Need, Prediction, R
 OWN: dict[str, dict[str, Any]] = {
     "choice_probs": {},
     "choice_scores": {},
+    "ensemble": {"k": 2},
+    "gradients": {"size": 16},
+    "label_states": {"layers": "middle"},
+    "mc_dropout": {"k": 2},
     "label_entropies": {},
     "label_logprobs": {},
     "hidden_states": {"layer": -1},

@@ -73,7 +73,7 @@ class Paired(Protocol):
     The harness's own alone.
     """
 
-    def share(self, step: Step) -> float:
+    def share_left(self, step: Step) -> float:
         """Which share of a batch is left to train on, above 0 and at most 1."""
 
 

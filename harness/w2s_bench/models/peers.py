@@ -74,6 +74,6 @@ def easiest(judge: Any, examples: Examples, batch: Sequence[int], objective: Pai
 
     costs = np.array(by_halves(judge.device, cost, list(batch)))
     judge.train(was_training)
-    count = max(1, round(objective.share(step) * len(batch)))
+    count = max(1, round(objective.share_left(step) * len(batch)))
     places = np.sort(np.argsort(costs, kind="stable")[:count])
     return [batch[place] for place in places]

@@ -27,5 +27,5 @@ class CoTeaching(CrossEntropy):
         refuse_outside("warm", warm, 0, 1, above=True)
         self.forget, self.warm = forget, warm
 
-    def share(self, step: Step) -> float:
+    def share_left(self, step: Step) -> float:
         return 1 - self.forget * step.warmed(self.warm)
