@@ -19,6 +19,7 @@ from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, PREDICTIONS
 from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.prediction import as_completion
 from w2s_bench.record import read_json, read_records, write_json, write_records
+from w2s_bench.results.against_others import refuse_among
 from w2s_bench.results.against_suite import against_suite
 from w2s_bench.runs.collect import Results, cell_of
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
@@ -202,6 +203,9 @@ def test_few_labels_and_a_ceiling_on_all_gold(models: Path, tmp_path: Path, monk
     }
     for cell in cells.values():
         assert cell.body.seeds[0].purity == 1.0 and not list(against_suite(cell, planned.suite))
+    refuse_among(
+        list(cells.values()), planned.suite.domains[0], tmp_path
+    )  # shares are of the items that each arm may keep
 
 
 def test_a_majority_is_of_the_teachers_own_answers(

@@ -241,6 +241,8 @@ def test_an_arm_without_privilege_that_knows_all_is_flagged() -> None:
     assert "oracle knows" not in page and "acme/engine knows" not in page
     cells["acme/margin"] = with_diagnostics(cells["acme/margin"], auroc=0.99)
     assert list(board_of(cells).domains[0].suspects) == ["probe"]
+    cells["weak"] = with_diagnostics(cells["weak"], label_accuracy=1.0)
+    assert board_of(cells).domains[0].suspects == {}, "where every label is right it is no sign to keep no wrong one"
 
 
 def test_a_row_made_with_two_versions_of_its_plugin_is_warned_about() -> None:

@@ -48,14 +48,23 @@ def refuse_among_generations(cells: Sequence[Cell], spec: DomainSpec, results: P
 
 def refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> None:
     """Refuse cells of one domain that contradict each other: labels that are right, sizes of strata."""
-    right = _right_labels(cells, spec.sizes.transfer, results)
+    labelled = spec.pool_rows(chained=False)
+    right = _right_labels(cells, labelled, results)
     for cell in cells:
         for seed in cell.body.seeds:
             if cell.body.arm.facts.hangs_on_weak_labels and seed.seed in right:
                 for fault in _against_labels(cell, seed, right[seed.seed], spec):
                     raise _error(cell, results, f"seed {seed.seed}: {fault}")
     _refuse_unlike(cells, results)
-    _refuse_strata(cells, spec.sizes.transfer, spec, results)
+    # What trains on all gold of the pool keeps items that have no weak label, too (label source `scarce`).
+    whole = [cell for cell in cells if _of_whole_pool(cell)]
+    _refuse_strata([cell for cell in cells if not _of_whole_pool(cell)], labelled, spec, results)
+    _refuse_strata(whole, spec.sizes.transfer, spec, results)
+
+
+def _of_whole_pool(cell: Cell) -> bool:
+    rows = cell.body.arm.facts.of_pool
+    return rows is not None and rows.whole_pool
 
 
 def _refuse_strata(cells: Sequence[Cell], pool: int, spec: DomainSpec, results: Path) -> None:

@@ -37,13 +37,18 @@ BELIEVABLE_AUROC: Final = 0.99
 
 
 def suspects(domain: Comparison) -> Mapping[str, str]:
-    """Trust function of a track below `privileged` → what it should not be able to: only right rows, or almost all pairs in order."""
+    """Trust function of a track below `privileged` → what it should not be able to: only right rows, or almost all pairs in order.
+
+    Where all labels are right (label source `scarce`) only right rows are no sign.
+    """
+    teacher = domain.cells.get(WEAK)
+    sound = {s.seed for s in (teacher.body.seeds if teacher else ()) if s.diagnostics.get("label_accuracy") == 1.0}
     reasons = {}
     for arm, cell in domain.cells.items():
         if cell.body.arm.role != "trust_function" or cell.body.arm.supervision == "privileged":
             continue
         seeds = cell.body.seeds
-        pure = [str(s.seed) for s in seeds if s.purity == 1.0]
+        pure = [str(s.seed) for s in seeds if s.purity == 1.0 and s.seed not in sound]
         sharp = [str(s.seed) for s in seeds if (s.diagnostics.get("auroc") or 0.0) > BELIEVABLE_AUROC]
         said = [f"every row that it keeps is right (seed {', '.join(pure)})"] if pure else []
         said += [f"AUROC is above {BELIEVABLE_AUROC} (seed {', '.join(sharp)})"] if sharp else []

@@ -145,7 +145,9 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a log has what code and its children said in the order in which they said it
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # a log has what code and its children said in the order in which they said it
         sys.stdout.reconfigure(line_buffering=True)
     watch_for_torch()
     setting = json.loads(jobs.readline())
