@@ -204,7 +204,8 @@ def of_states(n: int, seed: int, *, lean: float) -> tuple[MemoryEvidence, Any]:
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     shown, _ = of_states(5, 0, lean=1.0)
     found = gradients(shown, -1)
     need = Need("student", "option_states", layers=-1)
