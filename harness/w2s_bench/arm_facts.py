@@ -6,7 +6,7 @@ Whoever plans, builds, collects, believes or shows an arm asks its facts and nev
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from w2s_bench.types import KINDS, Kind, Supervision
 
@@ -143,10 +143,15 @@ class OwnArm(Facts):
 class MadeOfArm(Facts):
     """A control that is made of another arm, `WORD:ARM`, and explains it: what is changed of that arm, and nothing else.
 
-    `supervision` is None where it has the other's, since it reads nothing but what that one does. `words` end the sentence
+    `supervision` is what it reads itself, and None where that is nothing but what the other one does. `words` end the sentence
     "it trains on …".
     """
 
     word: str
     supervision: Supervision | None
     words: str
+
+    def track(self, of_arm: Supervision) -> Supervision:
+        """Its own track, where that of the arm is `of_arm`: of the two the one that sees more gold."""
+        order = get_args(Supervision)
+        return of_arm if self.supervision is None else max(self.supervision, of_arm, key=order.index)

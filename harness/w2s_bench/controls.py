@@ -27,6 +27,7 @@ RANDOM: Final = "random"
 GOLD_RANDOM: Final = "gold_random"
 GOLD_KEPT: Final = "gold_kept"
 MATCHED_RANDOM: Final = "matched_random"
+KEPT_PLUS_GOLD: Final = "kept_plus_gold"
 #: Those that keep the easiest items, which a finished run is analysed by.
 EASY: Final = "easy"
 EASY_GOLD: Final = "easy_gold"
@@ -174,6 +175,13 @@ _MADE: Final = (
         rows=(Rows("transfer", "weak", "coverage", drawn="alike"),),
         words="random rows, as many of each weak label in each stratum as the arm keeps (of each stratum, where its labels are no "
         "classes): what its mix alone is worth",
+    ),
+    MadeOfArm(
+        word=KEPT_PLUS_GOLD,
+        supervision="trust_set",
+        rows=(Rows("transfer", "weak", "coverage", drawn="same"), Rows("trust", "gold")),
+        words="the weak labels that the arm keeps and the gold labels of the trust set, the fewer repeated until they are as many: trust "
+        "and supervision together, beside `naive_plus_gold`",
     ),
 )
 #: Word → facts of the arms that are made of another one.

@@ -124,17 +124,24 @@ def decomposed(models: Path) -> Iterator[Plan]:
 
 
 def test_what_explains_an_arm_sees_its_gold_and_no_more(decomposed: Plan) -> None:
-    """`gold_kept` reads the pool's gold as `ceiling` does, for its labels; `matched_random` nothing that its arm does not."""
+    """`gold_kept` reads the pool's gold as `ceiling` does, for its labels; `matched_random` nothing that its arm does not;
+    `kept_plus_gold` the trust set's gold besides, and nothing of the pool's."""
     by_name = {(cell.domain.name, short(cell.arm.ref.name)): cell for cell in decomposed.cells}
     made = [cell for cell in decomposed.cells if cell.arm.ref.made_of]
-    assert len(made) == 2 * 2 * 2 * 3, "two for either selection of three trust functions in two domains"
+    tracks = {
+        short(c.arm.ref.name): c.arm.ref.supervision for c in made if short(c.arm.ref.name).startswith("kept_plus_gold")
+    }
+    assert tracks["kept_plus_gold:confidence"] == tracks["kept_plus_gold:probe"] == "trust_set"
+    assert tracks["kept_plus_gold:w2s-bench-toy/privileged"] == "privileged"
+    assert len(made) == 3 * 2 * 2 * 3, "three for either selection of three trust functions in two domains"
     for cell in made:
         ref = cell.arm.ref
         arm = by_name[cell.domain.name, ref.made_of or ""]
         for own, others in zip(cell.stages, arm.stages, strict=True):
             behind_arm = gold_behind(others.kept)
-            gold = {"transfer"} if ref.facts.all_right else set()
+            gold = {"transfer"} if ref.facts.all_right else {"trust"} if ref.facts.with_trust_set else set()
             assert gold_behind(own.kept) == behind_arm, cell.row
+            assert ref.facts.all_right or "transfer" not in gold_behind(own.rows) or ref.supervision == "privileged"
             assert gold_behind(own.student.predictions) == behind_arm | gold <= may_see(cell), cell.row
 
 

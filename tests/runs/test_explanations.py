@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cell_builder import change, make_cells, suite_of, write_cells
+from cell_builder import TRUST_SET, change, make_cells, suite_of, write_cells
 from support import run_inline, toy_registry, toy_suite
 from w2s_bench.arm_facts import FLIPPED
 from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS
@@ -61,7 +61,7 @@ def test_a_usual_run_has_none_of_them_and_a_decomposed_one_adds_their_students_a
     expected = {name for name, arm in OWN_ARMS.items() if arm.explains}
     expected |= {of_arm(word, arm) for word in MADE_OF_ARM for arm in ("w2s-bench-toy/prompt_hash", "probe:folds=3")}
     assert {cell.arm.ref.name for cell in added} == expected
-    assert len(added) == len(ran.both.cells) - len(ran.usual.cells) == 2 * 8 + 1, "options stand in one domain alone"
+    assert len(added) == len(ran.both.cells) - len(ran.usual.cells) == 2 * 10 + 1, "options stand in one domain alone"
     before, after = {s.node for s in ran.usual.stages()}, {s.node: s.name for s in ran.both.stages()}
     assert before < after.keys()
     drawn = {name: {s.params["seed"] for s in ran.both.stages() if s.name == name} for name in ("alike", "random")}
@@ -71,7 +71,7 @@ def test_a_usual_run_has_none_of_them_and_a_decomposed_one_adds_their_students_a
     names = {name for node, name in after.items() if node not in before}
     drawn_by = {"alike", "wrong", "noisy", "first", "easiest"}
     assert names - drawn_by == {
-        *("weak_rows", "gold_rows", "train", "predict", "grade"),
+        *("weak_rows", "gold_rows", "joined_rows", "train", "predict", "grade"),
         *("difficulty", "gold_as_labels", "fold_others", "fold_labels", "read", "join_readings"),
     }
     assert drawn_by <= names
@@ -86,7 +86,7 @@ def test_the_last_job_of_a_cluster_and_a_verifier_plan_the_same_again(ran: Any) 
     request = json.loads(json.dumps(submit._request(ran.both, Path("out"))))
     assert [s.node for s in submit._planned(request).targets()] == [s.node for s in ran.both.targets()]
     by_row = {cell.row: cell for cell in ran.plan.cells}
-    for name in ("noisy_oracle", f"gold_kept:{HASH}", f"matched_random:{HASH}"):
+    for name in ("noisy_oracle", *(of_arm(word, HASH) for word in MADE_OF_ARM)):
         cell = ran.cells[name]
         again = _planned(cell, ran.plan.suite, ran.registry, Documents(), {})
         assert [s.node for s in again.targets()] == [s.node for s in by_row[cell.row].targets()]  # type: ignore[union-attr]
@@ -109,6 +109,14 @@ def test_cells_say_what_the_arms_kept(ran: Any) -> None:
         for one in (same, other):
             assert one.diagnostics["kept_by_stratum"] == kept.diagnostics["kept_by_stratum"]
         assert same.purity == 1.0 and other.purity is not None and other.purity < 1
+    plus = ran.cells[f"kept_plus_gold:{HASH}"].body
+    assert (plus.arm.role, plus.arm.supervision, plus.arm.made_of) == ("control", "trust_set", HASH)
+    trust = ran.plan.suite.domains[0].sizes.trust
+    for kept, both in zip(arm.seeds, plus.seeds, strict=True):
+        assert both.kept == kept.kept + trust and both.coverage == kept.coverage
+        assert both.purity == pytest.approx((kept.purity * kept.kept + trust) / both.kept), "gold is right"
+        assert both.diagnostics["kept_by_stratum"] == kept.diagnostics["kept_by_stratum"]
+        assert both.digests["weak_labels"] == kept.digests["weak_labels"]
     right = [s.diagnostics["label_accuracy"] for s in ran.cells["weak"].body.seeds]
     for seed, accuracy in zip(ran.cells["inverted_oracle"].body.seeds, right, strict=True):
         assert seed.purity == 0.0 and seed.kept + seed.shortfall == 40
@@ -126,7 +134,7 @@ def test_the_page_of_a_run_says_what_gains_are_made_of(ran: Any, tmp_path: Path)
         tmp_path / "toy" / "results" / "w2s-bench-toy.largest" / "gold_kept@w2s-bench-toy.prompt_hash.json"
     ).is_file()
     assert [gain.arm for gain in board.gains] == [HASH]
-    assert [row.arm for row in board.explaining] == [f"gold_kept:{HASH}", f"matched_random:{HASH}"]
+    assert [row.arm for row in board.explaining] == [of_arm(word, HASH) for word in MADE_OF_ARM]
     assert not {row.arm for row in board.explaining} & {row.arm for row in board.rows}
     page = (tmp_path / "toy" / "README.md").read_text()
     assert "## What the gains are made of" in page and "`noisy_oracle` trains on as many" in page
@@ -142,18 +150,33 @@ PLANTED = {
     "w2s-bench/confidence": 150,
     "matched_random:confidence": 125,
     "gold_kept:confidence": 180,
+    "kept_plus_gold:confidence": 190,
+    "naive_plus_gold": 145,
 }
-PARTED = {"gain": 0.30, "budget": -0.10, "mix": 0.15, "choice": 0.25, "noise": 0.30, "items": 0.20}
+PARTED = {
+    "gain": 0.30,
+    "budget": -0.10,
+    "mix": 0.15,
+    "choice": 0.25,
+    "noise": 0.30,
+    "items": 0.20,
+    "gold": 0.40,
+    "trust": 0.45,
+}
 
 
 def made(cells: dict[str, Cell], word: str, arm: str = "w2s-bench/confidence", **of_seed: Any) -> Cell:
     """The control that is made of an arm, with the rows that it must have."""
     of, facts = cells[arm].body, MADE_OF_ARM[word]
-    own = {"name": of_arm(word, arm), "kind": "control", "supervision": facts.supervision or of.arm.supervision}
+    own = {"name": of_arm(word, arm), "kind": "control", "supervision": facts.track(of.arm.supervision)}
     seeds = []
     for seed in of.seeds:
         told = {"diagnostics": {"kept_by_stratum": seed.diagnostics["kept_by_stratum"]}}
         told |= {"purity": 1.0} if facts.all_right else {}
+        if facts.with_trust_set:
+            both = seed.kept + TRUST_SET
+            told |= {"kept": both, "purity": (round(seed.purity * seed.kept) + TRUST_SET) / both}
+            told["digests"] = {**seed.digests, "kept": digest_of([of.arm.name, "and gold"])}
         seeds.append(seed.model_copy(update=told | of_seed))
     return change(cells[arm], arm=ArmRef.model_validate({**of.arm.model_dump(), **own}), seeds=tuple(seeds))
 
@@ -190,7 +213,7 @@ def test_parts_of_a_planted_gain_are_what_was_planted_and_add_up(cells: dict[str
     assert {part.name for part in PARTS if part.adds_up} == {"budget", "mix", "choice"}
     assert gain_in_words(gain, str.upper) == (
         "CONFIDENCE: +0.30 PGR over naive = budget −0.10, label mix +0.15, item choice +0.25; "
-        "label noise left +0.30, items alone +0.20"
+        "label noise left +0.30, items alone +0.20, gold beside +0.40, trust beside gold +0.45"
     )
 
 
@@ -233,6 +256,12 @@ NOT_BELIEVED: list[tuple[str, dict[str, Any], str]] = [
         {"diagnostics": {"kept_by_stratum": {"easy": 0.375, "hard": 0.625}}},
         "kept_by_stratum is not that of confidence, which it is made of",
     ),
+    (
+        "kept_plus_gold",
+        {"diagnostics": {"kept_by_stratum": {"easy": 0.375, "hard": 0.625}}},
+        "kept_by_stratum is not that of confidence, which it is made of",
+    ),
+    ("kept_plus_gold", {"kept": 200, "purity": 0.9}, "kept 200 and shortfall 0, where .* rows were asked for"),
     ("gold_kept", {"purity": 0.9}, "purity 0.9, where every row is right"),
     ("matched_random", {"kept": 190, "shortfall": 10, "purity": 0.6, "coverage": 0.475}, "shortfall 10, which only"),
 ]
@@ -251,6 +280,7 @@ def test_a_control_that_did_not_keep_what_its_arm_kept_is_refused(
 RENAMED: list[tuple[str, Callable[[ArmRef], dict[str, Any]], str]] = [
     ("gold_kept", lambda ref: {"name": "gold_kept:probe"}, "'gold_kept:probe' is said to be 'gold_kept:confidence'"),
     ("matched_random", lambda ref: {"supervision": "trust_set"}, "supervision 'trust_set', where that of"),
+    ("kept_plus_gold", lambda ref: {"supervision": "privileged"}, "supervision 'privileged', where that of"),
     (
         "matched_random",
         lambda ref: {"selection": "balanced"},
@@ -283,6 +313,11 @@ def test_an_arm_that_is_made_of_another_is_a_control_of_the_harness() -> None:
         ArmRef.model_validate({**made_by_hand, "kind": "trust_function", "supervision": "privileged"})
     with pytest.raises(ValueError, match="has supervision 'none', its is 'privileged'"):
         ArmRef.model_validate({**made_by_hand, "kind": "control", "supervision": "none"})
+    plus = {**made_by_hand, "name": "kept_plus_gold:confidence", "kind": "control"}
+    with pytest.raises(ValueError, match="has supervision 'none', its is 'trust_set'"):
+        ArmRef.model_validate({**plus, "supervision": "none"})
+    for own in ("trust_set", "privileged"):  # that of the arm where it is the higher one
+        assert ArmRef.model_validate({**plus, "supervision": own}).supervision == own
     assert (
         ArmRef.model_validate({**made_by_hand, "kind": "control", "supervision": "privileged"}).made_of == "confidence"
     )

@@ -70,12 +70,13 @@ def explanations(arm: Arm) -> list[Arm]:
 
 def _made_of(arm: Arm, made: MadeOfArm) -> Arm:
     name = of_arm(made.word, arm.ref.name)
-    (rows,) = made.rows
+    of_pool = made.of_pool
+    assert of_pool is not None, f"{made.word} says of no row of the pool what is done with it"
 
     def build(graph: Generation) -> ArmStages:
         kept = arm.build(graph).kept
         assert kept is not None, f"{arm.ref.name} keeps all rows"
-        if rows.drawn == "alike":
+        if of_pool.drawn == "alike":
             kept = selection.alike(
                 kept,
                 subset=graph.subset(graph.pool),
@@ -83,10 +84,12 @@ def _made_of(arm: Arm, made: MadeOfArm) -> Arm:
                 seed=graph.stream(RANDOM),
                 label=graph.label(f"rows drawn for {name}"),
             )
-        trained_on = (_weak_rows if rows.labels == "weak" else _gold_rows)(graph, kept, name)
+        trained_on = (_weak_rows if of_pool.labels == "weak" else _gold_rows)(graph, kept, name)
+        if made.with_trust_set:
+            trained_on = training.joined_rows([trained_on, graph.trust_gold_rows], graph.label(f"rows of {name}"))
         return ArmStages(graph.student(trained_on, name), trained_on, kept)
 
-    own = {"name": name, "kind": "control", "supervision": made.supervision or arm.ref.supervision}
+    own = {"name": name, "kind": "control", "supervision": made.track(arm.ref.supervision)}
     ref = ArmRef.model_validate({**arm.ref.model_dump(), **own})
     return Arm(ref, build, arm.plugin, arm.kinds)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from w2s_bench.results.cells import Cell
 from w2s_bench.results.figures import denominator, is_whole
 from w2s_bench.results.seed_results import LABEL_PROBABILITY_AUROC, SeedResult
 from w2s_bench.suite_domain import DomainSpec
+from w2s_bench.types import Supervision
 
 
 class ContradictionError(CellError):
@@ -55,7 +57,7 @@ def refuse_among(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> None
             if cell.body.arm.facts.hangs_on_weak_labels and seed.seed in right:
                 for fault in _against_labels(cell, seed, right[seed.seed], spec):
                     raise _error(cell, results, f"seed {seed.seed}: {fault}")
-    _refuse_unlike(cells, results)
+    _refuse_unlike(cells, spec, results)
     # What trains on all gold of the pool keeps items that have no weak label, too (label source `scarce`).
     whole = [cell for cell in cells if _of_whole_pool(cell)]
     _refuse_strata([cell for cell in cells if not _of_whole_pool(cell)], labelled, spec, results)
@@ -86,7 +88,7 @@ def _refuse_strata(cells: Sequence[Cell], pool: int, spec: DomainSpec, results: 
         _refuse_misfit(kept, pool, f"seed {number}: kept_by_stratum", results)
 
 
-def _refuse_unlike(cells: Sequence[Cell], results: Path) -> None:
+def _refuse_unlike(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> None:
     """Refuse controls made of another arm that did not keep what their words say of it: its rows, or as many of each kind."""
     arms = {short(cell.body.arm.name): cell for cell in cells}
     for cell in cells:
@@ -98,8 +100,9 @@ def _refuse_unlike(cells: Sequence[Cell], results: Path) -> None:
                 continue
             shared = [what for what in ("kept_by_stratum", "kept_by_label") if what in here.diagnostics]
             figures = {what: (here.diagnostics[what], there.diagnostics.get(what)) for what in shared}
-            figures["kept"] = (here.kept, there.kept)
-            if any(rows.drawn == "same" for rows in made[0].rows):
+            beside = rows_beside(cell, spec)
+            figures["kept"] = (None if here.kept is None else here.kept - beside, there.kept)
+            if not beside and any(rows.drawn == "same" for rows in made[0].rows):  # the digest is of all rows
                 figures["digest of kept rows"] = (here.digests.get("kept"), there.digests.get("kept"))
             for what, (own, others) in figures.items():
                 if own != others:
@@ -212,11 +215,12 @@ def refuse_other_tracks(cells: Sequence[Cell], results: Path) -> None:
     for cell in cells:
         arm = cell.body.arm
         made = made_of(short(arm.name))
-        own = arm.trusts is not None and (made is None or made[0].supervision is None)
-        registered = built_in.get(arm.trust_function or "") if own else None
+        registered = built_in.get(arm.trust_function or "") if arm.trusts is not None else None
         track = getattr(unwrap(registered.factory), "supervision", None) if registered else None
         if track == "none" and arm.guarantee is not None:
             track = "trust_set"  # its threshold is set by the trust set's gold
+        if made is not None and track in get_args(Supervision):
+            track = made[0].track(track)
         if isinstance(track, str) and track != arm.supervision:
             raise _error(cell, results, f"supervision {arm.supervision!r}, where that of {arm.name!r} is {track!r}")
 

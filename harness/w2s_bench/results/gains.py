@@ -3,7 +3,8 @@
     arm − naive = (random − naive) + (matched_random − random) + (arm − matched_random)
 
 is an identity: budget, mix of labels and strata, choice of items. What the wrong labels among the kept ones still cost is
-gold_kept − arm, and what the items alone are worth, were all labels right, is gold_kept − gold_random.
+gold_kept − arm, and what the items alone are worth, were all labels right, is gold_kept − gold_random. What the trust set's gold is
+worth beside the arm's rows is kept_plus_gold − arm, and what trust is worth beside that gold kept_plus_gold − naive_plus_gold.
 """
 
 from __future__ import annotations
@@ -12,7 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from w2s_bench.controls import GOLD_KEPT, GOLD_RANDOM, MATCHED_RANDOM, NAIVE, RANDOM
+from w2s_bench.controls import (
+    GOLD_KEPT,
+    GOLD_RANDOM,
+    KEPT_PLUS_GOLD,
+    MADE_OF_ARM,
+    MATCHED_RANDOM,
+    NAIVE,
+    NAIVE_PLUS_GOLD,
+    RANDOM,
+    made_of,
+)
 from w2s_bench.names import of_arm
 from w2s_bench.results import statistics
 from w2s_bench.results.board import Gain
@@ -41,7 +52,7 @@ class Part:
 
     def arms(self, arm: str) -> tuple[str, str]:
         """The short names of its two arms, of this arm's gain."""
-        own = {ARM: arm, GOLD_KEPT: of_arm(GOLD_KEPT, arm), MATCHED_RANDOM: of_arm(MATCHED_RANDOM, arm)}
+        own = {ARM: arm, **{word: of_arm(word, arm) for word in MADE_OF_ARM}}
         return own.get(self.plus, self.plus), own.get(self.minus, self.minus)
 
 
@@ -52,6 +63,20 @@ PARTS: Final = (
     Part("choice", "item choice", ARM, MATCHED_RANDOM, "the arm's rows against random ones of the same shares", True),
     Part("noise", "label noise left", GOLD_KEPT, ARM, "gold labels on the arm's rows against the weak ones"),
     Part("items", "items alone", GOLD_KEPT, GOLD_RANDOM, "the arm's rows against random ones, all with gold labels"),
+    Part(
+        "gold",
+        "gold beside",
+        KEPT_PLUS_GOLD,
+        ARM,
+        "the trust set's gold beside the arm's rows against those rows alone",
+    ),
+    Part(
+        "trust",
+        "trust beside gold",
+        KEPT_PLUS_GOLD,
+        NAIVE_PLUS_GOLD,
+        "the arm's rows against all weak labels, the trust set's gold beside either",
+    ),
 )
 
 
@@ -63,7 +88,8 @@ def gains(
     p-values are corrected within the means, and within each domain. A contrast that many arms share is tested once.
     """
     shown = [arm for arm in arms if any(_is_parted(arm, domain) for domain in domains.values())]
-    contrasts = list(dict.fromkeys(part.arms(arm) for arm in shown for part in PARTS))
+    parts = [part for part in PARTS if any(_has_own(part, arm, domain) for arm in shown for domain in domains.values())]
+    contrasts = list(dict.fromkeys(part.arms(arm) for arm in shown for part in parts))
     means = holm_corrected(
         {
             (plus, minus): statistics.mean_over_domains(
@@ -78,7 +104,7 @@ def gains(
     }
 
     def of(arm: str, differences: Mapping[tuple[str, str], Ratio]) -> dict[str, Ratio]:
-        return {part.name: differences[part.arms(arm)] for part in PARTS}
+        return {part.name: differences[part.arms(arm)] for part in parts}
 
     return tuple(
         Gain(
@@ -90,6 +116,16 @@ def gains(
     )
 
 
+def parts_told(gains: Sequence[Gain]) -> tuple[Part, ...]:
+    """Those parts that a board with these gains tells: all, but for controls that were not there when its run was planned."""
+    return tuple(part for part in PARTS if any(part.name in gain.mean for gain in gains))
+
+
+def _has_own(part: Part, arm: str, domain: Comparison) -> bool:
+    """Whether a domain has the controls made of this arm that a part is about."""
+    return all(name in domain.cells for name in part.arms(arm) if made_of(name) is not None)
+
+
 def _is_parted(arm: str, domain: Comparison) -> bool:
     """Whether a domain has a control that is made of this arm."""
-    return any(of_arm(word, arm) in domain.cells for word in (GOLD_KEPT, MATCHED_RANDOM))
+    return any(of_arm(word, arm) in domain.cells for word in MADE_OF_ARM)

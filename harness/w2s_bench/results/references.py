@@ -78,7 +78,7 @@ class ArmRef(Strict):
                 named["control"] += [f"{word}:ARM" for word in MADE_OF_ARM]
             told = "; ".join(f"{r}s are {', '.join(names)}" for r, names in named.items())
             raise ValueError(f"arm {self.name!r} is of kind {self.role!r}; {told}")
-        track = made[0].supervision if made else own.supervision if own else None
+        track = made[0].track(self.supervision) if made else own.supervision if own else None
         if track is not None and self.supervision != track:
             raise ValueError(f"arm {self.name!r} has supervision {self.supervision!r}, its is {track!r}")
         return self

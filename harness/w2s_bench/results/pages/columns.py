@@ -5,13 +5,13 @@ Markdown, terminal and JSON all take their columns from here; one more column is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from w2s_bench.controls import NAIVE, rivals
 from w2s_bench.results.board import OVER_OPTIONS, Entry, Gain, Leaderboard, Row
-from w2s_bench.results.gains import PARTS
+from w2s_bench.results.gains import Part
 from w2s_bench.results.pages.column import (
     Column,
     by_name,
@@ -284,9 +284,9 @@ def other_objectives(board: Leaderboard) -> list[Column[Row]]:
     return [ROW["track"], *_first_pgrs(board), *compared, ROW["purity"], ROW["coverage"]]
 
 
-def parts(of: Callable[[Gain], Mapping[str, Ratio]]) -> list[Column[Gain]]:
+def parts(told: Sequence[Part], of: Callable[[Gain], Mapping[str, Ratio]]) -> list[Column[Gain]]:
     """One column a part of an arm's gain."""
-    return [tested_column(part.name, part.header, lambda gain, name=part.name: of(gain).get(name)) for part in PARTS]  # type: ignore[misc]
+    return [tested_column(part.name, part.header, lambda gain, name=part.name: of(gain).get(name)) for part in told]  # type: ignore[misc]
 
 
 def robust() -> list[Column[Row]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from w2s_bench.results.board import Leaderboard, Row
 from w2s_bench.results.folding import folds
-from w2s_bench.results.gains import ARM, PARTS, Part
+from w2s_bench.results.gains import ARM, Part, parts_told
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.blocks import columns_table, escape, table, unfolding
 from w2s_bench.results.pages.column import notes_of
@@ -104,14 +104,15 @@ def gains(board: Leaderboard) -> list[str]:
     """What the gains are made of, of the arms that controls are made of; in each domain too where there are several."""
     if not board.gains:
         return []
-    told = "; ".join(f"{part.header} ({_contrast(part)}): {part.words}" for part in PARTS)
-    means = columns_table({gain.arm: gain for gain in board.gains}, columns.parts(lambda gain: gain.mean))
+    parts = parts_told(board.gains)
+    told = "; ".join(f"{part.header} ({_contrast(part)}): {part.words}" for part in parts)
+    means = columns_table({gain.arm: gain for gain in board.gains}, columns.parts(parts, lambda gain: gain.mean))
     blocks = ["## What the gains are made of", f"{_GAIN_NOTE}{told[0].upper()}{told[1:]}.{_MIX_NOTE}", means]
     for domain in board.domains if len(board.domains) > 1 else ():
         here = {gain.arm: gain for gain in board.gains if domain.name in gain.in_domains}
         if here:
             name = domain.name
-            shown = columns.parts(lambda gain, name=name: gain.in_domains[name])  # type: ignore[misc]
+            shown = columns.parts(parts, lambda gain, name=name: gain.in_domains[name])  # type: ignore[misc]
             blocks += [f"### Gains in {escape(name)}", columns_table(here, shown)]
     return blocks
 

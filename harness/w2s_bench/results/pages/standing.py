@@ -71,8 +71,10 @@ def did_not_come_again(board: Leaderboard) -> tuple[str, ...]:
 def gain_in_words(gain: Gain, name: Callable[[str], str]) -> str | None:
     """What an arm's gain over naive is made of, without intervals; None where means have no such figures."""
     value = {part: figure.value for part, figure in gain.mean.items() if isinstance(figure, Estimate)}
-    if len(value) < len(PARTS):
+    if any(part.name not in value for part in PARTS if part.adds_up or part.name in gain.mean):
         return None
     parts = ", ".join(f"{part.header} {signed(value[part.name])}" for part in PARTS if part.adds_up)
-    beside = ", ".join(f"{part.header} {signed(value[part.name])}" for part in PARTS[1:] if not part.adds_up)
+    beside = ", ".join(
+        f"{part.header} {signed(value[part.name])}" for part in PARTS[1:] if not part.adds_up and part.name in value
+    )
     return f"{name(gain.arm)}: {signed(value[PARTS[0].name])} PGR over {NAIVE} = {parts}; {beside}"
