@@ -134,7 +134,7 @@ def test_the_page_of_a_run_says_what_gains_are_made_of(ran: Any, tmp_path: Path)
         tmp_path / "toy" / "results" / "w2s-bench-toy.largest" / "gold_kept@w2s-bench-toy.prompt_hash.json"
     ).is_file()
     assert [gain.arm for gain in board.gains] == [HASH]
-    assert [row.arm for row in board.explaining] == [of_arm(word, HASH) for word in MADE_OF_ARM]
+    assert [row.arm for row in board.explaining] == sorted(of_arm(word, HASH) for word in MADE_OF_ARM)
     assert not {row.arm for row in board.explaining} & {row.arm for row in board.rows}
     page = (tmp_path / "toy" / "README.md").read_text()
     assert "## What the gains are made of" in page and "`noisy_oracle` trains on as many" in page
@@ -261,7 +261,7 @@ NOT_BELIEVED: list[tuple[str, dict[str, Any], str]] = [
         {"diagnostics": {"kept_by_stratum": {"easy": 0.375, "hard": 0.625}}},
         "kept_by_stratum is not that of confidence, which it is made of",
     ),
-    ("kept_plus_gold", {"kept": 200, "purity": 0.9}, "kept 200 and shortfall 0, where .* rows were asked for"),
+    ("kept_plus_gold", {"kept": 200, "purity": 0.9}, "coverage 0.5, with 140 of 400 rows kept"),
     ("gold_kept", {"purity": 0.9}, "purity 0.9, where every row is right"),
     ("matched_random", {"kept": 190, "shortfall": 10, "purity": 0.6, "coverage": 0.475}, "shortfall 10, which only"),
 ]
