@@ -25,6 +25,7 @@ PLUGINS = {
     "lichess": ROOT / "plugins" / "w2s-bench-lichess",
     "further": ROOT / "plugins" / "w2s-bench-further",
     "chess-verifiers": ROOT / "plugins" / "w2s-bench-chess-verifiers",
+    "cleanlab": ROOT / "plugins" / "w2s-bench-cleanlab",
     "tasks": ROOT / "tasks",
     "example": TESTS / "plugin_package",
     "toy": TESTS / "toy",
