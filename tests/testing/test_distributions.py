@@ -96,13 +96,41 @@ def test_a_broken_rule_is_named_with_what_broke_it(verdicts: list[Verdict]) -> N
 
 def test_the_verb(verdicts: list[Verdict], monkeypatch: pytest.MonkeyPatch) -> None:
     assert verb
-    monkeypatch.setattr(distributions, "distribution_verdicts", lambda name, names: iter(verdicts))
+    monkeypatch.setattr(
+        distributions, "distribution_verdicts", lambda name, names, tell: (tell(v.rule) or v for v in verdicts)
+    )
     told = CliRunner().invoke(app, ["check-plugin", "acme"])
     assert told.exit_code == 1
+    assert "checking scores_are_finite-choice" in told.stderr and "checking" not in told.stdout, "what is checked now"
     assert "BROKEN  entry point acme: loads: w2s_domains raised ValueError: no data" in told.stdout
     assert "kept    trust function acme/likely: contract, scores_are_finite" in told.stdout
     rows = json.loads(CliRunner().invoke(app, ["check-plugin", "acme", "--json"]).stdout)
     assert [row["fault"] for row in rows] == [v.fault for v in verdicts]
+
+
+def test_an_entry_is_checked_with_the_parameters_that_it_is_named_with() -> None:
+    class Scaled(Likely):
+        def __init__(self, by: float = 1.0) -> None:
+            if by < 0:
+                raise ValueError(f"by must be 0 or more, got {by!r}")
+            self.by = by
+
+        def score(self, evidence: Any, *, rng: Any) -> Any:
+            return self.by * super().score(evidence, rng=rng) / (self.by != 2)
+
+    registry = Registry.of([Plugin("acme", "acme", "2.0", "ok", (registered("scaled", "trust_function", Scaled),))])
+    said: list[str] = []
+    names = ["scaled", "acme/scaled:by=0.5", "scaled:by=2"]
+    with np.errstate(divide="ignore"):
+        found = list(distribution_verdicts("acme", names=names, registry=registry, tell=said.append))
+    faults = {
+        name: [v.rule for v in found if v.name == name and v.fault] for name in dict.fromkeys(v.name for v in found)
+    }
+    assert (
+        faults["acme/scaled"] == faults["acme/scaled:by=0.5"] == []
+        and "scores_are_finite-choice" in faults["acme/scaled:by=2"]
+    )
+    assert said[0] == "trust function acme/scaled: contract-choice" and len(said) == len(found) - 1
 
 
 def test_names_that_nobody_has() -> None:

@@ -349,6 +349,26 @@ def test_a_sound_domain_passes(tmp_path: Path) -> None:
     check_domain(made_up_domain(tmp_path))
 
 
+def test_of_a_large_domain_a_part_is_looked_at_and_its_task_loaded_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domain = made_up_domain(tmp_path, lambda items: items[4].update(choices=["a"]))
+    counted = f"def load(**_):\n    open({str(tmp_path / 'loads')!r}, 'a').write('x')\n"
+    (tmp_path / "loader.py").write_text(LOADER.replace("def load(**_):\n", counted))
+    with pytest.raises(AssertionError, match="two or more distinct options"):
+        check_domain(domain)
+    (tmp_path / "loads").unlink()
+    monkeypatch.setattr("w2s_bench.testing.domains._MOST_MADE", 3)
+    said: list[str] = []
+    check_domain(domain, tell=said.append)
+    assert said[:3] == [
+        "its task is loaded",
+        "items, of one in 3 of 8 documents",
+        "again, of one in 3 of 8 documents",
+    ]
+    assert len((tmp_path / "loads").read_text()) == 2, "once, and anew to see whether it comes again"
+
+
 DOMAIN_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "id": ({"id": "1"}, "two items have the id '1'"),
     "one option": ({"choices": ["a"]}, "needs two or more distinct options"),

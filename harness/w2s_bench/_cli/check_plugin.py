@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from w2s_bench._cli.options import Data
 from w2s_bench._cli.output import say
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ EPILOG = """
 
 `w2s-bench check-plugin my-margin --name my_margin` — on one entry
 
+`w2s-bench check-plugin w2s-bench-lichess --data DIR -n puzzles:file=puzzles.csv,most=1000` — on one with parameters
+
 What is checked is what `w2s_bench.testing` has: a trust function on made-up evidence, a domain's items and grading, a model's
 weights and tokenizer, a reading's form, an objective's loss on made-up logits.
 No score is judged. Exit codes: 0 all rules are kept, 1 one is broken, 2 no such plugin.
@@ -31,19 +34,30 @@ def check_plugin(
         str, typer.Argument(help="An installed distribution (see `w2s-bench plugins`).", metavar="DISTRIBUTION")
     ],
     name: Annotated[
-        list[str] | None, typer.Option("--name", "-n", help="Of these entries alone; repeat for more.", metavar="NAME")
+        list[str] | None,
+        typer.Option(
+            "--name",
+            "-n",
+            help="Of these entries alone, each with parameters (`name:key=value`) or without; repeat for more.",
+            metavar="NAME",
+        ),
     ] = None,
+    data: Data = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Does a plugin keep the contract? Every rule on everything that a distribution registers."""
     from w2s_bench._cli.errors import explained
 
     with explained():
+        from w2s_bench._cli.preflight import use_tasks
         from w2s_bench.testing.distributions import distribution_verdicts
 
+        use_tasks(data, ())
+        told: Callable[[str], None] = (lambda what: None) if json_output else _next
         verdicts: list[Verdict] = []
         for _, of_entry in groupby(
-            distribution_verdicts(distribution, names=name or ()), lambda verdict: (verdict.entry_kind, verdict.name)
+            distribution_verdicts(distribution, names=name or (), tell=told),
+            lambda verdict: (verdict.entry_kind, verdict.name),
         ):
             of_one = list(of_entry)
             verdicts += of_one
@@ -57,13 +71,18 @@ def check_plugin(
             print(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
         else:
             entries = len({(verdict.entry_kind, verdict.name) for verdict in verdicts})
-            told = (
+            summary = (
                 f"{len(broken)} of {len(verdicts)} rules are broken"
                 if broken
                 else f"All {len(verdicts)} rules are kept"
             )
-            say(f"{told}, by {entries} entries of {distribution}.")
+            say(f"{summary}, by {entries} entries of {distribution}.")
         raise typer.Exit(1 if broken else 0)
+
+
+def _next(what: str) -> None:
+    """What is checked now, on standard error: an entry may take a minute."""
+    say(f"checking {what}", error=True)
 
 
 def _tell(verdicts: Sequence[Verdict]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -198,10 +199,13 @@ def _load(domain: Domain) -> Any:
 
 
 def _documents(context: StageContext, task: Any) -> Iterator[dict[str, Any]]:
-    """Every document; at the end it is seen whether they are those that the run was planned with."""
+    """Every document; at the end it is seen whether they are those that the run was planned with.
+
+    Of a large domain the conformance kit looks at `one_in` so many alone; no run does.
+    """
     planned = context.params["domain"]
     if "documents" not in planned:
-        yield from of_task(task)
+        yield from islice(of_task(task), 0, None, context.params.get("one_in", 1))
         return
     digest = Digest(planned["name"])
     yield from digest.seen(of_task(task))

@@ -14,6 +14,7 @@ from w2s_bench.names import bare, normalized
 from w2s_bench.plugins.entries import Registered
 from w2s_bench.plugins.hooks import EntryKind, words
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.plugins.spec import parse_spec, write_spec
 from w2s_bench.testing.calls import fitted_once
 from w2s_bench.testing.cost import tell_cost
 from w2s_bench.testing.domains import check_domain
@@ -21,8 +22,11 @@ from w2s_bench.testing.models import check_model
 from w2s_bench.testing.objectives import check_objective
 from w2s_bench.testing.readings import check_reading
 from w2s_bench.testing.trust_functions import trust_function_checks
+from w2s_bench.types import JSON
 
 Rule = tuple[str, Callable[[], object]]
+Tell = Callable[[str], None]
+Parameters = Mapping[str, JSON]
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,17 @@ class Verdict:
 
 
 def distribution_verdicts(
-    distribution: str, *, names: Sequence[str] = (), registry: Registry | None = None
+    distribution: str,
+    *,
+    names: Sequence[str] = (),
+    registry: Registry | None = None,
+    tell: Tell = lambda what: None,
 ) -> Iterator[Verdict]:
     """Each rule on each entry, in turn. All of them are tried, also after one that fails.
 
-    `names`, in full or not, restrict the entries. The distribution's code is imported in this process. Raises
-    `UnknownNameError` where it is not installed, is no plugin, or has no such entry.
+    `names`, in full or not, restrict the entries; one may have parameters, `name:key=value`, and is then built with them. `tell` is
+    called with what is checked next. The distribution's code is imported in this process. Raises `UnknownNameError` where it is not
+    installed, is no plugin, or has no such entry.
     """
     wanted = normalized(distribution)
     registry = registry or Registry.load(only=wanted)
@@ -53,13 +62,19 @@ def distribution_verdicts(
         hint = "A plugin is a distribution with an entry point in the group w2s_bench; install it first."
         raise UnknownNameError("plugin", distribution, installed, hint)
     entries = {entry.name for plugin in plugins for entry in plugin.provides}
-    chosen = {name if name in entries else _full(wanted, name, entries) for name in names} or entries
+    specs = [parse_spec(name) for name in names] or [(name, {}) for name in sorted(entries)]
+    chosen: dict[str, list[Parameters]] = {}
+    for name, parameters in specs:
+        chosen.setdefault(name if name in entries else _full(wanted, name, entries), []).append(parameters)
     for plugin in plugins:
         fault = plugin.problem.cause if plugin.problem else f"left out {plugin.why}" if plugin.why else ""
         yield Verdict(plugin.entry_point, "entry point", "loads", fault)
-        for entry in (entry for entry in plugin.provides if entry.name in chosen):
-            for rule, check in _RULES.get(entry.entry_kind, _of_another)(registry, entry):
-                yield _verdict(entry, rule, check)
+        for entry in plugin.provides:
+            for parameters in chosen.get(entry.name, ()):
+                asked = _Asked(registry, entry, parameters, tell)
+                for rule, check in _RULES.get(entry.entry_kind, _of_another)(asked):
+                    asked.say(rule)
+                    yield _verdict(asked, rule, check)
 
 
 def _full(distribution: str, name: str, entries: Collection[str]) -> str:
@@ -70,7 +85,24 @@ def _full(distribution: str, name: str, entries: Collection[str]) -> str:
     return entries_so[0]
 
 
-def _verdict(entry: Registered, rule: str, check: Callable[[], object]) -> Verdict:
+@dataclass(frozen=True)
+class _Asked:
+    """An entry with the parameters that it is built with, and who is told what is checked."""
+
+    registry: Registry
+    entry: Registered
+    parameters: Parameters
+    tell: Tell
+
+    @property
+    def name(self) -> str:
+        return write_spec(self.entry.name, self.parameters)
+
+    def say(self, what: str) -> None:
+        self.tell(f"{words(self.entry.entry_kind)} {self.name}: {what}")
+
+
+def _verdict(asked: _Asked, rule: str, check: Callable[[], object]) -> Verdict:
     began, fault = time.perf_counter(), ""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -83,37 +115,38 @@ def _verdict(entry: Registered, rule: str, check: Callable[[], object]) -> Verdi
         except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, SystemExit too
             fault = f"raised {type(error).__name__}: {said(error)}"
     told = tuple(str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
-    return Verdict(entry.name, words(entry.entry_kind), rule, fault, told, time.perf_counter() - began)
+    return Verdict(asked.name, words(asked.entry.entry_kind), rule, fault, told, time.perf_counter() - began)
 
 
-def _of_trust_function(registry: Registry, entry: Registered) -> Iterator[Rule]:
+def _of_trust_function(asked: _Asked) -> Iterator[Rule]:
+    factory = partial(asked.entry.factory, **asked.parameters) if asked.parameters else asked.entry.factory
     for check in trust_function_checks():
-        yield str(check), partial(check, entry.factory)
-    yield "cost", partial(tell_cost, entry.factory, partial(fitted_once, entry.factory))
+        yield str(check), partial(check, factory)
+    yield "cost", partial(tell_cost, factory, partial(fitted_once, factory))
 
 
-def _of_domain(registry: Registry, entry: Registered) -> Iterator[Rule]:
-    yield "domain", lambda: check_domain(registry.domain(entry.name))
+def _of_domain(asked: _Asked) -> Iterator[Rule]:
+    yield "domain", lambda: check_domain(asked.registry.domain(asked.entry.name, **asked.parameters), tell=asked.say)
 
 
-def _of_model(registry: Registry, entry: Registered) -> Iterator[Rule]:
-    yield "model", lambda: check_model(registry.model(entry.name))
+def _of_model(asked: _Asked) -> Iterator[Rule]:
+    yield "model", lambda: check_model(asked.registry.model(asked.entry.name))
 
 
-def _of_reading(registry: Registry, entry: Registered) -> Iterator[Rule]:
-    yield "reading", lambda: check_reading(registry.reading(entry.name))
+def _of_reading(asked: _Asked) -> Iterator[Rule]:
+    yield "reading", lambda: check_reading(asked.registry.reading(asked.entry.name, **asked.parameters))
 
 
-def _of_objective(registry: Registry, entry: Registered) -> Iterator[Rule]:
-    yield "objective", lambda: check_objective(registry.objective(entry.name))
+def _of_objective(asked: _Asked) -> Iterator[Rule]:
+    yield "objective", lambda: check_objective(asked.registry.objective(asked.entry.name, **asked.parameters))
 
 
-def _of_another(registry: Registry, entry: Registered) -> Iterator[Rule]:
+def _of_another(asked: _Asked) -> Iterator[Rule]:
     """A kind that the kit has no checks for: it is built, which checks that it is what its kind must be."""
-    yield "contract", lambda: registry.build(entry.entry_kind, entry.name)
+    yield "contract", lambda: asked.registry.build(asked.entry.entry_kind, asked.entry.name, **asked.parameters)
 
 
-_RULES: Final[Mapping[EntryKind, Callable[[Registry, Registered], Iterator[Rule]]]] = {
+_RULES: Final[Mapping[EntryKind, Callable[[_Asked], Iterator[Rule]]]] = {
     "trust_function": _of_trust_function,
     "domain": _of_domain,
     "model": _of_model,

@@ -6,7 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench.hookspecs import Domain, LanguageModel
 from w2s_bench.plugins import checks as contract
@@ -17,14 +17,25 @@ if TYPE_CHECKING:
     from w2s_bench.plugins.hooks import EntryKind
 
 
-def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[LanguageModel] = ()) -> None:
+#: Of so many documents, evenly spread, items are made; of a larger domain not of all.
+_MOST_MADE: Final = 2000
+
+
+def check_domain(
+    domain: Domain,
+    *,
+    at_most: int = 300,
+    models: Sequence[LanguageModel] = (),
+    tell: Callable[[str], None] = lambda what: None,
+) -> None:
     """The harness can render, cut and grade the domain: its first `at_most` items, answered with gold, are all right.
 
     Also: unique ids, options that are not empty, equal keys within one group only, no question under two keys with two
     golds, the same items when loaded again, the same questions with what `training_document` gives; for a choice domain, wrong
     options graded wrong; for a generate domain, no gold that `until` or the number of new tokens cuts: by its words, and by the
     tokens of each of `models`, whose tokenizers are tried too. Items left out, as two of their options are equal, are told by a
-    warning.
+    warning. Of a domain of more than 2,000 documents this is said of one in so many, evenly spread, that 2,000 are enough; the task is
+    loaded twice. `tell` is called with what is done next.
     """
     from w2s_bench import record
     from w2s_bench.plugins.descriptions import has_own_training_gold
@@ -38,14 +49,20 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
 
     keeps_contract(contract.check_domain, domain)
     expect_lasting_fingerprint(domain)
-    entry = _registered("domain", "checked/domain", domain)
+    tell("its task is loaded")
+    loaded = _LoadedOnce(domain)
+    count = guarded("making the domain's items", lambda: _documents_of(domain, loaded.task()))
+    entry = _registered("domain", "checked/domain", loaded)
     tried = [_registered("model", f"checked/model-{number}", model) for number, model in enumerate(models)]
     registry = Registry.of([Plugin("checked", "checked", "0", "ok", (entry, *tried))])
     params: dict[str, Any] = {"domain": PlannedDomain.of(entry.name, domain, {}).params}
+    params["one_in"] = max(1, -(-count // _MOST_MADE))
+    made_of = f"{count} documents" if params["one_in"] == 1 else f"one in {params['one_in']} of {count} documents"
 
     def stage(function: Callable[[StageContext], None], name: str, **inputs: Path) -> Path:
         folder = root / name
         folder.mkdir()
+        tell(f"{name}, of {made_of}")
         guarded(f"making the domain's {name}", lambda: function(StageContext(params, inputs, folder, registry)))
         return folder
 
@@ -53,6 +70,7 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
         root = Path(made)
         made_items = stage(rendered.build_items, "items")
         items = record.read_records(made_items / files.ITEMS, Item)
+        loaded.forget()
         again = record.read_records(stage(rendered.build_items, "again") / files.ITEMS, Item)
         expect(items == again, "loading twice gives other items; make them from a fixed seed or a file")
         expect(len(items) > 0, "the domain has no items")
@@ -98,7 +116,35 @@ def check_domain(domain: Domain, *, at_most: int = 300, models: Sequence[Languag
             expect(not odd, f"the {name} answer of item {odd[:1]} is not graded {name}; see doc_to_target and metric")
 
 
-def _registered(entry_kind: EntryKind, name: str, built: Domain | LanguageModel) -> Registered:
+def _documents_of(domain: Domain, task: Any) -> int:
+    """How many there are, of a task that can be asked."""
+    from w2s_bench.domains.documents import of_task
+    from w2s_bench.domains.soundness import check_task
+
+    check_task(domain, task)
+    return sum(1 for _ in of_task(task))
+
+
+class _LoadedOnce:
+    """A domain whose task is loaded when it is first asked for, and then kept: a large one may take a minute."""
+
+    def __init__(self, domain: Domain) -> None:
+        self._domain, self._task = domain, None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._domain, name)
+
+    def task(self) -> Any:
+        if self._task is None:
+            self._task = self._domain.task()
+        return self._task
+
+    def forget(self) -> None:
+        """Who asks next has it loaded anew."""
+        self._task = None
+
+
+def _registered(entry_kind: EntryKind, name: str, built: Any) -> Registered:
     from w2s_bench.plugins.entries import Registered
 
     return Registered(name, entry_kind, lambda: built, "checked", "0", "checked", "")
