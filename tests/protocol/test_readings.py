@@ -52,6 +52,7 @@ OWN: dict[str, dict[str, Any]] = {
     "prompt_states": {"layers": [1, -1]},
     "dynamics": {"points": 3},
     "p_true": {},
+    "sample_covariance": {"k": 2},
     "samples": {"k": 2},
 }
 SURPRISE, TOY = "w2s-bench-toy/surprise", "w2s-bench-toy"

@@ -31,9 +31,10 @@ _FOOT: Final = """
 ## Elsewhere
 
 More functions are distributions of their own in this project's `plugins/`, so that what is above, and the boards made with it, stays
-as it is: [w2s-bench-further](../plugins/w2s-bench-further/README.md) (annotators, ensembles, gradients, data Shapley, Venn-Abers,
-confidence in context, P(True)) and [w2s-bench-chess-verifiers](../plugins/w2s-bench-chess-verifiers/README.md) (legality, search and an
-engine; track `privileged`).
+as it is: [w2s-bench-further](../plugins/w2s-bench-further/README.md) (annotators, ensembles, EigenScore, gradients, data Shapley,
+Venn-Abers, PMI, confidence in context, P(True), and a curriculum as an objective),
+[w2s-bench-cleanlab](../plugins/w2s-bench-cleanlab/README.md) (confident learning by cleanlab) and
+[w2s-bench-chess-verifiers](../plugins/w2s-bench-chess-verifiers/README.md) (legality, search and an engine; track `privileged`).
 
 This page is made from the code: `python -m w2s_bench.runs.functions_page > docs/trust-functions.md`.
 """
