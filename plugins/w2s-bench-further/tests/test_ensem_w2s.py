@@ -60,7 +60,7 @@ def test_who_errs_less_on_the_trust_set_has_more_to_say() -> None:
     assert good > teacher > bad, "ranked by their accuracy, of which the labels tell a part"
     scores = function.score(pool, rng=RNG)
     assert scores.min() >= 0 and scores.max() <= 1
-    plain = np.array([row.mean() for row in np.stack([p[at] for p, at in _told(pool)])])
+    plain = np.round([p[at].mean() for p, at in _told(pool)], 9)  # who agrees with the label counts alike here
     assert _auroc(scores, right) > max(0.9, _auroc(plain, right))
     function.fit(trust.take(np.zeros(0, dtype=int)), known[:0], rng=RNG)
     assert function.alphas.tolist() == [1, 1, 1]
