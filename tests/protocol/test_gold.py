@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +14,7 @@ from w2s_bench.arm_facts import Facts
 from w2s_bench.controls import OWN_ARMS
 from w2s_bench.executors import Done
 from w2s_bench.names import short
+from w2s_bench.protocol.evidence.readings import built_in_readings
 from w2s_bench.protocol.files import SPLIT_IDS
 from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.needs import own_need
@@ -172,6 +174,25 @@ def test_nothing_that_reads_weak_labels_sees_gold_beyond_its_models(planned: Pla
     assert asked | {"verifier"} == set(
         get_args(Reader)
     )  # of the pool `verifier_cv` is the verifier, and shares its stage
+
+
+def test_no_reading_there_is_sees_gold_beyond_the_teachers_own(planned: Plan) -> None:
+    """Every reading of the harness, of teacher and untuned student, also those that no trust function of these runs asks for."""
+    looked_at = set()
+    for graph in {cell.domain.name: cell.graphs[0] for cell in planned.cells}.values():
+        for name, reading in built_in_readings().items():
+            layers = [p for p in signature(reading).parameters if p in ("layer", "layers")]
+            needs = [
+                own_need(Need(of, name, **dict.fromkeys(layers, -1)))
+                for of in ("teacher", "student")
+                if graph.task.domain.kind in reading.kinds and of in (reading.readers or ("teacher", "student"))
+            ]
+            for split in ("trust", "transfer"):
+                found = graph.evidence(needs, split, with_grades=False, with_gold=False).readings
+                for need, stage in found.items():
+                    assert gold_behind(stage) <= {"weak_train"}, f"{need} of {split} sees {gold_behind(stage)}"
+                    looked_at.add(name)
+    assert looked_at == set(built_in_readings())
 
 
 def test_gold_of_the_evaluated_split_is_read_by_grades_alone(planned: Plan) -> None:

@@ -364,7 +364,7 @@ def test_of_a_large_domain_a_part_is_looked_at_and_its_task_loaded_twice(
     assert said[:3] == [
         "its task is loaded",
         "items, of one in 3 of 8 documents",
-        "again, of one in 3 of 8 documents",
+        "items, the task loaded anew, of one in 3 of 8 documents",
     ]
     assert len((tmp_path / "loads").read_text()) == 2, "once, and anew to see whether it comes again"
 

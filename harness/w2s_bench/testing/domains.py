@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench.hookspecs import Domain, LanguageModel
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 #: Of so many documents, evenly spread, items are made; of a larger domain not of all.
 _MOST_MADE: Final = 2000
+#: Names of steps that say too little by themselves.
+_SAID: Final[Mapping[str, str]] = MappingProxyType(
+    {"again": "items, the task loaded anew", "right": "grades of right answers", "wrong": "grades of wrong answers"}
+)
 
 
 def check_domain(
@@ -62,7 +67,7 @@ def check_domain(
     def stage(function: Callable[[StageContext], None], name: str, **inputs: Path) -> Path:
         folder = root / name
         folder.mkdir()
-        tell(f"{name}, of {made_of}")
+        tell(f"{_SAID.get(name, name)}, of {made_of}")
         guarded(f"making the domain's {name}", lambda: function(StageContext(params, inputs, folder, registry)))
         return folder
 
