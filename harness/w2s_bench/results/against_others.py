@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 
@@ -220,7 +220,7 @@ def refuse_other_tracks(cells: Sequence[Cell], results: Path) -> None:
         if track == "none" and arm.guarantee is not None:
             track = "trust_set"  # its threshold is set by the trust set's gold
         if made is not None and track in get_args(Supervision):
-            track = made[0].track(track)
+            track = made[0].track(cast(Supervision, track))
         if isinstance(track, str) and track != arm.supervision:
             raise _error(cell, results, f"supervision {arm.supervision!r}, where that of {arm.name!r} is {track!r}")
 

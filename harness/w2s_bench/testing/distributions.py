@@ -62,7 +62,9 @@ def distribution_verdicts(
         hint = "A plugin is a distribution with an entry point in the group w2s_bench; install it first."
         raise UnknownNameError("plugin", distribution, installed, hint)
     entries = {entry.name for plugin in plugins for entry in plugin.provides}
-    specs = [parse_spec(name) for name in names] or [(name, {}) for name in sorted(entries)]
+    specs: list[tuple[str, Parameters]] = [parse_spec(name) for name in names] or [
+        (name, {}) for name in sorted(entries)
+    ]
     chosen: dict[str, list[Parameters]] = {}
     for name, parameters in specs:
         chosen.setdefault(name if name in entries else _full(wanted, name, entries), []).append(parameters)

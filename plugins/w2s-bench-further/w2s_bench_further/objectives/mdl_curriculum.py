@@ -44,7 +44,8 @@ class MdlCurriculum:
         from torch.nn.functional import cross_entropy
 
         if self.least is None:
-            return self.settled(logits.detach(), targets, step).loss(logits, targets, weights, step)
+            settled: torch.Tensor = self.settled(logits.detach(), targets, step).loss(logits, targets, weights, step)
+            return settled
         losses = cross_entropy(logits, targets.label, reduction="none")
         if step.number < self.share * step.of:
             losses = losses * (_sure(targets) >= self.least).to(losses) / self.top
@@ -53,4 +54,4 @@ class MdlCurriculum:
 
 def _sure(targets: Targets) -> torch.Tensor:
     """(n,) the teacher's probability of each label."""
-    return targets.probs["teacher"].gather(-1, targets.label[:, None])[:, 0].double()  # type: ignore[no-any-return]
+    return targets.probs["teacher"].gather(-1, targets.label[:, None])[:, 0].float()  # type: ignore[no-any-return]

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.layers import chosen
@@ -74,7 +75,7 @@ def answered(row: TrainingRow, text: str) -> TrainingRow:
     return replace(row, completion=text, ended=False)
 
 
-def covariance(states: FloatArray) -> FloatArray:
+def covariance(states: NDArray[Any]) -> FloatArray:
     """(k, d) → (k, k): of k states over their d numbers."""
     values = np.asarray(states, dtype=np.float64)
     centred = values - values.mean(axis=1, keepdims=True)
