@@ -47,6 +47,7 @@ OWN: dict[str, dict[str, Any]] = {
     "mc_dropout": {"k": 2},
     "label_entropies": {},
     "label_logprobs": {},
+    "label_prior": {},
     "hidden_states": {"layer": -1},
     "option_states": {"layers": "middle"},
     "prompt_states": {"layers": [1, -1]},
