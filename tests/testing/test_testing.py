@@ -352,9 +352,11 @@ def test_a_sound_domain_passes(tmp_path: Path) -> None:
 def test_of_a_large_domain_a_part_is_looked_at_and_its_task_loaded_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    domain = made_up_domain(tmp_path, lambda items: items[4].update(choices=["a"]))
+    folder = tmp_path / "domain"  # what lies in it is what the domain is
+    folder.mkdir()
+    domain = made_up_domain(folder, lambda items: items[4].update(choices=["a"]))
     counted = f"def load(**_):\n    open({str(tmp_path / 'loads')!r}, 'a').write('x')\n"
-    (tmp_path / "loader.py").write_text(LOADER.replace("def load(**_):\n", counted))
+    (folder / "loader.py").write_text(LOADER.replace("def load(**_):\n", counted))
     with pytest.raises(AssertionError, match="two or more distinct options"):
         check_domain(domain)
     (tmp_path / "loads").unlink()
