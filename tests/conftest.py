@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import compileall
 import json
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -32,6 +34,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if "W2S_BENCH_PLUGIN_CACHE" not in os.environ:
     os.environ["W2S_BENCH_PLUGIN_CACHE"] = tempfile.mkdtemp(prefix="w2s-bench-plugins-")
     atexit.register(shutil.rmtree, os.environ["W2S_BENCH_PLUGIN_CACHE"], ignore_errors=True)
+# Where the environment keeps Python from writing bytecode, as images of containers do, every process that a test starts would
+# compile the harness anew: half of what it costs. Written once here, it is read by all. What tests write is left alone.
+if sys.dont_write_bytecode:
+    for _folder in ("harness", "tasks", "plugins"):
+        compileall.compile_dir(Path(__file__).resolve().parents[1] / _folder, quiet=2)
 # A shell starts what it puts in the background deaf to Ctrl-C, and so would be the runs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -138,6 +145,29 @@ def toy_domains_are_asked_once() -> Iterator[None]:
     asked = looking.ask
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(looking, "ask", ask)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def equal_boards_are_drawn_once() -> Iterator[None]:
+    """Drawing is most of what a page costs, and most tests of pages have a board that another test had: written, checked, written
+    again. What is drawn, and that it is the same bytes each time, is asked of the functions themselves (test_leaderboard.py)."""
+    from w2s_bench.results.pages import plots, ties
+
+    drawn: dict[tuple[str, bytes], str] = {}
+
+    def once(draw: Callable[[Any], str]) -> Callable[[Any], str]:
+        def drawing(board: Any) -> str:
+            key = (draw.__name__, pickle.dumps(board))
+            if key not in drawn:
+                drawn[key] = draw(board)
+            return drawn[key]
+
+        return drawing
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(plots, "draw", once(plots.draw))
+        patched.setattr(ties, "draw_ties", once(ties.draw_ties))
         yield
 
 

@@ -27,6 +27,8 @@ TOY_TRUST = (
     *("confidence", "probe", "student_probe", "verifier", "ntf", "contrast:of=student"),
     *("crossfit_student_gold", "aum", "self_consistency"),
 )
+#: What it takes where a run is there for its processes: a score of labels, and models of two further trainings.
+FEW_TRUST = ("confidence", "student_probe", "verifier")
 WORDS = [*map(str, range(45)), "+", "=", "####", "largest", "of", "is"]
 
 
@@ -70,8 +72,8 @@ def toy_suite(models: Path, **changes: Any) -> Suite:
 
 
 def small_suite_file(folder: Path) -> Path:
-    """A file with the toy suite's first domain and one seed, beside its models."""
-    small = toy_suite(folder / "models", seeds=1)
+    """A file with the toy suite's first domain, one seed and few trust functions, beside its models."""
+    small = toy_suite(folder / "models", seeds=1, trust_functions=FEW_TRUST)
     path = folder / "toy.yaml"
     path.write_text(small.model_copy(update={"domains": small.domains[:1]}).to_yaml())
     return path

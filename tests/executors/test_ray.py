@@ -95,6 +95,16 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def here(suite: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The cells of one machine."""
+    folder = tmp_path_factory.mktemp("here")
+    process = w2s(suite, folder, "here")
+    _, told = process.communicate(timeout=300)
+    assert process.returncode == 0, told
+    return bodies(folder)
+
+
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head that runs no stage, so that every stage runs on a node that can be lost."""
     from ray.cluster_utils import Cluster
@@ -124,12 +134,9 @@ def processors(cluster: Any) -> int:
 
 @pytest.mark.slow
 def test_two_nodes_one_killed_on_the_way_give_the_cells_of_one_machine(
-    suite: Path, cluster: Any, tmp_path: Path
+    suite: Path, here: dict[str, Any], cluster: Any, tmp_path: Path
 ) -> None:
     assert TOY.is_dir()
-    here = w2s(suite, tmp_path / "here", "here")
-    _, told = here.communicate(timeout=300)
-    assert here.returncode == 0, told
     kept = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
     lost = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
     there = w2s(suite, tmp_path / "there", cluster.address)
@@ -138,7 +145,7 @@ def test_two_nodes_one_killed_on_the_way_give_the_cells_of_one_machine(
     cluster.remove_node(lost, allow_graceful=False)
     _, told = there.communicate(timeout=300)
     assert there.returncode == 0, told
-    assert bodies(tmp_path / "there") == bodies(tmp_path / "here")
+    assert bodies(tmp_path / "there") == here
     assert not list((tmp_path / "there" / "store" / ".ray").iterdir())
     cluster.remove_node(kept)
 
@@ -195,7 +202,9 @@ def test_a_stage_whose_model_runs_on_cuda_has_a_gpu_for_itself(cluster: Any, tmp
 
 
 @pytest.mark.slow
-def test_nodes_that_share_no_disk_share_a_bucket(suite: Path, cluster: Any, s3: str, tmp_path: Path) -> None:
+def test_nodes_that_share_no_disk_share_a_bucket(
+    suite: Path, here: dict[str, Any], cluster: Any, s3: str, tmp_path: Path
+) -> None:
     """Each node and the driver have caches of their own; whatever one made reaches the others through the bucket."""
     access = {
         "AWS_ENDPOINT_URL": s3,
@@ -213,10 +222,7 @@ def test_nodes_that_share_no_disk_share_a_bucket(suite: Path, cluster: Any, s3: 
     _, told = there.communicate(timeout=400)
     assert there.returncode == 0, told
     assert all(list(Path(cache).glob("*/train/*")) for cache in caches[:2]), "both nodes trained or read students"
-    here = w2s(suite, tmp_path / "here", "here")
-    _, told = here.communicate(timeout=300)
-    assert here.returncode == 0, told
-    assert bodies(tmp_path / "there") == bodies(tmp_path / "here")
+    assert bodies(tmp_path / "there") == here
     for node in nodes:
         cluster.remove_node(node)
 

@@ -202,7 +202,7 @@ def test_a_run_completes_with_the_rest(tmp_path: Path) -> None:
     install(tmp_path / "site", "dies-built", sound(BUILD="os._exit(4)"))
     environment = toy_environment(W2S_BENCH_IMPORT_TIMEOUT=LIMIT)
     environment["PYTHONPATH"] += os.pathsep + str(tmp_path / "site")
-    run = [sys.executable, "-m", "w2s_bench", "run", str(suite), "--out", str(tmp_path), "--json", "--workers", "2"]
+    run = [sys.executable, "-m", "w2s_bench", "run", str(suite), "--out", str(tmp_path), "--json", "--workers", "1"]
     run += ["--store", str(tmp_path / "store")]
     done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode == 1, done.stderr  # a plugin was left out

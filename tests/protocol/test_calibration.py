@@ -105,14 +105,16 @@ LTT, STRICT = "ltt:purity=0.05", "ltt:purity=0.99"
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The toy run of a function that learns nothing, one that learns, one of scope `pool`, and one that cannot be calibrated."""
-    root = tmp_path_factory.mktemp("calibration")
+    # Shared with other files of this test run, as in test_collect.py.
+    shared = tmp_path_factory.getbasetemp()
+    store = Store(shared / "toy-store")
     with pytest.MonkeyPatch.context() as patch:
         registry = toy_registry(patch)
-        suite = toy_suite(root / "models", seeds=1, selections=["top", LTT, STRICT])
+        suite = toy_suite(shared / "toy-models", seeds=1, selections=["top", LTT, STRICT])
         trust = ["w2s-bench-toy/prompt_hash", "probe:folds=3", "rank_average", "verifier"]
         planned = plan(suite, registry, domains=["largest"], trust=trust)
-        outcomes = run_inline(planned.targets(), Store(root / "store"), registry)
-    return planned, outcomes, root
+        outcomes = run_inline(planned.targets(), store, registry)
+    return planned, outcomes, store
 
 
 def folder(outcomes: Any, stage: Any) -> Path:
@@ -172,8 +174,8 @@ def test_gold_behind_scores_and_rows_is_the_trust_set_s_at_most(toy: Any) -> Non
 
 
 def test_a_board_says_what_was_certified_who_abstained_and_where_it_is_not_applicable(toy: Any, tmp_path: Path) -> None:
-    planned, outcomes, root = toy
-    results = Results(outcomes, Store(root / "store"))
+    planned, outcomes, store = toy
+    results = Results(outcomes, store)
     cells = {cell.arm.ref.name: cell_of(cell, results) for cell in planned.cells}
     for cell in cells.values():
         cell.write(tmp_path)

@@ -79,10 +79,11 @@ def with_chain(suite: Suite) -> Suite:
     return Suite.model_validate(content)
 
 
-@pytest.fixture(params=["test", "dev"])
-def planned(request: pytest.FixtureRequest, models: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    monkeypatch.setenv("W2S_TOY_BROKEN", "surprise")  # a trust function that reads a plugin's own readings
-    return plan(toy_suite(models, evaluate_on=request.param, trust_functions=None), toy_registry(monkeypatch))
+@pytest.fixture(scope="module", params=["test", "dev"])
+def planned(request: pytest.FixtureRequest, models: Path) -> Plan:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("W2S_TOY_BROKEN", "surprise")  # a trust function that reads a plugin's own readings
+        return plan(toy_suite(models, evaluate_on=request.param, trust_functions=None), toy_registry(patch))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 
 from stage_functions import named
-from support import ROOT, run_inline, run_stage, toy_environment, toy_registry, toy_suite
+from support import ROOT, ended, run_inline, run_stage, toy_environment, toy_registry, toy_suite
 from w2s_bench.errors import PluginError, UnknownNameError, W2SBenchError
-from w2s_bench.executors import Done, Failed
+from w2s_bench.executors import Done, Event, Failed
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.executors.local.hosts import Host, host_of
 from w2s_bench.plugins.registry import Registry
@@ -265,9 +266,15 @@ def test_it_runs_in_processes_of_its_own_with_the_harness_own_models(
     stage = scores_of(plan(suite, registry, trust=[SURPRISE]), "knowledge")
     reads = [one for one in stage.inputs.values() if one.name == "reading"]
     assert {host_of(one, lambda: frozenset({TOY})) for one in reads} == {Host("reading", TOY)}
-    outcomes = LocalExecutor(workers=1).run([stage], Store(tmp_path), lambda event: None)
-    assert len(Scores.read(result(outcomes, stage)).values) == 20
     inline = run_inline([stage], Store(tmp_path / "inline"), registry)
+    # What comes before the plugin's own stages is there already: no engine starts for it.
+    store = Store(shutil.copytree(tmp_path / "inline", tmp_path / "processes"))
+    for one in (*reads, stage):
+        shutil.rmtree(store.root / result(inline, one).relative_to(tmp_path / "inline"))
+    told: list[Event] = []
+    outcomes = LocalExecutor(workers=1).run([stage], store, told.append)
+    assert {one.node for one in ended(told, "new")} == {one.node for one in (*reads, stage)}
+    assert len(Scores.read(result(outcomes, stage)).values) == 20
     for one in (*reads, stage):
         done, same = outcomes[one.node], inline[one.node]
         assert isinstance(done, Done) and isinstance(same, Done) and done.result.content == same.result.content

@@ -27,7 +27,7 @@ from w2s_bench.results.leaderboard import write_leaderboard
 from w2s_bench.results.surroundings import made_elsewhere
 from w2s_bench.runs.refusals import refuse_foreign
 
-TINY = ROOT / "leaderboards" / "tiny"
+COMMITTED = ROOT / "leaderboards" / "tiny-scarce"
 Content = dict[str, Any]
 
 
@@ -159,7 +159,7 @@ def test_cells_of_other_versions_and_machines_are_told_apart() -> None:
 
 
 def test_pages_are_compared_where_all_cells_are_sound(tmp_path: Path) -> None:
-    board = Path(shutil.copytree(TINY, tmp_path / "tiny"))
+    board = Path(shutil.copytree(COMMITTED, tmp_path / "tiny-scarce"))
     (board / "README.md").write_text("edited")
     (finding,) = (f for f in check(board).findings if f.rule == "pages")
     assert (finding.level, finding.file) == ("error", "README.md")

@@ -131,7 +131,7 @@ def test_the_commands_of_the_workflow_do_what_it_says(tmp_path: Path, monkeypatc
     scripts = [step["run"] for step in steps if "for board" in step.get("run", "")]
     commands = [line.strip() for script in scripts for line in script.splitlines() if "w2s-bench" in line]
     assert [command.split()[1] for command in commands] == ["check", "verify", "leaderboard"]
-    board = Path(shutil.copytree(ROOT / "leaderboards" / "tiny", tmp_path / "leaderboards" / "tiny"))
+    board = Path(shutil.copytree(ROOT / "leaderboards" / "tiny-scarce", tmp_path / "leaderboards" / "tiny-scarce"))
     asked = []
 
     def computed(results: Path, rows: list[str], **more: Any) -> list[Verified]:

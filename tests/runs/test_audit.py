@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from support import run_inline
 from w2s_bench._cli.app import app
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.runs.altered import Gold, altered_copy
+from w2s_bench.runs.plan import plan
+from w2s_bench.store import Store
 from w2s_bench.suite import Suite
 from w2s_bench.types import Answer, Item
 
@@ -78,10 +81,12 @@ def w2s_trust_functions():
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thirty rows of a bundled domain, and models that are hardly trained."""
+    """Thirty rows of a bundled domain, and models that are hardly trained. The store beside it has the teacher and its labels, so
+    that no engine has to start for them."""
     sizes = {"dev": 10, "test": 10, "weak_train": 10, "trust": 20, "transfer": 30}
     training = {"model": "tiny/knowledge-s", "steps": 1, "batch_size": 2, "learning_rate": 1e-3}
-    version = Registry.load([]).domain("w2s-bench/knowledge").version
+    registry = Registry.load([])
+    version = registry.domain("w2s-bench/knowledge").version
     domain = {
         "name": "w2s-bench/knowledge",
         "version": version,
@@ -91,7 +96,11 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     folder = tmp_path_factory.mktemp("audit")
     path = folder / "small.yaml"
-    path.write_text(Suite.model_validate({"name": "small", "version": "1", "seeds": 1, "domains": [domain]}).to_yaml())
+    small = Suite.model_validate({"name": "small", "version": "1", "seeds": 1, "domains": [domain]})
+    path.write_text(small.to_yaml())
+    graph = plan(small, registry, trust=["confidence"]).cells[0].graphs[0]
+    before = [graph.items, graph.answers, graph.gold(graph.pool), graph.label_grades(graph.pool)]
+    run_inline(before, Store(folder / "store"), registry)
     plugin = folder / "plugin"
     (plugin / "leaking-1.0.dist-info").mkdir(parents=True)
     (plugin / "leaking.py").write_text(LEAKING)

@@ -6,6 +6,7 @@ Tasks, parameters, recipes and dtypes are the shipped ones. Rows are made here, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,14 @@ def puzzle_lines(count: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data folder with rows of every task, and the plugins registered as if they were installed."""
-    folder, site = tmp_path / "data", tmp_path / "site"
+    with pytest.MonkeyPatch.context() as patch:
+        yield installed(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("site"), patch)
+
+
+def installed(folder: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("lichess", "offline-lms"):
         module = f"w2s_bench_{name.replace('-', '_')}"
         info = site / f"{module}-0.1.0.dist-info"
@@ -81,7 +86,6 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", f"{site}:{LICHESS}:{OFFLINE_LMS}")
     monkeypatch.setenv(DATA_VARIABLE, str(folder))
     monkeypatch.setenv(INCLUDE_VARIABLE, "")
-    folder.mkdir()
     rows = {**ROWS, "hendrycks_math_algebra": algebra}
     for task, test in (
         ("openbookqa", "test"), ("social_iqa", "validation"), ("arc_challenge", "test"), ("arc_easy", "test"),
@@ -140,7 +144,7 @@ def test_every_task_format_goes_its_whole_way_on_the_same_architectures(data: Pa
     domains = [small(load_suite(suite).domain(domain), tmp_path / "models") for domain, suite in RUN.items()]
     suite = Suite.model_validate({"name": "paper-small", "version": "1", "seeds": 1, "domains": domains})
     trust = ["ntf", "contrast:of=student", "confidence"]
-    api.run(suite, trust=trust, out=tmp_path / "out", store=tmp_path / "store", workers=2)
+    api.run(suite, trust=trust, out=tmp_path / "out", store=tmp_path / "store", workers=1)
     cells = read_cells(tmp_path / "out" / "paper-small")
     faults = {cell.row: cell.body.seeds[0].error for cell in cells if cell.body.seeds[0].error}
     # A random model's labels may all be wrong: then there is no right one to choose, which is said.

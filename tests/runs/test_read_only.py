@@ -73,7 +73,7 @@ def test_a_store_that_cannot_be_written_is_said_with_the_next_step(suite: Path, 
 @pytest.mark.slow
 def test_a_finished_run_is_written_again_from_a_store_that_is_read_only(suite: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    first = w2s("run", suite, "--out", tmp_path / "first", "--store", store)
+    first = w2s("run", suite, "--out", tmp_path / "first", "--store", store, "--workers", 1)
     assert first.returncode == 0, first.stderr
     with read_only(store):
         again = w2s("run", suite, "--out", tmp_path / "again", "--store", store)

@@ -34,7 +34,7 @@ def test_cells_of_a_submission_are_those_of_a_local_run(toy: Plan, tmp_path: Pat
     there = submit_suite(toy, out=tmp_path / "there", store=tmp_path / "there" / "store", cluster="local")
     assert there.end == (0, "")
     here = tmp_path / "here"
-    report = execute(toy, out=here, store=here / "store", executor=LocalExecutor(2), events=lambda event: None)
+    report = execute(toy, out=here, store=here / "store", executor=LocalExecutor(1), events=lambda event: None)
     assert report.ok
     assert bodies(tmp_path / "there") == bodies(here)
     assert len(bodies(here)) == 1

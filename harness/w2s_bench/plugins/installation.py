@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email.parser
+import functools
 import json
 import pkgutil
 from importlib import metadata
@@ -27,7 +29,18 @@ def is_running(dist: metadata.Distribution) -> bool:
 
 def running_version() -> str:
     """The version of the running package, whatever else is called so."""
-    return next((dist.version for dist in called_so()), _version_of_package())
+    return next((version_of(dist) for dist in called_so()), _version_of_package())
+
+
+def version_of(dist: metadata.Distribution) -> str:
+    """A distribution's version. Python reads all of its metadata for it, a README that may be long among them, at every question."""
+    text = dist.read_text("METADATA")
+    return (text and _version_told(text)) or dist.version
+
+
+@functools.lru_cache(maxsize=64)
+def _version_told(metadata_text: str) -> str:
+    return str(email.parser.HeaderParser().parsestr(metadata_text).get("Version", ""))
 
 
 def place_of(dist: metadata.Distribution) -> Path:
@@ -42,7 +55,7 @@ def in_the_way(dist: metadata.Distribution | None) -> str:
 
 
 def _identity(dist: metadata.Distribution) -> tuple[Path, str]:
-    return place_of(dist).resolve(), dist.version
+    return place_of(dist).resolve(), version_of(dist)
 
 
 def _distance(dist: metadata.Distribution) -> tuple[int, bool]:
@@ -56,7 +69,7 @@ def _distance(dist: metadata.Distribution) -> tuple[int, bool]:
         rank = 1
     else:
         rank = 2 if beside in package.parents else 3  # 2: metadata in a source tree, as old tools leave them
-    return rank, dist.version != _version_of_package()
+    return rank, version_of(dist) != _version_of_package()
 
 
 def _version_of_package() -> str:
