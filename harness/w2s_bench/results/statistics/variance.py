@@ -8,8 +8,9 @@ Cox 1950, for means of two samples). No interval is narrower than the items alon
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 LEVEL = 0.95
@@ -93,6 +94,13 @@ def _together(parts: Sequence[tuple[float, float]]) -> float:
 
 def _quantile(df: float, tail: float) -> float:
     """What Student's t exceeds with chance `tail`. `scipy.stats.t` calls this after a hundred times as long."""
+    return -float(_stdtrit()(df, tail))
+
+
+@functools.cache
+def _stdtrit() -> Callable[[float, float], float]:
+    """Imported once: a board asks a hundred thousand times, and looking for what is imported costs more than the quantile."""
     from scipy.special import stdtrit
 
-    return -float(stdtrit(df, tail))
+    quantile: Callable[[float, float], float] = stdtrit
+    return quantile
