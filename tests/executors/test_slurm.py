@@ -513,7 +513,7 @@ class InlineSeat:
     kill = close
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_graph_with_any_failures_and_losses(data: st.DataObject, tmp_path_factory: Any) -> None:
     """A stage has a result exactly where nothing that it needs failed or was lost; a cause is one that did."""
