@@ -115,6 +115,8 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_no_process(suite: Path, tmp_path: P
         str(tmp_path),
         "--store",
         str(tmp_path / "store"),
+        "--workers",
+        "1",
     ]
     running = subprocess.Popen(
         command, env=toy_environment(), start_new_session=True, stderr=subprocess.PIPE, text=True
