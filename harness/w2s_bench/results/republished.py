@@ -15,6 +15,7 @@ from w2s_bench.results.compared import Verified
 from w2s_bench.results.curve_pages import CURVE_PAGES, curve_pages
 from w2s_bench.results.leaderboard import Leaderboard, attested, build, claimed, pages, written_pages
 from w2s_bench.results.signatures import read_signatures
+from w2s_bench.suite_files import read_results_suite
 from w2s_bench.untrusted import UnreadableError, read_text
 
 _LARGEST_PAGE: Final = 64 << 20  # bytes
@@ -25,7 +26,8 @@ _MOST_NEWER: Final = 8
 
 def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
     """Verdicts on the README and the plots of a results folder: are they what its cells give?"""
-    board, attestations = claimed(build(cells, results), cells, read_signatures(results)), read_attestations(results)
+    built = build(cells, results, read_results_suite(results).description)
+    board, attestations = claimed(built, cells, read_signatures(results)), read_attestations(results)
     made = pages(attested(board, cells, attestations))
     verdicts = []
     for name in (README, *sorted({*made} - {README})):

@@ -76,7 +76,7 @@ def board_of(results: Path) -> tuple[Leaderboard, tuple[Finding, ...]]:
     if not folder.cells:
         first = folder.refused[0]
         raise CellError(f"{results} has no sound cell: {first.file}: {first.found}. {first.to_do}")
-    return build(folder.cells, results), folder.refused
+    return build(folder.cells, results, folder.suite.description if folder.suite else ""), folder.refused
 
 
 def _suite(results: Path, cells: Sequence[Cell]) -> Suite:
