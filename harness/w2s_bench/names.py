@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from w2s_bench.record import digest_of
@@ -16,10 +18,14 @@ PROGRESS: Final = ".progress.json"
 RESULTS: Final = Path("w2s-results")
 #: What a results folder shows to people.
 README, PLOT, TIES, CHAINS = "README.md", "pgr.svg", "ties.svg", "chains.svg"
+#: Figure of cells → the plot of PGR against it.
+AGAINST: Final[Mapping[str, str]] = MappingProxyType(
+    {"purity": "pgr-purity.svg", "auroc": "pgr-auroc.svg", "cost": "pgr-cost.svg"}
+)
 #: What it shows besides where somebody has computed rows again.
 BADGE: Final = "verified.svg"
 #: All of these.
-PAGES: Final = (README, PLOT, TIES, CHAINS, BADGE)
+PAGES: Final = (README, PLOT, TIES, CHAINS, *AGAINST.values(), BADGE)
 #: Its folder with a page a domain, where there are too many for one page.
 DOMAINS: Final = "domains"
 #: The file that makes a folder of a store a result.

@@ -10,12 +10,13 @@ import math
 import os
 import stat
 from collections.abc import Hashable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import yaml
 
-from w2s_bench.text import shortened
+from w2s_bench.text import one_line, shortened
 from w2s_bench.types import JSON
 
 #: Nothing that the harness writes is nested half as deep.
@@ -26,6 +27,8 @@ MOST_VALUES: Final = 100_000
 MOST_WRITTEN: Final = 20_000
 #: Characters of a number or a date: whole numbers to the base 60 take time with the square of theirs.
 _LONGEST_SCALAR: Final = 1000
+#: Characters of a key in a message.
+_LONGEST_KEY: Final = 60
 
 
 class UnreadableError(ValueError):
@@ -81,11 +84,9 @@ def parse_json(text: str) -> JSON:
     if text.count(",") + text.count("[") + text.count("{") > MOST_VALUES:
         raise UnreadableError(f"it holds more than {MOST_VALUES} values")
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_Constant)
     except RecursionError:
         raise UnreadableError(f"it is nested deeper than {MOST_NESTED} levels") from None
-    except UnreadableError:
-        raise
     except json.JSONDecodeError as error:
         raise UnreadableError(str(error)) from error
     except ValueError as error:  # an integer of thousands of digits
@@ -94,13 +95,16 @@ def parse_json(text: str) -> JSON:
     return value
 
 
-def _refuse_constant(name: str) -> JSON:
-    raise UnreadableError(f"{name} is no JSON")
+@dataclass(frozen=True)
+class _Constant:
+    """NaN or an infinity, which Python's reader takes for JSON."""
+
+    name: str
 
 
 def refuse_unsound(value: Any, *, finite: bool = True) -> None:
     """Refuse values that nest too deep, integers beyond 64 bits, other than `finite` numbers, and text that is no UTF-8."""
-    level = [value]
+    whole, level = value, [value]
     for _ in range(MOST_NESTED):
         inner: list[Any] = []
         for value in level:
@@ -109,25 +113,42 @@ def refuse_unsound(value: Any, *, finite: bool = True) -> None:
                 inner += value.values()
             elif isinstance(value, list | tuple):
                 inner += value
-            else:
-                _refuse_leaf(value, finite)
+            elif fault := _fault(value, finite):
+                raise UnreadableError(f"{fault}{_place_of(value, whole)}")
         if not inner:
             return
         level = inner
     raise UnreadableError(f"it is nested deeper than {MOST_NESTED} levels")
 
 
-def _refuse_leaf(value: Any, finite: bool) -> None:
+def _fault(value: Any, finite: bool) -> str:
+    if isinstance(value, _Constant):
+        return f"{value.name} is no JSON"
     if isinstance(value, float) and finite and not math.isfinite(value):
-        raise UnreadableError(f"it holds the number {value}; finite ones are needed")
+        return f"it holds the number {value}; finite ones are needed"
     if isinstance(value, int) and value.bit_length() > 63:
-        raise UnreadableError(f"it holds an integer of {value.bit_length()} bits; at most 63 are taken")
+        return f"it holds an integer of {value.bit_length()} bits; at most 63 are taken"
     if isinstance(value, str) and not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            half = f"\\u{ord(value[error.start]):04x}"
-            raise UnreadableError(f"it holds {half}, half of a character; write the whole one") from error
+            return f"it holds \\u{ord(value[error.start]):04x}, half of a character; write the whole one"
+    return ""
+
+
+def _place_of(wanted: Any, whole: Any) -> str:
+    """The keys that lead to a value, as the end of a message; empty where it is the whole, or itself a key of that."""
+    level: list[tuple[str, Any]] = [("", whole)]
+    for _ in range(MOST_NESTED):
+        inner: list[tuple[str, Any]] = []
+        for path, value in level:
+            if value is wanted or (isinstance(value, dict) and any(key is wanted for key in value)):
+                return f", at {path.removesuffix('.')}" if path else ""
+            if isinstance(value, dict | list | tuple):
+                keyed = value.items() if isinstance(value, dict) else enumerate(value)
+                inner += [(f"{path}{shortened(one_line(str(key)), _LONGEST_KEY)}.", one) for key, one in keyed]
+        level = inner
+    return ""
 
 
 def parse_yaml(text: str) -> Any:

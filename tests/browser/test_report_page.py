@@ -20,6 +20,7 @@ import pytest
 from cell_builder import change, make_cells, write_cells
 from w2s_bench.record import pack_bits
 from w2s_bench.results.cells import Cell
+from w2s_bench.results.report import scripts
 from w2s_bench.results.report.page import render
 from w2s_bench.results.report.reading import read_folder
 from w2s_bench.results.report.serving import address_of, open_server
@@ -230,6 +231,21 @@ def test_two_arms_are_counted_item_by_item(page: Any, one: str, results: Path) -
     expect(math).to_contain_text("300 items, page 1 of 6")
     math.get_by_role("button", name="Next").click()
     expect(math.locator("table").last.locator("tbody tr th").first).to_have_text("50")
+
+
+def test_a_pair_without_computed_figures_still_has_its_difference(
+    page: Any, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripts, "MOST_PAIRS", 1)
+    large = tmp_path / "large.html"
+    large.write_text(render([read_folder(results)]), encoding="utf-8")
+    page.goto(large.as_uri() + "#compare=confidence,probe")
+    cells = {c.row: c for c in read_folder(results).cells}
+    a, b = (cells[f"math/{arm}"].body.correctness() for arm in ("confidence", "probe"))
+    shared = sorted({*a} & {*b})
+    difference = sum(int(a[s].sum()) - int(b[s].sum()) for s in shared) / sum(len(a[s]) for s in shared)
+    math = page.locator("[data-compared] section", has=page.locator("h2", has_text="math"))
+    expect(math.locator("p strong").first).to_have_text(f"{difference:+.3f}, without an interval".replace("-", "−"))
 
 
 def test_two_arms_are_compared_by_the_rows_that_they_keep(page: Any, one: str) -> None:

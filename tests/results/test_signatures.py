@@ -98,6 +98,16 @@ def test_what_is_edited_after_signing_is_found(results: Path, keys: Path) -> Non
 
 
 @needs_tool
+def test_a_signature_that_came_after_the_page_is_no_error(results: Path, keys: Path) -> None:
+    write_leaderboard(results)
+    sign(results, keys / "alice")
+    assert not check(results, allowed_signers=keys / "allowed").errors
+    page = results / "README.md"
+    page.write_text(page.read_text(encoding="utf-8") + "x", encoding="utf-8")
+    assert [finding.file for finding in check(results, allowed_signers=keys / "allowed").errors] == ["README.md"]
+
+
+@needs_tool
 def test_signatures_go_along_with_rows_where_they_hold(results: Path, keys: Path, tmp_path: Path) -> None:
     board = Path(shutil.copytree(results, tmp_path / "boards" / "toy"))
     (board / f"results/{ROW}.json").unlink()

@@ -22,11 +22,17 @@ def leaderboard(
 
     with explained():
         from w2s_bench._cli.report import print_leaderboard
+        from w2s_bench.errors import CellError
         from w2s_bench.results.curve_pages import write_curves
         from w2s_bench.results.leaderboard import write_leaderboard
 
-        curves = write_curves(results)
-        board = write_leaderboard(results)
+        try:
+            curves = write_curves(results)
+            board = write_leaderboard(results)
+        except CellError as error:
+            # A page that stays is of all cells or of none; what can be believed is shown by others.
+            told = "the page is left as it is. `w2s-bench check` tells all that is wrong; `table` and `report` show the other rows"
+            raise CellError(f"{error}; {told}", error.path) from error
         if not quiet:
             print_leaderboard(board, as_json=json_output)
             if not json_output:

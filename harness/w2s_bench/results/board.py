@@ -55,6 +55,10 @@ class Entry:
     kept_by_label: Mapping[str, float] = field(default_factory=dict)
     #: How many seeds a selection with a guarantee kept nothing in: no other figure is about them.
     abstained: int = 0
+    #: What all stages of its cell took, those that other arms share included: by the clock, and in seconds of processors where
+    #: these alone have made it.
+    seconds: float | None = None
+    cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -282,6 +286,8 @@ class Leaderboard:
     mean_chains: tuple[MeanChain, ...] = ()
     #: Whether the folder has a page with the suite's curves.
     curves: bool = False
+    #: What the suite says of itself to readers; no part of its digest, nor of any figure.
+    description: str = ""
     #: Family → its domains that enter means, where there are so many domains that tables show families first.
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -11,10 +11,10 @@ from w2s_bench.results import statistics
 from w2s_bench.results.board import ArmChain, Cost, DomainChains, MeanChain
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.comparison import Comparison
+from w2s_bench.results.costs import seconds_of
 from w2s_bench.results.places import holm_corrected
 from w2s_bench.results.references import Spent
 from w2s_bench.results.statistics import Ratio, Unresolved
-from w2s_bench.types import JSON
 
 
 def chains_of(
@@ -130,13 +130,4 @@ def _key(arm: str, generation: int) -> str:
 
 
 def _cost(spent: Spent, cell: Cell | None) -> Cost:
-    cost = cell.provenance.get("cost") if cell else None
-    return Cost(
-        spent.steps, spent.gold_labels, _seconds(cost.get("cpu_seconds") if isinstance(cost, Mapping) else None)
-    )
-
-
-def _seconds(value: JSON) -> float | None:
-    """What a cell's provenance says, which nobody checked."""
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
-    return float(value) if usable else None
+    return Cost(spent.steps, spent.gold_labels, seconds_of(cell, "cpu_seconds") if cell else None)

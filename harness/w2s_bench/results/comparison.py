@@ -14,6 +14,7 @@ from w2s_bench.controls import BASE, CEILING, WEAK, rivals
 from w2s_bench.results import statistics
 from w2s_bench.results.board import Entry
 from w2s_bench.results.cells import Cell
+from w2s_bench.results.costs import processor_seconds, seconds_of
 from w2s_bench.results.figures import is_rate
 from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
 from w2s_bench.types import JSON, BoolArray
@@ -137,6 +138,8 @@ class Comparison:
             else {},
             pgr_by_seed=self.pgr_by_seed(arm),
             abstained=len(body.abstained),
+            seconds=seconds_of(self.cells[arm], "seconds"),
+            cpu_seconds=processor_seconds(self.cells[arm]),
             kept_by_label=_mean_by_name([s.diagnostics.get("kept_by_label", {}) for s in used]),
         )
 

@@ -12,6 +12,7 @@ from w2s_bench.errors import CellError
 from w2s_bench.record import canonical_json, digest_of
 from w2s_bench.results.cells import SCHEMA, Cell
 from w2s_bench.text import one_line, shortened
+from w2s_bench.types import JSON
 from w2s_bench.untrusted import UnreadableError, parse_json, read_text
 
 #: Bytes of a cell file: a million items over fifty seeds have 13 MiB of bits.
@@ -50,6 +51,7 @@ def read_cell(path: Path) -> Cell:
     """One cell file, checked: a regular file, the schema, every field, and that the digest is the body's."""
     try:
         content = parse_json(read_text(path, LARGEST, follow=False))
+        _refuse_other_schema(content, path)
         cell = Cell.model_validate(content)
     except ValidationError as error:
         faults = [(".".join(map(str, e["loc"])) or "the file", e["msg"]) for e in error.errors()[:3]]
@@ -62,6 +64,16 @@ def read_cell(path: Path) -> Cell:
             f"{path} was altered after it was written: its body does not give its digest {cell.digest[:12]}; run the row again"
         )
     return cell
+
+
+def _refuse_other_schema(content: JSON, path: Path) -> None:
+    """A cell of another version has faults without number: one sentence says why."""
+    said = content.get("schema") if isinstance(content, dict) else None
+    if isinstance(said, str) and said != SCHEMA:
+        raise CellError(
+            f"{path} is no cell of schema {SCHEMA}: schema is {shortened(repr(said), 60)}, which this version of w2s-bench does not "
+            "read; install the version that wrote it, or run the row again"
+        )
 
 
 def read_placed(path: Path, results: Path) -> Cell:

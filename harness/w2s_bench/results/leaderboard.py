@@ -11,7 +11,7 @@ from statistics import median
 
 from w2s_bench.controls import CEILING, NAIVE, WEAK, of_role, rivals
 from w2s_bench.errors import CellError
-from w2s_bench.names import BADGE, CHAINS, CURVES, DOMAINS, PAGES, PLOT, README, TIES, of_arm, short
+from w2s_bench.names import AGAINST, BADGE, CHAINS, CURVES, DOMAINS, PAGES, PLOT, README, TIES, of_arm, short
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.results import statistics
 from w2s_bench.results.attestations import Attestation, read_attestations, tiers
@@ -35,8 +35,9 @@ __all__ = ["Leaderboard", "build", "write_leaderboard"]
 
 def write_leaderboard(results: Path) -> Leaderboard:
     """Read the cells under `results`, write `README.md` and the plots beside them, and return what they show."""
-    _, cells = read_results(results)
-    board = claimed(attested(build(cells, results), cells, read_attestations(results)), cells, read_signatures(results))
+    suite, cells = read_results(results)
+    built = build(cells, results, suite.description)
+    board = claimed(attested(built, cells, read_attestations(results)), cells, read_signatures(results))
     if (results / DOMAINS).is_symlink():
         raise CellError(f"{results / DOMAINS} is a link, where a folder of pages belongs; remove it")
     made = pages(board)
@@ -72,10 +73,13 @@ def pages(board: Leaderboard) -> dict[str, str]:
     """File name → text of the plots, and of what `written_pages` has."""
     from w2s_bench.results.pages.chain_plot import draw_chains
     from w2s_bench.results.pages.plots import draw
+    from w2s_bench.results.pages.scatter import kinds
+    from w2s_bench.results.pages.scatter_plot import draw_against
     from w2s_bench.results.pages.ties import draw_ties
 
     plots = {PLOT: draw(board), TIES: draw_ties(board)} | ({CHAINS: draw_chains(board)} if board.chains else {})
-    return {**plots, **written_pages(board)}
+    against = {AGAINST[kind.name]: plot for kind in kinds(board) if (plot := draw_against(board, kind))}
+    return {**plots, **against, **written_pages(board)}
 
 
 def written_pages(board: Leaderboard) -> dict[str, str]:
@@ -91,9 +95,9 @@ def written_pages(board: Leaderboard) -> dict[str, str]:
     return {**badge, **domains, README: render(board, PLOT, TIES, BADGE, chain_blocks(board, CHAINS))}
 
 
-def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
+def build(cells: Iterable[Cell], results: Path, description: str = "") -> Leaderboard:
     """The leaderboard of cells of one suite, each of another row; `results` is their folder, named in errors and looked at for
-    a page of curves."""
+    a page of curves, `description` what the suite says of itself."""
     ordered = sorted(cells, key=lambda cell: (cell.body.domain.name, cell.body.arm.name, cell.body.step or 0))
     by_domain: dict[str, dict[str, Cell]] = defaultdict(dict)
     together: dict[str, list[Cell]] = defaultdict(list)
@@ -172,6 +176,7 @@ def build(cells: Iterable[Cell], results: Path) -> Leaderboard:
         mean_chains=means_of(chains, entering),
         curves=(results / CURVES / README).is_file(),
         families=kin,
+        description=description,
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,26 +15,49 @@ from w2s_bench.results.cells import Cell
 from w2s_bench.results.compared import Verified
 from w2s_bench.results.curve_pages import CURVE_PAGES, curve_pages
 from w2s_bench.results.leaderboard import Leaderboard, attested, build, claimed, pages, written_pages
-from w2s_bench.results.signatures import read_signatures
+from w2s_bench.results.signatures import Signed, read_signatures
+from w2s_bench.suite_files import read_results_suite
 from w2s_bench.untrusted import UnreadableError, read_text
 
 _LARGEST_PAGE: Final = 64 << 20  # bytes
 _AGAIN: Final = "`w2s-bench leaderboard`"
-#: Attestations that may have come since a page was written; older pages are written anew first.
+#: Attestations, and signatures, that may have come since a page was written; older pages are written anew first.
 _MOST_NEWER: Final = 8
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What others say of a board's cells: attestations, the oldest first, and signatures, which say no time."""
+
+    attestations: tuple[Attestation, ...]
+    signatures: tuple[Signed, ...]
+
+    def on(self, board: Leaderboard, cells: Sequence[Cell]) -> Leaderboard:
+        return claimed(attested(board, cells, self.attestations), cells, self.signatures)
+
+    def before(self) -> Iterator[tuple[str, Claims]]:
+        """Words on what is new, and all but that: the last attestations, one signature or all of them."""
+        for newer in range(1, len(self.attestations) + 1)[:_MOST_NEWER]:
+            words = "1 attestation is" if newer == 1 else f"{newer} attestations are"
+            yield words, replace(self, attestations=self.attestations[: len(self.attestations) - newer])
+        if len(self.signatures) > 1:
+            yield f"{len(self.signatures)} signatures are", replace(self, signatures=())
+        for at in range(len(self.signatures))[:_MOST_NEWER]:
+            yield "1 signature is", replace(self, signatures=self.signatures[:at] + self.signatures[at + 1 :])
 
 
 def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
     """Verdicts on the README and the plots of a results folder: are they what its cells give?"""
-    board, attestations = claimed(build(cells, results), cells, read_signatures(results)), read_attestations(results)
-    made = pages(attested(board, cells, attestations))
+    built = build(cells, results, read_results_suite(results).description)
+    claims = Claims(tuple(read_attestations(results)), tuple(read_signatures(results)))
+    made = pages(claims.on(built, cells))
     verdicts = []
     for name in (README, *sorted({*made} - {README})):
         path = results / name
         to_come = name == BADGE and not os.path.lexists(path)  # the first attestation brings the badge
         verdict, on_disk = (_another(name), None) if to_come else _compared(name, path, made[name])
         told_later = verdict.verdict == "DIFFERS" and name in (README, BADGE) and (to_come or on_disk is not None)
-        if told_later and (newer := _newer(name, on_disk, board, cells, attestations)):
+        if told_later and (newer := _newer(name, on_disk, built, cells, claims)):
             why = f"{newer} newer than the page, which `w2s-bench leaderboard` adds"
             verdict = Verified(name, "identical", why)
         verdicts.append(verdict)
@@ -74,15 +98,11 @@ def _of_none(name: str, what: str) -> Verified:
     return Verified(name, "DIFFERS", f"is no page of {what}; {_AGAIN} removes it")
 
 
-def _newer(
-    name: str, page: str | None, board: Leaderboard, cells: Sequence[Cell], attestations: Sequence[Attestation]
-) -> str:
-    """How many attestations have come since a page was written (None: it was not); empty where that does not tell why it is
-    another."""
-    for newer in range(1, len(attestations) + 1)[:_MOST_NEWER]:
-        earlier = attested(board, cells, attestations[: len(attestations) - newer])
-        if written_pages(earlier).get(name) == page:
-            return "1 attestation is" if newer == 1 else f"{newer} attestations are"
+def _newer(name: str, page: str | None, board: Leaderboard, cells: Sequence[Cell], claims: Claims) -> str:
+    """Which claims have come since a page was written (None: it was not); empty where that does not tell why it is another."""
+    for words, earlier in claims.before():
+        if written_pages(earlier.on(board, cells)).get(name) == page:
+            return words
     return ""
 
 

@@ -18,7 +18,9 @@ from w2s_bench.results.leaderboard import Leaderboard, build
 from w2s_bench.suite import Suite
 from w2s_bench.suite_files import read_results_suite
 
-_RESTORE = "Restore the file, or run the row again"
+#: The end of what `files` says of a cell; findings have what to do beside what was found.
+_AGAIN = "run the row again"
+_RESTORE = f"Restore the file, or {_AGAIN}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def board_of(results: Path) -> tuple[Leaderboard, tuple[Finding, ...]]:
     if not folder.cells:
         first = folder.refused[0]
         raise CellError(f"{results} has no sound cell: {first.file}: {first.found}. {first.to_do}")
-    return build(folder.cells, results), folder.refused
+    return build(folder.cells, results, folder.suite.description if folder.suite else ""), folder.refused
 
 
 def _suite(results: Path, cells: Sequence[Cell]) -> Suite:
@@ -99,7 +101,7 @@ def _cells(results: Path, findings: list[Finding]) -> Iterator[Cell]:
             yield read_placed(path, results)
         except CellError as error:
             row = file.removeprefix("results/").removesuffix(".json")
-            fact = str(error).removeprefix(f"{path} ")
+            fact = str(error).removeprefix(f"{path} ").removesuffix(f"; {_AGAIN}")
             findings.append(Finding("cell", "error", file, fact, _RESTORE, row))
 
 

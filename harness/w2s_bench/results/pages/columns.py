@@ -22,7 +22,7 @@ from w2s_bench.results.pages.column import (
     ratio_column,
     tested_column,
 )
-from w2s_bench.results.pages.style import NONE, TRACKS, difference, figure
+from w2s_bench.results.pages.style import NONE, TRACKS, difference, figure, written_seconds
 from w2s_bench.results.seed_results import CERTIFIED_PURITY, WITHIN_LABEL, WITHIN_STRATUM
 from w2s_bench.results.statistics import Ratio
 from w2s_bench.selections import guarantee_of
@@ -90,6 +90,13 @@ ENTRY: Final[Mapping[str, Column[Entry]]] = by_name(
         )
     ),
     Column("seeds", "seeds", lambda entry: entry.seeds, _seeds),
+    Column(
+        "seconds",
+        "seconds",
+        lambda entry: entry.seconds,
+        lambda entry: written_seconds(entry.seconds),
+        note="Seconds: of all stages that a cell needs when they ran, those that other arms share included.",
+    ),
 )
 
 #: Which of them a domain's own table shows.

@@ -15,8 +15,14 @@ from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.blocks import code, columns_table, differences_table, escape, table, unfolding
 from w2s_bench.results.pages.column import notes_of
 from w2s_bench.results.pages.domain_pages import domain_sections
-from w2s_bench.results.pages.sections import gains, other_objectives, other_selections, pairs, robust
-from w2s_bench.results.pages.standing import attested_in_words, did_not_come_again, signed_in_words, standing
+from w2s_bench.results.pages.sections import gains, goes_with, other_objectives, other_selections, pairs, robust
+from w2s_bench.results.pages.standing import (
+    attested_in_words,
+    description,
+    did_not_come_again,
+    signed_in_words,
+    standing,
+)
 from w2s_bench.results.pages.style import count, figure, number
 from w2s_bench.results.pages.warnings import warnings
 from w2s_bench.text import shortened
@@ -40,6 +46,7 @@ def render(board: Leaderboard, plot: str, ties: str = "", badge: str = "", chain
     rows = {row.arm: row for row in board.rows}
     blocks = [
         f"# {escape(suite.name)}: how much trust recovers",
+        *([escape(words)] if (words := description(board)) else []),
         f"Suite {code(suite.name)} version {escape(suite.version)} (digest {code(suite.digest[:12])}), protocol "
         f"{escape(board.protocol)}, {count(len(board.seeds), 'seed')}, evaluated on `{suite.evaluate_on}`.",
         *_verified(board, badge),
@@ -61,6 +68,7 @@ def render(board: Leaderboard, plot: str, ties: str = "", badge: str = "", chain
         *other_objectives(board),
         *gains(board),
         *chains,
+        *goes_with(board),
         *robust(rows),
         "## What the suite must show",
         "✓: it does, with an interval above 0 where there is one; ✗: it does not, or not clearly; –: it cannot be told.",

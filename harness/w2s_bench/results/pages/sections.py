@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from w2s_bench.controls import NAIVE
+from w2s_bench.names import AGAINST
 from w2s_bench.results.board import Leaderboard, Row
 from w2s_bench.results.folding import folds
 from w2s_bench.results.gains import ARM, Part, parts_told
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.blocks import columns_table, escape, table, unfolding
 from w2s_bench.results.pages.column import notes_of
-from w2s_bench.results.pages.style import TRACKS, difference, p_value
+from w2s_bench.results.pages.scatter import Against, correlation, kinds, panels
+from w2s_bench.results.pages.style import NONE, TRACKS, count, difference, number, p_value
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.selections import METHODS, guarantee_of
 
@@ -121,6 +124,47 @@ def _contrast(part: Part) -> str:
     """Two arms of which one or both are made of the arm that the table's line is about."""
     plus, minus = ("arm" if arm == ARM else f"`{arm}`" for arm in (part.plus, part.minus))
     return f"{plus} − {minus}"
+
+
+def goes_with(board: Leaderboard) -> list[str]:
+    """Whether purity, AUROC and cost say which arms have a high PGR: rank correlations, and the plots to unfold."""
+    shown = {against: here for against in kinds(board) if (here := panels(board, against))}
+    if not shown:
+        return []
+    titles = list(dict.fromkeys(title for here in shown.values() for title in here))
+    correlations = {
+        against: {title: correlation(here.get(title, ())) for title in titles} for against, here in shown.items()
+    }
+    told = {against: each for against, each in correlations.items() if any(each.values())}
+    blocks = ["## What goes with a high PGR"]
+    if told:
+        rows = [[against.title, *(_rho(each[title]) for title in titles)] for against, each in told.items()]
+        blocks += [
+            "Spearman's ρ over trust functions, how many in brackets. 1: whoever has more of it has the higher PGR, throughout; 0: it "
+            "says nothing of PGR.",
+            table(["", *map(escape, titles)], rows),
+        ]
+    words = ", ".join(against.title.removeprefix("PGR against ") for against in shown)
+    pictures = [
+        block
+        for against in shown
+        for block in (_how_to_read(against), f"![{against.title}, {_drawn(titles)}]({AGAINST[against.name]})")
+    ]
+    return [*blocks, *unfolding(f"PGR against {words}: a plot each", pictures)]
+
+
+def _rho(told: tuple[float, int] | None) -> str:
+    return NONE if told is None else f"{number(told[0])} ({told[1]})"
+
+
+def _how_to_read(against: Against) -> str:
+    level = "chance" if against.level is not None else f"the value of `{NAIVE}`, which does not choose"
+    line = "; the solid line: the trust functions that no cheaper one outdoes" if against.logarithmic else ""
+    return f"{against.note} Dashed: {level}{line}."
+
+
+def _drawn(titles: list[str]) -> str:
+    return f"{count(len(titles), 'panel')}, a mark an arm"
 
 
 def robust(rows: Mapping[str, Row]) -> list[str]:

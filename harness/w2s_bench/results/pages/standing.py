@@ -11,9 +11,19 @@ from w2s_bench.results.board import POWER, Gain, Leaderboard
 from w2s_bench.results.gains import PARTS
 from w2s_bench.results.pages.style import TRACKS, count, number, signed
 from w2s_bench.results.statistics import Estimate
+from w2s_bench.text import one_line, shortened
 
 #: Arms that are tied for first and named; of more it is said how many.
 _MOST_NAMED = 6
+
+
+#: Characters of what a suite says of itself: it is one line on a page that is about something else.
+_MOST_SAID = 600
+
+
+def description(board: Leaderboard) -> str:
+    """What the suite says of itself, on one line and as text alone; empty where it says nothing."""
+    return shortened(one_line(board.description), _MOST_SAID)
 
 
 def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:

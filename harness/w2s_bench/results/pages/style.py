@@ -81,5 +81,12 @@ def learner(name: str) -> str:
     return one_line(name.rstrip("/").rpartition("/")[2] or name)[:22]
 
 
+def written_seconds(seconds: float | None) -> str:
+    """With a tenth below 100; a narrow space parts thousands."""
+    if seconds is None:
+        return NONE
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds:,.0f} s".replace(",", "\u202f")
+
+
 def count(number_of: int, noun: str) -> str:
     return f"{number_of} {noun}" + ("" if number_of == 1 else "s")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -17,7 +16,6 @@ from w2s_bench.results.pages.arm_words import arm_in_words
 from w2s_bench.results.pages.style import REFERENCE, TRACKS, Look
 from w2s_bench.results.references import ArmRef
 from w2s_bench.results.report.reading import Folder
-from w2s_bench.types import JSON
 
 #: Track → how it looks; references are in none, and look like nothing else.
 LOOKS: Final[Mapping[str, Look]] = MappingProxyType({**TRACKS, "reference": REFERENCE})
@@ -58,14 +56,6 @@ class Arm:
     def says(self) -> str:
         """What the student trains on: a sentence without its full stop, names between backticks."""
         return arm_in_words(self.ref)
-
-    def seconds(self, domain: str) -> float | None:
-        """What the stages of its cell took, those that other arms share included; None where the cell does not say."""
-        cost: JSON = self.cells[domain].provenance.get("cost") if domain in self.cells else None
-        seconds: JSON = cost.get("seconds") if isinstance(cost, Mapping) else None
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            return None
-        return float(seconds) if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def arms_of(folder: Folder) -> tuple[Arm, ...]:

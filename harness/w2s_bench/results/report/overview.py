@@ -10,7 +10,13 @@ from w2s_bench.arm_facts import OwnRole
 from w2s_bench.controls import of_role
 from w2s_bench.results.board import DomainSummary, Leaderboard
 from w2s_bench.results.checks import CHECKS
-from w2s_bench.results.pages.standing import attested_in_words, did_not_come_again, signed_in_words, standing
+from w2s_bench.results.pages.standing import (
+    attested_in_words,
+    description,
+    did_not_come_again,
+    signed_in_words,
+    standing,
+)
 from w2s_bench.results.pages.style import count, figure, number
 from w2s_bench.results.pages.warnings import Warned, warnings
 from w2s_bench.text import one_line
@@ -27,6 +33,7 @@ class CheckLine:
 @dataclass(frozen=True)
 class Overview:
     sentence: str
+    description: str
     verified: str
     signed: str
     differ: tuple[str, ...]
@@ -48,6 +55,7 @@ def overview(board: Leaderboard) -> Overview:
 
     return Overview(
         sentence=_sentence(board),
+        description=description(board),
         verified=attested_in_words(board),
         signed=signed_in_words(board, one_line),
         differ=did_not_come_again(board),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from w2s_bench.controls import CEILING, WEAK
 from w2s_bench.results.board import Leaderboard
+from w2s_bench.results.pages.scatter import Frame, Tick, framed, kinds, named, scale, spots, tip
 from w2s_bench.results.pages.style import figure, number
 from w2s_bench.results.report.arms import Arm
-from w2s_bench.results.report.tables import written_seconds
 from w2s_bench.results.statistics import Estimate, Ratio
 from w2s_bench.text import one_line
 
@@ -18,12 +18,6 @@ WIDTH = 380.0  # of every plot, in units of about a pixel
 _LINE = 21.0  # from arm to arm
 _CHARACTER = 6.6  # the width of most
 _EDGE = 14.0  # right of the last mark
-
-
-@dataclass(frozen=True)
-class Tick:
-    at: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -74,12 +68,7 @@ class Scatter:
     title: str
     across: str
     note: str
-    left: float
-    right: float
-    top: float
-    bottom: float
-    ticks: tuple[Tick, ...]
-    levels: tuple[Tick, ...]
+    frame: Frame
     points: tuple[Point, ...]
 
     @property
@@ -115,7 +104,7 @@ def _panel(
 ) -> Panel:
     longest = max((len(arm.name) for arm, _, _ in figures), default=0)
     left = min(30 + _CHARACTER * longest, 0.43 * WIDTH)
-    across = _scale(limits, left, WIDTH - _EDGE)
+    across = scale(limits, left, WIDTH - _EDGE)
     marks, y, group = [], 30.0, figures[0][0].group if figures else ""
     for arm, ratio, dots in figures:
         y += 10 if arm.group != group else 0
@@ -153,97 +142,23 @@ def _mark(
     return Mark(arm, y, label, x, low, high, seen, beyond, number(ratio.value) if beyond else "", tip)
 
 
-def _scale(limits: tuple[float, float], start: float, end: float) -> Callable[[float], float]:
-    spread = (limits[1] - limits[0]) or 1.0
-    return lambda value: round(start + (value - limits[0]) / spread * (end - start), 1)
-
-
 def scatters(board: Leaderboard, arms: Sequence[Arm]) -> tuple[Scatter, ...]:
-    """AUROC, purity and cost of each cell against its PGR; a plot that no cell has a figure for is left out."""
-    kinds: list[tuple[str, str, str, Callable[[Arm, str], float | None]]] = [
-        (
-            "AUROC against PGR",
-            "AUROC of the trust scores",
-            "How well scores tell right labels from wrong ones need not say how well a student learns from those kept.",
-            lambda arm, domain: arm.row.entries[domain].diagnostics.get("auroc"),
-        ),
-        (
-            "Purity against PGR",
-            "purity of the kept labels",
-            "Purity: the share of kept labels that are right. Arms that keep few or uniform labels may be pure and teach little.",
-            lambda arm, domain: arm.row.entries[domain].purity,
-        ),
-        (
-            "Cost against PGR",
-            "seconds, logarithmic",
-            "Seconds that all stages of a cell took when they ran, those that other arms share included, from its provenance.",
-            lambda arm, domain: arm.seconds(domain) or None,
-        ),
-    ]
+    """Purity, AUROC and cost of each cell against its PGR; a plot that no cell has a figure for is left out."""
+    rows = {arm.name: arm for arm in arms if arm.group != "reference"}
     plots = []
-    for title, across, note, of in kinds:
-        points = [
-            (arm, domain.name, x, entry.pgr)
-            for arm in arms
-            if arm.group != "reference"
-            for domain in board.domains
-            if (entry := arm.row.entries.get(domain.name)) and (x := of(arm, domain.name)) is not None
-            if isinstance(entry.pgr, Estimate)
-        ]
-        if points:
-            plots.append(_scatter(title, across, note, points, logarithmic="logarithmic" in across))
+    for against in kinds(board):
+        here = [spot for d in board.domains for spot in spots((arm.row for arm in rows.values()), d.name, against)]
+        if here:
+            frame = framed(here, against, (44.0, WIDTH - _EDGE, 14.0, 262.0), line=False)
+            points = tuple(
+                Point(
+                    arm := rows[spot.row.arm],
+                    spot.domain,
+                    x,
+                    y,
+                    f"{named(spot)}, {arm.badge}; {spot.domain}: {tip(spot, against)}",
+                )
+                for spot, (x, y) in zip(here, frame.places, strict=True)
+            )
+            plots.append(Scatter(against.title, against.across, against.note, frame, points))
     return tuple(plots)
-
-
-def _scatter(
-    title: str, across: str, note: str, points: Iterable[tuple[Arm, str, float, Estimate]], *, logarithmic: bool
-) -> Scatter:
-    points = list(points)
-    left, right, top, bottom = 44.0, WIDTH - _EDGE, 14.0, 262.0
-    scaled = math.log10 if logarithmic else float
-    xs = [scaled(x) for _, _, x, _ in points]
-    ys = [min(max(pgr.value, -0.6), 1.6) for *_, pgr in points]
-    x_limits = _padded(xs, 0.04)
-    y_limits = (min(0.0, *ys, 0.0) - 0.06, max(1.0, *ys, 1.0) + 0.06)
-    x_at, y_at = _scale(x_limits, left, right), _scale(y_limits, bottom, top)
-    values = _decades(x_limits) if logarithmic else [(v, number(v, 2)) for v in _steps(x_limits)]
-    levels = [v / 2 for v in range(math.ceil(2 * y_limits[0]), math.floor(2 * y_limits[1]) + 1)]
-    marks = []
-    for (arm, domain, x, pgr), y in zip(points, ys, strict=True):
-        told = written_seconds(x) if logarithmic else number(x, 3)
-        tip = f"{one_line(arm.name)}, {arm.badge}; {domain}: {across.split(',')[0]} {told}, PGR {figure(pgr)}"
-        marks.append(Point(arm, domain, x_at(scaled(x)), y_at(y), tip))
-    return Scatter(
-        title,
-        across,
-        note,
-        left,
-        right,
-        top,
-        bottom,
-        tuple(Tick(x_at(v), text) for v, text in values),
-        tuple(Tick(y_at(v), number(v, 1) if v % 1 else number(v, 0)) for v in levels),
-        tuple(marks),
-    )
-
-
-def _padded(values: Sequence[float], share: float) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    pad = (high - low) * share or 0.05
-    return low - pad, high + pad
-
-
-def _steps(limits: tuple[float, float]) -> list[float]:
-    """Round values within the limits, four to seven of them or so."""
-    spread = limits[1] - limits[0]
-    size = 10.0 ** math.floor(math.log10(spread))
-    step = next(s * size for s in (0.2, 0.25, 0.5, 1.0, 2.0) if spread / (s * size) <= 6)
-    return [round(step * i, 6) for i in range(math.ceil(limits[0] / step), math.floor(limits[1] / step) + 1)]
-
-
-def _decades(limits: tuple[float, float]) -> list[tuple[float, str]]:
-    """Powers of ten within the limits, and 2 and 5 times them where these are few."""
-    wide = limits[1] - limits[0] > 2
-    exponents = range(math.floor(limits[0]), math.ceil(limits[1]) + 1)
-    values = [m * 10.0**e for e in exponents for m in ((1,) if wide else (1, 2, 5))]
-    return [(math.log10(v), f"{v:g}") for v in values if limits[0] <= math.log10(v) <= limits[1]]

@@ -81,7 +81,7 @@ def _believed(
     left = [cell for cell in cells if not any(fault.cell is cell for fault in contradicted)]
     while left:
         try:
-            return left, _with_claims(build(left, results), left, results, faults)
+            return left, _with_claims(build(left, results, suite.description), left, results, faults)
         except CellError as error:
             faults.append(error)
             without = [cell for cell in left if cell.path(results) != error.path]

@@ -14,9 +14,8 @@ from w2s_bench.results.pages.style import NONE
 from w2s_bench.results.report.arms import Arm
 from w2s_bench.results.statistics import Estimate, Unresolved
 
-#: What the domains' columns of the first table can show, one at a time: columns of `ENTRY`, and what a cell's stages took.
+#: Which columns of `ENTRY` the domains' columns of the first table can show, one at a time.
 METRICS: Final = ("pgr", "recovery", "accuracy", "purity", "auroc", "seconds")
-_SECONDS_NOTE = "Seconds: of all stages that a cell needs when they ran, those that other arms share included."
 
 
 @dataclass(frozen=True)
@@ -59,20 +58,18 @@ class Table:
 def main_table(board: Leaderboard, arms: Sequence[Arm]) -> Table:
     """Every arm over all domains; each metric has its own columns."""
     domains = [domain.name for domain in board.domains]
-    shown: list[tuple[Head, Column[Row] | None]] = [(_head(ROW["places"]), ROW["places"])]
+    shown = [(_head(ROW["places"]), ROW["places"])]
     if board.wide:
         kin = [(Head(f"{c.header} {c.domain}", metric="pgr"), c) for c in columns.of_families(board)]
         mean = columns.first(board)[3]
         shown += [(Head(mean.header, metric="pgr", note=mean.note), mean), *kin]
     for metric in METRICS:
-        column = ENTRY.get(metric)
+        column = ENTRY[metric]
         if metric == "pgr" and not board.wide:
             mean = next(c for c in columns.headline(board) if c.name == "mean_pgr")
             shown.append((Head(mean.header, metric=metric, note=mean.note), mean))
         for domain in domains:
-            text = column.header if column else "seconds"
-            head = Head(text, domain, metric, (column.note if column else _SECONDS_NOTE))
-            shown.append((head, in_domain(column, domain) if column else None))
+            shown.append((Head(column.header, domain, metric, column.note), in_domain(column, domain)))
     shown += [(_head(ROW[name]), ROW[name]) for name in ("purity", "coverage")]
     lines = [Line(arm, tuple(_of_arm(arm, head, column) for head, column in shown)) for arm in arms]
     return Table(tuple(head for head, _ in shown), tuple(lines), " ".join([notes_of(columns.headline(board))]))
@@ -82,13 +79,10 @@ def _head(column: Column[Any]) -> Head:
     return Head(column.header, note=column.note)
 
 
-def _of_arm(arm: Arm, head: Head, column: Column[Row] | None) -> Value:
+def _of_arm(arm: Arm, head: Head, column: Column[Row]) -> Value:
     """One figure of an arm. Where there is none, words say why."""
     if head.domain and (absent := _absent(arm, head.domain)):
         return Value(absent, domain=head.domain, metric=head.metric)
-    if column is None:
-        seconds = arm.seconds(head.domain)
-        return Value(written_seconds(seconds), sort=seconds, domain=head.domain, metric=head.metric)
     value = value_of(column, arm.row, head)
     if column is ROW["places"]:
         first = arm.row.places is not None and arm.row.places[0] == 1
@@ -103,12 +97,6 @@ def _absent(arm: Arm, domain: str) -> str:
     if entry is None:
         return "no cell"
     return "all seeds failed" if not entry.seeds and len(arm.cells[domain].body.failed) == entry.of_seeds else ""
-
-
-def written_seconds(seconds: float | None) -> str:
-    if seconds is None:
-        return NONE
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds:,.0f} s".replace(",", "\u202f")
 
 
 def value_of(column: Column[Subject], subject: Subject, head: Head | None = None) -> Value:

@@ -296,7 +296,7 @@
       place.append(make("p", {}, make("strong", {}, "Mean over domains: "), `${written(board.means[pair], turned, 2)} in PGR units.`));
     }
     if (!board.complete && !board.means[pair]) {
-      place.append(make("p", { class: "note" }, "The board is large: differences are computed beforehand for pairs with a control or reference alone. A report of fewer rows or domains has all."));
+      place.append(make("p", { class: "note" }, "The board is large: intervals and differences in PGR units are computed beforehand for pairs with a control or reference alone. A report of fewer rows or domains has all."));
     }
     for (const domain of board.domains) {
       const [x, y] = at.map((i) => domain.cells[String(i)]);
@@ -338,8 +338,10 @@
     const sums = { both: 0, a: 0, b: 0, neither: 0 };
     for (const { a, b } of answers) { const one = counted(a, b); for (const kind of KINDS) sums[kind] += one[kind]; }
     if (seeds.length > 1) rows.push(line("all seeds", sums, domain.items * seeds.length));
+    const difference = (sums.a - sums.b) / (domain.items * seeds.length);
+    const plain = `${difference > 0 ? "+" : ""}${number(difference, 3)}, without an interval`;
     const nodes = [
-      make("p", {}, "A − B in accuracy: ", make("strong", {}, written(pair && pair[0], turned, 3)), "; in PGR units: ", make("strong", {}, written(pair && pair[1], turned, 2)), "."),
+      make("p", {}, "A − B in accuracy: ", make("strong", {}, pair ? written(pair[0], turned, 3) : plain), "; in PGR units: ", make("strong", {}, written(pair && pair[1], turned, 2)), "."),
       table(`Answers of A and B to the ${domain.items} test items of ${domain.name}`, ["", "both right", "only A", "only B", "neither", "A", "B", "share"], rows),
     ];
     /** @type {string[][]} */
