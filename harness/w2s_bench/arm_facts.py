@@ -12,6 +12,7 @@ from w2s_bench.types import KINDS, Kind, Supervision
 
 OwnRole = Literal["reference", "control"]
 Role = Literal["reference", "control", "trust_function"]
+Seen = Literal["shuffled", "most trusted first", "least trusted first"]
 
 #: Of the pool's weak labels, the share of which `noisy_oracle` has it the wrong way round whether they are right.
 FLIPPED: Final = 0.2
@@ -26,12 +27,14 @@ class Rows:
     errs (`noisily`), of which there may be too few; or those whose weak label is the `shortest` text, or stands `first` among its
     item's options; or those whose gold is the `easiest` for a student trained on other items' gold. An arm that is made of another
     has the `same` rows, or `alike` ones. `protocol/selection.py` has a stage for each word.
+    `seen`: in which order a student sees them in every pass, `shuffled` or by their trust scores.
     """
 
     split: Literal["transfer", "trust"]
     labels: Literal["weak", "gold"]
     share: Literal["all", "coverage", "certified"] = "all"
     drawn: Literal["blindly", "right", "wrong", "noisily", "shortest", "first", "easiest", "same", "alike"] = "blindly"
+    seen: Seen = "shuffled"
 
     @property
     def whole_pool(self) -> bool:
@@ -75,6 +78,11 @@ class Facts:
         """The kinds of domains that it is for: a label is common, or stands first, only among options."""
         among_options = self.answers == "commonest label" or any(rows.drawn == "first" for rows in self.rows)
         return ("choice",) if among_options else KINDS
+
+    @property
+    def in_order(self) -> bool:
+        """Whether its student sees its rows in an order of their own."""
+        return any(rows.seen != "shuffled" for rows in self.rows)
 
     @property
     def with_trust_set(self) -> bool:

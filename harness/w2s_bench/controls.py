@@ -28,6 +28,9 @@ GOLD_RANDOM: Final = "gold_random"
 GOLD_KEPT: Final = "gold_kept"
 MATCHED_RANDOM: Final = "matched_random"
 KEPT_PLUS_GOLD: Final = "kept_plus_gold"
+#: Those in which the rows of an arm have an order.
+TRUST_FIRST: Final = "trust_first"
+TRUST_LAST: Final = "trust_last"
 #: Those that keep the easiest items, which a finished run is analysed by.
 EASY: Final = "easy"
 EASY_GOLD: Final = "easy_gold"
@@ -182,6 +185,19 @@ _MADE: Final = (
         rows=(Rows("transfer", "weak", "coverage", drawn="same"), Rows("trust", "gold")),
         words="the weak labels that the arm keeps and the gold labels of the trust set, the fewer repeated until they are as many: trust "
         "and supervision together, beside `naive_plus_gold`",
+    ),
+    MadeOfArm(
+        word=TRUST_FIRST,
+        supervision=None,
+        rows=(Rows("transfer", "weak", "coverage", drawn="same", seen="most trusted first"),),
+        words="the rows that the arm keeps, in every pass the most trusted first instead of shuffled: what an order is worth (not "
+        "where a head is fitted to convergence)",
+    ),
+    MadeOfArm(
+        word=TRUST_LAST,
+        supervision=None,
+        rows=(Rows("transfer", "weak", "coverage", drawn="same", seen="least trusted first"),),
+        words="the same, in every pass the least trusted first",
     ),
 )
 #: Word → facts of the arms that are made of another one.

@@ -217,7 +217,8 @@ class Prediction:
 class TrainingRow:
     """One row a model trains on: gold or a weak label, the two look alike.
 
-    `weight` is what a selection gave it, above 0 (1: kept); only the proportions of rows' weights matter.
+    `weight` is what a selection gave it, above 0 (1: kept); only the proportions of rows' weights matter. `turn`: its place in the
+    order in which a model is to see the rows, from 0; None, as of all others then: they are shuffled.
     """
 
     id: str
@@ -227,6 +228,7 @@ class TrainingRow:
     choices: tuple[str, ...] | None
     index: int | None
     weight: float = field(default=1.0, metadata=UNWRITTEN_DEFAULT)
+    turn: int | None = field(default=None, metadata=UNWRITTEN_DEFAULT)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models.batching import batches, drawn, learning_rate_factor
+from w2s_bench.models import engine as engine_module
+from w2s_bench.models.batching import batches, drawn, learning_rate_factor, order_of
 from w2s_bench.models.encoding import Pair, encode_pairs
+from w2s_bench.models.engine import Engine
 from w2s_bench.models.finetuning import add_lora, finetune
 from w2s_bench.models.scoring import completion_logits, token_logprobs
+from w2s_bench.types import RecipeName, TrainingRow
 
 SETTINGS: dict[str, Any] = {"steps": 6, "batch_size": 4, "learning_rate": 1e-3, "seed": 7}
 TEXTS = [
@@ -68,6 +71,46 @@ def test_batches_depend_on_the_drawn_rows_alone(lengths: list[int], steps: int, 
     assert made == list(batches(without, **own, rng=np.random.default_rng(seed)))
     assert known.issuperset(i for batch in made for i in batch)
     assert len(known) <= steps * size + 8 * size, "little more than the steps take"
+
+
+@any_batches(60)
+def test_an_order_is_kept_in_every_pass_and_batches_are_cut_from_it(
+    lengths: list[int], steps: int, size: int, seed: int
+) -> None:
+    order = np.random.default_rng([seed, 1]).permutation(len(lengths)).tolist()
+    own: dict[str, Any] = {"steps": steps, "batch_size": size, "order": order}
+    made = list(batches(lengths, **own, rng=np.random.default_rng(seed)))
+    assert [len(batch) for batch in made] == [size] * steps
+    assert [i for batch in made for i in batch] == [order[n % len(order)] for n in range(steps * size)]
+    assert drawn(len(lengths), **own, rng=np.random.default_rng(seed)) == sorted(order[: steps * size])
+
+
+def rows_with(*turns: int | None) -> list[TrainingRow]:
+    return [TrainingRow(f"r{n}", "p", " a", False, None, None, turn=turn) for n, turn in enumerate(turns)]
+
+
+def test_turns_are_an_order_of_all_rows_or_none() -> None:
+    assert order_of(rows_with(2, 0, 1)) == [1, 2, 0]
+    assert order_of(rows_with(None, None)) is None
+    with pytest.raises(ModelError, match="1 of 2 rows to train on have no turn; give one to all or to none"):
+        order_of(rows_with(0, None))
+
+
+@pytest.mark.parametrize("recipe", ["full", "lora"])
+def test_a_model_sees_rows_by_their_turns(sources: Any, monkeypatch: pytest.MonkeyPatch, recipe: RecipeName) -> None:
+    """Of six rows and batches of two, over five steps: a pass and two thirds of the next."""
+    engine, seen = Engine(*sources["words"].load()), list[list[int]]()
+    given = engine_module.finetuning.Completions.logits
+
+    def spied(self: Any, model: Any, anatomy: Any, rows: Any) -> Any:
+        seen.append(list(rows))
+        return given(self, model, anatomy, rows)
+
+    monkeypatch.setattr(engine_module.finetuning.Completions, "logits", spied)
+    rows = [TrainingRow(f"r{n}", *text, False, None, None, turn=(n + 2) % 6) for n, text in enumerate(TEXTS)]
+    how: dict[str, Any] = {"recipe": recipe, "lora_rank": 2, "learning_rate": 1e-3, "seed": 3}
+    losses = engine.train(rows, steps=5, batch_size=2, **how)
+    assert seen[:5] == [[4, 5], [0, 1], [2, 3], [4, 5], [0, 1]] and len(losses) == 5
 
 
 def test_rows_of_like_length_share_a_batch_and_the_order_is_random() -> None:

@@ -128,7 +128,8 @@ def decomposed(models: Path) -> Iterator[Plan]:
 
 def test_what_explains_an_arm_sees_its_gold_and_no_more(decomposed: Plan) -> None:
     """`gold_kept` reads the pool's gold as `ceiling` does, for its labels; `matched_random` nothing that its arm does not;
-    `kept_plus_gold` the trust set's gold besides, and nothing of the pool's."""
+    `kept_plus_gold` the trust set's gold besides, and nothing of the pool's; what has the arm's rows in order
+    of trust nothing that the arm does not."""
     by_name = {(cell.domain.name, short(cell.arm.ref.name)): cell for cell in decomposed.cells}
     made = [cell for cell in decomposed.cells if cell.arm.ref.made_of]
     tracks = {
@@ -136,7 +137,7 @@ def test_what_explains_an_arm_sees_its_gold_and_no_more(decomposed: Plan) -> Non
     }
     assert tracks["kept_plus_gold:confidence"] == tracks["kept_plus_gold:probe"] == "trust_set"
     assert tracks["kept_plus_gold:w2s-bench-toy/privileged"] == "privileged"
-    assert len(made) == 3 * 2 * 2 * 3, "three for either selection of three trust functions in two domains"
+    assert len(made) == 5 * 2 * 2 * 3, "five for either selection of three trust functions in two domains"
     for cell in made:
         ref = cell.arm.ref
         arm = by_name[cell.domain.name, ref.made_of or ""]

@@ -34,6 +34,7 @@ from w2s_bench.results.mechanisms.facts import (
     Fit,
     Gradients,
 )
+from w2s_bench.results.mechanisms.orders import orders
 from w2s_bench.results.mechanisms.page import FIGURES, PAGE, pages
 from w2s_bench.results.statistics import Estimate, spearman
 
@@ -214,6 +215,44 @@ def test_only_arms_that_controls_are_made_of_are_parted(planted_gain: dict[str, 
     assert [told.arm for told in found] == ["probe"] and set(found[0].in_domains) == {domain}
 
 
+def with_orders(cells: dict[str, Cell], **right: int) -> dict[str, Cell]:
+    """The cells with controls that have the rows of `probe` in an order, so many items of each right."""
+    arm = cells["probe"]
+    for word, count in right.items():
+        told = answering(arm, arm.body.arm.name, count)
+        ref = arm.body.arm.model_copy(update={"name": of_arm(word, arm.body.arm.name), "kind": "control"})
+        cells[of_arm(word, "probe")] = change(told, arm=ref)
+    return cells
+
+
+def test_what_an_order_is_worth_is_what_was_planted(planted_gain: dict[str, Cell]) -> None:
+    """Of a gap of 50 items: the most trusted first two items more than shuffled, the least trusted first five fewer."""
+    (found,) = orders(Comparison(with_orders(planted_gain, trust_first=72, trust_last=65)))
+    assert found.arm == "probe"
+    told = (found.shuffled, found.first, found.last)
+    told += (found.first_against_shuffled, found.last_against_shuffled, found.first_against_last)
+    values = [ratio.value for ratio in told if isinstance(ratio, Estimate)]
+    assert values == pytest.approx([n / 50 for n in (30, 32, 25, 2, -5, 7)])
+
+
+def test_the_page_tells_what_an_order_is_worth_and_where_there_is_none(planted_gain: dict[str, Cell]) -> None:
+    assert orders(Comparison(planted_gain)) == (), "no arm has controls in order"
+    domain = Comparison(with_orders(planted_gain, trust_first=72, trust_last=65))
+    told = Analysis("s", (0, 1), ("order",), (DomainAnalysis("math", orders=orders(domain)),), (), "")
+    files = pages(told)
+    assert set(files) == {PAGE, "analysis-order.svg"} and "the least trusted first" in files["analysis-order.svg"]
+    page = files[PAGE]
+    assert "of 1 pair of arm and domain, beyond their intervals: the most trusted first − shuffled above 0 in" in page
+    assert "+0.04 [" in page and "−0.10 [" in page and "+0.14 [" in page
+    head = DomainAnalysis("exam", no_order="it sees all of them at every step")
+    both = pages(replace(told, domains=(*told.domains, head)))[PAGE]
+    assert "In exam there is no order of rows: it sees all of them at every step." in both and "+0.04 [" in both
+    alone = pages(replace(told, domains=(head,)))
+    assert "In exam there is no order" in alone[PAGE] and "--decompose" not in alone[PAGE] and len(alone) == 1
+    lacking = pages(replace(told, domains=(DomainAnalysis("math"),), decompose="w2s-bench run … --decompose"))[PAGE]
+    assert "has no arms `trust_first:ARM` and `trust_last:ARM`; run it with `--decompose`: `w2s-bench run …" in lacking
+
+
 # The page.
 
 
@@ -246,7 +285,7 @@ def made_up() -> Analysis:
 
 def test_the_page_says_what_is_claimed_and_what_is_found_beside_each_other() -> None:
     files = pages(made_up())
-    drawn = {FIGURES[name] for name in ("curriculum", "gradients", "fit")}
+    drawn = {FIGURES[name] for name in ("curriculum", "gradients", "fit", "faithfulness")}
     assert set(files) == {PAGE, *drawn}, "no figure of what there is none"
     page = files[PAGE]
     assert page.count("What is said: ") == len(SECTIONS)

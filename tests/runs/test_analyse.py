@@ -35,7 +35,7 @@ from w2s_bench.store.stage import Stage, walk
 HASH = "w2s-bench-toy/prompt_hash"
 ARMS = [
     *("weak", "ceiling", "naive", "random", "gold_random", "easy", "easy_gold", HASH),
-    *(of_arm(word, HASH) for word in ("gold_kept", "matched_random")),
+    *(of_arm(word, HASH) for word in ("gold_kept", "matched_random", "trust_first", "trust_last")),
 ]
 DOMAINS = ("largest", "sums")
 
@@ -108,6 +108,7 @@ def test_every_section_has_its_figures_in_both_kinds_of_domain(ran: Any) -> None
         assert all(0 <= at.mean <= 1 for at in (*fit.right, *fit.wrong) if at.mean is not None)
         shown = {arm.arm: arm for arm in domain.solutions}
         assert {*shown} == ({"naive", "random", "easy", HASH} if kind == "generate" else set())
+        assert [told.arm for told in domain.orders] == [HASH] and domain.no_order == ""
     assert [told.arm for told in found.attribution] == [HASH]
 
 
@@ -199,12 +200,12 @@ def test_a_store_of_another_outcome_is_refused(ran: Any, tmp_path: Path) -> None
 def test_a_run_without_explaining_controls_says_how_to_have_them(ran: Any, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(ran.folder, tmp_path / "toy"))
     for path in folder.glob("results/*/*.json"):
-        if path.stem.startswith(("easy", "gold_kept", "matched_random")):
+        if path.stem.startswith(("easy", "gold_kept", "matched_random", "trust_first", "trust_last")):
             path.unlink()
     found = analyse(folder, **ran.options, domains=["w2s-bench-toy/sums"])
     assert found.attribution == () and "--decompose --out" in found.decompose
     page = pages(found)[PAGE]
-    assert page.count("--decompose --out") == 2 and "This run has no arms `easy` and `easy_gold`" in page
+    assert page.count("--decompose --out") == 3 and "This run has no arms `easy` and `easy_gold`" in page
 
 
 def test_the_command_writes_the_page_and_prints_json(ran: Any, tmp_path: Path) -> None:

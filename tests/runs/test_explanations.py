@@ -1,4 +1,4 @@
-"""Controls that explain others, from plan to page: `gold_kept:ARM`, `matched_random:ARM`, the inverted and the noisy oracle."""
+"""Controls that explain others, from plan to page: those made of an arm, the inverted and the noisy oracle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from cell_builder import TRUST_SET, change, make_cells, suite_of, write_cells
 from support import run_inline, toy_registry, toy_suite
 from w2s_bench.arm_facts import FLIPPED
-from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS
+from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, TRUST_FIRST, TRUST_LAST
 from w2s_bench.domains.documents import Documents
 from w2s_bench.errors import CellError
 from w2s_bench.names import of_arm
@@ -61,7 +61,7 @@ def test_a_usual_run_has_none_of_them_and_a_decomposed_one_adds_their_students_a
     expected = {name for name, arm in OWN_ARMS.items() if arm.explains}
     expected |= {of_arm(word, arm) for word in MADE_OF_ARM for arm in ("w2s-bench-toy/prompt_hash", "probe:folds=3")}
     assert {cell.arm.ref.name for cell in added} == expected
-    assert len(added) == len(ran.both.cells) - len(ran.usual.cells) == 2 * 10 + 1, "options stand in one domain alone"
+    assert len(added) == len(ran.both.cells) - len(ran.usual.cells) == 2 * 14 + 1, "options stand in one domain alone"
     before, after = {s.node for s in ran.usual.stages()}, {s.node: s.name for s in ran.both.stages()}
     assert before < after.keys()
     drawn = {name: {s.params["seed"] for s in ran.both.stages() if s.name == name} for name in ("alike", "random")}
@@ -71,7 +71,7 @@ def test_a_usual_run_has_none_of_them_and_a_decomposed_one_adds_their_students_a
     names = {name for node, name in after.items() if node not in before}
     drawn_by = {"alike", "wrong", "noisy", "first", "easiest"}
     assert names - drawn_by == {
-        *("weak_rows", "gold_rows", "joined_rows", "train", "predict", "grade"),
+        *("weak_rows", "rows_by_trust", "gold_rows", "joined_rows", "train", "predict", "grade"),
         *("difficulty", "gold_as_labels", "fold_others", "fold_labels", "read", "join_readings"),
     }
     assert drawn_by <= names
@@ -102,6 +102,10 @@ def test_cells_say_what_the_arms_kept(ran: Any) -> None:
     )
     assert (alike.arm.role, alike.arm.supervision, alike.arm.made_of) == ("control", arm.arm.supervision, HASH)
     assert gold.plugin == alike.plugin == arm.plugin
+    ordered = [ran.cells[of_arm(word, HASH)].body for word in (TRUST_FIRST, TRUST_LAST)]
+    for first, last, kept in zip(*(body.seeds for body in (*ordered, arm)), strict=True):
+        assert first.digests["kept"] == last.digests["kept"] == kept.digests["kept"] and first.purity == kept.purity
+        assert len({one.digests["student"] for one in (first, last, kept)}) == 3, "each is another student"
     for kept, same, other in zip(arm.seeds, gold.seeds, alike.seeds, strict=True):
         assert kept.kept == same.kept == other.kept == 40
         assert kept.digests["kept"] == same.digests["kept"] != other.digests["kept"]

@@ -21,10 +21,10 @@ EPILOG = """
 `w2s-bench analyse w2s-results/tiny --section gradients --domain math --rows 128 --out /tmp/look` — a part of it, sooner
 
 **curriculum**: does trust prefer easy rows? How hard an item is tell students trained on the gold of the others, five a domain
-and seed. **attribution**: what of each gain over naive is budget, items, purity; from the cells alone, of a run with
-`--decompose`. **gradients**: how alike the gradients of kept rows are, at the untuned student and at one warmed up on
-all weak labels, equally many rows an arm. **fit**: how soon students fit labels that are right, and those that are wrong.
-**faithfulness**: of worked solutions, whether their own steps lead to their answer.
+and seed. **order**: what it is worth to see the most trusted rows first; **attribution**: what of each gain over naive is
+budget, items, purity; both from the cells alone, of a run with `--decompose`. **gradients**: how alike the gradients of kept rows
+are, at the untuned student and at one warmed up on all weak labels, equally many rows an arm. **fit**: how soon students fit
+labels that are right, and those that are wrong. **faithfulness**: of worked solutions, whether their own steps lead to their answer.
 
 The store must be that of the run; what it lacks is named with the command that makes it. What is computed here goes into the
 same store, so an analysis that was stopped goes on. Nothing learns from it: no cell, board or rank changes. The page says what
@@ -36,6 +36,7 @@ class Section(StrEnum):
     """What can be asked for; the same words as `facts.SECTIONS`, which would take half a second to import."""
 
     CURRICULUM = "curriculum"
+    ORDER = "order"
     ATTRIBUTION = "attribution"
     GRADIENTS = "gradients"
     FIT = "fit"

@@ -27,7 +27,7 @@ EPILOG = """
 
 `w2s-bench run tiny --domain chess --trust confidence --trust probe` — one domain, two trust functions, all controls
 
-`w2s-bench run tiny --decompose` — what each trust function's gain is made of; three students more for each
+`w2s-bench run tiny --decompose` — what each trust function's gain is made of; five students more for each
 
 `w2s-bench run my-suite.yaml --out results --workers 8` — your own suite file
 
@@ -82,7 +82,7 @@ def run(
         typer.Option(
             "--decompose",
             help="Also train what explains each trust function's gain: on gold for its rows, on random rows with its labels and "
-            "strata, and on its rows with the trust set's gold.",
+            "strata, on its rows in order of trust, and on its rows with the trust set's gold.",
         ),
     ] = False,
     coverage: Annotated[

@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
 
 from w2s_bench.errors import ModelError
+from w2s_bench.types import TrainingRow
 
 _GROUP = 8  # batches cut from one length-sorted group: a quarter less padding, order still random
 
 
-def batches(lengths: Sequence[int], *, steps: int, batch_size: int, rng: np.random.Generator) -> Iterator[list[int]]:
-    """`steps` batches of row indices; no row comes again before all were seen; rows of like length share a batch."""
-    return islice(_passes(lengths, batch_size, rng), steps)
+def batches(
+    lengths: Sequence[int], *, steps: int, batch_size: int, rng: np.random.Generator, order: Sequence[int] | None = None
+) -> Iterator[list[int]]:
+    """`steps` batches of row indices; no row comes again before all were seen.
+
+    Rows are shuffled anew in every pass, and those of like length share a batch. With an `order`, all rows from the first to be
+    seen to the last, every pass has that one, and batches are cut from it as it stands.
+    """
+    passes = _passes(lengths, batch_size, rng) if order is None else _in_order(order, batch_size)
+    return islice(passes, steps)
 
 
-def drawn(count: int, *, steps: int, batch_size: int, rng: np.random.Generator) -> list[int]:
+def drawn(
+    count: int, *, steps: int, batch_size: int, rng: np.random.Generator, order: Sequence[int] | None = None
+) -> list[int]:
     """All rows of `count` that `batches` yields, or whose lengths it asks for, with such a `rng`: no others matter."""
     asked = _Asked(count)
-    yielded = [i for batch in batches(asked, steps=steps, batch_size=batch_size, rng=rng) for i in batch]
+    yielded = [i for batch in batches(asked, steps=steps, batch_size=batch_size, rng=rng, order=order) for i in batch]
     return sorted(asked.rows.union(yielded))
+
+
+def order_of(rows: Sequence[TrainingRow]) -> list[int] | None:
+    """The places of the rows by their turns, the first to be seen first; None where no row has a turn."""
+    turns = [row.turn for row in rows if row.turn is not None]
+    if not turns:
+        return None
+    if len(turns) < len(rows):
+        raise ModelError(
+            f"{len(rows) - len(turns)} of {len(rows)} rows to train on have no turn; give one to all or to none"
+        )
+    return sorted(range(len(rows)), key=turns.__getitem__)
 
 
 class _Asked(Sequence[int]):
@@ -38,6 +60,13 @@ class _Asked(Sequence[int]):
     def __getitem__(self, row: Any) -> Any:
         self.rows.add(row)
         return 0
+
+
+def _in_order(order: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """The rows in this order again and again; where one pass ends in the middle of a batch, the next fills it up."""
+    rows = cycle(order)
+    while True:
+        yield list(islice(rows, batch_size))
 
 
 def _passes(lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[list[int]]:

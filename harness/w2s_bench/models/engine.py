@@ -18,7 +18,7 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models import entropies, finetuning, gradients, options, scoring, weights
 from w2s_bench.models.answering import refuse_other_than_greedy
 from w2s_bench.models.assumptions import verdict_of
-from w2s_bench.models.batching import drawn
+from w2s_bench.models.batching import drawn, order_of
 from w2s_bench.models.encoding import Pair, encode_pairs, end_of, max_length_of
 from w2s_bench.models.finetuning import Choices, Examples, as_examples
 from w2s_bench.models.greedy import Generated, generate, prompts_with_room
@@ -222,8 +222,9 @@ class Engine:
         probs: Mapping[Whose, Sequence[FloatArray]] | None = None,
         rolling: Rolling | None = None,
     ) -> list[float]:
-        """Train on `rows` in place; returns the loss of every step. Rows that no step draws are not looked at.
+        """Train on `rows` in place, in the order of their turns where they have some; returns the loss of every step.
 
+        Rows that no step draws are not looked at.
         `probs`, for those that the objective `needs`: a distribution over the options of every row, empty where it has none.
         `rolling`, where answers are generated and the objective is on policy: whom to ask about the answers that the model
         writes; they compute beside it, and are not trained.
@@ -238,7 +239,8 @@ class Engine:
         if isinstance(objective, Stopping):
             rows, held, probs = held_out(rows, probs or {}, share=objective.held_out, seed=seed)
         seeds = [seed, peers_seed(seed)] if isinstance(objective, Paired) else [seed]
-        lots = (drawn(len(rows), steps=steps, batch_size=batch_size, rng=np.random.default_rng(own)) for own in seeds)
+        spans: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "order": order_of(rows)}
+        lots = (drawn(len(rows), **spans, rng=np.random.default_rng(own)) for own in seeds)
         places = sorted(set().union(*lots))
         examples: Sequence[Pair] | Examples
         if over_of(objective.over, chooses=all(row.choices is not None for row in rows)) == "tokens":
@@ -260,7 +262,7 @@ class Engine:
                 f"recipe {recipe!r} trains every weight, and steps as small as training takes are lost in weights of "
                 f"{self.setup.dtype}; take dtype float32 with precision bfloat16, or recipe 'lora'"
             )
-        how: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+        how: dict[str, Any] = {**spans, "learning_rate": learning_rate, "seed": seed}
         how |= {"weights": relative([row.weight for row in rows]), "optimizer": self.setup.optimizer}
         how |= {"effort": Effort.of_environment(), "objective": objective}
         if peer is not None:

@@ -134,12 +134,13 @@ def finetune(
     optimizer: OptimizerName = "adamw",
     effort: Effort = USUAL_EFFORT,
     agreement: Callable[[], float] | None = None,
+    order: Sequence[int] | None = None,
 ) -> list[float]:
     """Train `model`'s trainable parameters in place, on the completions' tokens where `rows` are pairs; returns the loss of every step.
 
     Of `rows` only those that `batching.drawn` names for these steps and this seed are looked at. `weights` (rows,) are as
-    `Objective.loss` has them. A step's rows pass through the model in parts, as `effort` and the device's memory allow; its
-    loss and gradient are those of the whole, to round-off.
+    `Objective.loss` has them, `order` as `batching.batches`. A step's rows pass through the model in parts, as `effort` and the
+    device's memory allow; its loss and gradient are those of the whole, to round-off.
 
     AdamW (betas .9 and .98, no weight decay), gradient norm clipped to 1, last step kept. Nothing is chosen here, but where the
     objective is a `Stopping` one: `agreement` then says how good the model is as it stands.
@@ -156,6 +157,7 @@ def finetune(
         optimizer=optimizer,
         effort=effort,
         agreement=agreement,
+        order=order,
     )
     try:
         batch = next(steps_taken)
@@ -179,6 +181,7 @@ def course(
     optimizer: OptimizerName = "adamw",
     effort: Effort = USUAL_EFFORT,
     agreement: Callable[[], float] | None = None,
+    order: Sequence[int] | None = None,
 ) -> Generator[list[int], list[int], list[float]]:
     """`finetune`, step by step: gives the batch of each, and is sent which of its rows to train on; in the end gives the losses."""
     rng = np.random.default_rng(seed)
@@ -210,7 +213,7 @@ def course(
     checked = check_steps(objective.checks, steps) if isinstance(objective, Stopping) and agreement else set[int]()
     batch: list[int] = []
     with Parts(model, examples, most, effort) as parts:
-        for step, whole in enumerate(batches(lengths, steps=steps, batch_size=batch_size, rng=rng)):
+        for step, whole in enumerate(batches(lengths, steps=steps, batch_size=batch_size, rng=rng, order=order)):
             batch = yield whole
             if written is not None:
                 model.eval()

@@ -98,6 +98,7 @@ def train_head(
     probs: Mapping[Whose, Sequence[FloatArray]] | None = None,
     zero_shot: FloatArray | None = None,
     ridge: float = 0.0,
+    order: Sequence[int] | None = None,
 ) -> tuple[Head, list[float]]:
     """The head after exactly `steps` steps, and the loss of every step.
 
@@ -108,7 +109,7 @@ def train_head(
     (items,) are as `Objective.loss` has them; `probs` hold for every item a distribution over its options, empty where it has
     none.
 
-    `ridge` · |w|² / 2 is added to the loss that is minimised, not to those returned.
+    `ridge` · |w|² / 2 is added to the loss that is minimised, not to those returned. `order` is as `batching.batches` has it.
 
     The arithmetic is in double precision: AdamW divides by the size of gradients, so that of one near zero every digit counts.
     """
@@ -117,7 +118,7 @@ def train_head(
     widths = np.diff(offsets)
     losses = []
     rng = np.random.default_rng(seed)
-    for step, items in enumerate(batches(widths.tolist(), steps=steps, batch_size=batch_size, rng=rng)):
+    for step, items in enumerate(batches(widths.tolist(), steps=steps, batch_size=batch_size, rng=rng, order=order)):
         rows = np.concatenate([np.arange(offsets[item], offsets[item + 1]) for item in items])
         starts = np.concatenate([[0], np.cumsum(widths[items])])
         x = (states[rows].astype(np.float64) - mean) / scale

@@ -16,6 +16,8 @@ from w2s_bench.protocol.diversity import EMBEDDING
 from w2s_bench.protocol.generation import Generation, Student
 from w2s_bench.protocol.needs import PlannedNeed, own_need
 from w2s_bench.protocol.objectives import PlannedObjective
+from w2s_bench.protocol.planned import PlannedTask
+from w2s_bench.protocol.recipes import recipe_of
 from w2s_bench.protocol.trust import MOST_SECONDS, Labelled
 from w2s_bench.results.references import ArmRef, PluginRef
 from w2s_bench.selections import guarantee_of
@@ -51,6 +53,10 @@ class Arm:
     kinds: tuple[Kind, ...] = KINDS
     trainer: PluginRef | None = None
 
+    def lacks_order(self, task: PlannedTask) -> str | None:
+        """Why the arm is nothing of its own there: its rows have an order, and to the student it is all the same; else None."""
+        return recipe_of(task.student).no_order(task.spec.student) if self.ref.facts.in_order else None
+
 
 def own_arms(coverage: float, *, explain: bool = False) -> list[Arm]:
     """The harness's references and controls at the suite's coverage, each built from its row of `controls.py`.
@@ -74,8 +80,12 @@ def _made_of(arm: Arm, made: MadeOfArm) -> Arm:
     assert of_pool is not None, f"{made.word} says of no row of the pool what is done with it"
 
     def build(graph: Generation) -> ArmStages:
-        kept = arm.build(graph).kept
+        own = arm.build(graph)
+        kept = own.kept
         assert kept is not None, f"{arm.ref.name} keeps all rows"
+        if made.in_order:
+            trained_on = _rows_by_trust(graph, own, of_pool, name)
+            return ArmStages(graph.student(trained_on, name), trained_on, kept)
         if of_pool.drawn == "alike":
             kept = selection.alike(
                 kept,
@@ -89,8 +99,8 @@ def _made_of(arm: Arm, made: MadeOfArm) -> Arm:
             trained_on = training.joined_rows([trained_on, graph.trust_gold_rows], graph.label(f"rows of {name}"))
         return ArmStages(graph.student(trained_on, name), trained_on, kept)
 
-    own = {"name": name, "kind": "control", "supervision": made.track(arm.ref.supervision)}
-    ref = ArmRef.model_validate({**arm.ref.model_dump(), **own})
+    said = {"name": name, "kind": "control", "supervision": made.track(arm.ref.supervision)}
+    ref = ArmRef.model_validate({**arm.ref.model_dump(), **said})
     return Arm(ref, build, arm.plugin, arm.kinds)
 
 
@@ -287,6 +297,20 @@ def _on_weak_labels(graph: Generation, kept: Stage | None, name: str) -> ArmStag
 def _gold_rows(graph: Generation, kept: Stage | None, name: str) -> Stage:
     return training.gold_rows(
         graph.subset(graph.pool), graph.training_gold(graph.pool), kept, graph.label(f"gold rows of {name}")
+    )
+
+
+def _rows_by_trust(graph: Generation, arm: ArmStages, rows: Rows, name: str) -> Stage:
+    """The arm's own rows in an order that its scores alone give."""
+    assert arm.kept is not None and arm.scores is not None, f"{name} is made of an arm that keeps rows by no score"
+    return training.rows_by_trust(
+        graph.subset(graph.pool),
+        graph.weak_labels(graph.pool),
+        arm.kept,
+        arm.scores,
+        first="most" if rows.seen == "most trusted first" else "least",
+        seed=graph.stream("ties"),
+        label=graph.label(f"rows of {name}"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2s_bench.protocol.files import SCORES
+from w2s_bench.randomness import hash_rank
 from w2s_bench.record import read_arrays, write_arrays
 from w2s_bench.types import FloatArray, IntArray
 
@@ -37,6 +38,11 @@ class PackedIds:
         if len(self) != len(values):
             raise ValueError(f"{len(self)} ids for {len(values)} scores")
         return Scores(values, np.frombuffer(self._text, dtype=np.uint8), np.frombuffer(self._ends, dtype=np.int64))
+
+
+def by_trust(scores: Mapping[str, float], ids: Iterable[str], seed: int) -> list[str]:
+    """The ids from the highest score to the lowest; equal scores by a seeded hash of the id."""
+    return sorted(ids, key=lambda name: (-scores[name], hash_rank("tie", seed, name)))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.objectives import loaded_objective
 from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, load_planned
 from w2s_bench.protocol.prediction import label_rows
+from w2s_bench.protocol.scores import Scores, by_trust
 from w2s_bench.protocol.splits import HELD_OUT
 from w2s_bench.record import read_json, read_records, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
@@ -36,6 +37,24 @@ def weak_rows(subset: Stage, labels: Stage, kept: Stage | None, label: str = "")
     """Stage: training rows from weak labels; only those kept, where a selection is given."""
     inputs = {"subset": subset, "labels": labels} | ({"kept": kept} if kept else {})
     return Stage(make_weak_rows, {}, inputs, label=label)
+
+
+def rows_by_trust(
+    subset: Stage,
+    labels: Stage,
+    kept: Stage,
+    scores: Stage,
+    *,
+    first: Literal["most", "least"],
+    seed: int,
+    label: str = "",
+) -> Stage:
+    """Stage: the rows of `weak_rows`, to be seen in the order of their trust scores, the `most` or the `least` trusted first.
+
+    Equal scores are ranked by the same seeded hash of the id as where `top` keeps some of them.
+    """
+    inputs = {"subset": subset, "labels": labels, "kept": kept, "scores": scores}
+    return Stage(make_rows_by_trust, {"first": first, "seed": seed}, inputs, label=label)
 
 
 def gold_rows(subset: Stage, gold: Stage, kept: Stage | None, label: str = "") -> Stage:
@@ -148,6 +167,19 @@ def make_weak_rows(context: StageContext) -> None:
     write_records(context.out / ROWS, _only_kept(context, rows))
     if "kept" in context.inputs and (said := context.inputs["kept"] / ABSTAINED).exists():
         write_json(context.out / ABSTAINED, read_json(said))
+
+
+@stage("rows_by_trust", version=1)
+def make_rows_by_trust(context: StageContext) -> None:
+    items = read_records(context.inputs["subset"] / ITEMS, Item)
+    rows = _only_kept(context, label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction)))
+    order = by_trust(
+        dict(Scores.read(context.inputs["scores"]).items()), [row.id for row in rows], context.params["seed"]
+    )
+    if context.params["first"] == "least":
+        order.reverse()
+    turns = {name: turn for turn, name in enumerate(order)}
+    write_records(context.out / ROWS, [replace(row, turn=turns[row.id]) for row in rows])
 
 
 @stage("gold_rows", version=1)

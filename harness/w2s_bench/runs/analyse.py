@@ -18,6 +18,7 @@ from w2s_bench.executors import Failed
 from w2s_bench.names import BUILT_IN, short
 from w2s_bench.protocol.gradients import Gradients
 from w2s_bench.protocol.kept import Kept
+from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.record import digest_of
 from w2s_bench.results.belief import read_results
@@ -36,6 +37,7 @@ from w2s_bench.results.mechanisms.facts import (
     Curriculum,
     DomainAnalysis,
 )
+from w2s_bench.results.mechanisms.orders import orders
 from w2s_bench.runs.collect import Results
 from w2s_bench.runs.labelled import fit_of, solutions_of
 from w2s_bench.runs.looked import Looked, Taken, new_stages
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
 
 #: Rows of the pool, and of the held-out items, whose gradients are taken.
 SAMPLE: Final = 256
+#: The sections that cells alone tell.
+_OF_CELLS: Final = ("order", "attribution")
 #: Controls whose PGR tells what easy rows are worth, each beside the one that it is to be compared with.
 _OF_EASY: Final = (EASY, RANDOM, EASY_GOLD, GOLD_RANDOM)
 
@@ -83,17 +87,24 @@ def analyse(
         refuse_unasked(suite, cells, results, placements(suite, cells, {}))
     run = _Run(results, suite, cells, open_store(store))
     problems: tuple[str, ...] = ()
-    if {*sections} - {"attribution"}:
+    if {*sections} - {*_OF_CELLS}:
         run.look(executor, events, sections, sample)
         problems = run.problems
     board = build(own, results)
+    no_order = {short(d.name): RECIPES[d.student.recipe].no_order(d.student) for d in suite.domains}
     compared = {short(d.name): _comparison(own, d.name) for d in suite.domains if short(d.name) in run.names}
     attributed = attribution(board, compared) if "attribution" in sections else ()
+    told = {name: run.domain(name, compared[name], sections) for name in compared}
+    if "order" in sections:
+        told = {
+            name: replace(domain, orders=orders(compared[name]), no_order=no_order[name] or "")
+            for name, domain in told.items()
+        }
     return Analysis(
         suite=suite.name,
         seeds=tuple(range(suite.seeds)),
         sections=tuple(name for name in SECTIONS if name in sections),
-        domains=tuple(run.domain(name, compared[name], sections) for name in compared),
+        domains=tuple(told.values()),
         attribution=attributed,
         decompose="" if any(cell.body.arm.explains for cell in own) else run.command(decompose=True),
         problems=problems,

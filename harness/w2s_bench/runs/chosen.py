@@ -79,6 +79,13 @@ def passed_over(kinds_of: Mapping[str, tuple[Kind, ...]], domains: Mapping[str, 
     return tuple(told)
 
 
+def unordered(reasons: Mapping[str, Sequence[str | None]]) -> tuple[str, ...]:
+    """A sentence for every domain in which controls whose rows have an order have no cell, each with its reason."""
+    told = {domain: next((why for why in of_arms if why is not None), None) for domain, of_arms in reasons.items()}
+    words = " and ".join(word for word, made in MADE_OF_ARM.items() if made.in_order)
+    return tuple(f"not applicable to {domain}: {words}; {why}" for domain, why in told.items() if why is not None)
+
+
 def _refuse_own_arm(text: str) -> None:
     """A control is no trust function; where one is asked for by its name, how to have it is said."""
     name = short(text.partition(":")[0].strip())

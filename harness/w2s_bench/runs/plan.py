@@ -25,7 +25,7 @@ from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
 from w2s_bench.results.references import DomainRef, ModelRef, PluginRef
 from w2s_bench.runs.beyond_gold import graded_against_training_gold
-from w2s_bench.runs.chosen import Chosen, chosen_trust_functions, passed_over
+from w2s_bench.runs.chosen import Chosen, chosen_trust_functions, passed_over, unordered
 from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_label_source, refuse_unfit_objectives
 from w2s_bench.store.stage import Stage, walk
 
@@ -114,7 +114,7 @@ class PlannedCell:
 @dataclass(frozen=True)
 class Plan:
     """All cells of a run. `problems` are plugins that did not load whole and trust functions that could not be built;
-    `passed_over` says which have no cell in which domain, and why."""
+    `passed_over` says which have no cell in which domain, and why; so of controls whose rows have an order."""
 
     suite: Suite
     cells: tuple[PlannedCell, ...]
@@ -186,7 +186,7 @@ def plan(
         here = [
             PlannedCell(task, arm, graphs, tuple(arm.build(graph) for graph in graphs))
             for arm in every_arm
-            if task.domain.kind in arm.kinds
+            if task.domain.kind in arm.kinds and arm.lacks_order(task) is None
         ]
         cells += here
         if task.chain:
@@ -201,6 +201,7 @@ def plan(
         {arm.ref.name: arm.kinds for arm, _ in chosen if arm.ref.selection == "top"},
         {task.domain.short_name: task.domain.kind for task in tasks},
     )
+    without += unordered({task.domain.short_name: [arm.lacks_order(task) for arm in every_arm] for task in tasks})
     return Plan(
         suite, tuple(cells), (*map(str, registry.problems), *problems), documents.known, () if rows else without
     )

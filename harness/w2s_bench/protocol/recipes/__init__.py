@@ -50,6 +50,9 @@ class Recipe(Protocol):
         `seed` names the role, never the arm: equal rows give one and the same student.
         """
 
+    def no_order(self, training: Training) -> str | None:
+        """Why it is nothing to a model so trained in which order it sees its rows; None where it is something."""
+
     def predict(
         self,
         model: PlannedModel,

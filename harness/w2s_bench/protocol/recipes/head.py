@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models import head as heads
 from w2s_bench.models import ridge as ridges
+from w2s_bench.models.batching import order_of
 from w2s_bench.models.head import States
 from w2s_bench.models.objectives import XENT, ClosedForm, Over, relative
 from w2s_bench.plugins.descriptions import DescribedReading
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 #: The share of a model's depth whose states heads read.
 DEPTH = 2 / 3
+#: Why there is no order of rows where a head has a penalty and an objective in closed form.
+NO_ORDER: Final = "a head that is fitted to convergence sees all of them at every step"
 
 
 class Head:
@@ -81,6 +84,10 @@ class Head:
             libraries = (*libraries, "torch")
         fields = by.stage_fields({"libraries": libraries, "timed_as": model.timed_as})
         return Stage(train_head, params, inputs, label=label, amount=drawn, **fields)
+
+    def no_order(self, training: Training) -> str | None:
+        to_convergence = bool(training.ridge) and planned_objective(training.objective).in_closed_form
+        return NO_ORDER if to_convergence else None
 
     def predict(
         self,
@@ -231,14 +238,17 @@ def trained(
     """
     if not rows:
         raise ModelError("no rows to train on; raise the coverage or the size of the split")
+    order = order_of(rows)
     values, zero_shot, offsets = OptionStates.read(*folders).of([row.id for row in rows])
     labels = np.array([row.index for row in rows], dtype=np.int64)
     weights = relative([row.weight for row in rows])
     if not grid:
-        return heads.train_head(values, offsets, labels, weights=weights, zero_shot=zero_shot, **settings)
+        return heads.train_head(values, offsets, labels, weights=weights, zero_shot=zero_shot, order=order, **settings)
     bounds: dict[str, Any] = {"folds": folds, "steps": settings["steps"], "seed": settings["seed"]}
     objective = settings.get("objective", XENT)
     if isinstance(objective, ClosedForm):
+        if order is not None:
+            raise ModelError(f"these rows have an order, and {NO_ORDER}; take ridge: [], or another recipe")
         bounds |= {"grid": grid, "weights": weights, "zero_shot": zero_shot, "objective": objective}
         bounds |= {"probs": settings.get("probs")}
         head, losses, strength = ridges.fit_head(values, offsets, labels, **bounds)
@@ -246,7 +256,7 @@ def trained(
         problem = ridges.problem_of(values, offsets, labels, zero_shot=zero_shot, weights=weights)
         strength = ridges.choose(problem, grid, **bounds)
         head, losses = heads.train_head(
-            values, offsets, labels, weights=weights, zero_shot=zero_shot, ridge=strength, **settings
+            values, offsets, labels, weights=weights, zero_shot=zero_shot, ridge=strength, order=order, **settings
         )
     print(f"ridge {strength:g} chosen among {', '.join(f'{tried:g}' for tried in grid)}", flush=True)
     return head, losses

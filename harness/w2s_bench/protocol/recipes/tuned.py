@@ -60,6 +60,9 @@ class Tuned:
         inputs = {"rows": rows, **told(model, by, rows, tutor)}
         return Stage(train, params, inputs, label=label, amount=drawn, **by.stage_fields(model.stage_fields()))
 
+    def no_order(self, training: Training) -> str | None:
+        return None
+
     def predict(
         self,
         model: PlannedModel,

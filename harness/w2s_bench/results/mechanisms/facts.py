@@ -11,7 +11,7 @@ import numpy as np
 from w2s_bench.results.statistics import Ratio
 
 #: What an analysis consists of, in the order of its page.
-SECTIONS: Final = ("curriculum", "attribution", "gradients", "fit", "faithfulness")
+SECTIONS: Final = ("curriculum", "order", "attribution", "gradients", "fit", "faithfulness")
 #: Coverages at which the difficulty of the rows of highest trust is told.
 COVERAGES: Final = tuple(round(0.1 * tenth, 1) for tenth in range(1, 11))
 
@@ -65,6 +65,21 @@ class Curriculum:
     pool_loss: BySeed
     of_right: BySeed
     arms: tuple[ArmCurriculum, ...]
+
+
+@dataclass(frozen=True)
+class ArmOrder:
+    """One arm in one domain, by the order in which its student sees the rows that it keeps: PGR where they are `shuffled`, where the
+    most trusted come `first` in every pass, and where they come `last`; and the paired differences of these, in PGR units."""
+
+    arm: str
+    track: str
+    shuffled: Ratio
+    first: Ratio
+    last: Ratio
+    first_against_shuffled: Ratio
+    last_against_shuffled: Ratio
+    first_against_last: Ratio
 
 
 @dataclass(frozen=True)
@@ -141,6 +156,9 @@ class DomainAnalysis:
     fit: Fit | None = None
     #: Of a domain that generates: of each arm with weak labels, `naive` (the whole pool) among them.
     solutions: tuple[ArmSolutions, ...] = ()
+    #: Of each arm with controls whose rows have an order; and why there is no order of rows, where that is so.
+    orders: tuple[ArmOrder, ...] = ()
+    no_order: str = ""
     #: Control → its PGR, of those that tell what easy rows are worth.
     easy: Mapping[str, Ratio] = field(default_factory=dict)
 

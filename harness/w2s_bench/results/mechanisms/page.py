@@ -9,7 +9,15 @@ from w2s_bench.controls import EASY, EASY_GOLD, GOLD_RANDOM, NAIVE, RANDOM
 from w2s_bench.results.mechanisms.attribution import SHARES
 from w2s_bench.results.mechanisms.facts import SECTIONS, Analysis, Curriculum, Gradients
 from w2s_bench.results.mechanisms.label_sections import faithfulness_blocks, fit_blocks
-from w2s_bench.results.mechanisms.plots import draw_attribution, draw_curriculum, draw_fit, draw_gradients
+from w2s_bench.results.mechanisms.order_section import order_blocks
+from w2s_bench.results.mechanisms.plots import (
+    draw_attribution,
+    draw_curriculum,
+    draw_faithfulness,
+    draw_fit,
+    draw_gradients,
+    draw_orders,
+)
 from w2s_bench.results.mechanisms.shown import apart, by_seeds, spread
 from w2s_bench.results.pages.blocks import escape, table
 from w2s_bench.results.pages.style import NONE, TRACKS, count, difference, figure, number
@@ -21,8 +29,11 @@ _PAPER: Final = "*Trust Functions* ([arXiv 2606.01000](https://arxiv.org/abs/260
 _WEAK: Final = (
     "*When Can LLMs Learn to Reason with Weak Supervision?* ([arXiv 2604.18574](https://arxiv.org/abs/2604.18574))"
 )
+_ORDERS: Final = "*When Do Curricula Work?* ([arXiv 2012.03107](https://arxiv.org/abs/2012.03107))"
 _SAID: Final = {
     "curriculum": f"{_PAPER}: choosing by trust acts as an implicit curriculum, easy rows first.",
+    "order": f"{_ORDERS}: where training is as long as usual an order of examples is worth nothing; where steps are few or "
+    "labels wrong, easy ones first help, and hard ones first do not.",
     "attribution": f"{_PAPER}: what is kept is nearly all right (purity .95 to .98 in most of its settings), and students that "
     "learn from it come near those of ground truth.",
     "gradients": f"{_PAPER}: the gradients of trusted rows are better aligned and of lower rank.",
@@ -37,12 +48,16 @@ def pages(analysis: Analysis) -> dict[str, str]:
     drawn: dict[str, str] = {}
     if any(d.curriculum and any(arm.by_coverage for arm in d.curriculum.arms) for d in analysis.domains):
         drawn["curriculum"] = draw_curriculum(analysis)
+    if any(domain.orders for domain in analysis.domains):
+        drawn["order"] = draw_orders(analysis)
     if analysis.attribution:
         drawn["attribution"] = draw_attribution(analysis)
     if any(d.gradients and d.gradients.arms for d in analysis.domains):
         drawn["gradients"] = draw_gradients(analysis)
     if any(d.fit for d in analysis.domains):
         drawn["fit"] = draw_fit(analysis)
+    if any(domain.solutions for domain in analysis.domains):
+        drawn["faithfulness"] = draw_faithfulness(analysis)
     files = {FIGURES[name]: text for name, text in drawn.items()}
     return {**files, PAGE: render(analysis, {name: FIGURES[name] for name in drawn})}
 
@@ -58,6 +73,7 @@ def render(analysis: Analysis, figures: Mapping[str, str]) -> str:
     ]
     made = {
         "curriculum": _curriculum,
+        "order": order_blocks,
         "attribution": _attribution,
         "gradients": _gradients,
         "fit": fit_blocks,

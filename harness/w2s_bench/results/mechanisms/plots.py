@@ -12,6 +12,8 @@ from w2s_bench.results.mechanisms.facts import (
     COVERAGES,
     Analysis,
     ArmGradients,
+    ArmOrder,
+    ArmSolutions,
     BySeed,
     Curriculum,
     DomainAnalysis,
@@ -32,6 +34,12 @@ _PARTS: Final = {
     "budget": ("#777777", "D"),
     "items": ("#0072B2", "s"),
     "purity": ("#D55E00", "^"),
+}
+_ORDERS: Final = {"the most trusted first": ("#0072B2", "o"), "the least trusted first": ("#D55E00", "s")}
+_SHARES: Final[Mapping[str, tuple[Callable[[ArmSolutions], BySeed], str, str]]] = {
+    "right": (lambda arm: arm.purity, "#000000", "o"),
+    "faithful": (lambda arm: arm.faithful, "#0072B2", "s"),
+    "faithful among wrong": (lambda arm: arm.among_wrong, "#D55E00", "^"),
 }
 #: Figures of gradients that are drawn; the table has all.
 _DRAWN: Final[tuple[tuple[str, Callable[[ArmGradients], BySeed]], ...]] = (
@@ -59,6 +67,12 @@ def draw_attribution(analysis: Analysis) -> str:
     return as_svg(lambda: _attribution(panels))
 
 
+def draw_orders(analysis: Analysis) -> str:
+    """What the order of rows is worth to each arm, the most and the least trusted first against shuffled: a panel a domain."""
+    panels = {domain.name: domain.orders for domain in analysis.domains if domain.orders}
+    return as_svg(lambda: _orders(panels))
+
+
 def draw_gradients(analysis: Analysis) -> str:
     """Figures of gradients: a line of panels a domain and student, a panel a figure, a dot a seed."""
     panels = {}
@@ -73,6 +87,37 @@ def draw_fit(analysis: Analysis) -> str:
     """How far students give weak labels back, right ones and wrong ones, by their steps: a panel a domain, a dot a seed."""
     panels = {d.name: d.fit for d in analysis.domains if d.fit is not None}
     return as_svg(lambda: _fit(panels))
+
+
+def draw_faithfulness(analysis: Analysis) -> str:
+    """Of the solutions that each arm trains on, shares that are right and that are faithful: a panel a domain, a dot a seed."""
+    panels = {domain.name: domain.solutions for domain in analysis.domains if domain.solutions}
+    return as_svg(lambda: _faithfulness(panels))
+
+
+def _faithfulness(panels: Mapping[str, Sequence[ArmSolutions]]) -> Figure:
+    from matplotlib.lines import Line2D
+
+    arms = list(dict.fromkeys(told.arm for of_domain in panels.values() for told in of_domain))
+    figure, grid = _lines_of_arms(list(panels), arms, LINE * 1.8)
+    for axes, of_domain in zip(grid, panels.values(), strict=False):
+        axes.set_xlim(-0.02, 1.03)
+        for told in of_domain:
+            for part, (share, colour, marker) in enumerate(_SHARES.values()):
+                shares, height = share(told), -arms.index(told.arm) + 0.25 - 0.25 * part
+                axes.plot(shares.there, [height] * len(shares.there), color=colour, marker=".", ls="", markersize=4)
+                if shares.mean is not None:
+                    axes.plot(
+                        [shares.mean], [height], color=colour, marker=marker, markersize=5, ls="", fillstyle="none"
+                    )
+    handles = [
+        Line2D([], [], color=c, marker=m, markersize=5, ls="", fillstyle="none", label=words)
+        for words, (_, c, m) in _SHARES.items()
+    ]
+    figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8.5)
+    said = "of the worked solutions that an arm trains on; dots: seeds"
+    figure.text(0.5, 0.42 / figure.get_figheight(), said, ha="center", fontsize=9)
+    return figure
 
 
 def _fit(panels: Mapping[str, Fit]) -> Figure:
@@ -163,6 +208,28 @@ def _attribution(panels: Mapping[str, Mapping[str, Mapping[str, Ratio]]]) -> Fig
     handles = [Line2D([], [], color=c, marker=m, markersize=5, label=words[name]) for name, (c, m) in _PARTS.items()]
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8.5)
     said = "parts of the gain over naive, PGR units, with 95 % intervals: budget + items + purity = gain"
+    figure.text(0.5, 0.42 / figure.get_figheight(), said, ha="center", fontsize=9)
+    return figure
+
+
+def _orders(panels: Mapping[str, Sequence[ArmOrder]]) -> Figure:
+    from matplotlib.lines import Line2D
+
+    arms = list(dict.fromkeys(told.arm for of_domain in panels.values() for told in of_domain))
+    figure, grid = _lines_of_arms(list(panels), arms, LINE * 1.6)
+    for axes, of_domain in zip(grid, panels.values(), strict=False):
+        axes.axvline(0, color="#444444", linewidth=0.9, zorder=1)
+        for told in of_domain:
+            for part, (ratio, (colour, marker)) in enumerate(
+                zip((told.first_against_shuffled, told.last_against_shuffled), _ORDERS.values(), strict=True)
+            ):
+                if isinstance(ratio, Estimate):
+                    height = -arms.index(told.arm) + 0.13 - 0.26 * part
+                    axes.plot([ratio.low, ratio.high], [height, height], color=colour, linewidth=1.3, zorder=2)
+                    axes.plot([ratio.value], [height], color=colour, marker=marker, markersize=4.5, zorder=3)
+    handles = [Line2D([], [], color=c, marker=m, markersize=5, label=words) for words, (c, m) in _ORDERS.items()]
+    figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8.5)
+    said = "what the order of the kept rows is worth against shuffled ones, PGR units, with 95 % intervals"
     figure.text(0.5, 0.42 / figure.get_figheight(), said, ha="center", fontsize=9)
     return figure
 
