@@ -197,7 +197,7 @@ _MADE: Final = (
         word=TRUST_LAST,
         supervision=None,
         rows=(Rows("transfer", "weak", "coverage", drawn="same", seen="least trusted first"),),
-        words="the same, in every pass the least trusted first",
+        words="the rows that the arm keeps, in every pass the least trusted first: the same order from its other end",
     ),
 )
 #: Word → facts of the arms that are made of another one.
