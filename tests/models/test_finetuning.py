@@ -13,11 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models import engine as engine_module
 from w2s_bench.models.batching import batches, drawn, learning_rate_factor, order_of
 from w2s_bench.models.encoding import Pair, encode_pairs
 from w2s_bench.models.engine import Engine
-from w2s_bench.models.finetuning import add_lora, finetune
+from w2s_bench.models.finetuning import Completions, add_lora, finetune
 from w2s_bench.models.scoring import completion_logits, token_logprobs
 from w2s_bench.types import RecipeName, TrainingRow
 
@@ -100,13 +99,13 @@ def test_turns_are_an_order_of_all_rows_or_none() -> None:
 def test_a_model_sees_rows_by_their_turns(sources: Any, monkeypatch: pytest.MonkeyPatch, recipe: RecipeName) -> None:
     """Of six rows and batches of two, over five steps: a pass and two thirds of the next."""
     engine, seen = Engine(*sources["words"].load()), list[list[int]]()
-    given = engine_module.finetuning.Completions.logits
+    given = Completions.logits
 
     def spied(self: Any, model: Any, anatomy: Any, rows: Any) -> Any:
         seen.append(list(rows))
         return given(self, model, anatomy, rows)
 
-    monkeypatch.setattr(engine_module.finetuning.Completions, "logits", spied)
+    monkeypatch.setattr(Completions, "logits", spied)
     rows = [TrainingRow(f"r{n}", *text, False, None, None, turn=(n + 2) % 6) for n, text in enumerate(TEXTS)]
     how: dict[str, Any] = {"recipe": recipe, "lora_rank": 2, "learning_rate": 1e-3, "seed": 3}
     losses = engine.train(rows, steps=5, batch_size=2, **how)

@@ -17,7 +17,7 @@ from w2s_bench.models.head import train_head
 from w2s_bench.models.objectives import XENT
 from w2s_bench.names import of_arm, short
 from w2s_bench.protocol import training
-from w2s_bench.protocol.files import FORMAT, ITEMS, PREDICTIONS, ROWS
+from w2s_bench.protocol.files import FORMAT, ITEMS, PREDICTIONS, ROWS, STATE_IDS, STATES
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.recipes import head as heads
 from w2s_bench.protocol.scores import Scores, by_trust
@@ -127,10 +127,15 @@ def test_a_head_by_steps_sees_the_order_and_one_fitted_to_convergence_refuses_it
     rng = np.random.default_rng(0)
     values = rng.normal(size=(24, 5)).astype(np.float32)
     offsets = np.arange(0, 25, 2)
-    arrays = {"values": values, "last": values, "scores": np.zeros(24), "offsets": offsets.astype(np.int64)}
-    write_arrays(tmp_path / heads.STATES, arrays)
+    arrays: dict[str, Any] = {
+        "values": values,
+        "last": values,
+        "scores": np.zeros(24),
+        "offsets": offsets.astype(np.int64),
+    }
+    write_arrays(tmp_path / STATES, arrays)
     ids = [f"i{n:02}" for n in range(12)]
-    write_json(tmp_path / heads.STATE_IDS, ids)
+    write_json(tmp_path / STATE_IDS, ids)
     labels = rng.integers(0, 2, 12)
     turns = rng.permutation(12).tolist()
     rows = [

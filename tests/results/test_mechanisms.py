@@ -229,8 +229,8 @@ def test_what_an_order_is_worth_is_what_was_planted(planted_gain: dict[str, Cell
     """Of a gap of 50 items: the most trusted first two items more than shuffled, the least trusted first five fewer."""
     (found,) = orders(Comparison(with_orders(planted_gain, trust_first=72, trust_last=65)))
     assert found.arm == "probe"
-    told = (found.shuffled, found.first, found.last)
-    told += (found.first_against_shuffled, found.last_against_shuffled, found.first_against_last)
+    told = [found.shuffled, found.first, found.last]
+    told += [found.first_against_shuffled, found.last_against_shuffled, found.first_against_last]
     values = [ratio.value for ratio in told if isinstance(ratio, Estimate)]
     assert values == pytest.approx([n / 50 for n in (30, 32, 25, 2, -5, 7)])
 

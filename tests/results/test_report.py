@@ -245,7 +245,11 @@ def test_arms_beside_the_ranking_and_cells_of_other_kinds_are_shown() -> None:
             "gold labels on the rows that the arm keeps",
         ),
         ("matched_random:confidence", {"kind": "control"}, "random rows, as many of each weak label in each stratum"),
-        ("trust_first:confidence", {"kind": "control"}, "keeps, in every pass the most trusted first instead of shuffled"),
+        (
+            "trust_first:confidence",
+            {"kind": "control"},
+            "keeps, in every pass the most trusted first instead of shuffled",
+        ),
         ("soft:confidence", {"objective": "soft"}, "The rows of the arm `confidence`, learned by the objective `soft`"),
     ],
 )
