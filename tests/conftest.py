@@ -34,11 +34,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if "W2S_BENCH_PLUGIN_CACHE" not in os.environ:
     os.environ["W2S_BENCH_PLUGIN_CACHE"] = tempfile.mkdtemp(prefix="w2s-bench-plugins-")
     atexit.register(shutil.rmtree, os.environ["W2S_BENCH_PLUGIN_CACHE"], ignore_errors=True)
-# Where the environment keeps Python from writing bytecode, as images of containers do, every process that a test starts would
-# compile the harness anew: half of what it costs. Written once here, it is read by all. What tests write is left alone.
-if sys.dont_write_bytecode:
-    for _folder in ("harness", "tasks", "plugins"):
-        compileall.compile_dir(Path(__file__).resolve().parents[1] / _folder, quiet=2)
+# Every process that a test starts would otherwise compile the harness anew where the environment keeps Python from writing bytecode,
+# as images of containers do: half of what it costs. Written once here, it is read by all. What tests write is not cached: a module
+# that one of them changes within a second, without a change of length, would else be imported as it was.
+for _folder in ("harness", "tasks", "plugins"):
+    compileall.compile_dir(Path(__file__).resolve().parents[1] / _folder, quiet=2)
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+sys.dont_write_bytecode = True
 # A shell starts what it puts in the background deaf to Ctrl-C, and so would be the runs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
