@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("cleanlab")
-
 from cleanlab.rank import get_label_quality_scores
 
 from w2s_bench import Need, Ragged

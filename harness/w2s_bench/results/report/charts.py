@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from w2s_bench.results.pages.scatter import Tick
 from w2s_bench.results.pages.style import number
 from w2s_bench.results.report.pool import Pool, over_coverages
 from w2s_bench.results.seed_results import SeedResult
@@ -12,12 +13,6 @@ from w2s_bench.types import JSON
 
 #: The panel within a drawing of 300 by 200.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 290.0, 10.0, 156.0
-
-
-@dataclass(frozen=True)
-class Tick:
-    at: float
-    text: str
 
 
 @dataclass(frozen=True)
