@@ -68,7 +68,9 @@ class Suite(Strict):
     diagnostics: Literal["usual", "full"] = Field(
         "usual",
         description="what cells say of trust scores beside AUROC; `full`: also AUPRC, AURC, E-AURC, AUGRC, purity at every tenth of "
-        "coverage, which rows are kept, and of scores from 0 to 1 Brier score, calibration error and reliability, against gold of the pool",
+        "coverage, which rows are kept, how long their labels and how hard they are (for which students are trained on folds of the "
+        "pool's gold), the gold labels behind each arm, and of scores from 0 to 1 Brier score, calibration error and reliability, "
+        "against gold of the pool",
     )
     objectives: Annotated[tuple[Spec, ...], Field(max_length=20)] = Field(
         (),

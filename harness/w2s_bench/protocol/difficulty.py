@@ -1,7 +1,7 @@
 """How hard each item of the pool is: what its gold costs a ceiling student that was trained without it. Gold by another name.
 
-Nothing of a run reads it but the controls that are about it, which are `privileged`; `w2s-bench analyse` shows it of runs that
-are finished.
+Nothing of a run reads it but the controls that are about it, which are `privileged`; cells with full diagnostics say how hard
+what was kept is, and `w2s-bench analyse` shows it of runs that are finished.
 """
 
 from __future__ import annotations

@@ -15,7 +15,14 @@ from w2s_bench.names import BUILT_IN, short
 from w2s_bench.results.against_suite import rows_beside
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.figures import denominator, is_whole
-from w2s_bench.results.seed_results import LABEL_PROBABILITY_AUROC, SeedResult
+from w2s_bench.results.seed_results import (
+    KEPT_BY_DIFFICULTY,
+    KEPT_BY_LABEL,
+    KEPT_BY_LENGTH,
+    KEPT_BY_STRATUM,
+    LABEL_PROBABILITY_AUROC,
+    SeedResult,
+)
 from w2s_bench.suite_domain import DomainSpec
 from w2s_bench.types import Supervision
 
@@ -79,13 +86,14 @@ def _refuse_strata(cells: Sequence[Cell], pool: int, spec: DomainSpec, results: 
     ]
     _refuse_misfit(tested, max((cell.body.items for cell in cells), default=0), "by_stratum", results)
     for number in {seed.seed for cell in cells for seed in cell.body.seeds}:
-        kept = [
-            (cell, seed.diagnostics["kept_by_stratum"], float((seed.kept or 0) - rows_beside(cell, spec)))
-            for cell in cells
-            for seed in cell.body.seeds
-            if seed.seed == number and seed.diagnostics.get("kept_by_stratum")
-        ]
-        _refuse_misfit(kept, pool, f"seed {number}: kept_by_stratum", results)
+        for name in (KEPT_BY_STRATUM, KEPT_BY_LENGTH, KEPT_BY_DIFFICULTY):
+            kept = [
+                (cell, seed.diagnostics[name], float((seed.kept or 0) - rows_beside(cell, spec)))
+                for cell in cells
+                for seed in cell.body.seeds
+                if seed.seed == number and seed.diagnostics.get(name)
+            ]
+            _refuse_misfit(kept, pool, f"seed {number}: {name}", results)
 
 
 def _refuse_unlike(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> None:
@@ -98,7 +106,7 @@ def _refuse_unlike(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> No
         for here, there in zip(cell.body.seeds, arm.body.seeds, strict=False):
             if here.error is not None or there.error is not None:
                 continue
-            shared = [what for what in ("kept_by_stratum", "kept_by_label") if what in here.diagnostics]
+            shared = [what for what in (KEPT_BY_STRATUM, KEPT_BY_LABEL) if what in here.diagnostics]
             figures = {what: (here.diagnostics[what], there.diagnostics.get(what)) for what in shared}
             beside = rows_beside(cell, spec)
             figures["kept"] = (None if here.kept is None else here.kept - beside, there.kept)

@@ -47,6 +47,13 @@ def against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
     elif arm.trust_function is not None or arm.parameters or arm.selection is not None:
         yield f"arm {arm.name!r} is the harness's own, and has a trust function, its parameters or its selection"
     yield from _against_objectives(cell, suite)
+    if body.spent is not None:
+        if suite.diagnostics != "full":
+            yield "it says what lies behind its answers, which the suite does not ask for"
+        # A label source may have been told the gold of what it answers.
+        most = sum(spec.sizes.of(split) for split in ("weak_train", "trust", "transfer", suite.evaluate_on))
+        if body.spent.gold_labels > most:
+            yield f"it had {body.spent.gold_labels} gold labels, of {most} items"
     if arm.coverage != (asked := arm.facts.coverage(suite.coverage)):
         whose = "the suite" if asked == suite.coverage else f"arm {arm.name!r}"
         yield f"it has coverage {arm.coverage}, {whose} {asked}"

@@ -52,13 +52,15 @@ class Entry:
     kept_by_stratum: Mapping[str, float]
     minus: Mapping[str, Ratio]
     pgr_by_seed: tuple[float, ...] = ()
-    kept_by_label: Mapping[str, float] = field(default_factory=dict)
+    kept_by: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     #: How many seeds a selection with a guarantee kept nothing in: no other figure is about them.
     abstained: int = 0
     #: What all stages of its cell took, those that other arms share included: by the clock, and in seconds of processors where
     #: these alone have made it.
     seconds: float | None = None
     cpu_seconds: float | None = None
+    #: How many gold labels lie behind its answers, of a suite with full diagnostics.
+    gold_labels: int | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from w2s_bench.record import digest_of, pack_bits, unpack_bits, write_atomically
 from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.fields import Digest, Strict, Text
 from w2s_bench.results.figures import refuse_impossible, shown
-from w2s_bench.results.references import ArmRef, ChainRef, DomainRef, ModelRef, PluginRef, SuiteRef
+from w2s_bench.results.references import ArmRef, ChainRef, DomainRef, ModelRef, PluginRef, Spent, SuiteRef
 from w2s_bench.results.seed_results import SeedResult
 from w2s_bench.suite import MOST_SEEDS
 from w2s_bench.types import JSON, BoolArray, IntArray
@@ -33,6 +33,7 @@ class CellBody(Strict):
     `plugin` is that of the arm's trust function, `objective_plugin` that of its objective, where it is not the harness's own.
     `trust_from`: the domain whose trust set trust functions and controls learn from, where it is not the domain's own.
     `teacher` and `student` are those of the generation. `chain` is None where it is the one hop without a chain.
+    `spent`: what lies behind the arm's answers, of a suite with full diagnostics; a generation's `chain` says it of itself.
     `own_training_gold`: whether the gold that anything learned from may be another answer than the one that grades.
     """
 
@@ -40,6 +41,7 @@ class CellBody(Strict):
     protocol: Text
     generation: Annotated[int, Field(ge=1, strict=True)] = 1
     chain: ChainRef | None = Field(default=None, exclude_if=lambda value: value is None)
+    spent: Spent | None = Field(default=None, exclude_if=lambda value: value is None)
     domain: DomainRef
     trust_from: Text | None = Field(default=None, exclude_if=lambda value: value is None)
     own_training_gold: bool = Field(default=False, strict=True, exclude_if=lambda value: not value)

@@ -16,6 +16,7 @@ from w2s_bench.results.board import Entry
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.costs import processor_seconds, seconds_of
 from w2s_bench.results.figures import is_rate
+from w2s_bench.results.seed_results import KEPT_BY, KEPT_BY_STRATUM
 from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
 from w2s_bench.types import JSON, BoolArray
 
@@ -132,15 +133,20 @@ class Comparison:
             coverage=mean([s.coverage for s in used]),
             diagnostics=_mean_by_name([_rates(s.diagnostics) for s in used]),
             by_stratum=_mean_by_name([s.by_stratum for s in used]),
-            kept_by_stratum=_mean_by_name([s.diagnostics.get("kept_by_stratum", {}) for s in used]),
+            kept_by_stratum=_mean_by_name([s.diagnostics.get(KEPT_BY_STRATUM, {}) for s in used]),
             minus={rival: self.difference(arm, rival) for rival in rivals()}
             if body.arm.role == "trust_function"
             else {},
             pgr_by_seed=self.pgr_by_seed(arm),
             abstained=len(body.abstained),
             seconds=seconds_of(self.cells[arm], "seconds"),
+            gold_labels=body.spent.gold_labels if body.spent else None,
             cpu_seconds=processor_seconds(self.cells[arm]),
-            kept_by_label=_mean_by_name([s.diagnostics.get("kept_by_label", {}) for s in used]),
+            kept_by={
+                name: _mean_by_name([s.diagnostics.get(name, {}) for s in used])
+                for name in KEPT_BY
+                if name != KEPT_BY_STRATUM
+            },
         )
 
     def of_labels(self, name: str) -> float | None:

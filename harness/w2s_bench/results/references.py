@@ -151,7 +151,7 @@ class ArmRef(Strict):
 
 
 class Spent(Strict):
-    """What lies behind a student: optimizer steps of all models trained for it, itself and its first teacher among them, and
+    """What lies behind an arm's answers: optimizer steps of all models trained for it, itself and its first teacher among them, and
     distinct gold labels that any of them, a trust function or a control has had. Of one seed; the greatest of all."""
 
     steps: Rows

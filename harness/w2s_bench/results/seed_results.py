@@ -17,8 +17,13 @@ LABEL_PROBABILITY_AUROC: Final = "label_probability_auroc"
 #: Diagnostics of trust scores: AUROC over the pairs of rows of one label, or of one stratum.
 WITHIN_LABEL: Final = "auroc_within_label"
 WITHIN_STRATUM: Final = "auroc_within_stratum"
-#: Diagnostics that are shares by name: of each stratum, or of each label, what was kept.
-KEPT_BY: Final = ("kept_by_stratum", "kept_by_label")
+#: Diagnostics that are shares by name: of each stratum, of each label, and of each quarter of the pool by the length of labels or by
+#: how hard its items are, what was kept. The latter two are of suites that ask for full diagnostics.
+KEPT_BY_STRATUM: Final = "kept_by_stratum"
+KEPT_BY_LABEL: Final = "kept_by_label"
+KEPT_BY_LENGTH: Final = "kept_by_length"
+KEPT_BY_DIFFICULTY: Final = "kept_by_difficulty"
+KEPT_BY: Final = (KEPT_BY_STRATUM, KEPT_BY_LABEL, KEPT_BY_LENGTH, KEPT_BY_DIFFICULTY)
 
 #: Diagnostics over all coverages, of a suite that asks for them: see `statistics.selective`.
 OVER_COVERAGES: Final = ("auprc_right", "auprc_wrong", "aurc", "e_aurc", "augrc", "brier", "ece")

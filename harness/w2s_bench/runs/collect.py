@@ -35,7 +35,7 @@ from w2s_bench.results.seed_results import (
     SeedResult,
 )
 from w2s_bench.results.statistics import auroc, auroc_within, selective_figures
-from w2s_bench.runs import beyond_gold
+from w2s_bench.runs import beyond_gold, kept_mix
 from w2s_bench.runs.plan import PlannedCell
 from w2s_bench.runs.provenance import provenance
 from w2s_bench.store import Store
@@ -109,6 +109,7 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
         protocol=suite.protocol,
         generation=cell.graphs[0].index,
         chain=_chain(cell),
+        spent=_spent(cell.stages) if suite.diagnostics == "full" and cell.graphs[0].of is None else None,
         domain=cell.domain,
         trust_from=cell.task.spec.trust_from,
         own_training_gold=beyond_gold.learns_from_own_gold(cell.graphs[0]),
@@ -143,8 +144,8 @@ def _chain(cell: PlannedCell) -> ChainRef | None:
 
 
 def _spent(seeds: Sequence[ArmStages]) -> Spent:
-    """What lies behind the students of an arm's seeds, which are planned alike."""
-    behind = [list(walk([own.student.weights])) if own.student.weights else [] for own in seeds]
+    """What lies behind the answers of an arm's seeds, which are planned alike."""
+    behind = [list(walk([own.student.predictions])) for own in seeds]
     steps = (sum(stage.params["steps"] for stage in stages if "steps" in stage.params) for stages in behind)
     gold = (sum(stage.inputs["subset"].amount for stage in stages if stage.name == "gold") for stages in behind)
     return Spent(steps=max(steps), gold_labels=max(gold))
@@ -208,6 +209,7 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
             kept = {item.id: item.id in chosen for item in pool}
             facts["coverage"] = sum(kept.values()) / len(pool)
             diagnostics["kept_by_stratum"] = _share_by_stratum(pool, kept)
+            diagnostics |= kept_mix.kept_mix(arm, graph, kept, results)
             if suite.diagnostics == "full":
                 bits = np.array([kept[row] for row in sorted(kept)], dtype=np.bool_)
                 facts["kept_rows"] = KeptRows(pool=len(pool), bits=pack_bits(bits))

@@ -24,6 +24,7 @@ from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
 from w2s_bench.results.references import DomainRef, ModelRef, PluginRef
+from w2s_bench.runs import kept_mix
 from w2s_bench.runs.beyond_gold import graded_against_training_gold
 from w2s_bench.runs.chosen import Chosen, chosen_trust_functions, passed_over, unordered
 from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_label_source, refuse_unfit_objectives
@@ -104,6 +105,7 @@ class PlannedCell:
         if self.arm.ref.facts.hangs_on_weak_labels:
             out.append(graph.label_grades(graph.pool))
         out += graded_against_training_gold(self.arm.ref.facts, graph)
+        out += kept_mix.stages(self.arm.ref.facts, graph)
         return [*out, own.certainty] if own.certainty else out
 
     def targets(self) -> list[Stage]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from w2s_bench.controls import NAIVE, rivals
@@ -23,7 +24,14 @@ from w2s_bench.results.pages.column import (
     tested_column,
 )
 from w2s_bench.results.pages.style import NONE, TRACKS, difference, figure, written_seconds
-from w2s_bench.results.seed_results import CERTIFIED_PURITY, WITHIN_LABEL, WITHIN_STRATUM
+from w2s_bench.results.seed_results import (
+    CERTIFIED_PURITY,
+    KEPT_BY_DIFFICULTY,
+    KEPT_BY_LABEL,
+    KEPT_BY_LENGTH,
+    WITHIN_LABEL,
+    WITHIN_STRATUM,
+)
 from w2s_bench.results.statistics import Ratio
 from w2s_bench.selections import guarantee_of
 
@@ -89,6 +97,14 @@ ENTRY: Final[Mapping[str, Column[Entry]]] = by_name(
             ),
         )
     ),
+    number_column(
+        "gold_labels",
+        "gold labels",
+        lambda entry: entry.gold_labels,
+        0,
+        note="Gold labels: those of all items that lie behind an arm's answers, its teacher's among them.",
+        rare=True,
+    ),
     Column("seeds", "seeds", lambda entry: entry.seeds, _seeds),
     Column(
         "seconds",
@@ -97,6 +113,15 @@ ENTRY: Final[Mapping[str, Column[Entry]]] = by_name(
         lambda entry: written_seconds(entry.seconds),
         note="Seconds: of all stages that a cell needs when they ran, those that other arms share included.",
     ),
+)
+
+#: Of what else than strata tables say what share is kept: the diagnostic, and its words after "share kept".
+KEPT_OF: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        KEPT_BY_LABEL: "of weak label",
+        KEPT_BY_LENGTH: "of the pool by the length of its labels, the shortest first",
+        KEPT_BY_DIFFICULTY: "of the pool by difficulty, the easiest first",
+    }
 )
 
 #: Which of them a domain's own table shows.
@@ -111,6 +136,7 @@ DOMAIN: Final = (
     WITHIN_STRATUM,
     "aurc",
     "augrc",
+    "gold_labels",
     "seeds",
 )
 

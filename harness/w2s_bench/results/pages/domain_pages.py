@@ -74,10 +74,11 @@ def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
         header = ["accuracy (share kept)", *(escape(s) for s in strata)]
         rows = [[escape(arm), *(_stratum(entry, s) for s in strata)] for arm, entry in arms.items()]
         blocks.append(table(header, rows))
-    if labels := sorted({label for entry in arms.values() for label in entry.kept_by_label}):
-        with_labels = {arm: entry.kept_by_label for arm, entry in arms.items() if entry.kept_by_label}
-        rows = [[escape(arm), *(number(kept.get(label)) for label in labels)] for arm, kept in with_labels.items()]
-        blocks.append(table(["share kept of weak label", *map(escape, labels)], rows))
+    for name, words in columns.KEPT_OF.items():
+        kept_by = {arm: entry.kept_by[name] for arm, entry in arms.items() if entry.kept_by.get(name)}
+        if parts := sorted({part for kept in kept_by.values() for part in kept}):
+            rows = [[escape(arm), *(number(kept.get(part)) for part in parts)] for arm, kept in kept_by.items()]
+            blocks.append(table([f"share kept {words}", *map(escape, parts)], rows))
     beyond = beyond_gold(domain, arms)
     title = f"### Differences to controls in {escape(domain.name)}"
     blocks += differences_table(title, arms, columns.differences(), _DOMAIN_NOTE)

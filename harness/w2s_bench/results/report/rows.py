@@ -10,7 +10,7 @@ from typing import Final
 from w2s_bench.controls import CEILING, ORACLE, WEAK, rivals
 from w2s_bench.results.board import Entry, Leaderboard
 from w2s_bench.results.cells import Cell
-from w2s_bench.results.pages.columns import ENTRY
+from w2s_bench.results.pages.columns import ENTRY, KEPT_OF
 from w2s_bench.results.pages.style import NONE, number
 from w2s_bench.results.report.arms import Arm
 from w2s_bench.results.report.charts import Chart, charts
@@ -50,7 +50,7 @@ class Part:
     seeds: tuple[tuple[str, tuple[str, ...], str], ...]
     strata: tuple[Stratum, ...]
     strata_left_out: int
-    labels: tuple[tuple[str, str], ...]
+    kept_by: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     curves: tuple[Curve, ...]
     others: tuple[tuple[str, str], ...]
     digests: tuple[tuple[str, str], ...]
@@ -170,7 +170,11 @@ def _part(
         seeds=tuple((str(s.seed), tuple(_of_seed(s, pgr, trains, rates)), s.error or "") for s in seeds),
         strata=tuple(strata[:_MOST_PARTS]),
         strata_left_out=max(0, len(strata) - _MOST_PARTS),
-        labels=tuple((label, number(share, 3)) for label, share in [*entry.kept_by_label.items()][:_MOST_PARTS]),
+        kept_by=tuple(
+            (words, tuple((part, number(share, 3)) for part, share in [*entry.kept_by[name].items()][:_MOST_PARTS]))
+            for name, words in KEPT_OF.items()
+            if entry.kept_by.get(name)
+        ),
         curves=tuple(curves(seeds)),
         others=tuple(others(seeds, rates)),
         digests=tuple(_digests(seeds)),
