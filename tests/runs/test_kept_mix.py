@@ -75,7 +75,7 @@ def test_a_cell_says_how_much_gold_lies_behind_its_answers(ran: Any) -> None:
         "base": 0,
         "naive": sizes.weak_train,
         "oracle": sizes.weak_train + sizes.transfer,
-        "gold_random": sizes.transfer,
+        "gold_random": sizes.weak_train + sizes.transfer,  # drawn from the items that the teacher has labelled
         "gold_trust_set": sizes.trust,
         HASH: sizes.weak_train,
     }
