@@ -268,7 +268,7 @@ def test_the_published_schema_is_the_one_in_use(cell: Cell) -> None:
     assert set(schema["required"]) == {"schema", "body", "digest"} <= set(content) == set(schema["properties"])
     assert schema["additionalProperties"] is False
     # Of domains that name clusters or have training gold, generations of a chain, plugins' objectives, another domain's trust set.
-    rare = {"clusters", "chain", "objective_plugin", "own_training_gold", "trust_from"}
+    rare = {"clusters", "chain", "objective_plugin", "own_training_gold", "spent", "trust_from"}
     assert set(content["body"]) == set(schema["$defs"]["CellBody"]["properties"]) - rare
 
 
