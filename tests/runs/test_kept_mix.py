@@ -31,7 +31,9 @@ def test_quarters_by_hand() -> None:
     assert by_quarter(values, lowest) == dict(zip(QUARTERS, (1.0, 0.5, 0.0, 0.0), strict=True))
     tied = {"a": 1.0, "b": 1.0, "c": 1.0, "d": 9.0}
     kept = {"a": True, "b": False, "c": False, "d": True}
-    assert by_quarter(tied, kept) == {QUARTERS[1]: pytest.approx(1 / 3), QUARTERS[3]: 1.0}, "equal values stand together"
+    assert by_quarter(tied, kept) == {QUARTERS[1]: pytest.approx(1 / 3), QUARTERS[3]: 1.0}, (
+        "equal values stand together"
+    )
     assert by_quarter(dict.fromkeys("abcd", 2.0), kept) == {}, "of equal values there is nothing to tell"
     assert by_quarter({}, kept) == {}
     labels = [Prediction("a", "12", " 12", True), Prediction("b", "7", "so 3 + 4 = 7", True)]
@@ -63,7 +65,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         arms = ("weak", "base", "naive", "oracle", "gold_random", "gold_trust_set", HASH)
         rows = [f"w2s-bench-toy.largest/{name.replace('/', '.')}" for name in arms]
         planned = plan(suite, registry, domains=["largest"], trust=[HASH], rows=rows)
-        results = Results(run_inline(planned.targets(), Store(shared / "toy-store"), registry), Store(shared / "toy-store"))
+        results = Results(
+            run_inline(planned.targets(), Store(shared / "toy-store"), registry), Store(shared / "toy-store")
+        )
         cells = {short(cell.arm.ref.name): cell_of(cell, results).body for cell in planned.cells}
         yield SimpleNamespace(cells=cells, planned=planned, sizes=suite.domains[0].sizes)
 
@@ -89,8 +93,13 @@ def test_a_cell_says_how_long_and_how_hard_its_rows_are(ran: Any) -> None:
             assert set(shares) <= set(QUARTERS) and min(shares.values()) < max(shares.values())
             assert min(shares.values()) <= seed.coverage <= max(shares.values())
     assert set(ran.cells["naive"].seeds[0].diagnostics[KEPT_BY_DIFFICULTY].values()) == {1.0}
-    assert not any(KEPT_BY_DIFFICULTY in seed.diagnostics for name in ("weak", "base") for seed in ran.cells[name].seeds)
-    assert all(KEPT_BY_LENGTH not in seed.diagnostics or len(seed.diagnostics[KEPT_BY_LENGTH]) > 1 for seed in ran.cells[HASH].seeds)
+    assert not any(
+        KEPT_BY_DIFFICULTY in seed.diagnostics for name in ("weak", "base") for seed in ran.cells[name].seeds
+    )
+    assert all(
+        KEPT_BY_LENGTH not in seed.diagnostics or len(seed.diagnostics[KEPT_BY_LENGTH]) > 1
+        for seed in ran.cells[HASH].seeds
+    )
 
 
 def test_nothing_that_is_trained_or_scored_reads_how_hard_items_are(ran: Any) -> None:

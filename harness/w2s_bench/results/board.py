@@ -134,6 +134,25 @@ class Gain:
 
 
 @dataclass(frozen=True)
+class Untuned:
+    """What the student answers before any training, on the board's scale: its mean PGR, and of each trust function that has a mean
+    the paired difference of the student that it made to the untuned one, p corrected for all of them (Holm)."""
+
+    pgr: Estimate
+    minus: Mapping[str, Ratio]
+
+    @property
+    def better(self) -> tuple[str, ...]:
+        """The trust functions whose student surely outdoes the untuned one."""
+        return tuple(arm for arm, r in self.minus.items() if isinstance(r, Estimate) and r.holds and r.value > 0)
+
+    @property
+    def worse(self) -> tuple[str, ...]:
+        """Those whose student is surely worse than before it was trained."""
+        return tuple(arm for arm, r in self.minus.items() if isinstance(r, Estimate) and r.holds and r.value < 0)
+
+
+@dataclass(frozen=True)
 class Check:
     """A figure that a suite must show, and whether it does (None: it cannot be told)."""
 
@@ -273,6 +292,8 @@ class Leaderboard:
     pairs: tuple[Pair, ...] = ()
     detectable: float | None = None
     stability: float | None = None
+    #: None where a domain that enters means has no cell of the untuned student.
+    untuned: Untuned | None = None
     other_selections: tuple[Row, ...] = ()
     other_objectives: tuple[Row, ...] = ()
     gains: tuple[Gain, ...] = ()

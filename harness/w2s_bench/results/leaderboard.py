@@ -29,6 +29,7 @@ from w2s_bench.results.seed_results import TRAINING_GOLD_ACCURACY
 from w2s_bench.results.signatures import Signed, read_signatures, signers
 from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
 from w2s_bench.results.surroundings import made_elsewhere
+from w2s_bench.results.untuned import untuned
 
 __all__ = ["Leaderboard", "build", "write_leaderboard"]
 
@@ -167,6 +168,7 @@ def build(cells: Iterable[Cell], results: Path, description: str = "") -> Leader
         pairs=pairs,
         detectable=_detectable(rows, difference),
         stability=_stability(entering, pairs),
+        untuned=untuned(rows, entering, difference),
         other_selections=tuple(map(by_family, map(told, other_rows))),
         other_objectives=tuple(map(by_family, map(told, by_objective))),
         gains=gains([row.arm for row in (*rows, *other_rows)], domains, entering),

@@ -209,7 +209,9 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
             kept = {item.id: item.id in chosen for item in pool}
             facts["coverage"] = sum(kept.values()) / len(pool)
             diagnostics["kept_by_stratum"] = _share_by_stratum(pool, kept)
-            diagnostics |= kept_mix.kept_mix(arm, graph, kept, results)
+            if wanted := kept_mix.stages(arm, graph):
+                labels, difficulty = results.labels(wanted[0]), dict(Scores.read(results.folder(wanted[1])).items())
+                diagnostics |= kept_mix.kept_mix(kept, labels, difficulty)
             if suite.diagnostics == "full":
                 bits = np.array([kept[row] for row in sorted(kept)], dtype=np.bool_)
                 facts["kept_rows"] = KeptRows(pool=len(pool), bits=pack_bits(bits))

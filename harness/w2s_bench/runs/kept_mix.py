@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from w2s_bench.protocol.scores import Scores
 from w2s_bench.results.seed_results import KEPT_BY_DIFFICULTY, KEPT_BY_LENGTH
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import Prediction
@@ -15,13 +14,12 @@ from w2s_bench.types import Prediction
 if TYPE_CHECKING:
     from w2s_bench.arm_facts import Facts
     from w2s_bench.protocol.generation import Generation
-    from w2s_bench.runs.collect import Results
 
 QUARTERS: Final = ("1st quarter", "2nd quarter", "3rd quarter", "4th quarter")
 
 
 def stages(arm: Facts, graph: Generation) -> list[Stage]:
-    """What a cell with full diagnostics needs to say of the rows that its arm keeps how long their labels are, and how hard they are.
+    """The weak labels and the difficulties of the pool, which `kept_mix` reads, for a cell with full diagnostics; else nothing.
 
     Difficulty is gold of the pool, for the cell alone: nothing of a run reads it. Generations of a chain are not told of.
     """
@@ -29,15 +27,9 @@ def stages(arm: Facts, graph: Generation) -> list[Stage]:
     return [graph.weak_labels(graph.pool), graph.difficulty] if full else []
 
 
-def kept_mix(arm: Facts, graph: Generation, kept: Mapping[str, bool], results: Results) -> dict[str, Any]:
+def kept_mix(kept: Mapping[str, bool], labels: Sequence[Prediction], difficulty: Mapping[str, float]) -> dict[str, Any]:
     """`kept_by_length` (of the weak labels' texts, in characters) and `kept_by_difficulty` of a pool: id → whether it is kept."""
-    if not stages(arm, graph):
-        return {}
-    difficulty = dict(Scores.read(results.folder(graph.difficulty)).items())
-    told = {
-        KEPT_BY_LENGTH: by_quarter(lengths(results.labels(graph.weak_labels(graph.pool))), kept),
-        KEPT_BY_DIFFICULTY: by_quarter(difficulty, kept),
-    }
+    told = {KEPT_BY_LENGTH: by_quarter(lengths(labels), kept), KEPT_BY_DIFFICULTY: by_quarter(difficulty, kept)}
     return {name: shares for name, shares in told.items() if shares}
 
 

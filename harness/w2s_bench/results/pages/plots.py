@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from w2s_bench.controls import CEILING, WEAK
+from w2s_bench.controls import BASE, CEILING, WEAK
 from w2s_bench.names import bare
 from w2s_bench.results.board import Leaderboard, Row
 from w2s_bench.results.folding import first_rows
@@ -22,6 +22,8 @@ COLUMNS = 4  # panels side by side; more of them wrap
 WIDTH = 9.3  # inches; about 900 pixels in a browser
 LINE = 0.235  # inches an arm takes
 _TITLE = 24  # characters above a panel
+#: Of a panel's width, what two names at its head must lie apart; nearer, the second stands at its foot.
+_NAMES_APART = 0.18
 #: Whoever reads pages in the dark sees white as black; hues stay what they are.
 _DARK: Final = "<style>@media (prefers-color-scheme: dark) { svg { filter: invert(0.93) hue-rotate(180deg) } }</style>"
 _STYLE: Mapping[str, Any] = {
@@ -59,6 +61,7 @@ def compose(board: Leaderboard) -> Figure:
 
     rows = first_rows(board.rows)
     panels, seeds = _panels_of(board, rows)
+    untuned = _untuned(board)
     heights = _heights(rows)
     limits = _limits([r for figures in panels.values() for r in figures.values() if isinstance(r, Estimate)])
     columns = min(COLUMNS, len(panels))
@@ -79,7 +82,7 @@ def compose(board: Leaderboard) -> Figure:
         hspace=between / body,
     )
     for panel, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
-        _panel(axes, panels[name], seeds[name], rows, heights, limits)
+        _panel(axes, panels[name], seeds[name], rows, heights, limits, untuned.get(name))
         axes.set_title(panel_title(name, panels), fontsize=10, fontweight="bold", pad=17)
         labels = [cut(row.arm, left) for row in rows] if panel % columns == 0 else []
         axes.set_yticks(list(heights.values()) if labels else [], labels)
@@ -117,10 +120,22 @@ def _panels_of(
         panels[name] = {row.arm: row.family_pgr[family] for row in rows}
         seeds[name] = {row.arm: () for row in rows}
     if len(board.mean_domains) > 1:
-        name = f"mean of {len(board.mean_domains)} domains"
+        name = _mean_panel(board)
         panels[name] = {row.arm: row.mean_pgr for row in rows}
         seeds[name] = {row.arm: row.pgr_by_seed for row in rows}
     return panels, seeds
+
+
+def _untuned(board: Leaderboard) -> dict[str, float]:
+    """Panel → where the student is before any training, of those that have a line for it: means of families have none."""
+    told = {d.name: d.references[BASE].pgr for d in board.domains if BASE in d.references}
+    if board.untuned is not None:
+        told[_mean_panel(board)] = board.untuned.pgr
+    return {name: pgr.value for name, pgr in told.items() if isinstance(pgr, Estimate)}
+
+
+def _mean_panel(board: Leaderboard) -> str:
+    return f"mean of {len(board.mean_domains)} domains"
 
 
 def panel_title(name: str, names: Iterable[str]) -> str:
@@ -155,6 +170,7 @@ def _panel(
     rows: tuple[Row, ...],
     heights: Mapping[str, float],
     limits: tuple[float, float],
+    untuned: float | None,
 ) -> None:
     top = max(heights.values(), default=0.0) + 0.7
     axes.set_xlim(*limits)
@@ -163,6 +179,19 @@ def _panel(
         axes.axvline(at, color="#444444", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
         axes.annotate(
             name, (at, top), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=7.5, color="#444444"
+        )
+    if untuned is not None and limits[0] < untuned < limits[1]:
+        axes.axvline(untuned, color="#888888", linewidth=1.1, linestyle=(0, (1, 1.5)), zorder=1)
+        apart = min(abs(untuned), abs(untuned - 1)) > _NAMES_APART * (limits[1] - limits[0])
+        axes.annotate(
+            BASE,
+            (untuned, top if apart else -0.7),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7.5,
+            color="#444444",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )
     shown = {arm: f for arm, f in figures.items() if isinstance(f, Estimate)}
     if figures and not shown:

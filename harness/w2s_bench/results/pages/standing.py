@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from w2s_bench.controls import NAIVE
+from w2s_bench.controls import BASE, NAIVE
 from w2s_bench.results.attestations import TIERS
 from w2s_bench.results.board import POWER, Gain, Leaderboard
 from w2s_bench.results.gains import PARTS
@@ -33,15 +33,14 @@ def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
         ranked = [row for row in board.rows if row.track == track and row.places]
         if len(ranked) < 2:
             continue
-        first = [name(row.arm) for row in ranked if row.places and row.places[0] == 1]
+        first = [row.arm for row in ranked if row.places and row.places[0] == 1]
         if len(first) == 1:
-            said.append(f"Track {look.word}: {first[0]} is first.")
+            said.append(f"Track {look.word}: {name(first[0])} is first.")
         else:
-            listed = (
-                first if len(first) <= _MOST_NAMED + 1 else [*first[:_MOST_NAMED], f"{len(first) - _MOST_NAMED} more"]
+            said.append(
+                f"Track {look.word}: {_named(first, name)} are tied for first; no test tells them from the best."
             )
-            named = f"{', '.join(listed[:-1])} and {listed[-1]}"
-            said.append(f"Track {look.word}: {named} are tied for first; no test tells them from the best.")
+    said += untuned_in_words(board, name)
     if board.detectable is not None:
         said.append(
             f"This board can tell two arms {number(board.detectable)} PGR apart with {100 * POWER:g} % power "
@@ -53,6 +52,30 @@ def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
             f"{number(board.stability)} on average (1: the same order, 0: as if by lot)."
         )
     return said
+
+
+def untuned_in_words(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
+    """Whether trust functions made the student better than it was, of a board where it is not surely below its teacher untuned."""
+    untuned = board.untuned
+    if untuned is None or not untuned.minus or untuned.pgr.high <= 0:
+        return []
+    better, worse, every = untuned.better, untuned.worse, len(untuned.minus)
+    told = [
+        f"{len(arms) or 'none'} {'make' if len(arms) > 1 else 'makes'} it {word}{f' ({_named(arms, name)})' if arms else ''}"
+        for arms, word in ((better, "better"), (worse, "worse"))
+    ]
+    return [
+        f"Before any training the student (`{BASE}`) is at PGR {number(untuned.pgr.value)}: of {count(every, 'trust function')} "
+        f"{told[0]} and {told[1]}, by paired tests corrected for all; of the other {every - len(better) - len(worse)} no test tells."
+    ]
+
+
+def _named(arms: Sequence[str], name: Callable[[str], str]) -> str:
+    """Arms by name; of many, some and how many more."""
+    listed = [name(arm) for arm in arms]
+    if len(listed) > _MOST_NAMED + 1:
+        listed = [*listed[:_MOST_NAMED], f"{len(listed) - _MOST_NAMED} more"]
+    return " and ".join(part for part in (", ".join(listed[:-1]), listed[-1]) if part)
 
 
 def attested_in_words(board: Leaderboard) -> str:
