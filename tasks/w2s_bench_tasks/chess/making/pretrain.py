@@ -41,7 +41,7 @@ class Size:
 
 SIZES = {
     "s": Size(width=64, layers=2, steps=3000, rows=64, seed=1, learning_rate=6e-3),
-    "m": Size(width=96, layers=2, steps=2400, rows=96, seed=2),
+    "m": Size(width=128, layers=3, steps=1600, rows=96, seed=2),
     "l": Size(width=128, layers=3, steps=2400, rows=96, seed=3),
 }
 EVALUATION_SEED, EVALUATION_ROWS = 99, 1000

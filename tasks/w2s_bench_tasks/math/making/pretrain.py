@@ -52,7 +52,7 @@ class Recipe:
 
 RECIPES = {
     "s": Recipe(width=64, layers=2, steps=1500, story_share=0.60, left_out=0.10, swapped=0.20, marked_stories=0.2),
-    "m": Recipe(width=80, layers=2, steps=2000, story_share=0.66, left_out=0.10, swapped=0.15, marked_stories=0.0),
+    "m": Recipe(width=96, layers=2, steps=2300, story_share=0.72, left_out=0.10, swapped=0.10, marked_stories=0.0),
     "l": Recipe(width=96, layers=2, steps=2500, story_share=0.72, left_out=0.0, swapped=0.0, marked_stories=0.0),
 }
 
