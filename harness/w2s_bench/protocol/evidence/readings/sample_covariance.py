@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.layers import chosen
 from w2s_bench.protocol.evidence.readings.base import Values, states_by_parts, to_arrays
-from w2s_bench.protocol.evidence.readings.samples import Samples
-from w2s_bench.protocol.files import FORMAT, ITEMS, PREDICTIONS
+from w2s_bench.protocol.evidence.readings.samples import Samples, answers_drawn
 from w2s_bench.protocol.files import READING as FILE
 from w2s_bench.protocol.planned import load_planned
-from w2s_bench.protocol.prediction import label_rows
-from w2s_bench.record import read_json, read_records, write_arrays
+from w2s_bench.record import write_arrays
 from w2s_bench.store.stage import Stage, StageContext, stage
-from w2s_bench.types import FloatArray, Item, Prediction, Synthetic, TrainingRow
+from w2s_bench.types import FloatArray, Synthetic, TrainingRow
 
 
 class SampleCovariance(Samples):
@@ -46,17 +44,13 @@ class SampleCovariance(Samples):
 
 @stage("sample_covariance", version=1)
 def spread(context: StageContext) -> None:
-    p = context.params
-    items = read_records(context.inputs["subset"] / ITEMS, Item)
-    rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
-    until, rng = read_json(context.inputs["subset"] / FORMAT)["until"], np.random.default_rng(p["seed"])
     engine = load_planned(context)
-    drawn = engine.samples(rows, p["k"], p["temperature"], max_new_tokens=p["max_new_tokens"], until=until, rng=rng)
+    rows, drawn = answers_drawn(context, engine)
     # An answer that is drawn twice is read once.
     answers = [(row, list(dict.fromkeys(texts))) for row, texts in zip(rows, drawn, strict=True)]
     asked = [answered(row, text) for row, texts in answers for text in texts]
     states = states_by_parts(cast(Any, engine), asked, half_way)[:, 0]
-    told, start = np.zeros((len(rows), p["k"], p["k"])), 0
+    told, start = np.zeros((len(rows), context.params["k"], context.params["k"])), 0
     for at, ((_, texts), said) in enumerate(zip(answers, drawn, strict=True)):
         own = states[start : start + len(texts)]
         told[at] = covariance(own[[texts.index(text) for text in said]])

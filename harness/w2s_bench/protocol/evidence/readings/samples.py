@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.random import Generator
@@ -17,7 +17,10 @@ from w2s_bench.protocol.planned import load_planned
 from w2s_bench.protocol.prediction import label_rows
 from w2s_bench.record import read_json, read_records, write_arrays
 from w2s_bench.store.stage import Stage, StageContext, stage
-from w2s_bench.types import FloatArray, Form, Item, Kind, Prediction, Synthetic
+from w2s_bench.types import FloatArray, Form, Item, Kind, Prediction, Synthetic, TrainingRow
+
+if TYPE_CHECKING:
+    from w2s_bench.models.engine import Engine
 
 
 class Samples(BuiltInReading):
@@ -57,14 +60,20 @@ class Samples(BuiltInReading):
 
 @stage("samples", version=1)
 def draw(context: StageContext) -> None:
+    rows, drawn = answers_drawn(context, load_planned(context))
+    told = [classes(row.completion, texts) for row, texts in zip(rows, drawn, strict=True)]
+    shape = len(rows), context.params["k"]
+    write_arrays(context.out / FILE, to_arrays("array", np.array(told, dtype=np.float64).reshape(shape)))
+
+
+def answers_drawn(context: StageContext, engine: Engine) -> tuple[list[TrainingRow], list[list[str]]]:
+    """The rows of the labels that a stage has as input, and for each the k answers that the model draws to its prompt."""
     p = context.params
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
     until, rng = read_json(context.inputs["subset"] / FORMAT)["until"], np.random.default_rng(p["seed"])
-    limit, engine = p["max_new_tokens"], load_planned(context)
-    drawn = engine.samples(rows, p["k"], p["temperature"], max_new_tokens=limit, until=until, rng=rng)
-    told = [classes(row.completion, texts) for row, texts in zip(rows, drawn, strict=True)]
-    write_arrays(context.out / FILE, to_arrays("array", np.array(told, dtype=np.float64).reshape(len(rows), p["k"])))
+    limit = p["max_new_tokens"]
+    return rows, engine.samples(rows, p["k"], p["temperature"], max_new_tokens=limit, until=until, rng=rng)
 
 
 def classes(label: str, samples: Sequence[str]) -> FloatArray:
