@@ -18,7 +18,7 @@ from w2s_bench.record import pack_bits
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.comparison import Comparison
 from w2s_bench.results.leaderboard import build
-from w2s_bench.results.mechanisms import curriculum, fitting, solutions, spectra
+from w2s_bench.results.mechanisms import curriculum, fitting, plots, solutions, spectra
 from w2s_bench.results.mechanisms.attribution import SHARES, attribution
 from w2s_bench.results.mechanisms.directions import LEAST, Sample, of_domain
 from w2s_bench.results.mechanisms.facts import (
@@ -117,6 +117,20 @@ def test_every_arm_has_equally_many_rows_of_its_own_labels() -> None:
     assert every.alignment.values == pytest.approx((0.0, 1.0)) and every.labels == "weak"
     assert some.alignment.values == pytest.approx((math.sqrt(0.5), math.sqrt(0.5))) and some.labels == "gold"
     assert every.cosine.values == pytest.approx((1.0, 1.0)) and every.effective_rank.mean == pytest.approx(1.0)
+
+
+def test_no_title_of_the_gradients_panels_runs_into_the_next() -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    told = BySeed((0.1, 0.2))
+    arm = ArmGradients("verifier", "trust_set", "weak", told, told, told, told, told)
+    figure = plots.compose_gradients({f"knowledge {when}": [arm] for when in ("untuned", "warmed up")})
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [axes.title.get_window_extent(renderer) for axes in figure.axes]
+    bodies = [axes.get_window_extent(renderer) for axes in figure.axes]
+    assert len(boxes) == 6
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in [*boxes[:i], *bodies]), figure.axes[i].get_title()
 
 
 # Curriculum.

@@ -80,7 +80,7 @@ def draw_gradients(analysis: Analysis) -> str:
         for when, told in (("untuned", domain.gradients), ("warmed up", domain.warmed)):
             if told is not None and told.arms:
                 panels[f"{bare(domain.name)} {when}"] = told.arms
-    return as_svg(lambda: _gradients(panels))
+    return as_svg(lambda: compose_gradients(panels))
 
 
 def draw_fit(analysis: Analysis) -> str:
@@ -234,9 +234,10 @@ def _orders(panels: Mapping[str, Sequence[ArmOrder]]) -> Figure:
     return figure
 
 
-def _gradients(panels: Mapping[str, Sequence[ArmGradients]]) -> Figure:
+def compose_gradients(panels: Mapping[str, Sequence[ArmGradients]]) -> Figure:
+    """The figure of `draw_gradients`: domain and student → its arms."""
     arms = list(dict.fromkeys((arm.arm, arm.track) for of_arms in panels.values() for arm in of_arms))
-    names = [f"{domain}: {words}" for domain in panels for words, _ in _DRAWN]
+    names = [f"{domain}\n{words}" for domain in panels for words, _ in _DRAWN]
     figure, grid = _lines_of_arms(names, [arm for arm, _ in arms], LINE, columns=len(_DRAWN), plain=True)
     at = {arm: -row for row, (arm, _) in enumerate(arms)}
     for panel, axes in enumerate(grid[: len(names)]):
@@ -272,6 +273,8 @@ def _lines_of_arms(
     lines = -(-len(names) // columns)
     body = line * (len(arms) + 0.6)
     top, bottom, between = 0.45, 0.75, 0.7
+    if plain:  # titles are of two lines, in panels too narrow for one
+        top, between = top + 0.15, between + 0.15
     height = top + lines * body + (lines - 1) * between + bottom
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
     left = min(0.35 + 0.068 * max((len(arm) for arm in arms), default=0), 0.4 * WIDTH)
