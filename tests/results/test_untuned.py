@@ -59,7 +59,7 @@ def test_the_board_says_so_in_words_and_in_its_plot(board: Leaderboard) -> None:
     better, worse = len(board.untuned.better), len(board.untuned.worse)
     assert f"PGR {board.untuned.pgr.value:.2f}" in said and f"of {len(TRUST)} trust functions" in said
     assert "ACME/ENGINE" in said and "ACME/MARGIN" in said
-    assert f"of the other {len(TRUST) - better - worse} no test tells" in said
+    assert f"of the other {len(TRUST) - better - worse} no test tells" in said and "dotted line" in said
     text = draw(board)
     ElementTree.fromstring(text)
     assert text.count("<!-- base -->") == 3, "a line in each domain and in their mean"
@@ -69,6 +69,10 @@ def test_nothing_is_said_of_a_student_that_starts_below_its_teacher() -> None:
     below = board_of(*(make_cells(name, seeds=5, items=900) for name in DOMAINS))
     assert below.untuned is not None and below.untuned.pgr.high < 0
     assert not [sentence for sentence in standing(below, str) if "`base`" in sentence]
+    assert "<!-- base -->" not in draw(below)
+    near = board_of(*(make_cells(name, seeds=5, items=900, accuracies={"base": 0.42}) for name in DOMAINS))
+    assert near.untuned is not None and near.untuned.pgr.high < 0 and near.untuned.pgr.value > -0.4
+    assert "<!-- base -->" not in draw(near), "the line would be in view, and nothing on the page would say what it is"
     missing = [make_cells(name, seeds=5, items=900, arms=["weak", "ceiling", "naive", *TRUST]) for name in DOMAINS]
     none = board_of(*missing)
     assert none.untuned is None

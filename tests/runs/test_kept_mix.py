@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import run_inline, toy_registry, toy_suite
+from w2s_bench.executors.outcomes import Failed
 from w2s_bench.names import short
-from w2s_bench.results.cells import CellBody
-from w2s_bench.results.seed_results import KEPT_BY_DIFFICULTY, KEPT_BY_LENGTH
+from w2s_bench.results.against_suite import against_suite
+from w2s_bench.results.cells import Cell, CellBody
+from w2s_bench.results.seed_results import KEPT_BY_DIFFICULTY, KEPT_BY_LENGTH, NO_DIFFICULTY
 from w2s_bench.runs.collect import Results, cell_of
-from w2s_bench.runs.kept_mix import QUARTERS, by_quarter, lengths
+from w2s_bench.runs.kept_mix import QUARTERS, by_quarter, lengths, stages
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk
@@ -68,8 +70,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         results = Results(
             run_inline(planned.targets(), Store(shared / "toy-store"), registry), Store(shared / "toy-store")
         )
-        cells = {short(cell.arm.ref.name): cell_of(cell, results).body for cell in planned.cells}
-        yield SimpleNamespace(cells=cells, planned=planned, sizes=suite.domains[0].sizes)
+        made = {short(cell.arm.ref.name): cell_of(cell, results) for cell in planned.cells}
+        cells = {name: cell.body for name, cell in made.items()}
+        yield SimpleNamespace(
+            cells=cells, made=made, planned=planned, results=results, suite=suite, sizes=suite.domains[0].sizes
+        )
 
 
 def test_a_cell_says_how_much_gold_lies_behind_its_answers(ran: Any) -> None:
@@ -96,10 +101,70 @@ def test_a_cell_says_how_long_and_how_hard_its_rows_are(ran: Any) -> None:
     assert not any(
         KEPT_BY_DIFFICULTY in seed.diagnostics for name in ("weak", "base") for seed in ran.cells[name].seeds
     )
-    assert all(
-        KEPT_BY_LENGTH not in seed.diagnostics or len(seed.diagnostics[KEPT_BY_LENGTH]) > 1
-        for seed in ran.cells[HASH].seeds
-    )
+    for seed in ran.cells[HASH].seeds:
+        different = set(lengths(ran.results.labels(_of(ran, HASH, seed.seed)[0])).values())
+        assert (KEPT_BY_LENGTH in seed.diagnostics) == (len(different) > 1), "labels of one length have no quarters"
+
+
+def _of(ran: Any, name: str, seed: int) -> list[Any]:
+    """The weak labels and the difficulties behind a cell's seed."""
+    cell = next(cell for cell in ran.planned.cells if short(cell.arm.ref.name) == name)
+    return stages(cell.arm.ref.facts, cell.graphs[seed])
+
+
+def test_what_is_said_of_kept_rows_is_no_part_of_what_an_arm_takes(ran: Any) -> None:
+    for cell in ran.planned.cells:
+        name = short(cell.arm.ref.name)
+        own = [*walk([stage for graph in cell.graphs for stage in cell.made_of(graph.seed)])]
+        assert ran.made[name].provenance["cost"]["stages"] == len(own)
+        assert "difficulty" not in {stage.name for stage in own}
+    naive = next(cell for cell in ran.planned.cells if short(cell.arm.ref.name) == "naive")
+    assert "difficulty" in {stage.name for stage in walk(naive.targets())}, "and it is computed all the same"
+
+
+def test_a_cell_whose_difficulties_failed_has_all_else(ran: Any) -> None:
+    _, difficulty = _of(ran, "oracle", 0)
+    failed = Failed(stage=difficulty.label, reason="no memory", cause_node=difficulty.node)
+    results = Results({**ran.results.outcomes, difficulty.node: failed}, ran.results.store)
+    cell = next(cell for cell in ran.planned.cells if short(cell.arm.ref.name) == "oracle")
+    lost, whole = cell_of(cell, results).body.seeds, ran.cells["oracle"].seeds
+    assert lost[0].error is None and lost[0].accuracy == whole[0].accuracy
+    assert KEPT_BY_DIFFICULTY not in lost[0].diagnostics and "no memory" in lost[0].diagnostics[NO_DIFFICULTY]
+    kept = {name for name in whole[0].diagnostics if name != KEPT_BY_DIFFICULTY}
+    assert kept == {*lost[0].diagnostics} - {NO_DIFFICULTY}
+    assert lost[1:] == whole[1:], "the other seeds are what they were"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"gold_labels": 10_000}, "it had 10000 gold labels, of"),
+        ({"steps": 1}, "it took 1 steps, its student alone takes"),
+    ],
+)
+def test_what_cannot_lie_behind_an_arm_is_refused(ran: Any, wrong: dict[str, int], said: str) -> None:
+    cell = ran.made["naive"]
+    assert not list(against_suite(cell, ran.suite))
+    spent = cell.body.spent.model_copy(update=wrong)
+    (fault,) = against_suite(Cell.of(cell.body.model_copy(update={"spent": spent}), cell.provenance), ran.suite)
+    assert fault.startswith(said)
+    usual = ran.suite.model_copy(update={"diagnostics": "usual"})
+    assert any("which the suite does not ask for" in fault for fault in against_suite(cell, usual))
+
+
+def test_gold_of_another_domains_teacher_lies_behind_what_its_trust_set_taught(ran: Any) -> None:
+    """A bound that leaves it out would refuse cells that a run has written."""
+    own, sizes = ran.suite.domains[0], ran.sizes
+    other = own.model_copy(update={"name": "w2s-bench-toy/other"})
+    taught = own.model_copy(update={"trust_from": "other"})
+    suite = ran.suite.model_copy(update={"domains": (taught, other)})
+    most = 2 * sizes.weak_train + sizes.trust + sizes.transfer + sizes.of(suite.evaluate_on)
+    cell = ran.made["naive"]
+    for gold, refused in ((most, False), (most + 1, True)):
+        spent = cell.body.spent.model_copy(update={"gold_labels": gold})
+        body = cell.body.model_copy(update={"spent": spent, "trust_from": "other"})
+        faults = [fault for fault in against_suite(Cell.of(body, {}), suite) if "gold labels" in fault]
+        assert bool(faults) == refused
 
 
 def test_nothing_that_is_trained_or_scored_reads_how_hard_items_are(ran: Any) -> None:

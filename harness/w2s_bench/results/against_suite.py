@@ -50,10 +50,13 @@ def against_suite(cell: Cell, suite: Suite) -> Iterator[str]:
     if body.spent is not None:
         if suite.diagnostics != "full":
             yield "it says what lies behind its answers, which the suite does not ask for"
-        # A label source may have been told the gold of what it answers.
+        # A label source may have been told the gold of what it answers; a teacher of another domain's trust set had its own.
         most = sum(spec.sizes.of(split) for split in ("weak_train", "trust", "transfer", suite.evaluate_on))
+        most += suite.trust_source(spec).sizes.weak_train if body.trust_from is not None else 0
         if body.spent.gold_labels > most:
             yield f"it had {body.spent.gold_labels} gold labels, of {most} items"
+        if arm.facts.rows and body.spent.steps < learns.steps:
+            yield f"it took {body.spent.steps} steps, its student alone takes {learns.steps}"
     if arm.coverage != (asked := arm.facts.coverage(suite.coverage)):
         whose = "the suite" if asked == suite.coverage else f"arm {arm.name!r}"
         yield f"it has coverage {arm.coverage}, {whose} {asked}"

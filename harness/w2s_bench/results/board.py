@@ -142,6 +142,11 @@ class Untuned:
     minus: Mapping[str, Ratio]
 
     @property
+    def matters(self) -> bool:
+        """Whether it is not surely below its teacher, so that a filter may do well by leaving it as it is."""
+        return self.pgr.high > 0
+
+    @property
     def better(self) -> tuple[str, ...]:
         """The trust functions whose student surely outdoes the untuned one."""
         return tuple(arm for arm, r in self.minus.items() if isinstance(r, Estimate) and r.holds and r.value > 0)
@@ -292,7 +297,7 @@ class Leaderboard:
     pairs: tuple[Pair, ...] = ()
     detectable: float | None = None
     stability: float | None = None
-    #: None where a domain that enters means has no cell of the untuned student.
+    #: None where there is no mean PGR of it: no domain enters means, or one that does has no seed of it.
     untuned: Untuned | None = None
     other_selections: tuple[Row, ...] = ()
     other_objectives: tuple[Row, ...] = ()

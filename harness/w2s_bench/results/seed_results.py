@@ -23,6 +23,8 @@ KEPT_BY_STRATUM: Final = "kept_by_stratum"
 KEPT_BY_LABEL: Final = "kept_by_label"
 KEPT_BY_LENGTH: Final = "kept_by_length"
 KEPT_BY_DIFFICULTY: Final = "kept_by_difficulty"
+#: Why there is no difficulty to say of the latter.
+NO_DIFFICULTY: Final = "no_difficulty"
 KEPT_BY: Final = (KEPT_BY_STRATUM, KEPT_BY_LABEL, KEPT_BY_LENGTH, KEPT_BY_DIFFICULTY)
 
 #: Diagnostics over all coverages, of a suite that asks for them: see `statistics.selective`.
@@ -106,7 +108,7 @@ class SeedResult(Strict):
         for name in KEPT_BY:
             shares = diagnostics.get(name, {})
             if not isinstance(shares, Mapping) or not all(is_rate(share) for share in shares.values()):
-                part = name.rpartition("_")[2]
+                part = {KEPT_BY_STRATUM: "stratum", KEPT_BY_LABEL: "label"}.get(name, "quarter")
                 raise ValueError(f"{name} is {shown(shares)}, expected a number from 0 to 1 for every {part}")
         if not is_purity_at(diagnostics.get(PURITY_AT, {})):
             told = shown(diagnostics[PURITY_AT])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,10 @@ from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.references import ChainRef, Spent, SuiteRef
 from w2s_bench.results.seed_results import (
     CERTIFIED_PURITY,
+    KEPT_BY_LABEL,
+    KEPT_BY_STRATUM,
     LABEL_PROBABILITY_AUROC,
+    NO_DIFFICULTY,
     WITHIN_LABEL,
     WITHIN_STRATUM,
     KeptRows,
@@ -97,7 +100,7 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     seeds: list[SeedResult] = []
     items: list[Item] = []
     for graph, own in zip(cell.graphs, cell.stages, strict=True):
-        failed = next((f for stage in cell.targets_of(graph.seed) if (f := results.failure(stage))), None)
+        failed = next((f for stage in cell.made_of(graph.seed) if (f := results.failure(stage))), None)
         if failed:
             reason = shortened(f"{failed.stage} failed: {scrubbed(failed.reason)}")
             seeds.append(SeedResult(seed=graph.seed, error=reason))
@@ -123,7 +126,8 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
         clusters=_clusters(items),
         seeds=tuple(seeds),
     )
-    stages = list(walk(cell.targets()))
+    # What is said of the kept rows besides is no part of what an arm takes.
+    stages = list(walk([stage for graph in cell.graphs for stage in cell.made_of(graph.seed)]))
     outcomes = [results.outcomes[stage.node] for stage in stages]
     return Cell.of(body, provenance(stages, [outcome.result for outcome in outcomes if isinstance(outcome, Done)]))
 
@@ -147,8 +151,13 @@ def _spent(seeds: Sequence[ArmStages]) -> Spent:
     """What lies behind the answers of an arm's seeds, which are planned alike."""
     behind = [list(walk([own.student.predictions])) for own in seeds]
     steps = (sum(stage.params["steps"] for stage in stages if "steps" in stage.params) for stages in behind)
-    gold = (sum(stage.inputs["subset"].amount for stage in stages if stage.name == "gold") for stages in behind)
-    return Spent(steps=max(steps), gold_labels=max(gold))
+    return Spent(steps=max(steps), gold_labels=max(map(_gold_labels, behind)))
+
+
+def _gold_labels(stages: Iterable[Stage]) -> int:
+    """How many distinct items' gold is read by any of the stages: of items whose training gold is another, one is told."""
+    read = {stage.inputs["subset"].node: stage.inputs["subset"].amount for stage in stages if stage.name == "gold"}
+    return sum(read.values())
 
 
 def scrubbed(reason: str) -> str:
@@ -208,10 +217,14 @@ def _seed_result(cell: PlannedCell, graph: Generation, own: ArmStages, results: 
             pool, chosen = results.items(graph.drawn_from(arm)), set(rows)
             kept = {item.id: item.id in chosen for item in pool}
             facts["coverage"] = sum(kept.values()) / len(pool)
-            diagnostics["kept_by_stratum"] = _share_by_stratum(pool, kept)
+            diagnostics[KEPT_BY_STRATUM] = _share_by_stratum(pool, kept)
             if wanted := kept_mix.stages(arm, graph):
-                labels, difficulty = results.labels(wanted[0]), dict(Scores.read(results.folder(wanted[1])).items())
-                diagnostics |= kept_mix.kept_mix(kept, labels, difficulty)
+                labels, difficulty = wanted
+                failed = results.failure(difficulty)
+                hard = {} if failed else dict(Scores.read(results.folder(difficulty)).items())
+                diagnostics |= kept_mix.kept_mix(kept, results.labels(labels), hard)
+                if failed:
+                    diagnostics[NO_DIFFICULTY] = shortened(f"{failed.stage} failed: {scrubbed(failed.reason)}")
             if suite.diagnostics == "full":
                 bits = np.array([kept[row] for row in sorted(kept)], dtype=np.bool_)
                 facts["kept_rows"] = KeptRows(pool=len(pool), bits=pack_bits(bits))
@@ -279,7 +292,7 @@ def _kept_by_label(graph: Generation, own: ArmStages, results: Results) -> dict[
         return {}
     kept = Kept.read(results.folder(own.kept)).weights
     sizes, of_kept = Counter(classes.values()), Counter(classes[row] for row in kept)
-    return {"kept_by_label": {label: of_kept[label] / size for label, size in sorted(sizes.items())}}
+    return {KEPT_BY_LABEL: {label: of_kept[label] / size for label, size in sorted(sizes.items())}}
 
 
 def _of_the_labels(graph: Generation, own: ArmStages, results: Results) -> dict[str, Any]:
@@ -329,5 +342,5 @@ def told_of_scores(graph: Generation, own: ArmStages, results: Results) -> dict[
     """What a cell says of an arm's trust scores of one seed, and of what is kept by them; no student need be there."""
     assert own.kept is not None
     kept, pool = Kept.read(results.folder(own.kept)).weights, results.items(graph.subset(graph.pool))
-    of_strata = {"kept_by_stratum": _share_by_stratum(pool, {item.id: item.id in kept for item in pool})}
+    of_strata = {KEPT_BY_STRATUM: _share_by_stratum(pool, {item.id: item.id in kept for item in pool})}
     return _of_the_scores(graph, own, results) | of_strata

@@ -21,7 +21,7 @@ QUARTERS: Final = ("1st quarter", "2nd quarter", "3rd quarter", "4th quarter")
 def stages(arm: Facts, graph: Generation) -> list[Stage]:
     """The weak labels and the difficulties of the pool, which `kept_mix` reads, for a cell with full diagnostics; else nothing.
 
-    Difficulty is gold of the pool, for the cell alone: nothing of a run reads it. Generations of a chain are not told of.
+    Difficulty is gold of the pool: no arm reads it but the privileged controls that are about it. Generations of a chain have none.
     """
     full = graph.suite.diagnostics == "full" and graph.of is None and arm.of_pool is not None
     return [graph.weak_labels(graph.pool), graph.difficulty] if full else []

@@ -98,15 +98,18 @@ class PlannedCell:
             for role, model in roles
         ]
 
-    def targets_of(self, seed: int) -> list[Stage]:
-        """Every stage whose result a seed is made of."""
+    def made_of(self, seed: int) -> list[Stage]:
+        """Every stage without whose result a seed has no figures."""
         graph, own = self.graphs[seed], self.stages[seed]
         out = [own.student.grades, graph.subset(graph.suite.evaluate_on), graph.drawn_from(self.arm.ref.facts)]
         if self.arm.ref.facts.hangs_on_weak_labels:
             out.append(graph.label_grades(graph.pool))
         out += graded_against_training_gold(self.arm.ref.facts, graph)
-        out += kept_mix.stages(self.arm.ref.facts, graph)
         return [*out, own.certainty] if own.certainty else out
+
+    def targets_of(self, seed: int) -> list[Stage]:
+        """Every stage whose result a seed's part of the cell file is made of: what it is made of, and what is said of it besides."""
+        return [*self.made_of(seed), *kept_mix.stages(self.arm.ref.facts, self.graphs[seed])]
 
     def targets(self) -> list[Stage]:
         """Every stage whose result the cell file is made of."""

@@ -12,6 +12,7 @@ from w2s_bench.results.checking.findings import Finding, Level
 from w2s_bench.results.checking.folder import Folder
 from w2s_bench.results.checks import suspects
 from w2s_bench.results.comparison import Comparison
+from w2s_bench.results.seed_results import KEPT_BY_LABEL
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.results.surroundings import made_elsewhere as other_surroundings
 from w2s_bench.text import shortened
@@ -25,7 +26,7 @@ def controls(folder: Folder) -> Iterator[Finding]:
     here = _by_domain(folder)
     for domain in folder.suite.domains:
         arms = here.get(domain.name, {})
-        classes = any("kept_by_label" in s.diagnostics for cell in arms.values() for s in cell.body.seeds)
+        classes = any(KEPT_BY_LABEL in s.diagnostics for cell in arms.values() for s in cell.body.seeds)
         usual = [arm for arm in OWN_ARMS.values() if not arm.explains]
         needed = [arm for arm in usual if set(arm.kinds) == set(KINDS) or (classes and "choice" in arm.kinds)]
         refused = {finding.row for finding in folder.refused}

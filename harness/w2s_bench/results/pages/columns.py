@@ -119,8 +119,8 @@ ENTRY: Final[Mapping[str, Column[Entry]]] = by_name(
 KEPT_OF: Final[Mapping[str, str]] = MappingProxyType(
     {
         KEPT_BY_LABEL: "of weak label",
-        KEPT_BY_LENGTH: "of the pool by the length of its labels, the shortest first",
-        KEPT_BY_DIFFICULTY: "of the pool by difficulty, the easiest first",
+        KEPT_BY_LENGTH: "of the pool by the length of its labels, the shortest first, equal ones together",
+        KEPT_BY_DIFFICULTY: "of the pool by difficulty, the easiest first, equal ones together",
     }
 )
 

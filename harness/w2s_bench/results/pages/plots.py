@@ -127,10 +127,11 @@ def _panels_of(
 
 
 def _untuned(board: Leaderboard) -> dict[str, float]:
-    """Panel → where the student is before any training, of those that have a line for it: means of families have none."""
+    """Panel → where the student is before any training, of a board that says so in words; means of families have no line."""
+    if board.untuned is None or not board.untuned.matters:
+        return {}
     told = {d.name: d.references[BASE].pgr for d in board.domains if BASE in d.references}
-    if board.untuned is not None:
-        told[_mean_panel(board)] = board.untuned.pgr
+    told[_mean_panel(board)] = board.untuned.pgr
     return {name: pgr.value for name, pgr in told.items() if isinstance(pgr, Estimate)}
 
 

@@ -57,16 +57,17 @@ def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
 def untuned_in_words(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
     """Whether trust functions made the student better than it was, of a board where it is not surely below its teacher untuned."""
     untuned = board.untuned
-    if untuned is None or not untuned.minus or untuned.pgr.high <= 0:
+    if untuned is None or not untuned.minus or not untuned.matters:
         return []
     better, worse, every = untuned.better, untuned.worse, len(untuned.minus)
     told = [
         f"{len(arms) or 'none'} {'make' if len(arms) > 1 else 'makes'} it {word}{f' ({_named(arms, name)})' if arms else ''}"
         for arms, word in ((better, "better"), (worse, "worse"))
     ]
+    rest = f"; of the other {untold} no test tells" if (untold := every - len(better) - len(worse)) else ""
     return [
         f"Before any training the student (`{BASE}`) is at PGR {number(untuned.pgr.value)}: of {count(every, 'trust function')} "
-        f"{told[0]} and {told[1]}, by paired tests corrected for all; of the other {every - len(better) - len(worse)} no test tells."
+        f"{told[0]} and {told[1]}, by paired tests corrected for all{rest}. In the plot it is the dotted line."
     ]
 
 
