@@ -62,6 +62,11 @@ def test_of_a_teacher_that_is_used_as_it_is_there_are_no_others(
     )
     graph = planned.cells[0].graphs[0]
     assert "this one is used as it is" in str(lacks(own_need(NEED), graph.readers, "choice"))
+    assert "this one is used as it is" in str(graph.lacking([own_need(NEED)])), (
+        "a function that needs it is not applicable"
+    )
+    other = own_need(Need("teacher", "choice_probs"))
+    assert graph.lacking([other]) is None, "and no other is"
     assert not graph.evidence([own_need(NEED)], "trust", with_grades=False, with_gold=False).readings
     items = [Item("a", "a", "a", "s", "p", (" x", " y"))]
     labels = [Prediction("a", "x", " x", False, 0, (0.0, -1.0))]
@@ -89,7 +94,9 @@ def test_passes_with_dropout_differ_and_leave_the_model_as_it_was(tmp_path: Path
 
 def test_of_a_model_without_dropout_there_are_none(tmp_path: Path) -> None:
     engine = load_engine(LocalModel("toy", toy_model(tmp_path / "model", width=16, layers=1)))
-    with pytest.raises(ModelError, match=r"mc_dropout asks for a model with dropout, and model .* has no layer of it"):
+    with pytest.raises(
+        ModelError, match=r"not applicable: mc_dropout asks for a model with dropout, and model .* has no layer of it"
+    ):
         McDropout(2).read(engine, ROWS, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="k must be a whole number from 1 to 1000, got 0"):
         McDropout(0)

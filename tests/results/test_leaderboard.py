@@ -150,6 +150,17 @@ def test_an_arm_whose_seeds_all_failed_is_shown() -> None:
     assert "no seeds" in line
 
 
+def test_what_is_not_applicable_is_no_failure() -> None:
+    why = "not applicable: there are no others of other seeds"
+    failed = {("acme/margin", seed): f"scores failed: {why}" for seed in range(3)}
+    page = render(board_of(make_cells(failed=failed)), "p")
+    assert "## Not applicable" in page and why in page
+    assert "Failed seeds" not in page and "Seeds failed" not in page
+    both = render(board_of(make_cells(failed={**failed, ("acme/engine", 1): "nan"})), "p")
+    assert "**Seeds failed** (1 over all rows)" in both and "## Not applicable" in both
+    assert both.index("nan", both.index("## Failed seeds")) > both.index(why)
+
+
 def test_missing_references_and_controls_leave_gaps_not_errors() -> None:
     cells = make_cells(arms=["weak", "w2s-bench/probe"], diagnostics=False)
     board = board_of(cells)

@@ -87,18 +87,17 @@ class Generation(SplitGraph):
         return self.task.spec.teacher if self.taught_by is None else None
 
     def lacking(self, needs: Iterable[PlannedNeed]) -> str | None:
-        """Why evidence of these needs cannot be had in this domain, since its labels are no model's; None where it can."""
-        kind = self.task.domain.kind
+        """Why evidence of these needs cannot be had in this domain: its labels are no model's, or its teacher's training cannot be
+        done again; None where it can."""
+        kind, how = self.task.domain.kind, self._how_it_labels
         asked = (
             planned
             for planned in needs
             if planned.need.of in ("teacher", "teacher_icl")
             and planned.need.applies(kind)
             and kind in planned.reading.kinds
+            and ((how is not None and not how.is_model) or planned.trains_asked)
         )
-        how = self._how_it_labels
-        if how is None or how.is_model:
-            return None
         return next((why for planned in asked if (why := lacks(planned, self.readers, kind)) is not None), None)
 
     def weak_labels(self, split: Split) -> Stage:

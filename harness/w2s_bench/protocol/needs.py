@@ -36,6 +36,11 @@ class PlannedNeed:
     plugin: Mapping[str, JSON] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
 
+    @property
+    def trains_asked(self) -> bool:
+        """Whether whom it asks is trained again for it."""
+        return isinstance(self.reading, BuiltInReading) and self.reading.trains_asked
+
 
 @dataclass(frozen=True)
 class Readers:
@@ -156,11 +161,7 @@ def lacks(planned: PlannedNeed, readers: Readers, kind: Kind) -> str | None:
         return f"reading {need.read!r} is for {' and '.join(reading.kinds)} domains alone, and this is a {kind} domain"
     if isinstance(reading, DescribedReading) and not reading.asks_model:
         return None
-    if (
-        isinstance(reading, BuiltInReading)
-        and reading.trains_asked
-        and (readers.more is None or not readers.more.taught)
-    ):
+    if planned.trains_asked and (readers.more is None or not readers.more.taught):
         return f"reading {need.read!r} is of teachers that are trained again, and this one is used as it is, or is a student of before"
     if not recipe_of(model).gives(reading):
         return f"reading {need.read!r} cannot be had of the {need.of}, model {model.name!r} tuned by recipe {model.recipe!r}"

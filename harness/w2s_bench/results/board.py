@@ -272,6 +272,16 @@ class Failure:
     seed: int
     reason: str
 
+    @property
+    def not_applicable(self) -> bool:
+        """Whether nothing is broken: the arm asks for what this domain or its models cannot give."""
+        return is_not_applicable(self.reason)
+
+
+def is_not_applicable(reason: str | None) -> bool:
+    """Whether the reason of a failed seed is that its arm is not applicable, as the protocol words it."""
+    return "not applicable: " in (reason or "")
+
 
 @dataclass(frozen=True)
 class Leaderboard:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from w2s_bench.controls import CEILING, ORACLE, OWN_ARMS
 from w2s_bench.names import row_name, short
+from w2s_bench.results.board import is_not_applicable
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.findings import Finding, Level
 from w2s_bench.results.checking.folder import Folder
@@ -42,9 +43,12 @@ def seeds(folder: Folder) -> Iterator[Finding]:
     for cell in folder.cells:
         for seed in cell.body.failed:
             fact = f"seed {seed.seed} failed: {shortened(seed.error or '', 300)}"
-            yield _of(
-                "seeds", "warning", cell, fact, "Run the row again where its cause is mended; do not leave the row out"
-            )
+            if is_not_applicable(seed.error):
+                todo = "Nothing is broken: the row says that it asks what this domain or its models cannot give"
+                yield _of("seeds", "note", cell, fact, todo)
+            else:
+                todo = "Run the row again where its cause is mended; do not leave the row out"
+                yield _of("seeds", "warning", cell, fact, todo)
 
 
 def domains(folder: Folder) -> Iterator[Finding]:

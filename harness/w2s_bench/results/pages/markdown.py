@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from w2s_bench.controls import of_role
 from w2s_bench.names import CURVES, README
 from w2s_bench.resolvers import is_on_disk
-from w2s_bench.results.board import DomainSummary, Leaderboard, Row
+from w2s_bench.results.board import DomainSummary, Failure, Leaderboard, Row
 from w2s_bench.results.checks import CHECKS
 from w2s_bench.results.folding import BEST, first_rows, folds
 from w2s_bench.results.pages import columns
@@ -37,6 +37,10 @@ _INTRODUCTION = (
 _MEAN_NOTE = (
     "Paired differences to controls in PGR units, means over the domains that enter means. p is corrected for all the "
     "comparisons of the table (Holm); bold where it is below 0.05. Intervals are not corrected."
+)
+
+_NOT_APPLICABLE = (
+    "Rows without a figure for asking what this domain, or the models in it, cannot give; nothing is broken."
 )
 
 
@@ -75,8 +79,10 @@ def render(board: Leaderboard, plot: str, ties: str = "", badge: str = "", chain
         *(unfolding(f"In {len(board.domains)} domains", [_checks(board)]) if board.wide else [_checks(board)]),
         *domain_sections(board),
     ]
-    if board.failures:
-        blocks += ["## Failed seeds", _failures(board)]
+    if inapplicable := [f for f in board.failures if f.not_applicable]:
+        blocks += ["## Not applicable", _NOT_APPLICABLE, _failures(inapplicable)]
+    if failed := [f for f in board.failures if not f.not_applicable]:
+        blocks += ["## Failed seeds", _failures(failed)]
     blocks += _models(board)
     blocks += _reproduce(board)
     return "\n\n".join(blocks) + "\n"
@@ -157,8 +163,8 @@ def _warnings(board: Leaderboard) -> list[str]:
     return ["\n>\n".join(f"> {line}" for line in lines)] if lines else []
 
 
-def _failures(board: Leaderboard) -> str:
-    rows = [[str(f.seed), ", ".join(map(escape, f.rows)), escape(shortened(f.reason))] for f in board.failures]
+def _failures(failures: Sequence[Failure]) -> str:
+    rows = [[str(f.seed), ", ".join(map(escape, f.rows)), escape(shortened(f.reason))] for f in failures]
     return table(["seed", "rows", "reason"], rows)
 
 

@@ -48,8 +48,7 @@ def warnings(board: Leaderboard, name: Callable[[str], str], failed_seeds: str) 
     for what, arms in elsewhere.items():
         told = f"({name(shortened(what, 300))}). Accuracies may be the suite's tolerance apart."
         warned.append(Warned(f"Made elsewhere: {', '.join(arms)}", told))
-    if board.failures:
-        failed = sum(len(f.rows) for f in board.failures)
+    if failed := sum(len(f.rows) for f in board.failures if not f.not_applicable):
         warned.append(Warned("Seeds failed", f"({failed} over all rows); see {failed_seeds}."))
     return warned
 

@@ -65,8 +65,8 @@ def dropping(model: Any, seed: int) -> Iterator[None]:
     if not layers:
         name = getattr(model.config, "name_or_path", "") or type(model).__name__
         raise ModelError(
-            f"mc_dropout asks for a model with dropout, and model {name!r} has no layer of it; take a trust function that does not read "
-            "mc_dropout, or a model whose layers have dropout"
+            f"not applicable: mc_dropout asks for a model with dropout, and model {name!r} has no layer of it; take a trust "
+            "function that does not read mc_dropout, or a model whose layers have dropout"
         )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
