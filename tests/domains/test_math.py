@@ -28,7 +28,7 @@ from w2s_bench_tasks.math.making.lexicon import (
 from w2s_bench_tasks.math.making.solver import solve
 
 FOLDER = Path(str(files("w2s_bench_tasks"))) / "math"
-SIZES = {"s": 125_000, "m": 190_000, "l": 255_000}
+SIZES = {"s": 125_000, "m": 255_000, "l": 255_000}
 
 
 @pytest.fixture(scope="module")
