@@ -77,6 +77,10 @@ class ModelError(W2SBenchError):
     """A model that cannot be found, loaded, or used for what the suite asks of it."""
 
 
+class ContextError(ModelError):
+    """A text that takes more tokens than the model reads."""
+
+
 class StoreError(W2SBenchError):
     """The store cannot be read or written (permissions, a full disk)."""
 

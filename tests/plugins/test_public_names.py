@@ -26,6 +26,7 @@ PLUGINS = {
     "further": ROOT / "plugins" / "w2s-bench-further",
     "chess-verifiers": ROOT / "plugins" / "w2s-bench-chess-verifiers",
     "cleanlab": ROOT / "plugins" / "w2s-bench-cleanlab",
+    "qwen-coder": ROOT / "plugins" / "w2s-bench-qwen-coder",
     "tasks": ROOT / "tasks",
     "example": TESTS / "plugin_package",
     "toy": TESTS / "toy",

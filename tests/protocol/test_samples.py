@@ -122,7 +122,10 @@ def test_from_the_plan_to_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_p_true_names_a_model_that_lacks_its_words(engine: Engine) -> None:
-    with pytest.raises(ModelError, match="p_true asks for ' true' or ' false', which the vocabulary of model"):
+    with pytest.raises(
+        ModelError,
+        match=r"^not applicable: p_true asks for ' true' or ' false', which the vocab.* of model 'local/.*model0'",
+    ):
         PTrue().read(engine, [TrainingRow("a", "2 + 2 =", " 4", True, None, None)])
 
 

@@ -10,6 +10,7 @@ import pytest
 from support import run_inline, toy_registry, toy_suite
 from w2s_bench import Need
 from w2s_bench.errors import PluginError
+from w2s_bench.executors import Failed
 from w2s_bench.plugins.checks import check_trust_function
 from w2s_bench.protocol import shots as shots_module
 from w2s_bench.protocol.evidence.readings.base import ragged_of
@@ -85,5 +86,15 @@ def test_readings_are_of_the_prompts_with_examples(
         assert len(items) == size and all(one.prompt.count(BETWEEN) == 1 for one in items)
         assert np.isfinite(values[split, "teacher_icl"]).all()
         assert not np.allclose(values[split, "student_icl"], values[split, "student"]), "examples change what is said"
+    monkeypatch.setattr(shots_module, "SHOTS", 4)
+    graph = next(cell.graphs[0] for cell in plan(planned.suite, registry, domains=["largest"], trust=[]).cells)
+    need = kinds[0]
+    long = graph.evidence([own_need(need)], "transfer", with_grades=False, with_gold=False).readings[need]
+    failed = run_inline([long], store, registry)[long.node]
+    assert isinstance(failed, Failed)
+    assert (
+        "not applicable: choice_probs asks more of model" in failed.reason
+        and "than it reads: prompt and" in failed.reason
+    )
     assert "shots" in {stage.name for stage in walk([read["transfer", "student_icl"]])}
     assert "shots" not in {stage.name for stage in walk([read["transfer", "student"]])}

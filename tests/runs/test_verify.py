@@ -232,6 +232,15 @@ def test_a_plugin_left_out_is_a_problem_of_every_plan(models: Path, monkeypatch:
     assert not api.RunReport(toy_suite(models), models, (), board, problems).ok
 
 
+@pytest.mark.parametrize(
+    ("reason", "fine"), [("read failed: not applicable: no dropout", True), ("score failed: 1 / 0", False)]
+)
+def test_an_arm_that_is_not_applicable_breaks_no_run(models: Path, reason: str, fine: bool) -> None:
+    board: Any = None
+    report = api.RunReport(toy_suite(models), models, (cell(SeedResult(seed=0, error=reason), items=0),), board, ())
+    assert report.ok is fine and len(report.failures) == 1
+
+
 # Rows planned one by one.
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from w2s_bench.errors import ModelError
+from w2s_bench.errors import ContextError, ModelError
 
 #: Texts that most tokenizers have tokens for.
 _PLAIN_TEXTS = ("The answer is 1", "a", "1")
@@ -92,7 +92,7 @@ def encode_pairs(
             )
         if (excess := len(before) + len(after) - max_length) > 0:
             if not cut:
-                raise ModelError(
+                raise ContextError(
                     f"prompt and completion take {len(before) + len(after)} tokens, the model reads {max_length}: "
                     f"{prompt[:80]!r}…; shorten the items, set overflow truncate_left in the suite, or take a model with a longer "
                     "context"

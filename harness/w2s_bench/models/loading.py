@@ -34,6 +34,7 @@ def load_engine(
         raise ModelError(f"precision tf32 is of CUDA devices, and this is {device!r}; take float32 or bfloat16")
     setup = setup.on(device)
     model, tokenizer = _loaded(origin, setup, device)
+    model.config.name_or_path = origin.name  # what errors call it, whose places differ from machine to machine
     refuse_closing(tokenizer, origin.name)
     try:
         verdict_of(model, origin.name, origin.fingerprint())

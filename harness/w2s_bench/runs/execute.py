@@ -47,7 +47,10 @@ class RunReport:
 
     @property
     def ok(self) -> bool:
-        return not self.failures and not self.problems
+        """Nothing is broken. An arm that asks for what a domain or its models cannot give is told, and breaks nothing."""
+        from w2s_bench.results.board import is_not_applicable
+
+        return all(is_not_applicable(reason) for _, _, reason in self.failures) and not self.problems
 
     def _repr_html_(self) -> str:
         """The first table of the board, as a notebook shows it where `w2s_bench.run(…)` is the last line of a cell."""

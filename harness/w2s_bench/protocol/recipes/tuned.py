@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from w2s_bench.errors import ContextError
 from w2s_bench.plugins.descriptions import DescribedReading
 from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.readings import built_in_reading
@@ -164,5 +165,14 @@ def read(context: StageContext) -> None:
     rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
     reading, seed = reading_of(context.params), context.params.get("seed")
     rng = None if seed is None else np.random.default_rng(seed)
-    values = reading.read(load_planned(context), rows, rng=rng)
+    engine = load_planned(context)
+    try:
+        values = reading.read(engine, rows, rng=rng)
+    except (
+        ContextError
+    ) as error:  # prompts fit by themselves, and not with the examples or the question that are read with them
+        name = PlannedModel.read(context.params["model"]).name
+        raise ContextError(
+            f"not applicable: {context.params['read']} asks more of model {name!r} than it reads: {error}"
+        ) from error
     write_arrays(context.out / READING, to_arrays(reading.form, values))

@@ -44,8 +44,8 @@ class PTrue(BuiltInReading):
         if told[0] == told[1]:
             name = getattr(model.model.config, "name_or_path", "") or type(model.model).__name__
             raise ModelError(
-                f"p_true asks for {ANSWERS[0]!r} or {ANSWERS[1]!r}, which the vocabulary of model {name!r} cannot tell apart; take a "
-                "trust function that does not read p_true, or a model of ordinary language"
+                f"not applicable: p_true asks for {ANSWERS[0]!r} or {ANSWERS[1]!r}, which the vocabulary of model {name!r} cannot tell "
+                "apart; take a trust function that does not read p_true, or a model of ordinary language"
             )
         asked = [replace(row, prompt=f"{row.prompt}{row.completion}{self.question}", choices=ANSWERS) for row in rows]
         return np.array([float(yes - no) for yes, no in model.choice_scores(asked)], dtype=np.float64)
