@@ -32,3 +32,17 @@ def test_the_suite_of_real_tasks_finds_room_in_the_published_questions() -> None
     puzzles = suite.domain("w2s-bench-lichess/puzzles")
     assert sum(puzzles.sizes.model_dump().values()) < 0.9 * int(str(puzzles.parameters["most"]))
     assert {spec.teacher.model for spec in suite.domains} == {"w2s-bench-offline-lms/smollm2-135m"}
+
+
+def test_the_ladder_of_one_family_finds_room_in_its_domains() -> None:
+    suite = load_suite("qwen-coder")
+    assert {(spec.teacher.model, spec.student.model) for spec in suite.domains} == {
+        ("w2s-bench-qwen-coder/0.5b", "w2s-bench-qwen-coder/1.5b")
+    }
+    arc = suite.domain("lm-eval/arc_easy").sizes
+    assert arc.dev + arc.trust + arc.transfer < 0.95 * 2251 and arc.test < 0.95 * 2376
+    words, facts = suite.domain("w2s-bench-offline-lms/language").sizes, suite.domain("w2s-bench/knowledge").sizes
+    roomy = load_suite("offline-lm")
+    for sizes, domain in ((words, "w2s-bench-offline-lms/language"), (facts, "w2s-bench/knowledge")):
+        larger = roomy.domain(domain).sizes.model_dump()
+        assert all(size <= larger[split] for split, size in sizes.model_dump().items())

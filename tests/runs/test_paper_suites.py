@@ -1,5 +1,6 @@
-"""The shipped suites `paper-*` and `offline-lm-tasks`: planned as they stand. The whole path of `paper-*` on small random models of
-the same architectures.
+"""The shipped suites `paper-*`, `offline-lm-tasks` and `qwen-coder`: planned as they stand.
+
+The whole path of `paper-*` is taken on small random models of the same architectures.
 
 Tasks, parameters, recipes and dtypes are the shipped ones. Rows are made here, and models, sizes and steps are small.
 """
@@ -26,7 +27,9 @@ from w2s_bench.suite_domain import DomainSpec, Sizes
 from w2s_bench.suite_files import built_in_suites, load_suite
 
 PAPER = sorted(name for name in built_in_suites() if name.startswith("paper-"))
-LICHESS, OFFLINE_LMS = (ROOT / "plugins" / f"w2s-bench-{name}" for name in ("lichess", "offline-lms"))
+LICHESS, OFFLINE_LMS, QWEN_CODER = (
+    ROOT / "plugins" / f"w2s-bench-{name}" for name in ("lichess", "offline-lms", "qwen-coder")
+)
 SMALL = Sizes(dev=4, test=12, weak_train=12, trust=16, transfer=24)
 #: Which domain is run on which shipped suite's terms.
 RUN = {
@@ -76,14 +79,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def installed(folder: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("lichess", "offline-lms"):
+    for name in ("lichess", "offline-lms", "qwen-coder"):
         module = f"w2s_bench_{name.replace('-', '_')}"
         info = site / f"{module}-0.1.0.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: w2s-bench-{name}\nVersion: 0.1.0\n")
         (info / "entry_points.txt").write_text(f"[w2s_bench]\n{name} = {module}\n")
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setenv("PYTHONPATH", f"{site}:{LICHESS}:{OFFLINE_LMS}")
+    monkeypatch.setenv("PYTHONPATH", f"{site}:{LICHESS}:{OFFLINE_LMS}:{QWEN_CODER}")
     monkeypatch.setenv(DATA_VARIABLE, str(folder))
     monkeypatch.setenv(INCLUDE_VARIABLE, "")
     rows = {**ROWS, "hendrycks_math_algebra": algebra}
@@ -99,7 +102,7 @@ def installed(folder: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return folder
 
 
-@pytest.mark.parametrize("name", [*PAPER, "offline-lm-tasks"])
+@pytest.mark.parametrize("name", [*PAPER, "offline-lm-tasks", "qwen-coder"])
 def test_each_is_planned_without_a_model_or_a_network(name: str, data: Path) -> None:
     told = CliRunner().invoke(app, ["run", name, "--dry-run", "--store", str(data / "store")])
     assert told.exit_code == 0, told.output

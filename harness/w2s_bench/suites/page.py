@@ -24,7 +24,7 @@ _HEAD: Final = f"""# Suite files
 A suite is a YAML file: domains, models, sizes, recipe, coverage and seeds, all that a result rests on. `w2s-bench run
 my-suite.yaml` runs it; `w2s-bench run -` reads it from the standard input. Of those that ship,
 [tiny.yaml](../harness/w2s_bench/suites/tiny.yaml) is a good beginning,
-[tiny-full.yaml](../harness/w2s_bench/suites/tiny-full.yaml) is the same with every trust function that comes with the harness, and
+[tiny-full.yaml](../harness/w2s_bench/suites/tiny-full.yaml) is the same with every trust function that is installed, and
 [tiny-chain.yaml](../harness/w2s_bench/suites/tiny-chain.yaml) has models between teacher and student. `w2s-bench suite new NAME`
 writes one of any domains with splits as large as their items let them be, and `w2s-bench suite check FILE --gap` looks at one
 before hours are spent on it. `suite check FILE --budget` trains ceiling and naive at half, once and twice the steps on two seeds and

@@ -11,7 +11,7 @@ from w2s_bench_qwen_coder.published import FOLDER_VARIABLE, MODELS, Published, P
 
 _HELP = f"""
 Files lie in {FOLDER_VARIABLE} if that is set, else in the user's cache folder; each is checked by its SHA-256, wherever it came
-from. They are unpacked once, into W2S_BENCH_GGUF_CACHE: 1.0 and 3.1 GB in bfloat16.
+from. They are unpacked once, into W2S_BENCH_GGUF_CACHE: 1.3 and 3.6 GB in bfloat16.
 """
 
 
