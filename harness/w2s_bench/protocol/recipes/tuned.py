@@ -168,9 +168,8 @@ def read(context: StageContext) -> None:
     engine = load_planned(context)
     try:
         values = reading.read(engine, rows, rng=rng)
-    except (
-        ContextError
-    ) as error:  # prompts fit by themselves, and not with the examples or the question that are read with them
+    except ContextError as error:
+        # Prompts fit by themselves, as was seen before the run, and not with the examples or the question that are read with them.
         name = PlannedModel.read(context.params["model"]).name
         raise ContextError(
             f"not applicable: {context.params['read']} asks more of model {name!r} than it reads: {error}"
