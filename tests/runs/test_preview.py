@@ -75,6 +75,18 @@ def test_damage_is_a_reason_and_is_left_as_it_is(tmp_path: Path) -> None:
     assert text.read_text() == "?"
 
 
+def test_a_plan_looks_at_sizes_and_whoever_reads_a_result_at_every_byte(tmp_path: Path) -> None:
+    outcomes, _ = run([graph()], tmp_path)
+    text = result_of(outcomes, graph()).path / "text"
+    text.write_text("?" * 6)
+    assert said(graph(), tmp_path)["write end"][1].startswith("its stored result is damaged: text has SHA-256")
+    assert preview(list(walk([graph()])), Store(tmp_path)).to_run == ()
+    healed, _ = run([graph()], tmp_path)
+    assert result_of(healed, graph()).path == text.parent and text.read_text() != "?" * 6
+    text.unlink()
+    assert [stage.label for stage in preview(list(walk([graph()])), Store(tmp_path)).to_run] == ["write end"]
+
+
 def test_a_stage_like_no_other_was_never_computed(tmp_path: Path) -> None:
     run([graph()], tmp_path)
     unlike = stage("write", text="x", one=1, two=2, three=3)

@@ -41,7 +41,7 @@ def print_dry_run(
 
     print_problems(planned.problems)
     opened = open_store(store)
-    looked = explain(planned.stages(), opened, reasons=False)
+    looked = explain(planned.stages(), opened, reasons=False, whole=False)
     previewed, again = preview_of(looked), computed_again(planned, folder, looked)
     timings = Timings.of_store(opened.root)
     cost = forecast(planned.suite, previewed.to_run, timings)

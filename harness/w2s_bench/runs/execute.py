@@ -176,7 +176,9 @@ def _named_again(planned: Plan, folder: Path, store: Store) -> tuple[str, ...]:
 
     if not any(cell_path(folder, cell.row).is_file() for cell in planned.cells):
         return ()
-    return in_words(computed_again(planned, folder, explain(planned.stages(), store, reasons=False)), folder)
+    return in_words(
+        computed_again(planned, folder, explain(planned.stages(), store, reasons=False, whole=False)), folder
+    )
 
 
 def compute(

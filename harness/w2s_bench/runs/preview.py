@@ -45,8 +45,8 @@ class Explained:
 
 
 def preview(stages: Sequence[Stage], store: Store) -> Preview:
-    """Look up `stages`, inputs before what uses them; what is damaged counts as to run, and is left as it is."""
-    return preview_of(explain(stages, store, reasons=False))
+    """Look up `stages`, inputs before what uses them; what is seen to be damaged counts as to run, and is left as it is."""
+    return preview_of(explain(stages, store, reasons=False, whole=False))
 
 
 def preview_of(explained: Sequence[Explained]) -> Preview:
@@ -56,8 +56,10 @@ def preview_of(explained: Sequence[Explained]) -> Preview:
     return Preview(stored, tuple(look.stage for look in explained if look.status != "stored"), paths)
 
 
-def explain(stages: Sequence[Stage], store: Store, *, reasons: bool = True) -> list[Explained]:
-    """Every stage with its status. `reasons`: look for what made a missing one stale."""
+def explain(stages: Sequence[Stage], store: Store, *, reasons: bool = True, whole: bool = True) -> list[Explained]:
+    """Every stage with its status. `reasons`: look for what made a missing one stale. `whole`: every byte of a stored result is read,
+    as whoever uses it wants; else manifests and sizes tell.
+    """
     contents: dict[str, str] = {}
     out = []
     kept = cache(lambda name: _kept(store.root / name))
@@ -67,7 +69,7 @@ def explain(stages: Sequence[Stage], store: Store, *, reasons: bool = True) -> l
             out.append(Explained(stage, "waits", f"for {awaited.label or awaited.name}"))
             continue
         what = identity(stage, {name: contents[needed.node] for name, needed in stage.inputs.items()})
-        result = store.look(stage, digest_of(what))
+        result = store.look(stage, digest_of(what), whole=whole)
         if result is None:
             out.append(Explained(stage, "to run", _staleness(what, kept(stage.name)) if reasons else ""))
         elif isinstance(result, Damage):

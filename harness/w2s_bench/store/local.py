@@ -78,9 +78,14 @@ class Store:
         with explained(folder):
             return folder.exists()
 
-    def look(self, stage: Stage | str, key: str) -> Result | Damage | None:
-        """What `find` would find, but nothing is fetched, removed, recorded or kept in use."""
-        return self.inspect(stage, key)
+    def look(self, stage: Stage | str, key: str, *, whole: bool = True) -> Result | Damage | None:
+        """What `find` would find, but nothing is fetched, removed, recorded or kept in use.
+
+        Not `whole`: as the manifest and the sizes of files tell it. That is enough to plan by, and not to read the result.
+        """
+        folder = self.folder(stage, key)
+        with explained(folder):
+            return check(folder, whole=whole)
 
     def inspect(self, stage: Stage | str, key: str) -> Result | Damage | None:
         """Read every byte of a result where it is stored, and change nothing."""

@@ -56,9 +56,9 @@ class RemoteStore(Store):
             self._listed[stage.name] = set(self.bucket.names(stage.name))
         return key in self._listed[stage.name]
 
-    def look(self, stage: Stage | str, key: str) -> Result | Damage | None:
+    def look(self, stage: Stage | str, key: str, *, whole: bool = True) -> Result | Damage | None:
         """Of what is not on this machine yet, the manifest alone is read."""
-        if isinstance(copy := super().inspect(stage, key), Result):
+        if isinstance(copy := super().look(stage, key, whole=whole), Result):
             return copy
         folder = self.folder(stage, key)
         if (text := self.bucket.manifest(address_of(folder))) is None:
