@@ -52,9 +52,10 @@ def undisturbed(suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of every arm on both domains, computed with two workers."""
     out = tmp_path_factory.mktemp("undisturbed")
     done = w2s("run", suite, "--out", out, "--store", out / "store", "--workers", 2)
-    # `sums` is beyond a teacher of 30 steps: its oracle finds no correct label, which is a failed cell, said plainly.
-    assert done.returncode == 1, done.stderr
-    assert "w2s-bench-toy.sums/oracle" in done.stderr
+    # `sums` is beyond a teacher of 30 steps: its oracle finds no correct label and is not applicable, said plainly.
+    assert done.returncode == 0, done.stderr
+    assert "note: w2s-bench-toy.sums/oracle" in done.stderr
+    assert not [line for line in done.stderr.splitlines() if line.strip().startswith("failed: ")], done.stderr
     assert "Traceback" not in done.stderr
     return out
 
@@ -72,7 +73,7 @@ def test_a_run_leaves_every_cell_a_leaderboard_and_a_plot(undisturbed: Path) -> 
 def test_one_worker_and_two_give_identical_cell_bodies(suite: Path, undisturbed: Path, tmp_path: Path) -> None:
     """Of the domain whose answers are generated; of the one with options test_plugin_faults.py has a run of each."""
     done = w2s("run", suite, "--domain", "sums", "--out", tmp_path, "--store", tmp_path / "store", "--workers", 1)
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 0, done.stderr
     assert bodies(tmp_path / "toy") == of_domain("sums", undisturbed)
 
 
@@ -80,9 +81,9 @@ def test_again_from_the_store_nothing_changes_and_no_file_is_touched(suite: Path
     before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (undisturbed / "toy").rglob("*.json")}
     readme = (undisturbed / "toy" / "README.md").read_bytes()
     done = w2s("run", suite, "--out", undisturbed, "--store", undisturbed / "store")
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 0, done.stderr
     after = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (undisturbed / "toy").rglob("*.json")}
-    assert before == after, "the failed cell too: its reason reads as it did"
+    assert before == after, "the cell that is not applicable too: its reason reads as it did"
     assert (undisturbed / "toy" / "README.md").read_bytes() == readme
 
 
@@ -139,7 +140,7 @@ def test_a_damaged_store_is_said_and_mended(suite: Path, undisturbed: Path, tmp_
     data = flipped.read_bytes()
     flipped.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     done = w2s("run", suite, "--out", tmp_path, "--store", store, "--workers", 1)
-    assert done.returncode == 1, done.stderr  # sums/oracle, as undisturbed
+    assert done.returncode == 0, done.stderr
     said = "".join(done.stderr.split())  # a long line may be wrapped anywhere
     assert "damaged" in done.stderr
     assert all(f"{victim.parent.name}" in said for victim in (cut, flipped))

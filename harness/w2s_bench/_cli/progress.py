@@ -65,8 +65,10 @@ class _Trouble:
             return f"note: {event.text}"
         failed = event.outcome if isinstance(event, Ended) else None
         if isinstance(failed, Failed) and failed.reason not in self._told:
+            from w2s_bench.results.board import is_not_applicable  # for once something fails
+
             self._told.add(failed.reason)
-            return f"failed: {failed}"
+            return f"note: {failed.stage}: {failed.reason}" if is_not_applicable(failed.reason) else f"failed: {failed}"
         return None
 
     def say(self, event: Event) -> None:
