@@ -60,6 +60,14 @@ def test_what_is_to_know_is_said_unless_quiet(monkeypatch: pytest.MonkeyPatch, t
     assert said(monkeypatch, events, quiet=True, terminal=terminal) == ""
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_is_not_applicable_is_a_note_and_no_failure(monkeypatch: pytest.MonkeyPatch, quiet: bool) -> None:
+    failed = Failed(TWO.label, "oracle is not applicable: no weak label is right", TWO.node)
+    told = said(monkeypatch, [Planned(1, 1), Ended(TWO, failed)], quiet=quiet, terminal=False)
+    assert f"note: {TWO.label}: oracle is not applicable: no weak label is right\n" in told
+    assert "failed" not in told
+
+
 def test_a_log_has_trouble_and_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     first, trouble = TROUBLE.splitlines(keepends=True)
     assert said(monkeypatch, RUN, quiet=False, terminal=False) == (
