@@ -156,6 +156,7 @@ PLANTED = {
     "gold_kept:confidence": 180,
     "kept_plus_gold:confidence": 190,
     "naive_plus_gold": 145,
+    "gold_trust_set": 170,
 }
 PARTED = {
     "gain": 0.30,
@@ -166,6 +167,7 @@ PARTED = {
     "items": 0.20,
     "gold": 0.40,
     "trust": 0.45,
+    "labels": 0.20,
 }
 
 
@@ -217,7 +219,7 @@ def test_parts_of_a_planted_gain_are_what_was_planted_and_add_up(cells: dict[str
     assert {part.name for part in PARTS if part.adds_up} == {"budget", "mix", "choice"}
     assert gain_in_words(gain, str.upper) == (
         "CONFIDENCE: +0.30 PGR over naive = budget −0.10, label mix +0.15, item choice +0.25; "
-        "label noise left +0.30, items alone +0.20, gold beside +0.40, trust beside gold +0.45"
+        "label noise left +0.30, items alone +0.20, gold beside +0.40, trust beside gold +0.45, labels beside gold +0.20"
     )
 
 

@@ -4,7 +4,8 @@
 
 is an identity: budget, mix of labels and strata, choice of items. What the wrong labels among the kept ones still cost is
 gold_kept − arm, and what the items alone are worth, were all labels right, is gold_kept − gold_random. What the trust set's gold is
-worth beside the arm's rows is kept_plus_gold − arm, and what trust is worth beside that gold kept_plus_gold − naive_plus_gold.
+worth beside the arm's rows is kept_plus_gold − arm, what trust is worth beside that gold kept_plus_gold − naive_plus_gold, and what the
+trusted labels are worth to whoever has that gold, as whoever learns trust from it does, kept_plus_gold − gold_trust_set.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final
 from w2s_bench.controls import (
     GOLD_KEPT,
     GOLD_RANDOM,
+    GOLD_TRUST_SET,
     KEPT_PLUS_GOLD,
     MADE_OF_ARM,
     MATCHED_RANDOM,
@@ -76,6 +78,13 @@ PARTS: Final = (
         KEPT_PLUS_GOLD,
         NAIVE_PLUS_GOLD,
         "the arm's rows against all weak labels, the trust set's gold beside either",
+    ),
+    Part(
+        "labels",
+        "labels beside gold",
+        KEPT_PLUS_GOLD,
+        GOLD_TRUST_SET,
+        "the arm's rows and the trust set's gold against that gold alone",
     ),
 )
 
