@@ -96,7 +96,7 @@ def other_name(cell: dict[str, Any]) -> None:
         ("confidence", seed(kept=10**30), "it holds an integer of 100 bits"),
         ("random", seed(kept=100, coverage=0.25), "kept 100 and shortfall 0, where 200 rows were asked for"),
         ("confidence", seed(kept=200, coverage=0.4), "coverage 0.4, with 200 of 400 rows kept"),
-        ("confidence", seed(coverage=0.3), "200 rows kept are coverage 0.3 of 666.667 rows"),
+        ("confidence", seed(coverage=0.47), "200 rows kept are coverage 0.47 of 425.532 rows"),
         ("confidence", seed(shortfall=1), "kept 200 and shortfall 1"),
         ("confidence", seed(purity=0.7777), "purity 0.7777 of 200 rows kept would be 155.540 rows"),
         ("confidence", seed(purity=1.5), "seeds.0.purity: Input should be less than or equal to 1"),

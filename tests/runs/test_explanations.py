@@ -45,7 +45,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A decomposed run of the toy domain with options, its cells, and the plan of both toy domains."""
     with pytest.MonkeyPatch.context() as patch:
         registry, shared = toy_registry(patch), tmp_path_factory.getbasetemp()
-        suite = toy_suite(shared / "toy-models", coverage=0.4)
+        # Rows kept with gold beside, over this coverage, are no whole number.
+        suite = toy_suite(shared / "toy-models", coverage=0.35)
         usual = plan(suite, registry, trust=TRUST)
         both = plan(suite, registry, trust=TRUST, decompose=True)
         planned = plan(suite, registry, domains=["largest"], trust=TRUST[:1], decompose=True)
@@ -107,7 +108,7 @@ def test_cells_say_what_the_arms_kept(ran: Any) -> None:
         assert first.digests["kept"] == last.digests["kept"] == kept.digests["kept"] and first.purity == kept.purity
         assert len({one.digests["student"] for one in (first, last, kept)}) == 3, "each is another student"
     for kept, same, other in zip(arm.seeds, gold.seeds, alike.seeds, strict=True):
-        assert kept.kept == same.kept == other.kept == 40
+        assert kept.kept == same.kept == other.kept == 35
         assert kept.digests["kept"] == same.digests["kept"] != other.digests["kept"]
         assert kept.digests["weak_labels"] == same.digests["weak_labels"] == other.digests["weak_labels"]
         for one in (same, other):
@@ -123,8 +124,8 @@ def test_cells_say_what_the_arms_kept(ran: Any) -> None:
         assert both.digests["weak_labels"] == kept.digests["weak_labels"]
     right = [s.diagnostics["label_accuracy"] for s in ran.cells["weak"].body.seeds]
     for seed, accuracy in zip(ran.cells["inverted_oracle"].body.seeds, right, strict=True):
-        assert seed.purity == 0.0 and seed.kept + seed.shortfall == 40
-        assert seed.shortfall == max(0, 40 - round(100 * (1 - accuracy)))
+        assert seed.purity == 0.0 and seed.kept + seed.shortfall == 35
+        assert seed.shortfall == max(0, 35 - round(100 * (1 - accuracy)))
     for seed in ran.cells["noisy_oracle"].body.seeds:
         assert 0 < seed.purity < 1
 

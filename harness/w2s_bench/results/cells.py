@@ -16,7 +16,7 @@ from w2s_bench.names import row_name
 from w2s_bench.record import digest_of, pack_bits, unpack_bits, write_atomically
 from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.fields import Digest, Strict, Text
-from w2s_bench.results.figures import refuse_impossible, shown
+from w2s_bench.results.figures import is_whole, refuse_impossible, shown
 from w2s_bench.results.references import ArmRef, ChainRef, DomainRef, ModelRef, PluginRef, Spent, SuiteRef
 from w2s_bench.results.seed_results import SeedResult
 from w2s_bench.suite import MOST_SEEDS
@@ -68,7 +68,10 @@ class CellBody(Strict):
             raise ValueError(f"seeds are 0 to {len(numbers) - 1}, in this order; got {numbers[:20]}")
         if self.clusters is not None and len(self.clusters.array()) != self.items:
             raise ValueError(f"clusters has {len(self.clusters.array())} codes, of {self.items} items")
+        beside = self.arm.facts.with_trust_set  # gold rows: how many, the suite alone says
         for s in self.seeds:
+            if s.coverage and s.kept and not beside and not is_whole(pool := s.kept / s.coverage):
+                raise ValueError(f"seed {s.seed}: {s.kept} rows kept are coverage {s.coverage} of {pool:.3f} rows")
             if s.correct is None or s.accuracy is None:
                 continue
             if self.items < 2:

@@ -138,8 +138,6 @@ class SeedResult(Strict):
             raise ValueError(
                 f"seed {self.seed}: purity {self.purity} of {self.kept} rows kept would be {right:.3f} rows"
             )
-        if self.coverage and self.kept and not is_whole(pool := self.kept / self.coverage):
-            raise ValueError(f"seed {self.seed}: {self.kept} rows kept are coverage {self.coverage} of {pool:.3f} rows")
         if self.kept_rows is not None and (self.coverage is None or self.error is not None):
             raise ValueError(f"seed {self.seed}: kept_rows of an arm that keeps none of the pool")
         if self.kept_rows is not None and self.coverage is not None:
