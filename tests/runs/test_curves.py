@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,14 @@ from w2s_bench.errors import CellError, SuiteError
 from w2s_bench.names import CURVES
 from w2s_bench.protocol.files import ITEMS
 from w2s_bench.record import read_records
+from w2s_bench.results.board import Gain
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.rules import check
-from w2s_bench.results.curve_pages import read_curves, write_curves
+from w2s_bench.results.curve_pages import KEPT, PLOTS, read_curves, write_curves
 from w2s_bench.results.leaderboard import write_leaderboard
+from w2s_bench.results.pages.curve_page import curve_page
 from w2s_bench.results.republished import compare_pages
+from w2s_bench.results.statistics import Estimate
 from w2s_bench.runs.curves import points
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
@@ -196,6 +200,32 @@ def read_cells_of(results: Path) -> list[Cell]:
     from w2s_bench.results.belief import read_results
 
     return read_results(results)[1]
+
+
+def test_the_page_tells_what_trusted_labels_are_worth_beside_the_gold_where_a_run_was_decomposed(
+    tmp_path: Path,
+) -> None:
+    (curve,) = read_curves(with_curves(tmp_path / "toy"))
+    kept = "`kept_plus_gold`, the student of an arm's rows and that gold together"
+    assert kept not in curve_page("toy", (curve,), PLOTS, KEPT), "a usual run has none of them"
+    worth = {"10 gold labels": 0.3, "all 60": 0.05}  # the point of 30 was not decomposed
+    boards = {
+        point.words: replace(
+            point.board,
+            gains=(
+                Gain(
+                    "confidence", {"labels": Estimate(value, value - 0.02, value + 0.02, df=2, seeds=2, items=300)}, {}
+                ),
+            ),
+        )
+        for point, value in zip((curve.points[0], curve.points[2]), worth.values(), strict=True)
+    }
+    points = tuple(replace(point, board=boards.get(point.words, point.board)) for point in curve.points)
+    page = curve_page("toy", (replace(curve, points=points, own=boards["all 60"]),), PLOTS, KEPT)
+    table = page.partition(kept)[2].partition("\n\n")[2].partition("\n\n")[0]
+    cells = [cell.strip() for cell in table.splitlines()[-1].split("|")[1:-1]]
+    assert cells == ["confidence", "none", "+0.30 [0.28, 0.32]", "–", "+0.05 [0.03, 0.07]"]
+    assert page.count(kept) == 1, "no table of what no board has"
 
 
 def test_a_folder_of_another_suite_is_no_point(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from w2s_bench.controls import BASE, GOLD_TRUST_SET, NAIVE, NAIVE_PLUS_GOLD
+from w2s_bench.controls import BASE, GOLD_TRUST_SET, KEPT_PLUS_GOLD, NAIVE, NAIVE_PLUS_GOLD
 from w2s_bench.results.board import Row
 from w2s_bench.results.curves import About, Curve, Point
+from w2s_bench.results.gains import PARTS, Part
 from w2s_bench.results.pages.blocks import escape, table
 from w2s_bench.results.pages.style import NONE, TRACKS, count, difference, figure, number
 from w2s_bench.text import one_line
@@ -68,6 +69,12 @@ def _blocks(curve: Curve, plot: str, kept: str) -> list[str]:
         if minus := _table(curve, heads, lambda row, to=rival: difference(row.mean_minus.get(to)), without=rival):  # type: ignore[misc]
             said = f"Paired difference to `{rival}` ({words}), in PGR units; not corrected for how many there are:"
             blocks += [said, minus]
+        for part in PARTS:
+            if (part.plus, part.minus) == (KEPT_PLUS_GOLD, rival) and (minus := _table_of_gains(curve, heads, part)):
+                blocks += [
+                    f"The same of `{KEPT_PLUS_GOLD}`, the student of an arm's rows and that gold together:",
+                    minus,
+                ]
     if curve.about == "coverage":
         blocks.append(f"![Purity of what is kept and accuracy of the student, by coverage]({kept})")
         blocks.append("Purity, the share of kept labels that are right, mean over domains:")
@@ -82,6 +89,17 @@ def _table(curve: Curve, heads: list[str], told: Callable[[Row], str], without: 
         texts = [NONE if row is None else told(row) for row in here]
         if arm != without and any(text != NONE for text in texts):
             rows.append([escape(arm), TRACKS[curve.row_of(arm).track].word, *texts])
+    return table(["arm", "track", *heads], rows) if rows else ""
+
+
+def _table_of_gains(curve: Curve, heads: list[str], part: Part) -> str:
+    """A part of the gain of every arm that other arms are made of, at each point; nothing where no point has it."""
+    rows = []
+    for own in curve.own.gains:
+        gains = [next((gain for gain in point.board.gains if gain.arm == own.arm), None) for point in curve.points]
+        texts = [NONE if gain is None else difference(gain.mean.get(part.name)) for gain in gains]
+        if any(text != NONE for text in texts):
+            rows.append([escape(own.arm), TRACKS[curve.row_of(own.arm).track].word, *texts])
     return table(["arm", "track", *heads], rows) if rows else ""
 
 
