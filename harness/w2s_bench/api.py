@@ -46,7 +46,7 @@ def run(
 
     `domains` restricts what runs (default: the suite's domains), `trust` names the trust functions (None: the suite's
     default; `("all",)`: every installed one; `()`: the controls alone). `decompose` adds the controls that explain others,
-    four students a trust function and ten beside. `coverages` and `gold_budgets` (items of the trust set whose gold is seen) are
+    five students a trust function and ten beside, at every point of a curve too. `coverages` and `gold_budgets` (items of the trust set whose gold is seen) are
     points of curves: each is run after the suite, into `out/<suite>/curves/`, where a page shows them together; the report is
     the suite's own. Whatever is in the store already is not computed
     again; a run that was stopped anywhere goes on from there. Stages run in `workers` local processes, or where `executor`
@@ -56,7 +56,9 @@ def run(
     from w2s_bench.store import default_location
 
     planned = make_plan(suite, domains=domains, trust=trust, seeds=seeds, decompose=decompose)
-    beside = plan_points(planned, coverages=coverages, gold_budgets=gold_budgets, domains=domains, trust=trust)
+    beside = plan_points(
+        planned, coverages=coverages, gold_budgets=gold_budgets, domains=domains, trust=trust, decompose=decompose
+    )
     where, place = executor or local_executor(workers), store or default_location()
 
     def each(point: Plan, into: Path, *, models: bool) -> RunReport:

@@ -343,7 +343,7 @@ def test_a_run_writes_a_board_a_point_that_stands_by_itself(tmp_path: Path) -> N
     content = toy_suite(tmp_path / "models", seeds=1).model_dump(mode="json")
     path = tmp_path / "curved.yaml"
     path.write_text(Suite.model_validate({**content, "domains": content["domains"][:1]}).to_yaml(), encoding="utf-8")
-    how = ["--trust", "verifier", "--out", tmp_path, "--store", tmp_path / "store", "--workers", "1"]
+    how = ["--trust", "verifier", "--decompose", "--out", tmp_path, "--store", tmp_path / "store", "--workers", "1"]
     curves = ["--coverage", ".25,.5", "--gold-budget", "12"]
     told = w2s("run", path, *how, *curves, "--dry-run")
     assert told.returncode == 0 and all(
@@ -354,6 +354,8 @@ def test_a_run_writes_a_board_a_point_that_stands_by_itself(tmp_path: Path) -> N
     folder = tmp_path / "toy"
     text = (folder / CURVES / "README.md").read_text()
     assert "## Gold budget" in text and "## Coverage" in text and "curves/README.md" in done.stdout
+    line = next(line for line in text.partition("that gold together:")[2].splitlines() if line.startswith("| verifier"))
+    assert "–" not in line and line.count("|") == 5, "of both points"
     for name in ("toy.gold-12", "toy.coverage-0.25"):
         assert [f for f in check(folder / CURVES / name).findings if f.level == "error"] == []
     boards = (folder, folder / CURVES / "toy.gold-12")

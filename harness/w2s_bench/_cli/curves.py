@@ -27,6 +27,7 @@ def plans_beside(
     as_json: bool,
     domains: Sequence[str],
     trust: Sequence[str] | None,
+    decompose: bool,
 ) -> tuple[Plan, ...]:
     """A plan for each coverage and each gold budget, as the command line has them."""
     if coverage is None and gold_budget is None:
@@ -45,7 +46,12 @@ def plans_beside(
     budgets = numbers("--gold-budget", gold_budget, int) if gold_budget is not None else ()
     shares = numbers("--coverage", coverage, float) if coverage is not None else ()
     return plan_points(
-        planned, coverages=shares, gold_budgets=[int(each) for each in budgets], domains=domains, trust=trust
+        planned,
+        coverages=shares,
+        gold_budgets=[int(each) for each in budgets],
+        domains=domains,
+        trust=trust,
+        decompose=decompose,
     )
 
 

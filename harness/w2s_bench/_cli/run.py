@@ -219,7 +219,14 @@ def run(
         planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds, decompose=decompose)
         location = store or default_location()
         beside = plans_beside(
-            planned, coverage, gold_budget, executor, as_json=json_output, domains=domain or (), trust=trust or None
+            planned,
+            coverage,
+            gold_budget,
+            executor,
+            as_json=json_output,
+            domains=domain or (),
+            trust=trust or None,
+            decompose=decompose,
         )
         if dry_run or explain:
             from w2s_bench._cli.dry_run import print_dry_run

@@ -29,11 +29,12 @@ def plan_points(
     gold_budgets: Sequence[int] = (),
     domains: Sequence[str] = (),
     trust: Sequence[str] | None = None,
+    decompose: bool = False,
 ) -> tuple[Plan, ...]:
-    """A plan a point, with the domains and trust functions of the suite's own."""
+    """A plan a point, with the domains and trust functions of the suite's own, and what explains them where its own has that."""
     documents = Documents(planned.documents)
     return tuple(
-        make_plan(point, domains=domains, trust=trust, documents=documents)
+        make_plan(point, domains=domains, trust=trust, documents=documents, decompose=decompose)
         for point in points(planned.suite, coverages=coverages, gold_budgets=gold_budgets)
     )
 
