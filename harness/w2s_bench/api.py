@@ -46,12 +46,11 @@ def run(
 
     `domains` restricts what runs (default: the suite's domains), `trust` names the trust functions (None: the suite's
     default; `("all",)`: every installed one; `()`: the controls alone). `decompose` adds the controls that explain others,
-    five students a trust function and ten beside, at every point of a curve too. `coverages` and `gold_budgets` (items of the trust set whose gold is seen) are
-    points of curves: each is run after the suite, into `out/<suite>/curves/`, where a page shows them together; the report is
-    the suite's own. Whatever is in the store already is not computed
-    again; a run that was stopped anywhere goes on from there. Stages run in `workers` local processes, or where `executor`
-    runs them. `store` is a folder or a URL. `log` names loggers (tensorboard, mlflow, wandb) that
-    are told of losses and rows.
+    five students a trust function and ten beside, at every point of a curve too. `coverages` and `gold_budgets` (items of the trust
+    set whose gold is seen) are points of curves: each is run after the suite, into `out/<suite>/curves/`, where a page shows them
+    together; the report is the suite's own. Whatever is in the store already is not computed again; a run that was stopped anywhere
+    goes on from there. Stages run in `workers` local processes, or where `executor` runs them. `store` is a folder or a URL. `log`
+    names loggers (tensorboard, mlflow, wandb) that are told of losses and rows.
     """
     from w2s_bench.store import default_location
 
