@@ -87,18 +87,23 @@ def _table(curve: Curve, heads: list[str], told: Callable[[Row], str], without: 
     for arm in curve.arms:
         here = [point.row(arm) for point in curve.points]
         texts = [NONE if row is None else told(row) for row in here]
-        if arm != without and any(text != NONE for text in texts):
+        if arm != without and _is_curve(texts):
             rows.append([escape(arm), TRACKS[curve.row_of(arm).track].word, *texts])
     return table(["arm", "track", *heads], rows) if rows else ""
 
 
+def _is_curve(texts: list[str]) -> bool:
+    """Whether there is a figure at two points or more."""
+    return sum(text != NONE for text in texts) > 1
+
+
 def _table_of_gains(curve: Curve, heads: list[str], part: Part) -> str:
-    """A part of the gain of every arm that other arms are made of, at each point; nothing where no point has it."""
+    """A part of the gain of every arm that other arms are made of, at each point; nothing where no two points have it."""
     rows = []
     for own in curve.own.gains:
         gains = [next((gain for gain in point.board.gains if gain.arm == own.arm), None) for point in curve.points]
         texts = [NONE if gain is None else difference(gain.mean.get(part.name)) for gain in gains]
-        if any(text != NONE for text in texts):
+        if _is_curve(texts):
             rows.append([escape(own.arm), TRACKS[curve.row_of(own.arm).track].word, *texts])
     return table(["arm", "track", *heads], rows) if rows else ""
 
