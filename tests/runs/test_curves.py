@@ -206,7 +206,7 @@ def test_the_page_tells_what_trusted_labels_are_worth_beside_the_gold_where_a_ru
     tmp_path: Path,
 ) -> None:
     (curve,) = read_curves(with_curves(tmp_path / "toy"))
-    kept = "`kept_plus_gold`, the student of an arm's rows and that gold together"
+    kept = "`kept_plus_gold`, the student of an arm's rows and the gold of the budget together, to `gold_trust_set`"
     assert kept not in curve_page("toy", (curve,), PLOTS, KEPT), "a usual run has none of them"
     worth = {"10 gold labels": 0.3, "all 60": 0.05}  # the point of 30 was not decomposed
     boards = {
@@ -225,7 +225,20 @@ def test_the_page_tells_what_trusted_labels_are_worth_beside_the_gold_where_a_ru
     table = page.partition(kept)[2].partition("\n\n")[2].partition("\n\n")[0]
     cells = [cell.strip() for cell in table.splitlines()[-1].split("|")[1:-1]]
     assert cells == ["confidence", "none", "+0.30 [0.28, 0.32]", "–", "+0.05 [0.03, 0.07]"]
-    assert page.count(kept) == 1, "no table of what no board has"
+    assert page.count("`kept_plus_gold`") == 1, "no table of what no board has"
+    # An arm of another selection is no row of the ranking, and has its gain all the same.
+    row = replace(curve.row_of("confidence"), arm="confidence@balanced")
+    boards = {
+        words: replace(board, other_selections=(row,), gains=(replace(board.gains[0], arm="confidence@balanced"),))
+        for words, board in boards.items()
+    }
+    points = tuple(replace(point, board=boards.get(point.words, point.board)) for point in curve.points)
+    page = curve_page("toy", (replace(curve, points=points, own=boards["all 60"]),), PLOTS, KEPT)
+    assert "| confidence@balanced" in page.partition(kept)[2]
+    # What one point alone has is no curve.
+    alone = (curve.points[0], *points[1:])
+    page = curve_page("toy", (replace(curve, points=alone, own=boards["all 60"]),), PLOTS, KEPT)
+    assert "`kept_plus_gold`" not in page
 
 
 def test_a_folder_of_another_suite_is_no_point(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ _NARROWEST_BAR, _WIDEST_BAR = 8, 40  # characters
 
 @contextmanager
 def shown_progress(title: str, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
-    """Yields what an executor calls with its events; damage, failures and waiting are said even when quiet."""
+    """Yields what an executor calls with its events; damage, waiting and what has no result are said even when quiet."""
     if quiet:
         trouble = _Trouble()
         yield lambda event: None if isinstance(event, Noted) else trouble.say(event)
@@ -51,7 +51,7 @@ def shown_progress(title: str, *, quiet: bool) -> Iterator[Callable[[Event], Non
 
 
 class _Trouble:
-    """What went wrong, in words. One reason is told once: a domain without data fails each stage that reads it."""
+    """What went wrong or is not applicable, in words. One reason is told once: a domain without data fails each stage that reads it."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()

@@ -82,7 +82,7 @@ def run(
         typer.Option(
             "--decompose",
             help="Also train what explains each trust function's gain: on gold for its rows, on random rows with its labels and "
-            "strata, on its rows in order of trust, and on its rows with the trust set's gold.",
+            "strata, on its rows in order of trust, and on its rows with the trust set's gold; at every point of a curve.",
         ),
     ] = False,
     coverage: Annotated[

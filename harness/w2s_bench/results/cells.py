@@ -68,9 +68,11 @@ class CellBody(Strict):
             raise ValueError(f"seeds are 0 to {len(numbers) - 1}, in this order; got {numbers[:20]}")
         if self.clusters is not None and len(self.clusters.array()) != self.items:
             raise ValueError(f"clusters has {len(self.clusters.array())} codes, of {self.items} items")
-        beside = self.arm.facts.with_trust_set  # gold rows: how many, the suite alone says
+        of_pool_alone = (
+            not self.arm.facts.with_trust_set
+        )  # else gold is among the rows kept: how much, the suite alone says
         for s in self.seeds:
-            if s.coverage and s.kept and not beside and not is_whole(pool := s.kept / s.coverage):
+            if s.coverage and s.kept and of_pool_alone and not is_whole(pool := s.kept / s.coverage):
                 raise ValueError(f"seed {s.seed}: {s.kept} rows kept are coverage {s.coverage} of {pool:.3f} rows")
             if s.correct is None or s.accuracy is None:
                 continue

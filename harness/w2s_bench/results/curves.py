@@ -57,8 +57,8 @@ class Curve:
         return fsum(values) / len(values) if values and len(values) == len(entries) else None
 
     def row_of(self, arm: str) -> Row:
-        """The row of an arm that the number leaves as it is."""
-        return next(row for row in self.own.rows if row.arm == arm)
+        """The row of an arm on the suite's own board, one of another selection too."""
+        return next(row for row in (*self.own.rows, *self.own.other_selections) if row.arm == arm)
 
 
 def _learns_from_gold(row: Row) -> bool:

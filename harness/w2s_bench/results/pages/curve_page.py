@@ -71,10 +71,11 @@ def _blocks(curve: Curve, plot: str, kept: str) -> list[str]:
             blocks += [said, minus]
         for part in PARTS:
             if (part.plus, part.minus) == (KEPT_PLUS_GOLD, rival) and (minus := _table_of_gains(curve, heads, part)):
-                blocks += [
-                    f"The same of `{KEPT_PLUS_GOLD}`, the student of an arm's rows and that gold together:",
-                    minus,
-                ]
+                said = (
+                    f"Paired difference of `{KEPT_PLUS_GOLD}`, the student of an arm's rows and the gold of the budget together, to "
+                    f"`{rival}` ({words}), in PGR units; not corrected for how many there are:"
+                )
+                blocks += [said, minus]
     if curve.about == "coverage":
         blocks.append(f"![Purity of what is kept and accuracy of the student, by coverage]({kept})")
         blocks.append("Purity, the share of kept labels that are right, mean over domains:")
