@@ -31,7 +31,7 @@ def plan_points(
     trust: Sequence[str] | None = None,
     decompose: bool = False,
 ) -> tuple[Plan, ...]:
-    """A plan a point, with the domains and trust functions of the suite's own: those that its own plan was made with. `decompose` explains each."""
+    """A plan a point, with the domains and trust functions that the suite's own was made with; `decompose` explains each."""
     documents = Documents(planned.documents)
     return tuple(
         make_plan(point, domains=domains, trust=trust, documents=documents, decompose=decompose)
