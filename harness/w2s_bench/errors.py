@@ -61,6 +61,28 @@ class EvidenceError(W2SBenchError):
     """A trust function read evidence that it did not declare or may not see."""
 
 
+class NotApplicableError(W2SBenchError):
+    """An arm asks for what its domain, its models or their labels cannot give: nothing is broken, no run would do better.
+
+    `error` says why; the message says that nothing is broken before it, and that is how it is known wherever reasons are text.
+    """
+
+    _words = "not applicable: "
+
+    def __str__(self) -> str:
+        return f"{self._words}{super().__str__()}"
+
+    @classmethod
+    def is_reason(cls, reason: str) -> bool:
+        """Whether a stage's reason is that of such an error: a plugin's own words stand behind the plugin's name."""
+        return reason.startswith(cls._words)
+
+    @classmethod
+    def is_behind(cls, failure: str | None) -> bool:
+        """Whether such an error is the reason of a seed's failure, which reads "STAGE failed: REASON"."""
+        return cls.is_reason((failure or "").partition(" failed: ")[2])
+
+
 class TrustFunctionError(W2SBenchError):
     """A trust function raised, or returned something that is not one finite score a row."""
 

@@ -137,10 +137,23 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
     path.chmod(mode)  # the library lets nobody but the owner read what it writes
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, NDArray[np.generic]]:
+    """The file's arrays by name; of `names` alone no other is read."""
+    from safetensors import safe_open
     from safetensors.numpy import load_file
 
-    return dict(load_file(path))
+    if names is None:
+        return dict(load_file(path))
+    with safe_open(path, framework="np") as file:
+        return {name: file.get_tensor(name) for name in names}
+
+
+def array_names(path: Path) -> tuple[str, ...]:
+    """What `read_arrays` would give, unread."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        return tuple(file.keys())
 
 
 def pack_bits(bits: NDArray[np.bool_]) -> str:

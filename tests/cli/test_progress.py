@@ -62,9 +62,9 @@ def test_what_is_to_know_is_said_unless_quiet(monkeypatch: pytest.MonkeyPatch, t
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_what_is_not_applicable_is_a_note_and_no_failure(monkeypatch: pytest.MonkeyPatch, quiet: bool) -> None:
-    failed = Failed(TWO.label, "oracle is not applicable: no weak label is right", TWO.node)
+    failed = Failed(TWO.label, "not applicable: no weak label is right", TWO.node)
     told = said(monkeypatch, [Planned(1, 1), Ended(TWO, failed)], quiet=quiet, terminal=False)
-    assert f"note: {TWO.label}: oracle is not applicable: no weak label is right\n" in told
+    assert f"note: {TWO.label}: not applicable: no weak label is right\n" in told
     assert "failed" not in told
 
 

@@ -188,7 +188,7 @@ def test_a_board_says_what_was_certified_who_abstained_and_where_it_is_not_appli
     loose = cells["ltt(purity=0.05):probe:folds=3"].body.seeds[0]
     assert loose.abstained is None and loose.kept and loose.diagnostics["certified_purity"] == 0.05
     refused = cells["ltt(purity=0.05):verifier"].body.seeds[0]
-    assert "selection `ltt` is not applicable to verifier: its verifier.choice_probs" in str(refused.error)
+    assert "not applicable: selection `ltt` of verifier: its verifier.choice_probs" in str(refused.error)
     board = write_leaderboard(tmp_path)
     rows = {row.arm: row for row in board.other_selections}
     assert rows["ltt(purity=0.99):probe:folds=3"].entries["w2s-bench-toy/largest"].abstained == 1

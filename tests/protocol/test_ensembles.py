@@ -11,7 +11,7 @@ import torch
 import architectures
 from support import run_inline, toy_model, toy_registry, toy_suite
 from w2s_bench import Need
-from w2s_bench.errors import EvidenceError, ModelError
+from w2s_bench.errors import EvidenceError, NotApplicableError
 from w2s_bench.models.loading import load_engine
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.protocol.evidence.readings.base import ragged_of
@@ -95,8 +95,8 @@ def test_passes_with_dropout_differ_and_leave_the_model_as_it_was(tmp_path: Path
 def test_of_a_model_without_dropout_there_are_none(tmp_path: Path) -> None:
     engine = load_engine(LocalModel("toy", toy_model(tmp_path / "model", width=16, layers=1)))
     with pytest.raises(
-        ModelError,
-        match=r"not applicable: mc_dropout asks for a model with dropout, and model 'toy' has no layer of it",
+        NotApplicableError,
+        match=r"^not applicable: mc_dropout asks for a model with dropout, and model 'toy' has no layer of it",
     ):
         McDropout(2).read(engine, ROWS, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="k must be a whole number from 1 to 1000, got 0"):

@@ -23,11 +23,13 @@ from w2s_bench.models.batching import batches, learning_rate_factor
 from w2s_bench.models.head import Head, train_head
 from w2s_bench.models.weights import WEIGHTS
 from w2s_bench.protocol.ask import Ask
+from w2s_bench.protocol.evidence.readings.base import to_arrays
 from w2s_bench.protocol.files import FORMAT, ITEMS, LOSSES, PREDICTIONS, READING, ROWS
 from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.protocol.prediction import choose
 from w2s_bench.protocol.recipes import head as heads
 from w2s_bench.protocol.recipes.head import Head as Recipe
+from w2s_bench.protocol.recipes.tuned import as_params, reading_of
 from w2s_bench.record import read_arrays, read_records, write_arrays, write_json, write_records
 from w2s_bench.runs.plan import plan
 from w2s_bench.types import Item, Need, Prediction, TrainingRow
@@ -242,21 +244,36 @@ def test_a_head_on_some_rows_is_as_if_there_were_no_others(split: Split, tmp_pat
     assert not np.array_equal(head.mean, Head.load(split.folder / "weights").mean)
 
 
-@pytest.mark.parametrize("wanted", [Need("teacher", "hidden_states", -1), Need("verifier", "choice_probs")])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Need("verifier", "choice_probs"),
+        Need("student", "choice_probs"),
+        Need("teacher", "hidden_states", -1),
+        Need("student", "hidden_states", "middle"),
+        Need("student", "option_states", layers="middle"),
+        Need("student", "option_states", layers=-1),
+    ],
+    ids=str,
+)
 def test_readings_of_labels_come_from_the_states(split: Split, wanted: Need) -> None:
     from w2s_bench.models.loading import load_engine
 
-    params = {"read": wanted.read, "layer": wanted.layer}
-    arrays = read_arrays(
-        split.stage(str(wanted), heads.read_head, params, "subset", "labels", "states", "weights") / READING
-    )
+    params, given = as_params(wanted, None), ["subset", "labels", "states"]
+    given += ["weights"] if wanted.of == "verifier" else []
+    arrays = read_arrays(split.stage(str(wanted), heads.read_head, params, *given) / READING)
     answers = read_records(split.folder / "labels" / PREDICTIONS, Prediction)
-    if wanted.read == "choice_probs":
+    if wanted.of == "verifier":
         np.testing.assert_allclose(arrays["values"], np.concatenate([a.choice_scores for a in answers]), rtol=1e-12)
         assert arrays["offsets"].tolist() == list(range(0, 31, 3))
         return
     rows = [Split.row(item, answer.answer) for item, answer in zip(split.items, answers, strict=True)]
-    np.testing.assert_allclose(arrays["states"], load_engine(split.source).hidden_states(rows, -1), atol=1e-5)
+    reading = reading_of(params)
+    read = to_arrays(reading.form, reading.read(load_engine(split.source), rows))
+    assert set(arrays) == set(read)
+    for name, found in arrays.items():
+        assert found.dtype == read[name].dtype and found.shape == read[name].shape
+        np.testing.assert_allclose(found, read[name], atol=1e-4)
 
 
 def test_a_head_needs_neither_torch_nor_lm_eval(split: Split) -> None:
@@ -330,11 +347,12 @@ def test_what_hangs_on_states_takes_no_model_and_no_gpu(planned: Any) -> None:
         assert "model" not in stage.params and stage.device == "cpu"
     trained = [stage for stage in planned.stages() if stage.name.startswith("train")]
     assert trained and all("states" in stage.inputs for stage in trained)
-    # Of the language models there are left: the zero-shot base, and the untuned student's readings.
+    # Of the language models there are left the untuned student's readings in other layers; the base is a head without weights.
     others = [stage for stage in planned.stages() if "states" not in stage.inputs and "model" in stage.params]
-    assert {stage.name for stage in others} == {"states", "predict", "read"}
-    assert [s.label.rpartition(" · ")[2] for s in others if s.name == "predict"] == ["answers of base"]
+    assert {stage.name for stage in others} == {"states", "read"}
     assert all(s.params["model"]["recipe"] == "full" and "weights" not in s.inputs for s in others if s.name == "read")
+    without = [s for s in on_states if s.name == "predict_head" and "weights" not in s.inputs]
+    assert [s.label.rpartition(" · ")[2] for s in without] == ["answers of base"]
 
 
 MODEL = PlannedModel("m", "f", "head")
@@ -352,8 +370,14 @@ def test_inner_layers_of_a_head_are_read_from_the_untuned_model() -> None:
     subset, labels, weights = (named(name, {"split": "test"}) for name in ("subset", "predict", "train"))
     inner = Recipe().read(Ask(Need("teacher", "hidden_states", "all"), Recipe(), MODEL, weights, labels, subset))
     assert inner.params["model"]["recipe"] == "full" and set(inner.inputs) == {"subset", "labels"}
-    last = Recipe().read(Ask(Need("teacher", "hidden_states", -1), Recipe(), MODEL, weights, labels, subset))
-    assert set(last.inputs) == {"subset", "labels", "states"}, "the head itself says nothing of the states"
+    # The layers that are kept are read of states that are there anyway, whether there is a head or not.
+    for need in (Need("teacher", "hidden_states", -1), Need("student", "option_states", layers="middle")):
+        for head in (weights, None):
+            kept = Recipe().read(Ask(need, Recipe(), MODEL, head, labels, subset))
+            assert set(kept.inputs) == {"subset", "labels", "states"}, "the head itself says nothing of the states"
+            assert kept.inputs["states"].node == heads.states_of(MODEL, subset).node
+    zero_shot = Recipe().read(Ask(Need("student", "choice_probs"), Recipe(), MODEL, None, labels, subset))
+    assert set(zero_shot.inputs) == {"subset", "labels", "states"}
     probs = Recipe().read(Ask(Need("verifier", "choice_probs"), Recipe(), MODEL, weights, labels, subset))
     assert set(probs.inputs) == {"subset", "labels", "states", "weights"}
     with pytest.raises(

@@ -128,8 +128,7 @@ def test_a_head_by_steps_sees_the_order_and_one_fitted_to_convergence_refuses_it
     values = rng.normal(size=(24, 5)).astype(np.float32)
     offsets = np.arange(0, 25, 2)
     arrays: dict[str, Any] = {
-        "values": values,
-        "last": values,
+        "layer 1": values,
         "scores": np.zeros(24),
         "offsets": offsets.astype(np.int64),
     }

@@ -99,7 +99,7 @@ def test_a_recipe_reads_what_it_says_it_gives(name: str, recipe: Any) -> None:
     labels, subset, weights = (named(one, {"split": "test"}) for one in ("predict", "subset", "train"))
     reading = built_in_reading(name, OWN[name])
     assert reading is not None
-    if recipe_of(model).gives(reading):
+    if recipe_of(model).gives(reading, tuned=True):
         stage = recipe_of(model).read(Ask(need, recipe_of(model), model, weights, labels, subset))
         assert (stage.params["read"], stage.params["layer"]) == (name, need.layer)
         others = {"parameters"} if set(OWN[name]) - {"layer"} else set()
@@ -330,9 +330,12 @@ def test_what_a_model_or_domain_cannot_give_names_both(
 ) -> None:
     (need,) = planned_needs(registry, [Need("teacher", f"{TOY}/prompt_logprob")], "who")
     need = replace(need, reading=replace(need.reading, **changes))  # type: ignore[type-var]
-    readers = Readers((model, None), (model, None), (model, None))
-    found = lacks(need, readers, "choice")
+    weights = named("train")
+    found = lacks(need, Readers((model, weights), (model, None), (model, weights)), "choice")
     assert found is None if said is None else found and said in found and f"{TOY}/prompt_logprob" in found
+    if changes.get("of_head", "") is None:  # of the student there is what was before any head
+        student = replace(need, need=replace(need.need, of="student"))
+        assert lacks(student, Readers((model, weights), (model, None), (model, weights)), "choice") is None
 
 
 WRONG_NEEDS = {

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from support import run_inline, toy_model, toy_registry, toy_suite
-from w2s_bench.errors import ModelError, PluginError
+from w2s_bench.errors import ModelError, NotApplicableError, PluginError
 from w2s_bench.executors import Done
 from w2s_bench.models.engine import Engine
 from w2s_bench.models.loading import load_engine
@@ -123,7 +123,7 @@ def test_from_the_plan_to_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_p_true_names_a_model_that_lacks_its_words(engine: Engine) -> None:
     with pytest.raises(
-        ModelError,
+        NotApplicableError,
         match=r"^not applicable: p_true asks for ' true' or ' false', which the vocab.* of model 'local/.*model0'",
     ):
         PTrue().read(engine, [TrainingRow("a", "2 + 2 =", " 4", True, None, None)])

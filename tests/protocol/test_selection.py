@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from stage_functions import named
 from support import run_stage
-from w2s_bench.errors import SuiteError
+from w2s_bench.errors import NotApplicableError
 from w2s_bench.protocol import selection
 from w2s_bench.protocol.classes import equal_shares, proportional_shares
 from w2s_bench.protocol.files import GRADES, ITEMS, KEPT, PREDICTIONS
@@ -154,7 +154,7 @@ def test_the_easiest_rows_are_those_of_lowest_difficulty(folders: dict[str, Path
 def test_the_oracle_is_not_applicable_where_no_label_is_right(tmp_path: Path) -> None:
     (tmp_path / "grades").mkdir()
     write_json(tmp_path / "grades" / GRADES, dict.fromkeys(IDS, False))
-    with pytest.raises(SuiteError, match="oracle is not applicable: none of the teacher's 60 weak labels is right"):
+    with pytest.raises(NotApplicableError, match=r"^not applicable: none of the teacher's 60 weak labels is right"):
         kept_by(selection.run_oracle, tmp_path / "none", 0.1, grades=tmp_path / "grades")
 
 
@@ -179,7 +179,8 @@ def test_an_inverted_oracle_keeps_wrong_rows_alone(folders: dict[str, Path], tmp
     assert many == {"ids": wrong, "wanted": 54, "shortfall": 9}
     write_json(folders["grades"] / GRADES, dict.fromkeys(IDS, True))
     with pytest.raises(
-        SuiteError, match="inverted oracle is not applicable: all of the teacher's 60 weak labels are right"
+        NotApplicableError,
+        match=r"^not applicable: all of the teacher's 60 weak labels are right, so an inverted oracle",
     ):
         kept_by(selection.run_wrong, tmp_path / "none", 0.1, grades=folders["grades"])
 
@@ -382,7 +383,9 @@ def test_stratified_keeps_its_share_of_each_stratum(tmp_path: Path) -> None:
 def test_balanced_is_not_applicable_where_items_offer_other_options(odd: tuple[str, ...], tmp_path: Path) -> None:
     options = dict.fromkeys(IDS, ("yes", "no")) | {IDS[3]: odd}
     inputs = pool_of(tmp_path, options, dict.fromkeys(IDS, "yes"))
-    with pytest.raises(SuiteError, match=r"selection `balanced` is not applicable: the 60 items .* Take `stratified`"):
+    with pytest.raises(
+        NotApplicableError, match=r"^not applicable: selection `balanced` .* the 60 items .* Take `stratified`"
+    ):
         kept_by(selection.run_balanced, tmp_path / "out", 0.5, **inputs)
 
 

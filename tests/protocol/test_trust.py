@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ import pytest
 
 from stage_functions import named
 from support import run_stage, toy_registry, toy_suite
-from w2s_bench.errors import EvidenceError, TrustFunctionError, W2SBenchError
+from w2s_bench.errors import EvidenceError, NotApplicableError, TrustFunctionError, W2SBenchError
 from w2s_bench.isolation.process_state import generators_kept
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import trust
@@ -49,6 +50,16 @@ def test_whatever_a_trust_function_raises_is_its_own_error_with_the_line(error: 
     with pytest.raises(TrustFunctionError, match=said) as caught:
         guarded(NAME, "score", raising(error))
     assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [NotApplicableError("today"), ValueError("not applicable: today"),
+                                   EvidenceError("failed: not applicable: today")])  # fmt: skip
+def test_no_trust_function_says_of_itself_that_nothing_is_broken(error: Exception) -> None:
+    with pytest.raises((TrustFunctionError, EvidenceError), match="not applicable: today") as caught:
+        guarded(NAME, "score", raising(error))
+    assert not NotApplicableError.is_reason(str(caught.value))
+    assert not NotApplicableError.is_behind(f"math · seed 0 · scores of {NAME} failed: {caught.value}")
+    assert NotApplicableError.is_reason(str(copy.copy(NotApplicableError("today")))), "as it is sent to another process"
 
 
 def test_an_interruption_passes() -> None:

@@ -88,7 +88,7 @@ def test_what_another_selection_kept_is_in_its_cell_and_where_it_cannot_be_the_c
     results = Results(outcomes, store)
     made = {cell.arm.ref.name: cell_of(cell, results) for cell in planned.cells}
     balanced = made["balanced:w2s-bench-toy/prompt_hash"].body
-    assert all("selection `balanced` is not applicable" in str(seed.error) for seed in balanced.seeds)
+    assert all("failed: not applicable: selection `balanced`" in str(seed.error) for seed in balanced.seeds)
     name = "stratified:w2s-bench-toy/prompt_hash"
     stratified, (cell,) = made[name].body, (cell for cell in planned.cells if cell.arm.ref.name == name)
     for seed, graph, own in zip(stratified.seeds, cell.graphs, cell.stages, strict=True):

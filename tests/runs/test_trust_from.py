@@ -146,7 +146,7 @@ def test_states_of_another_width_are_not_applicable_and_probabilities_are(
     assert isinstance(found["calibrated"], Done)
     failed = found["probe"]
     assert isinstance(failed, Failed)
-    assert "trust_from is not applicable: of one label teacher.hidden_states" in failed.reason
+    assert failed.reason.startswith("not applicable: trust_from: of one label teacher.hidden_states")
     assert "(3, 32)" in failed.reason or "32)" in failed.reason
 
 

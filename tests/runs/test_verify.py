@@ -233,7 +233,15 @@ def test_a_plugin_left_out_is_a_problem_of_every_plan(models: Path, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("reason", "fine"), [("read failed: not applicable: no dropout", True), ("score failed: 1 / 0", False)]
+    ("reason", "fine"),
+    [
+        ("read failed: not applicable: no dropout", True),
+        ("score failed: 1 / 0", False),
+        (
+            "score failed: trust function 'acme/odd' raised ValueError in score: failed: not applicable: no dropout",
+            False,
+        ),
+    ],
 )
 def test_an_arm_that_is_not_applicable_breaks_no_run(models: Path, reason: str, fine: bool) -> None:
     board: Any = None

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from w2s_bench._cli.output import say
+from w2s_bench.errors import NotApplicableError
 from w2s_bench.executors import (
     Ahead,
     Damaged,
@@ -65,10 +66,12 @@ class _Trouble:
             return f"note: {event.text}"
         failed = event.outcome if isinstance(event, Ended) else None
         if isinstance(failed, Failed) and failed.reason not in self._told:
-            from w2s_bench.results.board import is_not_applicable  # for once something fails
-
             self._told.add(failed.reason)
-            return f"note: {failed.stage}: {failed.reason}" if is_not_applicable(failed.reason) else f"failed: {failed}"
+            return (
+                f"note: {failed.stage}: {failed.reason}"
+                if NotApplicableError.is_reason(failed.reason)
+                else f"failed: {failed}"
+            )
         return None
 
     def say(self, event: Event) -> None:

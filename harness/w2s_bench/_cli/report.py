@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench._cli.output import say
+from w2s_bench.errors import NotApplicableError
 from w2s_bench.names import short
 from w2s_bench.text import one_line, shortened
 
@@ -54,14 +55,12 @@ def print_problems(problems: Sequence[str]) -> None:
 
 def print_failures(report: RunReport) -> None:
     """One line a reason: a stage that many rows need fails them all. What is not applicable is told as a note."""
-    from w2s_bench.results.board import is_not_applicable
-
     by_reason: dict[str, list[str]] = {}
     for row, seed, reason in report.failures:
         by_reason.setdefault(reason, []).append(f"{row} seed {seed}")
     for reason, rows in by_reason.items():
         shown = ", ".join(rows[:4]) + (f" and {len(rows) - 4} more" if len(rows) > 4 else "")
-        say(f"{'note' if is_not_applicable(reason) else 'failed'}: {shown}: {reason}", error=True)
+        say(f"{'note' if NotApplicableError.is_behind(reason) else 'failed'}: {shown}: {reason}", error=True)
 
 
 def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:

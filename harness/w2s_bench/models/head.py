@@ -28,7 +28,7 @@ from w2s_bench.models.weights import WEIGHTS
 from w2s_bench.record import read_arrays, write_arrays
 from w2s_bench.types import FloatArray, IntArray
 
-States = NDArray[np.float32]  # (options of all items, d)
+States = NDArray[np.float32]  # (options of all items, …, d)
 
 _BETAS, _EPSILON, _DECAY = (0.9, 0.98), 1e-8, 0.01
 _NAMES = ("head.mean", "head.scale", "head.weight", "head.zero_shot")

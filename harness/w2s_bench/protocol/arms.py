@@ -205,7 +205,7 @@ def trust_arm(
         applying = [need for need in declared.needs if need.applies(graph.task.domain.kind)]
         elsewhere = None if graph.learns_from is None else graph.learns_from.task.domain.short_name
         if why := calibration.not_applicable(supervision, applying, elsewhere) or graph.lacking(needs):
-            why = f"selection `{guarantee.method}` is not applicable to {short(arm_name)}: {why}"
+            why = f"selection `{guarantee.method}` of {short(arm_name)}: {why}"
             none = selection.not_applicable(
                 why, graph.weak_labels(graph.pool), label=graph.label(f"rows kept by {shown}")
             )

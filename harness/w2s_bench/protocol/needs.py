@@ -71,6 +71,12 @@ class Readers:
         model: PlannedModel = getattr(self, need.of)[0]
         return model
 
+    def tuned(self, need: Need) -> bool:
+        """Whether the model that a need asks has weights of its own."""
+        if need.of in self.crossfitted:
+            return True
+        return (self.examples[need.of] if need.of in self.examples else getattr(self, need.of))[1] is not None
+
     def items(self, need: Need, subset: Stage) -> Stage:
         """The items of a split as a need's reader sees them."""
         return subset if need.of not in self.examples or self.shown is None else self.shown(subset)
@@ -163,7 +169,7 @@ def lacks(planned: PlannedNeed, readers: Readers, kind: Kind) -> str | None:
         return None
     if planned.trains_asked and (readers.more is None or not readers.more.taught):
         return f"reading {need.read!r} is of teachers that are trained again, and this one is used as it is, or is a student of before"
-    if not recipe_of(model).gives(reading):
+    if not recipe_of(model).gives(reading, tuned=readers.tuned(need)):
         return f"reading {need.read!r} cannot be had of the {need.of}, model {model.name!r} tuned by recipe {model.recipe!r}"
     owner = distribution_of(model.name)
     if planned.plugin and owner not in (BUILT_IN, planned.plugin["distribution"]):

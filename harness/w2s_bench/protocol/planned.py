@@ -57,7 +57,12 @@ class PlannedModel:
 
     @property
     def untuned(self) -> PlannedModel:
-        """The model as it is, whatever is made of it elsewhere."""
+        """The model as it is, whatever is made of it elsewhere; of one with a head that of its zeroth step."""
+        return replace(self.plain, recipe="head") if self.recipe == "head" else self.plain
+
+    @property
+    def plain(self) -> PlannedModel:
+        """The language model alone."""
         return replace(self, recipe="full", setup=self.setup.untuned)
 
     @property

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import numpy as np
 
 from w2s_bench.arm_facts import FLIPPED
-from w2s_bench.errors import SuiteError
+from w2s_bench.errors import NotApplicableError
 from w2s_bench.protocol.classes import equal_shares, label_classes, proportional_shares, strata_and_classes
 from w2s_bench.protocol.evaluation import read_grades
 from w2s_bench.protocol.files import ABSTAINED, CALIBRATION, CERTIFICATE, ITEMS, PREDICTIONS
@@ -143,9 +143,9 @@ def run_balanced(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     classes = label_classes(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
     if classes is None:
-        raise SuiteError(
-            f"selection `balanced` is not applicable: the {len(items)} items of the pool do not all offer the same options, so "
-            "that labels are no classes. Take `stratified`, or a domain whose options are the same texts in every item"
+        raise NotApplicableError(
+            f"selection `balanced` knows labels as classes, and the {len(items)} items of the pool do not all offer the same "
+            "options. Take `stratified`, or a domain whose options are the same texts in every item"
         )
     _keep_by_group(context, classes, equal_shares)
 
@@ -193,7 +193,7 @@ def not_applicable(why: str, labels: Stage, *, label: str = "") -> Stage:
 
 @stage("not_applicable", version=1)
 def run_not_applicable(context: StageContext) -> None:
-    raise SuiteError(context.params["why"])
+    raise NotApplicableError(context.params["why"])
 
 
 @stage("alike", version=1)
@@ -226,8 +226,8 @@ def run_oracle(context: StageContext) -> None:
     grades = read_grades(context.inputs["grades"])
     correct = [i for i, right in grades.items() if right]
     if not correct:
-        raise SuiteError(
-            f"oracle is not applicable: none of the teacher's {len(grades)} weak labels is right, so there is none to choose. "
+        raise NotApplicableError(
+            f"none of the teacher's {len(grades)} weak labels is right, so an oracle has none to choose. "
             "Train the teacher longer, or take easier items; see the accuracy of `weak`"
         )
     _draw_among(correct, len(grades), context)
@@ -239,9 +239,8 @@ def run_wrong(context: StageContext) -> None:
     grades = read_grades(context.inputs["grades"])
     wrong = [i for i, right in grades.items() if not right]
     if not wrong:
-        raise SuiteError(
-            f"an inverted oracle is not applicable: all of the teacher's {len(grades)} weak labels are right, so there is no "
-            "wrong one to choose"
+        raise NotApplicableError(
+            f"all of the teacher's {len(grades)} weak labels are right, so an inverted oracle has no wrong one to choose"
         )
     _draw_among(wrong, len(grades), context)
 
@@ -257,9 +256,9 @@ def run_noisy(context: StageContext) -> None:
     flipped = set(sorted(grades, key=lambda i: hash_rank("flip", seed, i))[:count])
     taken = [i for i, right in grades.items() if right != (i in flipped)]
     if not taken:
-        raise SuiteError(
-            f"a noisy oracle is not applicable: it takes none of the teacher's {len(grades)} weak labels for right; take a "
-            "larger pool, or train the teacher longer"
+        raise NotApplicableError(
+            f"a noisy oracle takes none of the teacher's {len(grades)} weak labels for right; take a larger pool, or train the "
+            "teacher longer"
         )
     _draw_among(taken, len(grades), context)
 

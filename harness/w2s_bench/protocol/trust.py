@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.random import Generator
 
-from w2s_bench.errors import EvidenceError, SuiteError, TrustFunctionError, said
+from w2s_bench.errors import EvidenceError, NotApplicableError, TrustFunctionError, said
 from w2s_bench.isolation.watch import left_as_found, unchanged
 from w2s_bench.plugins.checks import raised_at
 from w2s_bench.protocol.evaluation import read_grades
@@ -98,7 +98,7 @@ def not_applicable(labels: Stage, why: str, label: str = "") -> Stage:
 
 @stage("no_score", version=1)
 def refuse_score(context: StageContext) -> None:
-    raise EvidenceError(f"not applicable: {context.params['why']}")
+    raise NotApplicableError(context.params["why"])
 
 
 def shown_as(pool: Labelled) -> dict[str, Any]:
@@ -138,10 +138,9 @@ def _refuse_unlike(context: StageContext, needs: Sequence[Need]) -> None:
         paths = [context.inputs.get(f"{split}:{need}") for split in ("trust", "pool")]
         there, here = (None if path is None else _width(path) for path in paths)
         if there is not None and here is not None and there != here:
-            raise SuiteError(
-                f"trust_from is not applicable: of one label {need} has the shape {there} in {context.params['fitted_on']}, and {here} "
-                "here, where the models are others; take models of one architecture in both domains, or a trust function that reads "
-                "no states"
+            raise NotApplicableError(
+                f"trust_from: of one label {need} has the shape {there} in {context.params['fitted_on']}, and {here} here, where the "
+                "models are others; take models of one architecture in both domains, or a trust function that reads no states"
             )
 
 

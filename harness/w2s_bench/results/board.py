@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from w2s_bench.arm_facts import Role
+from w2s_bench.errors import NotApplicableError
 from w2s_bench.results.references import SuiteRef
 from w2s_bench.results.statistics import Estimate, Ratio
 
@@ -275,12 +276,7 @@ class Failure:
     @property
     def not_applicable(self) -> bool:
         """Whether nothing is broken: the arm asks for what this domain or its models cannot give."""
-        return is_not_applicable(self.reason)
-
-
-def is_not_applicable(reason: str | None) -> bool:
-    """Whether the reason of a failed seed is that its arm is not applicable, as the protocol words it."""
-    return "not applicable: " in (reason or "")
+        return NotApplicableError.is_behind(self.reason)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from w2s_bench.errors import CellError, SuiteError
+from w2s_bench.errors import CellError, NotApplicableError, SuiteError
 from w2s_bench.names import README
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.files import read_cell
@@ -48,9 +48,7 @@ class RunReport:
     @property
     def ok(self) -> bool:
         """Nothing is broken. An arm that asks for what a domain or its models cannot give is told, and breaks nothing."""
-        from w2s_bench.results.board import is_not_applicable
-
-        return all(is_not_applicable(reason) for _, _, reason in self.failures) and not self.problems
+        return all(NotApplicableError.is_behind(reason) for _, _, reason in self.failures) and not self.problems
 
     def _repr_html_(self) -> str:
         """The first table of the board, as a notebook shows it where `w2s_bench.run(…)` is the last line of a cell."""

@@ -24,6 +24,10 @@ def checked(layers: Any, reading: str) -> Layers:
     )
 
 
+#: What is frozen of a model that a head is trained on: the layers that are read most, the head's own (two thirds) among them.
+FROZEN: tuple[Layers, ...] = ("middle", -1)
+
+
 def chosen(layers: Layers, count: int) -> list[int]:
     """Indices into a model's `count` layers of states, of which 0 is the embedding and the last what the output layer reads.
 

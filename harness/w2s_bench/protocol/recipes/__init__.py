@@ -64,8 +64,8 @@ class Recipe(Protocol):
     ) -> Stage:
         """The answer to every item of a subset; `max_new_tokens` bounds those that are generated."""
 
-    def gives(self, reading: BuiltInReading | DescribedReading) -> bool:
-        """Whether there is such a reading of a model so tuned."""
+    def gives(self, reading: BuiltInReading | DescribedReading, *, tuned: bool) -> bool:
+        """Whether there is such a reading of a model so tuned, or, not `tuned`, of what it was before."""
 
     def as_engine(self, model: PlannedModel, weights: Stage | None) -> tuple[PlannedModel, Stage | None]:
         """The language model behind one so tuned and the stage of its own weights, for who knows nothing of recipes."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from w2s_bench.errors import ModelError
+from w2s_bench.hookspecs import ReadingModel
 from w2s_bench.models import head as heads
 from w2s_bench.models import ridge as ridges
 from w2s_bench.models.batching import order_of
@@ -23,6 +25,7 @@ from w2s_bench.models.head import States
 from w2s_bench.models.objectives import XENT, ClosedForm, Over, relative
 from w2s_bench.plugins.descriptions import DescribedReading
 from w2s_bench.protocol.ask import Ask
+from w2s_bench.protocol.evidence.layers import FROZEN, Layers, chosen
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, Values, to_arrays
 from w2s_bench.protocol.files import ABSTAINED, ITEMS, LOSSES, PREDICTIONS, READING, ROWS, STATE_IDS, STATES
 from w2s_bench.protocol.objectives import PlannedObjective, planned_objective, refuse_changed
@@ -40,7 +43,7 @@ from w2s_bench.protocol.training import (
     schedule_of,
     settings_of,
 )
-from w2s_bench.record import read_arrays, read_json, read_records, write_arrays, write_json, write_records
+from w2s_bench.record import array_names, read_arrays, read_json, read_records, write_arrays, write_json, write_records
 from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import FloatArray, IntArray, Item, Kind, Prediction, TrainingRow
 
@@ -48,8 +51,7 @@ if TYPE_CHECKING:
     from w2s_bench.suite_domain import Training
 
 
-#: The share of a model's depth whose states heads read.
-DEPTH = 2 / 3
+_LAYER: Final = "layer "  # and its number: the name of an array of its states
 #: Why there is no order of rows where a head has a penalty and an objective in closed form.
 NO_ORDER: Final = "a head that is fitted to convergence sees all of them at every step"
 
@@ -75,7 +77,7 @@ class Head:
         inputs = {
             "rows": rows,
             **numbered("states", [states_of(model, part.inputs["subset"]) for part in parts_of(rows)]),
-            **told(model, by, rows, tutor),
+            **told(model, by, rows, tutor, untuned=partial(self.predict, model.untuned, weights=None)),
         }
         params, drawn = {**schedule_of(training, objective), "seed": seed}, training.steps * training.batch_size
         params |= {"ridge": list(training.ridge), "folds": ridges.FOLDS, **by.params}
@@ -98,32 +100,32 @@ class Head:
         max_new_tokens: int | None = None,
         label: str = "",
     ) -> Stage:
-        if weights is None:
-            return Tuned().predict(model.untuned, subset, weights=None, max_new_tokens=max_new_tokens, label=label)
-        inputs = {"subset": subset, "states": states_of(model, subset), "weights": weights}
+        inputs = {"subset": subset, "states": states_of(model, subset)} | ({"weights": weights} if weights else {})
         return Stage(predict_head, {}, inputs, ("numpy",), label, timed_as=model.timed_as)
 
-    def gives(self, reading: BuiltInReading | DescribedReading) -> bool:
-        return reading.of_head is not None
+    def gives(self, reading: BuiltInReading | DescribedReading, *, tuned: bool) -> bool:
+        return not tuned or reading.of_head is not None
 
     def as_engine(self, model: PlannedModel, weights: Stage | None) -> tuple[PlannedModel, Stage | None]:
-        return model.untuned, None  # a head leaves it as it is
+        return model.plain, None  # a head leaves it as it is
 
     def read(self, ask: Ask) -> Stage:
         params, model = as_params(ask.need, ask.seed), ask.model
         reading = reading_of(params)
-        if not self.gives(reading):
+        if not self.gives(reading, tuned=ask.weights is not None):
             raise ModelError(f"model {model.name!r} tuned by recipe 'head' gives no {ask.need.read}: {reading.instead}")
-        if ask.weights is None or reading.of_head == "untuned":
-            return Tuned().read(replace(ask, model=model.untuned, weights=None))
+        # Items that are shown with examples are no head's: of their states none are kept.
+        shown_otherwise = ask.weights is None and ask.need.of.endswith("_icl")
+        if reading.of_head in (None, "untuned") or shown_otherwise:
+            return Tuned().read(replace(ask, model=model.plain, weights=None))
         inputs = {"subset": ask.subset, "labels": ask.labels, "states": states_of(model, ask.subset)}
-        if reading.of_head == "scores":
+        if reading.of_head == "scores" and ask.weights is not None:
             inputs["weights"] = ask.weights
         return Stage(read_head, params, inputs, ("numpy",), ask.label, timed_as=model.timed_as)
 
 
 def states_of(model: PlannedModel, subset: Stage) -> Stage:
-    """Stage: of every (prompt, option) of a subset the untuned model's score, and two states of the last token.
+    """Stage: of every (prompt, option) of a subset the untuned model's score, and states of the last token.
 
     How the model is tuned is no part of it: a teacher and a student on one model share it, and so do all arms.
     """
@@ -133,23 +135,33 @@ def states_of(model: PlannedModel, subset: Stage) -> Stage:
     )
 
 
-@stage("states", version=4)
+@stage("states", version=5)
 def states(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     if any(item.choices is None for item in items):
         raise ModelError(
             "recipe 'head' chooses among options; this domain generates its answers: take 'full' or 'lora'"
         )
-    from w2s_bench.models.layers import depth_of  # torch
-
     engine = load_planned(context)
-    depth = depth_of(engine.model)
-    sums, read = engine.option_readings(items, [-1 if depth is None else max(1, round(DEPTH * depth)), -1])
+    layers = sorted({layer for wanted in FROZEN for layer in chosen(wanted, _count_of(engine, items))})
+    sums, read = engine.option_readings(items, layers)
     offsets = np.cumsum([0, *(len(item.choices or ()) for item in items)])
-    arrays = {"values": read[:, 0].copy(), "last": read[:, 1].copy()}  # float32: some directions lie far from 0
+    # An array a layer, so that a head reads its own alone; float32: some directions lie far from 0.
+    arrays = {f"{_LAYER}{layer}": read[:, place].copy() for place, layer in enumerate(layers)}
     arrays |= {"scores": np.concatenate([*sums, np.zeros(0)]), "offsets": offsets.astype(np.int64)}
     write_arrays(context.out / STATES, arrays)
     write_json(context.out / STATE_IDS, [item.id for item in items])
+
+
+def _count_of(engine: ReadingModel, items: Sequence[Item]) -> int:
+    """How many layers of states the model has, its embedding among them: as it says, or else gives."""
+    from w2s_bench.models.layers import depth_of  # torch
+
+    depth = depth_of(engine.model)
+    if depth is not None or not items:
+        return 1 + (depth or 1)
+    asked = [TrainingRow(items[0].id, items[0].prompt, "", ended=False, choices=None, index=None)]
+    return int(engine.hidden_states(asked, "all").shape[1])
 
 
 @stage("train_head", version=3)
@@ -167,23 +179,23 @@ def train_head(context: StageContext) -> None:
     write_json(context.out / LOSSES, losses_as_written(losses))
 
 
-@stage("predict_head", version=3)
+@stage("predict_head", version=4)
 def predict_head(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     ids = [item.id for item in items]
-    logits = scores(context.inputs["states"], context.inputs["weights"], ids)
+    logits = scores(context.inputs["states"], context.inputs.get("weights"), ids)
     write_records(context.out / PREDICTIONS, choices_of(items, logits))
 
 
-@stage("read_head", version=3)
+@stage("read_head", version=4)
 def read_head(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     rows = label_rows(items, read_records(context.inputs["labels"] / PREDICTIONS, Prediction))
     reading, folder = reading_of(context.params), context.inputs["states"]
     if reading.of_head == "states":
-        read: Values = chosen_states(folder, rows)
+        read: Values = reading.of_frozen(lambda layers: OptionStates.read(folder, layers=layers).by_item(rows), rows)
     else:
-        read = scores(folder, context.inputs["weights"], [row.id for row in rows])
+        read = scores(folder, context.inputs.get("weights"), [row.id for row in rows])
     write_arrays(context.out / READING, to_arrays(reading.form, read))
 
 
@@ -191,29 +203,43 @@ def read_head(context: StageContext) -> None:
 class OptionStates:
     """Options in the order of their items: that of item `places[id]` are rows `offsets[place]:offsets[place + 1]`.
 
-    `values` (options, d) are the states that heads read, `last` (options, d) those of the last layer, `scores` (options,) the
-    untuned model's summed log-probabilities.
+    `states` (options, layers, d) are those of the layers that were asked for, `scores` (options,) the untuned model's summed
+    log-probabilities.
     """
 
     places: Mapping[str, int]
-    values: States
-    last: States
+    states: States
     scores: FloatArray
     offsets: IntArray
 
     @classmethod
-    def read(cls, *folders: Path) -> OptionStates:
-        """What `states` stages wrote, of one split each."""
-        arrays: list[dict[str, Any]] = [read_arrays(folder / STATES) for folder in folders]
+    def read(cls, *folders: Path, layers: Layers | None = None) -> OptionStates:
+        """What `states` stages wrote, of one split each; `layers` of those that they keep, by default the one that heads read."""
+        parts = [cls._of_one(folder / STATES, layers) for folder in folders]
         ids = [item for folder in folders for item in read_json(folder / STATE_IDS)]
         places = {item: index for index, item in enumerate(ids)}
-        if len(folders) == 1:
-            return cls(places, **arrays[0])
-        counts = np.concatenate([np.diff(of_folder["offsets"]) for of_folder in arrays])
-        joined = {
-            name: np.concatenate([of_folder[name] for of_folder in arrays]) for name in ("values", "last", "scores")
-        }
-        return cls(places, **joined, offsets=np.cumsum([0, *counts]))
+        if len(parts) == 1:
+            return cls(places, *parts[0])
+        states, scores, offsets = zip(*parts, strict=True)
+        counts = np.concatenate([np.diff(of_folder) for of_folder in offsets])
+        return cls(places, np.concatenate(states), np.concatenate(scores), np.cumsum([0, *counts]))
+
+    @staticmethod
+    def _of_one(path: Path, layers: Layers | None) -> tuple[States, FloatArray, IntArray]:
+        count = 1 + max(int(name.removeprefix(_LAYER)) for name in array_names(path) if name.startswith(_LAYER))
+        wanted = chosen("middle", count)[-1:] if layers is None else chosen(layers, count)
+        arrays: dict[str, Any] = read_arrays(path, [*(f"{_LAYER}{layer}" for layer in wanted), "scores", "offsets"])
+        return np.stack([arrays[f"{_LAYER}{layer}"] for layer in wanted], axis=1), arrays["scores"], arrays["offsets"]
+
+    @property
+    def values(self) -> States:
+        """(options, d): the states of the first of the layers."""
+        return self.states[:, 0]
+
+    def by_item(self, rows: Sequence[TrainingRow]) -> list[States]:
+        """(options, layers, d) a row: the states of its item's options."""
+        places = [self.places[row.id] for row in rows]
+        return [self.states[self.offsets[place] : self.offsets[place + 1]] for place in places]
 
     def of(self, ids: Sequence[str]) -> tuple[States, FloatArray, IntArray]:
         """`values`, `scores` and offsets of these items alone, in this order."""
@@ -262,15 +288,9 @@ def trained(
     return head, losses
 
 
-def scores(folder: Path, weights: Path, ids: Sequence[str]) -> list[FloatArray]:
+def scores(folder: Path, weights: Path | None, ids: Sequence[str]) -> list[FloatArray]:
     """(options,) an item: the logits of the head in the folder `weights`; without one, what the untuned model says."""
     values, zero_shot, offsets = OptionStates.read(folder).of(ids)
-    if (weights / ABSTAINED).exists():
+    if weights is None or (weights / ABSTAINED).exists():
         return np.split(zero_shot, offsets[1:-1])
     return np.split(heads.Head.load(weights).scores(values, zero_shot), offsets[1:-1])
-
-
-def chosen_states(folder: Path, rows: Sequence[TrainingRow]) -> States:
-    """(rows, d) the last state of each row's own option."""
-    states = OptionStates.read(folder)
-    return states.last[[int(states.offsets[states.places[row.id]]) + cast(int, row.index) for row in rows]]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from w2s_bench.errors import ContextError
+from w2s_bench.errors import ContextError, NotApplicableError
 from w2s_bench.plugins.descriptions import DescribedReading
 from w2s_bench.protocol.ask import Ask
 from w2s_bench.protocol.evidence.readings import built_in_reading
@@ -77,7 +78,7 @@ class Tuned:
         params = {"model": model.params, "max_new_tokens": max_new_tokens}
         return Stage(predict, params, inputs, label=label, **model.stage_fields())
 
-    def gives(self, reading: BuiltInReading | DescribedReading) -> bool:
+    def gives(self, reading: BuiltInReading | DescribedReading, *, tuned: bool) -> bool:
         return True
 
     def as_engine(self, model: PlannedModel, weights: Stage | None) -> tuple[PlannedModel, Stage | None]:
@@ -89,9 +90,17 @@ class Tuned:
         return Stage(read, params, inputs, label=ask.label, **ask.model.stage_fields())
 
 
-def told(model: PlannedModel, objective: PlannedObjective, rows: Stage, tutor: Tutor | None = None) -> dict[str, Stage]:
+def told(
+    model: PlannedModel,
+    objective: PlannedObjective,
+    rows: Stage,
+    tutor: Tutor | None = None,
+    *,
+    untuned: Callable[..., Stage] | None = None,
+) -> dict[str, Stage]:
     """The predictions, over the items of `rows`, of those whose distributions the objective needs.
 
+    `untuned` makes the student's before it is tuned, of a subset, where its recipe has a way of its own to them.
     Rows of gold have no teacher: their labels are all that a model is trained towards. What `tutor` was before it was trained is
     asked for where it is given.
     """
@@ -100,16 +109,17 @@ def told(model: PlannedModel, objective: PlannedObjective, rows: Stage, tutor: T
     if "teacher" in needs:
         stages |= numbered("teacher", [part.inputs["labels"] for part in parts if "labels" in part.inputs])
     if "student" in needs:
-        stages |= numbered("student", [_untuned_answers(model, part.inputs["subset"]) for part in parts])
+        ask = untuned or partial(Tuned().predict, model.untuned, weights=None)
+        stages |= numbered("student", [_untuned_answers(model, part.inputs["subset"], ask) for part in parts])
     if "untuned_teacher" in needs and tutor is not None:
         own = [part.inputs["subset"] for part in parts if "labels" in part.inputs]
-        stages |= numbered("untuned_teacher", [_untuned_answers(tutor.model, subset) for subset in own])
+        ask = partial(Tuned().predict, tutor.model.untuned, weights=None)
+        stages |= numbered("untuned_teacher", [_untuned_answers(tutor.model, subset, ask) for subset in own])
     return stages
 
 
-def _untuned_answers(model: PlannedModel, subset: Stage) -> Stage:
-    label = f"{subset.label} · answers of {model.name} untuned"
-    return Tuned().predict(model.untuned, subset, weights=None, label=label)
+def _untuned_answers(model: PlannedModel, subset: Stage, ask: Callable[..., Stage]) -> Stage:
+    return ask(subset, label=f"{subset.label} · answers of {model.name} untuned")
 
 
 def as_params(need: Need, seed: int | None) -> dict[str, JSON]:
@@ -171,7 +181,7 @@ def read(context: StageContext) -> None:
     except ContextError as error:
         # Prompts fit by themselves, as was seen before the run, and not with the examples or the question that are read with them.
         name = PlannedModel.read(context.params["model"]).name
-        raise ContextError(
-            f"not applicable: {context.params['read']} asks more of model {name!r} than it reads: {error}"
+        raise NotApplicableError(
+            f"{context.params['read']} asks more of model {name!r} than it reads: {error}"
         ) from error
     write_arrays(context.out / READING, to_arrays(reading.form, values))

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from w2s_bench.controls import CEILING, ORACLE, OWN_ARMS
+from w2s_bench.errors import NotApplicableError
 from w2s_bench.names import row_name, short
-from w2s_bench.results.board import is_not_applicable
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.findings import Finding, Level
 from w2s_bench.results.checking.folder import Folder
@@ -43,7 +43,7 @@ def seeds(folder: Folder) -> Iterator[Finding]:
     for cell in folder.cells:
         for seed in cell.body.failed:
             fact = f"seed {seed.seed} failed: {shortened(seed.error or '', 300)}"
-            if is_not_applicable(seed.error):
+            if NotApplicableError.is_behind(seed.error):
                 todo = "Nothing is broken: the row says that it asks what this domain or its models cannot give"
                 yield _of("seeds", "note", cell, fact, todo)
             else:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from w2s_bench.hookspecs import ReadingModel
 from w2s_bench.protocol.ask import Ask
+from w2s_bench.protocol.evidence.layers import Layers
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import (
     KINDS,
@@ -27,9 +28,11 @@ from w2s_bench.types import (
     TrainingRow,
 )
 
-#: What there is of a model tuned by recipe `head`: the head's score of every option, the frozen state of the label's last
-#: token (both without loading the model), or what the untuned model says.
+#: What there is of a model tuned by recipe `head`: the head's score of every option, or states of the frozen model that the
+#: head itself is read from (both without loading the model), or what the untuned model says.
 OfHead = Literal["scores", "states", "untuned"]
+#: (options, layers, d) an item: its options' frozen states in the layers that are asked for.
+Frozen = Callable[[Layers], Sequence[NDArray[np.float32]]]
 #: Of which every layer is held at once: of a model of 25 layers of 1,000 numbers, 50 MB.
 _ROWS_AT_ONCE = 512
 Values = NDArray[Any] | Sequence[NDArray[Any]]
@@ -81,6 +84,12 @@ class BuiltInReading(ABC):
     def shown(self, row: FloatArray) -> FloatArray:
         """A stored row (of any form but "array") as trust functions see it; options keep their order here."""
         return row
+
+    def of_frozen(self, frozen: Frozen, rows: Sequence[TrainingRow]) -> Values:
+        """What `read` gives, out of the states of `rows`' items; of those alone that are "states" of a head."""
+        raise NotImplementedError(
+            f"{type(self).__name__} says that it is among the states of a head; write its of_frozen"
+        )
 
     @abstractmethod
     def synthetic(self, made_up: Synthetic, *, rng: Generator) -> Values:

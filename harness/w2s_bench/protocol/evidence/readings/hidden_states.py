@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.random import Generator
 
 from w2s_bench.errors import EvidenceError
 from w2s_bench.hookspecs import ReadingModel
-from w2s_bench.protocol.evidence.layers import chosen
-from w2s_bench.protocol.evidence.readings.base import BuiltInReading, OfHead, Values, states_by_parts
+from w2s_bench.protocol.evidence.layers import FROZEN, chosen
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading, Frozen, OfHead, Values, states_by_parts
 from w2s_bench.types import FloatArray, Form, Synthetic, TrainingRow
 
 
@@ -33,13 +33,19 @@ class HiddenStates(BuiltInReading):
 
     @property
     def of_head(self) -> OfHead:
-        # A head leaves the model as it is: its last layer's states are there already.
-        return "states" if self.layer == -1 else "untuned"
+        return "states" if self.layer in FROZEN else "untuned"  # a head leaves the model as it is
 
     def read(self, model: ReadingModel, rows: Sequence[TrainingRow], *, rng: Generator | None = None) -> Values:
         if self.layer == "middle":
             return states_by_parts(model, rows, lambda count: chosen("middle", count))
         return model.hidden_states(rows, self.layer)
+
+    def of_frozen(self, frozen: Frozen, rows: Sequence[TrainingRow]) -> Values:
+        """The state of the label is that of the option which it is."""
+        every = frozen(self.layer)
+        labels = [states[cast(int, row.index)] for states, row in zip(every, rows, strict=True)]
+        found = np.stack(labels) if labels else np.zeros((0, 1, 0), dtype=np.float32)
+        return found if self.layer == "middle" else found[:, 0]
 
     def synthetic(self, made_up: Synthetic, *, rng: Generator) -> Values:
         """Of the layers only the middle one leans, in a direction the same for every draw."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.random import Generator
 
-from w2s_bench.errors import ModelError
+from w2s_bench.errors import NotApplicableError
 from w2s_bench.hookspecs import ReadingModel
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, OfHead, Values
 from w2s_bench.types import FloatArray, Form, Kind, Synthetic, TrainingRow
@@ -57,15 +57,15 @@ class McDropout(BuiltInReading):
 def dropping(model: Any, seed: int) -> Iterator[None]:
     """The model with its dropout layers on, and torch's generator at `seed`; after it, all is as it was.
 
-    Dropout that a layer applies by a number of its own (of attention weights, mostly) stays off. Raises `ModelError` where there is none.
+    Dropout that a layer applies by a number of its own (of attention weights, mostly) stays off. Where there is none: `NotApplicableError`.
     """
     import torch
 
     layers = [m for m in model.modules() if isinstance(m, torch.nn.Dropout) and m.p > 0]
     if not layers:
         name = getattr(model.config, "name_or_path", "") or type(model).__name__
-        raise ModelError(
-            f"not applicable: mc_dropout asks for a model with dropout, and model {name!r} has no layer of it; take a trust "
+        raise NotApplicableError(
+            f"mc_dropout asks for a model with dropout, and model {name!r} has no layer of it; take a trust "
             "function that does not read mc_dropout, or a model whose layers have dropout"
         )
     with torch.random.fork_rng():

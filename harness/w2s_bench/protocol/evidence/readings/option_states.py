@@ -9,8 +9,8 @@ import numpy as np
 from numpy.random import Generator
 
 from w2s_bench.hookspecs import ReadingModel
-from w2s_bench.protocol.evidence.layers import checked, chosen
-from w2s_bench.protocol.evidence.readings.base import BuiltInReading, OfHead, Values
+from w2s_bench.protocol.evidence.layers import FROZEN, checked, chosen
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading, Frozen, OfHead, Values
 from w2s_bench.types import Form, Kind, Synthetic, TrainingRow
 
 
@@ -31,7 +31,7 @@ class OptionStates(BuiltInReading):
 
     @property
     def of_head(self) -> OfHead:
-        return "untuned"  # a head leaves the model as it is
+        return "states" if self.layers in FROZEN else "untuned"  # a head leaves the model as it is
 
     def read(self, model: ReadingModel, rows: Sequence[TrainingRow], *, rng: Generator | None = None) -> Values:
         if not rows:
@@ -39,6 +39,9 @@ class OptionStates(BuiltInReading):
         count = model.hidden_states(rows[:1], "all").shape[1]
         states = model.option_states(rows, chosen(self.layers, count))
         return np.split(states, np.cumsum([len(row.choices or ()) for row in rows])[:-1])
+
+    def of_frozen(self, frozen: Frozen, rows: Sequence[TrainingRow]) -> Values:
+        return frozen(self.layers)
 
     def synthetic(self, made_up: Synthetic, *, rng: Generator) -> Values:
         """The label's state leans away from the others', in the middle layer alone and in one direction for every draw.

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from w2s_bench.errors import ModelError
+from w2s_bench.errors import NotApplicableError
 from w2s_bench.hookspecs import ReadingModel
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading, OfHead, Values
 from w2s_bench.types import Form, Synthetic, TrainingRow
@@ -43,8 +43,8 @@ class PTrue(BuiltInReading):
         told = [model.tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in ANSWERS]
         if told[0] == told[1]:
             name = getattr(model.model.config, "name_or_path", "") or type(model.model).__name__
-            raise ModelError(
-                f"not applicable: p_true asks for {ANSWERS[0]!r} or {ANSWERS[1]!r}, which the vocabulary of model {name!r} cannot tell "
+            raise NotApplicableError(
+                f"p_true asks for {ANSWERS[0]!r} or {ANSWERS[1]!r}, which the vocabulary of model {name!r} cannot tell "
                 "apart; take a trust function that does not read p_true, or a model of ordinary language"
             )
         asked = [replace(row, prompt=f"{row.prompt}{row.completion}{self.question}", choices=ANSWERS) for row in rows]
