@@ -145,8 +145,10 @@ class ReadingModel(Protocol):
         until: Sequence[str] = (),
         rng: Generator,
     ) -> list[list[str]]: ...
-    # State of the last token of prompt + completion: (n, d), or (n, layers, d) for layer "all".
-    def hidden_states(self, rows: Sequence[TrainingRow], layer: int | Literal["all"], /) -> NDArray[np.float32]: ...
+    # State of the last token of prompt + completion: (n, d), or (n, layers, d) of layers and of "all".
+    def hidden_states(
+        self, rows: Sequence[TrainingRow], layer: int | Literal["all"] | Sequence[int], /
+    ) -> NDArray[np.float32]: ...
 
 
 @runtime_checkable

@@ -74,11 +74,17 @@ def agrees(name: str, folder: Path) -> None:
             for pair in encode_pairs(engine.tokenizer, texts, max_length=256)
         ]
         np.testing.assert_allclose(scores, wanted, atol=2e-4)
-    for pair, state in zip(pairs, engine.hidden_states(rows, -1), strict=True):
+    offsets = np.cumsum([0, *(len(row.choices or ()) for row in rows)])[:-1]
+    of_options = engine.option_states(rows, [1, -1])[
+        [start + (row.index or 0) for start, row in zip(offsets, rows, strict=True)]
+    ]
+    for pair, one, state in zip(pairs, of_options, engine.hidden_states(rows, [1, -1]), strict=True):
         with torch.no_grad():
             ids = torch.tensor([[*pair.prompt, *pair.completion]])
             states = plain(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
-        np.testing.assert_allclose(state, states[-1][0, -1], atol=1e-3)
+        for place, layer in enumerate((1, -1)):
+            np.testing.assert_allclose(state[place], states[layer][0, -1], atol=1e-3)
+            np.testing.assert_allclose(one[place], states[layer][0, -1], atol=1e-3)
     for item, generated in zip(items(), engine.generate(items(), max_new_tokens=NEW, until=[]), strict=True):
         tokens = architectures.answer(plain, engine.tokenizer([item.prompt])["input_ids"][0], NEW)
         assert generated.text == engine.tokenizer.decode(tokens, skip_special_tokens=True)

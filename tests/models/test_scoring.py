@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models import scoring
+from w2s_bench.models import layers, scoring
 from w2s_bench.models.encoding import Pair
 from w2s_bench.models.options import Tree, option_logprobs, option_readings, option_states
 from w2s_bench.models.scoring import hidden_states, token_logprobs
@@ -128,12 +128,14 @@ def test_states_that_are_no_vectors_of_tokens_are_refused(sources: Any, inner: t
     import torch
 
     model, _ = sources["words"].load()
-    given = types.SimpleNamespace(hidden_states=(torch.zeros(inner), torch.zeros(2, 3, 8)))
+    depth = model.config.num_hidden_layers
+    given = types.SimpleNamespace(hidden_states=(torch.zeros(inner), *(torch.zeros(2, 3, 8) for _ in range(depth))))
     model.forward = lambda **settings: given
+    setattr(model, layers._KNOWN, None)  # what hooks see of such a model is not what it tells
     pairs = [Pair((1, 2), (3,))] * 2
     assert hidden_states(model, pairs, -1).shape == (2, 8)
     with pytest.raises(
-        ModelError, match=r"layer 'all' of model .* has states of shapes .* one vector a token is expected"
+        ModelError, match=r"layers \[0, .*\] of model .* have states of shapes .* one vector a token is expected"
     ):
         hidden_states(model, pairs, "all")
 

@@ -173,13 +173,13 @@ class Engine:
     def hidden_states(
         self,
         rows: Sequence[TrainingRow],
-        layer: int | Literal["all"],
+        layer: int | Literal["all"] | Sequence[int],
         *,
         over: Literal["last", "completion"] = "last",
     ) -> NDArray[np.float32]:
-        """State of the last token of prompt + completion (the end token left out): (n, d), or (n, layers + 1, d).
+        """State of the last token of prompt + completion (the end token left out): (n, d) of one layer, (n, layers, d) of several.
 
-        `over` "completion": the mean over the completion's tokens.
+        "all": the embedding first. `over` "completion": the mean over the completion's tokens.
 
         A completion without tokens (an answer that ended at once) leaves the prompt's last token.
         """

@@ -21,6 +21,16 @@ def depth_of(model: Any) -> int | None:
     return None if count is None else int(count)
 
 
+@torch.no_grad()
+def count_of(model: Any) -> int:
+    """How many layers of states there are, the embedding's among them: as the configuration tells, or else as a token shows."""
+    depth = depth_of(model)
+    if depth is not None:
+        return depth + 1
+    ids = torch.zeros((1, 1), dtype=torch.long, device=model.device)
+    return len(model(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states)
+
+
 def refuse_layers(model: Any, layers: Sequence[int]) -> None:
     """Raises `ModelError` for a layer that the model does not have."""
     depth = depth_of(model)
@@ -40,6 +50,11 @@ class Tap:
         self.blocks = _blocks_of(self.model) if self.layers else ""
         self.settings = {"output_hidden_states": True} if self.layers and self.blocks is None else {}
         self.taken: dict[int, torch.Tensor] = {}
+
+    @property
+    def asked(self) -> Any:
+        """Whom to ask for states alone: the body, which some whole models go past (OPT), or the model, which tells them."""
+        return self.model if self.blocks is None else self.model.base_model
 
     @contextmanager
     def open(self) -> Iterator[Tap]:
@@ -64,6 +79,9 @@ class Tap:
                     f"layers {list(self.layers)} of model {self.model.config.name_or_path!r}, which has 0 (embedding) to "
                     f"{len(told) - 1}; give some of these, or count from the end (-1, the last)"
                 )
+            shapes = {tuple(told[layer].shape) for layer in (*self.layers, -1)}
+            if len(shapes) > 1:
+                self._refuse(sorted(shapes))
             for layer in self.layers:
                 self._take(layer, told[layer])
             chosen = [self.taken[layer] for layer in self.layers]

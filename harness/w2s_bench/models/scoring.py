@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from w2s_bench.errors import ModelError
 from w2s_bench.models.assumptions import anatomy_of, verdict_of
 from w2s_bench.models.capabilities import Anatomy, base_of
 from w2s_bench.models.encoding import Pair, length_batches
+from w2s_bench.models.layers import Tap, count_of
 from w2s_bench.models.memory import by_halves, is_accelerator
 
 MAX_TOKENS = 16_384  # tokens in a batch, on an accelerator
@@ -160,16 +160,23 @@ def _asked(pairs: Sequence[Pair]) -> tuple[NDArray[np.int64], NDArray[np.int64],
 
 @torch.no_grad()
 def hidden_states(
-    model: Any, pairs: Sequence[Pair], layer: int | Literal["all"], *, over: Literal["last", "completion"] = "last"
+    model: Any,
+    pairs: Sequence[Pair],
+    layer: int | Literal["all"] | Sequence[int],
+    *,
+    over: Literal["last", "completion"] = "last",
 ) -> NDArray[np.float32]:
-    """State of the last token of prompt + completion: (n, d), or (n, layers + 1, d) for `"all"`, the embedding first.
+    """State of the last token of prompt + completion: (n, d) of one layer, (n, layers, d) of several; "all": the embedding first.
 
-    `over` "completion": the mean state of the completion's tokens instead; where it has none, the prompt's last token.
+    `over` "completion": the mean state of the completion's tokens instead; where it has none, the prompt's last token. Of no
+    other layer and, but for that mean, of no other token anything is kept.
     """
+    layers = [*range(count_of(model))] if layer == "all" else [layer] if isinstance(layer, int) else [*layer]
     out: list[NDArray[np.float32] | None] = [None] * len(pairs)
 
     def read(rows: list[int]) -> list[NDArray[np.float32]]:
-        return list(_states(model, [pairs[i] for i in rows], layer, over))
+        states = _states(model, [pairs[i] for i in rows], layers, over).cpu().numpy()
+        return list(states[:, 0] if isinstance(layer, int) else states)
 
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=tokens_at_once(model)):
         for part in verdict_of(model).parts([len(pairs[i]) for i in batch]):
@@ -180,29 +187,21 @@ def hidden_states(
 
 
 def _states(
-    model: Any, pairs: Sequence[Pair], layer: int | Literal["all"], over: Literal["last", "completion"]
-) -> NDArray[np.float32]:
+    model: Any, pairs: Sequence[Pair], layers: Sequence[int], over: Literal["last", "completion"]
+) -> torch.Tensor:
+    """(rows, layers, d), in float32."""
     ids = padded(pairs, drop_last=False).to(model.device)
-    # The model gives at least one position's logits, though the states alone are wanted.
-    keep = {"logits_to_keep": 1} if keeps_logits(model) else {}
-    states = model(input_ids=ids, use_cache=False, output_hidden_states=True, **keep).hidden_states
     last = torch.tensor([len(pair) - 1 for pair in pairs], device=ids.device)
-    rows = torch.arange(len(pairs), device=ids.device)
-    chosen = states if layer == "all" else [states[layer]]
-    shapes = sorted({tuple(s.shape) for s in chosen})
-    if len(shapes) > 1 or len(shapes[0]) != 3 or shapes[0][:2] != tuple(ids.shape):
-        raise ModelError(
-            f"layer {layer!r} of model {base_of(model).config.name_or_path!r} has states of shapes {shapes} for {len(pairs)} "
-            "rows; one vector a token is expected, of one width: take another layer, or another model"
-        )
+    ends = torch.arange(len(pairs), device=ids.device) * ids.shape[1] + last
+    at = ends if over == "last" else torch.arange(ids.numel(), device=ids.device)
+    with Tap(model, layers, at).open() as tap:
+        # A whole model gives at least one position's logits, though the states alone are wanted.
+        keep = {"logits_to_keep": 1} if tap.asked is tap.model and keeps_logits(model) else {}
+        states = tap.states(tap.asked(input_ids=ids, use_cache=False, **tap.settings, **keep))
     if over == "last":
-        read = [s[rows, last] for s in chosen]
-    else:
-        first = torch.minimum(torch.tensor([len(pair.prompt) for pair in pairs], device=ids.device), last)
-        places = torch.arange(ids.shape[1], device=ids.device)
-        among = ((places >= first[:, None]) & (places <= last[:, None])).float()
-        # Padding is left out before it is multiplied: what stands there may be no number.
-        read = [torch.where(among[:, :, None] > 0, s.float(), 0.0).sum(1) / among.sum(1, keepdim=True) for s in chosen]
-    wanted = torch.stack(read, dim=1) if layer == "all" else read[0]
-    found: NDArray[np.float32] = wanted.float().cpu().numpy()
-    return found
+        return states
+    first = torch.minimum(torch.tensor([len(pair.prompt) for pair in pairs], device=ids.device), last)
+    places = torch.arange(ids.shape[1], device=ids.device)
+    among = ((places >= first[:, None]) & (places <= last[:, None]))[:, :, None, None]
+    # Padding is left out before it is multiplied: what stands there may be no number.
+    return torch.where(among, states.unflatten(0, ids.shape), 0.0).sum(1) / among.sum(1)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from w2s_bench.errors import ModelError
-from w2s_bench.hookspecs import ReadingModel
 from w2s_bench.models import head as heads
 from w2s_bench.models import ridge as ridges
 from w2s_bench.models.batching import order_of
@@ -142,8 +141,10 @@ def states(context: StageContext) -> None:
         raise ModelError(
             "recipe 'head' chooses among options; this domain generates its answers: take 'full' or 'lora'"
         )
+    from w2s_bench.models.layers import count_of  # torch
+
     engine = load_planned(context)
-    layers = sorted({layer for wanted in FROZEN for layer in chosen(wanted, _count_of(engine, items))})
+    layers = sorted({layer for wanted in FROZEN for layer in chosen(wanted, count_of(engine.model))})
     sums, read = engine.option_readings(items, layers)
     offsets = np.cumsum([0, *(len(item.choices or ()) for item in items)])
     # An array a layer, so that a head reads its own alone; float32: some directions lie far from 0.
@@ -151,17 +152,6 @@ def states(context: StageContext) -> None:
     arrays |= {"scores": np.concatenate([*sums, np.zeros(0)]), "offsets": offsets.astype(np.int64)}
     write_arrays(context.out / STATES, arrays)
     write_json(context.out / STATE_IDS, [item.id for item in items])
-
-
-def _count_of(engine: ReadingModel, items: Sequence[Item]) -> int:
-    """How many layers of states the model has, its embedding among them: as it says, or else gives."""
-    from w2s_bench.models.layers import depth_of  # torch
-
-    depth = depth_of(engine.model)
-    if depth is not None or not items:
-        return 1 + (depth or 1)
-    asked = [TrainingRow(items[0].id, items[0].prompt, "", ended=False, choices=None, index=None)]
-    return int(engine.hidden_states(asked, "all").shape[1])
 
 
 @stage("train_head", version=3)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.random import Generator
 
 from w2s_bench.hookspecs import ReadingModel
 from w2s_bench.protocol.evidence.layers import checked, chosen
-from w2s_bench.protocol.evidence.readings.base import BuiltInReading, OfHead, Values
+from w2s_bench.protocol.evidence.readings.base import BuiltInReading, OfHead, Values, states_by_parts
 from w2s_bench.types import Form, Synthetic, TrainingRow
-
-#: Of which every layer is held at once.
-_ROWS_AT_ONCE = 512
 
 
 class LabelStates(BuiltInReading):
@@ -32,11 +29,7 @@ class LabelStates(BuiltInReading):
         return "untuned"  # a head leaves the model as it is
 
     def read(self, model: ReadingModel, rows: Sequence[TrainingRow], *, rng: Generator | None = None) -> Values:
-        engine, parts = cast(Any, model), []
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            every = engine.hidden_states(rows[start : start + _ROWS_AT_ONCE], "all", over="completion")
-            parts.append(every[:, chosen(self.layers, every.shape[1])])
-        return np.concatenate(parts) if parts else np.zeros((0, 0, 0), dtype=np.float32)
+        return states_by_parts(model, rows, lambda count: chosen(self.layers, count), over="completion")
 
     def synthetic(self, made_up: Synthetic, *, rng: Generator) -> Values:
         """Of the layers only the middle one leans, in a direction the same for every draw."""
