@@ -18,7 +18,7 @@ from stage_functions import named
 from support import run_stage
 from w2s_bench.errors import NotApplicableError
 from w2s_bench.protocol import selection
-from w2s_bench.protocol.classes import equal_shares, proportional_shares
+from w2s_bench.protocol.classes import equal_shares, label_classes, proportional_shares
 from w2s_bench.protocol.files import GRADES, ITEMS, KEPT, PREDICTIONS
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
@@ -366,6 +366,34 @@ def test_balanced_keeps_as_many_of_each_class_whatever_the_order_of_options(tmp_
     assert most["ids"] == [*IDS[:20], *IDS[26:]], "a class that is exhausted gives all that it has"
 
 
+def test_balanced_keeps_as_many_of_each_class_of_each_stratum_where_strata_offer_other_options(tmp_path: Path) -> None:
+    """`yes` of the stratum `easy` (15 items) is another class than `yes` of `hard`."""
+    options = {i: ("no", "yes") if n < 15 else ("later", "yes") for n, i in enumerate(IDS)}
+    labels = {i: ("yes" if n < 5 else "no") if n < 15 else ("yes" if n < 35 else "later") for n, i in enumerate(IDS)}
+    inputs = pool_of(tmp_path, options, labels)
+    kept = kept_by(selection.run_balanced, tmp_path / "out", 0.3, **inputs)
+    assert kept == {
+        "ids": [*IDS[1:5], *IDS[11:15], *IDS[30:35], *IDS[55:]], "wanted": 18, "shortfall": 0,
+    }, "18 rows of four classes: what does not part evenly goes to the larger ones"  # fmt: skip
+    most = kept_by(selection.run_balanced, tmp_path / "most", 0.6, **inputs)
+    assert most["ids"] == [*IDS[:15], *IDS[25:35], *IDS[49:]], "5 and 10 are all there is of two"
+
+
+def test_classes_are_options_of_the_pool_and_else_of_each_stratum() -> None:
+    def classes(*rows: tuple[str, tuple[str, ...], int]) -> list[str] | None:
+        """Of (stratum, options, place of the label) an item."""
+        items = [Item(f"{n}", f"{n}", f"{n}", row[0], "?", row[1]) for n, row in enumerate(rows)]
+        labels = [Prediction(f"{n}", row[1][row[2]], row[1][row[2]], True, row[2]) for n, row in enumerate(rows)]
+        found = label_classes(items, labels[::-1])
+        return found and [found[item.id] for item in items]
+
+    ab, ba, ac = (" a", " b"), (" b", " a"), (" a", " c")
+    assert classes(("s", ab, 0), ("t", ba, 0), ("s", ba, 1)) == [" a", " b", " a"], "strata matter nothing here"
+    assert classes(("s", ab, 0), ("t", ac, 0), ("s", ba, 0)) == ["s: a", "t: a", "s: b"]
+    assert classes(("s", ab, 0), ("t", ac, 0), ("s", ac, 0)) is None, "one stratum's items differ"
+    assert classes(("s", ab, 0), ("s", ac, 0)) is None
+
+
 def test_balanced_keeps_what_top_keeps_where_there_is_one_class(tmp_path: Path) -> None:
     inputs = pool_of(tmp_path, dict.fromkeys(IDS, ("yes", "no")), dict.fromkeys(IDS, "no"))
     kept = kept_by(selection.run_balanced, tmp_path / "out", 0.3, **inputs)
@@ -381,7 +409,9 @@ def test_stratified_keeps_its_share_of_each_stratum(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("odd", [("yes", "maybe"), ("yes", "no", "no")])
 def test_balanced_is_not_applicable_where_items_offer_other_options(odd: tuple[str, ...], tmp_path: Path) -> None:
-    options = dict.fromkeys(IDS, ("yes", "no")) | {IDS[3]: odd}
+    options = dict.fromkeys(IDS, ("yes", "no")) | {
+        IDS[3]: odd
+    }  # of the stratum `easy`; those of `hard` are all the same
     inputs = pool_of(tmp_path, options, dict.fromkeys(IDS, "yes"))
     with pytest.raises(
         NotApplicableError, match=r"^not applicable: selection `balanced` .* the 60 items .* Take `stratified`"

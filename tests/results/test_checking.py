@@ -125,7 +125,7 @@ def test_a_control_for_choice_domains_is_asked_of_those_that_show_classes_of_lab
 def test_failed_seeds_and_missing_domains_are_no_errors(tmp_path: Path) -> None:
     failed = {
         ("w2s-bench/confidence", 1): "out of memory",
-        ("acme/margin", 2): "not applicable: there is no other teacher",
+        ("acme/margin", 2): "scores failed: not applicable: there is no other teacher",
     }
     one = make_cells(failed=failed)
     other = make_cells("w2s-bench/chess")
@@ -133,7 +133,7 @@ def test_failed_seeds_and_missing_domains_are_no_errors(tmp_path: Path) -> None:
     results = write_cells(tmp_path / "toy", one, other)
     assert [(f.level, f.found) for f in found(results, "seeds", "domains")] == [
         ("warning", "seed 1 failed: out of memory"),
-        ("note", "seed 2 failed: not applicable: there is no other teacher"),
+        ("note", "seed 2 failed: scores failed: not applicable: there is no other teacher"),
         ("note", "acme/margin has no cell in chess"),
     ]
     assert check(results, pages=False).passed

@@ -126,6 +126,11 @@ WORLDS = (
 )
 
 
+def simulation_error(draws: int, share: float = 0.05) -> float:
+    """How far the share found in so many draws may lie from the true one by chance: two standard errors."""
+    return 2 * float(np.sqrt(share * (1 - share) / draws))
+
+
 def line(world: World, seeds: int, found: Found) -> str:
     figures = (found.pgr, found.mean, found.difference)
     shown = " | ".join(f"{figure:.3f}"[1:] if figure < 1 else f"{figure:.2f}" for figure in figures)
@@ -155,27 +160,52 @@ def test_clusters_that_nobody_knows_of_make_intervals_too_narrow() -> None:
     assert np.mean(held) < 0.85
 
 
+def holds(world: World, seeds: int, runs: int, found: Found) -> bool:
+    """Whether one world keeps the promise but for chance: two standard errors of 3 · runs intervals (a mean's: of runs).
+
+    A coverage of PGRs and differences below 93 % at five seeds and more is a fault though chance may make it of 95 %.
+    """
+    error, error_of_mean = simulation_error(3 * runs), simulation_error(runs)
+    low, high = (0.93, 0.97 + error) if seeds >= 5 else (0.95 - error, 1.0)
+    # Too few draws are resolved to say; or all seeds fall to one side, once in four draws of three: none can know.
+    untold = found.unresolved > 0.5 or (seeds < 5 and world.lottery > 0)
+    ratios_hold = low <= found.pgr <= high and 0.95 - error_of_mean <= found.mean <= max(high, 0.97 + error_of_mean)
+    # A lottery whose two or three seeds agree by luck looks sure: that is what .0042 of its draws are.
+    rare = 0.005 if untold else 0.001 + simulation_error(3 * runs, 0.001)
+    tests_hold = found.errs <= 0.05 + error and found.errs_at_001 <= rare
+    return (ratios_hold or untold) and low <= found.difference <= high and tests_hold
+
+
 @pytest.mark.slow
 def test_intervals_cover_in_a_long_simulation() -> None:
-    """95 ± 2 % at five seeds and more, no less than 95 - 2 % at two and three; tests err in at most 5 % but for chance."""
-    runs = 400  # 1200 intervals a line: a standard error of .006, which three of are allowed
+    """95 ± 2 % at five seeds and more, no less than 95 % at two and three; tests err in at most 5 %.
+
+    Over all worlds together exactly that, nothing added for chance: 9600 intervals (4800 with ten seeds). At two and three seeds
+    PGRs alone are left out there, for the lottery's sake.
+    """
     print(
         "\n| world | design effect | seeds | PGR | mean of 3 domains | difference | p < .05 | p < .001 | half width | unresolved |"
     )
     print("| :-- | :-: | :-: | :-: | :-: | :-: | :-: | :-: | :-: | :-: |")
     faults = []
-    for world in WORLDS:
-        for seeds in (2, 3, 5, 10):
-            found = simulate(world, seeds, runs if seeds < 10 else runs // 2)
-            told = line(world, seeds, found)
-            print(told, flush=True)
-            high = 0.99 if seeds >= 5 else 1.0
-            # Too few draws are resolved to say; or all seeds fall to one side, once in four draws of three: none can know.
-            untold = found.unresolved > 0.5 or (seeds < 5 and world.lottery)
-            if not (untold or 0.93 <= found.pgr <= high) or not 0.93 <= found.difference <= high:
-                faults.append(told)
-            if found.errs > 0.05 + 0.02 or found.errs_at_001 > 0.005:
-                faults.append(told)
+    by_seeds: dict[int, list[Found]] = {2: [], 3: [], 5: [], 10: []}
+    for world, seeds in product(WORLDS, by_seeds):
+        runs = 400 if seeds < 10 else 200
+        found = simulate(world, seeds, runs)
+        by_seeds[seeds].append(found)
+        print(told := line(world, seeds, found), flush=True)
+        faults += [] if holds(world, seeds, runs, found) else [told]
+    for seeds, of_worlds in by_seeds.items():
+        names = ("pgr", "mean", "difference", "errs")
+        pgr, mean, difference, errs = (np.mean([getattr(found, name) for found in of_worlds]) for name in names)
+        shown = f"PGR {pgr:.3f}, mean {mean:.3f}, difference {difference:.3f}, p < .05 {100 * errs:.1f} %"
+        print(told := f"all worlds, {seeds} seeds: {shown}")
+        covers = (
+            all(0.93 <= share <= 0.97 for share in (pgr, mean, difference))
+            if seeds >= 5
+            else min(mean, difference) >= 0.95
+        )
+        faults += [] if covers and errs <= 0.05 else [told]
     assert not faults, "\n".join(faults)
 
 
@@ -184,7 +214,7 @@ def test_boards_of_equal_arms_seldom_show_a_difference() -> None:
     """Four trust functions against three controls over three domains, all equal in truth: what a table shows by chance."""
     print("\n| world | seeds | tests of means, p < .05 | p < .001 | tables with any p < .05 | the same, corrected |")
     print("| :-- | :-: | :-: | :-: | :-: | :-: |")
-    runs = 250
+    runs, lines = 250, []
     for world in (WORLDS[1], WORLDS[2], WORLDS[-1]):
         for seeds in (3, 5):
             rng = default_rng([seeds, *world.name.encode()])
@@ -211,5 +241,10 @@ def test_boards_of_equal_arms_seldom_show_a_difference() -> None:
                 f"{100 * corrected:.0f} % |",
                 flush=True,
             )
-            assert errs <= 0.065 and rarely <= 0.003
-            assert corrected <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
+            # Boards are independent of each other, the twelve tests of one are not: chance is reckoned over boards.
+            by_board = [np.mean([p < 0.05 for p in table]) for table in tables if table]
+            assert errs <= 0.05 + 2 * np.std(by_board) / np.sqrt(len(by_board))
+            assert rarely <= 0.001 + simulation_error(len(every), 0.001)
+            assert corrected <= 0.05 + simulation_error(runs)
+            lines.append((errs, corrected))
+    assert (np.mean(lines, axis=0) <= 0.05).all(), "over all worlds nothing is allowed for chance"

@@ -230,18 +230,31 @@ def test_auroc_within_strata_is_over_pairs_of_one_stratum(ran: Any, cells: dict[
         assert "auroc_within_stratum" not in cells["naive"].body.seeds[seed].diagnostics
 
 
-def test_where_labels_are_classes_each_has_its_share_and_its_pairs(ran: Any, tmp_path: Path) -> None:
+#: Options of each stratum → its classes by the place of the option: the same everywhere, and others in each stratum.
+SAME = dict.fromkeys(("high", "low"), ((" a", " b", " c", " d"), (" a", " b", " c", " d")))
+OTHER = {
+    "high": ((" a", " b", " c", " d"), ("high: a", "high: b", "high: c", "high: d")),
+    "low": (
+        (" a", " b", " e", " f"),
+        ("low: a", "low: b", "low: e", "low: f"),
+    ),  # two texts in common, of another meaning
+}
+
+
+@pytest.mark.parametrize("options", [SAME, OTHER])
+def test_where_labels_are_classes_each_has_its_share_and_its_pairs(ran: Any, tmp_path: Path, options: Any) -> None:
     outcomes, classes = dict(ran.outcomes), {}
-    for seed in (0, 1):  # as if every item of the pool offered the same four options
+    for seed in (0, 1):  # as if every item of a stratum offered the same four options
         graph, _ = stages_of(ran.plan, "prompt_hash", seed)
         subset = graph.subset("transfer")
         items = read_records(folder(ran, subset) / ITEMS, Item)
         path = tmp_path / str(seed)
         path.mkdir()
-        write_records(path / ITEMS, [replace(item, choices=("a", "b", "c", "d")) for item in items])
+        write_records(path / ITEMS, [replace(item, choices=options[item.stratum][0]) for item in items])
         outcomes[subset.node] = Done(replace(outcomes[subset.node].result, path=path))
         labels = read_records(folder(ran, graph.weak_labels("transfer")) / "predictions.jsonl", Prediction)
-        classes[seed] = {label.id: "abcd"[label.index or 0] for label in labels}
+        stratum = {item.id: item.stratum for item in items}
+        classes[seed] = {label.id: options[stratum[label.id]][1][label.index or 0] for label in labels}
     made = collect(ran, outcomes)["prompt_hash"]
     for seed, of in classes.items():
         told, kept = made.body.seeds[seed].diagnostics, set(kept_ids(ran, "prompt_hash", seed))

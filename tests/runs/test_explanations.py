@@ -284,6 +284,28 @@ def test_a_control_that_did_not_keep_what_its_arm_kept_is_refused(
         read_results(write_cells(tmp_path / "unsound", cells))
 
 
+@pytest.mark.parametrize("of_arm_too", [True, False])
+def test_labels_kept_are_compared_where_both_cells_tell_of_them(
+    tmp_path: Path, cells: dict[str, Cell], of_arm_too: bool
+) -> None:
+    """The arm's cell may be of a version that told of labels in fewer domains."""
+    own, other = ({"kept_by_label": {"a": low, "b": 1 - low}} for low in (0.25, 0.375))
+    name = of_arm("matched_random", "w2s-bench/confidence")
+
+    def with_labels(cell: Cell, shares: Any) -> Cell:
+        first, *rest = cell.body.seeds
+        first = first.model_copy(update={"diagnostics": {**first.diagnostics, **shares}})
+        return change(cell, seeds=(first, *rest))
+
+    cells[name] = with_labels(cells[name], own)
+    if of_arm_too:
+        cells["w2s-bench/confidence"] = with_labels(cells["w2s-bench/confidence"], other)
+        with pytest.raises(CellError, match="kept_by_label is not that of confidence"):
+            read_results(write_cells(tmp_path / "board", cells))
+    else:
+        read_results(write_cells(tmp_path / "board", cells))
+
+
 RENAMED: list[tuple[str, Callable[[ArmRef], dict[str, Any]], str]] = [
     ("gold_kept", lambda ref: {"name": "gold_kept:probe"}, "'gold_kept:probe' is said to be 'gold_kept:confidence'"),
     ("matched_random", lambda ref: {"supervision": "trust_set"}, "supervision 'trust_set', where that of"),

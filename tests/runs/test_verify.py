@@ -220,6 +220,19 @@ def test_anything_more_differs(changed: Cell, why: str) -> None:
     assert why in verified.why
 
 
+def told(**diagnostics: Any) -> Cell:
+    return cell(seed_result(0, diagnostics={"auroc": 0.7, **diagnostics}), seed_result(1))
+
+
+def test_diagnostics_that_a_cell_was_made_before_are_not_compared() -> None:
+    """Which labels are classes was told of fewer domains once; the cells of that time are still reproduced."""
+    more = {"auroc_within_label": 0.6, "kept_by_label": {"duel: both": 0.5}}
+    assert compare(told(), told(**more), 0.0, exact=True).verdict == "identical"
+    assert compare(told(), told(aurc=0.3), 0.02).verdict == "DIFFERS", "others are"
+    assert compare(told(**more), told(**more | {"auroc_within_label": 0.9}), 0.02).verdict == "DIFFERS"
+    assert compare(told(**more), told(), 0.02).verdict == "DIFFERS", "what it has must come again"
+
+
 def test_a_plugin_left_out_is_a_problem_of_every_plan(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = toy_registry(monkeypatch)
     problem = Problem("bad", "w2s-broken", "0.1", "could not be imported")

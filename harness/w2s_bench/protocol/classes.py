@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from w2s_bench.types import Item, Prediction
 
 
 def label_classes(items: Sequence[Item], labels: Sequence[Prediction]) -> dict[str, str] | None:
-    """Id → class of its weak label: the option's text where all items offer the same options, in whatever order.
+    """Id → class of its weak label; None where a label says nothing of another one.
 
-    None where items differ in their options or in how often they offer one, or answers are generated: there a label says
-    nothing of another one.
+    Where all items offer the same options, in whatever order, a class is an option's text. Else, where the items of each
+    stratum do, it is stratum and option, as in `strike: free`: of two strata with other options even one text may mean two
+    things. None where a stratum's items differ in their options or in how often they offer one, or answers are generated.
     """
+    if (of_pool := _chosen_options(items, labels)) is not None:
+        return of_pool
+    told: dict[str, str] = {}
+    for stratum, chosen in _by_stratum(items, labels):
+        if chosen is None:
+            return None
+        told |= {
+            name: f"{stratum}: {option.strip()}" for name, option in chosen.items()
+        }  # options are scored as " free"
+    return told
+
+
+def strata_and_classes(items: Sequence[Item], labels: Sequence[Prediction]) -> dict[str, tuple[str, str]]:
+    """Id → stratum, and class of its weak label among the stratum's; "" in a stratum where labels are no classes."""
+    chosen = {name: option for _, there in _by_stratum(items, labels) for name, option in (there or {}).items()}
+    return {item.id: (item.stratum, chosen.get(item.id, "")) for item in items}
+
+
+def _by_stratum(items: Sequence[Item], labels: Sequence[Prediction]) -> Iterator[tuple[str, dict[str, str] | None]]:
+    """Each stratum with what `_chosen_options` says of its items."""
+    of_stratum: dict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        of_stratum[item.stratum].append(item)
+    by_id = {label.id: label for label in labels}
+    for stratum, here in of_stratum.items():
+        yield stratum, _chosen_options(here, [by_id[item.id] for item in here])
+
+
+def _chosen_options(items: Sequence[Item], labels: Sequence[Prediction]) -> dict[str, str] | None:
+    """Id → text of the option that is its label; None where these items do not all offer the same options, equally often."""
     offered = {tuple(sorted(item.choices or ())) for item in items}
     if len(offered) != 1 or not next(iter(offered)):
         return None
     options = {item.id: item.choices or () for item in items}
     return {label.id: options[label.id][label.index] for label in labels if label.index is not None}
-
-
-def strata_and_classes(items: Sequence[Item], labels: Sequence[Prediction]) -> dict[str, tuple[str, str]]:
-    """Id → stratum, and class of its weak label among the stratum's; "" in a stratum where labels are no classes."""
-    of_stratum: dict[str, list[Item]] = defaultdict(list)
-    for item in items:
-        of_stratum[item.stratum].append(item)
-    by_id = {label.id: label for label in labels}
-    told: dict[str, tuple[str, str]] = {}
-    for stratum, here in of_stratum.items():
-        classes = label_classes(here, [by_id[item.id] for item in here]) or {}
-        told |= {item.id: (stratum, classes.get(item.id, "")) for item in here}
-    return told
 
 
 def equal_shares(sizes: Mapping[str, int], count: int) -> dict[str, int]:

@@ -145,7 +145,8 @@ def run_balanced(context: StageContext) -> None:
     if classes is None:
         raise NotApplicableError(
             f"selection `balanced` knows labels as classes, and the {len(items)} items of the pool do not all offer the same "
-            "options. Take `stratified`, or a domain whose options are the same texts in every item"
+            "options, nor do those of each stratum. Take `stratified`, or a domain whose options are the same texts in every "
+            "item of a stratum"
         )
     _keep_by_group(context, classes, equal_shares)
 

@@ -106,7 +106,9 @@ def _refuse_unlike(cells: Sequence[Cell], spec: DomainSpec, results: Path) -> No
         for here, there in zip(cell.body.seeds, arm.body.seeds, strict=False):
             if here.error is not None or there.error is not None:
                 continue
-            shared = [what for what in (KEPT_BY_STRATUM, KEPT_BY_LABEL) if what in here.diagnostics]
+            shared = [KEPT_BY_STRATUM] if KEPT_BY_STRATUM in here.diagnostics else []
+            if all(KEPT_BY_LABEL in s.diagnostics for s in (here, there)):  # one of them may be of before `LATER`
+                shared.append(KEPT_BY_LABEL)
             figures = {what: (here.diagnostics[what], there.diagnostics.get(what)) for what in shared}
             beside = rows_beside(cell, spec)
             figures["kept"] = (None if here.kept is None else here.kept - beside, there.kept)

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from w2s_bench.record import canonical_json, digest_of, unpack_bits
 from w2s_bench.results.cells import Cell, CellBody
 from w2s_bench.results.references import PluginRef
-from w2s_bench.results.seed_results import RELIABILITY, SeedResult
+from w2s_bench.results.seed_results import LATER, RELIABILITY, SeedResult
 
 Verdict = Literal["identical", "within tolerance", "DIFFERS"]
 
@@ -52,7 +52,9 @@ def compare(committed: Cell, computed: Cell, tolerance: float, *, exact: bool = 
     - purity, accuracies by stratum and every figure among the diagnostics at most `SLACK` · `tolerance` apart.
 
     Anything else `DIFFERS`. Digests of labels, rows and weights may differ, and it is said at which stage they first do.
+    Diagnostics that a committed cell was made before (`LATER`) are not compared.
     """
+    computed = _without_later(committed, computed)
     failed = bool(committed.body.failed or computed.body.failed)
     if committed.digest == computed.digest:
         again = "; ".join(f"seed {s.seed} failed both times: {s.error}" for s in committed.body.failed)
@@ -65,6 +67,18 @@ def compare(committed: Cell, computed: Cell, tolerance: float, *, exact: bool = 
         verdict = "DIFFERS"
         told.insert(0, "made with the same packages on no other machine, where a rerun is identical")
     return Verified(committed.row, verdict, "; ".join(told), failed)
+
+
+def _without_later(committed: Cell, computed: Cell) -> Cell:
+    """The computed cell without those of `LATER` that no seed of the committed one has."""
+    later = {name for name in LATER if not any(name in seed.diagnostics for seed in committed.body.seeds)}
+    if not any(later & seed.diagnostics.keys() for seed in computed.body.seeds):
+        return computed
+    seeds = tuple(
+        seed.model_copy(update={"diagnostics": {k: v for k, v in seed.diagnostics.items() if k not in later}})
+        for seed in computed.body.seeds
+    )
+    return Cell.of(computed.body.model_copy(update={"seeds": seeds}), computed.provenance)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ KEPT_BY_DIFFICULTY: Final = "kept_by_difficulty"
 #: Why there is no difficulty to say of the latter.
 NO_DIFFICULTY: Final = "no_difficulty"
 KEPT_BY: Final = (KEPT_BY_STRATUM, KEPT_BY_LABEL, KEPT_BY_LENGTH, KEPT_BY_DIFFICULTY)
+#: Diagnostics that cells made today may have where older ones of the same row have none: they used to be told of pools alone whose
+#: items all offer the same options, and are now told where the items of each stratum do.
+LATER: Final = (WITHIN_LABEL, KEPT_BY_LABEL)
 
 #: Diagnostics over all coverages, of a suite that asks for them: see `statistics.selective`.
 OVER_COVERAGES: Final = ("auprc_right", "auprc_wrong", "aurc", "e_aurc", "augrc", "brier", "ece")

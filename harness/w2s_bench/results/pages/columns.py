@@ -81,8 +81,8 @@ ENTRY: Final[Mapping[str, Column[Entry]]] = by_name(
         WITHIN_LABEL,
         "within label",
         lambda entry: entry.diagnostics.get(WITHIN_LABEL),
-        note="Within label, within stratum: AUROC over pairs of rows of one weak label, or of one stratum, alone; near 0.5 the "
-        "scores tell whole labels or strata apart and nothing more.",
+        note="Within label, within stratum: AUROC over pairs of rows of one weak label (of one stratum too, where strata offer "
+        "other options), or of one stratum, alone; near 0.5 the scores tell whole labels or strata apart and nothing more.",
         rare=True,
     ),
     number_column(WITHIN_STRATUM, "within stratum", lambda entry: entry.diagnostics.get(WITHIN_STRATUM), rare=True),
