@@ -15,6 +15,7 @@ from w2s_bench.domains.documents import Digest, of_task
 from w2s_bench.domains.grading import delimiter_of
 from w2s_bench.domains.soundness import (
     Contradictions,
+    check_grades,
     check_index,
     check_items,
     check_options,
@@ -122,6 +123,7 @@ def _write_answers(context: StageContext, domain: Domain, task: Any, built: list
     if domain.kind == "generate":
         assert domain.max_new_tokens is not None
         lost = unreachable(domain.name, task, until, domain.max_new_tokens, built)
+    check_grades(domain, task, until, built)
     ends = f"{', '.join(map(repr, until)) or 'nothing'}, or {domain.max_new_tokens} tokens"
     said = f"of {len(built)} items cannot be answered right, as their gold goes on after what ends an answer ({ends})"
     write_json(context.out / REMARKS, _remark(lost, said))
