@@ -106,7 +106,8 @@ class Domain(Protocol):
     # May have `training_document(document)`: the document with the answer that is learned from, of a domain whose training gold is
     # worse than what it is graded by; None in its place where the two are one.
     # May have `self_contained`, a bool: whether the fingerprint tells all that documents come from. Otherwise they are
-    # read at the start of every run, and their digest is part of what its items are.
+    # read at the start of every run, and their digest is part of what its items are. A task that puts documents, answered,
+    # before every question lists them as `examples`: the digest takes them in.
 
 
 @runtime_checkable

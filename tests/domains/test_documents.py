@@ -211,6 +211,21 @@ def test_documents_have_one_digest_whatever_holds_them(tmp_path: Path) -> None:
             digest_of_task("made", Task([{**some[0], "extra": value}]))
 
 
+def test_examples_are_in_the_digest_and_documents_alone_have_the_one_they_always_had() -> None:
+    class Task:
+        def __init__(self, examples: Any = ()) -> None:
+            self.eval_docs, self.examples = rows(), examples
+
+    alone = digest_of_task("made", Task())
+    assert alone == "67f7acef7a612d33cf2046e10e11797cad40a7a9514303c1311464f98bb9d9f2", "it is in stores and in cells"
+    one, other = rows(count=8)[6:], rows(answer=1, count=8)[6:]
+    digests = [digest_of_task("made", Task(shown)) for shown in ((), one, other, one[::-1], one[:1])]
+    assert digests[0] == alone and len(set(digests)) == 5
+    more = Task()
+    more.eval_docs = [*rows(), *one]
+    assert digest_of_task("made", more) not in digests, "an example is no document"
+
+
 # --- at the start of a run ------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from support import run_stage
+from w2s_bench.domains.documents import Documents
 from w2s_bench.domains.normalised import normalised, text_key
 from w2s_bench.domains.usable import facts_of
 from w2s_bench.errors import PluginError, SuiteError, UnknownNameError
@@ -120,6 +121,32 @@ def test_examples_are_the_same_for_all_and_in_no_split(data: Path) -> None:
     assert len(items) == 24
     heads = {item.prompt.rpartition("Question:")[0] for item in items}
     assert len(heads) == 1 and heads.pop().count("Answer: option") == 2
+
+
+def test_an_examples_answer_is_part_of_what_items_are_made_of(data: Path) -> None:
+    """Its document makes no item, and stands in every prompt."""
+    write_task(data, "arc_easy")
+    asked: dict[str, Any] = {"num_fewshot": 2}
+
+    def read(**parameters: Any) -> tuple[Any, str | None]:
+        domain = Registry.load().domain("lm-eval/arc_easy", **parameters)
+        return domain, Documents().digest("lm-eval/arc_easy", parameters)
+
+    domain, before = read(**asked)
+    _, zero_shot = read()
+    task = domain.task()
+    shown = [int(example["id"]) for example in task.examples]
+    assert len(shown) == 2 and not {f"train-{n}" for n in shown} & {d["w2s_bench"]["id"] for d in task.eval_docs}
+    changed = {**arc(shown[0]), "answerKey": "ABCD"[(shown[0] + 1) % 4]}
+    write(data, "arc_easy", "train", [changed if n == shown[0] else arc(n) for n in range(20)])
+    again, after = read(**asked)
+    assert again.task().eval_docs == task.eval_docs, "its answer alone changes, and it is an example still"
+    assert again.fingerprint() == domain.fingerprint() and None not in (before, after) and before != after
+    for build in (rendered.build_items, rendered.build_answers):
+        planned = PlannedDomain.of("lm-eval/arc_easy", again, asked, documents=before).params
+        with pytest.raises(PluginError, match="its documents are not those that were read when the run began"):
+            run_stage(build, data / build.name, {"domain": planned}, registry=Registry.load())
+    assert read()[1] != zero_shot, "without examples it is a document like any other"
 
 
 def test_calculator_marks_go_where_the_domain_says(data: Path) -> None:

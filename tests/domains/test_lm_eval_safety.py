@@ -87,6 +87,37 @@ def test_an_example_that_the_yaml_holds_is_in_no_split_though_a_document_says_th
     assert split_ids(items, SIZES, "d", seed=0, in_test=in_test)
 
 
+CODE = "from pathlib import Path\nWORDS = (Path(__file__).parent / 'texts' / 'before.txt').read_text()\n"
+SAYS = "def asked(document):\n    return WORDS + document['question']\n"
+
+
+def test_what_a_prompt_is_made_of_is_in_the_fingerprint(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """The YAML, what it includes, code beside it, and the texts that either names; no other file."""
+    folder = data / "yaml"
+    write_mine(data, monkeypatch, EXACT + "]\ninclude: more/base.yaml\nuse_prompt: mine.prompts.yaml:short\n")
+    texts = {
+        "more/base.yaml": "fewshot_delimiter: ' / '\ndescription: !function words.first\n",
+        "more/words.py": "first = 'read: says.jinja'\n",
+        "more/says.jinja": "Say.",
+        "code.py": CODE + SAYS,
+        "texts/before.txt": "Now: ",
+        "mine.prompts.yaml": "prompts: {short: '{{question}}'}",
+    }
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    domain = Registry.load().domain("lm-eval/mine")
+    prints = [domain.fingerprint()]
+    for name, text in texts.items():
+        (folder / name).write_text(f"{text}\n# another", encoding="utf-8")
+        prints.append(domain.fingerprint())
+    assert len(set(prints)) == 1 + len(texts)
+    for other in ("README.md", "run.log", "texts/after.txt"):
+        (folder / other).write_text("nothing that the task asks", encoding="utf-8")
+    assert domain.fingerprint() == prints[-1]
+
+
 def test_a_metric_of_the_hub_is_never_loaded(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """lm-eval's library for metrics fetches a module by its name and runs it, for every metric that a task lists."""
     import evaluate

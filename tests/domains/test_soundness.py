@@ -54,7 +54,8 @@ def built(folder: Path, rows: list[dict[str, Any]], task: dict[str, Any]) -> tup
     rows = [{**dict.fromkeys(names, str(n)), "stratum": "s", "question": f"Q{n}", **row} for n, row in enumerate(rows)]
     (folder / "rows.json").write_text(json.dumps(rows))
     (folder / "loader.py").write_text(LOADER)
-    keys = "\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in task.items())
+    shown = {key: value if str(value).startswith("!function") else json.dumps(value) for key, value in task.items()}
+    keys = "\n".join(f"{json.dumps(key)}: {value}" for key, value in shown.items())
     (folder / "made.yaml").write_text(f"custom_dataset: !function loader.load\n{keys}\n")
     kind: Any = "choice" if "doc_to_choice" in task else "generate"
     domain = TaskDomain("made", "1", kind, folder / "made.yaml", "made", max_new_tokens=5)
@@ -194,6 +195,56 @@ def test_a_text_is_cut_at_the_first_string_that_ends_it() -> None:
 def test_what_no_answer_can_satisfy_is_refused(gold: Any, more: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=said):
         built(tmp_path, [{"gold": gold}], {**GENERATE, **more})
+
+
+F1 = """def graded(document, results):
+    gold, given = document["gold"].split(), results[0].split()
+    shared = len(set(gold) & set(given))
+    return {"f1": 2 * shared / (len(set(gold)) + len(set(given)))}
+"""
+
+
+def graded_by(code: str, folder: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """The task with a function of its own that grades."""
+    (folder / "domain").mkdir(parents=True)
+    (folder / "domain" / "grading.py").write_text(code)
+    return {**task, "process_results": "!function grading.graded"}
+
+
+@pytest.mark.parametrize(
+    ("golds", "answer"),
+    [
+        (["one two", "three four"], "' one'"),  # a part of gold
+        (["one two", "one four"], "' one'"),
+        (["one", "two"], "' one  two'"),  # golds of one word: gold is a part of it
+    ],
+)
+def test_a_metric_between_right_and_wrong_is_refused_though_gold_is_right(
+    golds: list[str], answer: str, tmp_path: Path
+) -> None:
+    task = {**graded_by(F1, tmp_path, GENERATE), "metric_list": [{**GENERATE["metric_list"][0], "metric": "f1"}]}
+    task["filter_list"] = [{"name": "all", "filter": [{"function": "take_first"}]}]
+    said = rf"domain 'made': item 0, answer {answer}: metric 'f1' gave 0\.66.*needs right \(1\) or wrong \(0\).*process_results"
+    with pytest.raises(PluginError, match=said):
+        built(tmp_path, [{"gold": gold} for gold in golds], task)
+
+
+def test_grading_that_an_answer_makes_fall_over_is_refused(tmp_path: Path) -> None:
+    code = "def graded(document, results):\n    return {'exact_match': results[0].split()[0] == document['gold']}\n"
+    task = graded_by(code, tmp_path, GENERATE)
+    said = r"domain 'made': its filter or metric cannot grade the answer '' to item '0' \(IndexError: .*a model may answer anything"
+    with pytest.raises(PluginError, match=said):
+        built(tmp_path, [{"gold": "7"}, {"gold": "8"}], task)
+    fixed = graded_by(code.replace("results[0].split()[0]", "results[0].strip()"), tmp_path / "fixed", GENERATE)
+    assert len(built(tmp_path / "fixed", [{"gold": "7"}, {"gold": "8"}], fixed)[1]) == 2
+
+
+def test_an_option_that_is_half_right_is_refused(tmp_path: Path) -> None:
+    code = (
+        "def graded(document, results):\n    return {'acc': [0, 1, 0.5][max(range(3), key=lambda i: results[i][0])]}\n"
+    )
+    with pytest.raises(PluginError, match=r"domain 'made': item 0: metric 'acc' gave 0\.5"):
+        built(tmp_path, [{"choices": ["a", "b", "c"], "gold": 1}], graded_by(code, tmp_path, CHOICE))
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -142,6 +142,66 @@ def test_it_is_unpacked_once_and_again_where_the_cache_was_damaged(
     assert model.load()[0].config.num_hidden_layers == LAYERS
 
 
+#: Files that transformers looks for beside a model's own, code among them.
+BESIDE = {
+    "tokenizer_config.json": {
+        "auto_map": {"AutoTokenizer": ["evil.T", "evil.T"]},
+        "tokenizer_class": "T",
+        "eos_token": "a",
+    },
+    "config.json": {"auto_map": {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}, "model_type": "evil"},
+    "generation_config.json": {"eos_token_id": 3, "do_sample": True, "temperature": 2.0},
+    "special_tokens_map.json": {"eos_token": "b"},
+    "added_tokens.json": {"<added>": 99},
+    "adapter_config.json": {"peft_type": "LORA", "base_model_name_or_path": "."},
+}
+
+
+def test_what_lies_beside_the_file_or_where_the_process_stands_changes_nothing(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in no fingerprint. Code there is not run, and nobody is asked whether it may be."""
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda *said: asked.append(str(said)) or "y")  # type: ignore[func-returns-value]
+    alone, crowded = tmp_path / "alone", tmp_path / "crowded"
+    for folder in (alone, crowded):
+        folder.mkdir()
+        write(folder / "tiny.gguf")
+    for name, content in BESIDE.items():
+        (crowded / name).write_text(json.dumps(content))
+    (crowded / "chat_template.jinja").write_text("beside")
+    (crowded / "evil.py").write_text(f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n")
+    expected = from_file(f"gguf/{alone / 'tiny.gguf'}").unpacked().fingerprint()
+    monkeypatch.setenv(module.UNPACKED_VARIABLE, str(tmp_path / "other cache"))
+    monkeypatch.setattr(sys.modules[__name__], "WIDTH", 16)
+    for name in (
+        "tiny.gguf",
+        "model.gguf",
+    ):  # another model of the file's name: transformers prefers it to that of a folder
+        write(alone / name)
+    monkeypatch.chdir(alone)
+    model = from_file("gguf/../crowded/tiny.gguf")
+    assert model.unpacked().fingerprint() == expected
+    _, tokenizer = model.load()
+    assert tokenizer.eos_token == "<|endoftext|>" and tokenizer.chat_template is None
+    assert not asked and not (tmp_path / "ran").exists()
+
+
+def test_a_file_system_without_links_has_it_copied(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError("no links here")
+
+    path = write(tmp_path / "tiny.gguf")
+    linked = GgufModel("gguf/x", path).unpacked().fingerprint()
+    for number, kind in enumerate(("symlink_to", "hardlink_to")):
+        monkeypatch.setattr(Path, kind, refused)
+        monkeypatch.setenv(module.UNPACKED_VARIABLE, str(tmp_path / f"other {number}"))
+        assert GgufModel("gguf/x", path).unpacked().fingerprint() == linked
+        assert path.is_file() and not list((tmp_path / f"other {number}").glob(".reading-*"))
+
+
 def test_what_fails_leaves_nothing_behind(cache: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "other.gguf", arch="made-up")
     with pytest.raises(ModelError, match=r"model 'gguf/x' cannot be read from .*made-up.*local/FOLDER"):

@@ -75,6 +75,45 @@ def test_a_model_that_cannot_be_used_costs_its_domain_alone_and_no_training(regi
         assert errors == {f"{failed.stage} failed: {failed.reason}"}
 
 
+HALVES = """task: made
+test_split: test
+custom_dataset: !function loader.load
+output_type: generate_until
+num_fewshot: 0
+doc_to_text: "{{question}}"
+doc_to_target: gold
+process_results: !function loader.graded
+generation_kwargs: {until: ["\\n"], do_sample: false, max_gen_toks: 6}
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+"""
+LOADER = """from datasets import Dataset
+def load(**_):
+    names = ("id", "group", "key", "question")
+    rows = [{**dict.fromkeys(names, f"{n} + 1 ="), "stratum": "s", "gold": f"{n + 1} #### {n}"} for n in range(300)]
+    return {"test": Dataset.from_list(rows)}
+def graded(document, results):
+    words = document["gold"].split()
+    return {"exact_match": sum(word in results[0].split() for word in words) / len(words)}
+"""
+
+
+def test_a_metric_between_right_and_wrong_is_told_before_any_training(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "made.yaml").write_text(HALVES)
+    (tmp_path / "loader.py").write_text(LOADER)
+    content = toy_suite(tmp_path / "models").model_dump(mode="json")
+    made = {"name": "w2s-bench-toy/made", "parameters": {"folder": str(tmp_path), "kind": "generate"}}
+    content["domains"][1] |= made
+    planned = plan(Suite.model_validate(content), registry, trust=())
+    executor = Inline(registry)
+    settings: Any = {"store": open_store(tmp_path / "store"), "executor": executor, "events": lambda event: None}
+    first = api.check_first(planned, **settings)
+    assert list(first.unusable) == ["w2s-bench-toy/made"] and not executor.ran & {"train", "predict"}
+    assert (
+        "domain 'made': item 0 + 1 =, answer ' 1': metric 'exact_match' gave 0.33"
+        in first.unusable[made["name"]].reason
+    )
+
+
 def test_gold_longer_than_an_answer_may_be_is_told_by_the_models_own_tokens(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from domains.test_lm_eval import arc, write
 from w2s_bench._cli.app import app
 from w2s_bench.names import DATA_VARIABLE, INCLUDE_VARIABLE
+from w2s_bench.plugins.registry import Registry
 from w2s_bench.results.files import read_cells
 
 SIZES = {"dev": 16, "test": 20, "weak_train": 24, "trust": 12, "transfer": 30}
@@ -52,6 +53,12 @@ def to_run(told: str) -> set[str]:
     return {line[0] for line in lines if len(line) == 3 and line[2].isdigit() and int(line[2])}
 
 
+def stored(told: str) -> set[str]:
+    """The stages of which a dry run finds results, from the same table."""
+    lines = [line.split() for line in told.splitlines()]
+    return {line[0] for line in lines if len(line) == 3 and line[1].isdigit() and int(line[1])}
+
+
 def call(*arguments: object, code: int = 0) -> str:
     result = CliRunner().invoke(app, [str(a) for a in arguments])
     assert result.exit_code == code, result.output
@@ -86,6 +93,26 @@ def test_a_run_gives_a_board_a_row_verifies_and_other_documents_are_computed_ane
     assert {"items", "states", "train_head", "grade"} <= to_run(call("run", suite, *options, moved, "--dry-run"))
     told = call("verify", out / "arc", "--row", row, "--workers", 1, "--trust-folder", "--data", moved, code=1)
     assert "DIFFERS" in told and "kept" in told
+
+
+@pytest.mark.slow
+def test_another_answer_of_an_example_leaves_nothing_that_is_stored(here: Path) -> None:
+    """It stands in every prompt, and makes no item."""
+    path, data = suite_file(here), here / "data"
+    suite = yaml.safe_load(path.read_text())
+    suite["domains"][0]["parameters"] = {"num_fewshot": 2}
+    path.write_text(yaml.safe_dump(suite))
+    data.mkdir()
+    write(data, "arc_easy", "train", [arc(n) for n in range(110)])
+    write(data, "arc_easy", "test", [arc(n) for n in range(110, 140)])
+    options = ["--trust", TRUST, "--out", here / "out", "--workers", 1, "--data", data]
+    call("run", path, *options, "--quiet")
+    assert stored(call("run", path, *options, "--dry-run"))
+    shown = [int(e["id"]) for e in Registry.load().domain("lm-eval/arc_easy", num_fewshot=2).task().examples]
+    rows = [arc(n) | ({"answerKey": "ABCD"[(n + 1) % 4]} if n == shown[1] else {}) for n in range(110)]
+    write(data, "arc_easy", "train", rows)
+    again = call("run", path, *options, "--dry-run")
+    assert {"items", "train_head", "grade"} <= to_run(again) and not stored(again)
 
 
 def test_a_run_without_its_data_names_the_task_and_the_next_step(here: Path) -> None:

@@ -430,6 +430,19 @@ def test_a_generate_domain_whose_gold_is_graded_wrong(tmp_path: Path) -> None:
     check_domain(domain)
 
 
+def test_a_metric_between_right_and_wrong(tmp_path: Path) -> None:
+    domain = made_up_sums(tmp_path, lambda n: f"{n} apples")
+    check_domain(domain)
+    (tmp_path / "loader.py").write_text(f"{LOADER}\ndef half(document, results):\n    return {{'exact_match': HALF}}\n")
+    loader = (tmp_path / "loader.py").read_text()
+    (tmp_path / "loader.py").write_text(
+        loader.replace("HALF", "1.0 if results[0].strip() == document['answer'] else 0.5")
+    )
+    domain.yaml.write_text(domain.yaml.read_text() + "process_results: !function loader.half\n")
+    with pytest.raises(AssertionError, match=r"domain 'made-up': item 0, answer '': metric 'exact_match' gave 0\.5"):
+        check_domain(domain)
+
+
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with random weights."""

@@ -219,6 +219,8 @@ class AskedTask:
     def __init__(self, task: Any, chosen: Chosen, chat: Chat, remarks: Sequence[str], shots: int) -> None:
         self._task, self._chat, self._shots = task, chat, shots
         self.eval_docs = [row.marked() for row in chosen.rows]
+        #: The documents that stand answered before every question.
+        self.examples = chosen.examples
         #: What the user should know of the documents, though it is no error.
         self.remarks = [*remarks, *chosen.remarks]
 

@@ -1,4 +1,4 @@
-"""What a domain's documents are now: a digest of their contents, read at the start of a run.
+"""What a domain's documents are now, and the examples before its questions: a digest, read at the start of a run.
 
 A fingerprint of files cannot tell that a data set of a hub, a database or whatever else a loader reads has changed; the
 documents can. They are read in a process of their own: nobody else meets the loader's code, and a run is planned without
@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _REQUESTS, _DIGESTS = "requests.json", "digests.json"
 _BATCH = 1000  # documents decoded at once
+_EXAMPLES = b"examples\n"  # between documents and examples: no document is written so
 _LONGEST = 3600.0  # seconds that the domains of one distribution may take; a data set may have to be fetched
 #: A domain by name and parameters.
 Request = tuple[str, Mapping[str, JSON]]
@@ -53,20 +54,32 @@ def of_task(task: Any) -> Iterator[dict[str, Any]]:
         yield from map(dict, documents)
 
 
+def examples_of(task: Any) -> Iterator[dict[str, Any]]:
+    """The documents that stand answered before every question (`task.examples`); no item is made of them."""
+    yield from map(dict, getattr(task, "examples", ()))
+
+
 class Digest:
-    """SHA-256 over documents as canonical JSON, one after another."""
+    """SHA-256 over what a task's prompts are made of, as canonical JSON: its documents, then the examples if it has any."""
 
     def __init__(self, domain: str) -> None:
         self._domain, self._sum = domain, hashlib.sha256()
 
-    def seen(self, documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """The documents as they come, each taken into the sum."""
-        for document in documents:
-            self._sum.update(self._written(document).encode("utf-8", "surrogatepass") + b"\n")
+    def seen(self, task: Any) -> Iterator[dict[str, Any]]:
+        """The task's documents as they come, each taken into the sum; the examples are once the last has come."""
+        for document in of_task(task):
+            self._take(document)
             yield document
+        for number, example in enumerate(examples_of(task)):
+            if number == 0:  # a zero-shot task has the digest of its documents alone
+                self._sum.update(_EXAMPLES)
+            self._take(example)
 
     def hexdigest(self) -> str:
         return self._sum.hexdigest()
+
+    def _take(self, document: Mapping[str, Any]) -> None:
+        self._sum.update(self._written(document).encode("utf-8", "surrogatepass") + b"\n")
 
     def _written(self, document: Mapping[str, Any]) -> str:
         try:
@@ -88,9 +101,9 @@ def _is_json(value: Any) -> bool:
 
 
 def digest_of_task(domain: str, task: Any) -> str:
-    """The digest of all documents of a domain's task."""
+    """The digest of all documents of a domain's task, and of its examples."""
     digest = Digest(domain)
-    for _ in digest.seen(of_task(task)):
+    for _ in digest.seen(task):
         pass
     return digest.hexdigest()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ _A_DIGEST = re.compile(r"[0-9a-f]{64}")  # how a store calls the folders of its 
 _MANY = 4096  # files whose digests a process remembers
 #: Above it a file is data, told by the documents that come out of it; hashing it for every stage would take seconds.
 LARGEST_HASHED = 64 << 20
+_FILE_NAME = re.compile(r"[\w.-]+\.\w+")
 _PATTERN = re.compile(r"[*?\[\]]|://")
 
 
@@ -32,12 +33,16 @@ class TaskFile:
     keys: Mapping[str, Any]
     functions: tuple[str, ...]
 
-    def code(self) -> Iterator[Path]:
-        """The Python files beside it that its `!function` keys name."""
+    def named(self) -> Iterator[Path]:
+        """The files that it names: Python beside it for its `!function` keys, and the YAML of `use_prompt: FILE.yaml:NAME`."""
         for name in self.functions:
             path = self.path.parent / f"{name.rpartition('.')[0].replace('.', '/')}.py"
             if path.is_file():
                 yield path
+        # lm-eval opens it from where the process stands.
+        prompts = Path(str(self.keys.get("use_prompt", "")).partition(":")[0])
+        if ".yaml" in prompts.name and prompts.is_file():
+            yield prompts
 
 
 def task_files(path: Path, who: str) -> list[TaskFile]:
@@ -135,12 +140,33 @@ def files_below(folder: Path) -> Iterator[Path]:
                 yield path
 
 
+def read_by(code: Sequence[Path]) -> Iterator[Path]:
+    """The files that Python files read, as the text of a prompt: those below their folders whose names stand in their code."""
+    names = frozenset[str]().union(*(_names_in(str(path), *_state(path)) for path in code))
+    folders = {path.parent for path in code}
+    for folder in sorted(folder for folder in folders if not folders.intersection(folder.parents)):
+        for path in files_below(folder):
+            if path.name in names and path.stat().st_size <= LARGEST_HASHED:
+                yield path
+
+
 def digest_of_file(path: Path) -> str:
     """SHA-256 of a file, computed again where its size or time of change is another."""
+    return _digest(str(path), *_state(path))
+
+
+def _state(path: Path) -> tuple[int, int, int, int]:
+    """Another one wherever the file's bytes may be others."""
     at = path.stat()
-    return _digest(str(path), at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+    return at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns
 
 
 @lru_cache(_MANY)
 def _digest(path: str, *_: int) -> str:
     return file_digest(Path(path))
+
+
+@lru_cache(_MANY)
+def _names_in(path: str, *_: int) -> frozenset[str]:
+    """Whatever in a file's text may be the name of a file."""
+    return frozenset(_FILE_NAME.findall(Path(path).read_text(encoding="utf-8", errors="replace")))

@@ -7,12 +7,14 @@ from typing import Any
 
 from w2s_bench.errors import PluginError
 
+_MOST_SHOWN = 60  # characters of an answer in a message
+
 
 def option_is_right(task: Any, document: Mapping[str, Any], options: int, option: int, item: str) -> bool:
     """Whether the option of this index, of so many, is right."""
     # The option is graded as if scored highest by far: of equal scores lm-eval takes the first, the harness one by hash.
     results = [(0.0 if i == option else -1.0, False) for i in range(options)]
-    return _right_or_wrong(task.process_results(document, results), "acc", item)
+    return _right_or_wrong(task.process_results(document, results), "acc", f"item {item}")
 
 
 def answers_are_right(
@@ -31,8 +33,12 @@ def answers_are_right(
     chosen.apply(instances)
     metric = headline(task)
     return [
-        _right_or_wrong(task.process_results(instance.doc, [instance.filtered_resps[chosen.name]]), metric, item)
-        for instance, item in zip(instances, items, strict=True)
+        _right_or_wrong(
+            task.process_results(instance.doc, [instance.filtered_resps[chosen.name]]),
+            metric,
+            f"item {item}, answer {answer[:_MOST_SHOWN]!r}",
+        )
+        for instance, item, answer in zip(instances, items, answers, strict=True)
     ]
 
 
@@ -46,14 +52,15 @@ def headline(task: Any) -> str:
     return str(next(iter(task._metric_fn_list)))
 
 
-def _right_or_wrong(metrics: Mapping[str, Any], metric: str, item: str) -> bool:
+def _right_or_wrong(metrics: Mapping[str, Any], metric: str, graded: str) -> bool:
     if metric not in metrics:
         raise PluginError(
-            f"item {item}: the task reports {', '.join(metrics) or 'nothing'}, not {metric!r}; name that metric in its metric_list"
+            f"{graded}: the task reports {', '.join(metrics) or 'nothing'}, not {metric!r}; name that metric in its metric_list"
         )
     value = metrics[metric]
     if value not in (0, 1):
         raise PluginError(
-            f"item {item}: metric {metric!r} gave {value!r}; the protocol needs right (1) or wrong (0), as acc and exact_match give"
+            f"{graded}: metric {metric!r} gave {value!r}; the protocol needs right (1) or wrong (0), as acc and exact_match give: "
+            "list such a metric first in metric_list, or let process_results say from what value on an answer is right"
         )
     return bool(value == 1)

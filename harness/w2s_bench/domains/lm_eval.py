@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.domains.asked import FIELD
-from w2s_bench.domains.files import TaskFile, digest_of_file, files_below, task_files, with_paths_resolved
+from w2s_bench.domains.files import TaskFile, digest_of_file, files_below, read_by, task_files, with_paths_resolved
 from w2s_bench.domains.task_data import Mapped, check_mapping, files_of
 from w2s_bench.domains.task_index import find_task, installed_tasks
 from w2s_bench.domains.usable import LONGEST_ANSWER, Facts, facts_of, has_several_contexts, merged
@@ -144,15 +144,18 @@ class LmEvalDomain:
         return bool(document[FIELD]["in_test"]) if self.in_test_by_task else None
 
     def fingerprint(self) -> str:
-        """SHA-256 over the task's YAML with all that it includes, the code beside it, and the chat template.
+        """SHA-256 over the task's YAML with all that it includes, the code beside it, and the files that its code names.
 
-        Data lie elsewhere: their documents are read at the start of every run.
+        Data lie elsewhere: their documents are read at the start of every run, with those that stand in prompts as examples.
         """
         digest = hashlib.sha256(f"{self.name} {self.version} {self.kind} {self.max_new_tokens}".encode())
         files = task_files(self.path, f"domain {self.name!r}")
-        named = [file.path for file in files] + [path for file in files for path in file.code()]
+        named = [file.path for file in files] + [path for file in files for path in file.named()]
         if self.root != installed_tasks():  # the installed lm-eval's version is part of every key
             named += [path for path in files_below(self.path.parent) if path.suffix == ".py"]
+            installed = installed_tasks().resolve()
+            own = [path for path in named if path.suffix == ".py" and not path.resolve().is_relative_to(installed)]
+            named += read_by(own)
         folder = self.path.parent
         for shown, path in sorted({Path(os.path.relpath(path, folder)).as_posix(): path for path in named}.items()):
             digest.update(shown.encode() + b"\0" + bytes.fromhex(digest_of_file(path)))

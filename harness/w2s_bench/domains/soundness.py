@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from w2s_bench.domains.grading import answers_are_right, delimiter_of, headline
-from w2s_bench.errors import LeakError, PluginError
+from w2s_bench.domains.grading import answers_are_right, delimiter_of, headline, option_is_right
+from w2s_bench.errors import LeakError, PluginError, said
 from w2s_bench.record import digest_of
 from w2s_bench.types import Answer, Item
 
 _OUTPUT_TYPES = {"choice": "multiple_choice", "generate": "generate_until"}
 _TRIED = 32  # gold answers that are graded before anything is trained
+_TRIED_OTHERWISE = 16  # items of which answers other than gold are graded
 _WORD = re.compile(r"\S+")
 _ONE_EXPRESSION = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 
@@ -167,7 +169,8 @@ def unreachable(domain: str, task: Any, until: Sequence[str], most_tokens: int, 
     ids, documents = [a.id for a in tried], [a.document for a in tried]
     # Some tokenizers decode an answer without the space that it begins with.
     bare = [text.removeprefix(delimiter_of(task)) for text in texts]
-    ways = [answers_are_right(task, ids, documents, way) for way in (texts, bare)]
+    with _told(domain, "its gold"):
+        ways = [answers_are_right(task, ids, documents, way) for way in (texts, bare)]
     right = [any(way) for way in zip(*ways, strict=True)]
     lost = [a.id for a, text, ok in zip(tried, texts, right, strict=True) if not ok and text != a.completion]
     if not any(right):
@@ -188,3 +191,40 @@ def unreachable(domain: str, task: Any, until: Sequence[str], most_tokens: int, 
             "doc_to_target, filter_list and metric_list"
         )
     return lost
+
+
+def check_grades(domain: Any, task: Any, until: Sequence[str], answers: Sequence[Answer]) -> None:
+    """Whatever is answered, the task says right or wrong: answers other than gold are graded, of a few items.
+
+    Of gold itself F1 and the like are 1, so that they would be found out by what a trained model answers.
+    """
+    for number, answer in enumerate(answers[:_TRIED_OTHERWISE]):
+        if domain.kind == "choice":
+            count = len(task.doc_to_choice(answer.document))
+            for option in range(count):
+                with _told(domain.name, f"option {option + 1} of item {answer.id!r}"):
+                    option_is_right(task, answer.document, count, option, answer.id)
+            continue
+        for text in _other_answers(answer.completion, answers[(number + 1) % len(answers)].completion):
+            given = cut(text, until)
+            with _told(domain.name, f"the answer {given[:60]!r} to item {answer.id!r}"):
+                answers_are_right(task, [answer.id], [answer.document], [given])
+
+
+def _other_answers(gold: str, of_another: str) -> dict[str, None]:
+    """Nothing, gold's first word, another item's gold, both golds: what is a part of gold, or has gold as a part."""
+    return dict.fromkeys(["", first_words(gold, 1), of_another, f"{gold} {of_another}"])
+
+
+@contextmanager
+def _told(domain: str, graded: str) -> Iterator[None]:
+    """Whatever grading raises, as an error that names the domain."""
+    try:
+        yield
+    except PluginError as error:
+        raise PluginError(f"domain {domain!r}: {error}") from error
+    except Exception as error:  # a filter and a metric of the task raise anything
+        raise PluginError(
+            f"domain {domain!r}: its filter or metric cannot grade {graded} ({type(error).__name__}: {said(error)}); a model may "
+            "answer anything: what cannot be read counts as wrong"
+        ) from error

@@ -137,7 +137,7 @@ class TaskDomain:
         """Names and paths of the files, each once: `files`, or all below the YAML's folder; what the YAML includes."""
         folder = self.yaml.parent
         tasks = task_files(self.yaml, self._who)
-        named = [task.path for task in tasks] + [path for task in tasks for path in task.code()]
+        named = [task.path for task in tasks] + [path for task in tasks for path in task.named()]
         if self.files is None:
             # Larger files are data, not code. Their documents are read instead.
             named += [path for path in files_below(folder) if path.stat().st_size <= LARGEST_HASHED]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 #: The parent of what is unpacked, where the user names one.
 UNPACKED_VARIABLE: Final = "W2S_BENCH_GGUF_CACHE"
 #: Raised when unpacking gives other weights or another tokenizer: what the cache has of an earlier one is left alone.
-_UNPACKING = 1
+_UNPACKING = 2
 _MAGIC = b"GGUF"
 #: Kinds of tensor that bfloat16 cannot hold, though they are no more than 16 bits.
 _EXACT = frozenset({"F16", "F32", "F64"})
@@ -137,28 +137,15 @@ def unpack(path: Path, folder: Path, name: str, say: Say) -> str:
     say(f"{name}: reading {path.name}")
     dtype = _kept_in(path, name)
     import torch
-    import transformers
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
-    # From 5.23 on transformers leaves the weights packed unless it is asked for this.
-    wanted = getattr(transformers, "GgufConfig", None)
-    settings = {} if wanted is None else {"quantization_config": wanted(dequantize=True)}
-    where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-    try:
-        say(f"{name}: making its tokenizer")
-        tokenizer: Any = AutoTokenizer.from_pretrained(**where)
-        say(f"{name}: unpacking its weights")
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            **where, **settings, dtype=getattr(torch, dtype), output_loading_info=True
-        )
-    except Exception as error:  # transformers and gguf raise kinds of their own; all mean the same to the user
-        raise ModelError(
-            f"model {name!r} cannot be read from {path}: {error}; take a file of a kind and architecture that transformers "
-            "reads, or convert it to a folder yourself and give local/FOLDER"
-        ) from error
-    packed, report = loaded
+    with _alone(path, folder.parent) as file:
+        try:
+            packed, report, tokenizer = _read(file, dtype, name, say)
+        except Exception as error:  # transformers and gguf raise kinds of their own; all mean the same to the user
+            raise ModelError(
+                f"model {name!r} cannot be read from {path}: {error}; take a file of a kind and architecture that transformers "
+                "reads, or convert it to a folder yourself and give local/FOLDER"
+            ) from error
     if missing := sorted(set(report["missing_keys"]) - _tied(packed)):
         raise ModelError(
             f"model {name!r}: {path} lacks {len(missing)} tensors, {missing[0]} among them; take a whole file"
@@ -168,6 +155,49 @@ def unpack(path: Path, folder: Path, name: str, say: Say) -> str:
     plain.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return dtype
+
+
+def _read(file: Path, dtype: str, name: str, say: Say) -> tuple[Any, Any, Any]:
+    """(model, what transformers reports of its weights, tokenizer) of a file in whose folder nothing else lies."""
+    import torch
+    import transformers
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    # From 5.23 on transformers leaves the weights packed unless it is asked for this.
+    wanted = getattr(transformers, "GgufConfig", None)
+    settings = {} if wanted is None else {"quantization_config": wanted(dequantize=True)}
+    # The file's whole path: of a bare name transformers takes the weights from where the process stands, if it is there too.
+    where: dict[str, Any] = {
+        "pretrained_model_name_or_path": str(file.parent),
+        "gguf_file": str(file),
+        "trust_remote_code": False,
+    }
+    say(f"{name}: making its tokenizer")
+    tokenizer: Any = AutoTokenizer.from_pretrained(**where)
+    say(f"{name}: unpacking its weights")
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        **where, **settings, dtype=getattr(torch, dtype), output_loading_info=True
+    )
+    return (*loaded, tokenizer)
+
+
+@contextmanager
+def _alone(path: Path, parent: Path) -> Iterator[Path]:
+    """The file, by another path in a new folder below `parent` that holds nothing else.
+
+    transformers reads what lies beside a model's file, such as a tokenizer's configuration or code; no fingerprint has it.
+    """
+    with tempfile.TemporaryDirectory(prefix=".reading-", dir=parent, ignore_cleanup_errors=True) as folder:
+        file = Path(folder, "model.gguf")
+        for link in (Path.symlink_to, Path.hardlink_to):  # not every system and file system has both
+            with suppress(OSError):
+                link(file, path.absolute())
+                break
+        else:
+            shutil.copyfile(path, file)
+        yield file
 
 
 def _without_packing(packed: Any, dtype: Any) -> Any:
@@ -180,7 +210,7 @@ def _without_packing(packed: Any, dtype: Any) -> Any:
         if hasattr(config, trace):
             delattr(config, trace)
     with torch.device("meta"):  # so that there is no second copy of the weights, and none drawn at random first
-        plain: Any = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        plain: Any = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
     plain.load_state_dict(packed.state_dict(), assign=True)
     plain.tie_weights()
     plain.generation_config = packed.generation_config

@@ -15,6 +15,7 @@ from w2s_bench.domains.documents import Digest, of_task
 from w2s_bench.domains.grading import delimiter_of
 from w2s_bench.domains.soundness import (
     Contradictions,
+    check_grades,
     check_index,
     check_items,
     check_options,
@@ -122,6 +123,7 @@ def _write_answers(context: StageContext, domain: Domain, task: Any, built: list
     if domain.kind == "generate":
         assert domain.max_new_tokens is not None
         lost = unreachable(domain.name, task, until, domain.max_new_tokens, built)
+    check_grades(domain, task, until, built)
     ends = f"{', '.join(map(repr, until)) or 'nothing'}, or {domain.max_new_tokens} tokens"
     said = f"of {len(built)} items cannot be answered right, as their gold goes on after what ends an answer ({ends})"
     write_json(context.out / REMARKS, _remark(lost, said))
@@ -199,7 +201,7 @@ def _load(domain: Domain) -> Any:
 
 
 def _documents(context: StageContext, task: Any) -> Iterator[dict[str, Any]]:
-    """Every document; at the end it is seen whether they are those that the run was planned with.
+    """Every document; at the end it is seen whether they, and the examples, are those that the run was planned with.
 
     Of a large domain the conformance kit looks at `one_in` so many alone; no run does.
     """
@@ -208,7 +210,7 @@ def _documents(context: StageContext, task: Any) -> Iterator[dict[str, Any]]:
         yield from islice(of_task(task), 0, None, context.params.get("one_in", 1))
         return
     digest = Digest(planned["name"])
-    yield from digest.seen(of_task(task))
+    yield from digest.seen(task)
     if planned["documents"] is None:
         raise PluginError(f"domain {planned['name']!r}: its documents could not be read when the run began; run again")
     if digest.hexdigest() != planned["documents"]:

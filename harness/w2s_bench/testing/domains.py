@@ -35,12 +35,12 @@ def check_domain(
 ) -> None:
     """The harness can render, cut and grade the domain: its first `at_most` items, answered with gold, are all right.
 
-    Also: unique ids, options that are not empty, equal keys within one group only, no question under two keys with two
-    golds, the same items when loaded again, the same questions with what `training_document` gives; for a choice domain, wrong
-    options graded wrong; for a generate domain, no gold that `until` or the number of new tokens cuts: by its words, and by the
-    tokens of each of `models`, whose tokenizers are tried too. Items left out, as two of their options are equal, are told by a
-    warning. Of a domain of more than 2,000 documents this is said of one in so many, evenly spread, that 2,000 are enough; the task is
-    loaded twice. `tell` is called with what is done next.
+    Also: no answer graded between right and wrong, unique ids, options that are not empty, equal keys within one group only, no
+    question under two keys with two golds, the same items when loaded again, the same questions with what `training_document`
+    gives; for a choice domain, wrong options graded wrong; for a generate domain, no gold that `until` or the number of new tokens
+    cuts: by its words, and by the tokens of each of `models`, whose tokenizers are tried too. Items left out, as two of their
+    options are equal, are told by a warning. Of a domain of more than 2,000 documents this is said of one in so many, evenly
+    spread, that 2,000 are enough; the task is loaded twice. `tell` is called with what is done next.
     """
     from w2s_bench import record
     from w2s_bench.plugins.descriptions import has_own_training_gold
