@@ -15,6 +15,8 @@ from w2s_bench.domains.grading import answers_are_right, option_is_right
 from w2s_bench.errors import PluginError
 from w2s_bench.names import INCLUDE_VARIABLE
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.protocol.files import REMARKS
+from w2s_bench.record import read_json
 
 SPLITS = {"train": range(12), "test": range(12, 18)}
 COMMIT = "0" * 40
@@ -202,6 +204,19 @@ def test_numbers_are_graded_by_the_tasks_own_filters(
     _, answers, _, domain = made(data / "a", "lm-eval/gsm8k", filter=filter)
     text = f" It is.\n#### {said}"
     assert answers_are_right(domain.task(), [answers[0].id], [answers[0].document], [text]) == [right]
+
+
+def test_golds_that_the_tasks_filter_makes_wrong_are_told(data: Path) -> None:  # noqa: F811
+    """A unit stays in the gold, and the filter leaves the number of every answer."""
+    for split, numbers in SPLITS.items():
+        rows = [{"question": f"q{n}", "answer": f"It is.\n#### 5{' km' if n in (3, 14) else ''}"} for n in numbers]
+        write(data, "gsm8k", split, rows)
+    made(data / "a", "lm-eval/gsm8k", filter="flexible-extract")
+    (said,) = read_json(data / "a" / "answers" / REMARKS)
+    assert said.startswith(
+        "2 of 18 items cannot be answered right, as their own gold is not right by the task's filter"
+    )
+    assert said.endswith(("(test-2, train-3)", "(train-3, test-2)"))
 
 
 def test_a_price_is_its_number(data: Path) -> None:  # noqa: F811

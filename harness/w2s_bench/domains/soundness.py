@@ -15,7 +15,7 @@ from w2s_bench.record import digest_of
 from w2s_bench.types import Answer, Item
 
 _OUTPUT_TYPES = {"choice": "multiple_choice", "generate": "generate_until"}
-_TRIED = 32  # gold answers that are graded before anything is trained
+_TRIED = 20_000  # gold answers that are graded before anything is trained, in half a second
 _TRIED_OTHERWISE = 16  # items of which answers other than gold are graded
 _WORD = re.compile(r"\S+")
 _ONE_EXPRESSION = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
@@ -153,10 +153,13 @@ def first_words(text: str, most: int) -> str:
     return text[: words[most - 1].end()] if len(words) > most else text
 
 
-def unreachable(domain: str, task: Any, until: Sequence[str], most_tokens: int, answers: Sequence[Answer]) -> list[str]:
-    """Ids of generated answers that no model can give: what ends an answer comes before their gold does.
+def unreachable(
+    domain: str, task: Any, until: Sequence[str], most_tokens: int, answers: Sequence[Answer]
+) -> tuple[list[str], list[str]]:
+    """Ids of generated answers that no model can give, since what ends an answer comes before their gold does; and of those that
+    are whole and not right by the task's own filter and metric, as a number with a unit where the filter takes a number.
 
-    Raises where that holds of all, or where the task counts no gold as right at all.
+    Raises where none of them is right.
     """
 
     def given(answer: Answer) -> str:
@@ -164,7 +167,7 @@ def unreachable(domain: str, task: Any, until: Sequence[str], most_tokens: int, 
 
     tried = [a for number, a in enumerate(answers) if number < _TRIED or given(a) != a.completion]
     if not tried:
-        return []
+        return [], []
     texts = [given(a) for a in tried]
     ids, documents = [a.id for a in tried], [a.document for a in tried]
     # Some tokenizers decode an answer without the space that it begins with.
@@ -172,7 +175,8 @@ def unreachable(domain: str, task: Any, until: Sequence[str], most_tokens: int, 
     with _told(domain, "its gold"):
         ways = [answers_are_right(task, ids, documents, way) for way in (texts, bare)]
     right = [any(way) for way in zip(*ways, strict=True)]
-    lost = [a.id for a, text, ok in zip(tried, texts, right, strict=True) if not ok and text != a.completion]
+    wrong = [(a.id, text == a.completion) for a, text, ok in zip(tried, texts, right, strict=True) if not ok]
+    lost = [name for name, whole in wrong if not whole]
     if not any(right):
         example = tried[0]
         shown = f"as in {example.completion[:80]!r} of item {example.id!r}"
@@ -190,7 +194,7 @@ def unreachable(domain: str, task: Any, until: Sequence[str], most_tokens: int, 
             f"domain {domain!r}: its own gold is not right by its task's filter and metric {headline(task)!r}, {shown}; see "
             "doc_to_target, filter_list and metric_list"
         )
-    return lost
+    return lost, [name for name, whole in wrong if whole]
 
 
 def check_grades(domain: Any, task: Any, until: Sequence[str], answers: Sequence[Answer]) -> None:

@@ -119,14 +119,15 @@ def build_training_answers(context: StageContext) -> None:
 def _write_answers(context: StageContext, domain: Domain, task: Any, built: list[Answer]) -> None:
     write_indexed(context.out / ANSWERS, built)
     until = _until(domain, task)
-    lost: list[str] = []
+    lost, refused = list[str](), list[str]()
     if domain.kind == "generate":
         assert domain.max_new_tokens is not None
-        lost = unreachable(domain.name, task, until, domain.max_new_tokens, built)
+        lost, refused = unreachable(domain.name, task, until, domain.max_new_tokens, built)
     check_grades(domain, task, until, built)
     ends = f"{', '.join(map(repr, until)) or 'nothing'}, or {domain.max_new_tokens} tokens"
     said = f"of {len(built)} items cannot be answered right, as their gold goes on after what ends an answer ({ends})"
-    write_json(context.out / REMARKS, _remark(lost, said))
+    other = f"of {len(built)} items cannot be answered right, as their own gold is not right by the task's filter and metric"
+    write_json(context.out / REMARKS, [*_remark(lost, said), *_remark(refused, other)])
 
 
 def remarks(domain: str, folder: Path) -> list[str]:
