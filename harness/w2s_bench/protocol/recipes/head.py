@@ -88,8 +88,7 @@ class Head:
         return Stage(train_head, params, inputs, label=label, amount=drawn, **fields)
 
     def no_order(self, training: Training) -> str | None:
-        to_convergence = bool(training.ridge) and planned_objective(training.objective).in_closed_form
-        return NO_ORDER if to_convergence else None
+        return NO_ORDER if training.ridge and planned_objective(training.objective).in_closed_form else None
 
     def predict(
         self,
@@ -162,6 +161,14 @@ def _count_of(engine: ReadingModel, items: Sequence[Item]) -> int:
         return 1 + (depth or 1)
     asked = [TrainingRow(items[0].id, items[0].prompt, "", ended=False, choices=None, index=None)]
     return int(engine.hidden_states(asked, "all").shape[1])
+
+
+def is_fitted_to_convergence(training: Stage) -> bool:
+    """Whether a stage that trains takes no set number of steps: heads with a penalty and an objective in closed form."""
+    params = training.params
+    if not params.get("ridge") or "plugin" in params:  # a plugin's objective has no closed form
+        return False
+    return planned_objective(params.get("objective", "xent")).in_closed_form
 
 
 @stage("train_head", version=3)
