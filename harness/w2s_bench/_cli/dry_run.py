@@ -159,9 +159,9 @@ def _print_models(models: Sequence[ModelCost], *, measured: bool) -> None:
             Text(one_line(model.name)),
             ", ".join(model.recipes),
             "?" if model.parameters is None else _number(model.parameters),
-            "?" if model.memory is None else _bytes(model.memory["total"]),
+            _bytes(None if model.memory is None else model.memory["total"]),
             _bytes(model.on_disk),
-            "?" if model.download is None else _bytes(model.download),
+            _bytes(model.download) if model.download_at_most is None else f"≤ {_bytes(model.download_at_most)}",
             "?" if model.seconds is None else _time(model.seconds),
         )
     console().print(table)
@@ -176,7 +176,9 @@ def _print_models(models: Sequence[ModelCost], *, measured: bool) -> None:
         say("--measure times this machine for ten seconds and tells the times that are not known.")
 
 
-def _bytes(size: int) -> str:
+def _bytes(size: int | None) -> str:
+    if size is None:
+        return "?"
     name, step = next(((name, step) for name, step in _STEPS if size >= step), ("B", 1))
     return f"{size / step:.1f} {name}" if step > 1 else f"{size} B"
 
