@@ -119,6 +119,11 @@ class LanguageModel(Protocol):
     def fingerprint(self) -> str: ...
     def load(self) -> tuple[Any, Any]: ...  # (transformers PreTrainedModel in float32, its tokenizer)
 
+    # May have `load_as(setup, device)`, of the same kind, for whoever can load it in a dtype of fewer bits, or quantized.
+    # May have `size()`: a `ModelSize`, or None where nothing is known, told without loading the model or fetching anything of it.
+    # Dry runs alone ask; a model without it is known by its fingerprint, where that is the SHA-256 of a GGUF file that was unpacked
+    # here or is one of `w2s_bench.models.known_files`.
+
 
 class ReadingModel(Protocol):
     """A loaded model, tuned or not, as a reading may ask it. `rows` are any rows, of the reading's own making too."""

@@ -232,6 +232,22 @@ class TrainingRow:
 
 
 @dataclass(frozen=True)
+class ModelSize:
+    """What a model knows of its size before it is loaded; what is left out is not known.
+
+    `parameters`: its weights, tied ones once. `config`: what its `config.json` holds, of which hidden_size, intermediate_size,
+    num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim, vocab_size and max_position_embeddings (or GPT-2's
+    names for them) tell with `parameters` its memory and time. `on_disk`: bytes of its files that are here; `download`: bytes
+    that loading it would fetch, 0 where all is here.
+    """
+
+    parameters: int | None = None
+    config: Mapping[str, JSON] | None = None
+    on_disk: int | None = None
+    download: int | None = None
+
+
+@dataclass(frozen=True)
 class Synthetic:
     """Made-up weak labels, of which a reading's twin makes up what it would say: for tests.
 

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from support import toy_registry, toy_suite
 from w2s_bench import api
+from w2s_bench._cli.dry_run import trainings
 from w2s_bench.executors.timings import Timings, amount_of, timed_as
 from w2s_bench.runs.forecast import forecast
 from w2s_bench.runs.plan import Plan
+from w2s_bench.runs.plan import plan as make_plan
+from w2s_bench.suite import Suite
 from w2s_bench.suite_files import load_suite
 
 
@@ -26,6 +30,8 @@ def test_trainings_rows_and_gold_are_those_of_the_plan(planned: Plan, tmp_path: 
     students = len(trained) - teachers
     rows = {role: how.steps * how.batch_size for role, how in (("t", domain.teacher), ("s", domain.student))}
     assert (cost.trainings, cost.rows) == (len(trained), teachers * rows["t"] + students * rows["s"])
+    assert cost.steps == teachers * domain.teacher.steps + students * domain.student.steps
+    assert (cost.converging, cost.iterations) == (0, 0)
     read = [stage for stage in planned.stages() if stage.timed_as and stage.name != "train"]
     assert cost.items == sum(map(amount_of, read)) > 0
     sizes = domain.sizes
@@ -57,6 +63,36 @@ def test_suites_of_label_sources_have_the_splits_of_tiny() -> None:
             assert (domain.sizes, domain.student) == (like.sizes, like.student) and domain.teacher.source is not None
 
 
+@pytest.mark.parametrize(
+    ("ridge", "objective", "converges"),
+    [([0.1, 1.0], "xent", True), ([], "xent", False), ([0.1], "soft", True), ([0.1], "logconf", False)],
+)
+def test_steps_are_told_of_trainings_that_have_a_number_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ridge: list[float], objective: str, converges: bool
+) -> None:
+    """A head with a penalty and an objective in closed form is fitted until it has converged: its steps are no number."""
+    content = toy_suite(tmp_path / "models").model_dump(mode="json")
+    (choice,) = [domain for domain in content["domains"] if domain["name"].endswith("largest")]
+    given = {"model": choice["student"]["model"], "steps": 7, "batch_size": 4, "learning_rate": 0.01}
+    choice["student"] = given | {"recipe": "head", "ridge": ridge, "objective": objective}
+    suite = Suite.model_validate(content | {"domains": [choice]})
+    stages = make_plan(suite, toy_registry(monkeypatch), trust=()).stages()
+    cost = forecast(suite, stages, Timings.of_store(tmp_path))
+    heads = sum(stage.name == "train_head" for stage in stages)
+    teachers = [stage for stage in stages if stage.name == "train"]
+    assert heads > 0 and cost.trainings == heads + len(teachers)
+    own = sum(stage.params["steps"] for stage in teachers)
+    rows = sum(stage.amount for stage in teachers)
+    expected = (own, rows, heads, 7) if converges else (own + 7 * heads, rows + 28 * heads, 0, 0)
+    assert (cost.steps, cost.rows, cost.converging, cost.iterations) == expected
+    shown = trainings(cost)
+    if converges:
+        assert f"{len(teachers)} of {own:,} optimizer steps" in shown
+        assert f"{heads} of heads fitted to convergence, in at most 7 iterations a fit" in shown
+    else:
+        assert f"of {own + 7 * heads:,} optimizer steps" in shown and "convergence" not in shown
+
+
 def test_time_is_told_of_the_kinds_that_ran_and_the_others_are_named(planned: Plan, tmp_path: Path) -> None:
     stages, timings = planned.stages(), Timings.of_store(tmp_path)
     untimed = set(forecast(planned.suite, stages, timings).untimed)
@@ -72,4 +108,4 @@ def test_time_is_told_of_the_kinds_that_ran_and_the_others_are_named(planned: Pl
 
 def test_of_nothing_to_run_there_is_no_cost(planned: Plan, tmp_path: Path) -> None:
     cost = forecast(planned.suite, [], Timings.of_store(tmp_path))
-    assert (cost.trainings, cost.rows, cost.items, cost.seconds, cost.untimed) == (0, 0, 0, 0, ())
+    assert (cost.trainings, cost.steps, cost.rows, cost.items, cost.seconds, cost.untimed) == (0, 0, 0, 0, 0, ())

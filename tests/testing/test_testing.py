@@ -474,6 +474,25 @@ def test_models(model_folder: Path, tmp_path: Path) -> None:
         check_model(LocalModel("made-up", copy))
 
 
+def test_a_model_that_tells_its_size_must_tell_it_rightly(model_folder: Path) -> None:
+    from w2s_bench.models.origins import LocalModel
+    from w2s_bench.types import ModelSize
+
+    class Telling(LocalModel):
+        told: object = ModelSize(parameters=7)
+
+        def size(self) -> Any:
+            return self.told
+
+    with pytest.raises(AssertionError, match=r"tells 7 parameters, it has \d+; count tied ones once"):
+        check_model(Telling("made-up", model_folder))
+    Telling.told = {"parameters": 7}
+    with pytest.raises(AssertionError, match=r"size\(\) gave a dict; give a w2s_bench.ModelSize"):
+        check_model(Telling("made-up", model_folder))
+    Telling.told = None
+    check_model(Telling("made-up", model_folder))
+
+
 class Rounding(Sound):
     """As a network in float32: the last digits of a row depend on how many rows stand beside it. `by` of the range."""
 

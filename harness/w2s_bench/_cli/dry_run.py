@@ -100,9 +100,7 @@ def _print_cost(cost: Forecast) -> None:
     """Nothing where nothing would run."""
     if not cost.trainings and not cost.items:
         return
-    say(
-        f"To compute: {counted(cost.trainings, 'training')} of {cost.rows:,} rows in all; {cost.items:,} items to read."
-    )
+    say(f"To compute: {trainings(cost)}; {cost.items:,} items to read.")
     shares = ("for the teacher", "for trust functions", "for ceiling and privileged arms alone")
     for domain, gold in cost.gold.items():
         words = dict(zip(("weak_train", "trust", "transfer"), shares, strict=True))
@@ -115,6 +113,18 @@ def _print_cost(cost: Forecast) -> None:
     several = f"{counted(len(cost.untimed), 'kind')} of stages never ran in this store"
     timed = f"about {minutes:.0f} min of one worker for the others; " if minutes >= 1 else ""
     say(f"Time: {timed}{several}. A run tells its time left once each kind has run.")
+
+
+def trainings(cost: Forecast) -> str:
+    """How many there are and how long; heads that are fitted to convergence have no number of steps that could be told."""
+    told = counted(cost.trainings, "training")
+    stepped = f"{cost.steps:,} optimizer steps and {cost.rows:,} rows in all"
+    fitted = f"heads fitted to convergence, in at most {cost.iterations:,} iterations a fit"
+    if not cost.converging:
+        return f"{told} of {stepped}" if cost.trainings else told
+    if cost.converging == cost.trainings:
+        return f"{told} of {fitted}"
+    return f"{told}, {cost.trainings - cost.converging:,} of {stepped} and {cost.converging:,} of {fitted}"
 
 
 def _for_one_arm(planned: Plan, to_run: set[str]) -> dict[str, int]:
@@ -149,9 +159,9 @@ def _print_models(models: Sequence[ModelCost], *, measured: bool) -> None:
             Text(one_line(model.name)),
             ", ".join(model.recipes),
             "?" if model.parameters is None else _number(model.parameters),
-            "?" if model.memory is None else _bytes(model.memory["total"]),
+            _bytes(None if model.memory is None else model.memory["total"]),
             _bytes(model.on_disk),
-            "?" if model.download is None else _bytes(model.download),
+            _bytes(model.download) if model.download_at_most is None else f"≤ {_bytes(model.download_at_most)}",
             "?" if model.seconds is None else _time(model.seconds),
         )
     console().print(table)
@@ -166,7 +176,9 @@ def _print_models(models: Sequence[ModelCost], *, measured: bool) -> None:
         say("--measure times this machine for ten seconds and tells the times that are not known.")
 
 
-def _bytes(size: int) -> str:
+def _bytes(size: int | None) -> str:
+    if size is None:
+        return "?"
     name, step = next(((name, step) for name, step in _STEPS if size >= step), ("B", 1))
     return f"{size / step:.1f} {name}" if step > 1 else f"{size} B"
 

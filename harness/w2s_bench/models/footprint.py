@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,13 @@ _QUANTIZED: Final[Mapping[Quantization, float]] = {"nf4": 0.52, "int8": 1.0}
 _MOMENTS: Final[Mapping[OptimizerName, int]] = {"adamw": 8, "adamw8bit": 2}
 _OUTPUTS: Final = ("lm_head.weight", "embed_out.weight", "output.weight")
 _EMBEDDINGS: Final = ("embed", "wte", "wpe", "embd", *(name.removesuffix(".weight") for name in _OUTPUTS))
+#: What a configuration must say, by any of its names.
+_NEEDED: Final = (("hidden_size", "n_embd", "d_model"), ("num_hidden_layers", "n_layer", "n_layers"), ("vocab_size",))
+#: Beyond these a configuration is mistaken.
+_LARGEST: Final = 1 << 30
+_MOST_LAYERS: Final = 10_000
+#: Of a layer's feed-forward network, its experts' among them.
+_FEWEST_MATRICES, _MOST_MATRICES = 2, 3_000
 #: Logits of a token are there as numbers, as their logarithms and as their gradient.
 _COPIES_OF_LOGITS: Final = 3
 #: A worker process with torch and transformers, before it holds a model.
@@ -68,6 +75,35 @@ class Blueprint:
             positions=_number(text, "max_position_embeddings", "n_positions", "n_ctx") or None,
             kept=2 * own * (_number(text, "head_dim") or width // heads),
         )
+
+    @classmethod
+    def by_config(cls, parameters: int, config: Mapping[str, Any]) -> Blueprint:
+        """Of a model of which no tensor's shape is known: its layers are taken to be attention and a feed-forward network.
+
+        `ValueError` where the configuration tells no width, layers or vocabulary that a model could have.
+        """
+        plain, text = cls.of({}, config), config.get("text_config") or config
+        for names in _NEEDED:
+            if not _number(text, *names):
+                raise ValueError(f"its config has no {' or '.join(names)} that a model could have")
+        if plain.layers > _MOST_LAYERS:
+            raise ValueError(f"its config has {plain.layers:,} layers, at most {_MOST_LAYERS:,} are believed")
+        width, inner = plain.width, plain.inner
+        heads = _number(text, "num_attention_heads", "n_head", "n_heads") or 1
+        attended = heads * (_number(text, "head_dim") or width // heads)
+        attention = [(attended, width), *2 * [(plain.kept // 2, width)], (width, attended)]
+
+        def matrices(embeddings: int) -> int:
+            """Of a layer's feed-forward network: two, three where it is gated, more where it has experts."""
+            left = (parameters - embeddings * plain.vocabulary * width) / plain.layers
+            return min(round((left - sum(out * into for out, into in attention)) / (width * inner)), _MOST_MATRICES)
+
+        tied = text.get("tie_word_embeddings", config.get("tie_word_embeddings"))
+        if tied is None:  # some leave out that they are, some that they are not
+            tied = matrices(2) < _FEWEST_MATRICES
+        count = max(_FEWEST_MATRICES, matrices(1 if tied else 2))
+        network = [*(count - 1) * [(inner, width)], (width, inner)]
+        return replace(plain, parameters=parameters, linear=tuple(plain.layers * (attention + network)))
 
     def adapters(self, rank: int, *, dora: bool = False) -> int:
         """Weights of LoRA adapters on every linear layer but the output."""
@@ -152,6 +188,17 @@ def operations(of: Blueprint, recipe: RecipeName, *, tokens: int, predicted: int
     return forward * ({"full": 3, "lora": 2}.get(recipe, 1) if training else 1)
 
 
+def described_folder(folder: Path) -> tuple[dict[str, Shape], dict[str, Any]]:
+    """(shapes of the tensors, what `config.json` holds) of a folder that `save_pretrained` wrote; `ValueError` where it cannot be read."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        shapes = shapes_of_folder(folder)
+        Blueprint.of(shapes, config)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"the files of {folder} cannot be read: {error}") from error
+    return shapes, config
+
+
 def shapes_of_folder(folder: Path) -> dict[str, Shape]:
     """Name → shape of every tensor of a folder's `*.safetensors`, from their headers."""
     return {name: shape for path in sorted(folder.glob("*.safetensors")) for name, shape in shapes_of(path).items()}
@@ -185,5 +232,5 @@ def _product(shape: Sequence[int]) -> int:
 
 
 def _number(config: Mapping[str, Any], *names: str) -> int:
-    """The first that is a whole number; 0 where none is."""
-    return next((value for name in names if type(value := config.get(name)) is int), 0)
+    """The first that is a whole number which a model could have; 0 where none is."""
+    return next((value for name in names if type(value := config.get(name)) is int and 0 < value <= _LARGEST), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,8 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models.footprint import Blueprint
+from w2s_bench.models.gguf_header import MAGIC, header_of
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.record import file_digest, read_json, write_json
+from w2s_bench.types import ModelSize
 
 if TYPE_CHECKING:
     from w2s_bench.models.setup import Setup
@@ -26,7 +30,7 @@ Say = Callable[[str], None]
 UNPACKED_VARIABLE: Final = "W2S_BENCH_GGUF_CACHE"
 #: Raised when unpacking gives other weights or another tokenizer: what the cache has of an earlier one is left alone.
 _UNPACKING = 2
-_MAGIC = b"GGUF"
+_SHA256 = re.compile("[0-9a-f]{64}")
 #: Kinds of tensor that bfloat16 cannot hold, though they are no more than 16 bits.
 _EXACT = frozenset({"F16", "F32", "F64"})
 
@@ -44,10 +48,10 @@ class GgufModel:
                 f"model {self.name!r}: there is no file {str(self.path)!r}; give the path of a .gguf file with weights and tokenizer"
             )
         with self.path.open("rb") as file:
-            begins = file.read(len(_MAGIC))
-        if begins != _MAGIC:
+            begins = file.read(len(MAGIC))
+        if begins != MAGIC:
             raise ModelError(
-                f"model {self.name!r}: {self.path} begins with {begins!r}, a GGUF file with {_MAGIC!r}; give another file, or "
+                f"model {self.name!r}: {self.path} begins with {begins!r}, a GGUF file with {MAGIC!r}; give another file, or "
                 "local/FOLDER for what save_pretrained wrote"
             )
 
@@ -56,10 +60,16 @@ class GgufModel:
         stat = self.path.stat()
         return _digest(self.path, stat.st_mtime_ns, stat.st_size)
 
+    def size(self) -> ModelSize:
+        """As `hookspecs.LanguageModel` has it, from the file's header; `ValueError` where that cannot be read."""
+        header = header_of(self.path)
+        parameters = Blueprint.of(header.tensors, header.config).parameters
+        return ModelSize(parameters, header.config, on_disk=self.path.stat().st_size, download=0)
+
     @property
     def folder(self) -> Path:
         """Where in the cache it lies unpacked, or will."""
-        return cache_folder() / f"{self.fingerprint()}-{_UNPACKING}-{_version('transformers')}"
+        return _folder_of(self.fingerprint())
 
     def unpacked(self, say: Say = print) -> LocalModel:
         """The folder of the cache that holds the same model, unpacked first if it is not there; one process at a time.
@@ -122,6 +132,14 @@ def from_file(name: str) -> GgufModel:
         raise ModelError(
             f"model {name!r}: {path.parts[0]} is the home of no user here; give the file's path"
         ) from error
+
+
+def unpacked_folder(fingerprint: str) -> Path | None:
+    """Where in the cache lies what was unpacked of the file with this SHA-256; None where nothing does, or it is none."""
+    if not _SHA256.fullmatch(fingerprint):
+        return None
+    folder = _folder_of(fingerprint)
+    return folder if _record(folder).is_file() and folder.is_dir() else None
 
 
 def cache_folder() -> Path:
@@ -242,6 +260,10 @@ def _kept_in(path: Path, name: str) -> str:
             f"model {name!r}: {path} is one of {count} parts; join them (llama-gguf-split --merge) and give the whole file"
         )
     return "float32" if kinds & _EXACT else "bfloat16"
+
+
+def _folder_of(fingerprint: str) -> Path:
+    return cache_folder() / f"{fingerprint}-{_UNPACKING}-{_version('transformers')}"
 
 
 def _record(folder: Path) -> Path:

@@ -10,10 +10,11 @@ from typing import Any
 
 from w2s_bench.errors import ModelError, said
 from w2s_bench.models.folders import check_folder, why_unloadable
+from w2s_bench.models.footprint import Blueprint, described_folder
 from w2s_bench.models.optional import bitsandbytes
 from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.record import file_digest
-from w2s_bench.types import Attention, Dtype
+from w2s_bench.types import Attention, Dtype, ModelSize
 
 #: The libraries that what a language model computes depends on.
 ENGINE = ("torch", "transformers", "tokenizers", "numpy")
@@ -54,6 +55,12 @@ class LocalModel:
         return _folder_digest(
             self.path, tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in files_read(self.path))
         )
+
+    def size(self) -> ModelSize:
+        """As `hookspecs.LanguageModel` has it; `ValueError` where its files cannot be read."""
+        shapes, config = described_folder(self.path)
+        parameters = Blueprint.of(shapes, config).parameters
+        return ModelSize(parameters, config, on_disk=bytes_of(self.path), download=0)
 
     def load(self) -> tuple[Any, Any]:
         """(model in float32 and evaluation mode, tokenizer)."""
@@ -160,6 +167,11 @@ def files_read(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_file() and is_read(p.name) and p.name != "training.json")
 
 
+def bytes_of(folder: Path) -> int:
+    """Of the files of a model's folder that loading reads."""
+    return sum(path.stat().st_size for path in files_read(folder))
+
+
 @cache
 def _folder_digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
     # A suite asks for the same fingerprint many times. So it is cached by names, times and sizes.
@@ -172,7 +184,7 @@ def _load_again(folder: Path, name: str, fingerprint: str) -> tuple[Any, Any]:
     """As `_load`; of a small model copies of what was loaded before, which take a fraction of the time."""
     import copy
 
-    small = sum(path.stat().st_size for path in files_read(folder)) <= _SMALL
+    small = bytes_of(folder) <= _SMALL
     loaded = _LOADED.pop((folder, fingerprint), None) if small else None
     model, tokenizer = loaded or _load(str(folder), name, fingerprint)
     if not small:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from w2s_bench.errors import ModelError
+from w2s_bench.errors import ModelError, W2SBenchError
 from w2s_bench.hookspecs import LanguageModel
 from w2s_bench.models.folders import check_folder
-from w2s_bench.models.footprint import Blueprint, shapes_of_folder
-from w2s_bench.models.gguf import GgufModel
-from w2s_bench.models.origins import HubModel, LocalModel, files_read, is_read, next_step, unreachable
+from w2s_bench.models.footprint import Blueprint, described_folder
+from w2s_bench.models.gguf import GgufModel, unpacked_folder
+from w2s_bench.models.gguf_header import header_of
+from w2s_bench.models.known_files import KNOWN_FILES
+from w2s_bench.models.origins import HubModel, LocalModel, bytes_of, is_read, next_step, unreachable
+from w2s_bench.plugins.checks import told_size
+from w2s_bench.types import ModelSize
 
 _SECONDS = 5.0  # that a hub may take to answer
 OFFLINE = "not known offline"
@@ -22,12 +26,21 @@ OFFLINE = "not known offline"
 
 @dataclass(frozen=True)
 class Sizes:
-    """`on_disk`: bytes of its files here; `download`: bytes still to be fetched, None where nobody tells; `why` one or both lack."""
+    """`on_disk`: bytes of its files here; `download`: bytes still to be fetched; both None where nobody tells. `why` anything lacks.
+
+    `counted`: its parameters, where no blueprint is known; `download_at_most`: bytes, where what is here is not.
+    """
 
     blueprint: Blueprint | None
-    on_disk: int
+    on_disk: int | None
     download: int | None
     why: str = ""
+    counted: int | None = None
+    download_at_most: int | None = None
+
+    @property
+    def parameters(self) -> int | None:
+        return self.blueprint.parameters if self.blueprint else self.counted
 
 
 def sizes_of(models: Mapping[str, LanguageModel]) -> dict[str, Sizes]:
@@ -38,26 +51,65 @@ def sizes_of(models: Mapping[str, LanguageModel]) -> dict[str, Sizes]:
         if isinstance(origin, LocalModel):
             out[name] = _of_folder(origin.path)
         elif isinstance(origin, GgufModel):
-            unpacked = origin.folder
-            blueprint = _of_folder(unpacked).blueprint if unpacked.is_dir() else None
-            why = "" if blueprint else "known once it is unpacked"
-            out[name] = Sizes(blueprint, origin.path.stat().st_size, 0, why)
+            out[name] = _of_gguf(origin.path)
         elif isinstance(origin, HubModel):
             out[name], reachable = _of_hub(origin, reachable)
         else:
-            out[name] = Sizes(None, 0, None, "known to its plugin alone")
+            out[name] = _of_plugin(name, origin)
     return out
 
 
 def _of_folder(folder: Path) -> Sizes:
-    files = files_read(folder)
-    size = sum(path.stat().st_size for path in files)
+    size = bytes_of(folder)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        blueprint = Blueprint.of(shapes_of_folder(folder), config)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # loading it will say what is wrong
+        return Sizes(Blueprint.of(*described_folder(folder)), size, 0)
+    except ValueError:  # loading it will say what is wrong
         return Sizes(None, size, 0, "its files cannot be read")
-    return Sizes(blueprint, size, 0)
+
+
+def _of_gguf(path: Path) -> Sizes:
+    try:
+        header = header_of(path)
+    except ValueError:
+        return Sizes(None, path.stat().st_size, 0, "its header cannot be read")
+    return Sizes(Blueprint.of(header.tensors, header.config), path.stat().st_size, 0)
+
+
+def _of_plugin(name: str, origin: LanguageModel) -> Sizes:
+    """As it says itself, and for the rest by its fingerprint; whatever it says wrongly, or leaves out, is told and ends nothing."""
+    told, fault = ModelSize(), ""
+    try:
+        told = told_size(f"model {name!r}", origin) or told
+    except W2SBenchError as error:
+        fault = str(error)
+    known, own = _by_fingerprint(origin.fingerprint()), None
+    if told.parameters is not None and told.config is not None:
+        try:
+            own = Blueprint.by_config(told.parameters, told.config)
+        except (ValueError, TypeError, AttributeError) as error:  # of what is no configuration of a language model
+            fault = f"size() is of no use for memory and time: {error}"
+    blueprint = own or known.blueprint
+    on_disk = known.on_disk if told.on_disk is None else told.on_disk
+    whys = [fault] if fault else []
+    if blueprint is None and not fault:
+        whys.append(
+            "memory and time follow from parameters and config, which it does not tell: its plugin may, by size()"
+        )
+    if told.download is None and (blueprint is not None or told != ModelSize()):
+        unknown = "which of its files are here, and so what is" if on_disk is None else "whether anything is"
+        whys.append(f"{unknown} still to be fetched, its plugin alone knows")
+    at_most = known.download_at_most if told.download is None else None
+    return Sizes(blueprint, on_disk, told.download, "; ".join(whys), told.parameters, at_most)
+
+
+def _by_fingerprint(fingerprint: str) -> Sizes:
+    """What is known of a model whose fingerprint is the SHA-256 of a GGUF file; where that file lies, its plugin alone knows."""
+    known, folder = KNOWN_FILES.get(fingerprint, ModelSize()), unpacked_folder(fingerprint)
+    if folder is not None:
+        return replace(_of_folder(folder), download=None, download_at_most=known.download)
+    if known.parameters is None or known.config is None:
+        return Sizes(None, None, None)
+    return Sizes(Blueprint.by_config(known.parameters, known.config), None, None, download_at_most=known.download)
 
 
 def _of_hub(origin: HubModel, reachable: bool) -> tuple[Sizes, bool]:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import inspect
+import json
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
 from w2s_bench.errors import EvidenceError, PluginError, UnknownNameError, W2SBenchError, said
 from w2s_bench.hookspecs import Domain
-from w2s_bench.types import GOLD_READERS, JSON, KINDS, Form, Kind, Need, Over, Reader, Scope, Supervision, Whose
+from w2s_bench.types import (
+    GOLD_READERS,
+    JSON,
+    KINDS,
+    Form,
+    Kind,
+    ModelSize,
+    Need,
+    Over,
+    Reader,
+    Scope,
+    Supervision,
+    Whose,
+)
 
 T = TypeVar("T")
+_LARGEST_SIZE = 2**63
 
 
 @dataclass(frozen=True)
@@ -182,6 +197,44 @@ def check_model(who: str, built: Any) -> None:
     """`built` has the attributes and methods of a language model."""
     _text(who, built, "name")
     _methods(who, built, "fingerprint", "load")
+
+
+def tells_size(built: Any) -> bool:
+    """Whether a model has the method; nothing of it runs."""
+    return inspect.getattr_static(built, "size", None) is not None
+
+
+def told_size(who: str, built: Any) -> ModelSize | None:
+    """What a model's own `size()` says, checked; None where it has no such method, or nothing to say."""
+    if not tells_size(built):
+        return None
+    _methods(who, built, "size")
+    return guarded(who, "size()", lambda: _sound_size(who, built.size()))
+
+
+def _sound_size(who: str, told: Any) -> ModelSize | None:
+    if told is None:
+        return None
+    if not isinstance(told, ModelSize):
+        raise PluginError(
+            f"{who}: size() gave a {type(told).__name__}; give a w2s_bench.ModelSize, or None where nothing is known"
+        )
+    for name in ("parameters", "on_disk", "download"):
+        value = getattr(told, name)
+        if value is not None and (type(value) is not int or not 0 <= value < _LARGEST_SIZE):
+            raise PluginError(
+                f"{who}: size() gave {name}={value!r:.100}; give a whole number from 0 to below 2**63, or leave it out"
+            )
+    if told.config is None:
+        return told
+    if not isinstance(told.config, Mapping):
+        raise PluginError(f"{who}: size() gave a {type(told.config).__name__} as config; give what config.json holds")
+    try:
+        return replace(told, config=json.loads(json.dumps(dict(told.config), allow_nan=False)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PluginError(
+            f"{who}: size() gave a config that no JSON can hold: {error}; give what config.json holds"
+        ) from error
 
 
 def _attribute(who: str, built: Any, name: str) -> Any:

@@ -77,6 +77,8 @@ def _told(question: JSON, say: Callable[[JSON], None]) -> JSON:
     registry = Registry.of([plugin])
     registered = registry.resolve(entry_kind, question["name"])
     built = registry.build(entry_kind, question["name"], **question["parameters"])
+    if question["do"] == "measure" and hook.measure is not None:
+        return {"told": hook.measure(str(registered), built)}
     if hook.reads_data:
         say(READS)
     told = hook.describe(str(registered), built)

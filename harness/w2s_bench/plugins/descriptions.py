@@ -8,15 +8,15 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
 from w2s_bench.errors import PluginError
-from w2s_bench.hookspecs import Domain, LanguageModel, Objective, Reading
+from w2s_bench.hookspecs import Domain, Objective, Reading
 from w2s_bench.plugins.checks import Declared, kinds_of
 from w2s_bench.plugins.looking import Look
-from w2s_bench.types import JSON, Form, Kind, Need, Over, Whose
+from w2s_bench.types import JSON, Form, Kind, ModelSize, Need, Over, Whose
 
 
 def unwrap(factory: Callable[..., Any]) -> Callable[..., Any]:
@@ -151,13 +151,16 @@ class DescribedModel:
 
     name: str
     digest: str
-
-    @classmethod
-    def of(cls, model: LanguageModel, fingerprint: str) -> DescribedModel:
-        return cls(model.name, fingerprint)
+    tells_size: bool
+    #: Asks the model itself, in another process.
+    ask_size: Callable[[], ModelSize | None] = field(compare=False, repr=False)
 
     def fingerprint(self) -> str:
         return self.digest
+
+    def size(self) -> ModelSize | None:
+        """As `hookspecs.LanguageModel` has it; `PluginError` where the model's own raises, or gives something else."""
+        return self.ask_size() if self.tells_size else None
 
     def load(self) -> tuple[Any, Any]:
         raise PluginError(f"model {self.name!r} is described, not loaded; build it with Registry.model")

@@ -20,10 +20,11 @@ from w2s_bench.plugins.checks import (
     check_reading,
     check_trust_function,
     guarded,
+    tells_size,
+    told_size,
 )
 from w2s_bench.plugins.descriptions import (
     DescribedDomain,
-    DescribedModel,
     DescribedObjective,
     DescribedReading,
     declared_to_json,
@@ -48,6 +49,8 @@ class Hook:
     describe: Callable[[str, Any], JSON]
     #: Whether `describe` reads data that may lie anywhere: it may then take long, and its answer is not remembered.
     reads_data: bool = False
+    #: What a dry run asks besides, of a thing that is built, as JSON; None: nothing.
+    measure: Callable[[str, Any], JSON] | None = None
     #: Whether all that its entries do comes from the module of their factory and what it imports, so that this is the source
     #: that they are known by; otherwise it is the whole package, beside whose code their data lie.
     is_code_alone: bool = False
@@ -69,7 +72,13 @@ def _described_domain(who: str, domain: Domain) -> JSON:
 
 
 def _described_model(who: str, model: LanguageModel) -> JSON:
-    return asdict(DescribedModel.of(model, guarded(who, "fingerprint()", model.fingerprint)))
+    digest = guarded(who, "fingerprint()", model.fingerprint)
+    return {"name": model.name, "digest": digest, "tells_size": tells_size(model)}
+
+
+def _measured_model(who: str, model: LanguageModel) -> JSON:
+    told = told_size(who, model)
+    return None if told is None else asdict(told)
 
 
 def _described_reading(who: str, reading: Reading) -> JSON:
@@ -99,7 +108,15 @@ HOOKS: Final[Mapping[EntryKind, Hook]] = MappingProxyType(
             reads_data=True,
             hint="any lm-eval task becomes one by a small plugin (docs/plugins.md)",
         ),
-        "model": Hook("w2s_models", "models", check_model, _described_model, reads_data=True, built_in_prefix="tiny"),
+        "model": Hook(
+            "w2s_models",
+            "models",
+            check_model,
+            _described_model,
+            reads_data=True,
+            measure=_measured_model,
+            built_in_prefix="tiny",
+        ),
         "reading": Hook("w2s_readings", "readings", check_reading, _described_reading, is_code_alone=True),
         "objective": Hook("w2s_objectives", "objectives", check_objective, _described_objective, is_code_alone=True),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from w2s_bench.errors import PluginError, W2SBenchError
 from w2s_bench.hookspecs import Domain, LanguageModel
@@ -20,7 +21,7 @@ from w2s_bench.plugins.hooks import HOOKS, EntryKind
 from w2s_bench.plugins.looking import Look, Told, look_at
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.record import canonical_json
-from w2s_bench.types import JSON
+from w2s_bench.types import JSON, ModelSize
 
 Spec = tuple[str, Mapping[str, JSON]]
 
@@ -56,9 +57,21 @@ def described_domain(registry: Registry, name: str, parameters: Mapping[str, JSO
 
 
 def described_model(registry: Registry, name: str) -> LanguageModel:
-    """The model as far as planning asks: its fingerprint."""
-    told = _described(registry, "model", name, {})
-    return registry.model(name) if told is None else DescribedModel(**told)
+    """The model as far as planning asks: its fingerprint. Its size is asked for where somebody wants to know it."""
+    look, told = _look(registry, "model", name, {}), _described(registry, "model", name, {})
+    if look is None or told is None:
+        return registry.model(name)
+    return DescribedModel(**told, ask_size=partial(_size, registry, name, look))
+
+
+def _size(registry: Registry, name: str, look: Look) -> ModelSize | None:
+    """What the model says of its size, asked anew: files may have come since. `PluginError` where it cannot say."""
+    (answer,) = look_at([replace(look, asked={**look.asked, "do": "measure"})])
+    if answer.ended:
+        raise PluginError(f"{registry.resolve('model', name)}: asked for its size, it {answer.ended}")
+    if answer.fault:
+        raise PluginError(answer.fault)
+    return None if answer.told is None else ModelSize(**answer.told)
 
 
 def described_reading(registry: Registry, name: str, parameters: Mapping[str, JSON]) -> DescribedReading:

@@ -45,8 +45,9 @@ class ModelCost:
     """One model, whatever it is in the suite.
 
     `recipes`: how it is tuned; `roles`: what it is where. `memory`: bytes of one worker at its fullest, by what they are for;
-    `parameters` and it are None where its shapes are not known. `on_disk`, `download`: bytes (None: nobody tells). `seconds` of
-    one worker: None where the speed was not measured and nothing of it was timed.
+    `parameters` and it are None where its shapes are not known. `on_disk`, `download`: bytes; None: nobody tells, but that no more
+    are fetched than `download_at_most`, where that is known. `seconds` of one worker: None where the speed was not measured and
+    nothing of it was timed.
     """
 
     name: str
@@ -54,8 +55,9 @@ class ModelCost:
     roles: tuple[str, ...]
     parameters: int | None
     memory: Mapping[str, int] | None
-    on_disk: int
+    on_disk: int | None
     download: int | None
+    download_at_most: int | None
     seconds: float | None
     assumed_lengths: bool
     why: str
@@ -128,10 +130,11 @@ def _cost(
         name=name,
         recipes=tuple(dict.fromkeys(model.recipe for _, _, model, _ in its)),
         roles=tuple(role for _, role, _, _ in its),
-        parameters=sizes.blueprint.parameters if sizes.blueprint else None,
+        parameters=sizes.parameters,
         memory=told,
         on_disk=sizes.on_disk,
         download=sizes.download,
+        download_at_most=sizes.download_at_most,
         seconds=seconds,
         assumed_lengths=not all(lengths[task.domain.name].seen for task, *_ in its),
         why=sizes.why,

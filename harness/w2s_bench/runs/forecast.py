@@ -1,4 +1,4 @@
-"""What a run would cost, told before it runs: trainings, items that models read, gold labels, and time where it is known."""
+"""What a run would cost, told before it runs: trainings and their steps, items that are read, gold labels, time where it is known."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from w2s_bench.executors.timings import Timings, amount_of, timed_as
 from w2s_bench.names import short
+from w2s_bench.protocol.recipes.head import is_fitted_to_convergence
 from w2s_bench.store.stage import Stage
 
 if TYPE_CHECKING:
@@ -17,14 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Forecast:
-    """`rows`: optimizer steps times rows a step, summed over the trainings; `items`: items a model goes through otherwise.
+    """`trainings` in all; of those that take the suite's number of optimizer `steps`, these and the `rows` that they see are summed.
 
+    `converging`: how many of the trainings take no set number of steps, since they fit a head to convergence; one such fit is
+    ended after `iterations`, those of the longest. `items`: items a model goes through otherwise.
     `seconds` sums what stages of the same kinds took in this store, on one worker; `untimed` names the kinds that never
     ran there. `gold`: domain → split → gold labels that one seed reads, of the splits that are trained on.
     """
 
     trainings: int
+    steps: int
     rows: int
+    converging: int
+    iterations: int
     items: int
     seconds: float
     untimed: tuple[str, ...]
@@ -33,18 +39,27 @@ class Forecast:
 
 def forecast(suite: Suite, to_run: Sequence[Stage], timings: Timings) -> Forecast:
     """Of the stages that a run would compute; nothing is measured for it, and none of them runs."""
-    trained = [stage for stage in to_run if stage.amount and stage.timed_as]
-    read = [stage for stage in to_run if stage.timed_as and not stage.amount]
+    trained = [stage for stage in to_run if _trains(stage)]
+    stepped = [stage for stage in trained if not is_fitted_to_convergence(stage)]
+    fitted = [stage for stage in trained if is_fitted_to_convergence(stage)]
+    read = [stage for stage in to_run if stage.timed_as and not _trains(stage)]
     by_node = {stage.node: timings.known(stage) for stage in to_run}
     untimed = sorted({timed_as(stage) for stage in to_run if by_node[stage.node] is None})
     return Forecast(
         trainings=len(trained),
-        rows=sum(stage.amount for stage in trained),
+        steps=sum(stage.params["steps"] for stage in stepped),
+        rows=sum(stage.amount for stage in stepped),
+        converging=len(fitted),
+        iterations=max((stage.params["steps"] for stage in fitted), default=0),
         items=sum(amount_of(stage) for stage in read),
         seconds=sum(seconds for seconds in by_node.values() if seconds is not None),
         untimed=tuple(untimed),
         gold={short(domain.name): _gold(suite.as_met(domain)) for domain in suite.domains},
     )
+
+
+def _trains(stage: Stage) -> bool:
+    return bool(stage.timed_as) and "steps" in stage.params
 
 
 def _gold(domain: DomainSpec) -> dict[str, int]:

@@ -10,7 +10,7 @@ from w2s_bench.testing.expecting import expect, expect_lasting_fingerprint, guar
 def check_model(model: LanguageModel) -> None:
     """The model loads in float32 with a tokenizer that fits it, gives finite logits, and keeps its fingerprint.
 
-    The tokenizer ends no text by itself.
+    The tokenizer ends no text by itself. What `size()` says, where it has one, is what it then weighs.
     """
     import torch
 
@@ -19,6 +19,12 @@ def check_model(model: LanguageModel) -> None:
     keeps_contract(contract.check_model, model)
     expect_lasting_fingerprint(model)
     network, tokenizer = model.load()
+    told = guarded("size()", lambda: contract.told_size(type(model).__name__, model))
+    if told is not None and told.parameters is not None:
+        own = sum(p.numel() for p in network.parameters())
+        expect(
+            told.parameters == own, f"size() tells {told.parameters:,} parameters, it has {own:,}; count tied ones once"
+        )
     kinds = {str(p.dtype) for p in network.parameters()}
     expect(kinds == {"torch.float32"}, f"weights must be float32, got {sorted(kinds)}; load with dtype=torch.float32")
     expect(not network.training, "load() must return the model in evaluation mode; call .eval()")

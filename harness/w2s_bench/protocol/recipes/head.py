@@ -87,8 +87,7 @@ class Head:
         return Stage(train_head, params, inputs, label=label, amount=drawn, **fields)
 
     def no_order(self, training: Training) -> str | None:
-        to_convergence = bool(training.ridge) and planned_objective(training.objective).in_closed_form
-        return NO_ORDER if to_convergence else None
+        return NO_ORDER if training.ridge and planned_objective(training.objective).in_closed_form else None
 
     def predict(
         self,
@@ -152,6 +151,14 @@ def states(context: StageContext) -> None:
     arrays |= {"scores": np.concatenate([*sums, np.zeros(0)]), "offsets": offsets.astype(np.int64)}
     write_arrays(context.out / STATES, arrays)
     write_json(context.out / STATE_IDS, [item.id for item in items])
+
+
+def is_fitted_to_convergence(training: Stage) -> bool:
+    """Whether a stage that trains takes no set number of steps: heads with a penalty and an objective in closed form."""
+    params = training.params
+    if not params.get("ridge") or "plugin" in params:  # a plugin's objective has no closed form
+        return False
+    return planned_objective(params.get("objective", "xent")).in_closed_form
 
 
 @stage("train_head", version=3)
