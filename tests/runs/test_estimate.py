@@ -17,7 +17,7 @@ from w2s_bench.models import sizes
 from w2s_bench.models.footprint import Blueprint, Use, memory, operations, shapes_of
 from w2s_bench.models.origins import HubModel
 from w2s_bench.models.speed import Throughput, measure
-from w2s_bench.runs.estimate import ModelCost, devices, estimate
+from w2s_bench.runs.estimate import ModelCost, estimate, places
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.suite import Suite
 
@@ -180,7 +180,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
 
 def test_each_model_has_its_cost(planned: Plan, tmp_path: Path) -> None:
     stages, timings = planned.stages(), Timings.of_store(tmp_path)
-    assert devices(planned) == ("cpu",)
+    assert places(planned) == (("cpu", "float32"),)
     unmeasured = estimate(planned, stages, timings, {}, {})
     assert [model.roles for model in unmeasured] == [
         ("w2s-bench-toy/largest teacher", "w2s-bench-toy/sums teacher"),
@@ -197,9 +197,10 @@ def test_each_model_has_its_cost(planned: Plan, tmp_path: Path) -> None:
         assert (model.download, model.seconds, model.assumed_lengths, model.why) == (0, None, True, "")
         assert model.on_disk == sum(p.stat().st_size for p in Path(model.name).iterdir() if p.name != "training.json")
     rates: Any = {work: [(64, 1e9)] for work in ("train", "read", "generate")}
-    slow = estimate(planned, stages, timings, {}, {"cpu": Throughput(rates)})
+    here = ("cpu", "float32")
+    slow = estimate(planned, stages, timings, {}, {here: Throughput(rates)})
     rates = {work: [(64, 2e9)] for work in ("train", "read", "generate")}
-    fast = estimate(planned, stages, timings, {}, {"cpu": Throughput(rates)})
+    fast = estimate(planned, stages, timings, {}, {here: Throughput(rates), ("cpu", "bfloat16"): Throughput({})})
     for one, other in zip(slow, fast, strict=True):
         assert one.seconds and other.seconds and one.seconds == pytest.approx(2 * other.seconds)
     assert slow[1].seconds and slow[0].seconds and slow[1].seconds > slow[0].seconds, "the student is larger"
@@ -320,7 +321,7 @@ def test_a_dry_run_prints_each_model(tmp_path: Path, capsys: pytest.CaptureFixtu
     monkeypatch.setattr(
         dry_run,
         "_measured",
-        lambda devices: {d: Throughput({w: [(64, 1e6)] for w in ("train", "read", "generate")}) for d in devices},
+        lambda places: {d: Throughput({w: [(64, 1e6)] for w in ("train", "read", "generate")}) for d in places},
     )
     dry_run.print_dry_run(planned, tmp_path / "toy", store, (), as_json=False, measure=True)
     shown = capsys.readouterr().out

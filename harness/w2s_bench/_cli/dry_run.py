@@ -17,7 +17,7 @@ from w2s_bench.text import one_line
 
 if TYPE_CHECKING:
     from w2s_bench.models.speed import Throughput
-    from w2s_bench.runs.estimate import ModelCost
+    from w2s_bench.runs.estimate import ModelCost, Where
     from w2s_bench.runs.forecast import Forecast
     from w2s_bench.runs.plan import Plan
 
@@ -34,7 +34,7 @@ def print_dry_run(
     """
     from w2s_bench.executors.timings import Timings
     from w2s_bench.runs.again import computed_again
-    from w2s_bench.runs.estimate import devices, estimate
+    from w2s_bench.runs.estimate import estimate, places
     from w2s_bench.runs.forecast import forecast
     from w2s_bench.runs.preview import explain, preview_of
     from w2s_bench.store import open_store
@@ -45,7 +45,7 @@ def print_dry_run(
     previewed, again = preview_of(looked), computed_again(planned, folder, looked)
     timings = Timings.of_store(opened.root)
     cost = forecast(planned.suite, previewed.to_run, timings)
-    fast = _measured(devices(planned)) if measure else {}
+    fast = _measured(places(planned)) if measure else {}
     models = estimate(planned, previewed.to_run, timings, previewed.paths, fast)
     stored, to_run = Counter(s.name for s in previewed.stored), Counter(s.name for s in previewed.to_run)
     own = _for_one_arm(planned, {stage.node for stage in previewed.to_run})
@@ -137,11 +137,11 @@ def _for_one_arm(planned: Plan, to_run: set[str]) -> dict[str, int]:
     return dict(Counter(next(iter(arms)) for arms in users.values() if len(arms) == 1).most_common())
 
 
-def _measured(devices: Sequence[str]) -> Mapping[str, Throughput]:
+def _measured(places: Sequence[Where]) -> Mapping[Where, Throughput]:
     """Ten seconds in all."""
     from w2s_bench.models.speed import measure
 
-    return {device: measure(device, seconds=10 / len(devices)) for device in devices}
+    return {(device, dtype): measure(device, dtype, seconds=10 / len(places)) for device, dtype in places}
 
 
 def _print_models(models: Sequence[ModelCost], *, measured: bool) -> None:

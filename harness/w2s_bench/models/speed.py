@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from w2s_bench.models.footprint import Blueprint, operations
+from w2s_bench.types import Dtype
 
 Work = Literal["train", "read", "generate"]
 #: Widths that are measured, the smallest first, with the layers of each.
 _LADDER = ((64, 2), (256, 2), (1024, 1))
-_ROWS, _LENGTH, _END, _NEW = 16, 24, 4, 8  # rows, tokens of each, tokens of its completion, tokens answered
+_LENGTH, _END, _NEW = 24, 4, 8  # tokens of a row, of its completion, tokens answered
+_ROWS, _READ = (
+    16,
+    64,
+)  # rows that are trained on or answered at once, and that are read: as many as the engine reads on a processor
 _VOCABULARY = 2_000
 _ENOUGH = 0.3  # seconds of one measurement, beyond which it is not repeated
 
@@ -38,11 +43,20 @@ class Throughput:
         return math.exp(math.log(slow) * (1 - share) + math.log(fast) * share)
 
 
-def measure(device: str = "cpu", *, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> Throughput:
-    """Measure for about `seconds`, imports not counted; the narrowest width always, wider ones while time is left."""
+def measure(
+    device: str = "cpu",
+    dtype: Dtype = "float32",
+    *,
+    seconds: float = 10.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Throughput:
+    """Measure for about `seconds`, imports not counted; the narrowest width always, wider ones while time is left.
+
+    `dtype` is that of the weights: some processors multiply bfloat16 several times as fast as float32, others far slower.
+    """
     begun, out = -math.inf, dict[Work, list[tuple[int, float]]]()
     for number, (width, layers) in enumerate(_LADDER):
-        for work, done, run in _works(width, layers, device):
+        for work, done, run in _works(width, layers, device, dtype):
             begun = clock() if begun == -math.inf else begun
             if number and clock() - begun > seconds:
                 return Throughput(out)
@@ -56,7 +70,7 @@ def measure(device: str = "cpu", *, seconds: float = 10.0, clock: Callable[[], f
     return Throughput(out)
 
 
-def _works(width: int, layers: int, device: str) -> Iterator[tuple[Work, float, Callable[[], object]]]:
+def _works(width: int, layers: int, device: str, dtype: Dtype) -> Iterator[tuple[Work, float, Callable[[], object]]]:
     """Each work with how many operations it takes and what does it once."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -64,17 +78,19 @@ def _works(width: int, layers: int, device: str) -> Iterator[tuple[Work, float, 
     from w2s_bench.models.encoding import Pair
     from w2s_bench.models.finetuning import finetune
     from w2s_bench.models.greedy import generate
+    from w2s_bench.models.origins import numbers_of
     from w2s_bench.models.scoring import token_logprobs
 
     sizes: dict[str, Any] = {"hidden_size": width, "intermediate_size": 3 * width, "num_hidden_layers": layers}
     config = LlamaConfig(vocab_size=_VOCABULARY, num_attention_heads=width // 32, max_position_embeddings=256, **sizes)
     with torch.random.fork_rng([], enabled=True):
-        model: Any = LlamaForCausalLM(config).eval().to(device)
+        model: Any = LlamaForCausalLM(config).eval().to(device, numbers_of(dtype))
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     blueprint = Blueprint.of(shapes, config.to_dict())
-    rows = [[(7 * row + 3 * column) % (_VOCABULARY - 1) + 1 for column in range(_LENGTH)] for row in range(_ROWS)]
+    rows = [[(7 * row + 3 * column) % (_VOCABULARY - 1) + 1 for column in range(_LENGTH)] for row in range(_READ)]
     pairs = [Pair(tuple(row[:-_END]), tuple(row[-_END:])) for row in rows]
-    read = {"tokens": _ROWS * _LENGTH, "predicted": _ROWS * _END}
+    read = {"tokens": _READ * _LENGTH, "predicted": _READ * _END}
+    trained = {"tokens": _ROWS * _LENGTH, "predicted": _ROWS * _END}
     settings: dict[str, Any] = {"steps": 1, "batch_size": _ROWS, "learning_rate": 1e-4, "seed": 0}
 
     def waited(result: object) -> object:
@@ -84,7 +100,7 @@ def _works(width: int, layers: int, device: str) -> Iterator[tuple[Work, float, 
 
     yield "read", operations(blueprint, "none", **read, training=False), lambda: waited(token_logprobs(model, pairs))
     answered = {"tokens": _ROWS * (_LENGTH + _NEW), "predicted": _ROWS * _NEW}
-    texts = [" ".join(map(str, row)) for row in rows]
+    texts = [" ".join(map(str, row)) for row in rows[:_ROWS]]
     asked: dict[str, Any] = {"max_new_tokens": _NEW, "until": ()}
     yield (
         "generate",
@@ -93,8 +109,8 @@ def _works(width: int, layers: int, device: str) -> Iterator[tuple[Work, float, 
     )
     yield (
         "train",
-        operations(blueprint, "full", **read, training=True),
-        lambda: waited(finetune(model, pairs, **settings)),
+        operations(blueprint, "full", **trained, training=True),
+        lambda: waited(finetune(model, pairs[:_ROWS], **settings)),
     )
 
 

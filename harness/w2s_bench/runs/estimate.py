@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING, Final
 
 from w2s_bench.executors.timings import Timings, amount_of, domain_of
 from w2s_bench.models.footprint import PROCESS, Blueprint, Memory, Use, memory, operations
+from w2s_bench.models.setup import USUAL
 from w2s_bench.models.sizes import Sizes, sizes_of
 from w2s_bench.protocol.catalogue import every_nth
+from w2s_bench.protocol.evidence.readings import built_in_readings
 from w2s_bench.protocol.files import ITEMS
 from w2s_bench.protocol.planned import PlannedModel, PlannedTask
 from w2s_bench.store.stage import ALL_GPUS, Stage
+from w2s_bench.types import OPTION_FORMS, Dtype
 
 if TYPE_CHECKING:
     from w2s_bench.models.speed import Throughput
     from w2s_bench.runs.plan import Plan
     from w2s_bench.suite_domain import Training
+
+#: A device, and the dtype of a model's weights.
+Where = tuple[str, Dtype]
 
 _MOST_MEASURED = 500  # items of a domain, evenly spread
 _CHARACTERS = 4  # a token
@@ -68,9 +74,9 @@ def estimate(
     to_run: Sequence[Stage],
     timings: Timings,
     stored: Mapping[str, Path],
-    throughput: Mapping[str, Throughput],
+    throughput: Mapping[Where, Throughput],
 ) -> tuple[ModelCost, ...]:
-    """Of every model of the plan, in its order. `stored`: node → folder of the stages that are there; `throughput` by device.
+    """Of every model of the plan, in its order. `stored`: node → folder of the stages that are there.
 
     Nothing runs and no weight is read; what a hub must be asked is asked.
     """
@@ -90,9 +96,9 @@ def estimate(
     return tuple(out)
 
 
-def devices(planned: Plan) -> tuple[str, ...]:
-    """Where the plan's models run."""
-    return tuple(dict.fromkeys(m.device for cell in planned.cells for _, m, _ in _roles(cell.task)))
+def places(planned: Plan) -> tuple[Where, ...]:
+    """Where, and in which numbers, the plan's models run."""
+    return tuple(dict.fromkeys((m.device, m.setup.dtype) for cell in planned.cells for _, m, _ in _roles(cell.task)))
 
 
 def _roles(task: PlannedTask) -> list[tuple[str, PlannedModel, Training]]:
@@ -198,7 +204,7 @@ def _seconds(
     of: Blueprint | None,
     timings: Timings,
     lengths: Mapping[str, Lengths],
-    throughput: Mapping[str, Throughput],
+    throughput: Mapping[Where, Throughput],
 ) -> float | None:
     """As long as such stages took in this store, else by the operations that they are; None where neither is known of one."""
     total = 0.0
@@ -208,13 +214,26 @@ def _seconds(
         if seconds is None and stage.name in _OF_HEADS:
             seconds = 0.0
         device = "cuda" if stage.device == ALL_GPUS else stage.device  # one GPU after the other computes
-        if seconds is None and of is not None and device in throughput:
+        fast = throughput.get((device, _dtype_of(stage)))
+        if seconds is None and of is not None and fast is not None:
             task = tasks.get(domain_of(stage))
-            seconds = None if task is None else _by_operations(stage, of, throughput[device], lengths, task)
+            seconds = None if task is None else _by_operations(stage, of, fast, lengths, task)
         if seconds is None:
             return None
         total += seconds
     return total
+
+
+def _of_labels_alone(stage: Stage) -> bool:
+    """Whether it reads of every item its label, and not each of its options."""
+    reading = built_in_readings().get(stage.params["read"]) if stage.name == "read" else None
+    return reading is not None and reading.form not in OPTION_FORMS
+
+
+def _dtype_of(stage: Stage) -> Dtype:
+    """Of the weights of the model that it loads."""
+    params = stage.params.get("model")
+    return PlannedModel.read(params).setup.dtype if isinstance(params, Mapping) else USUAL.dtype
 
 
 def _by_operations(
@@ -235,7 +254,7 @@ def _by_operations(
         )
     else:
         answers = stage.name == "predict" and bool(most_new)
-        end = length.end if most_new else length.ends
+        end = length.end if most_new or _of_labels_alone(stage) else length.ends
         tokens, predicted = int(rows * (prompt + end)), int(rows * end)
         done = operations(of, "none", tokens=tokens, predicted=predicted, training=False)
         rate = fast.of("generate" if answers else "read", of.width)
