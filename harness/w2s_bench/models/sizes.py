@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from w2s_bench.errors import ModelError
 from w2s_bench.hookspecs import LanguageModel
+from w2s_bench.models.adapters import AdapterModel
 from w2s_bench.models.folders import check_folder
 from w2s_bench.models.footprint import Blueprint, shapes_of_folder
 from w2s_bench.models.gguf import GgufModel
@@ -35,29 +36,39 @@ def sizes_of(models: Mapping[str, LanguageModel]) -> dict[str, Sizes]:
     out: dict[str, Sizes] = {}
     reachable = True
     for name, origin in models.items():
-        if isinstance(origin, LocalModel):
-            out[name] = _of_folder(origin.path)
-        elif isinstance(origin, GgufModel):
-            unpacked = origin.folder
-            blueprint = _of_folder(unpacked).blueprint if unpacked.is_dir() else None
-            why = "" if blueprint else "known once it is unpacked"
-            out[name] = Sizes(blueprint, origin.path.stat().st_size, 0, why)
-        elif isinstance(origin, HubModel):
-            out[name], reachable = _of_hub(origin, reachable)
-        else:
-            out[name] = Sizes(None, 0, None, "known to its plugin alone")
+        out[name], reachable = _of(origin, reachable)
     return out
 
 
+def _of(origin: LanguageModel, reachable: bool) -> tuple[Sizes, bool]:
+    """What is known of a model, and whether a hub answers, as far as is known."""
+    if isinstance(origin, LocalModel):
+        return _of_folder(origin.path), reachable
+    if isinstance(origin, GgufModel):
+        unpacked = origin.folder
+        blueprint = _of_folder(unpacked).blueprint if unpacked.is_dir() else None
+        why = "" if blueprint else "known once it is unpacked"
+        return Sizes(blueprint, origin.path.stat().st_size, 0, why), reachable
+    if isinstance(origin, HubModel):
+        return _of_hub(origin, reachable)
+    if isinstance(origin, AdapterModel):
+        base, reachable = _of(origin.base, reachable)  # once it is merged, it is as large as its base
+        return replace(base, on_disk=base.on_disk + _bytes_of(origin.path)), reachable
+    return Sizes(None, 0, None, "known to its plugin alone"), reachable
+
+
 def _of_folder(folder: Path) -> Sizes:
-    files = files_read(folder)
-    size = sum(path.stat().st_size for path in files)
+    size = _bytes_of(folder)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         blueprint = Blueprint.of(shapes_of_folder(folder), config)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # loading it will say what is wrong
         return Sizes(None, size, 0, "its files cannot be read")
     return Sizes(blueprint, size, 0)
+
+
+def _bytes_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in files_read(folder))
 
 
 def _of_hub(origin: HubModel, reachable: bool) -> tuple[Sizes, bool]:
