@@ -82,6 +82,7 @@ class AdapterModel:
         """The base with the adapter added to its weights, which train as any model's; the adapter's tokenizer, where it has one."""
         import torch
 
+        _checked(self.path, self.name)  # as it is now
         try:
             merged = _merge(model, self.path)
             if any((self.path / file).is_file() for file in TOKENIZER_FILES):
