@@ -30,6 +30,8 @@ class Resolver:
     holding: str = ""
     #: Whether a path that stands alone, without any prefix, is meant for it.
     takes_bare_paths: bool = False
+    #: Whether the thing that it stands on is named after it: `PREFIX/REST+NAME`, see `parted`.
+    stands_on_another: bool = False
 
     @property
     def written(self) -> str:
@@ -74,6 +76,18 @@ RESOLVERS: Final = (
         path_of="file",
         holding="the weights and tokenizer of a causal language model (GGUF)",
     ),
+    Resolver(
+        "model",
+        "adapter",
+        "FOLDER+BASE",
+        place="this disk",
+        summary="a folder that peft wrote (`adapter_config.json`, `adapter_model.safetensors`), merged into the model that BASE names "
+        "(hf/…, local/…, gguf/…, or an adapter again)",
+        factory="w2s_bench.models.adapters:from_name",
+        path_of="folder",
+        holding="adapter_config.json and adapter_model.safetensors",
+        stands_on_another=True,
+    ),
 )
 #: No distribution may be called so.
 PREFIXES: Final = frozenset(resolver.prefix for resolver in RESOLVERS)
@@ -109,8 +123,27 @@ def with_prefix(resolver: Resolver, name: str) -> str:
     return f"{resolver.prefix}/{name}" if is_bare_path(name) else name
 
 
+def parted(entry_kind: str, name: str) -> tuple[str, str | None]:
+    """`adapter/FOLDER+BASE` as `adapter/FOLDER` and the name BASE, which has its prefix; of any other name itself and None.
+
+    The first `+` that a prefix follows parts them, so that a folder may have a `+` in its name.
+    """
+    resolver = resolver_of(entry_kind, name)
+    if resolver is None or not resolver.stands_on_another:
+        return name, None
+    cuts = [cut for other in resolvers_for(entry_kind) if (cut := name.find(f"+{other.prefix}/")) >= 0]
+    return (name[: min(cuts)], name[min(cuts) + 1 :]) if cuts else (name, None)
+
+
 def beside(entry_kind: str, name: str, folder: Path) -> str:
-    """A name with a relative path in it made absolute: `local/models/x` and `./models/x` beside `folder`."""
+    """A name with relative paths in it made absolute: `local/models/x` and `./models/x` beside `folder`."""
+    own, base = parted(entry_kind, name)
+    if base is not None:
+        return f"{_beside(entry_kind, own, folder)}+{beside(entry_kind, base, folder)}"
+    return _beside(entry_kind, own, folder)
+
+
+def _beside(entry_kind: str, name: str, folder: Path) -> str:
     resolver = resolver_of(entry_kind, name)
     if resolver is None or resolver.path_of is None:
         return name
@@ -123,14 +156,18 @@ def beside(entry_kind: str, name: str, folder: Path) -> str:
 
 
 def at_path(entry_kind: str, name: str, path: str) -> str:
-    """The name that a thing of this disk has once it lies at `path`."""
+    """The name that a thing of this disk has once it lies at `path`; what it stands on is as before, unless `path` names it."""
     resolver = resolver_of(entry_kind, name)
-    return name if resolver is None else f"{resolver.prefix}/{path}"
+    if resolver is None:
+        return name
+    moved, base = f"{resolver.prefix}/{path}", parted(entry_kind, name)[1]
+    return moved if base is None or parted(entry_kind, moved)[1] is not None else f"{moved}+{base}"
 
 
-def what_lacks(entry_kind: str, name: str, path: Path) -> str | None:
-    """What is wrong with `path` as the place of a thing of this disk, and what to give; None where it is there."""
+def what_lacks(entry_kind: str, name: str) -> str | None:
+    """What is wrong with the place that the name of a thing of this disk tells, and what to give; None where it is there."""
     resolver = resolver_of(entry_kind, name)
+    path = Path(parted(entry_kind, name)[0].partition("/")[2])
     if resolver is None or (path.is_file() if resolver.path_of == "file" else path.is_dir()):
         return None
     return f"there is no {resolver.path_of} {str(path)!r}; give one with {resolver.holding}"

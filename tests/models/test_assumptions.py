@@ -66,14 +66,14 @@ def agrees(name: str, folder: Path) -> None:
     pairs = encode_pairs(engine.tokenizer, [(r.prompt, r.completion) for r in rows], max_length=256)
     expected = [architectures.logprobs(plain, pair.prompt, pair.completion) for pair in pairs]
     for found, wanted in zip(engine.label_logprobs(rows), expected, strict=True):
-        np.testing.assert_allclose(found, wanted, atol=2e-4)
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
     for item, scores in zip(items(), engine.choice_scores(items()), strict=True):
         texts = [(item.prompt, choice) for choice in item.choices or ()]
         wanted = [
             sum(architectures.logprobs(plain, pair.prompt, pair.completion))
             for pair in encode_pairs(engine.tokenizer, texts, max_length=256)
         ]
-        np.testing.assert_allclose(scores, wanted, atol=2e-4)
+        np.testing.assert_allclose(scores, wanted, atol=1e-4)
     offsets = np.cumsum([0, *(len(row.choices or ()) for row in rows)])[:-1]
     of_options = engine.option_states(rows, [1, -1])[
         [start + (row.index or 0) for start, row in zip(offsets, rows, strict=True)]
@@ -105,7 +105,7 @@ def test_qwen2_is_plain_transformers_too() -> None:
         texts = [(item.prompt, choice) for choice in item.choices or ()]
         encoded = encode_pairs(engine.tokenizer, texts, max_length=256)
         wanted = [sum(architectures.logprobs(plain, pair.prompt, pair.completion)) for pair in encoded]
-        np.testing.assert_allclose(scores, wanted, atol=2e-4)
+        np.testing.assert_allclose(scores, wanted, atol=1e-4)
     for item, generated in zip(items(), engine.generate(items(), max_new_tokens=NEW, until=[]), strict=True):
         tokens = architectures.answer(plain, engine.tokenizer([item.prompt])["input_ids"][0], NEW)
         assert generated.text == engine.tokenizer.decode(tokens, skip_special_tokens=True)

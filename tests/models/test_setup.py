@@ -87,8 +87,13 @@ def test_memory_that_runs_out_in_training_halves_the_parts(
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert "parts of a step are halved" in capsys.readouterr().out and largest[0] == 6
     monkeypatch.setattr(finetuning.Completions, "logits", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError()))
-    with pytest.raises(ModelError, match=r"one row at a time.*bfloat16.*lora"):
+    told = r"model 'LlamaForCausalLM' to train on one row at a time; set recipe lora or optimizer adamw8bit for it"
+    with pytest.raises(ModelError, match=told):
         trained(pairs(), Effort())
+    with pytest.raises(
+        ModelError, match=r"one row at a time with W2S_BENCH_CHECKPOINTING=never, which may be unset; set"
+    ):
+        trained(pairs(), Effort(1, "never"))
     assert "layers are computed twice" in capsys.readouterr().out
 
 
@@ -98,11 +103,69 @@ def test_memory_that_runs_out_in_reading_halves_the_rows(capsys: pytest.CaptureF
             raise torch.OutOfMemoryError("on purpose")
         return [row * row for row in some]
 
-    device = torch.device("cpu")
-    assert by_halves(device, read, range(11)) == [row * row for row in range(11)]
+    model = architectures.new("llama")
+    assert by_halves(model, read, range(11)) == [row * row for row in range(11)]
     assert "11 rows are read 5 at a time" in capsys.readouterr().out
-    with pytest.raises(ModelError, match="does not suffice for one row"):
-        by_halves(device, lambda some: read([0] * 4), [1])
+    with pytest.raises(ModelError, match="does not suffice for model 'LlamaForCausalLM' to read one row"):
+        by_halves(model, lambda some: read([0] * 4), [1])
+
+
+def full(*_: Any, **__: Any) -> Any:
+    raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 9.00 GiB.")
+
+
+def test_memory_that_runs_out_is_told_of_the_model_and_what_takes_less(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name that the suite has for it; what it has already is not advised."""
+    source, head = LocalModel("local/mine", folder), r"^memory of cpu does not suffice for model 'local/mine' "
+    end = r"end what else runs there, or take a smaller model$"
+    engine, narrow = load_engine(source), load_engine(source, setup=Setup(dtype="bfloat16"))
+    whole, adapted = load_engine(source), load_engine(source)
+    adapted.model = finetuning.add_lora(adapted.model, rank=2, seed=0)
+    settings: dict[str, Any] = SETTINGS
+    with monkeypatch.context() as patch:
+        patch.setattr("w2s_bench.models.scoring._logits_side_by_side", full)
+        for each, advice in ((engine, "dtype bfloat16 or quantization nf4"), (narrow, "quantization nf4")):
+            with pytest.raises(ModelError, match=rf"{head}to read one row; set {advice} for it, {end}"):
+                each.label_logprobs(rows())
+    with monkeypatch.context() as patch:
+        patch.setattr("w2s_bench.models.finetuning.Completions.logits", full)
+        step = "to train on one row at a time; set"
+        with pytest.raises(ModelError, match=rf"{head}{step} recipe lora or optimizer adamw8bit for it, {end}"):
+            whole.train(rows(), **{**settings, "recipe": "full"})
+        with pytest.raises(ModelError, match=rf"{head}{step} dtype bfloat16 or quantization nf4 for it, {end}"):
+            finetuning.finetune(adapted.model, pairs(), **HOW)
+    with monkeypatch.context() as patch:  # where no smaller batch helps
+        patch.setattr(torch.optim.AdamW, "step", full)
+        with pytest.raises(
+            ModelError, match=rf"{head}to be trained; set recipe lora or optimizer adamw8bit for it, {end}"
+        ):
+            load_engine(source).train(rows(), **{**settings, "recipe": "full"})
+        patch.setattr("peft.get_peft_model", full)
+        with pytest.raises(ModelError, match=rf"{head}to do what is asked of it; set"):
+            load_engine(source).train(rows(), **{**settings, "recipe": "lora"})
+
+
+def test_a_model_that_does_not_fit_as_it_is_loaded_is_told_with_what_takes_less(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    source, end = LocalModel("local/mine", folder), "end what else runs there, or take a smaller model$"
+    with monkeypatch.context() as patch:
+        patch.setattr("w2s_bench.models.loading.verdict_of", full)
+        with pytest.raises(
+            ModelError, match=r"model 'local/mine' to be loaded and asked; set dtype bfloat16 or quantiz"
+        ):
+            load_engine(source)
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", full)
+    head = r"model 'local/mine' does not fit the memory of 'cpu': CUDA out of memory. Tried to allocate 9.00 GiB"
+    monkeypatch.setattr(origins, "_LOADED", {})
+    with pytest.raises(ModelError, match=rf"{head}.*; set dtype bfloat16 or quantization nf4 for it, {end}"):
+        load_engine(source)
+    with pytest.raises(ModelError, match=rf"{head}.*; set quantization nf4 for it, {end}"):
+        load_engine(source, setup=Setup(dtype="bfloat16"))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -84,7 +84,9 @@ def test_a_new_source_is_one_row() -> None:
         UnknownNameError, match=r"A domain is a plugin's \(none here\) or lm-eval/TASK \(lm-eval\); any"
     ):
         registry.domain("nothing")
-    with pytest.raises(UnknownNameError, match=r"FOLDER \(this disk\), gguf/FILE \(this disk\) or a folder's path"):
+    with pytest.raises(
+        UnknownNameError, match=r"FOLDER\+BASE \(this disk\), gguf/FILE \(this disk\) or a folder's path"
+    ):
         registry.model("nothing")
     with pytest.raises(UnknownNameError):
         registry.domain("gguf/x")  # a prefix gives what it gives

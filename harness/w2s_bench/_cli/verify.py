@@ -63,7 +63,8 @@ def verify(
         list[str] | None,
         typer.Option(
             "--model",
-            help="Where a model that the suite has as a folder lies here; it must have the same fingerprint; repeat for more.",
+            help="Where a model that the suite has as a folder lies here; it must have the same fingerprint (of an "
+            "adapter FOLDER, or FOLDER+BASE where the base lies elsewhere too); repeat for more.",
             metavar="NAME|FINGERPRINT=FOLDER",
         ),
     ] = None,

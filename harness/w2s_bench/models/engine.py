@@ -22,6 +22,7 @@ from w2s_bench.models.batching import drawn, order_of
 from w2s_bench.models.encoding import Pair, encode_pairs, end_of, max_length_of
 from w2s_bench.models.finetuning import Choices, Examples, as_examples
 from w2s_bench.models.greedy import Generated, generate, prompts_with_room
+from w2s_bench.models.memory import out_of_memory
 from w2s_bench.models.objectives import XENT, Objective, OnPolicy, Paired, Stopping, Whose, held_out, over_of, relative
 from w2s_bench.models.on_policy import OwnAnswers, Rolling, refuse_other_tokens
 from w2s_bench.models.overflow import Overlong, overlong
@@ -71,7 +72,10 @@ class Engine:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """While open, the model's matrix products are computed in the engine's precision, as fast as this machine can."""
+        """While open, the model's matrix products are computed in the engine's precision, as fast as this machine can.
+
+        Memory that runs out here, where no smaller batch is tried (an adapter, an optimizer's moments), is a `ModelError` too.
+        """
         import torch
 
         from w2s_bench.models.fused import fused_layers
@@ -80,8 +84,13 @@ class Engine:
         # A cache would hold the weights as they were when training began.
         lower = self.precision == "bfloat16" and self.model.dtype == torch.float32
         autocast = torch.autocast(self.model.device.type, torch.bfloat16, enabled=lower, cache_enabled=False)
-        with autocast, fast_products(self.model), fused_layers(self.model), _tensor_float(self.precision == "tf32"):
-            yield
+        try:
+            with autocast, fast_products(self.model), fused_layers(self.model), _tensor_float(self.precision == "tf32"):
+                yield
+        except torch.OutOfMemoryError as error:
+            is_trained: bool = self.model.training
+            what = "to be trained" if is_trained else "to do what is asked of it"
+            raise out_of_memory(self.model, what, trained=is_trained) from error
 
     def notes(self) -> list[str]:
         """What the engine does without because this model does not allow it, one line each."""

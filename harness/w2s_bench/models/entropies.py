@@ -39,7 +39,7 @@ def _of_tokens(
     out: list[NDArray[np.float64]] = [np.zeros(0)] * len(pairs)
     if not pairs:
         return out
-    anatomy, device = anatomy_of(model), model.device
+    anatomy = anatomy_of(model)
     most = min(scoring.tokens_at_once(model), scoring.logit_rows(model))
 
     def read(rows: list[int]) -> list[NDArray[np.float64]]:
@@ -51,7 +51,7 @@ def _of_tokens(
         return np.split(np.concatenate(parts or [np.zeros(0)]), cuts)
 
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
-        for i, part in zip(batch, by_halves(device, read, batch), strict=True):
+        for i, part in zip(batch, by_halves(model, read, batch), strict=True):
             out[i] = part
     return out
 

@@ -252,7 +252,7 @@ def likeliest(model: Any, pairs: Sequence[Pair]) -> list[bool]:
         return [row not in missed for row in range(len(rows))]
 
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
-        for row, whole in zip(batch, by_halves(model.device, read, batch), strict=True):
+        for row, whole in zip(batch, by_halves(model, read, batch), strict=True):
             is_likeliest[row] = whole
     return is_likeliest
 

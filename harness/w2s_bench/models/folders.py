@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from w2s_bench.errors import ModelError, said
 from w2s_bench.untrusted import read_text
@@ -16,11 +17,12 @@ _TOKENIZERS = ("tokenizer_config.json", "special_tokens_map.json")
 _MOST = 64 << 20  # bytes of one of these files
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 #: One of them holds a tokenizer's vocabulary.
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"),
     *("spiece.model", "sentencepiece.bpe.model", "tekken.json"),
 )
-_ADAPTERS = ("adapter_config.json", "adapter_model.safetensors")
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 def check_folder(folder: Path, name: str) -> None:
@@ -28,14 +30,9 @@ def check_folder(folder: Path, name: str) -> None:
 
     That is every file directly in the folder, read through links: a link is as good as the file itself.
     """
-    for adapter in _ADAPTERS:
-        if os.path.lexists(folder / adapter):
-            raise ModelError(
-                f"model {name!r}: {folder} holds {adapter}, an adapter of a model that lies elsewhere; merge the two "
-                "(merge_and_unload) and save the whole model"
-            )
+    refuse_adapter(folder, name)
     if not any(path.is_file() for path in folder.glob("*.safetensors")):
-        pickled = sorted(path.name for suffix in _PICKLED for path in folder.glob(f"*{suffix}"))
+        pickled = pickled_in(folder)
         if not pickled:
             raise ModelError(
                 f"model {name!r}: no .safetensors in {folder}, so no weights; copy them there, or save it with save_pretrained"
@@ -45,21 +42,58 @@ def check_folder(folder: Path, name: str) -> None:
             "code; load it where you trust it, and save it again with save_pretrained"
         )
     for index in sorted(folder.glob(f"*{_INDEX}")):
-        mapped = _read(index, name).get("weight_map")
+        mapped = read_object(index, name).get("weight_map")
         files = list(mapped.values()) if isinstance(mapped, dict) else [mapped]
         for file in dict.fromkeys(file if isinstance(file, str) else json.dumps(file) for file in files):
             _must_lie_in(folder, file, name, f"{index.name} names")
-    config = _read(folder / "config.json", name)
+    config = read_object(folder / "config.json", name)
     if (weights := config.get("transformers_weights")) is not None:
         _must_lie_in(folder, str(weights), name, "config.json has transformers_weights")
-    for settings in _TOKENIZERS:
-        if (folder / settings).is_file():
-            _refuse_files_elsewhere(folder, settings, name)
+    check_tokenizer(folder, name)
     for where, value in _attentions(config):
         if "/" in value:
             raise ModelError(
                 f"model {name!r}: config.json has {where} {value!r}, code of a hub, which is never run; take the line out"
             )
+
+
+def refuse_adapter(folder: Path, name: str) -> None:
+    """Raises `ModelError` where the folder holds an adapter: by itself it is no model, and its base is for the user to name."""
+    for adapter in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+        if os.path.lexists(folder / adapter):
+            config = read_object(folder / ADAPTER_CONFIG, name) if (folder / ADAPTER_CONFIG).is_file() else {}
+            raise ModelError(
+                f"model {name!r}: {folder} holds {adapter}, an adapter of a model that lies elsewhere; write "
+                f"{with_its_base(folder, config)}, or merge the two (merge_and_unload) and save the whole model"
+            )
+
+
+def with_its_base(folder: Path, config: dict[str, Any]) -> str:
+    """What to write for an adapter on its base, as far as its configuration tells that: a folder that is here, or a repository."""
+    base, revision = config.get("base_model_name_or_path"), config.get("revision")
+    told = "+BASE"
+    if isinstance(base, str) and base and Path(base).is_dir():
+        told = f"+local/{base}"
+    elif is_repository(base):
+        told = f"+hf/{base}@{revision or 'COMMIT'}"
+    return f"the name adapter/{folder}{told}"
+
+
+def is_repository(name: object) -> TypeGuard[str]:
+    """Whether a name could be `OWNER/NAME` of a hub."""
+    return isinstance(name, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and name[0] != "."
+
+
+def pickled_in(folder: Path) -> list[str]:
+    """Names of the files of a folder that are pickles, as old weights are."""
+    return sorted(path.name for suffix in _PICKLED for path in folder.glob(f"*{suffix}"))
+
+
+def check_tokenizer(folder: Path, name: str) -> None:
+    """Raises `ModelError` where a tokenizer's settings have transformers read what is not of its folder."""
+    for settings in _TOKENIZERS:
+        if (folder / settings).is_file():
+            _refuse_files_elsewhere(folder, settings, name)
 
 
 def why_unloadable(folder: Path, error: Exception) -> tuple[str, str]:
@@ -71,9 +105,9 @@ def why_unloadable(folder: Path, error: Exception) -> tuple[str, str]:
             f"it comes with code of its own ({', '.join(f'auto_map in {file}' for file in files) or 'auto_map'}), which is never run",
             "take a model and a tokenizer of a kind that transformers itself has",
         )
-    if not any((folder / file).is_file() for file in _TOKENIZER_FILES) and not [*folder.glob("*.tiktoken")]:
+    if not any((folder / file).is_file() for file in TOKENIZER_FILES) and not [*folder.glob("*.tiktoken")]:
         return (
-            f"it has no tokenizer (none of {', '.join(_TOKENIZER_FILES[:3])} is there)",
+            f"it has no tokenizer (none of {', '.join(TOKENIZER_FILES[:3])} is there)",
             "save the model's own beside it (tokenizer.save_pretrained)",
         )
     if "model_type" in told or "does not recognize this architecture" in told:
@@ -105,7 +139,7 @@ def _must_lie_in(folder: Path, file: str, name: str, what: str) -> None:
 
 def _refuse_files_elsewhere(folder: Path, settings: str, name: str) -> None:
     """Of what a tokenizer's settings name, transformers opens some as it stands, some beside the settings."""
-    for key, value in _read(folder / settings, name).items():
+    for key, value in read_object(folder / settings, name).items():
         if not key.endswith(("_file", "_files")) and key not in ("vocab", "merges", "init_inputs"):
             continue
         for file in value if isinstance(value, list) else [value]:
@@ -135,7 +169,7 @@ def _attentions(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield key, value
 
 
-def _read(path: Path, name: str) -> dict[str, Any]:
+def read_object(path: Path, name: str) -> dict[str, Any]:
     try:
         content = json.loads(read_text(path, _MOST, follow=True))
     except (ValueError, RecursionError) as error:

@@ -115,7 +115,7 @@ def continued(
         return answers(model, tokenizer, chosen, max_new_tokens, partial(_has_ended, ends=ends, stops=stops))
 
     for how, batch in _batches(model, [len(ids) for ids in encoded], max_new_tokens):
-        for i, new in zip(batch, by_halves(model.device, partial(decoded, how), batch), strict=True):
+        for i, new in zip(batch, by_halves(model, partial(decoded, how), batch), strict=True):
             out[i] = new
     return out
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import OutOfMemoryError
 
-from w2s_bench.errors import ModelError
+from w2s_bench.errors import ModelError, said
 from w2s_bench.hookspecs import LanguageModel
 from w2s_bench.models import weights
 from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.encoding import refuse_closing
 from w2s_bench.models.engine import Engine
-from w2s_bench.models.memory import out_of_memory
+from w2s_bench.models.memory import out_of_memory, smaller_weights
 from w2s_bench.models.origins import numbers_of, set_attention
 from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.types import Precision, RecipeName
@@ -41,7 +41,7 @@ def load_engine(
         if saved is not None:
             model = weights.load(model, saved, recipe=recipe, lora_rank=lora_rank, name=origin.name, setup=setup).eval()
     except OutOfMemoryError as error:
-        raise out_of_memory(model.device, f"model {origin.name!r}") from error
+        raise out_of_memory(model, "to be loaded and asked") from error
     return Engine(model, tokenizer, precision, setup)
 
 
@@ -64,9 +64,12 @@ def _loaded(origin: LanguageModel, setup: Setup, device: str) -> tuple[Any, Any]
             set_attention(model, setup.attention, origin.name)
         return model.to(device=device, dtype=numbers_of(setup.dtype)), tokenizer
     except OutOfMemoryError as error:
+        changes = smaller_weights(is_wide=setup.dtype == "float32", is_packed=setup.quantization != "none")
+        changes += ["device_map auto (several GPUs)"] if device == "cuda" and setup.device_map == "none" else []
+        settings = f"set {' or '.join(changes)} for it, " if changes else ""
         raise ModelError(
-            f"model {origin.name!r} does not fit the memory of {device!r}: {error}; set dtype bfloat16 or quantization nf4, end what "
-            "else runs there, or take a smaller model"
+            f"model {origin.name!r} does not fit the memory of {device!r}: {' '.join(said(error).split())}; {settings}end what else "
+            "runs there, or take a smaller model"
         ) from error
     except (RuntimeError, AssertionError) as error:
         raise ModelError(

@@ -13,6 +13,7 @@ import torch
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models import footprint
+from w2s_bench.models.capabilities import base_of
 
 T = TypeVar("T")
 
@@ -37,31 +38,51 @@ def empty_cache(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
-def by_halves(device: torch.device, read: Callable[[list[int]], list[T]], rows: Sequence[int]) -> list[T]:
-    """What `read` gives of `rows`, one each; where the device's memory runs out, of one half of them after the other.
+def by_halves(model: Any, read: Callable[[list[int]], list[T]], rows: Sequence[int]) -> list[T]:
+    """What `read` gives of `rows`, one each; where the memory of the device that `model` reads them on runs out, of one half of
+    them after the other.
 
     Raises `ModelError` where it does not suffice for one row.
     """
-    whole = list(rows)
+    whole, device = list(rows), model.device
     try:
         return read(whole)
     except torch.OutOfMemoryError as error:
         if len(whole) == 1:
-            raise out_of_memory(device, "one row") from error
+            raise out_of_memory(model, "to read one row") from error
     # This stands outside the handler, since the error's traceback holds what the failed attempt computed.
     empty_cache(device)
     half = len(whole) // 2
     print(f"memory of {device} ran out: {len(whole)} rows are read {half} at a time", flush=True)
-    return by_halves(device, read, whole[:half]) + by_halves(device, read, whole[half:])
+    return by_halves(model, read, whole[:half]) + by_halves(model, read, whole[half:])
 
 
-def out_of_memory(device: torch.device, what: str) -> ModelError:
-    free = free_bytes(device)
+def out_of_memory(model: Any, what: str, *, trained: bool = False) -> ModelError:
+    """That the memory does not suffice for `model` to do `what`, and which of its suite's settings would take less.
+
+    `trained`: it is in training, every weight of it unless it has an adapter.
+    """
+    base = base_of(model)
+    name = getattr(base.config, "name_or_path", "") or type(base).__name__
+    free = free_bytes(model.device)
     told = "" if free is None else f" ({free / 2**30:.1f} GiB are free)"
-    return ModelError(
-        f"memory of {device} does not suffice for {what}{told}; end what else runs there, set dtype bfloat16, take recipe "
-        "'lora' or quantization nf4, or a smaller model"
+    is_whole = trained and base is model
+    changes = ["recipe lora", "optimizer adamw8bit"] if is_whole else []
+    changes += smaller_weights(
+        # Every weight trains in float32 alone: what is narrower or packed is for adapters.
+        is_wide=not is_whole and base.dtype == torch.float32,
+        is_packed=is_whole or bool(getattr(base, "is_quantized", False)),
     )
+    settings = f"set {' or '.join(changes)} for it, " if changes else ""
+    return ModelError(
+        f"memory of {model.device} does not suffice for model {name!r} {what}{told}; {settings}end what else runs there, or take a "
+        "smaller model"
+    )
+
+
+def smaller_weights(*, is_wide: bool, is_packed: bool) -> list[str]:
+    """Settings by which weights take less memory than they do, of a model in float32 or not, in 4 or 8 bits or not."""
+    return [*(["dtype bfloat16"] if is_wide else []), *([] if is_packed else ["quantization nf4"])]
 
 
 def bytes_a_token(model: Any, *, training: bool, checkpointing: bool = False) -> int:

@@ -64,7 +64,7 @@ def option_readings(
         return list(zip(totals, np.split(picked, cuts) if layers else nothing, strict=True))
 
     for batch in length_batches([len(tree.tokens) for tree in trees], max_tokens=_trees_at_once(model.device)):
-        for tree_index, (total, state) in zip(batch, by_halves(model.device, read, batch), strict=True):
+        for tree_index, (total, state) in zip(batch, by_halves(model, read, batch), strict=True):
             if total is not None:
                 sums[shared[tree_index]] = total
             if state is not None:

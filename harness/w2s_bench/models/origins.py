@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_bench.errors import ModelError, said
-from w2s_bench.models.folders import check_folder, why_unloadable
+from w2s_bench.models.folders import check_folder, refuse_adapter, why_unloadable
 from w2s_bench.models.footprint import Blueprint, described_folder
 from w2s_bench.models.optional import bitsandbytes
 from w2s_bench.models.setup import USUAL, Setup
@@ -45,6 +45,7 @@ class LocalModel:
 
     def __post_init__(self) -> None:
         if not (self.path / "config.json").is_file():
+            refuse_adapter(self.path, self.name)
             raise ModelError(
                 f"model {self.name!r}: no config.json in {self.path}; give a folder written by save_pretrained"
             )
@@ -52,9 +53,7 @@ class LocalModel:
 
     def fingerprint(self) -> str:
         """SHA-256 over the names and contents of the files that loading reads."""
-        return _folder_digest(
-            self.path, tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in files_read(self.path))
-        )
+        return folder_digest(self.path)
 
     def size(self) -> ModelSize:
         """As `hookspecs.LanguageModel` has it; `ValueError` where its files cannot be read."""
@@ -145,7 +144,12 @@ def from_hub(name: str) -> HubModel:
 
 def from_folder(name: str) -> LocalModel:
     """The model that `local/FOLDER` names."""
-    folder = Path(name.removeprefix("local/"))
+    return LocalModel(name, from_folder_path(name, name.removeprefix("local/"), "config.json and weights"))
+
+
+def from_folder_path(name: str, path: str, holding: str) -> Path:
+    """The folder at `path`, `~` expanded; `ModelError` where model `name` has none there that could be `holding` its files."""
+    folder = Path(path)
     try:
         folder = folder.expanduser()
     except RuntimeError as error:
@@ -153,8 +157,8 @@ def from_folder(name: str) -> LocalModel:
             f"model {name!r}: {folder.parts[0]} is the home of no user here; give the folder's path"
         ) from error
     if not folder.is_dir():
-        raise ModelError(f"model {name!r}: there is no folder {str(folder)!r}; give one with config.json and weights")
-    return LocalModel(name=name, path=folder)
+        raise ModelError(f"model {name!r}: there is no folder {str(folder)!r}; give one with {holding}")
+    return folder
 
 
 def is_read(file: str) -> bool:
@@ -170,6 +174,11 @@ def files_read(folder: Path) -> list[Path]:
 def bytes_of(folder: Path) -> int:
     """Of the files of a model's folder that loading reads."""
     return sum(path.stat().st_size for path in files_read(folder))
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of the files of a folder that loading reads."""
+    return _folder_digest(folder, tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in files_read(folder)))
 
 
 @cache
@@ -207,7 +216,7 @@ def _load(folder: str, name: str, fingerprint: str, setup: Setup = USUAL, device
     logging.disable_progress_bar()
     check_folder(Path(folder), name)
     try:
-        tokenizer, token, largest = _tokenizer(folder, fingerprint)
+        tokenizer, token, largest = tokenizer_of(folder, fingerprint)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             trust_remote_code=False,
@@ -229,7 +238,7 @@ def _load(folder: str, name: str, fingerprint: str, setup: Setup = USUAL, device
         raise ModelError(
             f"model {name!r}: the weights in {folder} lack {len(missing)} tensors, {missing[0]} among them; save the model again"
         )
-    _check_parts(model, name, setup, token, largest)
+    check_parts(model, name, setup, token, largest)
     if setup.device_map != "none":
         from w2s_bench.models.spreading import spread_as_loaded
 
@@ -273,7 +282,7 @@ def _wanted(setup: Setup, device: str) -> dict[str, Any]:
     return wanted
 
 
-def _tokenizer(folder: str, fingerprint: str) -> tuple[Any, str, int]:
+def tokenizer_of(folder: str, fingerprint: str) -> tuple[Any, str, int]:
     """(tokenizer, its token with the greatest number, that number; -1 where it has none)."""
     from transformers import AutoTokenizer
 
@@ -287,7 +296,7 @@ def _tokenizer(folder: str, fingerprint: str) -> tuple[Any, str, int]:
     return known
 
 
-def _check_parts(model: Any, name: str, setup: Setup, token: str, largest: int) -> None:
+def check_parts(model: Any, name: str, setup: Setup, token: str, largest: int) -> None:
     """That the model is whole, has weights of the dtype asked for, and knows its tokenizer's greatest token, and so all."""
     if model.get_output_embeddings() is None:
         raise ModelError(

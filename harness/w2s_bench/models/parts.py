@@ -13,7 +13,7 @@ import torch
 
 from w2s_bench.models.capabilities import base_of
 from w2s_bench.models.memory import bytes_a_token, empty_cache, free_bytes, is_accelerator, out_of_memory
-from w2s_bench.models.setup import Effort
+from w2s_bench.models.setup import CHECKPOINTING_VARIABLE, Effort
 
 _MOST_TOKENS = 16_384  # tokens in a part: more make no product faster
 _FEW_TOKENS = 2_048  # tokens in a part: with fewer, products slow down by more than checkpointing costs
@@ -73,12 +73,18 @@ class Parts:
             except torch.OutOfMemoryError as error:
                 largest = max(len(part) for part in self.of(batch))
                 if largest == 1 and (self._checkpointing or self._effort.checkpointing == "never"):
-                    raise out_of_memory(self._device, "a step of training on one row at a time") from error
+                    raise out_of_memory(self._model, self._least, trained=True) from error
             # This stands outside the handler, since the error's traceback holds what the failed attempt computed.
             for parameter in parameters:
                 parameter.grad = None
             empty_cache(self._device)
             self._shrink(batch, largest)
+
+    @property
+    def _least(self) -> str:
+        """The smallest step that there is, and what forbids a smaller one."""
+        step = "to train on one row at a time"
+        return step if self._checkpointing else f"{step} with {CHECKPOINTING_VARIABLE}=never, which may be unset"
 
     def whole(self, loss_of: Callable[[Sequence[int]], torch.Tensor], batch: Sequence[int]) -> torch.Tensor:
         """The batch's loss."""

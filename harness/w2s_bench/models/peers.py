@@ -72,7 +72,7 @@ def easiest(judge: Any, examples: Examples, batch: Sequence[int], objective: Pai
         means: list[float] = (sums / counts).tolist()
         return means
 
-    costs = np.array(by_halves(judge.device, cost, list(batch)))
+    costs = np.array(by_halves(judge, cost, list(batch)))
     judge.train(was_training)
     count = max(1, round(objective.share_left(step) * len(batch)))
     places = np.sort(np.argsort(costs, kind="stable")[:count])

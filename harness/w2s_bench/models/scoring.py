@@ -122,7 +122,7 @@ def token_logprobs(model: Any, pairs: Sequence[Pair]) -> list[NDArray[np.float64
         return np.split(numbers.cpu().numpy().astype(np.float64), cuts)
 
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
-        for i, part in zip(batch, by_halves(device, read, batch), strict=True):
+        for i, part in zip(batch, by_halves(model, read, batch), strict=True):
             out[i] = part
     return out
 
@@ -181,7 +181,7 @@ def hidden_states(
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=tokens_at_once(model)):
         for part in verdict_of(model).parts([len(pairs[i]) for i in batch]):
             rows = [batch[index] for index in part]
-            for i, state in zip(rows, by_halves(model.device, read, rows), strict=True):
+            for i, state in zip(rows, by_halves(model, read, rows), strict=True):
                 out[i] = state
     return np.stack([state for state in out if state is not None])
 

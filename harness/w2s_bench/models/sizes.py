@@ -11,6 +11,7 @@ from typing import Any
 
 from w2s_bench.errors import ModelError, W2SBenchError
 from w2s_bench.hookspecs import LanguageModel
+from w2s_bench.models.adapters import AdapterModel
 from w2s_bench.models.folders import check_folder
 from w2s_bench.models.footprint import Blueprint, described_folder
 from w2s_bench.models.gguf import GgufModel, unpacked_folder
@@ -48,15 +49,23 @@ def sizes_of(models: Mapping[str, LanguageModel]) -> dict[str, Sizes]:
     out: dict[str, Sizes] = {}
     reachable = True
     for name, origin in models.items():
-        if isinstance(origin, LocalModel):
-            out[name] = _of_folder(origin.path)
-        elif isinstance(origin, GgufModel):
-            out[name] = _of_gguf(origin.path)
-        elif isinstance(origin, HubModel):
-            out[name], reachable = _of_hub(origin, reachable)
-        else:
-            out[name] = _of_plugin(name, origin)
+        out[name], reachable = _of(origin, reachable)
     return out
+
+
+def _of(origin: LanguageModel, reachable: bool) -> tuple[Sizes, bool]:
+    """What is known of a model, and whether a hub answers, as far as is known."""
+    if isinstance(origin, LocalModel):
+        return _of_folder(origin.path), reachable
+    if isinstance(origin, GgufModel):
+        return _of_gguf(origin.path), reachable
+    if isinstance(origin, HubModel):
+        return _of_hub(origin, reachable)
+    if isinstance(origin, AdapterModel):
+        base, reachable = _of(origin.base, reachable)  # once it is merged, it is as large as its base
+        on_disk = None if base.on_disk is None else base.on_disk + bytes_of(origin.path)
+        return replace(base, on_disk=on_disk), reachable
+    return _of_plugin(origin.name, origin), reachable
 
 
 def _of_folder(folder: Path) -> Sizes:

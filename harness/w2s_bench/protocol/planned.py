@@ -15,6 +15,7 @@ from w2s_bench.names import DEVICE_VARIABLE, short
 from w2s_bench.plugins.descriptions import has_own_training_gold
 from w2s_bench.protocol.files import ABSTAINED
 from w2s_bench.record import digest_of
+from w2s_bench.resolvers import parted
 from w2s_bench.store.stage import ALL_GPUS, Code, StageContext
 from w2s_bench.suite_domain import SETTINGS
 from w2s_bench.types import JSON, Kind, Overflow, Precision, RecipeName
@@ -84,7 +85,8 @@ class PlannedModel:
 
     def stage_fields(self) -> dict[str, Any]:
         """The fields of a `Stage` that loads this model and computes with it."""
-        libraries = (*ENGINE, "peft") if self.recipe == "lora" else ENGINE
+        is_merged = parted("model", self.name)[1] is not None  # an adapter and its base
+        libraries = (*ENGINE, "peft") if self.recipe == "lora" or is_merged else ENGINE
         if self.setup.quantization != "none" or self.setup.optimizer == "adamw8bit":
             libraries = (*libraries, "bitsandbytes")
         return {

@@ -6,12 +6,13 @@ the user's word; a model of a folder may instead be said to lie somewhere here, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from w2s_bench.errors import ModelError, SuiteError, UnknownNameError
 from w2s_bench.names import BUILT_IN, short
-from w2s_bench.resolvers import at_path, is_on_disk, what_lacks
+from w2s_bench.resolvers import at_path, beside, is_on_disk, what_lacks
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.references import ModelRef
 from w2s_bench.suite import Suite
@@ -49,8 +50,8 @@ def _wanted(suite: Suite, cells: Sequence[Cell], placed: Mapping[str, str]) -> I
 
 
 def placements(suite: Suite, cells: Sequence[Cell], models: Mapping[str, str]) -> dict[str, str]:
-    """A suite's name of a model → the folder of it on this machine, from what the user calls it: its name, or the first
-    digits of its fingerprint (at least 8)."""
+    """A suite's name of a model → its name on this machine, from what the user calls it, its name or the first digits of its
+    fingerprint (at least 8), and the folder that it lies in here (of an adapter `FOLDER`, or `FOLDER+BASE`)."""
     made_with: dict[str, ModelRef] = {}
     for cell in cells:
         made_with |= {ref.name: ref for ref in (cell.body.teacher, cell.body.student) if is_on_disk("model", ref.name)}
@@ -63,9 +64,11 @@ def placements(suite: Suite, cells: Sequence[Cell], models: Mapping[str, str]) -
                 "model", key, names, f"--model names a model of suite {suite.name!r} that is a folder."
             )
         for ref in fitting:
-            if (fault := what_lacks("model", ref.name, Path(folder).expanduser())) is not None:
+            # By text and not by `Path`, which would take one of the slashes of `…+local//base`.
+            here = at_path("model", ref.name, os.path.expanduser(folder))  # noqa: PTH111
+            if (fault := what_lacks("model", here)) is not None:
                 raise ModelError(f"--model {key}={folder}: {fault}")
-            placed[ref.name] = str(Path(folder).expanduser().absolute())
+            placed[ref.name] = beside("model", here, Path.cwd())
     return placed
 
 
@@ -74,13 +77,11 @@ def _begins(fingerprint: str, key: str) -> bool:
 
 
 def with_placements(suite: Suite, placed: Mapping[str, str]) -> Suite:
-    """The suite with models taken from the folders given."""
+    """The suite with models by the names that they have here (`placements`)."""
 
     def moved(training: Training) -> Training:
-        path = placed.get(training.model)
-        return (
-            training if path is None else training.model_copy(update={"model": at_path("model", training.model, path)})
-        )
+        here = placed.get(training.model)
+        return training if here is None else training.model_copy(update={"model": here})
 
     domains = [
         d.model_copy(

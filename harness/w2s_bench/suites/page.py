@@ -61,6 +61,11 @@ A relative folder, `local/models/x` or `./models/x`, is the one beside the suite
 suite comes from a stream). It enters the suite's digest as the absolute path that it stands for. A model is known by its
 fingerprint, which every cell has; `w2s-bench verify DIR --model NAME=FOLDER` says where it lies on another machine.
 
+An adapter is named with its base, as `adapter/./tuned+hf/OWNER/NAME@COMMIT` or `adapter/./tuned+local/./base`: the file
+`adapter_config.json` says where its base lay when it was trained, which is never followed; a hub's base of another name than it
+says is refused. LoRA (DoRA too), LoHa, LoKr and IA³ can be merged; the fingerprint is of both. The tokenizer is the adapter's
+own where its folder has one.
+
 ## Domains
 
 `name` is a domain of an installed plugin. Its `parameters` are handed over as they are written; a path among them is the
