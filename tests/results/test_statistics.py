@@ -226,6 +226,7 @@ PARTS = st.one_of(st.just(0.0), st.floats(-14, 2).map(lambda x: 10**x))
         max_size=20,
     )
 )
+@example([(0.0, 0.0, 1.0, 1.0, 1.0, -8.0, True)])
 @example([(0.0, 0.0, 0.0, 2.0, 300.0, 0.0, True), (1.0, 1.0, 1.0, 2.0, 300.0, -9.0, True)])
 @example(
     [
@@ -237,15 +238,19 @@ PARTS = st.one_of(st.just(0.0), st.floats(-14, 2).map(lambda x: 10**x))
 def test_p_values_are_those_of_the_definition_one_by_one_and_together(
     drawn: list[tuple[float, float, float, float, float, float, bool]],
 ) -> None:
-    """Near 0 and near 1, of parts that are 0 or nothing beside the other: values from 1e-9 to 1e3 standard errors."""
+    """Near 0 and near 1, of parts that are 0 or nothing beside the other: values from 1e-9 to 1e3 standard errors.
+
+    Near 1 `stdtrit` itself is some 1e-8 off, on four degrees of freedom say, and so is what the definition finds there.
+    """
     variances = [Variance(*case[:5]) for case in drawn]
     sizes = [np.sqrt(max(v.seeds + v.items, v.alone)) or 1.0 for v in variances]
     values = [float(size * 10 ** case[5]) if case[6] else 0.0 for size, case in zip(sizes, drawn, strict=True)]
     expected = [halved(v, value) for v, value in zip(variances, values, strict=True)]
     alone = [float(v.p_value(value)) for v, value in zip(variances, values, strict=True)]
-    assert alone == pytest.approx(expected, rel=1e-9, abs=0)
+    allowed = [1e-9 * p if p < 0.9999 else 1e-7 for p in expected]
+    assert (np.abs(np.subtract(alone, expected)) <= allowed).all(), (alone, expected)
     together = Variance(*map(np.array, zip(*(case[:5] for case in drawn), strict=True))).p_value(np.array(values))
-    assert together.tolist() == pytest.approx(expected, rel=1e-9, abs=0)
+    assert (np.abs(together - expected) <= allowed).all(), (together, expected)
 
 
 @settings(deadline=None, max_examples=50)
