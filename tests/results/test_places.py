@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
+from itertools import permutations
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,12 +15,15 @@ from hypothesis import strategies as st
 from cell_builder import make_cells
 from w2s_bench._cli.board_table import print_board
 from w2s_bench.controls import rivals
+from w2s_bench.names import short
 from w2s_bench.results import leaderboard, statistics
 from w2s_bench.results.board import LEAST_DISCORDANT, LEAST_GAP, Leaderboard
 from w2s_bench.results.cells import Cell
+from w2s_bench.results.comparison import Comparison, mean_differences
 from w2s_bench.results.pages.markdown import render
 from w2s_bench.results.pages.ties import draw_ties
 from w2s_bench.results.statistics import Estimate, cliques, holm, improvement, interquartile_mean, rank_intervals
+from w2s_bench.types import BoolArray
 
 
 def board_of(*domains: dict[str, Cell]) -> Leaderboard:
@@ -244,3 +248,46 @@ def test_a_difference_as_large_as_can_be_detected_is_found_four_times_in_five(se
         a, b = rng.random((5, 500)) < 0.70 + apart + seeds, rng.random((5, 500)) < 0.70
         found.append((statistics.accuracy_difference(a, b).p or 0.0) < 0.05)
     assert 0.68 <= np.mean(found) <= 0.95
+
+
+def test_means_of_many_pairs_at_once_are_those_of_each() -> None:
+    """Of arms that have all seeds, of one that lacks a seed in one domain, and of one that has no cell there."""
+    math = make_cells("w2s-bench/math", failed={("acme/margin", 1): "out of memory"})
+    chess = make_cells("w2s-bench/chess")
+    del chess["acme/engine"]
+    domains = {"math": Comparison(_by_short_name(math)), "chess": Comparison(_by_short_name(chess))}
+    arms = ["confidence", "acme/margin", "probe", "acme/verifier:layer=-1", "acme/engine", "naive", "oracle"]
+    pairs = [*permutations(arms, 2), ("probe", "probe")]
+    together = mean_differences(domains, pairs)
+    assert list(together) == pairs
+    for a, b in pairs:
+        one = statistics.mean_over_domains({name: domain.difference(a, b) for name, domain in domains.items()})
+        if isinstance(one, Estimate):
+            found = together[a, b]
+            assert isinstance(found, Estimate)
+            assert flat(found) == pytest.approx(flat(one), rel=1e-9, abs=1e-15)
+            bits = [[_bits(domain, arm) for arm in (a, b, "weak", "ceiling")] for domain in domains.values()]
+            if "acme/margin" not in (a, b):
+                apart = statistics.mean_over_domains(
+                    {str(n): statistics.pgr_difference(*matrices) for n, matrices in enumerate(bits)}
+                )
+                assert isinstance(apart, Estimate)
+                assert flat(found) == pytest.approx(flat(apart), rel=1e-9, abs=1e-15)
+        else:
+            assert together[a, b] == one
+            assert "acme/engine" in (a, b)
+    assert mean_differences({}, pairs[:1]) == {pairs[0]: statistics.mean_over_domains({})}
+
+
+def flat(estimate: Estimate) -> list[float]:
+    variance = astuple(estimate)[7]
+    told = (estimate.value, estimate.low, estimate.high, estimate.df, estimate.p, estimate.seeds, estimate.items)
+    return [float(number) for number in (*told, *variance) if number is not None]
+
+
+def _by_short_name(cells: dict[str, Cell]) -> dict[str, Cell]:
+    return {short(name): cell for name, cell in cells.items()}
+
+
+def _bits(domain: Comparison, arm: str) -> BoolArray:
+    return domain.stacked(arm, domain.common(arm))

@@ -7,12 +7,14 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.random import Generator, default_rng
+from scipy.special import stdtrit
 
 from w2s_bench.results import statistics
 from w2s_bench.results.statistics import Estimate, Unresolved, auroc, auroc_within
+from w2s_bench.results.statistics.table import Table
 from w2s_bench.results.statistics.variance import Variance
 from w2s_bench.types import BoolArray, FloatArray
 
@@ -198,6 +200,85 @@ def test_items_alone_are_students_t_and_seeds_alone_are_on_their_own_degrees_of_
     assert seeds.p_value(1.5) == pytest.approx(2 * stats.t.sf(1.5 / 0.7, 2))
     assert seeds.df == pytest.approx(2, abs=1e-3)
     assert Variance(0.0, 0.0, 0.0, 2, 300).p_value(0.1) == 0.0
+
+
+def halved(variance: Variance, value: float) -> float:
+    """p by its definition: halving the range of log p finds where the interval ends at 0, the quantiles by `stdtrit`."""
+    if variance.seeds == variance.items == variance.alone == 0:
+        return 1.0 if value == 0 else 0.0
+    low, high = np.log(1e-30), 0.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        seeds, items = (stdtrit(df, np.exp(middle) / 2) ** 2 for df in (variance.seeds_df, variance.items_df))
+        wider = max(seeds * variance.seeds + items * variance.items, items * variance.alone) > value * value
+        low, high = (middle, high) if wider else (low, middle)
+    return float(np.exp((low + high) / 2)) if high < 0 else 1.0
+
+
+PARTS = st.one_of(st.just(0.0), st.floats(-14, 2).map(lambda x: 10**x))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(
+        st.tuples(PARTS, PARTS, PARTS, st.floats(1, 300), st.floats(1, 1e5), st.floats(-9, 3), st.booleans()),
+        min_size=1,
+        max_size=20,
+    )
+)
+@example([(0.0, 0.0, 1.0, 1.0, 1.0, -8.0, True)])
+@example([(0.0, 0.0, 0.0, 2.0, 300.0, 0.0, True), (1.0, 1.0, 1.0, 2.0, 300.0, -9.0, True)])
+@example(
+    [
+        (1e-14, 1.0, 0.0, 2.0, 300.0, 0.9, True),
+        (1.0, 1e-14, 1.0, 2.0, 300.0, 3.0, True),
+        (1.0, 1.0, 1.0, 1.0, 9.0, 3.0, False),
+    ]
+)
+def test_p_values_are_those_of_the_definition_one_by_one_and_together(
+    drawn: list[tuple[float, float, float, float, float, float, bool]],
+) -> None:
+    """Near 0 and near 1, of parts that are 0 or nothing beside the other: values from 1e-9 to 1e3 standard errors.
+
+    Near 1 `stdtrit` itself is some 1e-8 off, on four degrees of freedom say, and so is what the definition finds there.
+    """
+    variances = [Variance(*case[:5]) for case in drawn]
+    sizes = [np.sqrt(max(v.seeds + v.items, v.alone)) or 1.0 for v in variances]
+    values = [float(size * 10 ** case[5]) if case[6] else 0.0 for size, case in zip(sizes, drawn, strict=True)]
+    expected = [halved(v, value) for v, value in zip(variances, values, strict=True)]
+    alone = [float(v.p_value(value)) for v, value in zip(variances, values, strict=True)]
+    allowed = [1e-9 * p if p < 0.9999 else 1e-7 for p in expected]
+    assert (np.abs(np.subtract(alone, expected)) <= allowed).all(), (alone, expected)
+    together = Variance(*map(np.array, zip(*(case[:5] for case in drawn), strict=True))).p_value(np.array(values))
+    assert (np.abs(together - expected) <= allowed).all(), (together, expected)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(2, 30))
+def test_tables_from_counts_are_sums_of_squares_of_deviations(number: int, seeds: int, count: int) -> None:
+    """Mean squares by the textbook, from the scores of clusters, against those from whole numbers."""
+    rng = default_rng(number)
+    arms, clusters = rng.random((4, seeds, 60)) < 0.7, rng.integers(0, count, 60)
+    assume(len(np.unique(clusters)) > 1)
+    table = Table.of(*arms, clusters)
+    z = np.stack([arms[0] * 1.0 - arms[1], arms[2] * 1.0 - arms[3]])
+    mean = z.mean(axis=(1, 2), keepdims=True)
+    names, codes = np.unique(clusters, return_inverse=True)
+    units = len(names)
+    off = units / 60 * np.stack([(z - mean)[:, :, codes == c].sum(axis=2) for c in range(units)], axis=2)
+    of_seed, of_unit = off.mean(axis=2, keepdims=True), off.mean(axis=1, keepdims=True)
+    expected = {
+        "seed": (units * of_seed, max(seeds - 1, 1)),
+        "item": (seeds * of_unit, units - 1),
+        "rest": (off - of_seed - of_unit, max((seeds - 1) * (units - 1), 1)),
+    }
+    weights = {"seed": units, "item": seeds, "rest": 1}
+    for name, (deviation, df) in expected.items():
+        flat = deviation.reshape(2, -1)
+        products = flat @ flat.T / weights[name] / df
+        form = getattr(table, name)
+        assert (form.xx, form.xy, form.yy) == pytest.approx((products[0, 0], products[0, 1], products[1, 1]), abs=1e-12)
+    assert (table.numerator, table.denominator) == pytest.approx(mean.ravel())
 
 
 def test_three_seeds_that_agree_by_luck_do_not_count_as_hundreds() -> None:

@@ -15,9 +15,10 @@ from w2s_bench.results import statistics
 from w2s_bench.results.board import Entry
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.costs import processor_seconds, seconds_of
+from w2s_bench.results.counted import Counted
 from w2s_bench.results.figures import is_rate
 from w2s_bench.results.seed_results import KEPT_BY, KEPT_BY_STRATUM
-from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
+from w2s_bench.results.statistics import Estimate, Figures, Ratio, Unresolved
 from w2s_bench.types import JSON, BoolArray
 
 
@@ -28,6 +29,8 @@ class Comparison:
         self.cells = cells
         # Bits are unpacked once: each cell is compared with the references and controls, many times.
         self._correct = {arm: cell.body.correctness() for arm, cell in cells.items()}
+        self._by_seeds: dict[tuple[int, ...], Counted] = {}
+        self._pgr_by_seed: dict[str, tuple[float, ...]] = {}
         #: (items,) one number a cluster, the same in all cells that have items; None where each item is its own.
         self.clusters = next((cell.body.cluster_codes for cell in cells.values() if cell.body.clusters), None)
 
@@ -39,36 +42,22 @@ class Comparison:
 
     def matrices(self, *arms: str) -> tuple[BoolArray, ...] | Unresolved:
         """Correctness (seeds, items) of each arm on the seeds that all have."""
-        missing = [arm for arm in arms if arm not in self.cells]
-        if missing:
-            return Unresolved(f"no cell of {', '.join(missing)}", "–")
-        seeds = self.common(*arms)
-        if not seeds and (silent := [arm for arm in arms if self.cells[arm].body.abstained]):
-            return Unresolved(f"{', '.join(dict.fromkeys(silent))} kept nothing in any seed", "abstained")
-        if not seeds:
-            return Unresolved(f"no seed that {', '.join(dict.fromkeys(arms))} all have", "no seeds")
-        return tuple(self.stacked(arm, seeds) for arm in arms)
+        seeds = self._shared(*arms)
+        return seeds if isinstance(seeds, Unresolved) else tuple(self.stacked(arm, seeds) for arm in arms)
 
     def stacked(self, arm: str, seeds: tuple[int, ...]) -> BoolArray:
         """(seeds, items) correctness for the seeds named."""
         return np.stack([self._correct[arm][seed] for seed in seeds])
 
     def pgr(self, arm: str) -> Ratio:
-        matrices = self.matrices(arm, WEAK, CEILING)
-        return matrices if isinstance(matrices, Unresolved) else statistics.pgr(*matrices, clusters=self.clusters)
+        return self._ratio(arm, WEAK, WEAK)
 
     def recovery(self, arm: str) -> Ratio:
-        matrices = self.matrices(arm, BASE, CEILING)
-        return matrices if isinstance(matrices, Unresolved) else statistics.recovery(*matrices, clusters=self.clusters)
+        return self._ratio(arm, BASE, BASE)
 
     def difference(self, a: str, b: str) -> Ratio:
         """a − b in PGR units."""
-        matrices = self.matrices(a, b, WEAK, CEILING)
-        return (
-            matrices
-            if isinstance(matrices, Unresolved)
-            else statistics.pgr_difference(*matrices, clusters=self.clusters)
-        )
+        return self._ratio(a, b, WEAK, with_p=True)
 
     def contrast(self, plus: Sequence[str], minus: Sequence[str]) -> Ratio:
         """Σ plus − Σ minus in PGR units, of as many arms on either side."""
@@ -79,20 +68,54 @@ class Comparison:
         sides = several[: len(plus)], several[len(plus) :]
         return statistics.pgr_contrast(*sides, weak, ceiling, clusters=self.clusters)
 
+    def accuracy(self, arm: str, seeds: tuple[int, ...]) -> Estimate:
+        """On the seeds named, which the arm has."""
+        return self._counted(seeds).accuracy(arm)
+
     def accuracy_difference(self, a: str, b: str) -> Estimate | None:
-        matrices = self.matrices(a, b)
-        return (
-            None
-            if isinstance(matrices, Unresolved)
-            else statistics.accuracy_difference(*matrices, clusters=self.clusters)
-        )
+        seeds = self._shared(a, b)
+        return None if isinstance(seeds, Unresolved) else self._counted(seeds).accuracy_difference(a, b)
+
+    def has_whole(self, arm: str) -> bool:
+        """Whether the arm has every seed that the references have."""
+        return self.common(arm, WEAK, CEILING) == self.common(WEAK, CEILING)
+
+    def differences(self, pairs: Sequence[tuple[str, str]]) -> Figures | Unresolved:
+        """`difference` of each pair, all at once and without p, of arms that `has_whole`."""
+        return self._counted(self.common(WEAK, CEILING)).ratios(pairs, WEAK)
+
+    def _ratio(self, a: str, b: str, bottom: str, *, with_p: bool = False) -> Ratio:
+        """(a − b) / (ceiling − bottom) on the seeds that all of them have."""
+        seeds = self._shared(a, b, bottom, CEILING)
+        return seeds if isinstance(seeds, Unresolved) else self._counted(seeds).ratio(a, b, bottom, with_p=with_p)
+
+    def _shared(self, *arms: str) -> tuple[int, ...] | Unresolved:
+        """The seeds that all of these arms have, or why there is none."""
+        missing = [arm for arm in arms if arm not in self.cells]
+        if missing:
+            return Unresolved(f"no cell of {', '.join(missing)}", "–")
+        seeds = self.common(*arms)
+        if not seeds and (silent := [arm for arm in arms if self.cells[arm].body.abstained]):
+            return Unresolved(f"{', '.join(dict.fromkeys(silent))} kept nothing in any seed", "abstained")
+        if not seeds:
+            return Unresolved(f"no seed that {', '.join(dict.fromkeys(arms))} all have", "no seeds")
+        return seeds
+
+    def _counted(self, seeds: tuple[int, ...]) -> Counted:
+        """All arms that have these seeds."""
+        if seeds not in self._by_seeds:
+            arms = [arm for arm, own in self._correct.items() if own.keys() >= set(seeds)]
+            self._by_seeds[seeds] = Counted({arm: self.stacked(arm, seeds) for arm in arms}, self.clusters)
+        return self._by_seeds[seeds]
 
     def pgr_by_seed(self, arm: str) -> tuple[float, ...]:
         """Of each seed that it and the references have, over the gap of all; empty where the gap is unresolved."""
-        matrices = self.matrices(arm, WEAK, CEILING)
-        if isinstance(matrices, Unresolved) or isinstance(self.pgr(arm), Unresolved):
-            return ()
-        return statistics.pgr_by_seed(*matrices)
+        if arm not in self._pgr_by_seed:  # naive's is asked beside every other arm's
+            matrices = self.matrices(arm, WEAK, CEILING)
+            if isinstance(matrices, Unresolved) or isinstance(self.pgr(arm), Unresolved):
+                return ()
+            self._pgr_by_seed[arm] = statistics.pgr_by_seed(*matrices)
+        return self._pgr_by_seed[arm]
 
     def answered(self, arms: Iterable[str]) -> statistics.Answered:
         """What these arms answered on the seeds that each has with the references, of a domain whose gap is resolved."""
@@ -124,7 +147,7 @@ class Comparison:
             role=body.arm.role,
             seeds=seeds,
             of_seeds=of_seeds,
-            accuracy=statistics.accuracy(self.stacked(arm, seeds), clusters=self.clusters) if seeds else None,
+            accuracy=self.accuracy(arm, seeds) if seeds else None,
             pgr=self.pgr(arm),
             recovery=self.recovery(arm),
             kept=(min(kept), max(kept)) if kept else None,
@@ -158,6 +181,28 @@ class Comparison:
         """The most rows that an arm lacks of those it was asked for; None where there is no cell of it."""
         cell = self.cells.get(arm)
         return max((s.shortfall for s in cell.body.seeds), default=0) if cell else None
+
+
+def mean_differences(
+    domains: Mapping[str, Comparison], pairs: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Ratio]:
+    """Each pair's difference in PGR units, mean over the domains.
+
+    A board of a hundred arms has five thousand pairs, so those of arms that lack no seed are computed together.
+    """
+    asked = list(pairs)
+    arms = {arm for pair in asked for arm in pair}
+    whole = {arm for arm in arms if domains and all(domain.has_whole(arm) for domain in domains.values())}
+    together = [pair for pair in asked if whole.issuperset(pair)]
+    means: dict[tuple[str, str], Ratio] = {}
+    if together:
+        figures = {name: domain.differences(together) for name, domain in domains.items()}
+        found = statistics.means_over_domains(figures, with_p=True)
+        means.update({} if isinstance(found, Unresolved) else zip(together, found.each(), strict=True))
+    for a, b in asked:
+        if (a, b) not in means:
+            means[a, b] = statistics.mean_over_domains({name: d.difference(a, b) for name, d in domains.items()})
+    return {pair: means[pair] for pair in asked}
 
 
 def mean(values: Iterable[float | None]) -> float | None:

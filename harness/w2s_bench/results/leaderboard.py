@@ -121,7 +121,7 @@ def build(cells: Iterable[Cell], results: Path, description: str = "") -> Leader
         return statistics.mean_over_domains({name: domain.difference(a, b) for name, domain in entering.items()})
 
     rows = ranked(_row(arm, cell, domains, entering, len(seeds)) for arm, cell in arms_shown.items())
-    pairs = paired(rows, difference)
+    pairs = paired(rows, entering)
     other_rows = []
     for arm, cell in others.items():
         top = short(cell.body.arm.trusts or "")
@@ -168,7 +168,7 @@ def build(cells: Iterable[Cell], results: Path, description: str = "") -> Leader
         pairs=pairs,
         detectable=_detectable(rows, difference),
         stability=_stability(entering, pairs),
-        untuned=untuned(rows, entering, difference),
+        untuned=untuned(rows, entering),
         other_selections=tuple(map(by_family, map(told, other_rows))),
         other_objectives=tuple(map(by_family, map(told, by_objective))),
         gains=gains([row.arm for row in (*rows, *other_rows)], domains, entering),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
 from w2s_bench.results.board import TRACKS, Pair, Row
+from w2s_bench.results.comparison import Comparison, mean_differences
 from w2s_bench.results.statistics import Estimate, Ratio, holm, rank_intervals
 
 
@@ -41,12 +42,13 @@ def corrected(rows: Iterable[Row]) -> tuple[Row, ...]:
     )
 
 
-def paired(rows: Sequence[Row], difference: Callable[[str, str], Ratio]) -> tuple[Pair, ...]:
-    """Every two ranked rows of a track, the better first, with their mean difference, corrected within the track."""
+def paired(rows: Sequence[Row], domains: Mapping[str, Comparison]) -> tuple[Pair, ...]:
+    """Every two ranked rows of a track, the better first, with their mean difference over the domains, corrected within the
+    track."""
     pairs: list[Pair] = []
     for track in TRACKS:
         ranked = [row.arm for row in rows if row.track == track and row.rank is not None]
-        corrected = holm_corrected({(a, b): difference(a, b) for a, b in combinations(ranked, 2)})
+        corrected = holm_corrected(mean_differences(domains, combinations(ranked, 2)))
         pairs += [Pair(track, a, b, ratio) for (a, b), ratio in corrected.items()]
     return tuple(pairs)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from w2s_bench.results.statistics.numbers import Numbers
 from w2s_bench.results.statistics.variance import LEVEL, Variance
 
 
@@ -48,3 +51,34 @@ class Unresolved:
 
 
 Ratio = Estimate | Unresolved
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One figure or, as arrays (contrasts,), many of them on the same seeds and items: what an `Estimate` is made from."""
+
+    value: Numbers
+    low: Numbers
+    high: Numbers
+    variance: Variance
+    seeds: int
+    items: int
+    p: Numbers | None = None
+
+    def one(self) -> Estimate:
+        """The estimate, where there is one."""
+        return self._estimate(*map(float, self._columns()))
+
+    def each(self) -> list[Estimate]:
+        """An estimate a contrast."""
+        columns = [column.tolist() for column in np.broadcast_arrays(*self._columns())]
+        return [self._estimate(*row) for row in zip(*columns, strict=True)]
+
+    def _columns(self) -> list[Numbers]:
+        v = self.variance
+        tested = () if self.p is None else (self.p,)
+        return [self.value, self.low, self.high, v.df, v.seeds, v.items, v.alone, v.seeds_df, v.items_df, *tested]
+
+    def _estimate(self, value: float, low: float, high: float, df: float, *rest: float) -> Estimate:
+        p = None if self.p is None else rest[5]
+        return Estimate(value, low, high, df, self.seeds, self.items, p, Variance(*rest[:5]))

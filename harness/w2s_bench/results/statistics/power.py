@@ -29,7 +29,7 @@ class Components:
         within = rest / (seeds * clusters)
         alone = cluster / clusters + within
         if seeds == 1:
-            return Variance(0.0, alone, alone, 0.0, clusters - 1.0)
+            return Variance(0.0, alone, alone, 1.0, clusters - 1.0)
         return Variance(seed / seeds + within, cluster / clusters, alone, seeds - 1.0, clusters - 1.0)
 
 
@@ -42,7 +42,7 @@ def components(
         raise ValueError("one seed says nothing of how seeds differ; give two at least")
     value = table.numerator / table.denominator
     seed, item, rest = (
-        form.square(1.0, -value) / table.denominator**2 for form in (table.seed, table.item, table.rest)
+        float(form.square(1.0, -value) / table.denominator**2) for form in (table.seed, table.item, table.rest)
     )
     return Components((seed - rest) / table.clusters, (item - rest) / table.seeds, rest)
 

@@ -9,14 +9,17 @@ Fieller 1954, J. R. Stat. Soc. B 16, 175; Cochran & Cox 1950, Experimental Desig
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from w2s_bench.results.statistics.estimate import Estimate, Ratio, Unresolved
+from w2s_bench.results.statistics.counts import Counts
+from w2s_bench.results.statistics.estimate import Estimate, Figures, Ratio, Unresolved
+from w2s_bench.results.statistics.numbers import Numbers, either, total
+from w2s_bench.results.statistics.student import quantile
 from w2s_bench.results.statistics.table import Form, Table
-from w2s_bench.results.statistics.variance import Variance
+from w2s_bench.results.statistics.variance import LEVEL, Variance
 from w2s_bench.types import BoolArray, IntArray
 
 _GAP = "ceiling − weak"
@@ -24,36 +27,29 @@ _GAP = "ceiling − weak"
 
 def accuracy(correct: BoolArray, *, clusters: IntArray | None = None) -> Estimate:
     """Mean of correct (S, I) over seeds and items; the interval is cut to [0, 1], where accuracies live."""
-    zero = np.zeros(np.shape(correct), dtype=np.bool_)
-    table = Table.of(correct, zero, zero, zero, clusters)
-    variance = table.variance(1.0, 0.0)
-    half, value = variance.half_width(), table.numerator
-    return _estimate(table, value, max(value - half, 0.0), min(value + half, 1.0), variance)
+    return accuracy_of(Table.of_counts(Counts.of([correct], clusters), [(1, 0)], [])).one()
 
 
 def accuracy_difference(a: BoolArray, b: BoolArray, *, clusters: IntArray | None = None) -> Estimate:
     """Mean of a − b, both (S, I) on the same seeds and items, with the p-value of "no difference"."""
-    table = Table.of(a, b, a, b, clusters)
-    variance = table.variance(1.0, 0.0)
-    half, value = variance.half_width(), table.numerator
-    return _estimate(table, value, value - half, value + half, variance, variance.p_value(value))
+    return difference_of(Table.of_counts(Counts.of([a, b], clusters), [(1, 0), (-1, 1)], [])).one()
 
 
 def pgr(student: BoolArray, weak: BoolArray, ceiling: BoolArray, *, clusters: IntArray | None = None) -> Ratio:
     """Performance gap recovered, (student − weak) / (ceiling − weak), of means over seeds; all (S, I)."""
-    return _ratio(Table.of(student, weak, ceiling, weak, clusters), _GAP)
+    return _one(ratio_of(Table.of(student, weak, ceiling, weak, clusters)))
 
 
 def recovery(student: BoolArray, base: BoolArray, ceiling: BoolArray, *, clusters: IntArray | None = None) -> Ratio:
     """(student − base) / (ceiling − base) of means over seeds; all (S, I). arXiv 2606.01000."""
-    return _ratio(Table.of(student, base, ceiling, base, clusters), "ceiling − base")
+    return _one(ratio_of(Table.of(student, base, ceiling, base, clusters), "ceiling − base"))
 
 
 def pgr_difference(
     a: BoolArray, b: BoolArray, weak: BoolArray, ceiling: BoolArray, *, clusters: IntArray | None = None
 ) -> Ratio:
     """Paired difference of two arms in PGR units, (a − b) / (ceiling − weak); all (S, I). `p` tests a = b."""
-    return _ratio(Table.of(a, b, ceiling, weak, clusters), _GAP, with_p=True)
+    return pgr_contrast([a], [b], weak, ceiling, clusters=clusters)
 
 
 def pgr_contrast(
@@ -67,56 +63,76 @@ def pgr_contrast(
     """The same of several arms, as many on either side: (Σ plus − Σ minus) / (ceiling − weak). `p` tests that it is 0."""
     if len(plus) != len(minus):
         raise ValueError(f"{len(plus)} arms minus {len(minus)}; as many on either side are expected")
-    sums = [np.sum([np.asarray(arm, dtype=np.int64) for arm in side], axis=0) for side in (plus, minus)]
-    return _ratio(Table.of(sums[0], sums[1], ceiling, weak, clusters), _GAP, with_p=True)
+    signs = [1] * len(plus) + [-1] * len(minus)
+    counts = Counts.of([*plus, *minus, ceiling, weak], clusters)
+    gap = [(1, len(signs)), (-1, len(signs) + 1)]
+    table = Table.of_counts(counts, [(sign, at) for at, sign in enumerate(signs)], gap)
+    return _one(ratio_of(table, with_p=True))
 
 
-def _ratio(table: Table, denominator: str, with_p: bool = False) -> Ratio:
-    """The ratio of the table's means with Fieller's interval, or the reason why there is none."""
-    gap, half_gap = table.denominator, table.variance(0.0, 1.0).half_width()
+def accuracy_of(table: Table) -> Figures:
+    """The table's numerator as an accuracy, or its numerators as accuracies."""
+    figures = _numerator(table)
+    return replace(figures, low=np.maximum(figures.low, 0.0), high=np.minimum(figures.high, 1.0))
+
+
+def difference_of(table: Table) -> Figures:
+    """The same as differences of accuracies."""
+    figures = _numerator(table)
+    return replace(figures, p=figures.variance.p_value(figures.value))
+
+
+def ratio_of(table: Table, denominator: str = _GAP, *, with_p: bool = False) -> Figures | Unresolved:
+    """The ratio of the table's means with Fieller's interval, or the reason why there is none; `p` tests the numerator."""
+    gap, half_gap = float(table.denominator), float(table.gap_variance.half_width())
     if gap - half_gap <= 0:
         return Unresolved(f"{denominator} is {gap:.3f}, 95 % interval [{gap - half_gap:.3f}, {gap + half_gap:.3f}]")
     value = table.numerator / gap
     variance = table.variance(1.0, -value)
     low, high = _fieller(table, value, variance)
     p = table.variance(1.0, 0.0).p_value(table.numerator) if with_p else None
-    return _estimate(table, value, low, high, variance.times(gap**-2), p)
+    return Figures(value, low, high, variance.times(gap**-2), table.seeds, table.items, p)
 
 
-def _estimate(
-    table: Table, value: float, low: float, high: float, variance: Variance, p: float | None = None
-) -> Estimate:
-    return Estimate(value, low, high, variance.df, table.seeds, table.items, p, variance)
+def _one(figures: Figures | Unresolved) -> Ratio:
+    return figures if isinstance(figures, Unresolved) else figures.one()
 
 
-def _fieller(table: Table, value: float, variance: Variance) -> tuple[float, float]:
+def _numerator(table: Table) -> Figures:
+    value, variance = table.numerator, table.variance(1.0, 0.0)
+    half = variance.half_width()
+    return Figures(value, value - half, value + half, variance, table.seeds, table.items)
+
+
+def _fieller(table: Table, value: Numbers, variance: Variance) -> tuple[Numbers, Numbers]:
     """The outermost r on either side that the test does not reject.
 
     The square of the half width at r is the greatest of three quadratics in r, so what is kept is the union of what each of
     them keeps, and each ends at the roots of a quadratic. All have ends: that of the gap is above 0.
     """
-    squared = Variance(1.0, 0.0, 0.0, variance.seeds_df, variance.items_df)
-    items = Variance(0.0, 1.0, 1.0, 0.0, variance.items_df).half_width() ** 2
-    weights = [(0.0, items, 0.0)]
+    tail = (1 - LEVEL) / 2
+    seeds, items = quantile(variance.seeds_df, tail) ** 2, quantile(variance.items_df, tail) ** 2
+    weights: list[tuple[Numbers, Numbers, Numbers]] = [(0.0, items, 0.0)]
     if table.seeds > 1:
-        seeds = squared.half_width() ** 2
         weights += [(seeds, 0.0, 0.0), (seeds, items, -items)]
     cells = table.seeds * table.clusters
     forms = [_around(form, value) for form in (table.seed, table.item, table.rest)]
-    low = high = 0.0
+    low: Numbers = 0.0
+    high: Numbers = 0.0
     for parts in weights:
         uu, uy, yy = (
-            math.fsum(weight * getattr(form, name) for weight, form in zip(parts, forms, strict=True)) / cells
+            total([weight * getattr(form, name) for weight, form in zip(parts, forms, strict=True)]) / cells
             for name in ("xx", "xy", "yy")
         )
         leading = table.denominator**2 - yy
-        if (root := uy * uy + leading * uu) >= 0:
-            low = min(low, (-uy - math.sqrt(root)) / leading)
-            high = max(high, (-uy + math.sqrt(root)) / leading)
+        root = uy * uy + leading * uu
+        reach = np.sqrt(np.maximum(root, 0.0))
+        low = either(root >= 0, np.minimum(low, (-uy - reach) / leading), low)
+        high = either(root >= 0, np.maximum(high, (-uy + reach) / leading), high)
     return value + low, value + high
 
 
-def _around(form: Form, value: float) -> Form:
+def _around(form: Form, value: Numbers) -> Form:
     """Of x − value · y and y: nothing of the first but rounding is nothing."""
     square = form.square(1.0, -value)
-    return Form(square, form.xy - value * form.yy if square else 0.0, form.yy)
+    return Form(square, either(square > 0, form.xy - value * form.yy, 0.0), form.yy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,9 +38,10 @@ def split_half(domains: Sequence[Answered], pairs: Iterable[tuple[str, str]]) ->
     halves = np.zeros((2, HALVINGS, len(arms)))
     for domain in domains:
         halves += _scores(domain, arms, drawn)
-    first, second = (np.array([arms.index(pair[side]) for pair in wanted]) for side in (0, 1))
+    place = {arm: at for at, arm in enumerate(arms)}
+    first, second = (np.array([place[pair[side]] for pair in wanted]) for side in (0, 1))
     agree = np.sign(halves[:, :, first] - halves[:, :, second]).prod(axis=0)  # (HALVINGS, pairs)
-    return float(math.fsum(agree.ravel().tolist()) / agree.size)
+    return float(agree.sum() / agree.size)
 
 
 def _scores(domain: Answered, arms: Sequence[str], drawn: random.Random) -> FloatArray:

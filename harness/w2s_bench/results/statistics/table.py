@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from w2s_bench.results.statistics.counts import Contrast, Counts
+from w2s_bench.results.statistics.numbers import Numbers, either
 from w2s_bench.results.statistics.variance import Variance
-from w2s_bench.types import BoolArray, FloatArray, IntArray
+from w2s_bench.types import BoolArray, IntArray
 
 #: What is left of equal terms that cancel is rounding, not variance.
 _ROUNDING = 1e-12
@@ -26,26 +28,26 @@ _ROUNDING = 1e-12
 class Form:
     """A quadratic form of two contrasts x and y: mean squares of x, of y and their mean product."""
 
-    xx: float
-    xy: float
-    yy: float
+    xx: Numbers
+    xy: Numbers
+    yy: Numbers
 
-    def square(self, x: float, y: float) -> float:
+    def square(self, x: Numbers, y: Numbers) -> Numbers:
         """Of the contrast x · x + y · y."""
         own, others = x * x * self.xx, y * y * self.yy
         square = own + 2 * x * y * self.xy + others
-        return square if square > _ROUNDING * (own + others) else 0.0
+        return either(square > _ROUNDING * (own + others), square, 0.0)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Means and mean squares of a numerator and a denominator contrast.
+    """Means and mean squares of a numerator and a denominator contrast, or of many numerators (arrays) over one denominator.
 
     `items_df` is the clusters' own: the number of equal clusters that would weigh as much, less 1.
     """
 
-    numerator: float
-    denominator: float
+    numerator: Numbers
+    denominator: Numbers
     seed: Form
     item: Form
     rest: Form
@@ -55,71 +57,52 @@ class Table:
     items_df: float
 
     @classmethod
-    def of(
-        cls,
-        a: BoolArray | IntArray,
-        b: BoolArray | IntArray,
-        c: BoolArray,
-        d: BoolArray,
-        clusters: IntArray | None = None,
-    ) -> Table:
-        """Numerator a − b over denominator c − d, each (S, I); a and b may be sums of several arms' correctness.
+    def of(cls, a: BoolArray, b: BoolArray, c: BoolArray, d: BoolArray, clusters: IntArray | None = None) -> Table:
+        """Numerator a − b over denominator c − d, each (S, I); `clusters` (I,) has one id an item, or all are their own."""
+        return cls.of_counts(Counts.of((a, b, c, d), clusters), ((1, 0), (-1, 1)), ((1, 2), (-1, 3)))
 
-        `clusters` (I,) has one id an item, or all are their own.
+    @classmethod
+    def of_counts(cls, counts: Counts, numerator: Contrast, denominator: Contrast) -> Table:
+        """Of two contrasts of the arms counted.
+
+        With y − μ̂ = (C / I) (u_sc − n_c μ̂) for u_sc right of n_c items, all sums of squares are whole numbers times
+        C / (S I²), so that nothing is left where terms cancel.
         """
-        shapes = {np.shape(m) for m in (a, b, c, d)}
-        shape = next(iter(shapes))
-        if len(shapes) > 1 or len(shape) != 2 or shape[0] < 1 or shape[1] < 2:
-            got = ", ".join(sorted(map(str, shapes)))
-            raise ValueError(f"expected correctness of one shape (seeds ≥ 1, items ≥ 2); got {got}")
-        first, second, third, fourth = (np.asarray(m, dtype=np.float64) for m in (a, b, c, d))
-        z = np.stack([first - second, third - fourth])  # (2, S, I)
-        mean = z.mean(axis=(1, 2))
-        scores, weight = _scores(z, mean, clusters)
-        seeds, units = scores.shape[1:]
-        by_seed = scores.mean(axis=2) - mean[:, None]  # (2, S)
-        by_unit = scores.mean(axis=1) - mean[:, None]  # (2, C)
-        rest = (scores - mean[:, None, None] - by_seed[:, :, None] - by_unit[:, None, :]).reshape(2, -1)
+        s, c, i = counts.seeds, counts.clusters, counts.items
+        scale = c / (s * i**2)
+        forms: dict[str, list[Numbers]] = {"seed": [], "item": [], "rest": []}
+        for x, y in ((numerator, numerator), (numerator, denominator), (denominator, denominator)):
+            right = counts.right(x) * counts.right(y)
+            weighted = counts.right(x) * counts.weighted(y) + counts.weighted(x) * counts.right(y)
+            of_seeds = s * counts.by_seed(x, y) - right
+            of_items = i * i * counts.by_cluster(x, y) - i * weighted + counts.squared_sizes * right
+            of_cells = c * (s * counts.by_cell(x, y) - counts.by_cluster(x, y)) - of_seeds
+            forms["seed"].append(scale * of_seeds / max(s - 1, 1))
+            forms["item"].append(scale * c / i**2 * of_items / (c - 1))
+            forms["rest"].append(scale * of_cells / max((s - 1) * (c - 1), 1))
         return cls(
-            numerator=float(mean[0]),
-            denominator=float(mean[1]),
-            seed=_form(units * by_seed @ by_seed.T / max(seeds - 1, 1)),
-            item=_form(seeds * by_unit @ by_unit.T / (units - 1)),
-            rest=_form(rest @ rest.T / max((seeds - 1) * (units - 1), 1)),
-            seeds=seeds,
-            items=shape[1],
-            clusters=units,
-            items_df=max(weight - 1.0, 1.0),
+            numerator=counts.right(numerator) / (s * i),
+            denominator=counts.right(denominator) / (s * i),
+            **{name: Form(*form) for name, form in forms.items()},
+            seeds=s,
+            items=i,
+            clusters=c,
+            items_df=max(i**2 / counts.squared_sizes - 1.0, 1.0),
         )
 
-    def variance(self, numerator: float, denominator: float) -> Variance:
+    def variance(self, numerator: Numbers, denominator: Numbers) -> Variance:
         """Of the mean of numerator · x + denominator · y."""
-        item = self.item.square(numerator, denominator)
-        if self.seeds == 1:
-            alone = item / self.clusters
-            return Variance(0.0, alone, alone, 0.0, self.items_df)
-        seed, rest = self.seed.square(numerator, denominator), self.rest.square(numerator, denominator)
+        return self._variance(*(form.square(numerator, denominator) for form in (self.seed, self.item, self.rest)))
+
+    @property
+    def gap_variance(self) -> Variance:
+        """Of the mean of y: one, however many numerators stand over it."""
+        return self._variance(self.seed.yy, self.item.yy, self.rest.yy)
+
+    def _variance(self, seed: Numbers, item: Numbers, rest: Numbers) -> Variance:
+        """Of mean squares."""
         cells = self.seeds * self.clusters
-        return Variance(seed / cells, max(item - rest, 0.0) / cells, item / cells, self.seeds - 1.0, self.items_df)
-
-
-def _scores(z: FloatArray, mean: FloatArray, clusters: IntArray | None) -> tuple[FloatArray, float]:
-    """Scores (2, S, C) of the clusters, and the number of equal clusters that would weigh as much."""
-    items = z.shape[2]
-    if clusters is None:
-        return z, float(items)
-    ids = np.asarray(clusters)
-    if ids.shape != (items,):
-        raise ValueError(f"expected one cluster an item, shape ({items},); got {ids.shape}")
-    _, codes, sizes = np.unique(ids, return_inverse=True, return_counts=True)
-    if len(sizes) < 2:
-        raise ValueError(f"all {items} items are of one cluster; nothing can be said of others")
-    if len(sizes) == items:
-        return z, float(items)
-    starts = np.cumsum(sizes) - sizes
-    sums = np.add.reduceat((z - mean[:, None, None])[:, :, np.argsort(codes, kind="stable")], starts, axis=2)
-    return mean[:, None, None] + len(sizes) / items * sums, float(items**2 / (sizes.astype(np.float64) ** 2).sum())
-
-
-def _form(m: FloatArray) -> Form:
-    return Form(float(m[0, 0]), float(m[0, 1]), float(m[1, 1]))
+        if self.seeds == 1:
+            return Variance(0.0, item / cells, item / cells, 1.0, self.items_df)
+        items = np.maximum(item - rest, 0.0)
+        return Variance(seed / cells, items / cells, item / cells, self.seeds - 1.0, self.items_df)

@@ -8,99 +8,79 @@ Cox 1950, for means of two samples). No interval is narrower than the items alon
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from w2s_bench.results.statistics.numbers import Condition, Numbers, divided, either, total
+from w2s_bench.results.statistics.student import p_alone, p_of_sum, quantile
+
 LEVEL = 0.95
-_LEAST_P = 1e-30
 
 
 @dataclass(frozen=True)
 class Variance:
-    """`seeds` and `items` add up; `alone` is what the items' own spread gives. `seeds_df` is 0 where there is one seed."""
+    """`seeds` and `items` add up; `alone` is what the items' own spread gives. `seeds` is 0 where there is one seed."""
 
-    seeds: float
-    items: float
-    alone: float
-    seeds_df: float
-    items_df: float
+    seeds: Numbers
+    items: Numbers
+    alone: Numbers
+    seeds_df: Numbers
+    items_df: Numbers
 
-    def half_width(self, level: float = LEVEL) -> float:
+    def half_width(self, level: float = LEVEL) -> Numbers:
         """Half of the interval of that level."""
-        return math.sqrt(self._squared((1 - level) / 2))
+        tail = (1 - level) / 2
+        return self._reach(quantile(self.seeds_df, tail), quantile(self.items_df, tail))
 
-    def p_value(self, value: float) -> float:
+    def p_value(self, value: Numbers) -> Numbers:
         """Two-sided p of "the mean is 0": that of the widest interval which just reaches it; 1 where all is 0 (equal arms)."""
-        if self.seeds == self.items == self.alone == 0:
-            return 1.0 if value == 0 else 0.0
-        # The quantile falls as p grows, so halving the range of log p finds where the interval ends at 0.
-        low, high = math.log(_LEAST_P), 0.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            if self._squared(math.exp(middle) / 2) > value * value:
-                low = middle
-            else:
-                high = middle
-        return math.exp((low + high) / 2) if high < 0 else 1.0
+        of_parts = p_of_sum(value, self.seeds, self.seeds_df, self.items, self.items_df)
+        of_items = p_alone(value, self.alone, self.items_df)
+        certain = np.maximum(self.seeds + self.items, self.alone) == 0
+        return either(value == 0, 1.0, either(certain, 0.0, np.maximum(of_parts, of_items)))
 
     def detectable(self, power: float) -> float:
         """The least true difference that the test at level 1 − LEVEL finds so often."""
         tail = (1 - LEVEL) / 2
+        seeds, items = (quantile(df, tail) + quantile(df, 1 - power) for df in (self.seeds_df, self.items_df))
+        return float(self._reach(seeds, items))
 
-        def both(df: float) -> float:
-            return (_quantile(df, tail) + _quantile(df, 1 - power)) ** 2
-
-        seeds = both(self.seeds_df) * self.seeds if self.seeds else 0.0
-        return math.sqrt(max(seeds + both(self.items_df) * self.items, both(self.items_df) * self.alone))
-
-    def times(self, factor: float) -> Variance:
+    def times(self, factor: Numbers) -> Variance:
         """That of a mean √factor times as large."""
         return Variance(self.seeds * factor, self.items * factor, self.alone * factor, self.seeds_df, self.items_df)
 
-    @property
-    def df(self) -> float:
-        """Satterthwaite's degrees of freedom of the whole: near S − 1 where seeds are most of it. To read, not to test with."""
-        if not self.seeds:
-            return self.items_df
-        items = max(self.items, self.alone - self.seeds)
-        return (self.seeds + items) ** 2 / (self.seeds**2 / self.seeds_df + items**2 / self.items_df)
+    def where(self, condition: Condition, other: Variance) -> Variance:
+        """This where the condition holds, and the other elsewhere."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Variance(*(either(condition, own, others) for own, others in pairs))
 
-    def _squared(self, tail: float) -> float:
-        """The square of the half width of the interval that leaves `tail` on either side."""
-        items = _quantile(self.items_df, tail) ** 2
-        seeds = _quantile(self.seeds_df, tail) ** 2 * self.seeds if self.seeds else 0.0
-        return max(seeds + items * self.items, items * self.alone)
+    @property
+    def df(self) -> Numbers:
+        """Satterthwaite's degrees of freedom of the whole: near S − 1 where seeds are most of it. To read, not to test with."""
+        items = np.maximum(self.items, self.alone - self.seeds)
+        whole = divided((self.seeds + items) ** 2, self.seeds**2 / self.seeds_df + items**2 / self.items_df)
+        return either(self.seeds == 0, self.items_df, whole)
+
+    def _reach(self, seeds: Numbers, items: Numbers) -> Numbers:
+        """Half the width of the interval that is so many of each part's standard errors wide on either side."""
+        return np.sqrt(np.maximum(seeds**2 * self.seeds + items**2 * self.items, items**2 * self.alone))
 
 
 def of_sum(variances: Sequence[Variance]) -> Variance:
     """That of a sum of independent means; degrees of freedom are Satterthwaite's, part by part."""
     return Variance(
-        math.fsum(v.seeds for v in variances),
-        math.fsum(v.items for v in variances),
-        math.fsum(v.alone for v in variances),
+        total([v.seeds for v in variances]),
+        total([v.items for v in variances]),
+        total([v.alone for v in variances]),
         _together([(v.seeds, v.seeds_df) for v in variances]),
         _together([(v.alone, v.items_df) for v in variances]),
     )
 
 
-def _together(parts: Sequence[tuple[float, float]]) -> float:
-    """(variance, df) of independent parts → degrees of freedom of their sum."""
-    total = math.fsum(v for v, _ in parts)
-    squares = math.fsum(v**2 / df for v, df in parts if v)
-    return total**2 / squares if squares > 0 else min(df for _, df in parts)
-
-
-def _quantile(df: float, tail: float) -> float:
-    """What Student's t exceeds with chance `tail`. `scipy.stats.t` calls this after a hundred times as long."""
-    return -float(_stdtrit()(df, tail))
-
-
-@functools.cache
-def _stdtrit() -> Callable[[float, float], float]:
-    """Imported once: a board asks a hundred thousand times, and looking for what is imported costs more than the quantile."""
-    from scipy.special import stdtrit
-
-    quantile: Callable[[float, float], float] = stdtrit
-    return quantile
+def _together(parts: Sequence[tuple[Numbers, Numbers]]) -> Numbers:
+    """(variance, df) of independent parts → degrees of freedom of their sum; the fewest where all variances are 0."""
+    squares = total([v**2 / df for v, df in parts])
+    fewest = min(float(np.min(df)) for _, df in parts)
+    return either(squares > 0, divided(total([v for v, _ in parts]) ** 2, squares), fewest)
