@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,10 @@ def test_what_a_prompt_is_made_of_is_in_the_fingerprint(data: Path, monkeypatch:
         (folder / name).write_text(f"{text}\n# another", encoding="utf-8")
         prints.append(domain.fingerprint())
     assert len(set(prints)) == 1 + len(texts)
+    (data / "elsewhere").mkdir()
+    shutil.copy(folder / "mine.prompts.yaml", data / "elsewhere")
+    monkeypatch.chdir(data / "elsewhere")
+    assert domain.fingerprint() == prints[-1], "the same texts make the same task, wherever they are read"
     for other in ("README.md", "run.log", "texts/after.txt"):
         (folder / other).write_text("nothing that the task asks", encoding="utf-8")
     assert domain.fingerprint() == prints[-1]

@@ -168,6 +168,19 @@ def test_gold_of_more_words_than_tokens_is_told_and_refused_where_none_is_shorte
     assert built(tmp_path / "kept", [{"gold": long} for _ in range(60)], kept)[2] == [], "what is graded is left"
 
 
+def test_gold_that_the_filter_refuses_is_not_blamed_on_its_length(tmp_path: Path) -> None:
+    """One of them is too long as well."""
+    first = {
+        "name": "first",
+        "filter": [{"function": "regex", "regex_pattern": "#### ([0-9]+)"}, {"function": "take_first"}],
+    }
+    rows = [{"gold": "one two three four five six" if n == 1 else "three"} for n in range(60)]
+    with pytest.raises(
+        PluginError, match=r"its own gold is not right by its task's filter .* as in ' three' of item '0'"
+    ):
+        built(tmp_path, rows, {**GENERATE, "filter_list": [first]})
+
+
 def test_a_text_is_cut_at_the_first_string_that_ends_it() -> None:
     assert cut("a b; c\nd", ["\n", ";"]) == "a b"
     assert cut("a b", ["\n", ""]) == cut("a b", []) == "a b"

@@ -15,6 +15,7 @@ from w2s_bench.models.capabilities import base_of
 from w2s_bench.models.encoding import Pair
 from w2s_bench.models.layers import Tap, refuse_layers
 from w2s_bench.models.options import option_readings, option_states
+from w2s_bench.models.scoring import hidden_states
 
 #: Some whose logits are more than their output layer's (granite, gemma2), and some that read options apart.
 FAST = ["gpt2", "llama", "gpt_neox", "gpt_neo", "gemma3_text", "granite", "opt", "bloom", "mamba", "openai-gpt"]
@@ -114,6 +115,10 @@ def test_layers_that_a_model_lacks_are_refused(layer: int) -> None:
         refuse_layers(model, (0, layer))
     with pytest.raises(ModelError, match=f"layer {layer} of a model"):
         option_states(model, some_items(), (layer,))
+    pairs = [pair for options in some_items() for pair in options]
+    for asked in (layer, [1, layer]):
+        with pytest.raises(ModelError, match=f"layer {layer} of a model"):
+            hidden_states(model, pairs, asked)
 
 
 @pytest.mark.parametrize("shapes", [[(2, 3, 4, 5)] * 2, [(2, 3, 8), (2, 3, 4)]])

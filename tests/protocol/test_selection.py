@@ -381,17 +381,27 @@ def test_balanced_keeps_as_many_of_each_class_of_each_stratum_where_strata_offer
 
 def test_classes_are_options_of_the_pool_and_else_of_each_stratum() -> None:
     def classes(*rows: tuple[str, tuple[str, ...], int]) -> list[str] | None:
-        """Of (stratum, options, place of the label) an item."""
+        """Of (stratum, options, place of the label) an item, of the first of four items each."""
+        rows *= 4
         items = [Item(f"{n}", f"{n}", f"{n}", row[0], "?", row[1]) for n, row in enumerate(rows)]
         labels = [Prediction(f"{n}", row[1][row[2]], row[1][row[2]], True, row[2]) for n, row in enumerate(rows)]
         found = label_classes(items, labels[::-1])
-        return found and [found[item.id] for item in items]
+        return found and [found[item.id] for item in items][: len(items) // 4]
 
     ab, ba, ac = (" a", " b"), (" b", " a"), (" a", " c")
     assert classes(("s", ab, 0), ("t", ba, 0), ("s", ba, 1)) == [" a", " b", " a"], "strata matter nothing here"
     assert classes(("s", ab, 0), ("t", ac, 0), ("s", ba, 0)) == ["s: a", "t: a", "s: b"]
     assert classes(("s", ab, 0), ("t", ac, 0), ("s", ac, 0)) is None, "one stratum's items differ"
     assert classes(("s", ab, 0), ("s", ac, 0)) is None
+    assert classes(("a", (" b: c", " d"), 0), ("a: b", (" c", " d"), 0)) == ["'a': ' b: c'", "'a: b': ' c'"], (
+        "two classes"
+    )
+    a_stratum_an_item = [(f"{n}", (f" {n}", " x"), 0) for n in range(20)]
+    assert classes(*a_stratum_an_item, *a_stratum_an_item) is not None
+    few = [Item(f"{n}", f"{n}", f"{n}", f"{n}", "?", (f" {n}", " x")) for n in range(20)]
+    assert label_classes(few, [Prediction(item.id, " x", " x", True, 1) for item in few]) is None, (
+        "each would be its own class"
+    )
 
 
 def test_balanced_keeps_what_top_keeps_where_there_is_one_class(tmp_path: Path) -> None:

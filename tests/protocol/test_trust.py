@@ -17,7 +17,8 @@ import pytest
 
 from stage_functions import named
 from support import run_stage, toy_registry, toy_suite
-from w2s_bench.errors import EvidenceError, NotApplicableError, TrustFunctionError, W2SBenchError
+from w2s_bench.errors import EvidenceError, ModelError, NotApplicableError, TrustFunctionError, W2SBenchError
+from w2s_bench.executors.local.worker import reason_of
 from w2s_bench.isolation.process_state import generators_kept
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import trust
@@ -60,6 +61,14 @@ def test_no_trust_function_says_of_itself_that_nothing_is_broken(error: Exceptio
     assert not NotApplicableError.is_reason(str(caught.value))
     assert not NotApplicableError.is_behind(f"math · seed 0 · scores of {NAME} failed: {caught.value}")
     assert NotApplicableError.is_reason(str(copy.copy(NotApplicableError("today")))), "as it is sent to another process"
+
+
+@pytest.mark.parametrize("kind", [ModelError, EvidenceError, W2SBenchError])
+def test_no_error_is_made_not_applicable_by_its_words(kind: type[W2SBenchError]) -> None:
+    """A plugin's reading or model may raise any of the harness's own."""
+    said = reason_of(kind("not applicable: today"), named("read"))
+    assert said == f"{kind.__name__}: not applicable: today" and not NotApplicableError.is_reason(said)
+    assert NotApplicableError.is_reason(reason_of(NotApplicableError("today"), named("read")))
 
 
 def test_an_interruption_passes() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -148,6 +148,15 @@ def read_by(code: Sequence[Path]) -> Iterator[Path]:
         for path in files_below(folder):
             if path.name in names and path.stat().st_size <= LARGEST_HASHED:
                 yield path
+
+
+def names_and_paths(paths: Iterable[Path], folder: Path) -> list[tuple[str, Path]]:
+    """What files are called in a fingerprint, each once, sorted: by their way from `folder`, which is absolute.
+
+    One that a task names by its way from where the process stands has that name, wherever that is.
+    """
+    called = {(Path(os.path.relpath(path, folder)) if path.is_absolute() else path).as_posix(): path for path in paths}
+    return sorted(called.items())
 
 
 def digest_of_file(path: Path) -> str:

@@ -7,7 +7,6 @@ that a run is planned and its mistakes are told before anything is read.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.domains.asked import FIELD
-from w2s_bench.domains.files import TaskFile, digest_of_file, files_below, read_by, task_files, with_paths_resolved
+from w2s_bench.domains.files import (
+    TaskFile,
+    digest_of_file,
+    files_below,
+    names_and_paths,
+    read_by,
+    task_files,
+    with_paths_resolved,
+)
 from w2s_bench.domains.task_data import Mapped, check_mapping, files_of
 from w2s_bench.domains.task_index import find_task, installed_tasks
 from w2s_bench.domains.usable import LONGEST_ANSWER, Facts, facts_of, has_several_contexts, merged
@@ -156,8 +163,7 @@ class LmEvalDomain:
             installed = installed_tasks().resolve()
             own = [path for path in named if path.suffix == ".py" and not path.resolve().is_relative_to(installed)]
             named += read_by(own)
-        folder = self.path.parent
-        for shown, path in sorted({Path(os.path.relpath(path, folder)).as_posix(): path for path in named}.items()):
+        for shown, path in names_and_paths(named, self.path.parent):
             digest.update(shown.encode() + b"\0" + bytes.fromhex(digest_of_file(path)))
         return digest.hexdigest()
 

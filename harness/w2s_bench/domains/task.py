@@ -5,14 +5,20 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from w2s_bench.domains.files import LARGEST_HASHED, digest_of_file, files_below, task_files, with_paths_resolved
+from w2s_bench.domains.files import (
+    LARGEST_HASHED,
+    digest_of_file,
+    files_below,
+    names_and_paths,
+    task_files,
+    with_paths_resolved,
+)
 from w2s_bench.errors import PluginError
 from w2s_bench.record import canonical_json
 from w2s_bench.types import Kind
@@ -135,8 +141,8 @@ class TaskDomain:
 
     def _sources(self) -> list[tuple[str, Path]]:
         """Names and paths of the files, each once: `files`, or all below the YAML's folder; what the YAML includes."""
-        folder = self.yaml.parent
-        tasks = task_files(self.yaml, self._who)
+        yaml = self.yaml.absolute()
+        folder, tasks = yaml.parent, task_files(yaml, self._who)
         named = [task.path for task in tasks] + [path for task in tasks for path in task.named()]
         if self.files is None:
             # Larger files are data, not code. Their documents are read instead.
@@ -149,7 +155,7 @@ class TaskDomain:
                 )
             named += [folder / name for name in self.files]
         # Relative to the YAML: the same files elsewhere are the same domain.
-        return sorted({Path(os.path.relpath(path, folder)).as_posix(): path for path in named}.items())
+        return names_and_paths(named, folder)
 
 
 def _called(function: Taught) -> str:

@@ -192,11 +192,6 @@ class Engine:
 
         A completion without tokens (an answer that ended at once) leaves the prompt's last token.
         """
-        count = getattr(self.model.config, "num_hidden_layers", None)
-        if isinstance(layer, int) and count is not None and not -count - 1 <= layer <= count:
-            raise ModelError(
-                f"layer {layer} of a model with layers 0 (embedding) to {count}; give one of these, -1, or 'all'"
-            )
         texts = [(row.prompt, row.completion) for row in rows]
         pairs = self._pairs(texts, whole=True, may_be_empty=True)
         return _numbers(scoring.hidden_states(self.model, pairs, layer, over=over))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from w2s_bench.models.assumptions import anatomy_of, verdict_of
 from w2s_bench.models.capabilities import Anatomy, base_of
 from w2s_bench.models.encoding import Pair, length_batches
-from w2s_bench.models.layers import Tap, count_of
+from w2s_bench.models.layers import Tap, count_of, refuse_layers
 from w2s_bench.models.memory import by_halves, is_accelerator
 
 MAX_TOKENS = 16_384  # tokens in a batch, on an accelerator
@@ -172,6 +172,7 @@ def hidden_states(
     other layer and, but for that mean, of no other token anything is kept.
     """
     layers = [*range(count_of(model))] if layer == "all" else [layer] if isinstance(layer, int) else [*layer]
+    refuse_layers(model, layers)
     out: list[NDArray[np.float32] | None] = [None] * len(pairs)
 
     def read(rows: list[int]) -> list[NDArray[np.float32]]:

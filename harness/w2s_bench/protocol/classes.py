@@ -17,14 +17,19 @@ def label_classes(items: Sequence[Item], labels: Sequence[Prediction]) -> dict[s
     """
     if (of_pool := _chosen_options(items, labels)) is not None:
         return of_pool
-    told: dict[str, str] = {}
-    for stratum, chosen in _by_stratum(items, labels):
-        if chosen is None:
-            return None
-        told |= {
-            name: f"{stratum}: {option.strip()}" for name, option in chosen.items()
-        }  # options are scored as " free"
-    return told
+    of_stratum = dict(_by_stratum(items, labels))
+    classes = {(item.stratum, option) for item in items for option in item.choices or ()}
+    # Where there are about as many of them as items, as with a stratum an item, no class holds labels to compare.
+    if any(chosen is None for chosen in of_stratum.values()) or 2 * len(classes) > len(items):
+        return None
+    names = {one: f"{one[0]}: {one[1].strip()}" for one in classes}  # options are scored as " free"
+    if len(set(names.values())) < len(names):
+        names = {one: f"{one[0]!r}: {one[1]!r}" for one in classes}
+    return {
+        name: names[stratum, option]
+        for stratum, chosen in of_stratum.items()
+        for name, option in (chosen or {}).items()
+    }
 
 
 def strata_and_classes(items: Sequence[Item], labels: Sequence[Prediction]) -> dict[str, tuple[str, str]]:

@@ -81,7 +81,7 @@ def build_items(context: StageContext) -> None:
     write_json(context.out / REMARKS, [*getattr(task, "remarks", ()), *_remark(left_out, said)])
 
 
-@stage("answers", version=2)
+@stage("answers", version=3)
 def build_answers(context: StageContext) -> None:
     """Every item's gold: the document, the completion a student trains on, and the option's index."""
     domain = load_domain(context)
@@ -95,7 +95,7 @@ def build_answers(context: StageContext) -> None:
     _write_answers(context, domain, task, built)
 
 
-@stage("training_answers", version=1)
+@stage("training_answers", version=2)
 def build_training_answers(context: StageContext) -> None:
     """As `answers`, of the documents that the domain gives to learn from: their answers alone are other than those that grade."""
     domain = load_domain(context)

@@ -93,7 +93,7 @@ class Comparison:
         """The seeds that all of these arms have, or why there is none."""
         missing = [arm for arm in arms if arm not in self.cells]
         if missing:
-            return Unresolved(f"no cell of {', '.join(missing)}", "–")
+            return Unresolved(f"no cell of {', '.join(dict.fromkeys(missing))}", "–")
         seeds = self.common(*arms)
         if not seeds and (silent := [arm for arm in arms if self.cells[arm].body.abstained]):
             return Unresolved(f"{', '.join(dict.fromkeys(silent))} kept nothing in any seed", "abstained")

@@ -55,7 +55,7 @@ _MODELS: Final = f"""## Models
 |---|---|
 | `tiny/NAME` | a bundled model (`w2s-bench list models`) |
 | `DISTRIBUTION/NAME` | a model of an installed plugin |
-{_resolved("model")}| `/FOLDER`, `./FOLDER`, `../FOLDER`, `~/FOLDER` | the same |
+{_resolved("model")}| `/FOLDER`, `./FOLDER`, `../FOLDER`, `~/FOLDER` | `local/FOLDER` |
 
 A relative folder, `local/models/x` or `./models/x`, is the one beside the suite file (of the working directory, where the
 suite comes from a stream). It enters the suite's digest as the absolute path that it stands for. A model is known by its

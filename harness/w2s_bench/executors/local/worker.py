@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from w2s_bench.errors import StoreError, W2SBenchError, said, writable
+from w2s_bench.errors import NotApplicableError, StoreError, W2SBenchError, said, writable
 from w2s_bench.executors.jobs import Input, Job
 from w2s_bench.executors.local.hosts import Host
 from w2s_bench.executors.outcomes import Answer, Done, Lacking, Unusable
@@ -114,6 +114,8 @@ def reason_of(error: BaseException, stage: Stage) -> str:
     ours = isinstance(error, W2SBenchError)
     told = [said(error)] if ours else [*traceback.format_exception_only(error), _place_of(error, stage)]
     reason = writable(" ".join("".join(told).split()))
+    if NotApplicableError.is_reason(reason) and not isinstance(error, NotApplicableError):
+        reason = f"{type(error).__name__}: {reason}"  # its words alone do not make it one: a plugin may raise any of our errors
     return reason if len(reason) <= _LONGEST_REASON else reason[:_LONGEST_REASON] + "…"
 
 

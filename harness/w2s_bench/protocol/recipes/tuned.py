@@ -109,11 +109,11 @@ def told(
     if "teacher" in needs:
         stages |= numbered("teacher", [part.inputs["labels"] for part in parts if "labels" in part.inputs])
     if "student" in needs:
-        ask = untuned or partial(Tuned().predict, model.untuned, weights=None)
+        ask = untuned or partial(Tuned().predict, model.plain, weights=None)
         stages |= numbered("student", [_untuned_answers(model, part.inputs["subset"], ask) for part in parts])
     if "untuned_teacher" in needs and tutor is not None:
         own = [part.inputs["subset"] for part in parts if "labels" in part.inputs]
-        ask = partial(Tuned().predict, tutor.model.untuned, weights=None)
+        ask = partial(Tuned().predict, tutor.model.plain, weights=None)
         stages |= numbered("untuned_teacher", [_untuned_answers(tutor.model, subset, ask) for subset in own])
     return stages
 
