@@ -15,17 +15,18 @@ from typing import Any
 
 import numpy as np
 
+from known_truth import Label, auroc, tables
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import guarantees
-from w2s_bench.results.statistics.scores import auroc
 from w2s_bench.scoring.functions import chosen
 from w2s_bench.scoring.outcome import Asked, Scored
 from w2s_bench.scoring.schema import Columns
 from w2s_bench.scoring.score import outcome_of, prepared, silent
 from w2s_bench.scoring.selecting import Goal
 
-WEAK, OTHERS = "6b_verification", ("6b_finetuning", "175b_finetuning", "175b_verification")
+WEAK = "6b_verification"
 TRUST_SETS = 200
+Rows = list[dict[str, Any]]
 
 
 def final(solution: str) -> str:
@@ -33,32 +34,61 @@ def final(solution: str) -> str:
     return re.sub(r"[,$ ]", "", found[-1]).rstrip(".") if found else "none"
 
 
-def files(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Any]:
-    """`text` and `votes`, and which labels are right."""
+def files(items: Rows, name: str) -> tuple[Rows, Rows, Any]:
+    """`text` and `votes` of an annotator's labels, and which are right; the other annotators are evidence of both.
+
+    Options of `votes` are filled up to one number: how many differ would tell how far the annotators agree.
+    """
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    items = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    solutions = [item[WEAK]["solution"] for item in items]
+    names = annotators(items)
+    solutions, others = [item[name]["solution"] for item in items], [other for other in names if other != name]
     counts = TfidfVectorizer(sublinear_tf=True, min_df=3, ngram_range=(1, 2)).fit_transform(solutions)
     states = TruncatedSVD(32, random_state=0).fit_transform(counts)
-    answers = [[final(item[other]["solution"]) for other in OTHERS] for item in items]
-    agree = np.array([[final(s) == other for other in own] for s, own in zip(solutions, answers, strict=True)])
+    answers = [{other: final(item[other]["solution"]) for other in others} for item in items]
+    agree = np.array([[final(s) == other for other in own.values()] for s, own in zip(solutions, answers, strict=True)])
     states = np.hstack([states / states.std(0), 2.0 * agree])
+    right = [bool(item[name]["is_correct"]) for item in items]
     text, votes = [], []
     for n, (item, solution, own) in enumerate(zip(items, solutions, answers, strict=True)):
-        named, label = {"id": f"q{n}", "prompt": item["question"]}, final(solution)
+        named, label = {"id": f"q{n}", "prompt": item["question"], "correct": right[n]}, final(solution)
         text.append(named | {"label": solution, "embedding": states[n].tolist()})
-        votes.append(
-            named | {"label": label, "options": list(dict.fromkeys([label, *own, "none of these"])), "votes": own}
-        )
-    return text, votes, np.array([item[WEAK]["is_correct"] for item in items])
+        options = [*dict.fromkeys([label, *own.values()]), *(f"none of these {n}" for n in range(len(names)))]
+        votes.append(named | {"label": label, "options": options[: len(names) + 1], "votes": [*own.values()]})
+    return text, votes, np.array(right)
 
 
-def scored(rows: list[dict[str, Any]], gold: Any, trust: str, count: int, goal: Goal, seed: int) -> Scored:
+def annotators(items: Rows) -> list[str]:
+    return [name for name, value in items[0].items() if isinstance(value, dict)]
+
+
+def with_stand_ins(items: Rows, name: str) -> dict[str, Rows]:
+    """The other annotators in the places of what a run would make: samples of the teacher, an untuned and a cross-fitted student.
+
+    The untuned student is the one of the other size and the same training, the cross-fitted one the next in the file's order. Each
+    has the probabilities that its answer as the only vote gives.
+    """
+    text, votes, _ = files(items, name)
+    names = annotators(items)
+    after = [names[(names.index(name) + step) % len(names)] for step in range(1, len(names))]
+    peers = {"student_probs": after[(len(after) - 1) // 2], "student_cv.choice_probs": after[0]}
+    for item, of_text, of_votes in zip(items, text, votes, strict=True):
+        of_text["samples"] = [item[other]["solution"] for other in after]
+        for column, who in peers.items():
+            of_votes[column] = one_vote(final(item[who]["solution"]), of_votes["options"])
+    return {"text": text, "votes": votes}
+
+
+def one_vote(answer: str, options: list[str]) -> list[float]:
+    """As `w2s-bench score` makes probabilities of votes: with one more vote parted among all options."""
+    return [((option == answer) + 1 / len(options)) / 2 for option in options]
+
+
+def scored(rows: Rows, gold: Any, trust: str, count: int, goal: Goal, seed: int) -> Scored:
     """With gold of `count` random rows as the trust set."""
     drawn = set(np.random.default_rng(seed).choice(len(rows), count, replace=False).tolist())
-    given = [row | ({"correct": bool(gold[n])} if n in drawn else {}) for n, row in enumerate(rows)]
+    given = [row | {"correct": bool(gold[n]) if n in drawn else None} for n, row in enumerate(rows)]
     columns = {"student_embedding": "embedding"} if "embedding" in rows[0] else {}
     asked, registry = Asked(given, Columns.of(columns), (trust,), goal=goal, seed=seed), Registry.load()
     labels, available = prepared(asked, silent)
@@ -66,15 +96,7 @@ def scored(rows: list[dict[str, Any]], gold: Any, trust: str, count: int, goal: 
     return outcome_of(registry, asked, labels, available, wanted, silent, time.monotonic())
 
 
-def purity(scores: Any, gold: Any, coverage: float) -> float:
-    """Of the most trusted share, ties by expectation."""
-    count = int(coverage * len(gold))
-    lowest = np.sort(scores)[-count]
-    above, tied = scores > lowest, scores == lowest
-    return float((gold[above].sum() + (count - above.sum()) * gold[tied].mean()) / count)
-
-
-def checked(rows: list[dict[str, Any]], gold: Any, trust: str, count: int) -> Iterator[str]:
+def checked(rows: Rows, gold: Any, trust: str, count: int) -> Iterator[str]:
     """How each guarantee fares over random trust sets, at confidence .9."""
     tally: dict[tuple[float, str], list[tuple[float, ...]]] = {}
     for seed in range(TRUST_SETS):
@@ -93,19 +115,26 @@ def checked(rows: list[dict[str, Any]], gold: Any, trust: str, count: int) -> It
     for (wanted, name), told in tally.items():
         kept, some, violated, wrong, share = np.array(told, dtype=np.float64).T
         pure = f"{np.nanmean(share):.3f}" if some.any() else "–"
-        figures = f"{kept.mean():.1%} | {1 - some.mean():.1%} | {violated.mean():.1%} | {wrong.mean():.3f} | {pure}"
+        broken = "–" if name == "conformal" else f"{violated.mean():.1%}"  # it promises the average alone
+        figures = f"{kept.mean():.1%} | {1 - some.mean():.1%} | {broken} | {wrong.mean():.3f} | {pure}"
         yield f"| `{trust}`, {count} | {wanted} | {name} | {figures} |"
 
 
 def main(path: Path) -> None:
-    text, votes, gold = files(path)
+    items = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    text, votes, gold = files(items, WEAK)
     for name, rows in (("text", text), ("votes", votes)):
         for of in scored(rows, gold, "all", 300, Goal(), 0).functions:
-            figures = " | ".join(
-                f"{value:.3f}"
-                for value in (auroc(of.pool, gold), purity(of.pool, gold, 0.5), purity(of.pool, gold, 0.2))
-            )
-            print(f"| `{of.wanted.spec}` | {of.wanted.supervision} | {name} | {figures} |", flush=True)
+            if of.wanted.learns:
+                label = Label(of.pool, gold, [row["id"] for row in rows])
+                area = "{:.3f} ± {:.3f}".format(*auroc([label]))
+                pure = f"{label.purity(0.5):.3f} | {label.purity(0.2):.3f}"
+                print(f"| `{of.wanted.spec}` | {name} | {area} | {pure} |", flush=True)
+    own = {name: with_stand_ins(items, name) for name in annotators(items)}
+    for signals in own[WEAK]:
+        columns = {"student_embedding": "embedding"} if signals == "text" else {}
+        told = tables({name: of[signals] for name, of in own.items()}, columns)
+        print(f"\nLearning from nothing, of signals {signals!r}", *told, sep="\n", flush=True)
     for rows, trust, count in ((votes, "confidence", 200), (votes, "confidence", 400), (text, "mass_mean", 400)):
         print(*checked(rows, gold, trust, count), sep="\n", flush=True)
 

@@ -6,6 +6,7 @@ import functools
 import json
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,7 @@ def test_help_teaches(verb: list[str]) -> None:
 def test_help_and_list_import_nothing_heavy() -> None:
     code = f"""
 import sys
+from importlib import resources
 from w2s_bench._cli.app import app
 for arguments in (["--help"], ["list"], ["list", "models", "--json"], ["run", "--help"]):
     try:
@@ -181,6 +183,29 @@ def test_a_preview_says_of_sizes_what_is_known(suite: Path, tmp_path: Path, monk
         assert "400 items" in mistake(*command, option)
     assert [path.name for path in (tmp_path / "store").iterdir() if not path.name.startswith(".")] == ["items"]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--explain"])
+def test_a_preview_refuses_sizes_beyond_a_bundled_domains_documents(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an empty store, by its documents; up to them it is open, since groups and left-out items take room too."""
+    monkeypatch.setenv("W2S_BENCH_STORE", str(tmp_path / "store"))
+    content = yaml.safe_load((resources.files("w2s_bench") / "suites" / "tiny.yaml").read_text(encoding="utf-8"))
+    content["domains"] = [domain for domain in content["domains"] if domain["name"].endswith("knowledge")]
+    lines = (resources.files("w2s_bench_tasks") / "knowledge" / "data" / "items.jsonl").read_bytes().count(b"\n")
+    sizes, path = content["domains"][0]["sizes"], tmp_path / "mine.yaml"
+    sizes["test"] += lines - sum(sizes.values())
+    path.write_text(yaml.safe_dump(content))
+    command = ["run", path, option, "--out", tmp_path / "out", "--trust", "confidence"]
+    filled = runner.invoke(app, list(map(str, command)))
+    assert filled.exit_code == 0 and "is seen as the run begins" in filled.stderr
+    sizes["test"] += 1
+    path.write_text(yaml.safe_dump(content))
+    said = " ".join(mistake(*command).split())
+    assert f"domain 'w2s-bench/knowledge' has {lines} items, too few for sizes dev {sizes['dev']}" in said
+    assert f"(sum {lines + 1}). Make the splits smaller" in said
+    assert not (tmp_path / "store").exists() and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["README.md", "pgr.svg", "ties.svg"])
@@ -390,6 +415,7 @@ def test_without_slurm_the_next_step_is_said(suite: Path, monkeypatch: pytest.Mo
 def test_a_dry_run_imports_nothing_heavy(tmp_path: Path) -> None:
     code = """
 import sys
+from importlib import resources
 from w2s_bench._cli.app import app
 try:
     app(["run", "tiny", "--dry-run", "--store", sys.argv[1], "--out", sys.argv[1]])

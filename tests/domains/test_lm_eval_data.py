@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import pytest
@@ -121,6 +122,46 @@ def test_gold_in_every_form_is_the_same_option(
         write(data, "mine", split, rows)
     _, answers, *_ = made(data / "a", "lm-eval/mine")
     assert {(answer.index, answer.completion) for answer in answers} == {(2, " yellow")}
+
+
+LETTERED = """task: mine
+output_type: multiple_choice
+training_split: train
+test_split: test
+doc_to_text: "{{question}}\\n{% for choice in choices %}{{letters[loop.index0]}}. {{choice}}\\n{% endfor %}Answer:"
+doc_to_choice: "{{letters}}"
+doc_to_target: answer
+"""
+
+
+@pytest.mark.parametrize("by_letter", [True, False], ids=["letter", "index"])
+def test_up_to_26_options_stand_in_the_prompt_and_their_letters_are_the_answers(
+    by_letter: bool,
+    data: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As lm-eval's YAML of MMLU has it, with options that differ in number between items."""
+    (data / "yaml").mkdir()
+    (data / "yaml" / "mine.yaml").write_text(LETTERED, encoding="utf-8")
+    monkeypatch.setenv(INCLUDE_VARIABLE, str(data / "yaml"))
+    expected: dict[str, tuple[list[str], str, int]] = {}  # item → letters, prompt, gold
+    for split, numbers in SPLITS.items():
+        rows = []
+        for place, n in enumerate(numbers):
+            letters, gold = [*ascii_uppercase[: 2 + 3 * (n % 9)]], (7 * n + 1) % (2 + 3 * (n % 9))
+            things = [f"thing {n} {letter}" for letter in letters]
+            answer = letters[gold] if by_letter else gold
+            rows.append({"question": f"Which, {n}?", "choices": things, "letters": letters, "answer": answer})
+            listed = "".join(f"{letter}. {thing}\n" for letter, thing in zip(letters, things, strict=True))
+            expected[f"{split}-{place}"] = letters, f"Which, {n}?\n{listed}Answer:", gold
+        write(data, "mine", split, rows)
+    items, answers, *_ = made(data / "a", "lm-eval/mine")
+    assert {len(item.choices or ()) for item in items} == {2, 5, 8, 11, 14, 17, 20, 23, 26}
+    for item, answer in zip(items, answers, strict=True):
+        letters, prompt, gold = expected.pop(item.id)
+        assert (item.prompt, item.choices) == (prompt, tuple(f" {letter}" for letter in letters))
+        assert (answer.index, answer.completion) == (gold, f" {letters[gold]}")
+    assert not expected
 
 
 def test_each_of_several_right_options_is_graded_right_and_the_first_is_learnt(

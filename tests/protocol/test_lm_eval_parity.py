@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from string import ascii_uppercase
 from types import SimpleNamespace
 from typing import Any
 
@@ -294,6 +295,31 @@ def test_a_task_without_the_metric_is_refused(sources: Any, tmp_path: Path) -> N
     domain = task_over(tmp_path / "task", text, {"question": "one two", "options": ["a", "b"], "gold": 1})
     with pytest.raises(PluginError, match="metrics are acc_norm, the protocol takes acc"):
         Protocol(domain, tmp_path, sources["words"])
+
+
+LETTERED = CHOICE.replace("doc_to_choice: options", "doc_to_choice: '{{{{letters}}}}'").replace(
+    "doc_to_text: question",
+    'doc_to_text: "{{{{question}}}}\\n{{% for o in options %}}{{{{letters[loop.index0]}}}}. {{{{o}}}}\\n{{% endfor %}}Answer:"',
+)
+
+
+@pytest.mark.parametrize("by_letter", [True, False], ids=["letter", "index"])
+def test_26_lettered_options_are_scored_and_graded_as_by_lm_eval(
+    by_letter: bool, far_reading: Any, tmp_path: Path
+) -> None:
+    rows = [
+        {"question": f"one {n}", "options": [f"o{i}" for i in range(width)], "letters": [*ascii_uppercase[:width]]}
+        | {"gold": ascii_uppercase[gold] if by_letter else gold}
+        for n, (width, gold) in enumerate([(2, 0), (26, 25), (26, 13), (26, 4), (7, 6), (19, 9)])
+    ]
+    task = tmp_path / "task"
+    ours = Protocol(task_over(task, LETTERED + "doc_to_target: gold\n", *rows), tmp_path / "out", far_reading)
+    assert [answer.index for answer in ours.answers] == [0, 25, 13, 4, 6, 9]
+    theirs = evaluate_with_lm_eval(task, far_reading, ["one"], batch_size=1)
+    for item, label, sample in zip(ours.items, ours.labels, theirs["samples"]["one"], strict=True):
+        assert [(item.prompt, choice) for choice in item.choices or ()] == sample["arguments"]
+        assert label.choice_scores == pytest.approx([resp[0][0] for resp in sample["resps"]], abs=1e-4)
+        assert ours.grades[label.id] == bool(sample["acc"])
 
 
 SHAPED = (

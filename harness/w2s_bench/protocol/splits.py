@@ -208,12 +208,8 @@ class _Pool:
             rows: list[int] = []
             while len(rows) < sizes[split]:
                 if taken == len(groups):
-                    asked = ", ".join(f"{name} {sizes[name]}" for name in SPLITS if name in sizes)
-                    raise SuiteError(
-                        f"domain {self.domain!r} has {len(self.ids)} items in {len(self.groups)} groups, too few for sizes {asked} "
-                        f"(sum {sum(sizes[name] for name in SPLITS if name in sizes)}); {split} was filled to {len(rows)}. Make the "
-                        f"splits smaller; a group that straddles two splits is cut, so leave some room.{self._reserved()}"
-                    )
+                    there = f"{len(self.ids)} items in {len(self.groups)} groups"
+                    raise too_few(self.domain, there, sizes, f"; {split} was filled to {len(rows)}", self._reserved())
                 group = int(groups[taken])
                 members = self.members[self.starts[group] : self.starts[group + 1]]
                 rows += members[: sizes[split] - len(rows)].tolist()
@@ -239,6 +235,16 @@ class _Pool:
         )
         reserved = read_array_if_any(folder / POOL, "reserved")
         return cls(domain, ids, keys, groups, members, starts, left, None if reserved is None else int(reserved[0]))
+
+
+def too_few(domain: str, there: str, sizes: Mapping[str, int], filled: str = "", reserved: str = "") -> SuiteError:
+    """The refusal of sizes that the items that are `there` cannot fill."""
+    asked = {name: sizes[name] for name in SPLITS if name in sizes}
+    return SuiteError(
+        f"domain {domain!r} has {there}, too few for sizes {', '.join(f'{name} {size}' for name, size in asked.items())} "
+        f"(sum {sum(asked.values())}){filled}. Make the splits smaller; a group that straddles two splits is cut, so leave some "
+        f"room.{reserved}"
+    )
 
 
 def _before(*parts: object) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
-from w2s_bench.names import DOMAINS, PAGES
+from w2s_bench.names import BUILT_IN, DOMAINS, PAGES
 from w2s_bench.results.belief import refuse_contradictions
 from w2s_bench.results.cells import Cell, cell_path
 from w2s_bench.results.files import cell_paths, read_placed
@@ -136,7 +136,7 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
     """(why a domain cannot fill the suite's sizes, domains of which that is not known yet), from the items that are stored.
 
     One seed's splits are cut, in a folder that goes away again: `dev` and `test` are the same for all of them, and the
-    sizes too.
+    sizes too. Where a bundled domain's items are not stored, its documents are counted, which are no fewer.
     """
     from w2s_bench.runs.preview import explain
 
@@ -148,6 +148,7 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 if _cut(stage, stored, Path(scratch)) is None:
+                    _refuse_beyond_documents(stage)
                     unknown.append(stage.domain)
             except W2SBenchError as error:
                 reasons.append(str(error))
@@ -171,6 +172,23 @@ def _cut(stage: Stage, stored: Mapping[str, Path | None], scratch: Path) -> Path
     # No plugin has a part in this, so none is loaded.
     stage.function(StageContext(stage.params, folders, out, Registry.of(())))
     return out
+
+
+def _refuse_beyond_documents(splits: Stage) -> None:
+    """Sizes whose sum is more than a bundled domain has documents; of whose .jsonl files each line is one."""
+    from w2s_bench.domains.task import TaskDomain
+    from w2s_bench.plugins.registry import Registry
+    from w2s_bench.protocol.splits import too_few
+
+    named, sizes = splits.inputs["held_out"].inputs["items"].params["domain"], splits.params["sizes"]
+    if not named["name"].startswith(f"{BUILT_IN}/"):
+        return  # what a line of somebody else's file comes to, their loader decides
+    domain = Registry.load(()).domain(named["name"], **named["parameters"])
+    if isinstance(domain, TaskDomain):
+        files = [domain.yaml.parent / file for file in domain.files or () if file.endswith(".jsonl")]
+        lines = sum(file.read_bytes().count(b"\n") for file in files)
+        if files and sum(sizes.values()) > lines:
+            raise too_few(splits.domain, f"{lines} items", sizes)
 
 
 def check_device(device: str) -> str:
