@@ -12,9 +12,9 @@ import pytest
 from domains.test_lm_eval import data, made, write_task  # noqa: F401 - `data` is a fixture
 from models.test_chat_templates import changed, folder_of
 from w2s_bench.domains.chat import Renderer, pasted
-from w2s_bench.errors import ModelError, PluginError, UnknownNameError
+from w2s_bench.errors import ModelError, PluginError, SuiteError, UnknownNameError
 from w2s_bench.plugins.registry import Registry
-from w2s_bench.results.consent import placements, with_placements
+from w2s_bench.results.consent import placements, refuse_unasked, with_placements
 from w2s_bench.suite import Suite
 from w2s_bench.suite_files import load_suite
 from w2s_bench.types import ChatTemplate
@@ -176,7 +176,9 @@ def test_relative_folders_are_those_beside_the_suite(model: str, meant: str) -> 
 def test_a_model_may_lie_elsewhere_where_a_row_is_verified(tmp_path: Path) -> None:
     """The teacher's folder, given once, is the template's too; one that only gives its template is called by its name."""
     refs = {role: SimpleNamespace(name="local//there/student", fingerprint="f" * 64) for role in ("teacher", "student")}
-    cells: Any = [SimpleNamespace(body=SimpleNamespace(**refs))]
+    arm = SimpleNamespace(parameters={}, trusts=None, objective=None, explains=False)
+    named = SimpleNamespace(name="lm-eval/arc_easy")
+    cells: Any = [SimpleNamespace(row="lm-eval.arc_easy/naive", body=SimpleNamespace(**refs, arm=arm, domain=named))]
     same = suite_with("local/student").with_folders_of(Path("/there"))
     moved = with_placements(same, placements(same, cells, {"f" * 8: str(tmp_path)}))
     assert moved.domains[0].teacher.model == f"local/{tmp_path}"
@@ -185,5 +187,22 @@ def test_a_model_may_lie_elsewhere_where_a_row_is_verified(tmp_path: Path) -> No
     moved = with_placements(other, placements(other, cells, {"local//there/chat": str(tmp_path)}))
     assert moved.domains[0].teacher.model == "local//there/student"
     assert moved.domains[0].parameters["apply_chat_template"] == f"local/{tmp_path}"
+    with pytest.raises(SuiteError, match=r"model 'local//there/chat', apply_chat_template of lm-eval/arc_easy; domain"):
+        refuse_unasked(other, cells, Path("results"), {"local//there/student": "local/x"})
     with pytest.raises(UnknownNameError, match=r"Known: local//there/chat, local//there/student \(ffffffffffff\)"):
         placements(other, cells, {"local/chat": str(tmp_path)})
+
+
+def test_a_template_that_is_missing_where_a_row_is_verified_is_told(data: Path) -> None:  # noqa: F811
+    from w2s_bench.domains.documents import Documents
+    from w2s_bench.runs.verify import _planned
+
+    write_task(data, "arc_easy")
+    ref = SimpleNamespace(name="tiny/x", fingerprint="f" * 64)
+    arm = SimpleNamespace(trusts=None, explains=False)
+    body = SimpleNamespace(teacher=ref, student=ref, arm=arm, domain=SimpleNamespace(name="lm-eval/arc_easy"))
+    cell: Any = SimpleNamespace(row="lm-eval.arc_easy/naive", body=body)
+    suite = suite_with("local/chat").with_folders_of(Path("/there"))
+    fault = _planned(cell, suite, Registry.load(), Documents({}), {})
+    assert isinstance(fault, ModelError)
+    assert str(fault).endswith("say so: --model local//there/chat=FOLDER (for local//there/chat)")

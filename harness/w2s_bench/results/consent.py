@@ -37,6 +37,9 @@ def _wanted(suite: Suite, cells: Sequence[Cell], placed: Mapping[str, str]) -> I
         for role, training in (("teacher", spec.teacher), ("student", spec.student), *between):
             if is_on_disk("model", training.model) and training.model not in placed:
                 yield f"model {training.model!r}, {role} of {short(name)}"
+        for parameter, model in spec.models_of_parameters.items():
+            if is_on_disk("model", model) and model not in placed:
+                yield f"model {model!r}, {parameter} of {short(name)}"
         if spec.parameters and not name.startswith(f"{BUILT_IN}/"):
             yield f"domain {name!r} with parameters {', '.join(map(repr, spec.parameters))}"
     for cell in cells:
