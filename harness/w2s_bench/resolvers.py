@@ -32,6 +32,8 @@ class Resolver:
     takes_bare_paths: bool = False
     #: Whether the thing that it stands on is named after it: `PREFIX/REST+NAME`, see `parted`.
     stands_on_another: bool = False
+    #: Parameters of a domain whose value is the name of a model.
+    naming_models: tuple[str, ...] = ()
 
     @property
     def written(self) -> str:
@@ -65,6 +67,7 @@ RESOLVERS: Final = (
         place="the installed lm-eval, and folders of --include-path",
         summary="a task of lm-eval that grades right or wrong (docs/lm-eval.md); `list domains --lm-eval` shows which can be used",
         factory="w2s_bench.domains.lm_eval:from_name",
+        naming_models=("apply_chat_template",),
     ),
     Resolver(
         "model",

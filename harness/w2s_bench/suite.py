@@ -260,21 +260,8 @@ class Suite(Strict):
 
     def with_folders_of(self, folder: Path) -> Suite:
         """The suite with relative folders of models taken from `folder`."""
-
-        def placed(training: Training) -> Training:
-            return training.model_copy(update={"model": beside("model", training.model, folder)})
-
-        domains = [
-            d.model_copy(
-                update={
-                    "teacher": placed(d.teacher),
-                    "student": placed(d.student),
-                    "chain": tuple(placed(between) for between in d.chain),
-                }
-            )
-            for d in self.domains
-        ]
-        return self.model_copy(update={"domains": tuple(domains)})
+        domains = tuple(d.with_models(lambda name: beside("model", name, folder)) for d in self.domains)
+        return self.model_copy(update={"domains": domains})
 
     def canonical(self) -> dict[str, JSON]:
         """What the digest is over: everything but the description and the choice of trust functions."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import (
@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from w2s_bench.resolvers import resolver_of
 from w2s_bench.suite_label_source import OF_LABEL_SOURCES, OF_MODELS, LabelSource, Noise, filled
 from w2s_bench.text import printable
 from w2s_bench.types import (
@@ -254,6 +255,24 @@ class DomainSpec(Strict):
         description="another domain of the suite, whose trust set trust functions and controls learn from in place of this one's "
         "own; see [protocol.md](protocol.md#trust-from-another-domain)",
     )
+
+    @property
+    def models_of_parameters(self) -> dict[str, str]:
+        """Parameter → the name of a model that it gives the domain."""
+        resolver = resolver_of("domain", self.name)
+        named = () if resolver is None else resolver.naming_models
+        return {key: value for key in named if isinstance(value := self.parameters.get(key), str)}
+
+    def with_models(self, called: Callable[[str], str]) -> DomainSpec:
+        """The domain with every model by what `called` gives for its name, also those that its parameters name."""
+
+        def renamed(training: Training) -> Training:
+            return training.model_copy(update={"model": called(training.model)})
+
+        named = {key: called(model) for key, model in self.models_of_parameters.items()}
+        changed: dict[str, object] = {role: renamed(getattr(self, role)) for role in ("teacher", "student")}
+        changed |= {"chain": tuple(map(renamed, self.chain)), "parameters": {**self.parameters, **named}}
+        return self.model_copy(update=changed)
 
     @property
     def generations(self) -> int:

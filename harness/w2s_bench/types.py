@@ -248,6 +248,14 @@ class ModelSize:
 
 
 @dataclass(frozen=True)
+class ChatTemplate:
+    """How a model wants chats written: Jinja text, and of the special tokens those that it names, as `bos_token`, that are set."""
+
+    text: str
+    tokens: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Synthetic:
     """Made-up weak labels, of which a reading's twin makes up what it would say: for tests.
 

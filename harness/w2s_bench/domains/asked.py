@@ -211,6 +211,8 @@ class Chat:
 
     render: Callable[..., str] | None = None
     system: str | None = None
+    #: What came to light while prompts were made; grows.
+    remarks: Sequence[str] = ()
 
 
 class AskedTask:
@@ -221,13 +223,17 @@ class AskedTask:
         self.eval_docs = [row.marked() for row in chosen.rows]
         #: The documents that stand answered before every question.
         self.examples = chosen.examples
-        #: What the user should know of the documents, though it is no error.
-        self.remarks = [*remarks, *chosen.remarks]
+        self._remarks = [*remarks, *chosen.remarks]
 
     def __getattr__(self, name: str) -> Any:
         if name == "_task":  # a copy in the making has no task yet
             raise AttributeError(name)
         return getattr(self._task, name)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the user should know of documents and prompts so far, though it is no error."""
+        return [*self._remarks, *self._chat.remarks]
 
     @property
     def answer_delimiter(self) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.domains.asked import FIELD
+from w2s_bench.domains.chat import pasted, template_of
 from w2s_bench.domains.files import (
     TaskFile,
     digest_of_file,
@@ -28,7 +29,8 @@ from w2s_bench.domains.task_data import Mapped, check_mapping, files_of
 from w2s_bench.domains.task_index import find_task, installed_tasks
 from w2s_bench.domains.usable import LONGEST_ANSWER, Facts, facts_of, has_several_contexts, merged
 from w2s_bench.errors import PluginError
-from w2s_bench.types import JSON, Kind
+from w2s_bench.record import canonical_json
+from w2s_bench.types import JSON, ChatTemplate, Kind
 
 if TYPE_CHECKING:
     from w2s_bench.domains.asked import AskedTask
@@ -55,6 +57,7 @@ class Parameters:
     max_new_tokens: int | None = None
     calculator_marks: bool = True
     chat_template: str | None = None
+    apply_chat_template: str | None = None
     system_prompt: str | None = None
     cluster: str | None = None
 
@@ -124,6 +127,13 @@ class LmEvalDomain:
             return None  # the suite says where else the documents are
         raise error
 
+    @cached_property
+    def template(self) -> ChatTemplate | None:
+        """The chat template of its prompts, read once; None where they are plain text."""
+        if self.given.apply_chat_template is not None:
+            return template_of(self.given.apply_chat_template, f"domain {self.name!r}")
+        return None if self.given.chat_template is None else pasted(self.given.chat_template)
+
     @property
     def brings_data(self) -> bool:
         """Whether the task's own YAML reads files beside it, or has a loader."""
@@ -151,7 +161,8 @@ class LmEvalDomain:
         return bool(document[FIELD]["in_test"]) if self.in_test_by_task else None
 
     def fingerprint(self) -> str:
-        """SHA-256 over the task's YAML with all that it includes, the code beside it, and the files that its code names.
+        """SHA-256 over the task's YAML with all that it includes, the code beside it, the files that its code names, and a model's
+        chat template.
 
         Data lie elsewhere: their documents are read at the start of every run, with those that stand in prompts as examples.
         """
@@ -165,6 +176,9 @@ class LmEvalDomain:
             named += read_by(own)
         for shown, path in names_and_paths(named, self.path.parent):
             digest.update(shown.encode() + b"\0" + bytes.fromhex(digest_of_file(path)))
+        if self.given.apply_chat_template is not None and self.template is not None:
+            # What it says, and not whose it is: the same template elsewhere makes the same items.
+            digest.update(f"\0chat template {canonical_json(asdict(self.template))}".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
     def overridden(self) -> dict[str, Any]:
@@ -188,6 +202,7 @@ def from_name(
     max_new_tokens: JSON = None,
     calculator_marks: JSON = True,
     chat_template: JSON = None,
+    apply_chat_template: JSON = None,
     system_prompt: JSON = None,
     cluster: JSON = None,
 ) -> LmEvalDomain:
@@ -195,11 +210,21 @@ def from_name(
     who, short = f"domain {name!r}", name.removeprefix("lm-eval/")
     texts = {
         "revision": revision, "test": test, "group": group, "key": key, "stratum": stratum, "filter": filter,
-        "metric": metric, "chat_template": chat_template, "system_prompt": system_prompt, "cluster": cluster,
+        "metric": metric, "chat_template": chat_template, "apply_chat_template": apply_chat_template,
+        "system_prompt": system_prompt, "cluster": cluster,
     }  # fmt: skip
+    if isinstance(apply_chat_template, bool):
+        raise PluginError(
+            f"{who}: apply_chat_template must name the model whose chat template every prompt is written by, such as "
+            f"local/FOLDER, got {apply_chat_template!r}; all models of a suite are asked the same"
+        )
     for parameter, value in texts.items():
         if value is not None and not (isinstance(value, str) and value.strip()):
             raise PluginError(f"{who}: {parameter} must be a text, got {value!r}; leave it out, or put it in quotes")
+    if chat_template is not None and apply_chat_template is not None:
+        raise PluginError(
+            f"{who}: chat_template and apply_chat_template both say how chats are written; give the text, or a model's name"
+        )
     trained = [train] if isinstance(train, str) else train or []
     if not isinstance(trained, list) or not all(isinstance(split, str) and split for split in trained):
         raise PluginError(f"{who}: train must be the name of a split, or a list of names, got {train!r}")
@@ -227,10 +252,11 @@ def from_name(
         )
     given = Parameters(
         check_mapping(data, who), revision, tuple(trained), test, group, key, stratum, num_fewshot or 0, filter, metric,
-        max_new_tokens, calculator_marks, chat_template, system_prompt, cluster,
+        max_new_tokens, calculator_marks, chat_template, apply_chat_template, system_prompt, cluster,
     )  # fmt: skip
     domain = LmEvalDomain(name, facts, path, root, given)
     _refuse_unfit(domain, who)
+    _ = domain.template  # a model without one is told before anything runs
     return domain
 
 

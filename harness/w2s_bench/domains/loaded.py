@@ -33,7 +33,7 @@ def load_task(domain: Any) -> AskedTask:
     chosen = choose(rows, _brought(domain, task, dataset, who), given.num_fewshot, who)
     task.sampler = Examples(chosen.examples)
     _grade_by(task, domain)
-    return AskedTask(task, chosen, chat_of(given.chat_template, given.system_prompt, who), remarks, given.num_fewshot)
+    return AskedTask(task, chosen, chat_of(domain.template, given.system_prompt, who), remarks, given.num_fewshot)
 
 
 def remember_templates() -> None:

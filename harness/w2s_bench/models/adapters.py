@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from w2s_bench.errors import ModelError, said
 from w2s_bench.hookspecs import LanguageModel
+from w2s_bench.models.chat_templates import template_in_folder
 from w2s_bench.models.folders import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
@@ -29,6 +30,7 @@ from w2s_bench.models.origins import HubModel, check_parts, folder_digest, from_
 from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.resolvers import parted, resolver_of
 from w2s_bench.text import shortened
+from w2s_bench.types import ChatTemplate
 
 #: Kinds of adapter that are a change of weights, so that nothing of them is left once it is added.
 _MERGED: Final = ("LORA", "LOHA", "LOKR", "IA3")
@@ -78,6 +80,17 @@ class AdapterModel:
         model, tokenizer = load_as(setup, device)
         return self._merged(model, tokenizer, setup)
 
+    def chat_template(self) -> ChatTemplate:
+        """That of the tokenizer which it is loaded with: the adapter's, where its folder has one, or else the base's."""
+        if self._has_tokenizer:
+            return template_in_folder(self.path, self.name)
+        of_base: ChatTemplate = self.base.chat_template()  # type: ignore[attr-defined]  # resolvers' models have it
+        return of_base
+
+    @property
+    def _has_tokenizer(self) -> bool:
+        return any((self.path / file).is_file() for file in TOKENIZER_FILES)
+
     def _merged(self, model: Any, tokenizer: Any, setup: Setup) -> tuple[Any, Any]:
         """The base with the adapter added to its weights, which train as any model's; the adapter's tokenizer, where it has one."""
         import torch
@@ -85,7 +98,7 @@ class AdapterModel:
         _checked(self.path, self.name)  # as it is now
         try:
             merged = _merge(model, self.path)
-            if any((self.path / file).is_file() for file in TOKENIZER_FILES):
+            if self._has_tokenizer:
                 tokenizer, token, largest = tokenizer_of(str(self.path), self.fingerprint())
                 check_parts(merged, self.name, setup, token, largest)
         except (ModelError, torch.OutOfMemoryError):

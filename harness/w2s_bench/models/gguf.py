@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models.chat_templates import template_in_gguf
 from w2s_bench.models.footprint import Blueprint
 from w2s_bench.models.gguf_header import MAGIC, header_of
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.record import file_digest, read_json, write_json
-from w2s_bench.types import ModelSize
+from w2s_bench.types import ChatTemplate, ModelSize
 
 if TYPE_CHECKING:
     from w2s_bench.models.setup import Setup
@@ -65,6 +66,10 @@ class GgufModel:
         header = header_of(self.path)
         parameters = Blueprint.of(header.tensors, header.config).parameters
         return ModelSize(parameters, header.config, on_disk=self.path.stat().st_size, download=0)
+
+    def chat_template(self) -> ChatTemplate:
+        """From the file's header; nothing is unpacked."""
+        return template_in_gguf(self.path, self.name)
 
     @property
     def folder(self) -> Path:

@@ -28,14 +28,24 @@ _SETTINGS: Final = {
     "head_dim": "attention.key_length",
     "max_position_embeddings": "context_length",
 }
+_VOCABULARY: Final = "tokenizer.ggml.tokens"
+#: A special token's name in transformers → the setting that holds its number.
+_SPECIAL: Final = {
+    "bos_token": "tokenizer.ggml.bos_token_id",
+    "eos_token": "tokenizer.ggml.eos_token_id",
+    "unk_token": "tokenizer.ggml.unknown_token_id",
+    "pad_token": "tokenizer.ggml.padding_token_id",
+}
 
 
 @dataclass(frozen=True)
 class Header:
-    """`settings`: those that are one number or text; `shapes`: tensor → shape as torch has it, by llama.cpp's names."""
+    """`settings`: those that are one number or text; `shapes`: tensor → shape as torch has it, by llama.cpp's names; `tokens`:
+    the special tokens that it has, by transformers' names."""
 
     settings: dict[str, Any]
     shapes: dict[str, Shape]
+    tokens: dict[str, str]
 
     @property
     def config(self) -> dict[str, JSON]:
@@ -72,6 +82,7 @@ class _Reader:
 
     def __init__(self, mapped: mmap.mmap) -> None:
         self._mapped, self._at = mapped, 0
+        self._vocabulary: tuple[int, int] | None = None  # where its first word lies, and how many there are
 
     def header(self) -> Header:
         if self._mapped[: len(MAGIC)] != MAGIC:
@@ -83,10 +94,24 @@ class _Reader:
         settings = {}
         for _ in range(count):
             name = self._text()
-            value = self._value(self._number("I"))
+            value = self._value(self._number("I"), name)
             if value is not None:
                 settings[name] = value
-        return Header(settings, dict(self._tensor() for _ in range(tensors)))
+        shapes = dict(self._tensor() for _ in range(tensors))
+        return Header(settings, shapes, self._special_tokens(settings))
+
+    def _special_tokens(self, settings: dict[str, Any]) -> dict[str, str]:
+        numbers = {name: settings[key] for name, key in _SPECIAL.items() if type(settings.get(key)) is int}
+        if self._vocabulary is None or not numbers:
+            return {}
+        self._at, count = self._vocabulary
+        words: dict[int, str] = {}
+        for number in range(min(count, max(numbers.values()) + 1)):
+            if number in numbers.values():
+                words[number] = self._text()
+            else:
+                self._at += _LENGTH.size + _LENGTH.unpack_from(self._mapped, self._at)[0]
+        return {name: words[number] for name, number in numbers.items() if number in words}
 
     def _tensor(self) -> tuple[str, Shape]:
         name, count = self._text(), self._number("I")
@@ -96,7 +121,7 @@ class _Reader:
         self._number("I"), self._number("Q")  # the kind of its numbers, and where they begin
         return name, shape[::-1]  # the file has the dimension that changes fastest first
 
-    def _value(self, kind: int) -> Any:
+    def _value(self, kind: int, name: str) -> Any:
         """A number or text; None for a list, which is passed over."""
         if kind == _STRING:
             return self._text()
@@ -106,6 +131,8 @@ class _Reader:
         if kind != _STRING:
             self._at += struct.calcsize(_NUMBERS[kind]) * count
             return None
+        if name == _VOCABULARY:
+            self._vocabulary = (self._at, count)
         at, length = self._at, _LENGTH.unpack_from  # a vocabulary has hundreds of thousands of words
         for _ in range(count):
             at += _LENGTH.size + length(self._mapped, at)[0]

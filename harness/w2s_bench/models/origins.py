@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from w2s_bench.errors import ModelError, said
+from w2s_bench.models.chat_templates import TEMPLATE_FILES, template_in_folder
 from w2s_bench.models.folders import check_folder, refuse_adapter, why_unloadable
 from w2s_bench.models.footprint import Blueprint, described_folder
 from w2s_bench.models.optional import bitsandbytes
 from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.record import file_digest
-from w2s_bench.types import Attention, Dtype, ModelSize
+from w2s_bench.types import Attention, ChatTemplate, Dtype, ModelSize
 
 #: The libraries that what a language model computes depends on.
 ENGINE = ("torch", "transformers", "tokenizers", "numpy")
@@ -34,6 +36,8 @@ _READ = (
     *(".safetensors", ".json", ".txt", ".model", ".jinja"),
     *(".tiktoken", ".spm", ".vocab", ".bpe", ".codes", ".tokenizer"),  # vocabularies
 )
+#: Patterns of them, that of the weights first.
+_ALL = tuple(f"*{suffix}" for suffix in _READ)
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,10 @@ class LocalModel:
         """(model on `device` as `setup` has it, tokenizer); weights are read in its dtype, never through a float32 copy."""
         return _load(str(self.path), self.name, self.fingerprint(), setup, device)
 
+    def chat_template(self) -> ChatTemplate:
+        """That of its tokenizer, by the files that tell it; no weights are read."""
+        return template_in_folder(self.path, self.name)
+
 
 @dataclass(frozen=True)
 class HubModel:
@@ -97,15 +105,18 @@ class HubModel:
         """(model on `device` as `setup` has it, tokenizer); downloads what the cache lacks."""
         return _load(self._fetched(), self.name, self.fingerprint(), setup, device)
 
-    def _fetched(self) -> str:
-        """The folder of the snapshot."""
+    def chat_template(self) -> ChatTemplate:
+        """That of its tokenizer; downloads what the cache lacks of the files that tell it, and no weights."""
+        folder = Path(self._fetched(TEMPLATE_FILES))
+        return template_in_folder(folder, self.name, whole=lambda: Path(self._fetched(_ALL[1:])))
+
+    def _fetched(self, files: Sequence[str] = _ALL) -> str:
+        """The folder of the snapshot, which holds the files of these patterns."""
         self.fingerprint()
         from huggingface_hub import snapshot_download
 
         try:
-            folder: str = snapshot_download(
-                self.repo, revision=self.revision, allow_patterns=[f"*{suffix}" for suffix in _READ]
-            )
+            folder: str = snapshot_download(self.repo, revision=self.revision, allow_patterns=list(files))
         except Exception as error:  # the hub client raises many kinds
             raise ModelError(
                 f"model {self.name!r} cannot be fetched: {' '.join(said(error).split())}; {next_step(error, self.repo)}"

@@ -14,9 +14,7 @@ from w2s_bench.errors import ModelError, SuiteError, UnknownNameError
 from w2s_bench.names import BUILT_IN, short
 from w2s_bench.resolvers import at_path, beside, is_on_disk, what_lacks
 from w2s_bench.results.cells import Cell
-from w2s_bench.results.references import ModelRef
 from w2s_bench.suite import Suite
-from w2s_bench.suite_domain import Training
 
 #: How many digits of a fingerprint name a model.
 _FEWEST_DIGITS = 8
@@ -39,6 +37,9 @@ def _wanted(suite: Suite, cells: Sequence[Cell], placed: Mapping[str, str]) -> I
         for role, training in (("teacher", spec.teacher), ("student", spec.student), *between):
             if is_on_disk("model", training.model) and training.model not in placed:
                 yield f"model {training.model!r}, {role} of {short(name)}"
+        for parameter, model in spec.models_of_parameters.items():
+            if is_on_disk("model", model) and model not in placed:
+                yield f"model {model!r}, {parameter} of {short(name)}"
         if spec.parameters and not name.startswith(f"{BUILT_IN}/"):
             yield f"domain {name!r} with parameters {', '.join(map(repr, spec.parameters))}"
     for cell in cells:
@@ -52,23 +53,24 @@ def _wanted(suite: Suite, cells: Sequence[Cell], placed: Mapping[str, str]) -> I
 def placements(suite: Suite, cells: Sequence[Cell], models: Mapping[str, str]) -> dict[str, str]:
     """A suite's name of a model → its name on this machine, from what the user calls it, its name or the first digits of its
     fingerprint (at least 8), and the folder that it lies in here (of an adapter `FOLDER`, or `FOLDER+BASE`)."""
-    made_with: dict[str, ModelRef] = {}
-    for cell in cells:
-        made_with |= {ref.name: ref for ref in (cell.body.teacher, cell.body.student) if is_on_disk("model", ref.name)}
+    # A model whose chat template alone is read has no fingerprint in a cell; the domain's own tells the template.
+    made_with = {name: "" for d in suite.domains for name in d.models_of_parameters.values()}
+    made_with |= {ref.name: ref.fingerprint for cell in cells for ref in (cell.body.teacher, cell.body.student)}
+    made_with = {name: fingerprint for name, fingerprint in made_with.items() if is_on_disk("model", name)}
     placed: dict[str, str] = {}
     for key, folder in models.items():
-        fitting = [ref for ref in made_with.values() if key == ref.name or _begins(ref.fingerprint, key)]
+        fitting = [name for name, fingerprint in made_with.items() if key == name or _begins(fingerprint, key)]
         if not fitting:
-            names = [f"{ref.name} ({ref.fingerprint[:12]})" for ref in made_with.values()]
+            names = [f"{name} ({fingerprint[:12]})" if fingerprint else name for name, fingerprint in made_with.items()]
             raise UnknownNameError(
                 "model", key, names, f"--model names a model of suite {suite.name!r} that is a folder."
             )
-        for ref in fitting:
+        for name in fitting:
             # By text and not by `Path`, which would take one of the slashes of `…+local//base`.
-            here = at_path("model", ref.name, os.path.expanduser(folder))  # noqa: PTH111
+            here = at_path("model", name, os.path.expanduser(folder))  # noqa: PTH111
             if (fault := what_lacks("model", here)) is not None:
                 raise ModelError(f"--model {key}={folder}: {fault}")
-            placed[ref.name] = beside("model", here, Path.cwd())
+            placed[name] = beside("model", here, Path.cwd())
     return placed
 
 
@@ -78,18 +80,8 @@ def _begins(fingerprint: str, key: str) -> bool:
 
 def with_placements(suite: Suite, placed: Mapping[str, str]) -> Suite:
     """The suite with models by the names that they have here (`placements`)."""
-
-    def moved(training: Training) -> Training:
-        here = placed.get(training.model)
-        return training if here is None else training.model_copy(update={"model": here})
-
-    domains = [
-        d.model_copy(
-            update={"teacher": moved(d.teacher), "student": moved(d.student), "chain": tuple(map(moved, d.chain))}
-        )
-        for d in suite.domains
-    ]
-    return suite.model_copy(update={"domains": tuple(domains)})
+    domains = tuple(d.with_models(lambda name: placed.get(name, name)) for d in suite.domains)
+    return suite.model_copy(update={"domains": domains})
 
 
 def under_old_names(computed: Cell, committed: Cell) -> Cell:

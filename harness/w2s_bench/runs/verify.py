@@ -107,9 +107,12 @@ def _planned(
         ).cells[0]
     except W2SBenchError as error:
         models = (cell.body.teacher, cell.body.student)
-        gone = [ref for ref in models if is_on_disk("model", ref.name) and ref.name not in placed]
+        fitting = {ref.name: ref.fingerprint[:12] for ref in models if ref.name not in placed}
+        here = suite.domain(cell.body.domain.name).models_of_parameters.values()
+        fitting |= {name: name for name in here if name not in placed.values() and name not in fitting}
+        gone = {name: key for name, key in fitting.items() if is_on_disk("model", name)}
         if isinstance(error, ModelError) and gone:
-            named = " and ".join(f"--model {ref.fingerprint[:12]}=FOLDER (for {ref.name})" for ref in gone)
+            named = " and ".join(f"--model {key}=FOLDER (for {name})" for name, key in gone.items())
             return ModelError(f"{error}; where it lies elsewhere, say so: {named}")
         return error
     for was, now in ((cell.body.teacher, planned.teacher), (cell.body.student, planned.student)):

@@ -68,8 +68,9 @@ own where its folder has one.
 
 ## Domains
 
-`name` is a domain of an installed plugin. Its `parameters` are handed over as they are written; a path among them is the
-domain's own affair. What is relative in a domain's own YAML is relative to that YAML.
+`name` is a domain of an installed plugin, or `lm-eval/TASK` ([lm-eval.md](lm-eval.md)). Its `parameters` are handed over as they
+are written; a path among them is the domain's own affair, but for `apply_chat_template` of `lm-eval/TASK`, which names a model as
+above. What is relative in a domain's own YAML is relative to that YAML.
 
 This page is made from the code: `python -m w2s_bench.suites.page > docs/suites.md`.
 """
