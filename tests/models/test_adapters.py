@@ -18,6 +18,7 @@ from support import run_inline, toy_registry, toy_suite
 from w2s_bench.errors import ModelError
 from w2s_bench.models.adapters import AdapterModel
 from w2s_bench.models.loading import load_engine
+from w2s_bench.models.memory import out_of_memory
 from w2s_bench.models.origins import HubModel, LocalModel
 from w2s_bench.models.setup import Setup
 from w2s_bench.models.sizes import sizes_of
@@ -337,3 +338,11 @@ def test_an_adapter_teaches_as_it_is_and_learns(recipe: str, tmp_path: Path, mon
     assert {"peft"} <= set(task.teacher.stage_fields()["libraries"]), "what was merged depends on who merged it"
     outcomes = run_inline(list(planned.cells[0].models), Store(tmp_path / "store"), registry)
     assert all(stage.node in outcomes for stage in planned.cells[0].models)
+
+
+def test_memory_that_runs_out_is_not_met_with_what_an_adapter_refuses(base: Path, adapter: Path) -> None:
+    name = f"adapter/{adapter}+local/{base}"
+    engine = load_engine(Registry.of(()).model(name))
+    told = str(out_of_memory(engine.model, "to read one row"))
+    assert f"{name!r} to read one row; set dtype bfloat16 for it, end what else runs there" in told
+    assert "quantization nf4" in str(out_of_memory(load_engine(LocalModel("base", base)).model, "to read one row"))

@@ -11,7 +11,7 @@ import hashlib
 import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from w2s_bench.errors import ModelError, said
 from w2s_bench.hookspecs import LanguageModel
@@ -45,6 +45,7 @@ class AdapterModel:
     name: str
     path: Path
     base: LanguageModel
+    quantizes: ClassVar[bool] = False  # its weights are whole once it is merged
 
     def __post_init__(self) -> None:
         config = _checked(self.path, self.name)

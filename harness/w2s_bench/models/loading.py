@@ -9,11 +9,11 @@ from torch import OutOfMemoryError
 
 from w2s_bench.errors import ModelError, said
 from w2s_bench.hookspecs import LanguageModel
-from w2s_bench.models import weights
+from w2s_bench.models import memory, weights
 from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.encoding import refuse_closing
 from w2s_bench.models.engine import Engine
-from w2s_bench.models.memory import out_of_memory, smaller_weights
+from w2s_bench.models.memory import out_of_memory
 from w2s_bench.models.origins import numbers_of, set_attention
 from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.types import Precision, RecipeName
@@ -35,6 +35,7 @@ def load_engine(
     setup = setup.on(device)
     model, tokenizer = _loaded(origin, setup, device)
     model.config.name_or_path = origin.name  # what errors call it, whose places differ from machine to machine
+    memory.may_be_quantized(model, _quantizes(origin))
     refuse_closing(tokenizer, origin.name)
     try:
         verdict_of(model, origin.name, origin.fingerprint())
@@ -43,6 +44,11 @@ def load_engine(
     except OutOfMemoryError as error:
         raise out_of_memory(model, "to be loaded and asked") from error
     return Engine(model, tokenizer, precision, setup)
+
+
+def _quantizes(origin: LanguageModel) -> bool:
+    """Whether a model can be had in 4 or 8 bits; one that comes in one way, or with an adapter merged into it, cannot."""
+    return hasattr(origin, "load_as") and getattr(origin, "quantizes", True)
 
 
 def _loaded(origin: LanguageModel, setup: Setup, device: str) -> tuple[Any, Any]:
@@ -64,7 +70,8 @@ def _loaded(origin: LanguageModel, setup: Setup, device: str) -> tuple[Any, Any]
             set_attention(model, setup.attention, origin.name)
         return model.to(device=device, dtype=numbers_of(setup.dtype)), tokenizer
     except OutOfMemoryError as error:
-        changes = smaller_weights(is_wide=setup.dtype == "float32", is_packed=setup.quantization != "none")
+        is_packed = setup.quantization != "none" or not _quantizes(origin)
+        changes = memory.smaller_weights(is_wide=setup.dtype == "float32", is_packed=is_packed)
         changes += ["device_map auto (several GPUs)"] if device == "cuda" and setup.device_map == "none" else []
         settings = f"set {' or '.join(changes)} for it, " if changes else ""
         raise ModelError(

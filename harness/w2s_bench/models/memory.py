@@ -17,6 +17,8 @@ from w2s_bench.models.capabilities import base_of
 
 T = TypeVar("T")
 
+_QUANTIZES = "_w2s_bench_quantizes"  # what is known of a model beside its configuration
+
 
 def is_accelerator(device: torch.device) -> bool:
     return device.type != "cpu"
@@ -71,13 +73,18 @@ def out_of_memory(model: Any, what: str, *, trained: bool = False) -> ModelError
     changes += smaller_weights(
         # Every weight trains in float32 alone: what is narrower or packed is for adapters.
         is_wide=not is_whole and base.dtype == torch.float32,
-        is_packed=is_whole or bool(getattr(base, "is_quantized", False)),
+        is_packed=is_whole or bool(getattr(base, "is_quantized", False)) or not getattr(base, _QUANTIZES, True),
     )
     settings = f"set {' or '.join(changes)} for it, " if changes else ""
     return ModelError(
         f"memory of {model.device} does not suffice for model {name!r} {what}{told}; {settings}end what else runs there, or take a "
         "smaller model"
     )
+
+
+def may_be_quantized(model: Any, quantizes: bool) -> None:
+    """Say of a model whether a suite may ask for fewer bits of it."""
+    setattr(base_of(model), _QUANTIZES, quantizes)
 
 
 def smaller_weights(*, is_wide: bool, is_packed: bool) -> list[str]:
