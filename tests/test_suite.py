@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.suite import Suite
-from w2s_bench.suite_domain import Training
 from w2s_bench.suite_files import built_in_suites, load_suite
+from w2s_bench.suite_training import Training
 
 TRAINING = {"model": "w2s-bench/small", "steps": 30, "learning_rate": 0.001}
 SUITE: dict[str, Any] = {

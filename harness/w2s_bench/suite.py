@@ -23,7 +23,8 @@ from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
 from w2s_bench.resolvers import beside, resolver_of
 from w2s_bench.selections import written
-from w2s_bench.suite_domain import Count, DomainSpec, Line, Share, Sizes, Spec, Strict, Training
+from w2s_bench.suite_domain import DomainSpec, Sizes
+from w2s_bench.suite_training import Count, Line, Share, Spec, Strict, Training
 from w2s_bench.types import JSON, Selection
 from w2s_bench.validation import explain
 

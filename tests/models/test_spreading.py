@@ -22,7 +22,7 @@ from w2s_bench.models.spreading import devices_of, spread
 from w2s_bench.names import DEVICE_VARIABLE
 from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.store.stage import ALL_GPUS
-from w2s_bench.suite_domain import Training
+from w2s_bench.suite_training import Training
 from w2s_bench.types import Item, TrainingRow
 
 NAMES = ["llama", "gemma3_text"]  # the output layer has weights of its own, or the embedding's

@@ -25,7 +25,7 @@ from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, StageContext, stage, walk
 from w2s_bench.suite import Suite
-from w2s_bench.suite_domain import Training
+from w2s_bench.suite_training import Training
 from w2s_bench.types import Item, Prediction, RecipeName, TrainingRow
 
 OTHERS = {"tokens": Tokens}

@@ -200,7 +200,7 @@ def test_a_row_of_another_objective_needs_no_plugin_that_is_missing(
 
 def test_two_plugins_share_no_process(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from w2s_bench.protocol.objectives import refuse_unfit
-    from w2s_bench.suite_domain import Training
+    from w2s_bench.suite_training import Training
 
     focal = planned_objective(FOCAL, toy_registry(monkeypatch))
 

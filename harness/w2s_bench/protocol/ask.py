@@ -10,7 +10,7 @@ from w2s_bench.store.stage import Stage
 from w2s_bench.types import Kind, Need
 
 if TYPE_CHECKING:
-    from w2s_bench.suite_domain import Training
+    from w2s_bench.suite_training import Training
 
 
 class Reads(Protocol):

@@ -20,7 +20,7 @@ from w2s_bench.protocol.recipes import recipe_of
 from w2s_bench.protocol.split_graph import SplitGraph
 from w2s_bench.protocol.trust import Labelled
 from w2s_bench.store.stage import Stage
-from w2s_bench.suite_domain import Training
+from w2s_bench.suite_training import Training
 from w2s_bench.types import Reader, Split
 
 

@@ -22,7 +22,7 @@ from w2s_bench.protocol.evidence.view import ShownAs
 from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.protocol.recipes import recipe_of
 from w2s_bench.store.stage import Stage
-from w2s_bench.suite_domain import Training
+from w2s_bench.suite_training import Training
 from w2s_bench.types import JSON, Kind, Need, Reader
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from w2s_bench.plugins.entries import Registered
     from w2s_bench.plugins.registry import Registry
     from w2s_bench.store.stage import StageContext
-    from w2s_bench.suite_domain import Training
+    from w2s_bench.suite_training import Training
 
 #: What training by a plugin's objective may take, where a run sets no other limit: one that hangs must not hold everything up.
 MOST_SECONDS: Final = 24 * 3600.0

@@ -17,14 +17,15 @@ from w2s_bench.protocol.files import ABSTAINED
 from w2s_bench.record import digest_of
 from w2s_bench.resolvers import parted
 from w2s_bench.store.stage import ALL_GPUS, Code, StageContext
-from w2s_bench.suite_domain import SETTINGS
+from w2s_bench.suite_training import SETTINGS
 from w2s_bench.types import JSON, Kind, Overflow, Precision, RecipeName
 
 if TYPE_CHECKING:
     from w2s_bench.hookspecs import Domain, LanguageModel
     from w2s_bench.models.engine import Engine
     from w2s_bench.store.stage import Stage
-    from w2s_bench.suite_domain import DomainSpec, Training
+    from w2s_bench.suite_domain import DomainSpec
+    from w2s_bench.suite_training import Training
 
 
 @dataclass(frozen=True)

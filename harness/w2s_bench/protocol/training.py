@@ -28,7 +28,7 @@ from w2s_bench.types import JSON, Answer, FloatArray, Item, Prediction, Training
 if TYPE_CHECKING:
     from w2s_bench.models.engine import Engine
     from w2s_bench.protocol.objectives import PlannedObjective
-    from w2s_bench.suite_domain import Training
+    from w2s_bench.suite_training import Training
 
 _MOST_MEASURED = 2000  # golds that are measured, evenly spread
 

@@ -21,7 +21,7 @@ from w2s_bench.types import OPTION_FORMS, Dtype
 if TYPE_CHECKING:
     from w2s_bench.models.speed import Throughput
     from w2s_bench.runs.plan import Plan
-    from w2s_bench.suite_domain import Training
+    from w2s_bench.suite_training import Training
 
 #: A device, and the dtype of a model's weights.
 Where = tuple[str, Dtype]

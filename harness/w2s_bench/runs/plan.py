@@ -33,7 +33,8 @@ from w2s_bench.store.stage import Stage, walk
 if TYPE_CHECKING:
     from w2s_bench.hookspecs import LanguageModel
     from w2s_bench.suite import Suite
-    from w2s_bench.suite_domain import DomainSpec, Training
+    from w2s_bench.suite_domain import DomainSpec
+    from w2s_bench.suite_training import Training
 
 
 ROW_HINT = "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json."

@@ -9,8 +9,9 @@ from pydantic import BaseModel
 
 from w2s_bench.resolvers import resolvers_for
 from w2s_bench.suite import Suite
-from w2s_bench.suite_domain import DomainSpec, Sizes, Training
+from w2s_bench.suite_domain import DomainSpec, Sizes
 from w2s_bench.suite_files import LARGEST, built_in_suites
+from w2s_bench.suite_training import Training
 from w2s_bench.untrusted import MOST_NESTED, MOST_VALUES, MOST_WRITTEN
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from w2s_bench.protocol.objectives import PlannedObjective
     from w2s_bench.protocol.planned import PlannedModel, Tutor
     from w2s_bench.store.stage import Stage
-    from w2s_bench.suite_domain import Training
+    from w2s_bench.suite_training import Training
     from w2s_bench.types import Kind, RecipeName
 
 

@@ -47,7 +47,7 @@ from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import FloatArray, IntArray, Item, Kind, Prediction, TrainingRow
 
 if TYPE_CHECKING:
-    from w2s_bench.suite_domain import Training
+    from w2s_bench.suite_training import Training
 
 
 _LAYER: Final = "layer "  # and its number: the name of an array of its states

@@ -21,7 +21,7 @@ from w2s_bench.types import TrainingRow, Whose
 if TYPE_CHECKING:
     from w2s_bench.protocol.objectives import PlannedObjective
     from w2s_bench.protocol.planned import Tutor
-    from w2s_bench.suite_domain import Training
+    from w2s_bench.suite_training import Training
 
 
 def on_policy(

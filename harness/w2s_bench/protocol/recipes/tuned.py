@@ -34,7 +34,7 @@ from w2s_bench.types import JSON, KINDS, Item, Kind, Need, Prediction, TrainingR
 
 if TYPE_CHECKING:
     from w2s_bench.models.objectives import Over
-    from w2s_bench.suite_domain import Training
+    from w2s_bench.suite_training import Training
 
 
 class Tuned:
