@@ -32,6 +32,8 @@ DOMAINS: Final = "domains"
 MANIFEST: Final = "manifest.json"
 #: Its folder with the same suite at other coverages and gold budgets: a results folder a point, and a page about all of them.
 CURVES: Final = "curves"
+#: Its file with what other numbers of steps do to its students, on `dev` items.
+BUDGET: Final = "budget.json"
 #: Where models run: "cpu" (the default: the same bytes again) or any device torch knows. It is part of every key.
 DEVICE_VARIABLE: Final = "W2S_BENCH_DEVICE"
 #: Folder with the data files of lm-eval tasks. No part of any key: the digest of the documents is.

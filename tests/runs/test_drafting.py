@@ -7,15 +7,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from support import run_inline, small_suite_file, toy_registry
 from w2s_bench._cli.app import app
-from w2s_bench.errors import SuiteError
+from w2s_bench.errors import CellError, SuiteError
 from w2s_bench.executors import Ended, Failed
+from w2s_bench.names import BUDGET
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.results.budget_files import read_budgets
+from w2s_bench.results.budgets import verdict
+from w2s_bench.results.checking.rules import check
+from w2s_bench.results.leaderboard import write_leaderboard
 from w2s_bench.runs import drafting, execute, on_dev
 from w2s_bench.runs.drafting import SHARES, draft, look_at_suite, sizes_for
 from w2s_bench.store import Store
@@ -148,7 +152,7 @@ def test_a_budget_is_of_dev_at_half_once_and_twice_the_steps(toy: tuple[Suite, d
             assert (one.more, one.within, one.verdict) == (None, None, None)
         else:
             assert one.more == pytest.approx(found[arm, 2 * factor].accuracy - one.accuracy)
-            assert one.within is not None and one.verdict == on_dev.verdict(one.more)
+            assert one.within is not None and one.verdict == verdict(one.more)
     assert len({one.accuracy for one in found.values()}) > 2, "other steps make other students"
     asked = inline.asked[before:]
     assert not [stage.label for stage in asked if "test items" in stage.label or "test gold" in stage.label]
@@ -162,18 +166,35 @@ def test_a_budget_needs_dev_items(toy: tuple[Suite, dict[str, Any], Inline]) -> 
         look_at_suite(changed(suite, dev=5), gap=False, budget=True, **where)
 
 
-def test_one_point_is_flat_and_more_is_not() -> None:
-    assert [on_dev.verdict(more) for more in (0, 4 / 400, -4 / 400)] == ["flat"] * 3
-    assert [on_dev.verdict(more) for more in (5 / 400, -5 / 400)] == ["rises", "falls"]
+def test_a_budget_is_kept_beside_a_board_of_its_suite_and_of_no_other(
+    toy: tuple[Suite, dict[str, Any], Inline], tmp_path: Path
+) -> None:
+    suite, where, inline = toy
+    board = execute.execute(
+        execute.make_plan(suite, trust=()),
+        out=tmp_path,
+        store=where["store"].root,
+        executor=inline,
+        events=where["events"],
+    ).folder
+    before = len(inline.asked)
+    with pytest.raises(CellError, match=rf"{board} is the board of suite 'toy' .*not of 'toy'"):
+        look_at_suite(changed(suite, dev=29), gap=False, budget=True, keep=board, **where)
+    assert not [stage for stage in inline.asked[before:] if stage.name == "train"], "told before anything is trained"
 
-
-def test_intervals_of_budgets_are_over_clusters() -> None:
-    gain = np.array([1.0, 0.0, 0.0, 0.0, -1.0, 0.5, 0.0, 0.0])
-    alone = on_dev.half_width(gain, None)
-    assert alone == pytest.approx(1.96 * gain.std(ddof=1) / np.sqrt(len(gain)))
-    assert on_dev.half_width(gain, np.arange(8)[::-1]) == pytest.approx(alone)
-    # Each item twice is no more evidence than once.
-    assert on_dev.half_width(np.repeat(gain, 2), np.repeat(np.arange(8), 2)) == pytest.approx(alone)
+    look = look_at_suite(suite, gap=False, budget=True, keep=board, **where)
+    assert look.kept == str(board / BUDGET)
+    (shown,) = read_budgets(board).shown().domains  # type: ignore[union-attr]
+    assert (shown.items, shown.budgets) == (30, look.domains[0].budget), "what was told is what is kept"
+    assert [finding.rule for finding in check(board).errors] == ["pages"]
+    assert "steps enough" not in (board / "README.md").read_text()
+    write_leaderboard(board)
+    assert "steps enough" in (board / "README.md").read_text() and not check(board).errors
+    kept = (board / BUDGET).read_bytes()
+    look_at_suite(suite, gap=False, budget=True, keep=board, **where)
+    assert (board / BUDGET).read_bytes() == kept, "the same students, the same bytes"
+    asked = inline.asked[before:]
+    assert not [stage.label for stage in asked if "test items" in stage.label or "test gold" in stage.label]
 
 
 def test_a_budget_is_of_one_hop_where_there_is_a_chain() -> None:
@@ -210,3 +231,7 @@ def test_the_verbs(toy: tuple[Suite, dict[str, Any], Inline], tmp_path: Path, mo
     as_json = json.loads(runner.invoke(app, ["suite", "check", str(stepped), "--budget", "--json", *common]).stdout)
     assert [one["steps"] for one in as_json["domains"][0]["budget"]] == 2 * [3, 6, 12]
     assert as_json["domains"][0]["gap"] is None
+    alone = runner.invoke(app, ["suite", "check", str(stepped), "--keep", str(tmp_path), *common])
+    assert alone.exit_code == 2 and "--keep is for what --budget finds" in alone.output
+    nowhere = runner.invoke(app, ["suite", "check", str(stepped), "--budget", "--keep", str(tmp_path), *common])
+    assert nowhere.exit_code == 2 and "no cell files in" in nowhere.output

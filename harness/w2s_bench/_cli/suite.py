@@ -39,6 +39,8 @@ EPILOG = """
 
 `w2s-bench suite check mine.yaml --budget` — and are its steps enough: ceiling and naive at half and twice the steps, on `dev`
 
+`w2s-bench suite check w2s-results/mine/suite.yaml --budget --keep w2s-results/mine` — and show that on the board of its run
+
 Exit codes: 0 done, 1 a domain cannot be run as the suite says, 2 a mistake in the call or the suite.
 """
 
@@ -127,6 +129,15 @@ def check(
             help="Train ceiling and naive at half, once and twice the steps on two seeds, and compare them on `dev`.",
         ),
     ] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep",
+            help="With --budget: write what was found to DIR/budget.json, of the results folder of a run of this suite; "
+            "`w2s-bench leaderboard DIR` shows it as a table, and `check` holds it to the suite.",
+            metavar="DIR",
+        ),
+    ] = None,
     store: Store = None,
     workers: Workers = None,
     data: Data = None,
@@ -139,12 +150,15 @@ def check(
     from w2s_bench._cli.errors import explained
 
     with explained():
+        from w2s_bench.errors import SuiteError
         from w2s_bench.runs.drafting import look_at_suite
         from w2s_bench.suite_files import load_suite
 
+        if keep is not None and not budget:
+            raise SuiteError("--keep is for what --budget finds; add --budget, or leave it out")
         loaded = load_suite(suite)
         with _computing(f"check {loaded.name}", store, workers, data, include_path, quiet or json_output) as where:
-            look = look_at_suite(loaded, gap=gap, budget=budget, **where)
+            look = look_at_suite(loaded, gap=gap, budget=budget, keep=keep, **where)
         if json_output:
             import json
             from dataclasses import asdict
@@ -152,6 +166,10 @@ def check(
             print(json.dumps(asdict(look), indent=1))
         else:
             _print(look, loaded.coverage)
+            if look.kept:
+                say(f"Wrote {look.kept}. `w2s-bench leaderboard {keep}` shows it.")
+        if keep is not None and not look.kept:
+            say(f"note: nothing was kept in {keep}: a budget is kept of all domains or of none", error=True)
         raise typer.Exit(0 if look.ok else 1)
 
 
@@ -238,8 +256,8 @@ def _print_budgets(look: SuiteLook) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from w2s_bench.results.budgets import FLAT
     from w2s_bench.results.pages.style import NONE, number
-    from w2s_bench.runs.on_dev import FLAT
     from w2s_bench.text import one_line
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

@@ -8,6 +8,7 @@ from typing import Final
 
 from w2s_bench.arm_facts import Role
 from w2s_bench.errors import NotApplicableError
+from w2s_bench.results.budgets import SuiteBudget
 from w2s_bench.results.references import SuiteRef
 from w2s_bench.results.statistics import Estimate, Ratio
 
@@ -322,6 +323,8 @@ class Leaderboard:
     curves: bool = False
     #: What the suite says of itself to readers; no part of its digest, nor of any figure.
     description: str = ""
+    #: What other numbers of steps do to ceiling and naive on `dev`, where the folder keeps that.
+    budget: SuiteBudget | None = None
     #: Family → its domains that enter means, where there are so many domains that tables show families first.
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

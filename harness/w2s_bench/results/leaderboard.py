@@ -17,6 +17,7 @@ from w2s_bench.results import statistics
 from w2s_bench.results.attestations import Attestation, read_attestations, tiers
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.board import MOST_DOMAINS, OVER_OPTIONS, POWER, DomainSummary, Failure, Leaderboard, Pair, Row
+from w2s_bench.results.budget_files import believed_budget
 from w2s_bench.results.cells import Cell, CellBody
 from w2s_bench.results.chains import chains_of, means_of
 from w2s_bench.results.checks import CHECKS, suspects
@@ -37,7 +38,7 @@ __all__ = ["Leaderboard", "build", "write_leaderboard"]
 def write_leaderboard(results: Path) -> Leaderboard:
     """Read the cells under `results`, write `README.md` and the plots beside them, and return what they show."""
     suite, cells = read_results(results)
-    built = build(cells, results, suite.description)
+    built = replace(build(cells, results, suite.description), budget=believed_budget(results, suite, cells))
     board = claimed(attested(built, cells, read_attestations(results)), cells, read_signatures(results))
     if (results / DOMAINS).is_symlink():
         raise CellError(f"{results / DOMAINS} is a link, where a folder of pages belongs; remove it")

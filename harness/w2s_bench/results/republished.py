@@ -11,12 +11,13 @@ from typing import Final
 
 from w2s_bench.names import BADGE, CURVES, PAGES, README
 from w2s_bench.results.attestations import Attestation, read_attestations
+from w2s_bench.results.belief import suite_of
+from w2s_bench.results.budget_files import believed_budget
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.compared import Verified
 from w2s_bench.results.curve_pages import CURVE_PAGES, curve_pages
 from w2s_bench.results.leaderboard import Leaderboard, attested, build, claimed, pages, written_pages
 from w2s_bench.results.signatures import Signed, read_signatures
-from w2s_bench.suite_files import read_results_suite
 from w2s_bench.untrusted import UnreadableError, read_text
 
 _LARGEST_PAGE: Final = 64 << 20  # bytes
@@ -48,7 +49,8 @@ class Claims:
 
 def compare_pages(results: Path, cells: Sequence[Cell]) -> list[Verified]:
     """Verdicts on the README and the plots of a results folder: are they what its cells give?"""
-    built = build(cells, results, read_results_suite(results).description)
+    suite = suite_of(results, cells)
+    built = replace(build(cells, results, suite.description), budget=believed_budget(results, suite, cells))
     claims = Claims(tuple(read_attestations(results)), tuple(read_signatures(results)))
     made = pages(claims.on(built, cells))
     verdicts = []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from w2s_bench.errors import SuiteError, W2SBenchError
+from w2s_bench.errors import CellError, SuiteError, W2SBenchError
 from w2s_bench.executors import Ended, Failed
 from w2s_bench.names import short
 from w2s_bench.plugins.planning import described_domain
@@ -16,9 +17,11 @@ from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol.files import ITEMS
 from w2s_bench.record import iter_rows
 from w2s_bench.results import planning
+from w2s_bench.results.belief import read_results
+from w2s_bench.results.budgets import Budget
 from w2s_bench.runs.collect import Results
 from w2s_bench.runs.execute import check_first
-from w2s_bench.runs.on_dev import Budget, Gap, budgets, gaps
+from w2s_bench.runs.on_dev import Gap, budgets, gaps
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.suite import Suite
 from w2s_bench.types import RecipeName
@@ -26,6 +29,8 @@ from w2s_bench.validation import explain
 
 if TYPE_CHECKING:
     from w2s_bench.executors import Event, Executor
+    from w2s_bench.results.budget_files import BudgetFile
+    from w2s_bench.results.cells import Cell
     from w2s_bench.store import Store
 
 #: Share of a domain's items in each split of a new suite, and the most items there: more cost time and tell little more.
@@ -63,13 +68,17 @@ class DomainLook:
 
 @dataclass(frozen=True)
 class SuiteLook:
-    """`detectable`: the least difference of two arms' mean PGRs that is found with 80 % power, from stated assumptions."""
+    """`detectable`: the least difference of two arms' mean PGRs that is found with 80 % power, from stated assumptions.
+
+    `kept`: the file that a results folder keeps the domains' budgets in, where that was asked for and no domain is missing.
+    """
 
     suite: str
     seeds: int
     detectable: float
     domains: tuple[DomainLook, ...]
     remarks: tuple[str, ...]
+    kept: str = ""
 
     @property
     def ok(self) -> bool:
@@ -147,6 +156,7 @@ def look_at_suite(
     *,
     gap: bool,
     budget: bool = False,
+    keep: Path | None = None,
     store: Store,
     executor: Executor,
     events: Callable[[Event], None],
@@ -154,10 +164,12 @@ def look_at_suite(
     """Items, splits and models of every domain, and what the suite can tell apart.
 
     With `gap` the teacher, the base and the ceiling are trained on two seeds and asked on `dev`; with `budget` the ceiling and
-    naive, at half, once and twice the steps. No item of `test` is asked.
+    naive, at half, once and twice the steps, and `keep` is the results folder of a run of this suite whose board is to show
+    that. No item of `test` is asked. Raises CellError, before anything is trained, where `keep` is no board of this suite.
     """
     registry = Registry.load()
     planned = plan(suite, registry, trust=[])
+    board = _board_of(keep, planned.suite) if keep else []
     counts = _items(planned, store=store, executor=executor, events=events, tolerant=True)
     faults = _unfilled(planned, store=store, executor=executor, events=events)
     remarks: tuple[str, ...] = ()
@@ -169,7 +181,9 @@ def look_at_suite(
     usable = [spec.name for spec in planned.suite.domains if spec.name not in faults]
     where: Mapping[str, Any] = {"store": store, "executor": executor, "events": events}
     of_gaps = gaps(planned.suite, registry, usable, **where) if gap and usable else {}
-    of_budgets = budgets(planned.suite, registry, usable, **where) if budget and usable else {}
+    steps = budgets(planned.suite, registry, usable, **where) if budget and usable else None
+    of_budgets = {record.domain.name: record.shown().budgets for record in steps.domains} if steps else {}
+    kept = _kept(steps, keep, planned.suite, board) if steps and keep and not faults else ""
     noise = planning.assumed(suite)
     return SuiteLook(
         suite=suite.name,
@@ -187,7 +201,26 @@ def look_at_suite(
             for spec in planned.suite.domains
         ),
         remarks=remarks,
+        kept=kept,
     )
+
+
+def _board_of(results: Path, suite: Suite) -> list[Cell]:
+    """The cells of a results folder, which must be those of a run of this suite."""
+    there, cells = read_results(results)
+    if there.digest != suite.digest:
+        raise CellError(
+            f"{results} is the board of suite {there.name!r} (digest {there.digest[:12]}), not of {suite.name!r} "
+            f"({suite.digest[:12]}); check {results / 'suite.yaml'}, or give the folder of a run of this suite"
+        )
+    return cells
+
+
+def _kept(steps: BudgetFile, results: Path, suite: Suite, board: Sequence[Cell]) -> str:
+    """Write the budgets beside a board, unless its cells were made with other models or documents than these students."""
+    for fault in steps.faults(suite, board):
+        raise CellError(f"the budgets are not kept in {results}: {fault}; run the suite there again first")
+    return str(steps.write(results))
 
 
 def _items(

@@ -29,7 +29,10 @@ my-suite.yaml` runs it; `w2s-bench run -` reads it from the standard input. Of t
 [tiny-chain.yaml](../harness/w2s_bench/suites/tiny-chain.yaml) has models between teacher and student. `w2s-bench suite new NAME`
 writes one of any domains with splits as large as their items let them be, and `w2s-bench suite check FILE --gap` looks at one
 before hours are spent on it. `suite check FILE --budget` trains ceiling and naive at half, once and twice the steps on two seeds and
-compares them on `dev`: freeze a suite where twice the steps change the ceiling by no more than .01.
+compares them on `dev`: freeze a suite where twice the steps change the ceiling by no more than .01. With `--keep DIR` that is kept in
+`DIR/budget.json` beside the board of a run of this suite, whose page then has it as a table: one bit a dev item and student, the suite's
+digest, seeds, models and versions; of all domains or of none. `w2s-bench check DIR` refuses a file of another suite, or one whose
+figures its bits, the suite or the board's cells contradict.
 
 No result hangs on a suite's trust functions, but it may name those of the harness that a plain `run` takes
 (`trust_functions`); without the key it takes [all of them](trust-functions.md). Those of installed plugins run in either case,

@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import Final
 
 from w2s_bench.errors import CellError
-from w2s_bench.names import CURVES
+from w2s_bench.names import BUDGET, CURVES
 from w2s_bench.results.attestations import FOLDER, read_attestations
+from w2s_bench.results.budget_files import read_budgets
 from w2s_bench.results.checking import boards, plugins
 from w2s_bench.results.checking.findings import LEVELS, Finding, Level
 from w2s_bench.results.checking.folder import Folder, read_folder
@@ -177,6 +178,24 @@ def _signatures(folder: Folder) -> Iterator[Finding]:
         yield Finding("signatures", "note", SIGNATURES, fact, "Give --allowed-signers FILE to verify them")
 
 
+def _budget(folder: Folder) -> Iterator[Finding]:
+    """A file of steps that is none, or that the suite or the board's cells contradict."""
+    try:
+        found = read_budgets(folder.path)
+    except CellError as error:
+        yield Finding(
+            "budget", "error", BUDGET, str(error).removesuffix("; remove it"), "Remove the file, or make it anew"
+        )
+        return
+    if found is None or folder.suite is None:
+        return
+    todo = (
+        f"Make it anew: w2s-bench suite check {folder.path / 'suite.yaml'} --budget --keep {folder.path}; or remove it"
+    )
+    for fault in found.faults(folder.suite, folder.cells):
+        yield Finding("budget", "error", BUDGET, fault, todo)
+
+
 def signature_findings(signed: Signed, folder: Folder) -> Iterator[Finding]:
     """What is wrong with one signed statement beside the cells of a folder."""
     file = f"{SIGNATURES}/{signed.path.name}"
@@ -207,6 +226,7 @@ _TABLE: Final[Sequence[Rule]] = (
     Rule("made_elsewhere", "note", "all cells come from one machine and the same versions", boards.made_elsewhere),
     Rule("attestations", "note", "attestations are sound, and about the bodies that cells have now", _attestations),
     Rule("signatures", "error", "signatures hold, and are about the bodies that cells have now", _signatures),
+    Rule("budget", "error", "budget.json is about this suite, and its figures agree with its bits, the suite and the cells", _budget),
     Rule("pages", "error", "README.md and the plots are what the cells give, byte for byte", _pages),
     Rule("curves", "error", "each point of its curves is sound, and their page and plots are what these cells give", _curves),
 )  # fmt: skip

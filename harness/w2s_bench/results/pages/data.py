@@ -15,6 +15,8 @@ from w2s_bench.types import JSON
 def board_as_json(board: Leaderboard) -> dict[str, JSON]:
     """The whole board with every column; an unresolved ratio is `{"reason": …, "brief": …}`, a missing figure null."""
     content = asdict(board)
+    if board.budget is None:
+        del content["budget"]
     content["suite"] = board.suite.model_dump(mode="json")
     for shown, row in zip(content["rows"], board.rows, strict=True):
         shown |= _columns(ROW, row) | {"entries": _entries(row.entries)}

@@ -13,6 +13,7 @@ from w2s_bench.results.checks import CHECKS
 from w2s_bench.results.folding import BEST, first_rows, folds
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.blocks import code, columns_table, differences_table, escape, table, unfolding
+from w2s_bench.results.pages.budget_section import budget_section
 from w2s_bench.results.pages.column import notes_of
 from w2s_bench.results.pages.domain_pages import domain_sections
 from w2s_bench.results.pages.sections import gains, goes_with, other_objectives, other_selections, pairs, robust
@@ -77,6 +78,7 @@ def render(board: Leaderboard, plot: str, ties: str = "", badge: str = "", chain
         "## What the suite must show",
         "✓: it does, with an interval above 0 where there is one; ✗: it does not, or not clearly; –: it cannot be told.",
         *(unfolding(f"In {len(board.domains)} domains", [_checks(board)]) if board.wide else [_checks(board)]),
+        *budget_section(board),
         *domain_sections(board),
     ]
     if inapplicable := [f for f in board.failures if f.not_applicable]:
