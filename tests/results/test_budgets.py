@@ -67,7 +67,7 @@ def budget_of(results: Path, clusters: Clusters | None = None) -> BudgetFile:
     model = {c.body.domain.name: c for c in cells if c.body.arm.name == "ceiling"}
     made = {
         (domain, arm, factor): answered(level, clusters)(model[domain])
-        for (domain, arm), levels in LEVELS.items()
+        for (domain, arm), levels in reversed(LEVELS.items())  # in no order that a file has
         for factor, level in zip(FACTORS, levels, strict=True)
     }
     return BudgetFile.of(suite, made)

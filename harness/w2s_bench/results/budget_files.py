@@ -133,11 +133,11 @@ class BudgetFile(Strict):
     def of(cls, suite: Suite, cells: Mapping[tuple[str, str, float], Cell]) -> BudgetFile:
         """Of the suite whose steps are looked at, and (domain, arm, factor) → cell on `dev`, all with the same seeds."""
         made = list(cells.values())
-        names = dict.fromkeys(domain for domain, _, _ in cells)
+        here = {domain for domain, _, _ in cells}
         return cls(
             suite=suite.digest,
             seeds=tuple(seed.seed for seed in made[0].body.seeds),
-            domains=tuple(_record(suite.domain(name), cells) for name in names),
+            domains=tuple(_record(spec, cells) for spec in suite.domains if spec.name in here),
             packages=dict(made[0].provenance.get("packages", {})),
             machines=tuple(sorted({machine for cell in made for machine in cell.provenance.get("machines", ())})),
         )
