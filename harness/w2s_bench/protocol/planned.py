@@ -181,7 +181,8 @@ def load_planned(context: StageContext) -> Engine:
     if weights is not None and (weights / ABSTAINED).exists():
         weights = None  # nothing was kept to train it on
     tuning: dict[str, Any] = {"recipe": model.recipe, "lora_rank": model.lora_rank} if weights else {}
-    engine = load_engine(origin, weights, device=model.device, precision=model.precision, setup=model.setup, **tuning)
+    how: dict[str, Any] = {"device": model.device, "precision": model.precision, "setup": model.setup, **tuning}
+    engine = load_engine(origin, weights, models=context.models, **how)
     for note in engine.notes():
         print(f"model {model.name}: {note}", flush=True)  # a stage's output is kept in the store's log
     engine.tokenizer = remembering(engine.tokenizer, (model.name, model.fingerprint))
