@@ -52,6 +52,19 @@ def load_engine(
     return Engine(model, tokenizer, precision, setup, own)
 
 
+def load_whole(
+    origin: LanguageModel, saved: Path | None, *, recipe: RecipeName = "full", lora_rank: int = 8, setup: Setup = USUAL
+) -> tuple[Any, Any]:
+    """(the model in the processor's memory, an adapter merged into it; its tokenizer): for another engine, so that it is asked nothing."""
+    model, tokenizer = _loaded(origin, setup, "cpu")
+    model.config.name_or_path = origin.name
+    refuse_closing(tokenizer, origin.name)
+    if saved is not None:
+        model = weights.load(model, saved, recipe=recipe, lora_rank=lora_rank, name=origin.name, setup=setup)
+        model = model.merge_and_unload() if recipe == "lora" else model
+    return model.eval(), tokenizer
+
+
 def _asked(origin: LanguageModel, setup: Setup, device: str, verdicts: Verdicts) -> tuple[Any, Any]:
     """(model on the device, which knows what may be assumed of it; its tokenizer)."""
     model, tokenizer = _loaded(origin, setup, device)

@@ -59,7 +59,7 @@ class LoadedModels:
 
         `key` names all that they depend on. Whatever `load` raises is raised, and nothing is kept then.
         """
-        self._make_room(key)
+        self.make_room(key)
         kept = self._kept.pop(key, None)
         if kept is None:
             model, tokenizer = load()
@@ -87,8 +87,8 @@ class LoadedModels:
             return model
         return copy.deepcopy(model)
 
-    def _make_room(self, wanted: Hashable) -> None:
-        """Take from the accelerators what the running stage has not asked for."""
+    def make_room(self, wanted: Hashable = None) -> None:
+        """Take from the accelerators what the running stage has not asked for, and is not about to."""
         idle = [key for key, kept in self._kept.items() if kept.accelerators and key != wanted and not self._lent[key]]
         devices = {device for key in idle for device in self._kept.pop(key).accelerators}
         if devices:
