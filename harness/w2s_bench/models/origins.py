@@ -20,6 +20,7 @@ from w2s_bench.types import Attention, ChatTemplate, Dtype, ModelSize
 
 #: The libraries that what a language model computes depends on.
 ENGINE = ("torch", "transformers", "tokenizers", "numpy")
+_SMALL = 32 << 20  # bytes of files: a tokenizer among them is copied in no time
 #: Names of errors of the hub's client that mean that there is no network.
 _UNREACHABLE = frozenset(
     {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectionError", "ConnectError", "TimeoutException"}
@@ -62,8 +63,11 @@ class LocalModel:
         return ModelSize(parameters, config, on_disk=bytes_of(self.path), download=0)
 
     def load(self) -> tuple[Any, Any]:
-        """(model in float32 and evaluation mode, tokenizer)."""
-        return _load(str(self.path), self.name, self.fingerprint())
+        """(model in float32 and evaluation mode, tokenizer; a small model's is the caller's own)."""
+        import copy
+
+        model, tokenizer = _load(str(self.path), self.name, self.fingerprint())
+        return model, copy.deepcopy(tokenizer) if bytes_of(self.path) <= _SMALL else tokenizer
 
     def load_as(self, setup: Setup, device: str) -> tuple[Any, Any]:
         """(model on `device` as `setup` has it, tokenizer); weights are read in its dtype, never through a float32 copy."""
