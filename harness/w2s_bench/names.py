@@ -36,6 +36,9 @@ CURVES: Final = "curves"
 BUDGET: Final = "budget.json"
 #: Where models run: "cpu" (the default: the same bytes again) or any device torch knows. It is part of every key.
 DEVICE_VARIABLE: Final = "W2S_BENCH_DEVICE"
+#: What answers and reads labels: the harness's own engine (the default), or "vllm" where the device is a GPU. It is part of the
+#: keys of what vLLM made, and of no others.
+ENGINE_VARIABLE: Final = "W2S_BENCH_ENGINE"
 #: Folder with the data files of lm-eval tasks. No part of any key: the digest of the documents is.
 DATA_VARIABLE: Final = "W2S_BENCH_DATA"
 #: Folders with YAML files of lm-eval tasks of the user's own, parted as those of PATH are; their code is run.

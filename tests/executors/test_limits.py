@@ -16,7 +16,7 @@ from w2s_bench.errors import W2SBenchError
 from w2s_bench.executors import Started
 from w2s_bench.executors.local.executor import LocalExecutor
 from w2s_bench.executors.ray.executor import _most_gpus
-from w2s_bench.executors.resources import Limits, machine_memory, needs_gpu, visible_gpus
+from w2s_bench.executors.resources import Limits, kept_bytes, machine_memory, needs_gpu, visible_gpus
 from w2s_bench.executors.timings import Timings, amount_of, timed_as
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
@@ -242,3 +242,13 @@ def test_the_node_of_a_ray_cluster_with_most_gpus_is_that_of_a_spread_model() ->
     ]
     assert _most_gpus(nodes) == 2
     assert _most_gpus(nodes[:1]) == _most_gpus([]) == 0
+
+
+def test_what_workers_keep_between_stages_hangs_on_what_a_stage_may_take_and_on_what_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Memory:
+        total, available = 64_000, 8_000
+
+    monkeypatch.setattr(psutil, "virtual_memory", Memory)
+    assert [kept_bytes(memory) for memory in (16_000, 1 << 40)] == [1_000, 2_000]

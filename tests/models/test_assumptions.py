@@ -13,11 +13,13 @@ import torch
 import architectures
 from w2s_bench.errors import ModelError
 from w2s_bench.models import assumptions
-from w2s_bench.models.assumptions import ANY, Verdict, anatomy_of, verdict_of, windows_of
+from w2s_bench.models.assumptions import anatomy_of, verdict_of, windows_of
 from w2s_bench.models.encoding import encode_pairs
 from w2s_bench.models.engine import Engine
 from w2s_bench.models.loading import load_engine
 from w2s_bench.models.origins import LocalModel
+from w2s_bench.models.reuse import LoadedModels
+from w2s_bench.models.verdicts import ANY, Verdict, Verdicts
 from w2s_bench.types import Item, TrainingRow
 
 #: Prompts on both sides of every window in `architectures`; two are of one length.
@@ -223,8 +225,8 @@ def test_a_memory_that_keeps_the_wrong_row_is_not_used(monkeypatch: pytest.Monke
     assert verdict_of(architectures.new("llama")).cache == 0
 
 
-def test_a_large_model_is_asked_once_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is loaded anew for every stage; other weights are another model."""
+def test_a_model_is_asked_once_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is loaded anew for every stage; other weights are another model."""
     asked: list[Any] = []
     found_out = assumptions._found_out
 
@@ -232,12 +234,11 @@ def test_a_large_model_is_asked_once_a_process(tmp_path: Path, monkeypatch: pyte
         asked.append(plain)
         return found_out(plain, name)
 
-    monkeypatch.setattr("w2s_bench.models.origins._SMALL", 0)
-    monkeypatch.setattr(assumptions, "_VERDICTS", {})
     monkeypatch.setattr(assumptions, "_found_out", spy)
+    models = LoadedModels(Verdicts())
     for name in ("mistral", "mistral", "llama"):
         source = LocalModel("m", architectures.save(name, tmp_path / name))
-        engine = load_engine(source)
+        engine = load_engine(source, models=models)
         assert len(engine.notes()) == (2 if name == "mistral" else 0)
         assert verdict_of(engine.model) == verdict_of(architectures.new(name))
     assert len([plain for plain in asked if plain.config.name_or_path]) == 2

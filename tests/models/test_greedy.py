@@ -10,7 +10,7 @@ import pytest
 from support import ROOT
 from w2s_bench.errors import ModelError
 from w2s_bench.models import greedy as generation
-from w2s_bench.models.assumptions import anatomy_of
+from w2s_bench.models.assumptions import anatomy_of, verdict_of
 from w2s_bench.models.encoding import encode
 from w2s_bench.models.greedy import Stops, generate
 
@@ -233,6 +233,7 @@ def test_logits_that_are_no_numbers_give_no_answer(sources: Any) -> None:
     import torch
 
     model, tokenizer = sources["words"].load()
+    verdict_of(model)
     with torch.no_grad():
         model.model.norm.weight[0] = torch.nan
     with pytest.raises(ModelError, match=r"logits are no numbers \(NaN\).*its weights are damaged"):

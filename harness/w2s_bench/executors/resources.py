@@ -11,6 +11,8 @@ from w2s_bench.errors import W2SBenchError
 from w2s_bench.store.stage import ALL_GPUS, Stage
 
 _KEPT_FREE = 0.1  # of the machine's memory: for the driver and everything else
+#: Of the memory that a stage may take, and of what is free: for models that a worker keeps from one stage to the next.
+_KEPT_MODELS, _KEPT_OF_AVAILABLE = 1 / 16, 1 / 4
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,19 @@ def machine_memory() -> int:
         if text.isdecimal():
             total = min(total, int(text))
     return total
+
+
+def kept_bytes(memory: int | None) -> int:
+    """Bytes of models that a worker may keep between two stages, which may take `memory` each (None: what the machine has)."""
+    import psutil
+
+    available = int(psutil.virtual_memory().available * _KEPT_OF_AVAILABLE)
+    return min(kept_at_most(machine_memory() if memory is None else memory), available)
+
+
+def kept_at_most(memory: int) -> int:
+    """`kept_bytes`, where the machine has enough."""
+    return int(memory * _KEPT_MODELS)
 
 
 def needs_gpu(stage: Stage) -> bool:

@@ -61,14 +61,20 @@ def _tensor_float(allowed: bool) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
+def as_it_is(model: Any) -> Any:
+    """Of a model that nobody else uses."""
+    return model
+
+
 @dataclass
 class Engine:
-    """A causal language model with its tokenizer."""
+    """A causal language model with its tokenizer. `own(model)` has weights that may be written into."""
 
     model: Any
     tokenizer: Any
     precision: Precision = "float32"
     setup: Setup = USUAL
+    own: Callable[[Any], Any] = as_it_is
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -266,6 +272,8 @@ class Engine:
                 f"recipe {recipe!r} trains every weight, and steps as small as training takes are lost in weights of "
                 f"{self.setup.dtype}; take dtype float32 with precision bfloat16, or recipe 'lora'"
             )
+        else:
+            self.model, self.own = self.own(self.model), as_it_is
         how: dict[str, Any] = {**spans, "learning_rate": learning_rate, "seed": seed}
         how |= {"weights": relative([row.weight for row in rows]), "optimizer": self.setup.optimizer}
         how |= {"effort": Effort.of_environment(), "objective": objective}

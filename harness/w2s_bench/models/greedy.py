@@ -60,10 +60,10 @@ def generate(
     A prompt that leaves no room for `max_new_tokens` is an error; with `cut` it loses its first tokens, as in lm-eval.
     """
     encoded = prompts_with_room(model, tokenizer, prompts, max_new_tokens=max_new_tokens, cut=cut)
-    stops, ends = stops_of(tokenizer, until), _end_tokens(model, tokenizer)
+    ending = Ending.of(model, tokenizer, until)
     picks = None if sampling is None else sampling.picks
-    new = continued(model, tokenizer, encoded, max_new_tokens=max_new_tokens, stops=stops, picks=picks)
-    return [_finish(tokenizer, tokens, ends, stops) for tokens in new]
+    new = continued(model, tokenizer, encoded, max_new_tokens=max_new_tokens, stops=ending.stops, picks=picks)
+    return [_finish(tokenizer, tokens, ending.tokens, ending.stops) for tokens in new]
 
 
 def prompts_with_room(
@@ -190,6 +190,25 @@ class Stops:
 def stops_of(tokenizer: Any, until: Sequence[str]) -> Stops:
     """The texts of `until`, without the one whose token ends an answer anyway."""
     return Stops([stop for stop in until if stop and stop != tokenizer.eos_token], tokenizer)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What ends an answer of a model: one of `tokens`, or one of the texts."""
+
+    tokenizer: Any
+    tokens: set[int]
+    stops: Stops
+
+    @classmethod
+    def of(cls, model: Any, tokenizer: Any, until: Sequence[str]) -> Ending:
+        return cls(tokenizer, _end_tokens(model, tokenizer), stops_of(tokenizer, until))
+
+    def finished(self, tokens: list[int]) -> Generated:
+        """The answer that these tokens begin with: another engine may have gone on beyond its end."""
+        lengths = range(1, len(tokens) + 1)
+        end = next((length for length in lengths if _has_ended(tokens[:length], self.tokens, self.stops)), len(tokens))
+        return _finish(self.tokenizer, tokens[:end], self.tokens, self.stops)
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> set[int]:

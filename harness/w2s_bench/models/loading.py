@@ -12,10 +12,12 @@ from w2s_bench.hookspecs import LanguageModel
 from w2s_bench.models import memory, weights
 from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.encoding import refuse_closing
-from w2s_bench.models.engine import Engine
+from w2s_bench.models.engine import Engine, as_it_is
 from w2s_bench.models.memory import out_of_memory
 from w2s_bench.models.origins import numbers_of, set_attention
+from w2s_bench.models.reuse import LoadedModels
 from w2s_bench.models.setup import USUAL, Setup
+from w2s_bench.models.verdicts import Verdicts
 from w2s_bench.types import Precision, RecipeName
 
 
@@ -28,22 +30,52 @@ def load_engine(
     device: str = "cpu",
     precision: Precision = "float32",
     setup: Setup = USUAL,
+    models: LoadedModels | None = None,
 ) -> Engine:
-    """The model as its origin gives it, or with the weights that `save_weights` left in the folder `saved`."""
+    """The model as its origin gives it, or with the weights that `save_weights` left in the folder `saved`.
+
+    `models`: what was loaded, and asked, before it; None: it is loaded and asked anew.
+    """
     if precision == "tf32" and not device.startswith("cuda"):
         raise ModelError(f"precision tf32 is of CUDA devices, and this is {device!r}; take float32 or bfloat16")
     setup = setup.on(device)
+    models = models or LoadedModels()
+    key = (origin.name, origin.fingerprint(), setup.loading, device)
+    model, tokenizer, own = models.lend(key, lambda: _asked(origin, setup, device, models.verdicts))
+    if saved is not None:
+        try:
+            if recipe != "lora":  # an adapter stands beside the weights
+                model, own = own(model), as_it_is
+            model = weights.load(model, saved, recipe=recipe, lora_rank=lora_rank, name=origin.name, setup=setup).eval()
+        except OutOfMemoryError as error:
+            raise out_of_memory(model, "to be loaded and asked") from error
+    return Engine(model, tokenizer, precision, setup, own)
+
+
+def load_whole(
+    origin: LanguageModel, saved: Path | None, *, recipe: RecipeName = "full", lora_rank: int = 8, setup: Setup = USUAL
+) -> tuple[Any, Any]:
+    """(the model in the processor's memory, an adapter merged into it; its tokenizer): for another engine, so that it is asked nothing."""
+    model, tokenizer = _loaded(origin, setup, "cpu")
+    model.config.name_or_path = origin.name
+    refuse_closing(tokenizer, origin.name)
+    if saved is not None:
+        model = weights.load(model, saved, recipe=recipe, lora_rank=lora_rank, name=origin.name, setup=setup)
+        model = model.merge_and_unload() if recipe == "lora" else model
+    return model.eval(), tokenizer
+
+
+def _asked(origin: LanguageModel, setup: Setup, device: str, verdicts: Verdicts) -> tuple[Any, Any]:
+    """(model on the device, which knows what may be assumed of it; its tokenizer)."""
     model, tokenizer = _loaded(origin, setup, device)
     model.config.name_or_path = origin.name  # what errors call it, whose places differ from machine to machine
     memory.may_be_quantized(model, _quantizes(origin))
     refuse_closing(tokenizer, origin.name)
     try:
-        verdict_of(model, origin.name, origin.fingerprint())
-        if saved is not None:
-            model = weights.load(model, saved, recipe=recipe, lora_rank=lora_rank, name=origin.name, setup=setup).eval()
+        verdict_of(model, origin.name, origin.fingerprint(), verdicts)
     except OutOfMemoryError as error:
         raise out_of_memory(model, "to be loaded and asked") from error
-    return Engine(model, tokenizer, precision, setup)
+    return model, tokenizer
 
 
 def _quantizes(origin: LanguageModel) -> bool:

@@ -20,10 +20,7 @@ from w2s_bench.types import Attention, ChatTemplate, Dtype, ModelSize
 
 #: The libraries that what a language model computes depends on.
 ENGINE = ("torch", "transformers", "tokenizers", "numpy")
-_SMALL = 32 << 20  # bytes of files
-_MOST_LOADED = 4
-#: Folder and fingerprint → (model, tokenizer) as loaded, which nobody else holds; those used last come last.
-_LOADED: dict[tuple[Path, str], tuple[Any, Any]] = {}
+_SMALL = 32 << 20  # bytes of files: a tokenizer among them is copied in no time
 #: Names of errors of the hub's client that mean that there is no network.
 _UNREACHABLE = frozenset(
     {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectionError", "ConnectError", "TimeoutException"}
@@ -66,8 +63,11 @@ class LocalModel:
         return ModelSize(parameters, config, on_disk=bytes_of(self.path), download=0)
 
     def load(self) -> tuple[Any, Any]:
-        """(model in float32 and evaluation mode, tokenizer)."""
-        return _load_again(self.path, self.name, self.fingerprint())
+        """(model in float32 and evaluation mode, tokenizer; a small model's is the caller's own)."""
+        import copy
+
+        model, tokenizer = _load(str(self.path), self.name, self.fingerprint())
+        return model, copy.deepcopy(tokenizer) if bytes_of(self.path) <= _SMALL else tokenizer
 
     def load_as(self, setup: Setup, device: str) -> tuple[Any, Any]:
         """(model on `device` as `setup` has it, tokenizer); weights are read in its dtype, never through a float32 copy."""
@@ -198,24 +198,6 @@ def _folder_digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str
     return hashlib.sha256(
         "".join(f"{name} {file_digest(folder / name)}\n" for name, _, _ in stamp).encode()
     ).hexdigest()
-
-
-def _load_again(folder: Path, name: str, fingerprint: str) -> tuple[Any, Any]:
-    """As `_load`; of a small model copies of what was loaded before, which take a fraction of the time."""
-    import copy
-
-    small = bytes_of(folder) <= _SMALL
-    loaded = _LOADED.pop((folder, fingerprint), None) if small else None
-    model, tokenizer = loaded or _load(str(folder), name, fingerprint)
-    if not small:
-        return model, tokenizer
-    from w2s_bench.models.assumptions import verdict_of
-
-    verdict_of(model, name, fingerprint)  # the verdict is asked before copies are made, which then carry it
-    _LOADED[folder, fingerprint] = (model, tokenizer)
-    while len(_LOADED) > _MOST_LOADED:
-        del _LOADED[next(iter(_LOADED))]
-    return copy.deepcopy(model), copy.deepcopy(tokenizer)
 
 
 def _load(folder: str, name: str, fingerprint: str, setup: Setup = USUAL, device: str = "cpu") -> tuple[Any, Any]:

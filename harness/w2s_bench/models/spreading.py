@@ -58,11 +58,6 @@ def spread(model: Any, devices: Mapping[str, torch.device]) -> Any:
     return model
 
 
-def devices_of(model: Any) -> str:
-    """The devices of a model's weights, each once, by name."""
-    return " ".join(sorted({str(parameter.device) for parameter in model.parameters()}))
-
-
 class _Bring:
     """What a module reads, on its device. A copy of a model keeps its hooks, so that they are no closures."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.origins import ENGINE
 from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.models.tokenizer_cache import remembering
-from w2s_bench.names import DEVICE_VARIABLE, short
+from w2s_bench.names import DEVICE_VARIABLE, ENGINE_VARIABLE, short
 from w2s_bench.plugins.descriptions import has_own_training_gold
 from w2s_bench.protocol.files import ABSTAINED
 from w2s_bench.record import digest_of
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from w2s_bench.suite_training import Training
 
 
+EngineName = Literal["built-in", "vllm"]
+OWN_ENGINE: Final = "built-in"
+
+
 @dataclass(frozen=True)
 class PlannedModel:
     """A model and how it is tuned: enough to load it, and a fingerprint that makes a changed one another."""
@@ -39,13 +43,14 @@ class PlannedModel:
     precision: Precision = "float32"
     device: str = "cpu"
     setup: Setup = USUAL
+    engine: EngineName = OWN_ENGINE  # that answers, and reads labels
 
     @classmethod
     def of(cls, training: Training, origin: LanguageModel, overflow: Overflow = "refuse") -> PlannedModel:
         device = os.environ.get(DEVICE_VARIABLE) or "cpu"
         tuning = (training.recipe, training.lora_rank, training.precision)
         setup = Setup.of({**{name: getattr(training, name) for name in SETTINGS}, "overflow": overflow}).on(device)
-        return cls(training.model, origin.fingerprint(), *tuning, device, setup)
+        return cls(training.model, origin.fingerprint(), *tuning, device, setup, _engine_for(device, setup))
 
     @classmethod
     def of_label_source(cls, training: Training) -> PlannedModel:
@@ -69,9 +74,14 @@ class PlannedModel:
 
     @property
     def params(self) -> dict[str, JSON]:
-        """As a stage's parameters hold it; of `setup` what is not as usual."""
-        plain, own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "setup"}, self.setup.written
+        """As a stage's parameters hold it; of `setup` what is not as usual. What computes in it is the harness's own engine."""
+        apart = ("setup", "engine")
+        plain, own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in apart}, self.setup.written
         return {**plain, "setup": own} if own else plain
+
+    def params_to_ask(self, *, texts: bool = True) -> dict[str, JSON]:
+        """`params` of a stage that asks the model for answers or for log-probabilities of tokens, of `texts` and nothing else."""
+        return {**self.params, "engine": self.engine} if texts and self.engine != OWN_ENGINE else self.params
 
     @property
     def frozen(self) -> dict[str, JSON]:
@@ -83,6 +93,13 @@ class PlannedModel:
     def timed_as(self) -> str:
         """What the time of a stage that runs it hangs on."""
         return f"{self.name} {self.fingerprint[:8]} {self.recipe} {self.device} {self.precision}"
+
+    def fields_to_ask(self, *, texts: bool = True) -> dict[str, Any]:
+        """`stage_fields` of a stage with `params_to_ask`."""
+        own = self.stage_fields()
+        if not texts or self.engine == OWN_ENGINE:
+            return own
+        return {**own, "libraries": (*own["libraries"], self.engine), "timed_as": f"{self.timed_as} {self.engine}"}
 
     def stage_fields(self) -> dict[str, Any]:
         """The fields of a `Stage` that loads this model and computes with it."""
@@ -96,6 +113,20 @@ class PlannedModel:
             "code": Code("engine", self.name),
             "timed_as": self.timed_as,
         }
+
+
+def _engine_for(device: str, setup: Setup) -> EngineName:
+    """What this machine is set to; the harness's own for models that vLLM is given in no such way (packed, spread, on a processor)."""
+    named = os.environ.get(ENGINE_VARIABLE) or OWN_ENGINE
+    if named not in get_args(EngineName):
+        raise ModelError(f"{ENGINE_VARIABLE} is {named!r}; give {' or '.join(get_args(EngineName))}, or unset it")
+    if named == OWN_ENGINE:
+        return OWN_ENGINE
+    if not device.startswith("cuda"):
+        raise ModelError(
+            f"{ENGINE_VARIABLE} {named} is of CUDA devices, and models run on {device!r}; give --device cuda, or unset it"
+        )
+    return OWN_ENGINE if setup.quantization != "none" or setup.device_map != "none" else "vllm"
 
 
 @dataclass(frozen=True)
@@ -181,7 +212,15 @@ def load_planned(context: StageContext) -> Engine:
     if weights is not None and (weights / ABSTAINED).exists():
         weights = None  # nothing was kept to train it on
     tuning: dict[str, Any] = {"recipe": model.recipe, "lora_rank": model.lora_rank} if weights else {}
-    engine = load_engine(origin, weights, device=model.device, precision=model.precision, setup=model.setup, **tuning)
+    if model.engine == "vllm":
+        from w2s_bench.models.loading import load_whole
+        from w2s_bench.models.vllm import VllmEngine
+
+        if context.models is not None:
+            context.models.make_room()  # vLLM takes most of a GPU's memory
+        return VllmEngine(*load_whole(origin, weights, setup=model.setup, **tuning), model.precision, model.setup)
+    how: dict[str, Any] = {"device": model.device, "precision": model.precision, "setup": model.setup, **tuning}
+    engine = load_engine(origin, weights, models=context.models, **how)
     for note in engine.notes():
         print(f"model {model.name}: {note}", flush=True)  # a stage's output is kept in the store's log
     engine.tokenizer = remembering(engine.tokenizer, (model.name, model.fingerprint))

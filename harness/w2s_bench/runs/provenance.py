@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from w2s_bench.names import BUILT_IN, DEVICE_VARIABLE
+from w2s_bench.names import BUILT_IN, DEVICE_VARIABLE, ENGINE_VARIABLE
 from w2s_bench.plugins.installation import running_version
 from w2s_bench.store import Result
 from w2s_bench.store.stage import Stage
@@ -61,6 +61,7 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "threads_per_worker": 1,
         "device": os.environ.get(DEVICE_VARIABLE) or "cpu",
+        **({"engine": f"vllm {_version(engine)}"} if (engine := os.environ.get(ENGINE_VARIABLE)) == "vllm" else {}),
         "visible_cpus": os.cpu_count(),
         "git": _git_state(),
     }

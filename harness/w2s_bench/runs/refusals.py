@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
-from w2s_bench.names import BUILT_IN, DOMAINS, PAGES
+from w2s_bench.names import BUILT_IN, DOMAINS, ENGINE_VARIABLE, PAGES
 from w2s_bench.results.belief import refuse_contradictions
 from w2s_bench.results.cells import Cell, cell_path
 from w2s_bench.results.files import cell_paths, read_placed
@@ -206,6 +207,16 @@ def refuse_absent_device(planned: Plan) -> None:
             raise W2SBenchError(
                 f"device {device!r} is not there: {missing}; give another --device, or none for the processor"
             )
+    if any(model.engine == "vllm" for cell in planned.cells for model in (cell.task.teacher, cell.task.student)):
+        refuse_absent_vllm()
+
+
+def refuse_absent_vllm() -> None:
+    """vLLM must be installed; it is not imported, which takes long."""
+    if importlib.util.find_spec("vllm") is None:
+        raise W2SBenchError(
+            f"{ENGINE_VARIABLE} is vllm, which is not installed; pip install 'w2s-bench[vllm]', or unset {ENGINE_VARIABLE}"
+        )
 
 
 _ASK = """

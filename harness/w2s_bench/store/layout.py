@@ -25,6 +25,7 @@ class Layout:
         self.locks = root / ".locks"
         self.uses = root / ".uses"
         self.logs = root / ".logs"
+        self.verdicts = root / ".verdicts"
         self.aside = root / ".aside"
         self.mark = Mark(root)
 

@@ -23,7 +23,10 @@ MARK = ".w2s-bench"
 TEXT = b"a store of w2s-bench\n"
 #: What a store keeps beside its results.
 _OWN = frozenset(
-    {".partial", ".locks", ".uses", ".logs", ".size", ".timings.json", ".unpublished", ".ray", ".aside", ".aside.lock"}
+    {
+        *(".partial", ".locks", ".uses", ".logs", ".verdicts", ".size", ".timings.json"),
+        *(".unpublished", ".ray", ".aside", ".aside.lock"),
+    }
 )
 _OWN_TEMPORARY = re.compile(r"\.now-.*|\.\.(size|timings\.json)\..*\.tmp")
 #: What systems put into folders that are empty to people.

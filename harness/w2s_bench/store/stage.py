@@ -16,6 +16,7 @@ from w2s_bench.types import JSON
 ALL_GPUS: Final = "cuda:all"
 
 if TYPE_CHECKING:
+    from w2s_bench.models.reuse import LoadedModels
     from w2s_bench.plugins.registry import Registry
 
 #: Whose code a stage runs: a trust function's, a domain's, a reading's (mostly with a model), an objective's (mostly with a model,
@@ -25,12 +26,16 @@ Role = Literal["engine", "domain", "trust", "reading", "objective"]
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a stage function gets: its parameters, the folders of its inputs, an empty folder to write to, the plugins."""
+    """What a stage function gets: its parameters, the folders of its inputs, an empty folder to write to, the plugins.
+
+    `models`: those that stages before it left in its process, which it may use again; None: it loads its own.
+    """
 
     params: Mapping[str, JSON]
     inputs: Mapping[str, Path]
     out: Path
     registry: Registry
+    models: LoadedModels | None = None
 
 
 Run = Callable[[StageContext], None]

@@ -13,7 +13,7 @@ from w2s_bench.executors.local.hosts import Host, host_of, installed_distributio
 from w2s_bench.executors.local.process import EndedError, WorkerProcess
 from w2s_bench.executors.local.spare import Spare
 from w2s_bench.executors.outcomes import Answer, Done, Failed, Unusable
-from w2s_bench.executors.resources import Limits
+from w2s_bench.executors.resources import Limits, kept_at_most
 from w2s_bench.store import Store
 
 _LOOK = 0.25  # seconds between two looks at what a running stage takes
@@ -137,7 +137,8 @@ class Seat:
             return f"took longer than {limit:g} seconds, the limit of this stage, and was stopped; give a higher --stage-timeout"
         if process.printed > self.limits.output:
             return f"printed more than {self.limits.output >> 20} MiB, and was stopped; print less"
-        if (taken := process.memory()) > memory:
+        # What its process keeps of earlier stages does not count against it.
+        if (taken := process.memory()) > memory + kept_at_most(memory):
             return (
                 f"took {taken / 1e9:.1f} GB of memory with what it started, more than the {memory / 1e9:.1f} GB a stage may "
                 "take, and was stopped; give a higher --stage-memory, or fewer --workers where the machine has no more"

@@ -19,6 +19,7 @@ import threading
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -26,8 +27,11 @@ from w2s_bench.errors import NotApplicableError, StoreError, W2SBenchError, said
 from w2s_bench.executors.jobs import Input, Job
 from w2s_bench.executors.local.hosts import Host
 from w2s_bench.executors.outcomes import Answer, Done, Lacking, Unusable
+from w2s_bench.executors.resources import kept_bytes
 from w2s_bench.isolation.process_state import isolated, memory_bounded, watch_for_torch
 from w2s_bench.isolation.traces import Traces
+from w2s_bench.models.reuse import LoadedModels
+from w2s_bench.models.verdicts import Verdicts
 from w2s_bench.names import BUILT_IN
 from w2s_bench.store import Store, key_of, open_store
 from w2s_bench.store.manifest import installed_version
@@ -53,6 +57,10 @@ class Worker:
         self.store, self.plugins, self.host = store, plugins, host
         self._registry: Registry | None = None
         self._checked: dict[tuple[str, str], Path] = {}
+        asker = host or Host()
+        verdicts = Verdicts(store.layout.verdicts, f"{asker.role} {asker.distribution}")
+        # Other people's readings and objectives get the models themselves, and could write into them.
+        self._models = LoadedModels(verdicts, keeps=not asker.loads_built_in)
 
     def answer_to(self, job: Job, memory: int | None = None) -> Answer:
         """Whatever a stage does short of ending the process has an answer. `memory` (bytes) bounds what the process takes."""
@@ -100,11 +108,15 @@ class Worker:
             nonlocal made_here
             made_here = True
             try:
-                with isolated(job.key), memory_bounded(memory):
-                    function(StageContext(params=job.stage.params, inputs=folders, out=out, registry=registry))
+                # What earlier stages left does not count against this one.
+                bound = None if memory is None else memory + self._models.bytes
+                with isolated(job.key), memory_bounded(bound):
+                    function(StageContext(job.stage.params, folders, out, registry, models=self._models))
             # The stage's own code used a store of its own; this worker's store has done nothing yet.
             except StoreError as error:
                 raise W2SBenchError(said(error)) from error
+            finally:
+                self._models.settle(partial(kept_bytes, memory))
 
         return Done(self.store.put(job.stage, contents, produce), new=made_here)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from w2s_bench.protocol.files import FORMAT, LOSSES, ROWS
@@ -73,4 +74,4 @@ def train_on_policy(context: StageContext) -> None:
 def _asked(context: StageContext, whose: Whose) -> Any:
     """A model that is asked, loaded: the teacher with its weights, the others as they came."""
     inputs = {"weights": context.inputs["teacher"]} if whose == "teacher" and "teacher" in context.inputs else {}
-    return load_planned(StageContext({"model": context.params["asked"][whose]}, inputs, context.out, context.registry))
+    return load_planned(replace(context, params={"model": context.params["asked"][whose]}, inputs=inputs))

@@ -75,8 +75,8 @@ class Tuned:
         label: str = "",
     ) -> Stage:
         inputs = {"subset": subset} | ({"weights": weights} if weights else {})
-        params = {"model": model.params, "max_new_tokens": max_new_tokens}
-        return Stage(predict, params, inputs, label=label, **model.stage_fields())
+        params = {"model": model.params_to_ask(), "max_new_tokens": max_new_tokens}
+        return Stage(predict, params, inputs, label=label, **model.fields_to_ask())
 
     def gives(self, reading: BuiltInReading | DescribedReading, *, tuned: bool) -> bool:
         return True
@@ -86,8 +86,10 @@ class Tuned:
 
     def read(self, ask: Ask) -> Stage:
         inputs = {"subset": ask.subset, "labels": ask.labels} | ({"weights": ask.weights} if ask.weights else {})
-        params = {"model": ask.model.params, **as_params(ask.need, ask.seed)}
-        return Stage(read, params, inputs, label=ask.label, **ask.model.stage_fields())
+        by, model = as_params(ask.need, ask.seed), ask.model
+        texts = reading_of(by).of_texts
+        params = {"model": model.params_to_ask(texts=texts), **by}
+        return Stage(read, params, inputs, label=ask.label, **model.fields_to_ask(texts=texts))
 
 
 def told(

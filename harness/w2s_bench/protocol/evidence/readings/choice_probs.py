@@ -17,6 +17,7 @@ class ChoiceProbs(BuiltInReading):
     """Form "options": in [0, 1], each row's sum is 1."""
 
     form: ClassVar[Form] = "options"
+    of_texts: ClassVar[bool] = True
     kinds: ClassVar[tuple[Kind, ...]] = ("choice",)
     call = "choice_probs(of)"
     says = "a row an item: probabilities over its options, in the order of `choices`, sum 1. Choice domains only"

@@ -17,6 +17,7 @@ class LabelLogprobs(BuiltInReading):
     """Form "tokens": natural logarithms, at most 0, one a token of the label, and of its end where it was generated."""
 
     form: ClassVar[Form] = "tokens"
+    of_texts: ClassVar[bool] = True
     call = "label_logprobs(of)"
     says = "a row an item: natural log-probability of each token of the label"
     instead = "it scores options, not tokens; read choice_probs"

@@ -20,6 +20,7 @@ class LabelPrior(BuiltInReading):
     """Form "array": (n,) summed natural log-probabilities, at most 0."""
 
     form: ClassVar[Form] = "array"
+    of_texts: ClassVar[bool] = True
     call = "read(Need(of, 'label_prior'))"
     says = (
         f"(n,): summed log-probability of the label's tokens after the last line of its prompt alone, or after {PREMISE!r} where the "

@@ -22,6 +22,7 @@ class PTrue(BuiltInReading):
     """Form "array": (n,) log-odds, any real number."""
 
     form: ClassVar[Form] = "array"
+    of_texts: ClassVar[bool] = True
     call = "read(Need(of, 'p_true'))"
     says = (
         f'(n,): log p(" true") − log p(" false") after prompt, label and "{QUESTION.strip()}"; another `question` may be given. '

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.random import Generator
@@ -23,6 +23,7 @@ from w2s_bench.types import FloatArray, Synthetic, TrainingRow
 class SampleCovariance(Samples):
     """Form "array": (n, k, k), symmetric, no eigenvalue below 0: of k states of d numbers, their products over (d - 1)."""
 
+    of_texts: ClassVar[bool] = False
     call = "read(Need(of, 'sample_covariance', k=8, temperature=1.0))"
     says = (
         "(n, k, k): covariance, over the d numbers of a state, of k answers drawn at a temperature: states of each answer's last token "

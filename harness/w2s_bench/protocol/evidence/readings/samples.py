@@ -28,6 +28,7 @@ class Samples(BuiltInReading):
 
     form: ClassVar[Form] = "array"
     kinds: ClassVar[tuple[Kind, ...]] = ("generate",)
+    of_texts: ClassVar[bool] = True
     draws: ClassVar[bool] = True
     call = "read(Need(of, 'samples', k=8, temperature=1.0))"
     says = (
@@ -47,9 +48,12 @@ class Samples(BuiltInReading):
     def stage(self, ask: Ask) -> Stage:
         assert ask.more is not None and ask.more.max_new_tokens is not None, "a suite says how long answers are"
         drawn = {"k": self.k, "temperature": self.temperature, "seed": ask.seed}
-        params = {"model": ask.model.params, **drawn, "max_new_tokens": ask.more.max_new_tokens}
+        more = {**drawn, "max_new_tokens": ask.more.max_new_tokens}
         inputs = {"subset": ask.subset, "labels": ask.labels} | ({"weights": ask.weights} if ask.weights else {})
-        return Stage(draw, params, inputs, label=ask.label, **ask.model.stage_fields())
+        model = ask.model.params_to_ask(texts=self.of_texts)
+        return Stage(
+            draw, {"model": model, **more}, inputs, label=ask.label, **ask.model.fields_to_ask(texts=self.of_texts)
+        )
 
     def synthetic(self, made_up: Synthetic, *, rng: Generator) -> Values:
         """The more right the label looks, the more samples agree with it."""
