@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2s_bench.errors import ModelError
+from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.batching import batches, drawn, learning_rate_factor, order_of
 from w2s_bench.models.encoding import Pair, encode_pairs
 from w2s_bench.models.engine import Engine
@@ -259,6 +260,7 @@ def test_divergence_is_named_with_its_step_and_rate(sources: Any, recipe: str) -
     import torch
 
     model, tokenizer = sources["words"].load()
+    verdict_of(model)  # as when an engine is loaded: what is broken below is its training
     if recipe == "lora":
         model = add_lora(model, rank=2, seed=0)
     pairs = some_pairs(tokenizer)
@@ -282,6 +284,7 @@ def test_what_the_last_step_spoils_is_seen(sources: Any) -> None:
     import torch
 
     model, tokenizer = sources["words"].load()
+    verdict_of(model)  # as when an engine is loaded
     with pytest.raises(
         ModelError, match=r"training diverged at step 1 of 1: loss after it nan, at learning rate 0.001 "
     ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,25 @@ def test_great_weights_that_are_trained_are_handed_over_and_not_copied(
     assert len(loaded) == 2
 
 
+def test_models_of_one_base_that_are_all_written_into_are_no_more_than_were_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A student that is trained beside its tuned teacher: no third set of weights lies behind these two."""
+    origin = LocalModel("m", architectures.save("llama", tmp_path / "m"))
+    (tmp_path / "tuned").mkdir()
+    load_engine(origin).save_weights(tmp_path / "tuned", recipe="full")
+    monkeypatch.setattr(reuse, "_COPIED", 0)
+    models = LoadedModels(keeps=True)
+    student = load_engine(origin, models=models)
+    places = {p.data_ptr() for p in student.model.parameters()}
+    teacher = load_engine(origin, tmp_path / "tuned", models=models)
+    before = scores(teacher)
+    student.train(rows(), recipe="full", **SETTINGS)
+    assert {p.data_ptr() for p in student.model.parameters()} == places and models.bytes == 0
+    assert scores(teacher) == before != scores(student)
+    assert scores(load_engine(origin, models=models)) == before, "the next is loaded anew"
+
+
 def test_what_was_used_least_lately_goes_first_and_not_while_a_stage_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,7 +209,7 @@ def test_an_accelerator_holds_what_the_running_stage_uses_and_nothing_else(tmp_p
     assert not models._kept
 
 
-@pytest.mark.parametrize("odd", ["packed", "closure", "hook"])
+@pytest.mark.parametrize("odd", ["packed", "closure", "hook", "partial", "lock"])
 def test_what_has_no_plain_copies_is_not_kept(odd: str) -> None:
     models, model = LoadedModels(keeps=True), architectures.new("llama")
     if odd == "packed":
@@ -196,6 +217,10 @@ def test_what_has_no_plain_copies_is_not_kept(odd: str) -> None:
     elif odd == "closure":
         norm = model.model.norm.forward
         model.model.norm.forward = lambda states: norm(states + 0)
+    elif odd == "partial":
+        model.model.norm.forward = functools.partial(lambda states, more: model.lm_head(states) + more, more=0)
+    elif odd == "lock":
+        model.model.norm.guard = threading.Lock()  # has no copy, and a model that has it none
     else:
         model.model.norm.register_forward_hook(lambda module, given, output: output if model else None)
     assert models.lend("m", lambda: (model, None))[0] is model and not models._kept

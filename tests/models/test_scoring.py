@@ -9,6 +9,7 @@ import pytest
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models import layers, scoring
+from w2s_bench.models.assumptions import verdict_of
 from w2s_bench.models.encoding import Pair
 from w2s_bench.models.options import Tree, option_logprobs, option_readings, option_states
 from w2s_bench.models.scoring import hidden_states, token_logprobs
@@ -128,6 +129,7 @@ def test_states_that_are_no_vectors_of_tokens_are_refused(sources: Any, inner: t
     import torch
 
     model, _ = sources["words"].load()
+    verdict_of(model)  # as when an engine is loaded: what stands in its place below answers no question
     depth = model.config.num_hidden_layers
     given = types.SimpleNamespace(hidden_states=(torch.zeros(inner), *(torch.zeros(2, 3, 8) for _ in range(depth))))
     model.forward = lambda **settings: given

@@ -80,6 +80,39 @@ def test_whatever_a_verdict_hangs_on_makes_it_another(
     assert ask() == 9
 
 
+def test_weights_in_eight_bits_are_not_those_in_four(
+    plain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Products of 8 bits look for outliers among all rows of a batch; those of 4 do not."""
+    from transformers import BitsAndBytesConfig
+
+    asked = Asked()
+    for number, bits in enumerate(({"load_in_8bit": True}, {"load_in_4bit": True}), start=1):
+        for config in (BitsAndBytesConfig(**bits), BitsAndBytesConfig(**bits).to_dict()):
+            monkeypatch.setattr(plain.config, "quantization_config", config, raising=False)
+            Verdicts(tmp_path).of(plain, "f", asked)
+            assert asked.times == number
+
+
+def test_other_kernels_and_another_version_of_the_asker_are_asked_anew(
+    plain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from w2s_bench.executors.local import worker
+    from w2s_bench.executors.local.hosts import Host
+    from w2s_bench.store import Store
+
+    asked, versions = Asked(), dict[str, str]()
+    store = Store(tmp_path / "store")
+    store.layout.mark.claim()
+    for told in (module, worker):
+        monkeypatch.setattr(told, "version_of", lambda name: versions.get(name, ""))
+    for number, (name, version) in enumerate([("acme", "1"), ("acme", "2"), ("mamba-ssm", "2.2")], start=1):
+        versions[name] = version
+        for _ in range(2):
+            worker.Worker(store, host=Host("engine", "acme"))._models.verdicts.of(plain, "f", asked)
+        assert asked.times == number
+
+
 def no_json(text: str) -> str:
     return text[: len(text) // 2]
 

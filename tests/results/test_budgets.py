@@ -141,7 +141,7 @@ def student(content: Any, **fields: Any) -> None:
         (lambda c: student(c, accuracies=[0.79]), "ceiling has 1 accuracies and bits of 2 seeds"),
         (lambda c: student(c, correct=["ff", "ff"]), "cannot hold 300 bits"),
         (lambda c: student(c, steps=11), "took [5, 11, 20, 5, 10, 20] steps; half, once and twice the suite's are [5, 10, 20"),
-        (lambda c: student(c, arm="oracle"), "Input should be 'ceiling' or 'naive'"),
+        (lambda c: student(c, arm="oracle"), "arm is 'oracle'; expected ceiling or naive"),
         (lambda c: c["domains"][1]["students"].pop(), "expected 3 of each of ceiling, naive"),
         (lambda c: c["domains"].pop(), "it has domains chess; the suite has chess, math"),
         (lambda c: c["domains"].append(c["domains"][0]), "domain w2s-bench/chess stands twice"),

@@ -7,6 +7,7 @@ Whoever is lent a model has modules and settings of its own, whose weights are t
 from __future__ import annotations
 
 import copy
+import functools
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
@@ -66,9 +67,10 @@ class LoadedModels:
             if not self.keeps or not _can_be_lent(model):
                 return model, tokenizer, _as_it_is
             kept = _Kept.of(model, tokenizer)
+        view = _view(kept.model)
         self._kept[key] = kept
         self._lent[key] += 1
-        return _view(kept.model), kept.tokenizer, lambda model: self._own(key, kept, model)
+        return view, kept.tokenizer, lambda model: self._own(key, kept, model)
 
     def settle(self, most: Callable[[], int]) -> None:
         """A stage has ended, and its models are no longer in use: on the processor so many bytes are kept."""
@@ -80,12 +82,17 @@ class LoadedModels:
                 excess -= kept.bytes
 
     def _own(self, key: Hashable, kept: _Kept, model: Any) -> Any:
-        """`model` with weights that nobody else has: copies, or the kept ones, which then are kept no more."""
-        is_alone = self._lent[key] == 1
-        if self._kept.get(key) is kept and is_alone and kept.bytes > _COPIED:
+        """`model` with weights that nobody else has: copies, or the kept ones, which then are kept no more.
+
+        Either way one borrower less has the kept ones, so that the last of several is handed them: no more copies than loads.
+        """
+        borrowers, is_kept = self._lent[key], self._kept.get(key) is kept
+        own = model if is_kept and borrowers == 1 and kept.bytes > _COPIED else copy.deepcopy(model)
+        if own is model:
             del self._kept[key]
-            return model
-        return copy.deepcopy(model)
+        if borrowers:
+            self._lent[key] -= 1
+        return own
 
     def make_room(self, wanted: Hashable = None) -> None:
         """Take from the accelerators what the running stage has not asked for, and is not about to."""
@@ -106,13 +113,23 @@ def _can_be_lent(model: Any) -> bool:
     """Whether a copy is a model of its own. Packed weights have no plain copies, and what a closure holds stays the original's."""
     if getattr(model, "is_quantized", False):
         return False
-    return not any(getattr(value, "__closure__", None) for module in model.modules() for value in _held(module))
+    if any(getattr(value, "__closure__", None) for module in model.modules() for value in _held(module)):
+        return False
+    try:
+        _view(model)
+    except Exception:  # noqa: BLE001 - a lock, a handle, a tensor with a history: whatever has no copy says so in its own words
+        return False
+    return True
 
 
 def _held(module: Any) -> Iterator[Any]:
-    yield from vars(module).values()
-    for hooks in (module._forward_pre_hooks, module._forward_hooks):
-        yield from hooks.values()
+    """What a module has besides its tensors, and the functions that it calls around its own."""
+    hooks = (*module._forward_pre_hooks.values(), *module._forward_hooks.values())
+    for value in (*vars(module).values(), *hooks):
+        yield value
+        while isinstance(value, functools.partial):
+            value = value.func
+            yield value
 
 
 def _view(model: Any) -> Any:

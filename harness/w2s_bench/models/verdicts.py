@@ -6,6 +6,7 @@ No torch until there is a model.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ from w2s_bench.types import JSON
 ANY = 1 << 30
 
 _LARGEST = 1 << 16  # bytes of a file
+#: Packages whose code transformers computes with where they are installed, and its own otherwise.
+_KERNELS = ("bitsandbytes", "causal-conv1d", "flash-attn", "flash-linear-attention", "kernels", "mamba-ssm")
 
 
 @dataclass(frozen=True)
@@ -144,12 +147,28 @@ def _facts(plain: Any) -> dict[str, JSON]:
     return {
         "dtype": str(plain.dtype),
         "attention": str(getattr(plain.config, "_attn_implementation", None)),
-        "quantization": str(getattr(plain, "quantization_method", None)),
+        "quantization": _packing(plain.config),
         "devices": [_named(device) for device in devices],
         "machine": machine.described(),
         "torch": str(torch.__version__),
         "transformers": str(transformers.__version__),
+        "kernels": {name: version for name in _KERNELS if (version := version_of(name))},
     }
+
+
+def version_of(distribution: str) -> str:
+    """Empty where it is not installed."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _packing(config: Any) -> str:
+    """How weights are packed, of which the method alone does not tell: one method packs into 4 bits and into 8."""
+    packing: Any = getattr(config, "quantization_config", None)
+    told = packing.to_dict() if hasattr(packing, "to_dict") else packing
+    return json.dumps(told, sort_keys=True, default=str)
 
 
 def _named(device: Any) -> str:

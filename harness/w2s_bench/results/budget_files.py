@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from w2s_bench.errors import CellError
 from w2s_bench.names import BUDGET, short
@@ -32,10 +32,16 @@ SCHEMA: Final = "w2s-bench/budget/1"
 _LARGEST: Final = 32 << 20  # bytes of a file, as of a cell
 
 
+def _looked_at(arm: str) -> str:
+    if arm not in ARMS:
+        raise ValueError(f"arm is {shortened(arm, 100)!r}; expected {' or '.join(ARMS)}")
+    return arm
+
+
 class StudentAt(Strict):
     """An arm's students after `steps` optimizer steps, one a seed: accuracy, and one bit a dev item (`record.pack_bits`)."""
 
-    arm: Literal["ceiling", "naive"]
+    arm: Annotated[str, AfterValidator(_looked_at)]
     steps: Annotated[int, Field(ge=1, strict=True)]
     accuracies: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=MOST_SEEDS)]
     correct: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_SEEDS)]

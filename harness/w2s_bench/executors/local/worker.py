@@ -31,7 +31,7 @@ from w2s_bench.executors.resources import kept_bytes
 from w2s_bench.isolation.process_state import isolated, memory_bounded, watch_for_torch
 from w2s_bench.isolation.traces import Traces
 from w2s_bench.models.reuse import LoadedModels
-from w2s_bench.models.verdicts import Verdicts
+from w2s_bench.models.verdicts import Verdicts, version_of
 from w2s_bench.names import BUILT_IN
 from w2s_bench.store import Store, key_of, open_store
 from w2s_bench.store.manifest import installed_version
@@ -58,7 +58,8 @@ class Worker:
         self._registry: Registry | None = None
         self._checked: dict[tuple[str, str], Path] = {}
         asker = host or Host()
-        verdicts = Verdicts(store.layout.verdicts, f"{asker.role} {asker.distribution}")
+        version = version_of(asker.distribution) if asker.is_foreign else ""  # of our own code verdicts have a digest
+        verdicts = Verdicts(store.layout.verdicts, f"{asker.role} {asker.distribution} {version}".rstrip())
         # Other people's readings and objectives get the models themselves, and could write into them.
         self._models = LoadedModels(verdicts, keeps=not asker.loads_built_in)
 
