@@ -10,7 +10,7 @@ from pathlib import Path
 from w2s_bench import Domain, LanguageModel, hookimpl
 
 #: Those with models of their own.
-DOMAINS = ("knowledge", "math", "chess")
+DOMAINS = ("knowledge", "math", "chess", "places")
 
 
 @hookimpl
@@ -20,8 +20,9 @@ def w2s_domains() -> Mapping[str, Callable[..., Domain]]:
     from w2s_bench_tasks.chess_depth.domain import domain as chess_depth
     from w2s_bench_tasks.knowledge.domain import domain as knowledge
     from w2s_bench_tasks.math.domain import domain as math
+    from w2s_bench_tasks.places.domain import domain as places
 
-    return {"knowledge": knowledge, "math": math, "chess": chess, "chess-depth": chess_depth}
+    return {"knowledge": knowledge, "math": math, "chess": chess, "chess-depth": chess_depth, "places": places}
 
 
 @hookimpl
