@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -134,6 +135,16 @@ def test_figures_and_greedy_answers_are_the_engines(source: LocalModel) -> None:
         asked: Any = {"max_new_tokens": 12, "until": until}
         assert other.generate(items(), **asked) == own.generate(items(), **asked)
     assert LLM.alive == 0 and not any(Path(folder).exists() for folder in LLM.folders)
+
+
+@pytest.mark.parametrize("before", [None, "fork"])
+def test_the_users_own_way_to_start_processes_is_left(
+    before: str | None, source: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "VLLM_WORKER_MULTIPROCESSING_METHOD"
+    monkeypatch.delenv(name, raising=False) if before is None else monkeypatch.setenv(name, before)
+    by_vllm(source).choice_scores(items()[:1])
+    assert os.environ.get(name) == before
 
 
 @pytest.mark.parametrize("recipe", ["full", "lora"])

@@ -24,6 +24,7 @@ from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.rules import check
 from w2s_bench.results.clusters import Clusters
 from w2s_bench.results.leaderboard import write_leaderboard
+from w2s_bench.results.pages.budget_section import gained
 from w2s_bench.results.pages.data import board_as_json
 from w2s_bench.results.seed_results import SeedResult
 from w2s_bench.suite import Suite
@@ -223,3 +224,10 @@ def test_half_widths_count_clusters() -> None:
     assert budgets.half_width(gain, np.arange(8)[::-1]) == pytest.approx(alone)
     # Each item twice is no more evidence than once.
     assert budgets.half_width(np.repeat(gain, 2), np.repeat(np.arange(8), 2)) == pytest.approx(alone)
+    assert budgets.half_width(gain, np.zeros(8, dtype=np.int64)) is None, "one cluster has no spread to tell"
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    assert gained(None, None) == "–"
+    assert gained(0.0123, None) == "+0.012 ± –"
+    assert gained(-0.0001, 0.02) == "0.000 ± 0.020"

@@ -257,6 +257,7 @@ def _print_budgets(look: SuiteLook) -> None:
     from rich.text import Text
 
     from w2s_bench.results.budgets import FLAT
+    from w2s_bench.results.pages.budget_section import gained
     from w2s_bench.results.pages.style import NONE, number
     from w2s_bench.text import one_line
 
@@ -266,12 +267,13 @@ def _print_budgets(look: SuiteLook) -> None:
     told = []
     for domain in look.domains:
         for arm in domain.budget:
-            more = (
-                NONE
-                if arm.more is None
-                else f"{'+' if arm.more > 0 else ''}{number(arm.more, 3)} ± {number(arm.within, 3)}"
+            figures = (
+                f"{arm.factor:g}",
+                f"{arm.steps}",
+                number(arm.accuracy, 3),
+                gained(arm.more, arm.within),
+                arm.verdict or NONE,
             )
-            figures = (f"{arm.factor:g}", f"{arm.steps}", number(arm.accuracy, 3), more, arm.verdict or NONE)
             table.add_row(Text(one_line(domain.domain)), arm.arm, *figures)
             if arm.arm == CEILING and arm.factor == 1 and arm.more is not None:
                 enough = "the steps are enough" if arm.verdict == "flat" else "the steps are not where it is flat"

@@ -116,9 +116,8 @@ class VllmEngine(Engine):
             self.model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
             llm = None
-            os.environ[_START] = (
-                "spawn"  # a fork would inherit what torch is set to here, such as to refuse fast kernels
-            )
+            before = os.environ.get(_START)
+            os.environ[_START] = "spawn"  # a fork would inherit what torch is set to here, as to refuse fast kernels
             try:
                 llm = vllm.LLM(model=folder, dtype=dtype, seed=0, trust_remote_code=False, disable_log_stats=True)
                 yield vllm, llm
@@ -127,7 +126,9 @@ class VllmEngine(Engine):
                     f"vLLM cannot read model {name!r}: {' '.join(said(error).split())}; unset W2S_BENCH_ENGINE"
                 ) from error
             finally:
-                os.environ.pop(_START, None)
+                os.environ.pop(_START)
+                if before is not None:  # the user's own
+                    os.environ[_START] = before
                 if llm is not None and hasattr(llm.llm_engine.engine_core, "shutdown"):
                     llm.llm_engine.engine_core.shutdown()
 

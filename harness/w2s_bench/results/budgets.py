@@ -28,7 +28,7 @@ class Budget:
     """A student's mean accuracy on `dev` after so many steps, over a few seeds; `factor` times as many as the suite says.
 
     `more`: how much higher the accuracy is after twice as many, where that was trained, and `within`: half of the 95 %
-    interval of that over clusters of dev items, these seeds given. `verdict`: whether that is within a point.
+    interval of that over clusters of dev items, these seeds given (None of a single cluster). `verdict`: whether that is within a point.
     """
 
     arm: str
@@ -83,12 +83,14 @@ def verdict(more: float) -> Verdict:
     return "rises" if more > 0 else "falls"
 
 
-def half_width(gain: FloatArray, clusters: IntArray | None) -> float:
+def half_width(gain: FloatArray, clusters: IntArray | None) -> float | None:
     """Half of the 95 % interval of the mean of `gain` (items,) over `clusters` (items,); None: each item is its own.
 
-    Sums by cluster, times C / (C − 1) (Liang & Zeger 1986).
+    Sums by cluster, times C / (C − 1) (Liang & Zeger 1986). None: one cluster has no spread to tell.
     """
     codes = np.arange(len(gain)) if clusters is None else clusters
     sums = np.bincount(codes, weights=gain - gain.mean())
     count = len(sums)
+    if count < 2:
+        return None
     return float(_NORMAL * np.sqrt(count / (count - 1) * (sums**2).sum()) / len(gain))

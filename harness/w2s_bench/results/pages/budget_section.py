@@ -8,7 +8,7 @@ from w2s_bench.controls import CEILING
 from w2s_bench.results.board import Leaderboard
 from w2s_bench.results.budgets import ARMS, FACTORS, FLAT, DomainBudget, SuiteBudget
 from w2s_bench.results.pages.blocks import escape, table, unfolding
-from w2s_bench.results.pages.style import count, number
+from w2s_bench.results.pages.style import NONE, count, number
 
 _HEADER = ("domain", "student", "the suite's steps", "half", "once", "twice", "twice − once", "")
 
@@ -32,15 +32,17 @@ def _lines(domain: DomainBudget) -> Iterator[list[str]]:
             f"`{arm}`",
             str(once.steps),
             *accuracies,
-            more(once.more, once.within),
+            gained(once.more, once.within),
             once.verdict or "",
         ]
 
 
-def more(gain: float | None, within: float | None) -> str:
-    """What twice the steps bring, with half of its interval."""
-    text = number(gain, 3)
-    plus = "+" if gain is not None and gain > 0 and float(text) else ""
+def gained(more: float | None, within: float | None) -> str:
+    """What twice the steps bring, with half of its interval; a dash where they were not trained."""
+    if more is None:
+        return NONE
+    text = number(more, 3)
+    plus = "+" if more > 0 and float(text) else ""
     return f"{plus}{text} ± {number(within, 3)}"
 
 
