@@ -10,7 +10,7 @@ from pathlib import Path
 from w2s_bench import Domain, LanguageModel, hookimpl
 
 #: Those with models of their own.
-DOMAINS = ("knowledge", "math", "chess", "places")
+DOMAINS = ("knowledge", "math", "chess", "places", "verbs")
 
 
 @hookimpl
@@ -21,8 +21,16 @@ def w2s_domains() -> Mapping[str, Callable[..., Domain]]:
     from w2s_bench_tasks.knowledge.domain import domain as knowledge
     from w2s_bench_tasks.math.domain import domain as math
     from w2s_bench_tasks.places.domain import domain as places
+    from w2s_bench_tasks.verbs.domain import domain as verbs
 
-    return {"knowledge": knowledge, "math": math, "chess": chess, "chess-depth": chess_depth, "places": places}
+    return {
+        "knowledge": knowledge,
+        "math": math,
+        "chess": chess,
+        "chess-depth": chess_depth,
+        "places": places,
+        "verbs": verbs,
+    }
 
 
 @hookimpl

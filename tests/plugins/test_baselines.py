@@ -35,6 +35,7 @@ VARIANTS: dict[str, Callable[[], TrustFunction]] = {
     "ntf:state=middle,features=true": lambda: Ntf(state="middle", features=True, width=64, seeds=1),
     "ntf:of=student,state=contrast": lambda: Ntf(of="student", state="contrast", width=64, seeds=1),
     "ntf:state=all": lambda: Ntf(state="all", width=64, seeds=1),
+    "ntf:state=prompt": lambda: Ntf(state="prompt", width=64, seeds=1),
 }
 #: What made-up evidence tells nothing of: where labels lie among each other, how long they are, how they are written.
 UNHINTED = {
@@ -45,11 +46,12 @@ UNHINTED = {
     "token_spread",
     "length_residual",
 }
-# The made-up last layer, which `ntf` reads by default, says nothing.
+# The made-up last layer, which `ntf` reads unless told otherwise, says nothing.
 UNHINTED |= {
     "ccs",
     "crc_tpc",
     "ntf",
+    "ntf:state=prompt",
     "neg_entropy",
     "doctor",
     "self_certainty",

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from w2s_bench import TrustFunctionError, contrast
-from w2s_bench.testing import synthetic_evidence
+from w2s_bench import Need, TrustFunctionError, contrast
+from w2s_bench.testing import MemoryEvidence, synthetic_evidence
 from w2s_bench_baselines.learned import Contrast, GradientBoosting, MassMean, Ntf, Pik, Saplma
 from w2s_bench_baselines.learned.calibration import Platt
 from w2s_bench_baselines.learned.features import cheap_features
@@ -107,6 +107,19 @@ def test_ntf_is_a_probability_and_calibrated() -> None:
     assert ((scores - pool_correct) ** 2).mean() < 0.8 * pool_correct.var()
 
 
+def test_ntf_at_the_prompts_end_reads_that_state_of_the_last_layer_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    correct = rng.random(300) < 0.6
+    states = rng.normal(size=(300, 1, 8)) + correct[:, None, None]
+    words = tuple(f"question {i}" for i in range(300))
+    need = Need("teacher", "prompt_states", layers=-1)
+    evidence = MemoryEvidence(words, words, words, None, None, {need: states}, words)
+    function = Ntf(state="prompt", width=32, seeds=1)
+    assert function.needs == (need,)
+    function.fit(evidence, correct, rng=np.random.default_rng(0))
+    assert auroc(function.score(evidence, rng=RNG), correct) > 0.95
+
+
 @pytest.mark.parametrize("kind", ["choice", "generate"])
 def test_cheap_features_are_finite_and_of_one_width(kind: Any) -> None:
     evidence, _ = synthetic_evidence(kind, 30, 0)
@@ -130,7 +143,7 @@ def test_cheap_features_are_finite_and_of_one_width(kind: Any) -> None:
     [
         (lambda: Contrast(of="verifier"), "of must be 'teacher' or 'student', got 'verifier'"),
         (lambda: Contrast(layer="all"), "layer must be a whole number"),  # type: ignore[arg-type]
-        (lambda: Ntf(state="first"), "state must be one of last, middle, all, contrast"),  # type: ignore[arg-type]
+        (lambda: Ntf(state="first"), "state must be one of last, middle, all, contrast, prompt"),  # type: ignore[arg-type]
         (lambda: Ntf(dropout=1.0), "dropout must be 0 or more and below 1"),
         (lambda: Ntf(width=0), "width must be 1 or more"),
         (lambda: Ntf(learning_rate=0.0), "learning_rate must be above 0"),

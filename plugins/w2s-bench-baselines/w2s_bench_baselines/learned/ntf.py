@@ -20,13 +20,13 @@ from w2s_bench_baselines.learned.parameters import (
     check_share,
     check_whole,
 )
-from w2s_bench_baselines.learned.states import STRENGTHS, States, choose
+from w2s_bench_baselines.learned.states import STRENGTHS, States, What, choose
 
 if TYPE_CHECKING:
     import torch
 
-Where = Literal["last", "middle", "all", "contrast"]
-WHERE = ("last", "middle", "all", "contrast")
+Where = Literal["last", "middle", "all", "contrast", "prompt"]
+WHERE = ("last", "middle", "all", "contrast", "prompt")
 _EPSILON = 1e-6
 
 
@@ -88,11 +88,12 @@ class Ntf:
     all of it, are averaged in log-odds. Score: a probability in [0, 1], higher = more trusted, calibrated by Platt scaling
     of the held-out log-odds (one monotone map, so that the ranking is the networks').
 
-    Inputs, by `state`: "last" (the paper's: the last layer's state of the label's last token), "middle" (the layer half way
-    up), "all" (the layer at which a logistic regression has the least held-out loss), "contrast" (that state minus the mean
-    of the other options', at a third, half or two thirds of the depth, chosen likewise; choice
-    domains alone). `of`: the teacher's states (the paper's), or
-    the untuned student's. `features`: the cheap features of `gradient_boosting` besides.
+    Inputs, by `state`: "last" (the paper's: the last layer's state of the label's last token), "middle" (the layer half
+    way up), "all" (the layer at which a logistic regression has the least held-out loss), "contrast" (that state minus
+    the mean of the other options', at a third, half or two thirds of the depth, chosen likewise; choice domains alone),
+    "prompt" (the last layer's state of the prompt's last token, in which a generator decides how it will answer; all
+    labels of one question would score the same). `of`: the teacher's states (the paper's), or the untuned student's.
+    `features`: the cheap features of `gradient_boosting` besides.
 
     Source: Uzunoglu, Zhang, Khashabi (2026), arXiv 2606.01000. It gives neither sizes nor rates; width, blocks, dropout,
     drop_path, learning_rate, weight_decay and the rule for stopping are guesses of this project. Read it beside `probe` and
@@ -118,9 +119,9 @@ class Ntf:
         folds: int = 5,
     ) -> None:
         check_one_of("state", state, WHERE)
-        what: Literal["contrast", "label"] = "contrast" if state == "contrast" else "label"
+        what: What = state if state in ("contrast", "prompt") else "label"
         self.state, self.features = state, check_flag("features", features)
-        self._states = States(check_reader(of), what, -1 if state == "last" else None)
+        self._states = States(check_reader(of), what, -1 if state in ("last", "prompt") else None)
         self.needs: tuple[Need, ...] = (*self._states.needs, *(NEEDS if features else ()))
         if state == "contrast":
             self.kinds = ("choice",)

@@ -1,0 +1,1 @@
+"""The task: its YAML, its items, and the loader that lm-eval calls."""

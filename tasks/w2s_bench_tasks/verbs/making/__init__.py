@@ -1,0 +1,1 @@
+"""How items and bundled models are made (development only): no run needs anything here."""
