@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
-DOMAINS = ("knowledge", "math", "chess", "places")
+DOMAINS = ("knowledge", "math", "chess", "places", "verbs")
 MOST_WEIGHTS = 20_000_000
 
 

@@ -27,7 +27,7 @@ __all__ = ["RunReport", "Verified", "items", "leaderboard", "run", "score", "tab
 
 
 def run(
-    suite: str | Path | Suite = "tiny",
+    suite: str | Path | Suite = "long-tail",
     *,
     domains: Sequence[str] = (),
     trust: Sequence[str] | None = None,

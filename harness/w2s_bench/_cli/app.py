@@ -37,7 +37,7 @@ most. The leaderboard says how much of the gap between the weak teacher and grou
 EPILOG = """
 **Start here**
 
-`w2s-bench run` — the default suite, three domains on your own processors, a few minutes
+`w2s-bench run` — the default suite, two domains on your own processors, a few minutes
 
 `w2s-bench list` — what is installed: suites, domains, trust functions, models, plugins
 

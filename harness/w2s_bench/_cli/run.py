@@ -23,7 +23,7 @@ from w2s_bench.names import CURVES, RESULTS
 EPILOG = """
 **Examples**
 
-`w2s-bench run` — the default suite `tiny` with its few trust functions, and those of installed plugins
+`w2s-bench run` — the default suite `long-tail` with its few trust functions, and those of installed plugins
 
 `w2s-bench run tiny --domain chess --trust confidence --trust probe` — one domain, two trust functions, all controls
 
@@ -60,7 +60,7 @@ Exit codes: 0 done, 1 a cell failed or a plugin was left out, 2 a mistake in the
 def run(
     suite: Annotated[
         str, typer.Argument(help="A suite's name (see `w2s-bench list suites`) or the path of a suite file.")
-    ] = "tiny",
+    ] = "long-tail",
     domain: Annotated[
         list[str] | None, typer.Option("--domain", "-d", help="Run this domain only; repeat for more.", metavar="D")
     ] = None,
