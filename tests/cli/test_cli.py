@@ -90,11 +90,15 @@ for arguments in (["--help"], ["list"], ["list", "models", "--json"], ["run", "-
 def test_list_names_what_is_installed() -> None:
     tables = json.loads(runner.invoke(app, ["list", "--json"]).stdout)
     names = {topic: {row["name"] for row in rows} for topic, rows in tables.items()}
-    assert {"w2s-bench/knowledge", "w2s-bench/math", "w2s-bench/chess", "w2s-bench/places", "w2s-bench/verbs"} <= names["domains"]
+    assert {"w2s-bench/knowledge", "w2s-bench/math", "w2s-bench/chess", "w2s-bench/places", "w2s-bench/verbs"} <= names[
+        "domains"
+    ]
     assert {"w2s-bench/confidence", "w2s-bench/probe", "w2s-bench/student_probe", "w2s-bench/verifier"} <= names[
         "trust"
     ]
-    assert {f"tiny/{d}-{size}" for d in ("knowledge", "math", "chess", "places", "verbs") for size in "sml"} <= names["models"]
+    assert {f"tiny/{d}-{size}" for d in ("knowledge", "math", "chess", "places", "verbs") for size in "sml"} <= names[
+        "models"
+    ]
     assert "tiny" in names["suites"]
     only = json.loads(runner.invoke(app, ["list", "suites", "--json"]).stdout)
     assert only == tables["suites"]

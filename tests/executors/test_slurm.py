@@ -468,6 +468,7 @@ def test_an_interrupted_submission_cancels_its_jobs(fake: FakeSlurm, tmp_path: P
     assert [job["state"] for job in fake.jobs().values()] == ["CANCELLED"] * 2
 
 
+@pytest.mark.slow
 def test_on_this_machine_by_submitits_local_executor(tmp_path: Path) -> None:
     stages = graph()
     targets = [stages["left"], stages["below"]]

@@ -114,6 +114,7 @@ def full(*_: Any, **__: Any) -> Any:
     raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 9.00 GiB.")
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_is_told_of_the_model_and_what_takes_less(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

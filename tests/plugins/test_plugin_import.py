@@ -292,7 +292,7 @@ BUILDS = {
 }
 
 
-@pytest.mark.parametrize("mischief", BUILDS)
+@pytest.mark.parametrize("mischief", [pytest.param(m, marks=pytest.mark.slow) if m == HANG else m for m in BUILDS])
 def test_a_factory_costs_its_own_cells(
     site: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch, mischief: str
 ) -> None:
@@ -412,6 +412,7 @@ def test_what_was_missing_may_be_installed(site: Path) -> None:
     assert not loaded(site).problems
 
 
+@pytest.mark.slow
 def test_a_plugin_that_took_too_long_gets_more_time_when_asked(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(site, "aa", sound(MARK=f"import time; {NOTE}; time.sleep(4)"))
     monkeypatch.setenv("W2S_BENCH_IMPORT_TIMEOUT", "1")

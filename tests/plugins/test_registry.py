@@ -80,7 +80,13 @@ def test_built_ins_are_there_and_resolve_by_bare_name() -> None:
     assert {"w2s-bench/confidence", "w2s-bench/probe", "w2s-bench/student_probe", "w2s-bench/verifier"} <= set(
         registry.trust_functions
     )
-    assert set(registry.domains) >= {"w2s-bench/knowledge", "w2s-bench/math", "w2s-bench/chess", "w2s-bench/places", "w2s-bench/verbs"}
+    assert set(registry.domains) >= {
+        "w2s-bench/knowledge",
+        "w2s-bench/math",
+        "w2s-bench/chess",
+        "w2s-bench/places",
+        "w2s-bench/verbs",
+    }
     assert registry.resolve("trust_function", "probe").name == "w2s-bench/probe"
     assert registry.trust_function("confidence").supervision == "none"
     assert registry.domain("math").kind == "generate"
@@ -218,7 +224,9 @@ def test_built_in_models_are_called_tiny(site: SimpleNamespace) -> None:
 
 def test_bundled_models_are_named_after_their_domain() -> None:
     registry = Registry.load([])
-    assert not [name for name in registry.models if not re.fullmatch(r"tiny/(knowledge|math|chess|places|verbs)-[sml]", name)]
+    assert not [
+        name for name in registry.models if not re.fullmatch(r"tiny/(knowledge|math|chess|places|verbs)-[sml]", name)
+    ]
     assert all(registry.model(name).name == name for name in registry.models)
 
 

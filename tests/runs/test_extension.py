@@ -101,6 +101,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield bench
 
 
+@pytest.mark.slow
 def test_a_suite_is_extended_by_seeds_in_place(finished: Bench) -> None:
     before, was = bodies(finished.folder), finished.files
     digest = load_suite(finished.folder / "toy" / "suite.yaml").digest

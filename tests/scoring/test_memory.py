@@ -66,6 +66,7 @@ def test_rows_pass_by_in_parts_and_are_not_held(tmp_path: Path, monkeypatch: pyt
     assert most_held(tmp_path, 800, ("confidence", "batch_calibrated")) >= 800
 
 
+@pytest.mark.slow
 def test_a_row_leaves_its_id_and_its_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In bytes, by what a longer file takes more at its peak; a row of this file has 800."""
     monkeypatch.setattr(labels, "ROWS_AT_ONCE", AT_ONCE)
