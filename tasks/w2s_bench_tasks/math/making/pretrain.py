@@ -99,16 +99,16 @@ def rows(texts: Iterator[corpus.Text], encode: Any, eos_id: int) -> Iterator[tup
         targets += [-100] * n_read + new[n_read:]
 
 
-def batches(recipe: Recipe, meaning: corpus.Meaning, tokenizer: PreTrainedTokenizerFast) -> Iterator[Batch]:
+def batches(texts: Iterator[corpus.Text], tokenizer: PreTrainedTokenizerFast, size: int) -> Iterator[Batch]:
+    """`size` packed rows at a time of an endless stream of texts."""
     import torch
 
     eos_id, pad_id = SPECIAL.index("<eos>"), SPECIAL.index("<pad>")
-    texts = corpus.texts(recipe.seed, meaning, story_share=recipe.story_share, marked_share=recipe.marked_stories)
     stream = rows(texts, encoder(tokenizer), eos_id)
     while True:
-        ids = torch.full((recipe.batch, ROW_LENGTH + 1), pad_id)
-        targets = torch.full((recipe.batch, ROW_LENGTH + 1), -100)
-        for i, (row, wanted) in enumerate(itertools.islice(stream, recipe.batch)):
+        ids = torch.full((size, ROW_LENGTH + 1), pad_id)
+        targets = torch.full((size, ROW_LENGTH + 1), -100)
+        for i, (row, wanted) in enumerate(itertools.islice(stream, size)):
             ids[i, : len(row)] = torch.tensor(row)
             targets[i, : len(row)] = torch.tensor(wanted)
         yield ids, targets
@@ -163,6 +163,7 @@ def train(size: str, out: Path) -> None:
     recipe = RECIPES[size]
     meaning, faults = corpus.meanings(FAULT_SEED, left_out=recipe.left_out, swapped=recipe.swapped)
     tokenizer = make_tokenizer()
+    texts = corpus.texts(recipe.seed, meaning, story_share=recipe.story_share, marked_share=recipe.marked_stories)
     model = new_model(
         vocab_size=len(tokenizer),
         width=recipe.width,
@@ -174,7 +175,7 @@ def train(size: str, out: Path) -> None:
     )
     pretrain(
         model,
-        batches(recipe, meaning, tokenizer),
+        batches(texts, tokenizer, recipe.batch),
         steps=recipe.steps,
         learning_rate=recipe.learning_rate,
         muon_learning_rate=recipe.muon_learning_rate,

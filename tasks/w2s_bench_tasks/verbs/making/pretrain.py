@@ -7,20 +7,16 @@ student, and `m` stands between them for chains in which a student becomes the n
 from __future__ import annotations
 
 import argparse
-import itertools
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from w2s_bench_tasks.math.making.pretrain import MAX_LENGTH, ROW_LENGTH, SPECIAL, encoder, greedy_right, rows
+from w2s_bench_tasks.math.making.pretrain import MAX_LENGTH, ROW_LENGTH, SPECIAL, batches, greedy_right
 from w2s_bench_tasks.verbs.making import corpus
 from w2s_bench_tasks.verbs.making.lexicon import Draw, verbs
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-
-    from w2s_bench_tasks.pretraining import Batch
 
 EVALUATION_SEED = 9
 EVALUATION_STORIES = 1000
@@ -71,21 +67,6 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     return wrap_tokenizer(tokenizer, max_length=MAX_LENGTH)
 
 
-def batches(recipe: Recipe, told: list[corpus.Told], tokenizer: PreTrainedTokenizerFast) -> Iterator[Batch]:
-    import torch
-
-    eos_id, pad_id = SPECIAL.index("<eos>"), SPECIAL.index("<pad>")
-    texts = corpus.texts(recipe.seed, told, story_share=recipe.story_share)
-    stream = rows(texts, encoder(tokenizer), eos_id)
-    while True:
-        ids = torch.full((recipe.batch, ROW_LENGTH + 1), pad_id)
-        targets = torch.full((recipe.batch, ROW_LENGTH + 1), -100)
-        for i, (row, wanted) in enumerate(itertools.islice(stream, recipe.batch)):
-            ids[i, : len(row)] = torch.tensor(row)
-            targets[i, : len(row)] = torch.tensor(wanted)
-        yield ids, targets
-
-
 def sorts(counts: list[int]) -> dict[str, list[int]]:
     """Ranks of the verbs of each sort, by how often a model's stories have them."""
     return {
@@ -132,7 +113,7 @@ def train(size: str, out: Path) -> None:
     )
     pretrain(
         model,
-        batches(recipe, told, tokenizer),
+        batches(corpus.texts(recipe.seed, told, story_share=recipe.story_share), tokenizer, recipe.batch),
         steps=recipe.steps,
         learning_rate=recipe.learning_rate,
         muon_learning_rate=recipe.muon_learning_rate,
