@@ -58,11 +58,6 @@ def items() -> list[dict[str, str]]:
     return [json.loads(line) for line in (FOLDER / "data" / "items.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.fixture(scope="module")
-def task() -> Any:
-    return domain().task()
-
-
 def tokenizer(size: str = "l") -> Any:
     from transformers import AutoTokenizer
 
@@ -149,17 +144,6 @@ def test_every_equation_of_every_solution_holds_and_leads_on(items: list[dict[st
 # -- the shipped items
 
 
-def test_ids_and_keys_are_unique_and_sorted(items: list[dict[str, str]]) -> None:
-    ids = [item["id"] for item in items]
-    assert ids == sorted(set(ids))
-    assert len({item["key"] for item in items}) == len({item["question"] for item in items}) == len(items) == make.ITEMS
-
-
-def test_every_field_is_a_string_with_something_in_it(items: list[dict[str, str]]) -> None:
-    assert all(isinstance(value, str) and value for item in items for value in item.values())
-    assert {tuple(item) for item in items} == {("id", "group", "key", "stratum", "question", "solution", "answer")}
-
-
 def test_an_item_has_one_invented_verb_its_group_and_it_comes_first(items: list[dict[str, str]]) -> None:
     third = {verb.third: verb.plain for verb in verbs()}
     groups = defaultdict(list)
@@ -198,34 +182,11 @@ def test_no_answer_is_common(items: list[dict[str, str]]) -> None:
     assert max(Counter(item["answer"] for item in items).values()) < 0.05 * len(items)
 
 
-def test_make_rebuilds_the_shipped_file_byte_for_byte() -> None:
-    assert make.as_text(make.make_items()).encode() == (FOLDER / "data" / "items.jsonl").read_bytes()
-
-
 # -- the task
 
 
-def test_lm_eval_grades_the_number_after_the_mark(task: Any) -> None:
-    document = next(iter(task.test_docs()))
-    wrong = str(int(document["answer"]) + 1)
-    graded = {}
-    for text in (document["solution"], f"what do I know #### {document['answer']}", f"+ 1 1 = 2 #### {wrong}", "no"):
-        request = task.construct_requests(doc=document, ctx=task.doc_to_text(document))
-        request.resps = [text]
-        task._instances = [request]
-        task.apply_filters()
-        graded[text] = float(task.process_results(document, [request.filtered_resps["strict-match"]])["exact_match"])
-    assert list(graded.values()) == [1.0, 1.0, 0.0, 0.0]
-
-
-def test_lm_eval_gives_the_items_as_shipped(task: Any, items: list[dict[str, str]]) -> None:
-    documents = list(task.test_docs())
-    assert documents == items
-    assert task.doc_to_text(documents[0]) == items[0]["question"]
-    assert task.doc_to_target(documents[0]) == items[0]["solution"]
-    assert task.config.target_delimiter == " "
-    own = {name: items[0][name] for name in ("id", "group", "key", "stratum")}
-    assert domain().fields(documents[0]) == own | {"cluster": items[0]["group"]}
+def test_the_cluster_is_the_invented_verb(items: list[dict[str, str]]) -> None:
+    assert all(domain().fields(item)["cluster"] == item["group"] for item in items)
 
 
 def test_the_domain_passes_the_checks_for_domains_of_plugins() -> None:
