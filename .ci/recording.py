@@ -2,8 +2,7 @@
 
 What the command prints is recorded with its times (`pip install pyte`) and drawn as an SVG that plays by CSS alone: a film of
 frames, one moved into sight after another. Waiting is shortened: no frame but the last stands longer than LONGEST. Who asks for reduced
-motion sees the last frame. docs/pictures/run.svg is of `w2s-bench run tiny` with a store in which most stages were. Look at it
-after making it.
+motion sees the last frame. docs/pictures/run.svg is of `w2s-bench run` from an empty store. Look at it after making it.
 """
 
 from __future__ import annotations
