@@ -22,6 +22,8 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhe
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 TOY = TESTS / "toy"
+#: Built-in domains with models of their own, as the folders say.
+BUNDLED = tuple(sorted(path.parent.name for path in (ROOT / "tasks" / "w2s_bench_tasks").glob("*/models")))
 #: What a run of the toy suite takes of the built-in trust functions: of each kind of evidence one, since each trains students.
 TOY_TRUST = (
     *("confidence", "probe", "student_probe", "verifier", "ntf", "contrast:of=student"),

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from support import BUNDLED
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
-DOMAINS = ("knowledge", "math", "chess", "places", "verbs")
 MOST_WEIGHTS = 20_000_000
 
 
@@ -50,7 +51,7 @@ def test_every_file_of_the_three_roots_is_in_the_wheel(wheel: zipfile.ZipFile) -
     expected = {new + path.removeprefix(old) for path in tracked for old, new in roots.items() if path.startswith(old)}
     names = set(wheel.namelist())
     assert expected - names == set()
-    for domain in DOMAINS:
+    for domain in BUNDLED:
         assert f"w2s_bench_tasks/{domain}/data/items.jsonl" in names
         for size in "sml":
             folder = f"w2s_bench_tasks/{domain}/models/{domain}-{size}"
@@ -83,7 +84,7 @@ def test_new_plugins_can_be_begun_from_the_wheel(wheel: zipfile.ZipFile, tmp_pat
 
 def test_the_weights_are_small(wheel: zipfile.ZipFile) -> None:
     weights = [info.file_size for info in wheel.infolist() if info.filename.endswith(".safetensors")]
-    assert len(weights) == 3 * len(DOMAINS)
+    assert len(weights) == 3 * len(BUNDLED)
     assert sum(weights) < MOST_WEIGHTS
 
 

@@ -14,7 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from cell_builder import change, make_cells
-from support import TOY, run_inline, toy_environment, toy_registry, toy_suite
+from support import BUNDLED, TOY, run_inline, toy_environment, toy_registry, toy_suite
 from w2s_bench import __version__
 from w2s_bench._cli.app import app
 from w2s_bench._cli.listing import _print
@@ -90,15 +90,11 @@ for arguments in (["--help"], ["list"], ["list", "models", "--json"], ["run", "-
 def test_list_names_what_is_installed() -> None:
     tables = json.loads(runner.invoke(app, ["list", "--json"]).stdout)
     names = {topic: {row["name"] for row in rows} for topic, rows in tables.items()}
-    assert {"w2s-bench/knowledge", "w2s-bench/math", "w2s-bench/chess", "w2s-bench/places", "w2s-bench/verbs"} <= names[
-        "domains"
-    ]
+    assert {f"w2s-bench/{domain}" for domain in BUNDLED} <= names["domains"]
     assert {"w2s-bench/confidence", "w2s-bench/probe", "w2s-bench/student_probe", "w2s-bench/verifier"} <= names[
         "trust"
     ]
-    assert {f"tiny/{d}-{size}" for d in ("knowledge", "math", "chess", "places", "verbs") for size in "sml"} <= names[
-        "models"
-    ]
+    assert {f"tiny/{domain}-{size}" for domain in BUNDLED for size in "sml"} <= names["models"]
     assert "tiny" in names["suites"]
     only = json.loads(runner.invoke(app, ["list", "suites", "--json"]).stdout)
     assert only == tables["suites"]

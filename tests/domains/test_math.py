@@ -186,37 +186,11 @@ def test_pretraining_stories_are_solved_as_their_meanings_say() -> None:
 # -- the bundled models
 
 
-def test_the_tokenizer_round_trips_and_keeps_the_prompt_a_prefix(items: list[dict[str, str]]) -> None:
-    tok = tokenizer()
-    prompts = tok([item["question"] for item in items])["input_ids"]
-    wholes = tok([f"{item['question']} {item['solution']}" for item in items])["input_ids"]
-    special = {tok.unk_token_id, tok.pad_token_id, tok.eos_token_id}
-    for prompt, whole in zip(prompts, wholes, strict=True):
-        assert whole[: len(prompt)] == prompt
-        assert not special & set(whole)
-    completions = [whole[len(prompt) :] for prompt, whole in zip(prompts, wholes, strict=True)]
-    assert [tok.decode(ids) for ids in completions[::10]] == [item["solution"] for item in items[::10]]
-    longest = domain().max_new_tokens
-    assert longest is not None and max(map(len, completions)) + 1 <= longest  # and <eos>
-
-
-def test_all_models_share_one_tokenizer() -> None:
-    from w2s_bench_tasks.math.making.pretrain import make_tokenizer
-
-    vocabulary = make_tokenizer().get_vocab()
-    assert all(tokenizer(size).get_vocab() == vocabulary for size in SIZES)
-
-
 @pytest.mark.parametrize("size", SIZES)
-def test_models_load_with_the_stated_sizes(size: str) -> None:
-    from transformers import AutoModelForCausalLM
-
+def test_models_are_small_and_their_cards_name_the_planted_faults(size: str) -> None:
     folder = FOLDER / "models" / f"math-{size}"
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
     facts = json.loads((folder / "training.json").read_text())
-    parameters = sum(p.numel() for p in model.parameters())
-    assert parameters == facts["parameters"] <= SIZES[size]
-    assert model.config.num_hidden_layers == facts["recipe"]["layers"]
+    assert facts["parameters"] <= SIZES[size]
     card = (folder / "README.md").read_text()
     assert all(verb in card for verbs in facts["faults"].values() for verb in verbs)
 

@@ -79,3 +79,42 @@ def test_lm_eval_grades_the_number_after_the_mark(name: str) -> None:
         task.apply_filters()
         graded[text] = float(task.process_results(document, [request.filtered_resps["strict-match"]])["exact_match"])
     assert list(graded.values()) == [1.0, 1.0, 0.0, 0.0]
+
+
+def tokenizer(name: str, size: str = "l") -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(items_file(name).parents[1] / "models" / f"{name}-{size}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tokenizer_round_trips_and_keeps_the_prompt_a_prefix(name: str) -> None:
+    tok, items = tokenizer(name), items_of(name)
+    prompts = tok([item["question"] for item in items])["input_ids"]
+    wholes = tok([f"{item['question']} {item['solution']}" for item in items])["input_ids"]
+    special = {tok.unk_token_id, tok.pad_token_id, tok.eos_token_id}
+    for prompt, whole in zip(prompts, wholes, strict=True):
+        assert whole[: len(prompt)] == prompt
+        assert not special & set(whole)
+    completions = [whole[len(prompt) :] for prompt, whole in zip(prompts, wholes, strict=True)]
+    assert [tok.decode(ids) for ids in completions[::10]] == [item["solution"] for item in items[::10]]
+    longest = domain_of(name).max_new_tokens
+    assert longest is not None and max(map(len, completions)) + 1 <= longest  # and <eos>
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_models_share_one_tokenizer(name: str) -> None:
+    vocabulary = import_module(f"w2s_bench_tasks.{name}.making.pretrain").make_tokenizer().get_vocab()
+    assert all(tokenizer(name, size).get_vocab() == vocabulary for size in "sml")
+
+
+@pytest.mark.parametrize("size", "sml")
+@pytest.mark.parametrize("name", NAMES)
+def test_models_load_with_the_stated_sizes(name: str, size: str) -> None:
+    from transformers import AutoModelForCausalLM
+
+    folder = items_file(name).parents[1] / "models" / f"{name}-{size}"
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    facts = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    assert sum(p.numel() for p in model.parameters()) == facts["parameters"]
+    assert model.config.num_hidden_layers == facts["recipe"]["layers"]
