@@ -49,7 +49,7 @@ Share of {n_stories:,} fresh examples each whose whole continuation is right by 
 
 {figures}
 
-On the task itself the model scores 0 before fine-tuning, as it has never seen a question.
+On the task itself the model is right on less than 1 % before fine-tuning, as it has never seen a question.
 """
 
 
