@@ -130,7 +130,7 @@ def test_the_page_says_it(boards: Path) -> None:
         line.arm for line in across.functions if line.arm != "acme/engine"
     ]
     line = next(line for line in several.splitlines() if line.startswith("| acme/verifier"))
-    assert [cell.strip() for cell in line.split("|")][2:4] == ["trust set", "3"]
+    assert [cell.strip() for cell in line.split("|")][2:4] == ["trust\u00a0set", "3\u00a0of\u00a04"]
     assert "<details><summary>1 trust function on two settings</summary>" in rest
     assert "**" in next(line for line in page.splitlines() if line.startswith("- acme/verifier"))
     flat = next(line for line in page.splitlines() if line.startswith("| [flat]"))

@@ -21,6 +21,7 @@ from w2s_bench.text import one_line, shortened
 MADE: Final = "Made by `w2s-bench leaderboard` from the cell files of these boards"
 #: Names that a cell of the table has room for, pairs of models and domains that a line has.
 _MOST_FIRST, _MOST_MODELS, _MOST_DOMAINS = 2, 2, 4
+_NO_BREAK: Final = "\u00a0"
 #: Characters of a suite's description, and of a name.
 _MOST_SAID, _MOST_NAME = 600, 60
 
@@ -29,10 +30,11 @@ _READING: Final = (
     "these counts are no test, and no more are the medians. Boards with the same domains, models, sizes, training and seeds are one "
     "*setting*: a function has the same students on all of them, up to what another processor changes. It counts once there, by the "
     "board with the most trust functions among those that have it, whose correction is the strictest.\n\n"
-    "Above / below: settings on which the paired difference to the control holds after that board's own correction for all its "
-    f"comparisons (p < .05); on the others no test tells. Median and range are over settings, of the difference to `{NAIVE}` in PGR "
-    "units, whether it holds or not. No mean: settings on which the function has none, since no gap there is resolved or a domain "
-    "cannot ask it; they enter no other figure. A name stands for one trust function, whose version may differ from board to board."
+    "Settings: those on which the function has a mean, of all that have it; on the others no gap is resolved, or a domain lacks what it reads, "
+    f"and they enter no other figure. Median and range are over settings, of the difference to `{NAIVE}` in PGR units, whether it holds "
+    "or not. Above / below: settings on which the paired difference to the control holds after that board's own correction for all its "
+    "comparisons (p < .05); on the others no test tells. A name stands for one trust function, whose version may differ from board to "
+    "board."
 )
 
 
@@ -146,23 +148,18 @@ def _functions(across: Across) -> list[str]:
 def _function_table(functions: Iterable[FunctionLine]) -> str:
     header = ["trust function", "track", "settings", f"median − {NAIVE}", "range"]
     header += [f"above / below {_words(arm)}" for arm in AGAINST]
-    functions = list(functions)
     rows = [[*_spread(f), *(_counts(f, rival) for rival in AGAINST)] for f in functions]
-    if any(f.without for f in functions):
-        header.append("no mean")
-        rows = [[*row, str(f.without) if f.without else ""] for row, f in zip(rows, functions, strict=True)]
     return table(header, rows)
 
 
 def _spread(function: FunctionLine) -> list[str]:
     low, high = function.range
-    settings = str(len(function.results))
+    held = len(function.results)
+    figures = (f"{held} of {held + function.without}", signed(function.median), f"{signed(low)} to {signed(high)}")
+    # A figure is read on one line.
     return [
         escape(_cut(function.arm)),
-        TRACKS[function.track].word,
-        settings,
-        signed(function.median),
-        f"{signed(low)} to {signed(high)}",
+        *(part.replace(" ", _NO_BREAK) for part in (TRACKS[function.track].word, *figures)),
     ]
 
 
