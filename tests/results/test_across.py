@@ -190,7 +190,7 @@ def test_the_same_cells_give_the_same_bytes(boards: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", [README, ACROSS])
 def test_what_others_wrote_is_not_written_over(boards: Path, name: str) -> None:
     (boards / name).write_text("# My notes")
-    with pytest.raises(CellError, match="is not a page that `w2s-bench leaderboard` has made"):
+    with pytest.raises(CellError, match="is not what `w2s-bench leaderboard` writes"):
         write_across(boards)
     assert (boards / name).read_text() == "# My notes"
     assert {path.name for path in boards.iterdir() if path.is_file()} == {name}
@@ -201,7 +201,7 @@ def test_a_link_to_a_page_is_not_followed(boards: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere.md"
     (boards / README).rename(elsewhere)
     (boards / README).symlink_to(elsewhere)
-    with pytest.raises(CellError, match="is not a page"):
+    with pytest.raises(CellError, match="is not what"):
         write_across(boards)
 
 

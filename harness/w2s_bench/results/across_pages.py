@@ -71,7 +71,7 @@ def _refuse_foreign(path: Path, mark: str) -> None:
         ours = False
     if not ours:
         raise CellError(
-            f"{path} is not a page that `w2s-bench leaderboard` has made (it lacks the words {mark!r}) and would be written over; "
-            "move it away, or name another folder",
+            f"{path} is not what `w2s-bench leaderboard` writes over several boards (it lacks the words {mark!r}) and would be written "
+            "over; move it away, or name another folder",
             path,
         )

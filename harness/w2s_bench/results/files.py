@@ -62,7 +62,7 @@ def boards_below(folder: Path) -> list[Path]:
 def below_in_words(folder: Path) -> str:
     """Of a folder of boards, as the end of a message to whoever should have named one of them; else empty."""
     boards = boards_below(folder)
-    return f". It holds {len(boards)} such: give one of them, as {one_line(str(boards[0]))}" if boards else ""
+    return f". It holds {len(boards)} such: give one of them, such as {one_line(str(boards[0]))}" if boards else ""
 
 
 def read_cell(path: Path) -> Cell:

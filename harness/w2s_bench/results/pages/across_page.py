@@ -31,10 +31,10 @@ _READING: Final = (
     "*setting*: a function has the same students on all of them, up to what another processor changes. It counts once there, by the "
     "board with the most trust functions among those that have it, whose correction is the strictest.\n\n"
     "Settings: those on which the function has a mean, of all that have it; on the others no gap is resolved, or a domain lacks what it "
-    f"reads, and they enter no other figure. Median and range are over settings, of the difference to `{NAIVE}` in PGR units, whether it holds "
-    "or not. Above / below: settings on which the paired difference to the control holds after that board's own correction for all its "
-    "comparisons (p < .05); on the others no test tells. A name stands for one trust function, whose version may differ from board to "
-    "board."
+    "reads, and they enter no other figure. Median and range are over settings, of the difference to "
+    f"`{NAIVE}` in PGR units, whether it holds or not. Above / below: settings on which the paired difference to the control holds after "
+    "that board's own correction for all its comparisons (p < .05); on the others no test tells. A name stands for one trust function, "
+    "whose version may differ from board to board."
 )
 
 
