@@ -26,6 +26,8 @@ AGAINST: Final[Mapping[str, str]] = MappingProxyType(
 BADGE: Final = "verified.svg"
 #: All of these.
 PAGES: Final = (README, PLOT, TIES, CHAINS, *AGAINST.values(), BADGE)
+#: The plot beside the page over a folder of boards.
+ACROSS: Final = "trust-functions.svg"
 #: Its folder with a page a domain, where there are too many for one page.
 DOMAINS: Final = "domains"
 #: The file that makes a folder of a store a result.

@@ -83,7 +83,7 @@ app.command("plan", epilog=plan.EPILOG, rich_help_panel=_RUN)(plan.plan)
 app.add_typer(suite.app, rich_help_panel=_RUN)
 app.add_typer(store.app, rich_help_panel=_RUN)
 
-app.command("leaderboard", rich_help_panel=_BOARD)(leaderboard.leaderboard)
+app.command("leaderboard", epilog=leaderboard.EPILOG, rich_help_panel=_BOARD)(leaderboard.leaderboard)
 app.command("report", epilog=show.REPORT_EPILOG, rich_help_panel=_BOARD)(show.report)
 app.command("serve", epilog=show.SERVE_EPILOG, rich_help_panel=_BOARD)(show.serve)
 app.command("verify", epilog=verify.EPILOG, rich_help_panel=_BOARD)(verify.verify)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -47,6 +48,23 @@ def found_paths(results: Path) -> tuple[list[Path], list[CellError]]:
     return paths, faults
 
 
+def boards_below(folder: Path) -> list[Path]:
+    """The results folders right below a folder, sorted; empty where it is a results folder itself.
+
+    A link is none, nor is a folder whose suite.yaml is no regular file: they could lead to anybody's files.
+    """
+    if os.path.lexists(folder / "suite.yaml") or not folder.is_dir():
+        return []
+    below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    return [path for path in below if (path / "suite.yaml").is_file() and not (path / "suite.yaml").is_symlink()]
+
+
+def below_in_words(folder: Path) -> str:
+    """Of a folder of boards, as the end of a message to whoever should have named one of them; else empty."""
+    boards = boards_below(folder)
+    return f". It holds {len(boards)} such: give one of them, such as {one_line(str(boards[0]))}" if boards else ""
+
+
 def read_cell(path: Path) -> Cell:
     """One cell file, checked: a regular file, the schema, every field, and that the digest is the body's."""
     try:
@@ -88,7 +106,8 @@ def read_cells(results: Path) -> list[Cell]:
     """All cells under a suite's results folder, sorted by domain and arm; at least one, all of one suite, each in its place."""
     paths = cell_paths(results)
     if not paths:
-        raise CellError(f"no cell files in {results / 'results'}; give the folder that holds suite.yaml and results/")
+        told = "give the folder that holds suite.yaml and results/" + below_in_words(results)
+        raise CellError(f"no cell files in {results / 'results'}; {told}")
     cells = [read_placed(path, results) for path in paths]
     suites: dict[str, Cell] = {}
     for cell in cells:

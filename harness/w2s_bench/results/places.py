@@ -63,6 +63,13 @@ def placed(rows: Iterable[Row], pairs: Iterable[Pair]) -> tuple[Row, ...]:
     return tuple(replace(row, places=places.get(row.arm)) for row in rows)
 
 
+def first_in_track(rows: Iterable[Row], track: str) -> tuple[str, ...]:
+    """The arms of which no test says that they are not the first of their track; none where it ranks fewer than two: one alone in its
+    track is no winner."""
+    ranked = [row for row in rows if row.track == track and row.places]
+    return tuple(row.arm for row in ranked if row.places and row.places[0] == 1) if len(ranked) > 1 else ()
+
+
 def holm_corrected(ratios: Mapping[tuple[str, str], Ratio]) -> dict[tuple[str, str], Ratio]:
     """The figures of one table, each with its p-value corrected for all that are tested there."""
     tested = {key: r.p for key, r in ratios.items() if isinstance(r, Estimate) and r.p is not None}

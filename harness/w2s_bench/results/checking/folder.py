@@ -13,7 +13,7 @@ from w2s_bench.names import BUILT_IN, bare
 from w2s_bench.results.belief import contradictions
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.findings import Finding
-from w2s_bench.results.files import cell_paths, read_placed
+from w2s_bench.results.files import below_in_words, cell_paths, read_placed
 from w2s_bench.results.leaderboard import Leaderboard, build
 from w2s_bench.suite import Suite
 from w2s_bench.suite_files import read_results_suite
@@ -48,7 +48,8 @@ def read_folder(results: Path) -> Folder:
         what = "is a file" if os.path.lexists(results) else "is not there"
         raise CellError(f"{results} {what}; give the folder that holds suite.yaml and results/")
     if not os.path.lexists(results / "suite.yaml") and not (results / "results").is_dir():
-        raise CellError(f"{results} holds neither suite.yaml nor results/; give the folder of a board or of a run")
+        told = "give the folder of a board or of a run" + below_in_words(results)
+        raise CellError(f"{results} holds neither suite.yaml nor results/; {told}")
     findings: list[Finding] = []
     cells = list(_cells(results, findings))
     try:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+from w2s_bench.results.across import AGAINST, Across
 from w2s_bench.results.board import Entry, Leaderboard
 from w2s_bench.results.pages.column import Column
 from w2s_bench.results.pages.columns import ENTRY, ROW
@@ -31,6 +32,29 @@ def board_as_json(board: Leaderboard) -> dict[str, JSON]:
     for shown, domain in zip(content["domains"], board.domains, strict=True):
         shown["references"] = _entries(domain.references)
     return content
+
+
+def across_as_json(across: Across) -> dict[str, JSON]:
+    """All that the page over several boards says: every board, and every trust function with its figure on each setting."""
+    content = asdict(across)
+    for shown, board in zip(content["boards"], across.boards, strict=True):
+        shown["mean_domains"] = list(board.mean_domains)
+    for shown, function in zip(content["functions"], across.functions, strict=True):
+        counts = {
+            rival: {
+                "above": function.above(rival),
+                "below": function.below(rival),
+                "of": len(function.minus(rival)),
+            }
+            for rival in AGAINST
+        }
+        held = bool(function.results)
+        shown |= {
+            "counts": counts,
+            "median": function.median if held else None,
+            "range": function.range if held else None,
+        }
+    return content | {"settings": across.settings}
 
 
 def _entries(entries: Mapping[str, Entry]) -> dict[str, JSON]:

@@ -10,6 +10,7 @@ from w2s_bench.results.attestations import TIERS
 from w2s_bench.results.board import POWER, Gain, Leaderboard
 from w2s_bench.results.gains import PARTS
 from w2s_bench.results.pages.style import TRACKS, count, number, signed
+from w2s_bench.results.places import first_in_track
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.text import one_line, shortened
 
@@ -27,16 +28,13 @@ def description(board: Leaderboard) -> str:
 
 
 def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
-    """Sentences; `name` writes an arm's name as the page needs it. One alone in its track is no winner."""
+    """Sentences; `name` writes an arm's name as the page needs it."""
     said = []
     for track, look in TRACKS.items():
-        ranked = [row for row in board.rows if row.track == track and row.places]
-        if len(ranked) < 2:
-            continue
-        first = [row.arm for row in ranked if row.places and row.places[0] == 1]
+        first = first_in_track(board.rows, track)
         if len(first) == 1:
             said.append(f"Track {look.word}: {name(first[0])} is first.")
-        else:
+        elif first:
             said.append(
                 f"Track {look.word}: {_named(first, name)} are tied for first; no test tells them from the best."
             )

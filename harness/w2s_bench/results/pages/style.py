@@ -60,10 +60,10 @@ def figure(ratio: Ratio | None, digits: int = 2) -> str:
     return f"{number(ratio.value, digits)} [{number(ratio.low, digits)}, {number(ratio.high, digits)}]"
 
 
-def signed(value: float) -> str:
+def signed(value: float, digits: int = 2) -> str:
     """A figure whose sign is always shown, but where it rounds to 0."""
-    text = number(value)
-    return f"+{text}" if value > 0 and text != "0.00" else text
+    text = number(value, digits)
+    return f"+{text}" if value > 0 and float(text) else text
 
 
 def difference(ratio: Ratio | None) -> str:

@@ -11,7 +11,7 @@ from w2s_bench.results.attestations import read_attestations
 from w2s_bench.results.belief import contradictions, suite_of
 from w2s_bench.results.board import Leaderboard
 from w2s_bench.results.cells import Cell
-from w2s_bench.results.files import found_paths, read_placed
+from w2s_bench.results.files import below_in_words, found_paths, read_placed
 from w2s_bench.results.leaderboard import attested, build, claimed
 from w2s_bench.results.report.pool import Pools
 from w2s_bench.results.signatures import read_signatures
@@ -41,7 +41,8 @@ def read_folder(results: Path) -> Folder:
             f"no folder {results}; give a results folder, which holds suite.yaml and results/DOMAIN/ARM.json"
         )
     if not paths and not faults:
-        raise CellError(f"no cell files in {results / 'results'}; give the folder that holds suite.yaml and results/")
+        where = "give the folder that holds suite.yaml and results/" + below_in_words(results)
+        raise CellError(f"no cell files in {results / 'results'}; {where}")
     cells = []
     for path in paths:
         try:
