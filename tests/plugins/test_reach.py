@@ -242,12 +242,13 @@ def test_of_a_recorded_distribution_the_record_says_what_belongs_to_it(tree: Tre
 
 def test_built_in_functions_do_not_hang_on_each_other() -> None:
     from w2s_bench.plugins.reach import reached
-    from w2s_bench.plugins.source import sources_of
+    from w2s_bench.plugins.source import Moment, sources_of
 
     package = "w2s_bench_baselines"
     asked: list[str] = []
-    sources = sources_of([package], "w2s-bench")
-    found = reached(f"{package}.learned.student_probe", package, sources, asked.append)
+    now = Moment()
+    sources = sources_of([package], "w2s-bench", now)
+    found = reached(f"{package}.learned.student_probe", package, sources, asked.append, now)
     names = [name for source in found for name, _ in source.files]
     assert "learned/student_probe.py" in names and "learned/probe.py" in names
     assert not [name for name in names if name.startswith("confidence") or name.endswith("__init__.py")]

@@ -18,7 +18,7 @@ from importlib.metadata import EntryPoint
 from itertools import islice
 from pathlib import Path
 
-from w2s_bench.plugins.source import Source, module_named, sources_of
+from w2s_bench.plugins.source import Moment, Source, module_named, sources_of
 from w2s_bench.record import digest_of
 from w2s_bench.types import JSON
 
@@ -145,12 +145,12 @@ def _digests(modules: Iterable[str], distribution: str) -> dict[str, str]:
 
     What hooks return may come from data: a list of task files, for one.
     """
-    digests = {}
+    digests, now = {}, Moment()
     for module in modules:
-        (source,) = sources_of([module], distribution)
+        (source,) = sources_of([module], distribution, now)
         try:
             stamps = [stamp for folder in source.folders for stamp in _stamps(folder)]
-            digest = source.digest()
+            digest = now.digest(source)
         except OSError:
             return {}
         if not source.files or len(stamps) > _MOST_STAMPS:

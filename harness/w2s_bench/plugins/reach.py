@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from w2s_bench.plugins.source import Source
+from w2s_bench.plugins.source import Moment, Source
 
 #: Modules by which code can load other code that no import statement names.
 _LOADERS = frozenset({"importlib", "runpy", "imp", "pkgutil", "builtins", "zipimport", "pickle", "dill", "cloudpickle"})
@@ -57,7 +57,7 @@ class _Text:
 
 
 def reached(
-    module: str, through: str, sources: Iterable[Source], elsewhere: Callable[[str], Source | None]
+    module: str, through: str, sources: Iterable[Source], elsewhere: Callable[[str], Source | None], now: Moment
 ) -> tuple[Source, ...]:
     """Of `sources`, the files that `module` can run: itself, and whatever it imports, inside functions too.
 
@@ -67,7 +67,7 @@ def reached(
 
     `elsewhere` finds the source of a top-level module that `sources` do not hold and that belongs with them; None: it does not.
     """
-    walk = _Walk({source.root: source for source in sources}, elsewhere)
+    walk = _Walk({source.root: source for source in sources}, elsewhere, now)
     try:
         walk.read(module)
         walk.pass_through(through)
@@ -85,6 +85,7 @@ def reached(
 class _Walk:
     sources: dict[str, Source]
     elsewhere: Callable[[str], Source | None]
+    now: Moment
     files: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -125,7 +126,7 @@ class _Walk:
         return not all(text.inert for text in self._texts(module))
 
     def _texts(self, module: str) -> list[_Text]:
-        return [_text(path.read_bytes()) for path in self._modules.get(module, ())]
+        return [_text(self.now.content(path)) for path in self._modules.get(module, ())]
 
     def _is_package(self, module: str) -> bool:
         return any(path.name == "__init__.py" for path in self._modules[module])

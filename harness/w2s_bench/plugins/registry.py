@@ -26,7 +26,7 @@ from w2s_bench.plugins.hooks import HOOKS, EntryKind, full_name, words
 from w2s_bench.plugins.installation import running_version
 from w2s_bench.plugins.loading import load_plugins
 from w2s_bench.plugins.reach import reached
-from w2s_bench.plugins.source import Source, source_beside, sources_of
+from w2s_bench.plugins.source import Moment, source_beside, sources_of
 from w2s_bench.resolvers import Resolver, resolver_of, resolvers_for, with_prefix
 from w2s_bench.types import JSON
 
@@ -175,33 +175,31 @@ class Registry:
         """Run code of what `name` stands for, such as its `fingerprint`; what it raises names entry point and distribution."""
         return contract.guarded(str(self.resolve(entry_kind, name)), what, call)
 
-    def source_digest(self, registered: Registered, digests: dict[Source, str] | None = None) -> str:
+    def source_digest(self, registered: Registered, now: Moment | None = None) -> str:
         """SHA-256 over the Python files that an entry's code comes from; nothing is imported. Changed code is another arm.
 
         Of a trust function, reading or objective they are the module that its factory is written in, with all of the distribution that
         this imports (`plugins.reach`), so that a sibling beside it changes nothing. Of a domain or model, of a factory that
         is not what its module calls by its name (a partial, a closure), and where imports cannot be followed, they are the
         factory's and the entry point's whole top-level packages; of a namespace package, what is the distribution's own.
-        What the plugin imports from elsewhere is told by versions alone. `digests` is for who asks about many things at one
+        What the plugin imports from elsewhere is told by versions alone. `now` is for who asks about many things at one
         moment: what has been read is kept there.
         """
         # Otherwise it is read anew each time, so that a plugin that changes on disk during a run is noticed.
-        digests = {} if digests is None else digests
+        now = now or Moment()
         digest = hashlib.sha256()
         module, named = module_of(registered.factory), written_as(registered.factory)
-        sources = sources_of((registered.module, module), registered.distribution)
+        sources = sources_of((registered.module, module), registered.distribution, now)
         for source in sources:
             if not source.files:
                 fault = f"the source of module {source.root!r} cannot be found; install it as Python files"
                 raise PluginError(f"{registered}: {fault}")
         if named is not None and HOOKS[registered.entry_kind].is_code_alone:
-            beside = partial(source_beside, distribution=registered.distribution, sources=sources)
-            sources = reached(module, registered.module, sources, beside)
+            beside = partial(source_beside, distribution=registered.distribution, sources=sources, now=now)
+            sources = reached(module, registered.module, sources, beside, now)
             digest.update(f"{module}\0{named}\0".encode())
         for source in sources:
-            if source not in digests:
-                digests[source] = source.digest()
-            digest.update(f"{source.root}\0{digests[source]}\0".encode())
+            digest.update(f"{source.root}\0{now.digest(source)}\0".encode())
         return digest.hexdigest()
 
     def libraries(self, registered: Registered) -> tuple[str, ...]:

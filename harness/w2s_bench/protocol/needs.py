@@ -11,7 +11,7 @@ from w2s_bench.plugins.descriptions import DescribedReading
 from w2s_bench.plugins.hooks import distribution_of
 from w2s_bench.plugins.planning import described_reading
 from w2s_bench.plugins.registry import Registry
-from w2s_bench.plugins.source import Source
+from w2s_bench.plugins.source import Moment
 from w2s_bench.protocol import crossfit
 from w2s_bench.protocol.ask import Ask, More
 from w2s_bench.protocol.crossfit import CrossFitted
@@ -111,16 +111,16 @@ def own_reading(need: Need) -> BuiltInReading:
 
 
 def planned_needs(
-    registry: Registry, needs: Iterable[Need], who: str, sources: dict[Source, str] | None = None
+    registry: Registry, needs: Iterable[Need], who: str, now: Moment | None = None
 ) -> tuple[PlannedNeed, ...]:
     """Each need with its reading, which must exist and take the need's parameters; `who` declared them."""
-    return tuple(_planned(registry, need, who, sources) for need in needs)
+    return tuple(_planned(registry, need, who, now) for need in needs)
 
 
-def _planned(registry: Registry, need: Need, who: str, sources: dict[Source, str] | None) -> PlannedNeed:
+def _planned(registry: Registry, need: Need, who: str, now: Moment | None) -> PlannedNeed:
     try:
         own = built_in_reading(need.read, need.parameters)
-        planned = PlannedNeed(need, own) if own is not None else _of_plugin(registry, need, sources)
+        planned = PlannedNeed(need, own) if own is not None else _of_plugin(registry, need, now)
     except W2SBenchError as error:
         raise PluginError(f"{who}: need {need}: {error}") from error
     may = planned.reading.readers if isinstance(planned.reading, BuiltInReading) else None
@@ -137,13 +137,13 @@ def _planned(registry: Registry, need: Need, who: str, sources: dict[Source, str
     return planned
 
 
-def _of_plugin(registry: Registry, need: Need, sources: dict[Source, str] | None) -> PlannedNeed:
+def _of_plugin(registry: Registry, need: Need, now: Moment | None) -> PlannedNeed:
     if "/" not in need.read:
         readings = [*built_in_readings(), *registry.table("reading")]
         raise UnknownNameError("reading", need.read, readings, "A plugin's is written in full.")
     registered = registry.resolve("reading", need.read)
     described = described_reading(registry, need.read, need.parameters)
-    source = registry.source_digest(registered, sources)
+    source = registry.source_digest(registered, now)
     plugin = {"distribution": registered.distribution, "version": registered.version, "source": source}
     return PlannedNeed(need, described, registered.name, plugin, registry.libraries(registered))
 

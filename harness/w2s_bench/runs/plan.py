@@ -13,7 +13,7 @@ from w2s_bench.isolation.surroundings import surroundings_kept
 from w2s_bench.names import BUILT_IN, normalized, row_name
 from w2s_bench.plugins.planning import declarations, described_domain, described_model
 from w2s_bench.plugins.registry import Registry
-from w2s_bench.plugins.source import Source
+from w2s_bench.plugins.source import Moment
 from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.protocol import arms, chain
 from w2s_bench.protocol.arms import Arm, ArmStages
@@ -314,15 +314,15 @@ def _trust_arms(
     """
     out: list[tuple[Arm, Chosen]] = []
     problems: list[str] = []
-    sources: dict[Source, str] = {}  # many functions share a package, which is read once
+    now = Moment()  # many functions share a package, which is read once
     specs = [parse_spec(function.spec) for function in asked]
     for function, (name, parameters), declared in zip(asked, specs, declarations(registry, specs), strict=True):
         try:
             if isinstance(declared, W2SBenchError):
                 raise declared
             registered = registry.resolve("trust_function", name)
-            source = registry.source_digest(registered, sources)
-            needs = planned_needs(registry, declared.needs, str(registered), sources)
+            source = registry.source_digest(registered, now)
+            needs = planned_needs(registry, declared.needs, str(registered), now)
         except W2SBenchError as error:
             if function.named:
                 raise
