@@ -153,3 +153,34 @@ def test_prompts_are_shared_where_that_pays(sources: Any, prompt: int, options: 
     if prompt + options < 60:
         found = option_logprobs(model, [item])[0]
         np.testing.assert_allclose(found, [row.sum() for row in token_logprobs(model, item)], rtol=1e-4)
+
+
+@pytest.mark.parametrize("scored", [True, False])
+@pytest.mark.parametrize("same_prompt", [True, False])
+def test_memory_that_runs_out_over_options_halves_what_is_read(
+    sources: Any, same_prompt: bool, scored: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Side by side after a prompt that they share, and a row an option where they share none."""
+    import torch
+
+    model, _ = sources["words"].load()
+    rng = np.random.default_rng(1)
+    items = []
+    for _ in range(6):
+        prompts = [tuple(rng.integers(0, model.config.vocab_size, 12).tolist()) for _ in range(3)]
+        items.append([Pair(prompts[0] if same_prompt else prompt, (1 + k, 5)) for k, prompt in enumerate(prompts)])
+    expected = option_readings(model, items, (1, -1), scored=scored)
+
+    def limited(module: Any, args: Any, kwargs: Any) -> None:
+        if len(kwargs["input_ids"]) > 2:
+            raise torch.OutOfMemoryError("on purpose")
+
+    hook = model.model.register_forward_pre_hook(limited, with_kwargs=True)
+    try:
+        found = option_readings(model, items, (1, -1), scored=scored)
+    finally:
+        hook.remove()
+    assert "rows are read" in capsys.readouterr().out
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-5)
+    for one, other in zip(found[0], expected[0], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)

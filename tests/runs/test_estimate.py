@@ -13,7 +13,7 @@ import architectures
 from conftest import random_model
 from support import toy_registry, toy_suite
 from w2s_bench.executors.timings import Timings
-from w2s_bench.models import sizes
+from w2s_bench.models import sizes, speed
 from w2s_bench.models.footprint import Blueprint, Use, memory, operations, shapes_of
 from w2s_bench.models.origins import HubModel
 from w2s_bench.models.speed import Throughput, measure
@@ -336,3 +336,18 @@ def test_measuring_goes_with_a_dry_run_alone() -> None:
     refuse_measuring_alone(measure=True, dry_run=True)
     with pytest.raises(W2SBenchError, match="add --dry-run"):
         refuse_measuring_alone(measure=True, dry_run=False)
+
+
+def test_what_is_measured_is_one_thread_which_is_what_a_worker_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    seen, threads = set[int](), torch.get_num_threads()
+    monkeypatch.setattr(
+        speed, "_works", lambda *_: [("read", 1.0, lambda: seen.add(torch.get_num_threads()))] if not seen else []
+    )
+    torch.set_num_threads(2)
+    try:
+        measure(seconds=0.0)
+        assert (seen, torch.get_num_threads()) == ({1}, 2)
+    finally:
+        torch.set_num_threads(threads)

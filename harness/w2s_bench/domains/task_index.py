@@ -57,7 +57,10 @@ def find_task(name: str) -> tuple[Path, Path]:
         if name in index:
             key, _, path = index[name].partition(" ")
             if key == "group":
-                inside = near(name, [other for other, at in index.items() if at.startswith("task ") and name in other])
+                # Members lie beside their group as a rule; tasks of other groups may have a like name.
+                beside = f"task {path.rpartition('/')[0]}/"
+                named = [other for other, at in index.items() if at.startswith("task ") and name in other]
+                inside = near(name, [other for other in named if index[other].startswith(beside)] or named)
                 raise PluginError(
                     f"lm-eval's {name!r} is a group of tasks; a domain is one task: name one of its members"
                     f"{', such as ' + inside[0] if inside else ''} (w2s-bench list domains --lm-eval '{name}*')"

@@ -110,6 +110,8 @@ def why_unloadable(folder: Path, error: Exception) -> tuple[str, str]:
             f"it has no tokenizer (none of {', '.join(TOKENIZER_FILES[:3])} is there)",
             "save the model's own beside it (tokenizer.save_pretrained)",
         )
+    if "flash" in told.lower() and "attn" in told.lower().replace("attention", "attn"):
+        return told, "take attention default, or install what it asks for"
     if "model_type" in told or "does not recognize this architecture" in told:
         from transformers import __version__
 

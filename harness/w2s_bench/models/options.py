@@ -97,20 +97,26 @@ def _rows_read(
     most = tokens_at_once(model)
     if scored:
         most = min(most, logit_rows(model))
+
+    def read(places: list[int]) -> list[tuple[NDArray[np.float64] | None, NDArray[np.float32]]]:
+        rows = [pairs[i] for i in places]
+        ids = padded(rows, drop_last=False).to(model.device)
+        ends = [row * ids.shape[1] + len(pair) - 1 for row, pair in enumerate(rows)]
+        with Tap(model, layers, torch.tensor(ends, device=ids.device)).open() as tap:
+            logits, targets, own, output = predicting(model, ids, rows, anatomy, tap.settings, scored=scored)
+        totals: Sequence[NDArray[np.float64] | None] = [None] * len(rows)
+        if scored:
+            logprobs = -F.cross_entropy(logits.float(), targets, reduction="none").cpu().numpy().astype(np.float64)
+            totals = np.split(np.bincount(own.cpu().numpy(), logprobs), len(rows))
+        return list(zip(totals, tap.states(output).cpu().numpy(), strict=True))
+
     for batch in length_batches([len(pair) for pair in pairs], max_tokens=most):
         for part in verdict_of(model).parts([len(pairs[i]) for i in batch]):
             chosen = [batch[index] for index in part]
-            rows = [pairs[i] for i in chosen]
-            ids = padded(rows, drop_last=False).to(model.device)
-            ends = [row * ids.shape[1] + len(pair) - 1 for row, pair in enumerate(rows)]
-            with Tap(model, layers, torch.tensor(ends, device=ids.device)).open() as tap:
-                logits, targets, own, output = predicting(model, ids, rows, anatomy, tap.settings, scored=scored)
-            if scored:
-                logprobs = -F.cross_entropy(logits.float(), targets, reduction="none").cpu().numpy().astype(np.float64)
-                for i, total in zip(chosen, np.bincount(own.cpu().numpy(), logprobs), strict=True):
-                    sums[i] = np.array([total])
-            for i, state in zip(chosen, tap.states(output).cpu().numpy(), strict=True):
+            for i, (total, state) in zip(chosen, by_halves(model, read, chosen), strict=True):
                 states[i] = state
+                if total is not None:
+                    sums[i] = total
     return sums, states
 
 

@@ -52,8 +52,20 @@ def measure(
 ) -> Throughput:
     """Measure for about `seconds`, imports not counted; the narrowest width always, wider ones while time is left.
 
-    `dtype` is that of the weights: some processors multiply bfloat16 several times as fast as float32, others far slower.
+    `dtype` is that of the weights: some processors multiply bfloat16 several times as fast as float32, others far slower. On a
+    processor one thread is measured, which is what a worker has.
     """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _measured(device, dtype, seconds, clock)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measured(device: str, dtype: Dtype, seconds: float, clock: Callable[[], float]) -> Throughput:
     begun, out = -math.inf, dict[Work, list[tuple[int, float]]]()
     for number, (width, layers) in enumerate(_LADDER):
         for work, done, run in _works(width, layers, device, dtype):
