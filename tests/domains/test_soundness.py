@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from w2s_bench.domains.soundness import check_items, cut
 from w2s_bench.domains.task import TaskDomain
 from w2s_bench.errors import PluginError
 from w2s_bench.protocol import items as rendered
+from w2s_bench.protocol.contradictions import find_contradictions
 from w2s_bench.protocol.files import ANSWERS, ITEMS, REMARKS
 from w2s_bench.protocol.planned import PlannedDomain
 from w2s_bench.record import read_json, read_records
@@ -57,7 +59,7 @@ def built(folder: Path, rows: list[dict[str, Any]], task: dict[str, Any]) -> tup
     shown = {key: value if str(value).startswith("!function") else json.dumps(value) for key, value in task.items()}
     keys = "\n".join(f"{json.dumps(key)}: {value}" for key, value in shown.items())
     (folder / "made.yaml").write_text(f"custom_dataset: !function loader.load\n{keys}\n")
-    kind: Any = "choice" if "doc_to_choice" in task else "generate"
+    kind: Any = "choice" if task["output_type"] == "multiple_choice" else "generate"
     domain = TaskDomain("made", "1", kind, folder / "made.yaml", "made", max_new_tokens=5)
     params = {"domain": PlannedDomain.of("made", domain, {}).params}
 
@@ -71,6 +73,17 @@ def built(folder: Path, rows: list[dict[str, Any]], task: dict[str, Any]) -> tup
     said = [*rendered.remarks("made", items), *rendered.remarks("made", answers)]
     assert len(said) == len(read_json(items / REMARKS)) + len(read_json(answers / REMARKS))
     return read_records(items / ITEMS, Item), read_records(answers / ANSWERS, Answer), said
+
+
+def contrary_golds(folder: Path, task: dict[str, Any]) -> list[str]:
+    """What is told of the golds of a domain that was `built` in this folder."""
+    kind: Any = "choice" if task["output_type"] == "multiple_choice" else "generate"
+    domain: Any = TaskDomain("made", "1", kind, folder / "domain" / "made.yaml", "made", max_new_tokens=5)
+    registry: Any = SimpleNamespace(domain=lambda name: domain)
+    params = {"domain": PlannedDomain.of("made", domain, {}).params}
+    inputs = {name: folder / f"domain.{name}" for name in ("items", "answers")}
+    out = run_stage(find_contradictions, folder / "contrary", params, registry=registry, **inputs)
+    return list(read_json(out / REMARKS))
 
 
 def test_an_item_with_two_equal_options_is_left_out_and_counted(tmp_path: Path) -> None:
@@ -103,12 +116,22 @@ OPTIONS = ["1", "2", "3", "4"]
         ("{{choices.index(gold)}}", "1", OPTIONS, False),
         ("{{gold}}", "1", ["0", "1", "2"], False),  # the text and the index agree
         ("{{gold}}", "1", ["one", "two"], False),
+        ("{% if gold %}{{gold}}{% endif %}", "3", OPTIONS, True),
+        ('{{gold}}{{ "" }}', "3", OPTIONS, True),
+        ("{% set given = gold %}{{ given }}", "1", OPTIONS, True),
+        ("{{tens}}{{gold}}", "1", OPTIONS, True),
+        ("{% for c in choices %}{% if c == gold %}{{ c }}{% endif %}{% endfor %}", "3", OPTIONS, True),
+        ("{% if gold %}{{gold}}{% endif %}", 1, OPTIONS, False),
+        ("{% set given = choices.index(gold) %}{{ given }}", "3", OPTIONS, False),
+        ("{% if gold %}{{gold}}{% endif %}", "1", ["one", "two"], False),
+        ("1", "1", OPTIONS, False),  # a template without a field: its author counts options
+        ("{{ 1 }}", "1", OPTIONS, False),
     ],
 )
 def test_digits_that_lm_eval_takes_for_another_option_are_refused(
     target: str, gold: Any, choices: list[str], refused: bool, tmp_path: Path
 ) -> None:
-    rows, task = [{"choices": choices, "gold": gold}], {**CHOICE, "doc_to_target": target}
+    rows, task = [{"choices": choices, "gold": gold, "tens": ""}], {**CHOICE, "doc_to_target": target}
     if refused:
         with pytest.raises(
             PluginError, match=r"gold '.*' of item '0' is option \d of .*lm-eval reads the digits as an index"
@@ -117,6 +140,13 @@ def test_digits_that_lm_eval_takes_for_another_option_are_refused(
     else:
         _, (answer,), _ = built(tmp_path, rows, task)
         assert answer.completion == f" {choices[answer.index or 0]}"
+
+
+def test_digits_of_a_generated_answer_that_lm_eval_takes_for_another_option_are_refused(tmp_path: Path) -> None:
+    rows = [{"choices": OPTIONS, "gold": "1"}]
+    task = {**GENERATE, "doc_to_choice": "choices", "doc_to_target": "{% if gold %}{{gold}}{% endif %}"}
+    with pytest.raises(PluginError, match=r"gold '1' of item '0' is option 1 of .*counts '2' as right"):
+        built(tmp_path, rows, task)
 
 
 def test_one_question_under_two_keys_with_two_golds_is_refused(tmp_path: Path) -> None:
@@ -130,7 +160,60 @@ def test_one_question_under_two_keys_with_two_golds_is_refused(tmp_path: Path) -
         built(tmp_path, [same, fine], CHOICE)
     with pytest.raises(PluginError, match="their golds are '4' and '5'"):
         built(tmp_path, [{"question": "2 + 2 =", "gold": gold} for gold in ("4", "5")], GENERATE)
-    built(tmp_path, [{"question": "2 + 2 =", "gold": gold, "key": "k", "group": "g"} for gold in ("4", "5")], GENERATE)
+    one = {"question": "2 + 2 =", "key": "k", "group": "g"}
+    built(tmp_path, [{**one, "gold": gold} for gold in ("4", "5")], GENERATE)
+    with pytest.raises(PluginError, match=r"items '1' and '2' ask the same, .*keys 'k' and '2'"):
+        built(
+            tmp_path, [*({**one, "gold": gold} for gold in ("4", "5")), {"question": "2 + 2 =", "gold": "4"}], GENERATE
+        )
+
+
+ONE = {"question": "Same thing?", "key": "k", "group": "g"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "task", "said"),
+    [
+        (
+            [{**ONE, "choices": ["a", "b", "c"], "gold": n % 3} for n in range(30)],
+            CHOICE,
+            "1 question (30 items) has contrary golds, such as 'Same thing?': 'a' (item '0') and 'b' (item '1'); whichever",
+        ),
+        (
+            [
+                {**dict.fromkeys(("key", "group", "question"), f"{n // 2}?"), "choices": ["no", "yes"], "gold": n % 2}
+                for n in range(4)
+            ],
+            CHOICE,
+            "2 questions (4 items) have contrary golds, such as '0?': 'no' (item '0') and 'yes' (item '1'); whichever",
+        ),
+        ([{**ONE, "gold": gold} for gold in "445"], GENERATE, "1 question (3 items) has contrary golds, such as"),
+        ([{**ONE, "question": q, "gold": q} for q in ("What is 4?", "4 is?")], GENERATE, "1 question (2 items) has"),
+        # One gold in another order of options, in other letters.
+        ([{**ONE, "choices": ["a", "b"], "gold": 0}, {**ONE, "choices": ["b", "a"], "gold": 1}], CHOICE, ""),
+        (
+            [{**ONE, "choices": ["Paris", "Lima"], "gold": 0}, {**ONE, "choices": ["Lima.", "paris."], "gold": 1}],
+            CHOICE,
+            "",
+        ),
+        # Letters of options that stand in each prompt are no texts to compare.
+        (
+            [
+                {**ONE, "question": f"{asked}?", "choices": ["A", "B"], "gold": n}
+                for n, asked in enumerate(["A x B y", "A y B x"])
+            ],
+            CHOICE,
+            "",
+        ),
+    ],
+)
+def test_one_question_with_contrary_golds_under_one_key_is_counted_and_told(
+    rows: list[dict[str, Any]], task: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    _, _, noted = built(tmp_path, rows, task)
+    assert noted == [], "what is stored of items and answers stays as it was"
+    told = contrary_golds(tmp_path, task)
+    assert [text[: len(said)] for text in told] == ([said] if said else [])
 
 
 def test_gold_that_until_cuts_is_told_and_refused_where_none_is_left(tmp_path: Path) -> None:
@@ -260,6 +343,19 @@ def test_an_option_that_is_half_right_is_refused(tmp_path: Path) -> None:
         built(tmp_path, [{"choices": ["a", "b", "c"], "gold": 1}], graded_by(code, tmp_path, CHOICE))
 
 
+def test_two_derivations_of_one_answer_are_not_contrary(tmp_path: Path) -> None:
+    """As in GSM8K, whose golds are whole solutions: the task itself says which answers are right."""
+    code = (
+        "def graded(document, results):\n    return {'exact_match': results[0] == document['gold'].split('#### ')[1]}\n"
+    )
+    number = [{"function": "regex", "regex_pattern": "#### ([0-9]+)"}, {"function": "take_first"}]
+    task = {**graded_by(code, tmp_path, GENERATE), "filter_list": [{"name": "final", "filter": number}]}
+    built(tmp_path, [{**ONE, "gold": gold} for gold in ("2 + 2 #### 4", "so #### 4")], task)
+    assert contrary_golds(tmp_path, task) == []
+    built(tmp_path, [{**ONE, "gold": gold} for gold in ("2 + 2 #### 4", "so #### 5")], task)
+    assert len(contrary_golds(tmp_path, task)) == 1
+
+
 @pytest.mark.parametrize("place", [0, 1])
 @pytest.mark.parametrize("option", ["", None, " "])
 def test_an_empty_option_is_refused(option: str | None, place: int, tmp_path: Path) -> None:
@@ -277,12 +373,18 @@ def test_a_choice_domain_needs_acc(tmp_path: Path) -> None:
         built(tmp_path, [{"choices": ["a", "b"], "gold": 0}], {**CHOICE, **other})
 
 
-@pytest.mark.parametrize("name", ["knowledge", "math", "chess"])
+@pytest.mark.parametrize("name", ["knowledge", "math", "chess", "places", "verbs"])
 def test_the_bundled_domains_give_no_cause_for_remarks(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = toy_registry(monkeypatch)
     params = {"domain": PlannedDomain.of(f"w2s-bench/{name}", registry.domain(name), {}).params}
-    for build in (rendered.build_items, rendered.build_answers):
-        out = run_stage(build, tmp_path / build.name, params, registry=registry)
-        assert read_json(out / REMARKS) == []
+    made: dict[str, Path] = {}
+    for build, needs in (
+        (rendered.build_items, ()),
+        (rendered.build_answers, ()),
+        (find_contradictions, ("items", "answers")),
+    ):
+        inputs = {name: made[name] for name in needs}
+        made[build.name] = run_stage(build, tmp_path / build.name, params, registry=registry, **inputs)
+        assert read_json(made[build.name] / REMARKS) == []

@@ -114,6 +114,36 @@ def test_a_metric_between_right_and_wrong_is_told_before_any_training(registry: 
     )
 
 
+TWICE = """
+def load(**_):
+    rows = [{"id": str(n), **dict.fromkeys(("group", "key", "question"), f"{n // 2} ="), "stratum": "s", "gold": "1"} for n in range(600)]
+    for row in rows[:6]:
+        row["gold"] = row["id"]
+    return {"test": Dataset.from_list(rows)}
+def graded(document, results):
+    return {"exact_match": results[0].strip() == document["gold"]}
+"""
+
+
+def test_contrary_golds_are_told_of_stored_items_too_and_refuse_nothing(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "made.yaml").write_text(HALVES)
+    (tmp_path / "loader.py").write_text("from datasets import Dataset" + TWICE)
+    content = toy_suite(tmp_path / "models").model_dump(mode="json")
+    made = {"name": "w2s-bench-toy/made", "parameters": {"folder": str(tmp_path), "kind": "generate"}}
+    content["domains"][1] |= made
+    planned = plan(Suite.model_validate(content), registry, trust=())
+    assert "contradictions" not in {stage.name for stage in planned.stages()}, "no cell hangs on it"
+    store, told = open_store(tmp_path / "store"), list[Event]()
+    golds = {c.domain.name: c.graphs[0].answers for c in planned.cells}
+    Inline(registry).run([*golds.values(), *(c.graphs[0].items for c in planned.cells)], store, lambda event: None)
+    first = api.check_first(planned, store=store, executor=Inline(registry), events=told.append, models=False)
+    (said,) = first.remarks
+    assert first.unusable == {} and [event.text for event in told if isinstance(event, Noted)] == [said]
+    assert said.startswith(
+        "w2s-bench-toy/made: 3 questions (6 items) have contrary golds, such as '0 =': '0' (item '0') and '1' (item '1'); "
+    )
+
+
 def test_gold_longer_than_an_answer_may_be_is_told_by_the_models_own_tokens(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -400,6 +400,13 @@ def test_an_item_with_two_equal_options_is_left_out_and_told(tmp_path: Path) -> 
         check_domain(domain)
 
 
+def test_one_question_under_one_key_with_contrary_golds_is_told(tmp_path: Path) -> None:
+    same = dict.fromkeys(("group", "key"), "2") | {"question": "2?"}
+    domain = made_up_domain(tmp_path, lambda items: items[3].update(same))
+    with pytest.warns(UserWarning, match="made-up: 1 question .2 items. has contrary golds, such as '2[?]': "):
+        check_domain(domain)
+
+
 def test_numbers_are_taken_as_ids(tmp_path: Path) -> None:
     check_domain(made_up_domain(tmp_path, lambda items: [item.update(id=n, group=n) for n, item in enumerate(items)]))
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from w2s_bench.domains.grading import answers_are_right, delimiter_of, headline, option_is_right
 from w2s_bench.errors import LeakError, PluginError, said
-from w2s_bench.record import digest_of
 from w2s_bench.types import Answer, Item
 
 _OUTPUT_TYPES = {"choice": "multiple_choice", "generate": "generate_until"}
 _TRIED = 5_000  # gold answers that are graded before anything is trained: lm-eval takes half a millisecond for one
 _TRIED_OTHERWISE = 16  # items of which answers other than gold are graded
 _WORD = re.compile(r"\S+")
-_ONE_EXPRESSION = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
+_MOST_TEMPLATES = 16  # kept compiled
 
 
 def check_task(domain: Any, task: Any) -> None:
@@ -101,16 +100,14 @@ def check_index(
     """Gold that is the text of one option is not taken for the number of another.
 
     lm-eval reads digits that a template renders as an index: of the options "1" to "4", gold "1" would be the second.
+    A template that computes a number means the index, as lm-eval does.
     """
     template = task.config.doc_to_target
-    match = _ONE_EXPRESSION.fullmatch(template) if isinstance(template, str) and template not in task.features else None
-    if match is None:
+    if not isinstance(template, str) or template in task.features:
         return
-    from lm_eval.utils import env
-
-    text = env.compile_expression(match[1])(**document)
+    text = _giving(template)(document)
     texts = [str(option) for option in options]
-    if isinstance(text, str) and text in texts and texts.index(text) != index:
+    if isinstance(text, str) and text.isdigit() and text in texts and texts.index(text) != index:
         raise PluginError(
             f"domain {domain!r}: gold {text!r} of item {item!r} is option {texts.index(text) + 1} of {list(options)!r}, but "
             f"lm-eval reads the digits as an index and counts {texts[index]!r} as right; write the field's name alone in "
@@ -118,28 +115,31 @@ def check_index(
         )
 
 
-class Contradictions:
-    """Finds the same question, asked under two keys, with two golds: whichever a model learns, it is wrong."""
+@lru_cache(_MOST_TEMPLATES)
+def _giving(template: str) -> Callable[[Mapping[str, Any]], Any]:
+    """Document → what a template of lm-eval's gives: the value itself where nothing stands beside it, a number too; else the text.
 
-    def __init__(self, domain: str) -> None:
-        self._domain = domain
-        self._seen: dict[str, tuple[str, str, str]] = {}
+    None for a template without a field, whose digits its author wrote as an index.
+    """
+    from jinja2 import Environment, meta
+    from jinja2.nativetypes import NativeCodeGenerator
+    from lm_eval.utils import env
 
-    def check(self, item: Item, answer: Answer) -> None:
-        """Refuse `item` where an earlier one asks the same and has another key and another gold."""
-        asked = digest_of([_plain(item.prompt), sorted(map(_plain, item.choices or ()))])
-        gold = _plain(answer.completion)
-        first, key, other = self._seen.setdefault(asked, (item.id, item.key, gold))
-        if key != item.key and other != gold:
-            raise PluginError(
-                f"domain {self._domain!r}: items {first!r} and {item.id!r} ask the same, {item.prompt[-80:]!r}, under the keys "
-                f"{key!r} and {item.key!r}, and their golds are {other!r} and {gold!r}; give them one key and one gold, or "
-                "remove one"
-            )
+    if not meta.find_undeclared_variables(env.parse(template)):
+        return lambda document: None
+    native = env.overlay()
+    native.code_generator_class = NativeCodeGenerator  # values stay what they are until they are joined
+    native.concat = _joined
+    compiled = Environment.from_string(
+        native, template
+    )  # the method of `env` may be a remembering one, which compiles for `env`
+    return lambda document: compiled.render(**document)
 
 
-def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).split())
+def _joined(parts: Iterable[Any]) -> Any:
+    """The only part that is not empty, as it is, or the text of all."""
+    given = [part for part in parts if part != ""]
+    return given[0] if len(given) == 1 else "".join(map(str, given))
 
 
 def cut(text: str, until: Iterable[str]) -> str:
@@ -169,7 +169,7 @@ def unreachable(
     if not tried:
         return [], []
     texts = [given(a) for a in tried]
-    with _told(domain, "its gold"):
+    with told(domain, "its gold"):
         right = answers_are_right(task, [a.id for a in tried], [a.document for a in tried], texts)
         wrong = [(a, text) for a, text, ok in zip(tried, texts, right, strict=True) if not ok]
         # Some tokenizers decode an answer without the space that it begins with.
@@ -208,12 +208,12 @@ def check_grades(domain: Any, task: Any, until: Sequence[str], answers: Sequence
         if domain.kind == "choice":
             count = len(task.doc_to_choice(answer.document))
             for option in range(count):
-                with _told(domain.name, f"option {option + 1} of item {answer.id!r}"):
+                with told(domain.name, f"option {option + 1} of item {answer.id!r}"):
                     option_is_right(task, answer.document, count, option, answer.id)
             continue
         for text in _other_answers(answer.completion, answers[(number + 1) % len(answers)].completion):
             given = cut(text, until)
-            with _told(domain.name, f"the answer {given[:60]!r} to item {answer.id!r}"):
+            with told(domain.name, f"the answer {given[:60]!r} to item {answer.id!r}"):
                 answers_are_right(task, [answer.id], [answer.document], [given])
 
 
@@ -223,7 +223,7 @@ def _other_answers(gold: str, of_another: str) -> dict[str, None]:
 
 
 @contextmanager
-def _told(domain: str, graded: str) -> Iterator[None]:
+def told(domain: str, graded: str) -> Iterator[None]:
     """Whatever grading raises, as an error that names the domain."""
     try:
         yield

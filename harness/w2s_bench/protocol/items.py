@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from w2s_bench.domains.contradictions import Contradictions
 from w2s_bench.domains.documents import Digest, of_task
 from w2s_bench.domains.grading import delimiter_of
 from w2s_bench.domains.soundness import (
-    Contradictions,
     check_grades,
     check_index,
     check_items,
@@ -257,7 +257,9 @@ def _answer(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Ans
         check_index(domain.name, task, document, item.id, choices, index)
         target = choices[index]
     elif task.config.doc_to_choice is not None:
-        target = task.doc_to_choice(document)[target]  # lm-eval grades such an answer against the option's text
+        choices = task.doc_to_choice(document)
+        check_index(domain.name, task, document, item.id, choices, target)
+        target = choices[target]  # lm-eval grades such an answer against the option's text
     elif isinstance(target, list):
         if not target:
             raise PluginError(

@@ -237,7 +237,10 @@ def check_first(
     first: dict[str, PlannedCell] = {}
     for cell in planned.cells:  # generations of a chain, which have other models, come after the one hop
         first.setdefault(cell.domain.name, cell)
-    of = {name: [*_golds(cell.graphs[0]), *(cell.models if models else ())] for name, cell in first.items()}
+    of = {
+        name: [*_golds(cell.graphs[0]), _contradictions(cell), *(cell.models if models else ())]
+        for name, cell in first.items()
+    }
     outcomes = executor.run([*splits, *(stage for stages in of.values() for stage in stages)], store, untroubled)
     reasons: dict[str, str] = {}  # the first of each domain, since its other seeds fail alike
     for stage in splits:
@@ -263,6 +266,16 @@ def check_first(
 def _golds(graph: Generation) -> list[Stage]:
     """The answers that grade, and those that are learned from where they are others."""
     return [graph.answers, *([graph.training_answers] if graph.task.domain.own_training_gold else [])]
+
+
+def _contradictions(cell: PlannedCell) -> Stage:
+    """What finds questions with contrary golds: told at the start of a run, and no part of any cell."""
+    from w2s_bench.protocol.contradictions import contradictions
+
+    domain, graph = cell.task.domain, cell.graphs[0]
+    return contradictions(
+        domain, items=graph.items, answers=graph.answers, label=f"{domain.short_name} · contrary golds"
+    )
 
 
 def _cause_of(outcome: Outcome) -> str | None:

@@ -39,14 +39,15 @@ def check_domain(
     question under two keys with two golds, the same items when loaded again, the same questions with what `training_document`
     gives; for a choice domain, wrong options graded wrong; for a generate domain, no gold that `until` or the number of new tokens
     cuts: by its words, and by the tokens of each of `models`, whose tokenizers are tried too. Items left out, as two of their
-    options are equal, are told by a warning. Of a domain of more than 2,000 documents this is said of one in so many, evenly
-    spread, that 2,000 are enough; the task is loaded twice. `tell` is called with what is done next.
+    options are equal, and questions under one key with contrary golds are told by a warning. Of a domain of more than 2,000
+    documents this is said of one in so many, evenly spread, that 2,000 are enough; the task is loaded twice. `tell` is called with
+    what is done next.
     """
     from w2s_bench import record
     from w2s_bench.plugins.descriptions import has_own_training_gold
     from w2s_bench.plugins.entries import Plugin
     from w2s_bench.plugins.registry import Registry
-    from w2s_bench.protocol import evaluation, files, training
+    from w2s_bench.protocol import contradictions, evaluation, files, training
     from w2s_bench.protocol import items as rendered
     from w2s_bench.protocol.planned import PlannedDomain, PlannedModel
     from w2s_bench.store.stage import StageContext
@@ -85,7 +86,8 @@ def check_domain(
             taught = stage(rendered.build_training_answers, "training answers")
             lost_to_learn = record.read_json(taught / files.REMARKS)
             expect(not lost_to_learn, f"{domain.name}: of training_document, {', '.join(lost_to_learn)}")
-        for remark in record.read_json(made_items / files.REMARKS):
+        compared = stage(contradictions.find_contradictions, "contrary golds", items=made_items, answers=made_answers)
+        for remark in (*record.read_json(made_items / files.REMARKS), *record.read_json(compared / files.REMARKS)):
             warnings.warn(f"{domain.name}: {remark}", stacklevel=2)
         lost = record.read_json(made_answers / files.REMARKS)
         remedy = "take that string out of until, allow more tokens, or shorten doc_to_target"
