@@ -135,13 +135,13 @@ def toy_domains_are_asked_once() -> Iterator[None]:
 
     answers: dict[str, list[Any]] = {}
 
-    def ask(questions: Sequence[Any], seconds: float) -> list[Any]:
+    def ask(questions: Sequence[Any], seconds: float, begins: Callable[[int], None]) -> list[Any]:
         names = {question.get("name") for question in questions}
         if not names <= {"w2s-bench-toy/largest", "w2s-bench-toy/sums"}:
-            return asked(questions, seconds)
+            return asked(questions, seconds, begins)
         key = json.dumps(questions)
         if key not in answers or not all(isinstance(answer, dict) for answer in answers[key]):
-            answers[key] = asked(questions, seconds)
+            answers[key] = asked(questions, seconds, begins)
         return answers[key]
 
     asked = looking.ask

@@ -54,9 +54,15 @@ def run(
     """
     from w2s_bench.store import default_location
 
-    planned = make_plan(suite, domains=domains, trust=trust, seeds=seeds, decompose=decompose)
+    planned = make_plan(suite, domains=domains, trust=trust, seeds=seeds, decompose=decompose, events=events)
     beside = plan_points(
-        planned, coverages=coverages, gold_budgets=gold_budgets, domains=domains, trust=trust, decompose=decompose
+        planned,
+        coverages=coverages,
+        gold_budgets=gold_budgets,
+        domains=domains,
+        trust=trust,
+        decompose=decompose,
+        events=events,
     )
     where, place = executor or local_executor(workers), store or default_location()
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from stage_functions import stage
 from w2s_bench._cli.progress import RunState, _Lines, _picture, duration, shown_progress
-from w2s_bench.executors import Ahead, Done, Ended, Event, Failed, Noted, Planned, Started, Waiting
+from w2s_bench.executors import Ahead, Done, Ended, Event, Failed, Noted, Planned, Preparing, Started, Waiting
 from w2s_bench.store import Result
 
 # Brackets that are no markup: neither read as such nor an error.
@@ -96,6 +96,39 @@ def test_a_log_that_would_stand_still_says_what_runs(capsys: pytest.CaptureFixtu
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) >= 120 // 30, "a line every half minute, at least"
     assert lines[0] == "suite: 1 of 9 stages, 1 of them stored before, 26 s so far; now write three (26 s)"
+
+
+def test_a_log_says_what_a_run_waits_for_while_it_is_planned(capsys: pytest.CaptureFixture[str]) -> None:
+    clock, reading = Clock(), Preparing("reading the documents of lm-eval/x")
+    log = _Lines("suite", clock)
+    log(Preparing("importing plugin acme"))
+    for second in range(120):  # two minutes for the one plugin, which is named again after the first, and the documents
+        if second == 5:
+            log(Preparing(""))
+        if second in (10, 20):
+            log(reading)
+        clock.now += 1
+        log.look()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) >= 120 // 30, "a line every half minute, at least"
+    assert lines[0] == "suite: preparing, 26 s so far; now reading the documents of lm-eval/x (16 s)"
+    log(Preparing(""))
+    clock.now += 30
+    log.look()
+    assert capsys.readouterr().err == "suite: preparing, 2 min so far\n"
+
+
+def test_a_terminal_shows_what_a_run_waits_for_while_it_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = RunState("suite", Clock())
+    state(Preparing("importing plugin acme\x1b[2J"))
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(_picture(state, 80))
+    assert [line.rstrip() for line in stream.getvalue().splitlines()] == [
+        "suite preparing · 0 s so far",
+        "  importing plugin acme\\x1b[2J (0 s)",
+    ]
+    for terminal in (False, True):
+        assert said(monkeypatch, [Preparing("importing plugin acme")], quiet=True, terminal=terminal) == ""
 
 
 def test_a_log_names_a_few_of_many_that_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,13 +7,14 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
 from support import LINUX, run_stage, toy_registry, toy_suite
-from w2s_bench.domains.documents import Documents, digest_of_task
+from w2s_bench.domains.documents import Count, Documents, _InTest, digest_of_task, key_of
 from w2s_bench.domains.task import TaskDomain
 from w2s_bench.errors import PluginError
 from w2s_bench.plugins.registry import Registry
@@ -272,6 +273,45 @@ def test_changed_documents_are_other_items_and_other_rows(registry: Registry, tm
             PluginError, match="its documents are not those that were read when the run began; run again"
         ):
             run_stage(build, tmp_path / "old", items(before).params, registry=registry)
+
+
+def test_who_plans_is_told_what_is_read_and_when_that_is_over(registry: Registry, tmp_path: Path) -> None:
+    folder, _ = elsewhere(tmp_path)
+    told: list[str] = []
+    before = planned(folder, tmp_path / "models", replace(registry, awaits=told.append))
+    assert told[-2:] == ["reading the documents of w2s-bench-toy/made", ""]
+    told.clear()
+    Documents(before.documents).read([("w2s-bench-toy/made", {"folder": str(folder)})], told.append)
+    assert told == [], "they are known"
+    names = [f"nobody/{letter}" for letter in "abcde"]
+    Documents().read([(name, {}) for name in names], told.append)
+    assert told == ["reading the documents of nobody/a, nobody/b, nobody/c and 2 more", ""]
+
+
+def test_documents_are_counted_beside_their_digest(registry: Registry, tmp_path: Path) -> None:
+    folder, data = elsewhere(tmp_path)
+    data.write_text(json.dumps(rows(count=9)))
+    one = planned(folder, tmp_path / "models", registry)
+    assert list(one.counts) == list(one.documents) and list(one.counts.values()) == [Count(9, None)]
+    key = key_of("w2s-bench-toy/made", {"folder": str(folder)})
+    kept = Documents(one.documents, one.counts)
+    kept.read([("w2s-bench-toy/made", {"folder": str(folder)})])
+    assert kept.counts[key] == Count(9, None) and Documents(one.documents).counts == {}
+    data.write_text("no JSON")
+    assert planned(folder, tmp_path / "models", registry).counts == {}
+
+
+def test_what_a_task_has_in_test_is_counted_where_it_says_so_of_each() -> None:
+    def count(says: Any) -> int | None:
+        marks = _InTest(SimpleNamespace(in_test=says))  # type: ignore[arg-type]
+        for document in rows():
+            marks.look(document)
+        return marks.count
+
+    assert count(lambda document: document["id"] > "3") == 2
+    assert count(lambda document: False) == 0
+    for unsaid in (None, lambda document: None, lambda document: document["id"] > "3" or None, lambda document: 1 / 0):
+        assert count(unsaid) is None
 
 
 def test_documents_that_cannot_be_read_fail_the_items_and_nothing_else(

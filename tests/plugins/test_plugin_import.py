@@ -423,6 +423,26 @@ def test_a_plugin_that_took_too_long_gets_more_time_when_asked(site: Path, monke
     assert not loaded(site).problems and imports(site) == 2
 
 
+def test_who_waits_is_told_for_which_plugin(site: Path) -> None:
+    install(site, "aa", sound(MARK="os._exit(3)"))
+    install(site, "bb", sound())
+    told: list[str] = []
+
+    def load() -> Registry:
+        told.clear()
+        return Registry.load(entry_points=entry_points(site), awaits=told.append)
+
+    registry = load()
+    assert list(dict.fromkeys(told)) == ["importing plugin aa", "importing plugin bb", ""] and told[-1] == ""
+    told.clear()
+    declarations(registry, [("bb/t", {})])
+    assert list(dict.fromkeys(told)) == ["building trust function bb/t", ""]
+    registry = load()
+    assert told == [], "it is remembered"
+    declarations(registry, [("bb/t", {})])
+    assert told == []
+
+
 def test_a_crash_is_tried_again_after_a_while(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(site, "aa", sound(MARK=f"{NOTE}; os.kill(os.getpid(), 9)"))
     assert loaded(site).problems and loaded(site).problems and imports(site) == 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,10 +12,15 @@ import yaml
 from typer.testing import CliRunner
 
 from domains.test_lm_eval import arc, write
+from w2s_bench._cli import progress
 from w2s_bench._cli.app import app
+from w2s_bench.errors import W2SBenchError
+from w2s_bench.executors import Event, Noted, Preparing
 from w2s_bench.names import DATA_VARIABLE, INCLUDE_VARIABLE
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.results.files import read_cells
+from w2s_bench.runs import execute
+from w2s_bench.runs.plan import Plan
 
 SIZES = {"dev": 16, "test": 20, "weak_train": 24, "trust": 12, "transfer": 30}
 TRAINING = {"recipe": "head", "steps": 5, "batch_size": 8, "learning_rate": 1e-3}
@@ -113,6 +121,71 @@ def test_another_answer_of_an_example_leaves_nothing_that_is_stored(here: Path) 
     write(data, "arc_easy", "train", rows)
     again = call("run", path, *options, "--dry-run")
     assert {"items", "train_head", "grade"} <= to_run(again) and not stored(again)
+
+
+def written(folder: Path, train: int, test: int) -> Path:
+    """A data folder of `arc_easy` with so many documents to learn from and in its own test."""
+    data = folder / "data"
+    data.mkdir()
+    write(data, "arc_easy", "train", [arc(n) for n in range(train)])
+    write(data, "arc_easy", "test", [arc(n) for n in range(train, train + test)])
+    return data
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "fills"), [(82, 20, True), (81, 40, False), (120, 19, False), (60, 20, False)]
+)
+def test_a_dry_run_refuses_sizes_beyond_what_a_task_has(here: Path, train: int, test: int, fills: bool) -> None:
+    """`SIZES` takes 82 documents to learn from, and 20 of the task's own test; neither stands in for the other."""
+    options = ["--trust", TRUST, "--out", here / "out", "--data", written(here, train, test), "--dry-run", "--json"]
+    made = CliRunner().invoke(app, ["run", str(suite_file(here)), *map(str, options)])
+    told = " ".join(made.stderr.split())
+    assert made.exit_code == (0 if fills else 2), made.output
+    if fills:
+        assert json.loads(made.stdout)["sizes_unchecked"] == ["lm-eval/arc_easy"]
+    else:
+        assert f"domain 'lm-eval/arc_easy' has {train + test} items, too few for sizes dev 16" in told
+        assert "(sum 102). Make the splits smaller" in told
+        assert f"{test} of the items are its task's own test documents" in told and made.stdout == ""
+    assert not (here / "store").exists() and not (here / "out").exists()
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"], ["--json"]])
+def test_a_run_is_planned_in_the_sight_of_who_waits(
+    here: Path, quiet: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What planning waits for is told while it does, by the same display as a run; `--quiet` and `--json` leave it out."""
+    told: list[Event] = []
+    asked: list[bool] = []
+
+    @contextmanager
+    def shown(title: str, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
+        asked.append(quiet)
+        yield told.append
+
+    monkeypatch.setattr(progress, "shown_progress", shown)
+    call("run", suite_file(here), "--trust", TRUST, "--data", written(here, 82, 20), "--dry-run", *quiet)
+    assert told[-2:] == [Preparing("reading the documents of lm-eval/arc_easy"), Preparing("")]
+    assert asked == [bool(quiet)]
+
+
+def test_planning_and_running_are_one_display(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not said while it was planned is said as early in the run as if that were one: nothing counts anew between."""
+    told: list[list[Event]] = []
+
+    @contextmanager
+    def shown(title: str, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
+        told.append([])
+        yield told[-1].append
+
+    def stop(planned: Plan, *, events: Callable[[Event], None], **_: object) -> None:
+        events(Noted("it runs"))
+        raise W2SBenchError("and is stopped")
+
+    monkeypatch.setattr(progress, "shown_progress", shown)
+    monkeypatch.setattr(execute, "execute", stop)
+    call("run", suite_file(here), "--trust", TRUST, "--data", written(here, 82, 20), "--out", here / "out", code=2)
+    assert len(told) == 1 and Preparing("") in told[0] and told[0][-1] == Noted("it runs")
 
 
 def test_a_run_without_its_data_names_the_task_and_the_next_step(here: Path) -> None:

@@ -11,7 +11,7 @@ from w2s_bench._cli.executors import ExecutorName
 from w2s_bench.errors import W2SBenchError
 
 if TYPE_CHECKING:
-    from w2s_bench.executors import Executor
+    from w2s_bench.executors import Event, Executor
     from w2s_bench.runs.execute import RunReport
     from w2s_bench.runs.logs.told import Told
     from w2s_bench.runs.plan import Plan
@@ -28,6 +28,7 @@ def plans_beside(
     domains: Sequence[str],
     trust: Sequence[str] | None,
     decompose: bool,
+    events: Callable[[Event], None],
 ) -> tuple[Plan, ...]:
     """A plan for each coverage and each gold budget, as the command line has them."""
     if coverage is None and gold_budget is None:
@@ -52,6 +53,7 @@ def plans_beside(
         domains=domains,
         trust=trust,
         decompose=decompose,
+        events=events,
     )
 
 

@@ -21,6 +21,7 @@ from w2s_bench.executors import (
     Failed,
     Noted,
     Planned,
+    Preparing,
     Started,
     Waiting,
     label_of,
@@ -34,6 +35,7 @@ _EVERY = 15.0  # seconds, at least, between lines where there is no terminal
 _LONGEST = 25.0  # seconds, at most: a log that stands still looks like a run that hangs
 _MOST_NAMED = 3  # stages that run, in a line of a log
 _MOST_SHOWN = 12  # and below a terminal's bar
+_PLANNING = ""  # stands among the nodes of stages that run for what runs before there are any
 _NARROWEST_BAR, _WIDEST_BAR = 8, 40  # characters
 
 
@@ -95,12 +97,20 @@ class RunState:
             self.running, self._ahead = {}, None
         elif isinstance(event, Ahead):
             self._ahead = (event, self.clock())
+        elif isinstance(event, Preparing):
+            self._prepare(one_line(event.what))
         elif isinstance(event, Started):
             self.running[event.stage.node] = (one_line(label_of(event.stage)), self.clock())
         elif isinstance(event, Ended):
             self.running.pop(event.stage.node, None)
             self.done += 1
             self.stored += isinstance(event.outcome, Done) and not event.outcome.new
+
+    def _prepare(self, what: str) -> None:
+        """What runs now is no stage; who is waited for and named again has been waited for all along."""
+        before = self.running.pop(_PLANNING, None)
+        if what:
+            self.running[_PLANNING] = before if before and before[0] == what else (what, self.clock())
 
     @property
     def name(self) -> str:

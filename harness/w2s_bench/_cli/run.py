@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -203,10 +204,12 @@ def run(
     from w2s_bench._cli.errors import explained
 
     with explained():
+        from w2s_bench._cli.progress import shown_progress
         from w2s_bench.executors.until import Until
         from w2s_bench.runs.execute import execute, make_plan
         from w2s_bench.runs.logs.opening import opened, refuse_unknown
         from w2s_bench.store import default_location
+        from w2s_bench.suite_files import load_suite
 
         refuse_others_options(executor, address, slurm or (), slurm_gpu or (), until, log or ())
         refuse_unknown(log or ())
@@ -216,56 +219,61 @@ def run(
         limits = limits_of(stage_timeout, stage_memory)
         use_device(device)
         use_tasks(data, include_path or ())
-        planned = make_plan(suite, domains=domain or (), trust=trust or None, seeds=seeds, decompose=decompose)
         location = store or default_location()
-        beside = plans_beside(
-            planned,
-            coverage,
-            gold_budget,
-            executor,
-            as_json=json_output,
-            domains=domain or (),
-            trust=trust or None,
-            decompose=decompose,
-        )
-        if dry_run or explain:
-            from w2s_bench._cli.dry_run import print_dry_run
-            from w2s_bench._cli.report import print_explanation
+        read = load_suite(suite)
+        with ExitStack() as display:
+            # Planning is shown as the run is: plugins and data may take their time.
+            events = display.enter_context(shown_progress(read.name, quiet=quiet or json_output))
+            planned = make_plan(
+                read, domains=domain or (), trust=trust or None, seeds=seeds, decompose=decompose, events=events
+            )
+            beside = plans_beside(
+                planned,
+                coverage,
+                gold_budget,
+                executor,
+                as_json=json_output,
+                domains=domain or (),
+                trust=trust or None,
+                decompose=decompose,
+                events=events,
+            )
+            if dry_run or explain:
+                from w2s_bench._cli.dry_run import print_dry_run
+                from w2s_bench._cli.report import print_explanation
 
-            for each in (planned, *beside):
-                parent = out if each is planned else out / planned.suite.name / CURVES
-                unknown = refuse_before_preview(each, parent, location, executor)
-                if explain:
-                    print_explanation(each, parent / each.suite.name, location, unknown, as_json=json_output)
-                else:
-                    print_dry_run(
-                        each, parent / each.suite.name, location, unknown, as_json=json_output, measure=measure
-                    )
-            raise typer.Exit
-        from w2s_bench._cli.announced import announced
-        from w2s_bench._cli.progress import shown_progress
-        from w2s_bench._cli.report import print_report, print_submitted
+                display.close()
+                for each in (planned, *beside):
+                    parent = out if each is planned else out / planned.suite.name / CURVES
+                    unknown = refuse_before_preview(each, parent, location, executor)
+                    if explain:
+                        print_explanation(each, parent / each.suite.name, location, unknown, as_json=json_output)
+                    else:
+                        print_dry_run(
+                            each, parent / each.suite.name, location, unknown, as_json=json_output, measure=measure
+                        )
+                raise typer.Exit
+            from w2s_bench._cli.announced import announced
+            from w2s_bench._cli.report import print_report, print_submitted
 
-        progress = shown_progress(planned.suite.name, quiet=quiet or json_output)
-        if settings is not None:
-            from w2s_bench.runs.submit import collected, submit_suite
+            if settings is not None:
+                from w2s_bench.runs.submit import collected, submit_suite
 
-            with progress as events:
                 handed_in = submit_suite(
                     planned, out=out, store=location, settings=settings, limits=limits, workers=workers, events=events
                 )
-            if handed_in.last is not None:
-                print_submitted(handed_in, planned, as_json=json_output, quiet=quiet)
-                raise typer.Exit
-            report = collected(handed_in.folder)  # everything was stored, so the results are written already
-        else:
-            where = chosen(executor, workers=workers, limits=limits, address=address, until=stop)
-            with (
-                opened(log or (), planned.suite, out) as logged,
-                progress as events,
-                announced(planned.suite.name, out / planned.suite.name, events) as told,
-            ):
-                report = execute(planned, out=out, store=location, executor=where, events=told, log=logged)
+                display.close()
+                if handed_in.last is not None:
+                    print_submitted(handed_in, planned, as_json=json_output, quiet=quiet)
+                    raise typer.Exit
+                report = collected(handed_in.folder)  # everything was stored, so the results are written already
+            else:
+                where = chosen(executor, workers=workers, limits=limits, address=address, until=stop)
+                with (
+                    opened(log or (), planned.suite, out) as logged,
+                    announced(planned.suite.name, out / planned.suite.name, events) as told,
+                ):
+                    report = execute(planned, out=out, store=location, executor=where, events=told, log=logged)
         print_report(report, as_json=json_output, quiet=quiet)
         fine = report.ok
         if beside:

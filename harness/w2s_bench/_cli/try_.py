@@ -63,11 +63,11 @@ def try_(
         use_device(device)
         use_tasks(data, include_path or ())
         chosen = load_suite(suite)
-        planned = make_plan(chosen, domains=[on], trust=name, seeds=max(chosen.seeds, seed + 1))
-        refuse_absent_device(planned)
-        opened = open_store(store or default_location())
-        refuse_unwritable_store(planned, opened)
         with shown_progress(f"try {on}", quiet=quiet or json_output) as events:
+            planned = make_plan(chosen, domains=[on], trust=name, seeds=max(chosen.seeds, seed + 1), events=events)
+            refuse_absent_device(planned)
+            opened = open_store(store or default_location())
+            refuse_unwritable_store(planned, opened)
             tried = try_functions(
                 planned, seed, store=opened, executor=local_executor(workers), events=events, examples=examples
             )

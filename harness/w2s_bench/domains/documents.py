@@ -15,12 +15,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from w2s_bench.errors import PluginError, W2SBenchError
 from w2s_bench.isolation import processes as kept
 from w2s_bench.isolation.process_state import WORKER_ENVIRONMENT
 from w2s_bench.plugins.checks import guarded
+from w2s_bench.plugins.watching import Awaits, unheard
 from w2s_bench.record import canonical_json
 from w2s_bench.types import JSON
 
@@ -32,8 +33,23 @@ _REQUESTS, _DIGESTS = "requests.json", "digests.json"
 _BATCH = 1000  # documents decoded at once
 _EXAMPLES = b"examples\n"  # between documents and examples: no document is written so
 _LONGEST = 3600.0  # seconds that the domains of one distribution may take; a data set may have to be fetched
+_MOST_NAMED = 3  # domains of which it is said that they are read
 #: A domain by name and parameters.
 Request = tuple[str, Mapping[str, JSON]]
+
+
+class Count(NamedTuple):
+    """How many documents a domain has, and how many of them its task itself has in `test`; None: it does not say of each."""
+
+    documents: int
+    in_test: int | None
+
+
+class Found(NamedTuple):
+    """What reading a domain's documents gives: their digest, which stages' keys hold, and their count, which none does."""
+
+    digest: str
+    has: Count
 
 
 def self_contained(domain: Domain) -> bool:
@@ -109,31 +125,49 @@ def digest_of_task(domain: str, task: Any) -> str:
 
 
 class Documents:
-    """Digests of domains' documents, each read once however often it is asked for; `known` are read already."""
+    """Digests of domains' documents, each read once however often it is asked for; `known` are read already.
 
-    def __init__(self, known: Mapping[str, str | None] | None = None) -> None:
+    `counts` has, by the same keys, those of the domains that were read; of what is `known` as far as they are given.
+    """
+
+    def __init__(
+        self, known: Mapping[str, str | None] | None = None, counts: Mapping[str, Count] | None = None
+    ) -> None:
         self.known: dict[str, str | None] = dict(known or {})
+        self.counts: dict[str, Count] = dict(counts or {})
 
-    def read(self, requests: Sequence[Request]) -> None:
-        """Read what is not known yet, the domains of each distribution in one process."""
-        missing = {_name(*request): request for request in requests if _name(*request) not in self.known}
+    def read(self, requests: Sequence[Request], awaits: Awaits = unheard) -> None:
+        """Read what is not known yet, the domains of each distribution in one process; `awaits` is told whose."""
+        missing = {key_of(*request): request for request in requests if key_of(*request) not in self.known}
         for distribution in sorted({name.partition("/")[0] for name, _ in missing.values()}):
             mine = {key: request for key, request in missing.items() if request[0].partition("/")[0] == distribution}
-            digests = _read_apart(distribution, mine)
-            self.known.update({key: digests.get(key) for key in mine})
+            awaits(_in_words([name for name, _ in mine.values()]))
+            try:
+                found = _read_apart(distribution, mine)
+            finally:
+                awaits("")
+            self.known.update({key: found[key].digest if key in found else None for key in mine})
+            self.counts.update({key: one.has for key, one in found.items()})
 
     def digest(self, name: str, parameters: Mapping[str, JSON]) -> str | None:
         """None where they could not be read: the domain's items fail then, and say why."""
         self.read([(name, parameters)])
-        return self.known[_name(name, parameters)]
+        return self.known[key_of(name, parameters)]
 
 
-def _name(domain: str, parameters: Mapping[str, JSON]) -> str:
+def key_of(domain: str, parameters: Mapping[str, JSON]) -> str:
+    """What stands for a domain in `Documents`."""
     return canonical_json([domain, dict(parameters)])
 
 
-def _read_apart(distribution: str, requests: Mapping[str, Request]) -> Mapping[str, str | None]:
-    """What a process of its own finds; what it did not come to, as it crashed or took too long, is missing."""
+def _in_words(names: Sequence[str]) -> str:
+    names = list(dict.fromkeys(names))
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"reading the documents of {', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def _read_apart(distribution: str, requests: Mapping[str, Request]) -> Mapping[str, Found]:
+    """What a process of its own finds; what it could not read, or did not come to, as it crashed or took too long, is missing."""
     with tempfile.TemporaryDirectory(prefix="w2s-documents-") as made:
         folder = Path(made)
         (folder / _REQUESTS).write_text(json.dumps(requests), encoding="utf-8")
@@ -153,16 +187,40 @@ def _read_apart(distribution: str, requests: Mapping[str, Request]) -> Mapping[s
         finally:
             kept.end(process)
         lines = (folder / _DIGESTS).read_text(encoding="utf-8").splitlines() if (folder / _DIGESTS).is_file() else []
-        return dict(json.loads(line) for line in lines if line.endswith("]"))
+        told = [json.loads(line) for line in lines if line.endswith("]")]
+        return {key: Found(digest, Count(*count)) for key, digest, count in told}
 
 
-def _digest_or_none(registry: Registry, name: str, parameters: Mapping[str, JSON]) -> str | None:
+def _found(registry: Registry, name: str, parameters: Mapping[str, JSON]) -> Found | None:
+    def found() -> Found:
+        domain = registry.domain(name, **parameters)
+        digest, documents, in_test = Digest(name), 0, _InTest(domain)
+        for document in digest.seen(domain.task()):
+            documents += 1
+            in_test.look(document)
+        return Found(digest.hexdigest(), Count(documents, in_test.count))
+
     try:
-        return guarded(
-            name, "reading documents", lambda: digest_of_task(name, registry.domain(name, **parameters).task())
-        )
+        return guarded(name, "reading documents", found)
     except W2SBenchError:
         return None  # the stage that makes the items meets the same fault and says it
+
+
+class _InTest:
+    """How many documents the task itself has in `test`; None once the domain does not say it of one."""
+
+    def __init__(self, domain: Domain) -> None:
+        self._says = getattr(domain, "in_test", None)
+        self.count: int | None = None if self._says is None else 0
+
+    def look(self, document: dict[str, Any]) -> None:
+        if self.count is None or self._says is None:
+            return
+        try:
+            says = self._says(document)
+        except Exception:  # noqa: BLE001  # the stage that makes the items meets it and says it; the digest is none the worse
+            says = None
+        self.count = self.count + says if isinstance(says, bool) else None
 
 
 def main() -> None:
@@ -174,6 +232,6 @@ def main() -> None:
     registry = Registry.load(only=distribution)
     with (folder / _DIGESTS).open("w", encoding="utf-8") as out:
         for key, (name, parameters) in requests.items():
-            digest = _digest_or_none(registry, name, parameters)
-            out.write(json.dumps([key, digest]) + "\n")
-            out.flush()
+            if (found := _found(registry, name, parameters)) is not None:
+                out.write(json.dumps([key, *found]) + "\n")
+                out.flush()

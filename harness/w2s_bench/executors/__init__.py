@@ -3,7 +3,19 @@
 One folder a place; no place may know another, or look into a stage's parameters.
 """
 
-from w2s_bench.executors.events import Ahead, Damaged, Ended, Event, Executor, Noted, Planned, Started, Waiting
+from w2s_bench.executors.events import (
+    Ahead,
+    Damaged,
+    Ended,
+    Event,
+    Executor,
+    Noted,
+    Planned,
+    Preparing,
+    Started,
+    Waiting,
+    preparing,
+)
 from w2s_bench.executors.outcomes import Done, Failed, Outcome, label_of
 
 __all__ = [
@@ -17,7 +29,9 @@ __all__ = [
     "Noted",
     "Outcome",
     "Planned",
+    "Preparing",
     "Started",
     "Waiting",
     "label_of",
+    "preparing",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from w2s_bench.executors.outcomes import Outcome
+from w2s_bench.plugins.watching import Awaits
 from w2s_bench.store import Damage, Store
 from w2s_bench.store.stage import Stage
 
@@ -72,7 +73,19 @@ class Noted:
     text: str
 
 
-Event = Ahead | Planned | Started | Ended | Damaged | Waiting | Noted
+@dataclass(frozen=True)
+class Preparing:
+    """Before there are stages, while a run is planned: what is waited for from now on, in words; nothing where it is empty."""
+
+    what: str
+
+
+Event = Ahead | Planned | Started | Ended | Damaged | Waiting | Noted | Preparing
+
+
+def preparing(events: Callable[[Event], None]) -> Awaits:
+    """What planning tells of what it waits for, as events."""
+    return lambda what: events(Preparing(what))
 
 
 class Executor(Protocol):

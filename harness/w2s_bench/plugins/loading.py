@@ -19,6 +19,7 @@ from w2s_bench.plugins.hooks import EntryKind, words
 from w2s_bench.plugins.installation import called_so, in_the_way
 from w2s_bench.plugins.looking import look_at
 from w2s_bench.plugins.source import module_named
+from w2s_bench.plugins.watching import Awaits, unheard
 
 #: Environment variable with the distributions or entry points to load, comma-separated; unset: all of them.
 RESTRICT_VARIABLE = "W2S_BENCH_PLUGINS"
@@ -28,6 +29,7 @@ def load_plugins(
     restrict: Collection[str] | None = None,
     entry_points: Iterable[metadata.EntryPoint] | None = None,
     only: str | None = None,
+    awaits: Awaits = unheard,
 ) -> tuple[Plugin, ...]:
     """The entry points of group `w2s_bench`, the built-in distribution's first, the others by name.
 
@@ -46,7 +48,7 @@ def load_plugins(
                 loading.load()
             else:
                 elsewhere.append(loading)
-    for loading, told in zip(elsewhere, look_at([loading.look() for loading in elsewhere]), strict=True):
+    for loading, told in zip(elsewhere, look_at([loading.look() for loading in elsewhere], awaits), strict=True):
         loading.take(told)
     _drop_duplicates(loadings)
     mute = [] if entry_points is not None or only is not None else [dist for dist in called_so()[1:] if not _ours(dist)]

@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint
 
 from w2s_bench.plugins.memory import key_of, recall, remember
 from w2s_bench.plugins.source import module_named
-from w2s_bench.plugins.watching import TIMEOUT_VARIABLE, Ended, ask, patience
+from w2s_bench.plugins.watching import TIMEOUT_VARIABLE, Awaits, Ended, ask, patience, unheard
 from w2s_bench.types import JSON
 
 #: Told with whatever ended or hung the process: it is not tried at every command.
@@ -33,6 +33,13 @@ class Look:
             "plugin": [self.entry_point.name, self.entry_point.value, self.distribution, self.version],
         }
 
+    @property
+    def in_words(self) -> str:
+        """What whoever waits for the answer is waiting for."""
+        if self.asked["do"] == "load":
+            return f"importing plugin {self.distribution}"
+        return f"building {self.asked['kind'].replace('_', ' ')} {self.asked['name']}"
+
 
 @dataclass(frozen=True)
 class Told:
@@ -43,8 +50,8 @@ class Told:
     ended: str | None = None
 
 
-def look_at(looks: Sequence[Look]) -> list[Told]:
-    """The answers, in order. No process is started where all are remembered."""
+def look_at(looks: Sequence[Look], awaits: Awaits = unheard) -> list[Told]:
+    """The answers, in order. No process is started, and nothing awaited, where all are remembered."""
     seconds = patience()
     answers: dict[int, Told] = {}
     keys: dict[int, str] = {}
@@ -58,7 +65,7 @@ def look_at(looks: Sequence[Look]) -> list[Told]:
                 answers[i] = Told(**remembered)
     new = [i for i in range(len(looks)) if i not in answers]
     asked = time.time()
-    for i, answer in zip(new, ask([looks[i].question for i in new], seconds), strict=True):
+    for i, answer in zip(new, _asked([looks[i] for i in new], seconds, awaits), strict=True):
         look, key = looks[i], keys.get(i)
         modules, waited = {module_named(look.entry_point)}, None
         if isinstance(answer, Ended):
@@ -75,3 +82,13 @@ def look_at(looks: Sequence[Look]) -> list[Told]:
             fatal = isinstance(answer, Ended)
             remember(key, told, sorted(modules), look.distribution, asked=asked, waited=waited, fatal=fatal)
     return [answers[i] for i in range(len(looks))]
+
+
+def _asked(looks: Sequence[Look], seconds: float, awaits: Awaits) -> list[JSON | Ended]:
+    """What a watched child answers, while `awaits` is told whom it is at."""
+    if not looks:
+        return []
+    try:
+        return ask([look.question for look in looks], seconds, lambda place: awaits(looks[place].in_words))
+    finally:
+        awaits("")

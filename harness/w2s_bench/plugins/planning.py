@@ -42,7 +42,7 @@ def declarations(registry: Registry, wanted: Sequence[Spec]) -> list[Declared | 
                 looks[i] = look
         except W2SBenchError as error:
             out[i] = error
-    for i, told in zip(looks, look_at([*looks.values()]), strict=True):
+    for i, told in zip(looks, look_at([*looks.values()], registry.awaits), strict=True):
         try:
             out[i] = declared_from_json(_told(registry, "trust_function", *wanted[i], told))
         except PluginError as error:
@@ -66,7 +66,7 @@ def described_model(registry: Registry, name: str) -> LanguageModel:
 
 def _size(registry: Registry, name: str, look: Look) -> ModelSize | None:
     """What the model says of its size, asked anew: files may have come since. `PluginError` where it cannot say."""
-    (answer,) = look_at([replace(look, asked={**look.asked, "do": "measure"})])
+    (answer,) = look_at([replace(look, asked={**look.asked, "do": "measure"})], registry.awaits)
     if answer.ended:
         raise PluginError(f"{registry.resolve('model', name)}: asked for its size, it {answer.ended}")
     if answer.fault:
@@ -102,7 +102,7 @@ def _described(registry: Registry, entry_kind: EntryKind, name: str, parameters:
         return None
     asked = canonical_json(look.question)
     if asked not in registry.seen:
-        registry.seen[asked] = _told(registry, entry_kind, name, parameters, look_at([look])[0])
+        registry.seen[asked] = _told(registry, entry_kind, name, parameters, look_at([look], registry.awaits)[0])
     return registry.seen[asked]
 
 

@@ -9,7 +9,7 @@ import hashlib
 import pkgutil
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import metadata
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from w2s_bench.plugins.installation import running_version
 from w2s_bench.plugins.loading import load_plugins
 from w2s_bench.plugins.reach import reached
 from w2s_bench.plugins.source import Moment, source_beside, sources_of
+from w2s_bench.plugins.watching import Awaits, unheard
 from w2s_bench.resolvers import Resolver, resolver_of, resolvers_for, with_prefix
 from w2s_bench.types import JSON
 
@@ -42,6 +43,8 @@ class Registry:
     tables: Mapping[EntryKind, Mapping[str, Registered]]
     #: What planning asked of plugins that are not imported here (`plugins.planning`).
     seen: dict[str, JSON] = field(default_factory=dict, repr=False, compare=False)
+    #: Told what planning waits for: a plugin that is asked, a domain's documents that are read.
+    awaits: Awaits = field(default=unheard, repr=False, compare=False)
 
     @classmethod
     def load(
@@ -50,6 +53,7 @@ class Registry:
         *,
         entry_points: Iterable[metadata.EntryPoint] | None = None,
         only: str | None = None,
+        awaits: Awaits = unheard,
     ) -> Registry:
         """The installed plugins, or `entry_points`; what is broken lands in `problems`.
 
@@ -58,11 +62,11 @@ class Registry:
 
         `restrict` names the distributions or entry points to load (default: those that the environment variable
         `W2S_BENCH_PLUGINS` lists, or all); the built-in distribution is loaded always. `only` is for processes of one
-        distribution: of those others nothing is imported.
+        distribution: of those others nothing is imported. `awaits` is told what is waited for, here and while a run is planned.
         """
         if only is None:
             with surroundings_kept():
-                return cls.of(load_plugins(restrict, entry_points))
+                return replace(cls.of(load_plugins(restrict, entry_points, awaits=awaits)), awaits=awaits)
         # This process runs one distribution's code alone, so what its import sets may stay.
         return cls.of(load_plugins(restrict, entry_points, only))
 

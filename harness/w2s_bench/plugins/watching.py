@@ -14,8 +14,9 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, cast
 
 from w2s_bench.errors import PluginError
@@ -32,6 +33,18 @@ _TO_START = 60.0  # seconds more until the process is there; the machine may be 
 _FAREWELL = 60.0  # seconds from the last word to the end; a machine may be busy
 _KEPT = 4096  # bytes of the plugin's output
 _LAST_WORDS = 200  # characters of its output that an error quotes
+
+
+#: Told what is waited for from now on, in words, and at the end an empty text: a run is not planned before.
+Awaits = Callable[[str], None]
+
+
+def unheard(what: str) -> None:
+    """Nobody wants to know what is waited for."""
+
+
+def _uncounted(place: int) -> None:
+    """Nobody wants to know which question it is."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +68,15 @@ def patience() -> float:
     return seconds
 
 
-def ask(questions: Sequence[JSON], seconds: float) -> list[JSON | Ended]:
-    """The answer to each, in order. Whoever ends the process is asked once more, first of all, before it is blamed."""
+def ask(questions: Sequence[JSON], seconds: float, begins: Callable[[int], None] = _uncounted) -> list[JSON | Ended]:
+    """The answer to each, in order. Whoever ends the process is asked once more, first of all, before it is blamed.
+
+    `begins` is told the place of each question as it is put; the start of a process counts to the first that it is asked.
+    """
     answers: dict[int, JSON | Ended] = {}
     waiting = list(range(len(questions)))
     while waiting:
-        child = _Child([questions[i] for i in waiting], seconds)
+        child = _Child([questions[i] for i in waiting], seconds, [partial(begins, i) for i in waiting])
         answers |= zip(waiting, child.answers, strict=False)
         if child.ended is not None and not child.answers:  # the process was fresh: no other plugin can be at fault
             answers |= dict.fromkeys(waiting[:1] if child.ended.began else waiting, child.ended)
@@ -71,12 +87,14 @@ def ask(questions: Sequence[JSON], seconds: float) -> list[JSON | Ended]:
 class _Child:
     """One process, from its start to its end. `ended` is None if it has answered everything."""
 
-    def __init__(self, questions: Sequence[JSON], seconds: float) -> None:
+    def __init__(self, questions: Sequence[JSON], seconds: float, begins: Sequence[Callable[[], None]]) -> None:
         self.answers: list[JSON] = []
+        self._begins = begins  # one a question
         self._count, self._seconds = len(questions), seconds
         self._limit, self._began = seconds + _TO_START, False
         self._until = time.monotonic() + self._limit
         self._said, self._replies = b"", b""
+        begins[0]()
         self._process = kept.start(
             "w2s_bench.plugins.child", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -135,6 +153,8 @@ class _Child:
                 self.answers.append(message)
             elif message not in (BEGINS, READS):
                 return False
+            elif len(self.answers) < self._count:
+                self._begins[len(self.answers)]()
             self._began = True
             self._limit = self._seconds * (_TO_READ if message == READS else 1)
             self._until = time.monotonic() + self._limit

@@ -209,18 +209,15 @@ class _Pool:
             while len(rows) < sizes[split]:
                 if taken == len(groups):
                     there = f"{len(self.ids)} items in {len(self.groups)} groups"
-                    raise too_few(self.domain, there, sizes, f"; {split} was filled to {len(rows)}", self._reserved())
+                    raise too_few(
+                        self.domain, there, sizes, f"; {split} was filled to {len(rows)}", own_test(self.reserved)
+                    )
                 group = int(groups[taken])
                 members = self.members[self.starts[group] : self.starts[group + 1]]
                 rows += members[: sizes[split] - len(rows)].tolist()
                 taken += 1
             out[split] = np.array(rows, dtype=np.int64)
         return groups[taken:]
-
-    def _reserved(self) -> str:
-        if self.reserved is None:
-            return ""
-        return f" {self.reserved} of the items are its task's own test documents: `test` takes those, and no other split does."
 
     def write(self, folder: Path) -> None:
         columns = {"ids": self.ids, "keys": self.keys, "groups": self.groups}
@@ -235,6 +232,13 @@ class _Pool:
         )
         reserved = read_array_if_any(folder / POOL, "reserved")
         return cls(domain, ids, keys, groups, members, starts, left, None if reserved is None else int(reserved[0]))
+
+
+def own_test(reserved: int | None) -> str:
+    """What a refusal adds where a task has so many documents in `test` itself; None: it does not say."""
+    if reserved is None:
+        return ""
+    return f" {reserved} of the items are its task's own test documents: `test` takes those, and no other split does."
 
 
 def too_few(domain: str, there: str, sizes: Mapping[str, int], filled: str = "", reserved: str = "") -> SuiteError:

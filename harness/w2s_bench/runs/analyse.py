@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from w2s_bench.controls import EASY, EASY_GOLD, GOLD_RANDOM, RANDOM
 from w2s_bench.errors import CellError, StoreError, W2SBenchError
-from w2s_bench.executors import Failed
+from w2s_bench.executors import Failed, preparing
 from w2s_bench.names import BUILT_IN, short
 from w2s_bench.protocol.gradients import Gradients
 from w2s_bench.protocol.kept import Kept
@@ -137,7 +137,7 @@ class _Run:
 
     def look(self, executor: Executor, events: Callable[[Event], None], sections: Sequence[str], sample: int) -> None:
         """Run what is new, of what the store holds."""
-        self._plan()
+        self._plan(events)
         made = [stage for pairs in self._planned.values() for cell, told in pairs for stage in _made(cell, told)]
         explained = explain(list(walk(made)), self.store, reasons=False)
         there = {look.stage.node for look in explained if look.path is not None}
@@ -160,14 +160,15 @@ class _Run:
                     self._fail(key, failed)
         self._refuse_another()
 
-    def _plan(self) -> None:
+    def _plan(self, events: Callable[[Event], None]) -> None:
         from w2s_bench.plugins.registry import Registry
         from w2s_bench.runs.plan import plan
 
         trust = sorted({cell.body.arm.trusts for cell in self.cells if cell.body.arm.trusts})
         explained = any(cell.body.arm.explains for cell in self.cells)
         names = list(dict.fromkeys(cell.body.domain.name for cell in self.cells))
-        planned = plan(self.suite, Registry.load(), domains=names, trust=trust, decompose=explained)
+        registry = Registry.load(awaits=preparing(events))
+        planned = plan(self.suite, registry, domains=names, trust=trust, decompose=explained)
         by_row = {cell.row: cell for cell in planned.cells}
         for told in self.cells:
             if told.row not in by_row:

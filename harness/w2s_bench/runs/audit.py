@@ -86,7 +86,7 @@ def audit(
     from w2s_bench.runs.execute import make_plan
     from w2s_bench.store import open_store
 
-    planned = make_plan(suite, domains=domains, trust=[trust], seeds=1)
+    planned = make_plan(suite, domains=domains, trust=[trust], seeds=1, events=events)
     # A suite may have other selections beside `top`: their arms have the same scores, or what a guarantee leaves of them.
     cells = {
         cell.domain.name: cell

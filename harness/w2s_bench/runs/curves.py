@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from w2s_bench.domains.documents import Documents
 from w2s_bench.errors import W2SBenchError
@@ -13,6 +14,9 @@ from w2s_bench.results.leaderboard import write_leaderboard
 from w2s_bench.runs.execute import RunReport, make_plan
 from w2s_bench.runs.plan import Plan
 from w2s_bench.suite import Suite
+
+if TYPE_CHECKING:
+    from w2s_bench.executors import Event
 
 
 def points(suite: Suite, *, coverages: Sequence[float] = (), gold_budgets: Sequence[int] = ()) -> tuple[Suite, ...]:
@@ -30,11 +34,12 @@ def plan_points(
     domains: Sequence[str] = (),
     trust: Sequence[str] | None = None,
     decompose: bool = False,
+    events: Callable[[Event], None] = lambda event: None,
 ) -> tuple[Plan, ...]:
     """A plan a point, with the domains and trust functions that the suite's own was made with; `decompose` explains each."""
-    documents = Documents(planned.documents)
+    documents = Documents(planned.documents, planned.counts)
     return tuple(
-        make_plan(point, domains=domains, trust=trust, documents=documents, decompose=decompose)
+        make_plan(point, domains=domains, trust=trust, documents=documents, decompose=decompose, events=events)
         for point in points(planned.suite, coverages=coverages, gold_budgets=gold_budgets)
     )
 

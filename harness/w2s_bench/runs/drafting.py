@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
-from w2s_bench.executors import Ended, Failed
+from w2s_bench.executors import Ended, Failed, preparing
 from w2s_bench.names import short
 from w2s_bench.plugins.planning import described_domain
 from w2s_bench.plugins.registry import Registry
@@ -110,7 +110,7 @@ def draft(
 
     The domains' items are made and their splits cut; nothing is trained. Raises `SuiteError` where a domain has too few.
     """
-    registry = Registry.load()
+    registry = Registry.load(awaits=preparing(events))
     versions = {domain: described_domain(registry, domain, {}).version for domain in domains}
 
     def suite_of(sizes: Mapping[str, Mapping[str, int]]) -> Suite:
@@ -167,7 +167,7 @@ def look_at_suite(
     naive, at half, once and twice the steps, and `keep` is the results folder of a run of this suite whose board is to show
     that. No item of `test` is asked. Raises CellError, before anything is trained, where `keep` is no board of this suite.
     """
-    registry = Registry.load()
+    registry = Registry.load(awaits=preparing(events))
     planned = plan(suite, registry, trust=[])
     board = _board_of(keep, planned.suite) if keep else []
     counts = _items(planned, store=store, executor=executor, events=events, tolerant=True)

@@ -83,8 +83,13 @@ def make_plan(
     seeds: int | None = None,
     decompose: bool = False,
     documents: Documents | None = None,
+    events: Callable[[Event], None] = lambda event: None,
 ) -> Plan:
-    """What a run would do: every cell with its stages. Raises on any unknown name. `documents` that are known are not read again."""
+    """What a run would do: every cell with its stages. Raises on any unknown name. `documents` that are known are not read again.
+
+    `events` is told what planning waits for: plugins may take long to import, and domains to read.
+    """
+    from w2s_bench.executors import preparing
     from w2s_bench.plugins.registry import Registry
     from w2s_bench.runs.plan import plan
 
@@ -93,7 +98,8 @@ def make_plan(
         if seeds < 1:
             raise SuiteError(f"--seeds {seeds}: at least one seed is needed")
         chosen = Suite.model_validate({**chosen.model_dump(), "seeds": seeds})
-    return plan(chosen, Registry.load(), domains=domains, trust=trust, documents=documents, decompose=decompose)
+    registry = Registry.load(awaits=preparing(events))
+    return plan(chosen, registry, domains=domains, trust=trust, documents=documents, decompose=decompose)
 
 
 def execute(

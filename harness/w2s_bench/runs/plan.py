@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from w2s_bench.domains.documents import Documents, Request, self_contained
+from w2s_bench.domains.documents import Count, Documents, Request, self_contained
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.isolation.surroundings import surroundings_kept
 from w2s_bench.names import BUILT_IN, normalized, row_name
@@ -127,6 +127,7 @@ class Plan:
     problems: tuple[str, ...]
     documents: Mapping[str, str | None] = field(default_factory=dict)  # as `Documents.known`, for a plan made again
     passed_over: tuple[str, ...] = ()
+    counts: Mapping[str, Count] = field(default_factory=dict)  # as `Documents.counts`
 
     def targets(self) -> list[Stage]:
         return [stage for cell in self.cells for stage in cell.targets()]
@@ -173,7 +174,8 @@ def plan(
         every_arm += [made for arm in explained for made in arms.explanations(arm)]
     documents = documents if documents is not None else Documents()
     sources = {spec.name: suite.trust_source(spec) for spec in specs if spec.trust_from is not None}
-    documents.read(_unknown_documents([*specs, *(spec for spec in sources.values() if spec not in specs)], registry))
+    unknown = _unknown_documents([*specs, *(spec for spec in sources.values() if spec not in specs)], registry)
+    documents.read(unknown, registry.awaits)
     tasks = [planned_task(spec, registry, documents) for spec in specs]
     learnt_from = {
         task.spec.name: _source(task, planned_task(sources[task.spec.name], registry, documents))
@@ -208,9 +210,8 @@ def plan(
         {task.domain.short_name: task.domain.kind for task in tasks},
     )
     without += unordered({task.domain.short_name: [arm.lacks_order(task) for arm in every_arm] for task in tasks})
-    return Plan(
-        suite, tuple(cells), (*map(str, registry.problems), *problems), documents.known, () if rows else without
-    )
+    told = (*map(str, registry.problems), *problems)
+    return Plan(suite, tuple(cells), told, documents.known, () if rows else without, documents.counts)
 
 
 def _source(task: PlannedTask, source: PlannedTask) -> PlannedTask:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
 from w2s_bench.names import BUILT_IN, DOMAINS, ENGINE_VARIABLE, PAGES
@@ -22,6 +22,7 @@ from w2s_bench.suite import Suite
 from w2s_bench.suite_files import read_results_suite
 
 if TYPE_CHECKING:
+    from w2s_bench.domains.documents import Count
     from w2s_bench.runs.plan import Plan
     from w2s_bench.store import Store
 
@@ -137,7 +138,7 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
     """(why a domain cannot fill the suite's sizes, domains of which that is not known yet), from the items that are stored.
 
     One seed's splits are cut, in a folder that goes away again: `dev` and `test` are the same for all of them, and the
-    sizes too. Where a bundled domain's items are not stored, its documents are counted, which are no fewer.
+    sizes too. Where a domain's items are not stored, its documents are counted, which are no fewer.
     """
     from w2s_bench.runs.preview import explain
 
@@ -149,7 +150,7 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 if _cut(stage, stored, Path(scratch)) is None:
-                    _refuse_beyond_documents(stage)
+                    _refuse_beyond_documents(stage, planned.counts)
                     unknown.append(stage.domain)
             except W2SBenchError as error:
                 reasons.append(str(error))
@@ -175,21 +176,34 @@ def _cut(stage: Stage, stored: Mapping[str, Path | None], scratch: Path) -> Path
     return out
 
 
-def _refuse_beyond_documents(splits: Stage) -> None:
-    """Sizes whose sum is more than a bundled domain has documents; of whose .jsonl files each line is one."""
-    from w2s_bench.domains.task import TaskDomain
-    from w2s_bench.plugins.registry import Registry
-    from w2s_bench.protocol.splits import too_few
+def _refuse_beyond_documents(splits: Stage, counts: Mapping[str, Count]) -> None:
+    """Sizes that are more than a domain has documents; where its task has a `test` of its own, there or beside it."""
+    from w2s_bench.domains.documents import key_of
+    from w2s_bench.protocol.splits import own_test, too_few
 
     named, sizes = splits.inputs["held_out"].inputs["items"].params["domain"], splits.params["sizes"]
+    count = counts.get(key_of(named["name"], named["parameters"])) or _bundled(named)
+    if count is None:
+        return
+    there, tested = count
+    asked, test = sum(sizes.values()), sizes["test"]
+    if asked > there or (tested is not None and (test > tested or asked - test > there - tested)):
+        raise too_few(splits.domain, f"{there} items", sizes, reserved=own_test(tested))
+
+
+def _bundled(named: Mapping[str, Any]) -> Count | None:
+    """A bundled domain's documents, which nobody reads to plan a run: each line of its .jsonl files is one."""
+    from w2s_bench.domains.documents import Count
+    from w2s_bench.domains.task import TaskDomain
+    from w2s_bench.plugins.registry import Registry
+
     if not named["name"].startswith(f"{BUILT_IN}/"):
-        return  # what a line of somebody else's file comes to, their loader decides
+        return None  # what a line of somebody else's file comes to, their loader decides
     domain = Registry.load(()).domain(named["name"], **named["parameters"])
-    if isinstance(domain, TaskDomain):
-        files = [domain.yaml.parent / file for file in domain.files or () if file.endswith(".jsonl")]
-        lines = sum(file.read_bytes().count(b"\n") for file in files)
-        if files and sum(sizes.values()) > lines:
-            raise too_few(splits.domain, f"{lines} items", sizes)
+    if not isinstance(domain, TaskDomain):
+        return None
+    files = [domain.yaml.parent / file for file in domain.files or () if file.endswith(".jsonl")]
+    return Count(sum(file.read_bytes().count(b"\n") for file in files), None) if files else None
 
 
 def check_device(device: str) -> str:

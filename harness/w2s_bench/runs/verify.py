@@ -53,6 +53,7 @@ def verify(
     `trust_folder` allows what `consent.refuse_unasked` refuses: other folders, and plugins with the folder's parameters.
     """
     from w2s_bench.domains.documents import Documents
+    from w2s_bench.executors import preparing
     from w2s_bench.plugins.registry import Registry
     from w2s_bench.runs.execute import compute, local_executor
     from w2s_bench.runs.plan import ROW_HINT, Plan
@@ -69,7 +70,7 @@ def verify(
         refuse_unasked(suite, chosen, results, placed)
     pages = compare_pages(results, cells)  # cells that no board can be made of are refused before anything runs
     here = with_placements(suite, placed)
-    registry = Registry.load()
+    registry = Registry.load(awaits=preparing(events))
     documents = Documents()  # `Documents` reads a domain once, however many rows there are
     planned = {cell.row: _planned(cell, here, registry, documents, placed) for cell in chosen}
     runnable = tuple(cell for cell in planned.values() if not isinstance(cell, W2SBenchError))
