@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from architectures import ARCHITECTURES
@@ -107,10 +108,18 @@ def installed(folder: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 @pytest.mark.parametrize("name", [*PAPER, "offline-lm-tasks", "qwen-coder"])
-def test_each_is_planned_without_a_model_or_a_network(name: str, data: Path) -> None:
-    told = CliRunner().invoke(app, ["run", name, "--dry-run", "--store", str(data / "store")])
+def test_each_is_planned_without_a_model_or_a_network(name: str, data: Path, tmp_path: Path) -> None:
+    """As it stands but for its sizes, which the rows made here cannot fill; that is told."""
+    content = load_suite(name).model_dump(mode="json")
+    for domain in content["domains"]:
+        domain["sizes"] = SMALL.model_dump()
+    fewer = tmp_path / f"{name}.yaml"
+    fewer.write_text(yaml.safe_dump(content))
+    told = CliRunner().invoke(app, ["run", str(fewer), "--dry-run", "--store", str(data / "store")])
     assert told.exit_code == 0, told.output
     assert all(stage in told.output for stage in ("train", "score", "grade"))
+    told = CliRunner().invoke(app, ["run", name, "--dry-run", "--store", str(data / "store")])
+    assert told.exit_code == 2 and "items, too few for sizes" in told.output
 
 
 def saved(folder: Path, kind: str, seed: int) -> str:

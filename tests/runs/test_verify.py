@@ -370,7 +370,7 @@ def test_splits_that_cannot_be_filled_end_a_run_before_anything_is_written(
     causes[splits[1].node] = splits[1].node
     with pytest.raises(SuiteError, match=r"^no loader$"):
         api.execute(planned, out=tmp_path / "out", **settings)
-    assert asked == [["splits"] * 4 + ["answers", "usable", "usable"] * 2] * 2
+    assert asked == [["splits"] * 4 + ["answers", "contradictions", "usable", "usable"] * 2] * 2
     assert not (tmp_path / "out").exists()
 
 
