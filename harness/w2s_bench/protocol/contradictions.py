@@ -5,6 +5,7 @@ A stage of its own, so that items and answers that are stored already are looked
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from w2s_bench.domains.contradictions import Asked, contrary, plain, said_of
@@ -48,11 +49,9 @@ def _with_several_golds(context: StageContext) -> list[list[str]]:
 def _asked_again(items: Path) -> list[list[str]]:
     """The ids of each key that several items have, in the items' order."""
     ids, _, keys = read_groups(items)
-    seen, again = set[bytes](), set[bytes]()
-    for key in keys.raw():
-        (again if key in seen else seen).add(key)
-    out: dict[bytes, list[str]] = {key: [] for key in again}
+    counts = Counter(keys.raw())
+    out: dict[bytes, list[str]] = {}
     for item, key in zip(ids, keys.raw(), strict=True):
-        if key in again:
-            out[key].append(item)
+        if counts[key] > 1:
+            out.setdefault(key, []).append(item)
     return list(out.values())
