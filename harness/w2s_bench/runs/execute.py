@@ -133,7 +133,8 @@ def execute(
     again = _named_again(planned, folder, opened)
     for text in again:
         events(Noted(text))
-    first = check_first(planned, store=opened, executor=executor, events=events, models=models)
+    # Outcomes that a submission's jobs recorded are of cells alone: of golds it was told when it was handed in.
+    first = check_first(planned, store=opened, executor=executor, events=events, models=models, contrary=models)
     # Whoever looks at the folder meanwhile sees rows come. A finished board stays whole until all of the new one is there.
     at_once = not extended and not (folder / README).exists()
 
@@ -221,9 +222,16 @@ class FirstLook:
 
 
 def check_first(
-    planned: Plan, *, store: Store, executor: Executor, events: Callable[[Event], None], models: bool = True
+    planned: Plan,
+    *,
+    store: Store,
+    executor: Executor,
+    events: Callable[[Event], None],
+    models: bool = True,
+    contrary: bool = True,
 ) -> FirstLook:
-    """Cut every domain's splits, make its gold and load its models (unless they run elsewhere), and train nothing.
+    """Cut every domain's splits, make its gold, look for `contrary` golds and load its `models` (unless they run elsewhere), and
+    train nothing.
 
     Sizes that a domain cannot fill, or a leak, end the run here. Items or gold that cannot be made, or a model that cannot
     be used, are no mistake in the suite: they are told now, and the cells of that domain alone fail.
@@ -244,7 +252,11 @@ def check_first(
     for cell in planned.cells:  # generations of a chain, which have other models, come after the one hop
         first.setdefault(cell.domain.name, cell)
     of = {
-        name: [*_golds(cell.graphs[0]), _contradictions(cell), *(cell.models if models else ())]
+        name: [
+            *_golds(cell.graphs[0]),
+            *([_contradictions(cell)] if contrary else []),
+            *(cell.models if models else ()),
+        ]
         for name, cell in first.items()
     }
     outcomes = executor.run([*splits, *(stage for stages in of.values() for stage in stages)], store, untroubled)
