@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from w2s_bench.controls import NAIVE
 from w2s_bench.results.across import Across, FunctionLine
-from w2s_bench.results.pages.plots import WIDTH, as_svg, cut
+from w2s_bench.results.pages.plots import WIDTH, as_svg, cut, far_out
 from w2s_bench.results.pages.style import TRACKS, signed
 from w2s_bench.results.statistics import Estimate
 
@@ -134,7 +134,8 @@ def _strip(axes: Axes, function: FunctionLine, at: float, limits: tuple[float, f
     for below in (True, False):
         out = [e for e in minus if (e.value < _FARTHEST[0] if below else e.value > _FARTHEST[1])]
         if out:
-            _far_out(axes, out, at, look.colour, limits, below=below)
+            told = ", ".join(signed(e.value) + (" (holds)" if e.holds and len(out) > 1 else "") for e in out)
+            far_out(axes, told, at, look.colour, limits, below=below, filled=any(e.holds for e in out))
 
 
 def _lanes(estimates: Sequence[Estimate]) -> list[float]:
@@ -146,33 +147,6 @@ def _lanes(estimates: Sequence[Estimate]) -> list[float]:
         last[lane] = estimate.value
         lanes.append(lane)
     return lanes
-
-
-def _far_out(
-    axes: Axes, estimates: Sequence[Estimate], at: float, colour: str, limits: tuple[float, float], *, below: bool
-) -> None:
-    """Differences beyond the panel: an arrow at its edge, filled where any of them holds, and the figures."""
-    edge = limits[0 if below else 1]
-    axes.plot(
-        [edge],
-        [at],
-        marker="<" if below else ">",
-        markersize=6,
-        markerfacecolor=colour if any(e.holds for e in estimates) else "white",
-        markeredgecolor=colour,
-        clip_on=False,
-        zorder=3,
-    )
-    axes.annotate(
-        ", ".join(signed(e.value) + (" (holds)" if e.holds and len(estimates) > 1 else "") for e in estimates),
-        (edge, at),
-        xytext=(7 if below else -7, 0),
-        textcoords="offset points",
-        ha="left" if below else "right",
-        va="center",
-        fontsize=8,
-        color=colour,
-    )
 
 
 def _beside(axes: Axes, right: float, at: float, text: str, colour: str) -> None:

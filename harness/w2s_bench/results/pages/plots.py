@@ -213,7 +213,7 @@ def _panel(
             continue
         height, colour = heights[row.arm], TRACKS[row.track].colour
         if not limits[0] <= pgr.value <= limits[1]:
-            _far_out(axes, pgr.value, height, colour, limits)
+            far_out(axes, number(pgr.value), height, colour, limits, below=pgr.value < limits[0])
             continue
         low, high = max(pgr.low, limits[0]), min(pgr.high, limits[1])
         axes.plot([low, high], [height, height], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
@@ -250,15 +250,23 @@ def _panel(
     axes.spines["bottom"].set_color("#999999")
 
 
-def _far_out(axes: Axes, value: float, height: float, colour: str, limits: tuple[float, float]) -> None:
-    """A value beyond the panel: an arrow at its edge, and the number."""
-    below = value < limits[0]
+def far_out(
+    axes: Axes, told: str, height: float, colour: str, limits: tuple[float, float], *, below: bool, filled: bool = True
+) -> None:
+    """What lies beyond the panel, `below` its lower limit or above the other: an arrow at its edge, and the number."""
+    edge = limits[0 if below else 1]
     axes.plot(
-        [limits[0 if below else 1]], [height], color=colour, marker="<" if below else ">", markersize=5, clip_on=False
+        [edge],
+        [height],
+        color=colour,
+        marker="<" if below else ">",
+        markersize=5,
+        markerfacecolor=colour if filled else "white",
+        clip_on=False,
     )
     axes.annotate(
-        number(value),
-        (limits[0 if below else 1], height),
+        told,
+        (edge, height),
         xytext=(6 if below else -6, 0),
         textcoords="offset points",
         ha="left" if below else "right",
