@@ -399,13 +399,18 @@ def test_numbers_and_tables() -> None:
 def test_a_figure_far_below_the_teacher_is_an_arrow_and_its_number() -> None:
     from matplotlib.figure import Figure
 
-    from w2s_bench.results.pages.plots import _far_out, _limits
+    from w2s_bench.results.pages.plots import _limits, far_out
 
     assert _limits([Estimate(-3.0, -4.0, -2.0, 10.0, 3, 100)]) == (-0.58, 1.08)
     axes = Figure().subplots()
-    _far_out(axes, -3.0, 1.0, "#000000", (-0.58, 1.08))
-    assert [text.get_text() for text in axes.texts] == ["−3.00"]
-    assert [line.get_marker() for line in axes.lines] == ["<"]
+    far_out(axes, "−3.00", 1.0, "#000000", (-0.58, 1.08), below=True)
+    far_out(axes, "+2.00", 1.0, "#000000", (-0.58, 1.08), below=False, filled=False)
+    assert [text.get_text() for text in axes.texts] == ["−3.00", "+2.00"]
+    assert [(line.get_marker(), line.get_markerfacecolor()) for line in axes.lines] == [
+        ("<", "#000000"),
+        (">", "white"),
+    ]
+    assert [float(line.get_xdata()[0]) for line in axes.lines] == [-0.58, 1.08]
 
 
 def test_a_panels_title_drops_its_distribution_where_there_is_no_room() -> None:
