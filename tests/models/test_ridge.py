@@ -96,3 +96,23 @@ def test_few_items_suffice(items: int) -> None:
     states, offsets, labels, zero_shot = made(6, items=items)
     head, _, chosen = fit_head(states, offsets, labels, **HOW, zero_shot=zero_shot)
     assert np.isfinite(head.weight).all() and (items > 1 or chosen == 1.0)
+
+
+@pytest.mark.parametrize("times", [2, 5])
+def test_rows_that_are_repeated_choose_the_strength_that_each_once_would(times: int) -> None:
+    """Copies of an item that lay on both sides of a fold would be foretold perfectly, and best under the weakest penalty."""
+    states, offsets, _, _ = made(0, items=100, width=50)
+    labels = np.random.default_rng(1).integers(0, 3, 100)  # nothing to learn
+    none = np.zeros(len(states))
+    once = problem_of(states, offsets, labels, zero_shot=none, weights=None)
+    often = once.of(np.repeat(np.arange(100), times))
+    ids = np.repeat([f"item {number:03}" for number in range(100)], times).tolist()
+    how: dict[str, Any] = {"grid": [0.001, 0.01, 0.1, 1.0], "folds": 5, "steps": 200, "seed": 0}
+    assert choose(often, **how, ids=ids) == choose(once, **how) == 1.0
+    assert choose(often, **how) < 1.0  # what it would be without knowing whose rows they are
+
+
+def test_the_copies_of_one_item_cannot_be_parted() -> None:
+    states, offsets, labels, _ = made(0, items=1)
+    often = problem_of(states, offsets, labels, zero_shot=np.zeros(3), weights=None).of(np.zeros(4, dtype=np.int64))
+    assert choose(often, [0.1, 1.0], folds=5, steps=10, seed=0, ids=["one"] * 4) == 1.0

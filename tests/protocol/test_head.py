@@ -244,6 +244,17 @@ def test_a_head_on_some_rows_is_as_if_there_were_no_others(split: Split, tmp_pat
     assert not np.array_equal(head.mean, Head.load(split.folder / "weights").mean)
 
 
+def test_copies_of_a_row_are_held_out_together(split: Split, capsys: pytest.CaptureFixture[str]) -> None:
+    """Labels in which there is nothing to learn take the strongest penalty, however often each row stands there."""
+    options = [(" Paris", " Lima", " ten")[number % 3] for number in range(len(split.items))]
+    rows = [split.row(item, option) for item, option in zip(split.items, options, strict=True)]
+    grid = {"grid": [1e-4, 1e-2, 1.0, 100.0]}
+    heads.trained([split.folder / "states"], sorted(rows * 4, key=lambda row: row.id), **grid, **SETTINGS)
+    often = capsys.readouterr().out
+    heads.trained([split.folder / "states"], sorted(rows, key=lambda row: row.id), **grid, **SETTINGS)
+    assert often == capsys.readouterr().out and "ridge 100 chosen" in often
+
+
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -344,7 +355,10 @@ def test_what_hangs_on_states_takes_no_model_and_no_gpu(planned: Any) -> None:
         ):  # the ridge's strength is chosen by these alone: gold of the pool is none of them
             assert {name.partition(" ")[0] for name in stage.inputs} == {"rows", "states"}
             assert stage.params["ridge"] == [0.01, 0.1, 1.0] and stage.params["folds"] == 5
+            repeated = stage.inputs["rows"].name == "joined_rows"
+            assert stage.params.get("folds_over") == ("items" if repeated else None)
         assert "model" not in stage.params and stage.device == "cpu"
+    assert any("folds_over" in stage.params for stage in on_states), "naive_plus_gold repeats gold rows"
     trained = [stage for stage in planned.stages() if stage.name.startswith("train")]
     assert trained and all("states" in stage.inputs for stage in trained)
     # Of the language models there are left the untuned student's readings in other layers; the base is a head without weights.

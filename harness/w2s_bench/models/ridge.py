@@ -11,7 +11,7 @@ from w2s_bench.models.head import Head, States, moments
 from w2s_bench.models.objectives import XENT, ClosedForm, Step, Whose, flat
 from w2s_bench.types import FloatArray, IntArray
 
-#: Parts that cross-validation cuts the training items into.
+#: Parts that cross-validation cuts the training items into, all rows of an item in one.
 FOLDS = 5
 #: A fit has converged where no entry of its gradient is larger.
 _TOLERANCE, _ROUGH = 1e-6, 1e-4
@@ -82,25 +82,38 @@ class Problem:
         return minimum.x, losses
 
 
-def choose(problem: Problem, grid: Sequence[float], *, folds: int, steps: int, seed: int) -> float:
-    """The strength with the lowest mean loss on items held out; of equal ones, and where there is but one item, the strongest.
+def choose(
+    problem: Problem, grid: Sequence[float], *, folds: int, steps: int, seed: int, ids: Sequence[str] | None = None
+) -> float:
+    """The strength with the lowest mean loss on rows held out; of equal ones, and where all are of one item, the strongest.
 
-    `seed` draws the folds. The labels are those that the head is trained on: no others are known here.
+    `seed` draws the folds. The labels are those that the head is trained on: no others are known here. `ids` (rows,) say which
+    item each row is of, without them each is of its own: rows of one item are in one fold, since a repeated row that stood on
+    both sides would be foretold perfectly, by the weakest penalty best.
     """
     strengths = sorted(grid, reverse=True)
-    number = len(problem.labels)
-    if len(strengths) == 1 or number < 2:
+    rows_of = _rows_of_items(len(problem.labels), ids)
+    if len(strengths) == 1 or len(rows_of) < 2:
         return strengths[0]
-    order = np.random.default_rng(seed).permutation(number)
+    order = np.random.default_rng(seed).permutation(len(rows_of))
     sums = np.zeros(len(strengths))
-    for held in np.array_split(order, min(folds, number)):
-        kept, rest = problem.of(np.setdiff1d(order, held)), problem.of(held)
+    for items in np.array_split(order, min(folds, len(rows_of))):
+        held = np.concatenate([rows_of[item] for item in items])
+        kept, rest = problem.of(np.setdiff1d(np.arange(len(problem.labels)), held)), problem.of(held)
         solution = untuned(problem)
         # From the strongest penalty on, each solution is a start close to the next.
         for index, ridge in enumerate(strengths):
             solution, _ = kept.solve(ridge, solution, steps=steps, tolerance=_ROUGH)
             sums[index] += rest.loss(solution)[0] * len(held)
     return strengths[int(np.argmin(sums))]
+
+
+def _rows_of_items(rows: int, ids: Sequence[str] | None) -> list[IntArray]:
+    """Of every item the numbers of its rows, items in the order of their ids."""
+    if ids is None:
+        return list(np.arange(rows)[:, None])
+    _, item, counts = np.unique(np.asarray(ids), return_inverse=True, return_counts=True)
+    return np.split(np.argsort(item, kind="stable"), np.cumsum(counts)[:-1])
 
 
 def untuned(problem: Problem) -> FloatArray:
@@ -137,13 +150,15 @@ def fit_head(
     weights: FloatArray | None = None,
     objective: ClosedForm = XENT,
     probs: Mapping[Whose, Sequence[FloatArray]] | None = None,
+    ids: Sequence[str] | None = None,
 ) -> tuple[Head, list[float], float]:
     """The head at the minimum, the loss at its start and after every iteration, and the strength chosen from `grid`.
 
-    States, offsets, labels, weights and `probs` are as `train_head` has them. At most `steps` iterations; none: the untuned model.
+    States, offsets, labels, weights and `probs` are as `train_head` has them, `ids` as `choose` has. At most `steps` iterations;
+    none: the untuned model.
     """
     problem = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=weights, by=objective, probs=probs)
-    ridge = choose(problem, grid, folds=folds, steps=steps, seed=seed)
+    ridge = choose(problem, grid, folds=folds, steps=steps, seed=seed, ids=ids)
     solution, losses = problem.solve(ridge, untuned(problem), steps=steps)
     mean, scale = moments(states)
     return Head(solution[1:].astype(np.float32), mean, scale, float(solution[0])), losses, ridge

@@ -38,6 +38,7 @@ from w2s_bench.protocol.training import (
     numbered,
     parts_of,
     probs_of,
+    repeats_rows,
     report_weights,
     schedule_of,
     settings_of,
@@ -80,6 +81,8 @@ class Head:
         }
         params, drawn = {**schedule_of(training, objective), "seed": seed}, training.steps * training.batch_size
         params |= {"ridge": list(training.ridge), "folds": ridges.FOLDS, **by.params}
+        if training.ridge and repeats_rows(rows):
+            params["folds_over"] = "items"  # such heads alone were once chosen with copies of an item on both sides
         libraries = ("numpy", "scipy") if training.ridge else ("numpy",)
         if not by.in_closed_form:
             libraries = (*libraries, "torch")
@@ -262,12 +265,13 @@ def trained(
     if not rows:
         raise ModelError("no rows to train on; raise the coverage or the size of the split")
     order = order_of(rows)
-    values, zero_shot, offsets = OptionStates.read(*folders).of([row.id for row in rows])
+    ids = [row.id for row in rows]
+    values, zero_shot, offsets = OptionStates.read(*folders).of(ids)
     labels = np.array([row.index for row in rows], dtype=np.int64)
     weights = relative([row.weight for row in rows])
     if not grid:
         return heads.train_head(values, offsets, labels, weights=weights, zero_shot=zero_shot, order=order, **settings)
-    bounds: dict[str, Any] = {"folds": folds, "steps": settings["steps"], "seed": settings["seed"]}
+    bounds: dict[str, Any] = {"folds": folds, "steps": settings["steps"], "seed": settings["seed"], "ids": ids}
     objective = settings.get("objective", XENT)
     if isinstance(objective, ClosedForm):
         if order is not None:
