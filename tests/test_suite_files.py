@@ -13,6 +13,7 @@ from support import ROOT
 from test_suite import SUITE, changed, put, refused
 from w2s_bench.errors import ModelError, SuiteError, UnknownNameError
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.suite import Suite
 from w2s_bench.suite_files import LARGEST, load_suite, read_results_suite
 from w2s_bench.suites.page import page
 from w2s_bench.untrusted import UnreadableError, parse_json, parse_yaml, read_text
@@ -195,6 +196,28 @@ def test_folders_of_models_are_relative_to_the_file(
     results.mkdir()
     (results / "suite.yaml").write_text(suite.to_yaml())
     assert read_results_suite(results).digest == suite.digest == load_suite(results / "suite.yaml").digest
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("local/models/x", "local/../work/models/x"),
+        ("./x", "../work/x"),
+        ("../suites/x", "./x"),
+        ("local/../suites/x", "local/x"),
+        ("local//abs/x", "local//abs/x"),
+        ("tiny/math-s", "tiny/math-s"),
+        ("adapter/a+local/b", "adapter/../work/a+local/../work/b"),
+    ],
+)
+def test_a_file_that_is_written_names_folders_from_where_it_lies(tmp_path: Path, given: str, written: str) -> None:
+    suite = Suite.model_validate(changed(put("domains", 0, "teacher", "model", value=given)))
+    (tmp_path / "suites").mkdir()
+    made = suite.with_folders_from(tmp_path / "work", tmp_path / "suites")
+    assert made.domains[0].teacher.model == written
+    (tmp_path / "suites" / "mine.yaml").write_text(made.to_yaml())
+    meant = suite.with_folders_of(tmp_path / "work").domains[0].teacher.model
+    assert load_suite(tmp_path / "suites" / "mine.yaml").domains[0].teacher.model == meant
 
 
 def test_a_missing_folder_of_a_model_is_said_to_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

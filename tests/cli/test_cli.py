@@ -145,6 +145,33 @@ def test_a_device_is_checked_before_anything_runs(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_store_that_takes_no_files_is_a_mistake_of_the_call_as_a_folder_of_results_is(
+    suite: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert "give another --out" in mistake("run", suite, "--out", tmp_path / "file" / "out")
+    assert "the store cannot use" in mistake(
+        "run", suite, "--out", tmp_path / "out", "--store", tmp_path / "file" / "store"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (("run", "tiny", "--seeds", "0"), "1"),
+        (("run", "tiny", "--workers", "x"), "--workers"),
+        (("suite", "new", "mine", "--coverage", "3"), "0.999"),
+        (("table", "x", "--format", "xls"), "'xls' is not one of"),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_said_in_no_librarys_words(call: tuple[str, ...], said: str) -> None:
+    refused = runner.invoke(app, [*call])
+    told = " ".join(refused.output.split())
+    assert refused.exit_code == 2 and said in told
+    assert "Input should be" not in told and "Value error" not in told
+
+
 def test_a_preview_refuses_what_the_run_would_refuse(suite: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (tmp_path / "file").write_text("")
@@ -152,7 +179,7 @@ def test_a_preview_refuses_what_the_run_would_refuse(suite: Path, tmp_path: Path
         assert "give another --out" in mistake("run", suite, option, "--out", tmp_path / "file" / "below")
         assert "must be positive" in mistake("run", suite, option, "--stage-timeout", "0")
         refused = runner.invoke(app, ["run", str(suite), option, "--store", str(tmp_path / "file" / "store")])
-        assert refused.exit_code == 1 and "the store cannot use" in refused.stderr, "as the run says it"
+        assert refused.exit_code == 2 and "the store cannot use" in refused.stderr, "as the run says it"
         assert "unknown option of Slurm" in mistake("run", suite, option, "-x", "slurm", "--slurm", "partitoin=x")
         assert "did you mean" in mistake("run", suite, option, "--trust", "confidense")
     other = Suite.model_validate({**yaml.safe_load(suite.read_text()), "coverage": 0.25})

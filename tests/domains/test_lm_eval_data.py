@@ -14,7 +14,7 @@ import pytest
 from domains.test_lm_eval import ROWS, arc, data, made, write, write_task  # noqa: F401 - `data` is a fixture
 from w2s_bench.domains.grading import answers_are_right, option_is_right
 from w2s_bench.errors import PluginError
-from w2s_bench.names import INCLUDE_VARIABLE
+from w2s_bench.names import DATA_VARIABLE, INCLUDE_VARIABLE
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol.files import REMARKS
 from w2s_bench.record import read_json
@@ -283,3 +283,99 @@ def test_a_data_set_that_cannot_be_fetched_is_one_sentence(error: Exception, mon
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
     with pytest.raises(PluginError, match=rf"cannot be fetched at revision {COMMIT}.*{error}.*--data DIR"):
         Registry.load().domain("lm-eval/arc_easy", revision=COMMIT).task()
+
+
+def own_task(data: Path, monkeypatch: pytest.MonkeyPatch, more: str, loader: str = "") -> None:  # noqa: F811
+    """A choice task of the user's own, `lm-eval/mine`."""
+    (data / "yaml").mkdir()
+    (data / "yaml" / "mine.yaml").write_text(CHOICE + more, encoding="utf-8")
+    (data / "yaml" / "mine_loader.py").write_text(loader, encoding="utf-8")
+    monkeypatch.setenv(INCLUDE_VARIABLE, str(data / "yaml"))
+
+
+def test_a_format_without_files_is_no_data_before_anything_is_read(
+    data: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own_task(data, monkeypatch, "dataset_path: json\ndoc_to_target: gold\n")
+    monkeypatch.delenv(DATA_VARIABLE)
+    for parameters in ({}, {"revision": COMMIT}):
+        with pytest.raises(
+            PluginError, match=r"has no data: .* dataset_path: json, and names no files; give --data DIR"
+        ):
+            Registry.load().domain("lm-eval/mine", **parameters)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "dataset_path: json\ndataset_kwargs: {data_files: {train: 'no*.jsonl', test: 'no*.jsonl'}}",
+            r"FileNotFoundError: .*no\*\.jsonl",
+        ),
+        (
+            "dataset_path: json\ndataset_kwargs: {data_files: {train: bad.jsonl, test: bad.jsonl}}",
+            "Error: .*, from .*Error: ",
+        ),
+        ("custom_dataset: !function mine_loader.load", "ValueError: no rows today, from KeyError: 'rows'"),
+    ],
+)
+def test_a_loaders_error_is_no_missing_field(
+    source: str,
+    said: str,
+    data: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loader = "def load(**_):\n    try:\n        {}['rows']\n    except KeyError as e:\n        raise ValueError('no rows today') from e\n"
+    own_task(data, monkeypatch, f"{source}\ndoc_to_target: gold\n", loader)
+    monkeypatch.delenv(DATA_VARIABLE)
+    monkeypatch.setenv("HF_HOME", str(data / "hub"))
+    (data / "yaml" / "bad.jsonl").write_bytes(b'{"question": "\xff\xfe"\n')
+    with pytest.raises(PluginError, match=f"its data cannot be loaded .*{said}") as raised:
+        Registry.load().domain("lm-eval/mine").task()
+    assert "lacks what the task's YAML asks for" not in str(raised.value)
+
+
+def test_gold_beyond_the_options_is_not_called_missing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    own_task(data, monkeypatch, "doc_to_target: gold\n")
+    rows = [{"question": f"q{n}", "options": ["red", "blue"], "gold": n % 2} for n in range(12)]
+    write(data, "mine", "test", rows)
+    write(data, "mine", "train", [*rows, {"question": "none", "options": ["red", "blue"], "gold": -1}])
+    assert any("left out, as they have no gold (train-12)" in remark for remark in made(data / "a", "lm-eval/mine")[2])
+    several = [row | {"gold": [row["gold"]]} for row in rows]
+    for golds, gold, number in ((rows, 7, 7), (several, [1, 2], 2)):
+        write(data, "mine", "test", golds)
+        write(data, "mine", "train", [*golds, {"question": "far", "options": ["red", "blue"], "gold": gold}])
+        with pytest.raises(
+            PluginError, match=f"document train-12 has gold {number}, .* of its 2 options counted from 0"
+        ):
+            made(data / "b", "lm-eval/mine")
+
+
+def test_gold_that_is_no_option_comes_with_what_to_write(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    own_task(data, monkeypatch, "doc_to_target: gold\n")
+    yaml = data / "yaml" / "mine.yaml"
+    yaml.write_text(yaml.read_text().replace('"{{options}}"', '"{{[a, b]}}"'))
+    (data / "mine").mkdir()
+
+    def write_csv(column: str, values: tuple[str, str]) -> None:
+        for split, numbers in SPLITS.items():
+            rows = [{"question": f"q{n}", "a": "red", "b": "blue", column: values[n % 2]} for n in numbers]
+            as_csv(data / "mine" / split, rows)
+
+    write_csv("gold", ("0", "1"))
+    with pytest.raises(
+        PluginError, match=r"gold '\d' is none of the options .* it is text, as .* doc_to_target: \"\{\{gold\}\}\""
+    ):
+        made(data / "a", "lm-eval/mine")
+    write_csv("label", ("red", "blue"))
+    with pytest.raises(
+        PluginError, match=r"doc_to_target is 'gold', which is no field .* \(they have question, a, b, label\)"
+    ):
+        made(data / "b", "lm-eval/mine")
+    write_csv("gold", ("green", "grey"))
+    with pytest.raises(PluginError, match=r"is none of the options \['red', 'blue'\] of item \S+$"):
+        made(data / "c", "lm-eval/mine")
+    write_csv("gold", ("0", "1"))
+    yaml.write_text(yaml.read_text().replace("doc_to_target: gold", 'doc_to_target: "{{gold}}"'))
+    assert {answer.index for answer in made(data / "d", "lm-eval/mine")[1]} == {0, 1}

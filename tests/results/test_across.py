@@ -261,6 +261,14 @@ def test_the_command_takes_a_folder_of_boards(boards: Path) -> None:
     assert probe["median"] == function(read_across(boards), "probe").median
 
 
+def test_without_a_function_on_several_boards_the_command_prints_a_sentence(tmp_path: Path) -> None:
+    write_cells(tmp_path / "one", make_cells())
+    done = CliRunner().invoke(app, ["leaderboard", str(tmp_path)])
+    told = " ".join(done.stdout.split())
+    assert done.exit_code == 0 and "No trust function has figures on 3 settings or more" in told
+    assert "above / below naive" not in told
+
+
 def test_a_folder_of_neither_kind_is_told_what_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path in (tmp_path, tmp_path / "nowhere"):

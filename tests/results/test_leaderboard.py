@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -299,6 +300,26 @@ def test_cells_that_cannot_be_compared_are_an_error_that_names_both_files(
     with pytest.raises(CellError):  # the suite may contradict one of them first
         write_leaderboard(tmp_path)
     assert not (tmp_path / "README.md").exists()
+
+
+def test_rows_of_two_machines_are_told_to_be_of_two_machines(tmp_path: Path) -> None:
+    cells = make_cells()
+    here, there = ({"machines": [name]} for name in ("AMD EPYC 1", "AMD EPYC 2"))
+    oracle = cells["oracle"].body
+    seeds = [s.model_copy(update={"digests": {"weak_labels": "f" * 64}}) for s in oracle.seeds]
+    other = oracle.model_copy(update={"seeds": tuple(seeds)})
+    alike = {name: Cell.of(cell.body, here) for name, cell in cells.items()}
+    with pytest.raises(CellError) as raised:
+        leaderboard.build({**alike, "oracle": Cell.of(other, there)}.values(), tmp_path)
+    told = str(raised.value)
+    assert (
+        "other machines (AMD EPYC 1 against AMD EPYC 2)" in told
+        or "other machines (AMD EPYC 2 against AMD EPYC 1)" in told
+    )
+    assert "run the whole board on it" in told and "one version of the suite" not in told
+    assert re.search(r"differ in weak labels of seed 0 \([0-9a-f]{12} against [0-9a-f]{12}\)", told)
+    with pytest.raises(CellError, match="run both rows again with one version of the suite"):
+        leaderboard.build({**alike, "oracle": Cell.of(other, here)}.values(), tmp_path)
 
 
 def test_two_files_of_one_row_are_an_error(tmp_path: Path) -> None:

@@ -149,6 +149,11 @@ def test_python_has_a_folder_as_frames_at_three_depths(folder: Path, board: Lead
     means = told.seeds.groupby(["domain", "arm"])["accuracy"].mean()
     cells = told.cells.set_index(["domain", "arm"])["accuracy"]
     assert means[cells.index].to_numpy(dtype=float) == pytest.approx(cells.to_numpy(dtype=float))
+    assert (
+        repr(told).startswith("Frames of suite ")
+        and f"seeds {len(told.seeds)} × " in repr(told)
+        and len(repr(told)) < 120
+    )
     assert told._repr_html_().startswith("<table>") and "<td>probe</td>" in told._repr_html_()
     assert w2s_bench.results.cells is not None, "it stays the package"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,33 @@ def test_the_dry_run_names_them(tmp_path: Path, registry: Registry, capsys: pyte
         assert f"must be computed again: 1 {why} ({row})" in " ".join(capsys.readouterr().out.split())
         show(planned, results, store, (), as_json=True)
         assert json.loads(capsys.readouterr().out)["computed_again"] == {why: [row]}
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ({"version": "0"}, {}, "of version 0 of domain w2s-bench-toy/largest, here 1"),
+        (
+            {"fingerprint": "a" * 64},
+            {"fingerprint": "b" * 64},
+            "of other code or files of domain .*: aaaaaaaaaaaa, here bbbbbbbbbbbb",
+        ),
+        (
+            {"documents": "c" * 64},
+            {"documents": "d" * 64},
+            "of other documents of domain .*: cccccccccccc, here dddddddddddd",
+        ),
+        ({"documents": "c" * 64}, {}, "of domain .*, whose documents cannot be read now"),
+    ],
+)
+def test_of_a_domain_is_told_what_has_changed(
+    tmp_path: Path, registry: Registry, was: dict[str, str], now: dict[str, str], said: str
+) -> None:
+    planned = plan(toy_suite(tmp_path / "models", seeds=1), registry, domains=["largest"], trust=[])
+    cell = planned.cells[0]
+    domain = cell.domain
+    of_plan(cell, planned, domain=domain.model_copy(update=was)).write(tmp_path / "toy")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(PlannedCell, "domain", domain.model_copy(update=now))
+        (again,) = computed_again(planned, tmp_path / "toy", looked(planned, tmp_path / "store"))
+    assert re.fullmatch(said, again.why)

@@ -80,7 +80,7 @@ def test_diagnostics_are_those_of_the_pool(tried: tuple[Plan, Inline, Tried]) ->
 def test_a_function_that_fails_costs_the_others_nothing(
     tried: tuple[Plan, Inline, Tried], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from w2s_bench.executors import Failed
+    from w2s_bench.executors import Ended, Failed
 
     planned, inline, _ = tried
     scores = next(c for c in planned.cells if c.arm.ref.name == "w2s-bench/calibrated").stages[0].scores
@@ -95,6 +95,18 @@ def test_a_function_that_fails_costs_the_others_nothing(
     done = try_functions(planned, 0, store=store, executor=Failing(None), events=print)
     faults = {trial.function: trial.fault for trial in done.trials}
     assert faults["confidence"] == "" and "it raised ValueError: no" in faults["calibrated"]
+
+    def tell(*_: Any, events: Callable[..., None], **__: Any) -> Tried:
+        events(Ended(scores, Failed(scores.label, "it raised ValueError: no", scores.node)))
+        return done
+
+    monkeypatch.setattr("w2s_bench.runs.tryout.try_functions", tell)
+    monkeypatch.setattr(execute, "make_plan", lambda suite, **_: planned)
+    command = ["try", "calibrated", "--on", "largest", "--store", str(tmp_path / "store")]
+    for options in ([], ["--quiet"]):
+        told = CliRunner().invoke(app, [*command, *options])
+        assert told.exit_code == 1 and told.stderr.count("it raised ValueError: no") == 1, options
+        assert "failed: calibrated: " in told.stderr
 
 
 def test_without_a_function_there_is_nothing_to_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

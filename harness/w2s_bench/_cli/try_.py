@@ -77,12 +77,11 @@ def try_(
 
             print(json.dumps(asdict(tried) | {"trials": [trial.as_json() for trial in tried.trials]}, indent=1))
         else:
-            _print(tried, is_of_suite=seed < chosen.seeds, faults_told=not quiet)
+            _print(tried, is_of_suite=seed < chosen.seeds)
         raise typer.Exit(1 if any(trial.fault for trial in tried.trials) else 0)
 
 
-def _print(tried: Tried, *, is_of_suite: bool, faults_told: bool) -> None:
-    """`faults_told`: whether the progress has shown how functions failed; what is long is then not said twice."""
+def _print(tried: Tried, *, is_of_suite: bool) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -105,7 +104,7 @@ def _print(tried: Tried, *, is_of_suite: bool, faults_told: bool) -> None:
         table.add_row(Text(one_line(trial.function)), trial.track, *(number(figure, 3) for figure in figures))
     screen.print(table)
     for trial in tried.trials:
-        _print_trial(trial, tried, faults_told=faults_told)
+        _print_trial(trial, tried)
     say(
         "AUROC: the chance that a right label outscores a wrong one, .5 = no better than chance; of one label, of one stratum: "
         "among such pairs alone, so that what the class tells counts nothing."
@@ -116,14 +115,16 @@ def _print(tried: Tried, *, is_of_suite: bool, faults_told: bool) -> None:
         )
 
 
-def _print_trial(trial: Trial, tried: Tried, *, faults_told: bool) -> None:
+def _print_trial(trial: Trial, tried: Tried) -> None:
     from rich.text import Text
 
     from w2s_bench.text import one_line, shortened
 
     screen = console()
     if trial.fault:
-        say(f"failed: {trial.function}: {'see above' if faults_told else trial.fault}", error=True)
+        say(
+            f"failed: {trial.function}: see above", error=True
+        )  # the progress tells how stages fail, also where it is quiet
         return
     screen.print(Text(f"{one_line(trial.function)}, at coverage {tried.coverage:g}", style="bold"))
     for key, what in (("kept_by_label", "label"), ("kept_by_stratum", "stratum")):
