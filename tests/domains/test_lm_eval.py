@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from support import run_stage
-from w2s_bench.domains.documents import Documents
+from w2s_bench.domains.documents import Documents, digest_of_task
 from w2s_bench.domains.normalised import normalised, text_key
 from w2s_bench.domains.usable import facts_of
 from w2s_bench.errors import PluginError, SuiteError, UnknownNameError
@@ -134,6 +134,19 @@ def test_examples_are_the_same_for_all_and_in_no_split(data: Path) -> None:
     assert len(items) == 24
     heads = {item.prompt.rpartition("Question:")[0] for item in items}
     assert len(heads) == 1 and heads.pop().count("Answer: option") == 2
+
+
+@pytest.mark.parametrize("task", ["arc_challenge", "gsm8k"])
+def test_reading_documents_tells_how_long_items_will_be(task: str, data: Path) -> None:
+    """Examples in the prompt count. It is part of no key: the digest is that of the documents alone."""
+    write_task(data, task)
+    documents, parameters = Documents(), {"num_fewshot": 2}
+    digest = documents.digest(f"lm-eval/{task}", parameters)
+    (count,) = documents.counts.values()
+    items, *_, domain = made(data / "out", f"lm-eval/{task}", **parameters)
+    lengths = [(len(item.prompt), [len(option) for option in item.choices or ()]) for item in items]
+    assert [(prompt, list(options)) for prompt, options in count.texts] == lengths and count.documents == len(items)
+    assert digest == digest_of_task(f"lm-eval/{task}", domain.task())
 
 
 def test_an_examples_answer_is_part_of_what_items_are_made_of(data: Path) -> None:
