@@ -17,6 +17,7 @@ from w2s_bench.domains.documents import Count, key_of, of_task
 from w2s_bench.domains.task import TaskDomain
 from w2s_bench.domains.texts import rendered
 from w2s_bench.domains.unread import counted
+from w2s_bench.errors import ModelError
 from w2s_bench.executors.timings import Timings
 from w2s_bench.models import sizes, speed
 from w2s_bench.models.footprint import Blueprint, Use, memory, operations, shapes_of
@@ -365,6 +366,13 @@ def test_a_dry_run_prints_each_model(tmp_path: Path, capsys: pytest.CaptureFixtu
     shown = capsys.readouterr().out
     assert "parameters" in shown and "to fetch" in shown and "rows of 256 tokens are assumed" in shown
     assert "--measure times" not in shown
+
+
+def test_a_dry_run_refuses_a_folder_that_loading_would_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = toy_suite(tmp_path / "models")
+    (tmp_path / "models" / "student" / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"models/student' cannot be loaded from .*: it has no tokenizer .*; save the"):
+        plan(suite, toy_registry(monkeypatch), trust=())
 
 
 def test_measuring_goes_with_a_dry_run_alone() -> None:
