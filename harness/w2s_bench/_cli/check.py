@@ -55,9 +55,11 @@ def check(
             )
         if sarif is not None:
             refuse_no_file(sarif, "--sarif", "check.sarif")
+        from w2s_bench._cli.waiting import told_waits
         from w2s_bench.results.checking.rules import check as checked
 
-        report = checked(results, allowed_signers=allowed_signers)
+        with told_waits(quiet=quiet) as awaits:
+            report = checked(results, allowed_signers=allowed_signers, awaits=awaits)
         if sarif is not None:
             _write_sarif(sarif, results, report)
         _print(report, results, as_json=json_output, quiet=quiet)

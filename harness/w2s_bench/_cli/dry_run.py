@@ -167,7 +167,7 @@ def _print_models(models: Sequence[ModelCost], *, measured: bool) -> None:
     console().print(table)
     said = "Memory is of one worker at its fullest, time of one worker for all that the model has to do"
     if any(model.assumed_lengths for model in models):
-        said += "; rows of 256 tokens are assumed where no items are stored yet"
+        said += "; rows of 256 tokens are assumed where no documents have been looked at"
     say(f"{said}.")
     for model in models:
         if model.why:

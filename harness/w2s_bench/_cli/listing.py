@@ -53,14 +53,16 @@ def list_(
         if lm_eval or pattern is not None or include_path:
             _list_tasks(topic, pattern or "*", include_path or [], asked=lm_eval, as_json=json_output)
             raise typer.Exit
+        from w2s_bench._cli.waiting import told_waits
         from w2s_bench.plugins.registry import Registry
 
         if retry:
             from w2s_bench.plugins.memory import forget_fatal
 
             forget_fatal()
-        registry = Registry.load()
-        tables = {t.value: _rows(t.value, registry) for t in ([topic] if topic else Topic)}
+        with told_waits() as awaits:
+            registry = Registry.load(awaits=awaits)
+            tables = {t.value: _rows(t.value, registry) for t in ([topic] if topic else Topic)}
         if json_output:
             import json
 

@@ -32,13 +32,15 @@ def plugins(
     from w2s_bench._cli.errors import explained
 
     with explained():
+        from w2s_bench._cli.waiting import told_waits
         from w2s_bench.plugins.registry import Registry
 
         if retry:
             from w2s_bench.plugins.memory import forget_fatal
 
             forget_fatal()
-        rows = plugin_rows(Registry.load())
+        with told_waits() as awaits:
+            rows = plugin_rows(Registry.load(awaits=awaits))
         if json_output:
             import json
 

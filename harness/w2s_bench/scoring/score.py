@@ -16,6 +16,7 @@ from w2s_bench.errors import LabelsError, ModelError, TrustFunctionError
 from w2s_bench.hookspecs import ReadingModel
 from w2s_bench.names import DEVICE_VARIABLE
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.plugins.watching import Awaits, unheard
 from w2s_bench.protocol.scores import PackedIds
 from w2s_bench.scoring.applying import Applied, Read, in_half
 from w2s_bench.scoring.evidence import Available, with_models
@@ -39,17 +40,19 @@ def prepared(asked: Asked, progress: Progress) -> tuple[Labels, Available]:
     return labels, Available(labels.kind, labels.shapes, dict.fromkeys(asked.models or {}))
 
 
-def applicable(asked: Asked, progress: Progress) -> tuple[Labels, list[Wanted]]:
+def applicable(asked: Asked, progress: Progress, awaits: Awaits = unheard) -> tuple[Labels, list[Wanted]]:
     """Every installed trust function, with what it lacks to be applied to these labels."""
     labels, available = prepared(asked, progress)
-    return labels, installed(Registry.load(), available, [bool(row.right) for row in labels.trust])
+    return labels, installed(Registry.load(awaits=awaits), available, [bool(row.right) for row in labels.trust])
 
 
-def score_labels(asked: Asked, out: Path, *, force: bool, progress: Progress, all_files: bool = True) -> Scored:
+def score_labels(
+    asked: Asked, out: Path, *, force: bool, progress: Progress, awaits: Awaits = unheard, all_files: bool = True
+) -> Scored:
     """Score the labels, choose, and write everything to the folder `out`; the scored table alone where not `all_files`."""
     began = time.monotonic()
     refuse_taken(out, force=force)
-    registry = Registry.load()
+    registry = Registry.load(awaits=awaits)
     labels, available = prepared(asked, progress)
     trust = [bool(row.right) for row in labels.trust]
     wanted = chosen(registry, asked.trust, available, trust)
