@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from support import LINUX, run_stage, toy_registry, toy_suite
-from w2s_bench.domains.documents import Count, Documents, _InTest, digest_of_task, key_of
+from w2s_bench.domains.documents import Count, Digest, Documents, _InTest, key_of
 from w2s_bench.domains.task import TaskDomain
 from w2s_bench.errors import PluginError
 from w2s_bench.plugins.registry import Registry
@@ -189,6 +189,14 @@ def test_a_folder_of_data_that_is_missing_is_named(tmp_path: Path) -> None:
         PluginError, match=f"dataset_path './data' of made.yaml is missing: there is no {tmp_path}/data"
     ):
         domain.task()
+
+
+def digest_of_task(domain: str, task: Any) -> str:
+    """Of all documents of a task and of its examples, as they are when a domain's items are made."""
+    digest = Digest(domain)
+    for _ in digest.seen(task):
+        pass
+    return digest.hexdigest()
 
 
 def test_documents_have_one_digest_whatever_holds_them(tmp_path: Path) -> None:
