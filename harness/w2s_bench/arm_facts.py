@@ -119,11 +119,6 @@ class Facts:
         """Whether it may find fewer rows than it asks for: there are always enough that are the easiest of all."""
         return any(rows.by_gold and rows.drawn != "easiest" for rows in self.rows)
 
-    @property
-    def reads_pool_gold(self) -> bool:
-        """Whether what it trains on hangs on gold of the transfer pool, which no trust function below `privileged` sees."""
-        return any(rows.split == "transfer" and (rows.labels == "gold" or rows.by_gold) for rows in self.rows)
-
     def coverage(self, of_suite: float) -> float | None:
         """The share of the pool that it asks for, where a suite's coverage is `of_suite`; None where it asks for none."""
         if self.of_pool is None or self.of_pool.share == "certified":

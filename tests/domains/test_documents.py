@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from support import LINUX, run_stage, toy_registry, toy_suite
-from w2s_bench.domains.documents import Documents, _InTest, digest_of_task, key_of
+from support import LINUX, digest_of_task, run_stage, toy_registry, toy_suite
+from w2s_bench.domains.documents import Documents, _InTest, key_of
 from w2s_bench.domains.task import TaskDomain
 from w2s_bench.errors import PluginError
 from w2s_bench.plugins.registry import Registry

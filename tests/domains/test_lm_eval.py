@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support import run_stage
-from w2s_bench.domains.documents import Documents, digest_of_task
+from support import digest_of_task, run_stage, split_ids
+from w2s_bench.domains.documents import Documents
 from w2s_bench.domains.normalised import normalised, text_key
 from w2s_bench.domains.usable import facts_of
 from w2s_bench.errors import PluginError, SuiteError, UnknownNameError
@@ -20,7 +20,6 @@ from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import items as rendered
 from w2s_bench.protocol.files import ANSWERS, ITEMS, REMARKS
 from w2s_bench.protocol.planned import PlannedDomain
-from w2s_bench.protocol.splits import split_ids
 from w2s_bench.record import read_json, read_records
 from w2s_bench.types import Answer, Item
 

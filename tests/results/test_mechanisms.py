@@ -366,6 +366,8 @@ STORY = "Sam owns 37 stamps. Later Sam drops 19. Sam multiplies it by 2. How man
         ("37 - 20 = 17 ; 17 * 2 = 34 #### 34", False),  # an operand from nowhere
         ("18 * 2 = 36 ; 37 - 19 = 18 #### 18", False),  # a result before it is there
         ("37 - 19 = 18 ; 19 / 0 = 3 #### 3", False),
+        ("37 - 19 = 18 ; 18x2 = 36 #### 36", False),  # no step: an x that touches digits is part of a word
+        ("37 - 19 = 18stamps ; 18 * 2 = 36 #### 36", False),  # nor is 18 a result, so it comes from nowhere
         ("#### 36", False),  # right, and nothing is said of why
         ("", False),
     ],

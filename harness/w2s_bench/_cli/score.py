@@ -26,7 +26,7 @@ EPILOG = """
 **Columns**: `prompt` and `label` in every row; `id`, `options`; signals: `probs` or `logprobs` (over the options), `votes`,
 `token_logprobs`, `token_entropies`, `embedding`, `prompt_embedding`, `option_embeddings`, each with `student_` before it for another
 model; gold in some rows: `correct`, or `gold`. Those rows are the trust set: they teach and certify, each scored by a function that
-has not learnt from it. docs/score.md says what each holds.
+has not learnt from it; one that gold calls wrong is never kept. docs/score.md says what each holds.
 
 `OUT/` gets `README.md` (the report), `scored.parquet` and `.jsonl`, the kept rows as `training/` (of `datasets`) and `training.jsonl`,
 two plots and `score.json`; all of it or nothing. Trust functions run in this process. Where no purity can be guaranteed, nothing

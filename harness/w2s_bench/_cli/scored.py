@@ -123,6 +123,10 @@ def print_scored(scored: Scored, out: Path, *, as_json: bool, quiet: bool) -> No
         say(f"It abstains: {certified.why}. Nothing is kept.")
     elif certified is not None:
         say(f"Guaranteed purity: {certified.purity:.1%} ({scored.asked.goal.words}).")
+    if wrong := scored.functions[0].kept.known_wrong:
+        say(
+            f"{wrong} of the {scored.functions[0].kept.chosen} rows chosen are not kept: gold calls their labels wrong."
+        )
     for fault in scored.faults.values():
         say(f"left out: {fault}", error=True)
     say(

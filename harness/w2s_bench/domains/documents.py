@@ -121,14 +121,6 @@ def _is_json(value: Any) -> bool:
     return True
 
 
-def digest_of_task(domain: str, task: Any) -> str:
-    """The digest of all documents of a domain's task, and of its examples."""
-    digest = Digest(domain)
-    for _ in digest.seen(task):
-        pass
-    return digest.hexdigest()
-
-
 class Documents:
     """Digests of domains' documents, each read once however often it is asked for; `known` are read already.
 

@@ -121,23 +121,13 @@ def build(cells: Iterable[Cell], results: Path, description: str = "") -> Leader
     def difference(a: str, b: str) -> Ratio:
         return statistics.mean_over_domains({name: domain.difference(a, b) for name, domain in entering.items()})
 
-    rows = ranked(_row(arm, cell, domains, entering, len(seeds)) for arm, cell in arms_shown.items())
+    def row_of(arm: str, cell: Cell) -> Row:
+        return _row(arm, cell, domains, entering, len(seeds))
+
+    rows = ranked(row_of(arm, cell) for arm, cell in arms_shown.items())
     pairs = paired(rows, entering)
-    other_rows = []
-    for arm, cell in others.items():
-        top = short(cell.body.arm.trusts or "")
-        row = _row(arm, cell, domains, entering, len(seeds))
-        how = cell.body.arm.selection or ""
-        other_rows.append(replace(row, selection=how, of=top, minus_top=difference(arm, top)))
-    by_objective = []
-    for arm, cell in objectives.items():
-        plain, row = cell.body.arm.plain, _row(arm, cell, domains, entering, len(seeds))
-        objective = cell.body.arm.objective or ""
-        row = replace(row, objective=objective, of=plain, minus_usual=difference(arm, plain))
-        hard = of_arm(OVER_OPTIONS, plain)
-        if hard in objectives and hard != arm:
-            row = replace(row, minus_over_options=difference(arm, hard))
-        by_objective.append(row)
+    other_rows = [_beside_top(row_of(arm, cell), cell, difference) for arm, cell in others.items()]
+    by_objective = [_beside_usual(row_of(arm, cell), cell, objectives, difference) for arm, cell in objectives.items()]
     elsewhere = made_elsewhere(ordered)
 
     def told(row: Row) -> Row:
@@ -173,7 +163,7 @@ def build(cells: Iterable[Cell], results: Path, description: str = "") -> Leader
         other_selections=tuple(map(by_family, map(told, other_rows))),
         other_objectives=tuple(map(by_family, map(told, by_objective))),
         gains=gains([row.arm for row in (*rows, *other_rows)], domains, entering),
-        explaining=tuple(told(_row(arm, cell, domains, entering, len(seeds))) for arm, cell in explaining.items()),
+        explaining=tuple(told(row_of(arm, cell)) for arm, cell in explaining.items()),
         cells=len(ordered),
         chains=chains,
         mean_chains=means_of(chains, entering),
@@ -181,6 +171,21 @@ def build(cells: Iterable[Cell], results: Path, description: str = "") -> Leader
         families=kin,
         description=description,
     )
+
+
+def _beside_top(row: Row, cell: Cell, difference: Callable[[str, str], Ratio]) -> Row:
+    """The row of another selection, with what it is to the arm that keeps the top of the same scores."""
+    top = short(cell.body.arm.trusts or "")
+    return replace(row, selection=cell.body.arm.selection or "", of=top, minus_top=difference(row.arm, top))
+
+
+def _beside_usual(row: Row, cell: Cell, objectives: Mapping[str, Cell], difference: Callable[[str, str], Ratio]) -> Row:
+    """The row of another objective, with what it is to the usual one on the same rows, and to hard labels over options where
+    `objectives` has those of it."""
+    plain = cell.body.arm.plain
+    row = replace(row, objective=cell.body.arm.objective or "", of=plain, minus_usual=difference(row.arm, plain))
+    hard = of_arm(OVER_OPTIONS, plain)
+    return replace(row, minus_over_options=difference(row.arm, hard)) if hard in objectives and hard != row.arm else row
 
 
 def _detectable(rows: Iterable[Row], difference: Callable[[str, str], Ratio]) -> float | None:

@@ -223,7 +223,7 @@ def _of_seed(
     evaluated = graph.suite.evaluate_on
     answers = _predictions(stored.path(own.student.predictions))
     right = read_grades(stored.path(own.student.grades))
-    _refuse_another(cell, result, stored, graph, right)
+    _refuse_another(cell, result, right)
     scores = dict(Scores.read(stored.path(own.scores)).items()) if own.scores else {}
     weights = _weights(planned, own, stored)
     for split in _splits(graph, own):
@@ -253,9 +253,7 @@ def _of_seed(
             )
 
 
-def _refuse_another(
-    cell: Cell, result: SeedResult, stored: _Stored, graph: Generation, right: Mapping[str, bool]
-) -> None:
+def _refuse_another(cell: Cell, result: SeedResult, right: Mapping[str, bool]) -> None:
     """Refuse a store that holds the same stages with another outcome than the cell tells of."""
     bits = pack_bits(np.array([right[item] for item in sorted(right)], dtype=np.bool_))
     if bits != result.correct:

@@ -33,6 +33,7 @@ def summary_of(scored: Scored) -> dict[str, JSON]:
         "goal": {"keep": goal.keep, "purity": goal.purity, "confidence": goal.confidence, "guarantee": goal.method},
         "seed": asked.seed,
         "kept": int(scored.kept.sum()),
+        "known_wrong": scored.functions[0].kept.known_wrong,
         "functions": [_of_function(of, goal.confidence) for of in scored.functions],
         "failed": dict(scored.faults),
         "seconds": round(scored.seconds, 1),
@@ -49,6 +50,7 @@ def _of_function(of: Of, confidence: float) -> dict[str, JSON]:
         "auroc": auroc(of.trust, of.right) if len(of.trust) else None,
         "purity_at": {f"{c:g}": purity_at(c, of.pool, of.trust, of.right, confidence) for c in SHOWN},
         "kept": int(of.kept.rows.sum()),
+        "known_wrong": of.kept.known_wrong,
     }
     if certified is not None:
         told["certified"] = {

@@ -106,6 +106,8 @@ def outcome_of(
         raise LabelsError(f"every trust function failed, the first: {next(iter(faults.values()))}")
     in_trust = np.zeros(labels.count, dtype=np.bool_)
     in_trust[[*labels.right]] = True
+    known_wrong = np.zeros(labels.count, dtype=np.bool_)
+    known_wrong[[place for place, is_right in labels.right.items() if not is_right]] = True
     # The rows of a trust set of its own were scored after the pool's.
     beside = range(labels.count, labels.count + len(labels.trust))
     places = np.array([*(beside if labels.outside else labels.right)], dtype=np.int64)
@@ -121,7 +123,7 @@ def outcome_of(
                 scores[function.spec][places][judges],
                 right[judges],
             )
-            kept = kept_of(asked.goal, pool, ids, in_trust, own, truth, seed=asked.seed)
+            kept = kept_of(asked.goal, pool, ids, in_trust, known_wrong, own, truth, seed=asked.seed)
             functions.append(Of(function, pool, own, truth, kept))
     entries = [registry.resolve("trust_function", function.name) for function in wanted]
     versions = {entry.distribution: entry.version for entry in entries}
@@ -234,8 +236,9 @@ def score(
 
     `labels` and `trust_set` are paths (.jsonl, .csv, .tsv, .parquet, a folder of `datasets`), a `datasets.Dataset`, or lists of
     mappings. `trust` names trust functions as NAME or NAME:key=value,…; the first decides what is kept: the share `keep` of
-    the pool (default .5), or what has `purity` with `confidence` by the method `guarantee` (ltt, sgr, hoeffding, conformal).
-    `columns` maps our names of columns to yours. With `out`, everything that the command writes is written there.
+    the pool (default .5), or what has `purity` with `confidence` by the method `guarantee` (ltt, sgr, hoeffding, conformal); of
+    either, rows whose label gold calls wrong are not kept. `columns` maps our names of columns to yours. With `out`,
+    everything that the command writes is written there.
 
     Returns the scored table as a `datasets.Dataset` of n rows in the order of the labels: id, prompt, label, options where
     there are some, in_trust_set, `score:NAME` for each trust function (higher = more trusted), kept. Raises `LabelsError`.
