@@ -84,7 +84,8 @@ def table(results: Path | str, *, arms: Sequence[str] = (), columns: Sequence[st
 
     Columns: `domain`, `arm`, `track`, `table` (`references`, `rows`, `other_selections`, `other_objectives` or `explaining`), `of`
     (the arm that one beside the ranked `rows` goes back to, else empty), and figures such as `pgr` with `pgr_low` and
-    `pgr_high`, its 95 % interval. `arms` and `columns` restrict it, by name or by a pattern such as `gold_*`. Raises CellError where a cell cannot be believed.
+    `pgr_high`, its 95 % interval. `arms` and `columns` restrict it, by name or by a pattern such as `gold_*`. Raises CellError
+    where a cell cannot be believed.
     """
     from w2s_bench.results.frames import sound_board
     from w2s_bench.results.tables.formats import frame

@@ -79,12 +79,12 @@ def test_every_cell_of_one_hop_is_a_line_that_says_where_its_arm_stands(name: st
     one_hop = {(short(body.domain.name), short(body.arm.name)): body.arm for body in cells if not body.chain}
     board = board_of(folder)[0]
     data = cells_table(board).data()
-    lines = dict(
-        zip(zip(data["domain"], data["arm"], strict=True), zip(data["table"], data["of"], strict=True), strict=True)
-    )
+    lines = {
+        (str(domain), str(arm)): (table, of)
+        for domain, arm, table, of in zip(*(data[head] for head in ("domain", "arm", "table", "of")), strict=True)
+    }
     assert lines.keys() == one_hop.keys() and len(data["arm"]) == len(one_hop)
     for line, arm in one_hop.items():
-        table, of = lines[line]  # type: ignore[index]
         expected = ("rows", "")
         if arm.role == "reference":
             expected = ("references", "")
@@ -94,9 +94,9 @@ def test_every_cell_of_one_hop_is_a_line_that_says_where_its_arm_stands(name: st
             expected = ("explaining", arm.made_of)
         elif arm.is_other_selection:
             expected = ("other_selections", short(arm.trusts or ""))
-        assert (table, of) == expected, line
+        assert lines[line] == expected, line
     beside = {arm for (_, arm), (table, _) in lines.items() if table not in ("rows", "references")}
-    told = arms_table(board, sorted(map(str, beside)))
+    told = arms_table(board, sorted(beside))
     assert {*told.data()["arm"]} == beside and told.heads == ("arm", "table", "of")
     assert {"minus_usual", "minus_top"} <= {*told.data()} or name == "tiny-diagnostics"
 

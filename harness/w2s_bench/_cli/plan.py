@@ -11,7 +11,7 @@ import typer
 from w2s_bench._cli.output import console, print_json
 
 if TYPE_CHECKING:
-    from w2s_bench.results.planning import Plan
+    from w2s_bench.results.planning import Noise, Plan
     from w2s_bench.suite import Suite
 
 EPILOG = """
@@ -44,13 +44,15 @@ def plan(
         from w2s_bench.results import planning
         from w2s_bench.suite_files import built_in_suites, load_suite
 
+        noise: Sequence[Noise]
+        left_out: Mapping[str, str] = {}
         is_measured = suite not in built_in_suites() and Path(suite).is_dir()
         if is_measured:
             told = planning.measured(Path(suite))
             of, noise, left_out = told.suite, told.noise, told.left_out
         else:
             of = load_suite(suite)
-            noise, left_out = planning.assumed(of), {}
+            noise = planning.assumed(of)
         planned = planning.plan(of, noise, detect, power, measured=is_measured)
         if json_output:
             from dataclasses import asdict
