@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from w2s_bench.coverage import count_to_keep
 from w2s_bench.types import KINDS, Kind, Supervision
 
 OwnRole = Literal["reference", "control"]
@@ -49,7 +50,7 @@ class Rows:
     def candidates(self, right: int, wrong: int) -> tuple[int, int]:
         """The fewest and the most rows that it may be drawn from, where so many weak labels of the pool are right and wrong."""
         if self.drawn == "noisily":
-            flipped = int(FLIPPED * (right + wrong))
+            flipped = count_to_keep(FLIPPED, right + wrong)
             # Of the flipped labels, as many as can be are right, or else wrong.
             ends = [right + flipped - 2 * of_right for of_right in (min(flipped, right), max(0, flipped - wrong))]
             return ends[0], ends[1]

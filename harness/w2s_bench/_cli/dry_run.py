@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from w2s_bench._cli.output import console, say
+from w2s_bench._cli.output import console, print_json, say
 from w2s_bench._cli.report import counted, print_again, print_problems, print_unchecked
 from w2s_bench.names import short
 from w2s_bench.store.stage import walk
@@ -50,24 +49,20 @@ def print_dry_run(
     stored, to_run = Counter(s.name for s in previewed.stored), Counter(s.name for s in previewed.to_run)
     own = _for_one_arm(planned, {stage.node for stage in previewed.to_run})
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "cells": [cell.row for cell in planned.cells],
-                    "stored": dict(stored),
-                    "to_run": dict(to_run),
-                    "to_run_for_one_arm": own,
-                    "computed_again": {each.why: each.rows for each in again},
-                    "forecast": asdict(cost),
-                    "models": [asdict(model) for model in models],
-                    "sizes_unchecked": list(unchecked),
-                    "store": store,
-                    "problems": planned.problems,
-                    "passed_over": planned.passed_over,
-                },
-                indent=1,
-                allow_nan=False,
-            )
+        print_json(
+            {
+                "cells": [cell.row for cell in planned.cells],
+                "stored": dict(stored),
+                "to_run": dict(to_run),
+                "to_run_for_one_arm": own,
+                "computed_again": {each.why: each.rows for each in again},
+                "forecast": asdict(cost),
+                "models": [asdict(model) for model in models],
+                "sizes_unchecked": list(unchecked),
+                "store": store,
+                "problems": planned.problems,
+                "passed_over": planned.passed_over,
+            }
         )
         return
     suite = planned.suite

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from w2s_bench._cli.output import console, say
+from w2s_bench._cli.output import console, print_json, say
 from w2s_bench.plugins.hooks import HOOKS
 from w2s_bench.resolvers import resolvers_for
 from w2s_bench.text import one_line
@@ -64,9 +64,7 @@ def list_(
             registry = Registry.load(awaits=awaits)
             tables = {t.value: _rows(t.value, registry) for t in ([topic] if topic else Topic)}
         if json_output:
-            import json
-
-            print(json.dumps(tables if topic is None else tables[topic.value], indent=1))
+            print_json(tables if topic is None else tables[topic.value])
         else:
             _print(tables)
         for problem in registry.problems:
@@ -98,9 +96,7 @@ def _list_tasks(topic: Topic | None, pattern: str, include: list[Path], *, asked
         for task in tasks
     ]
     if as_json:
-        import json
-
-        print(json.dumps(rows, indent=1))
+        print_json(rows)
     else:
         _print({"lm-eval tasks": rows})
 

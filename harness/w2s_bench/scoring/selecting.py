@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from w2s_bench.coverage import count_to_keep
 from w2s_bench.errors import LabelsError
 from w2s_bench.protocol import guarantees
 from w2s_bench.protocol.guarantees import Certified
 from w2s_bench.protocol.scores import PackedIds
-from w2s_bench.protocol.selection import count_to_keep, top_rows
+from w2s_bench.protocol.selection import top_rows
 from w2s_bench.selections import Method
 from w2s_bench.types import BoolArray, FloatArray, IntArray
 
