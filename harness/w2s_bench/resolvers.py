@@ -7,6 +7,7 @@ worker processes must know what a name is of before anything is loaded.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -140,13 +141,24 @@ def parted(entry_kind: str, name: str) -> tuple[str, str | None]:
 
 def beside(entry_kind: str, name: str, folder: Path) -> str:
     """A name with relative paths in it made absolute: `local/models/x` and `./models/x` beside `folder`."""
+    # `..` goes by name, so that links stay as they are written.
+    return _with_paths(entry_kind, name, lambda path: os.path.abspath(folder / path))  # noqa: PTH100
+
+
+def named_from(entry_kind: str, name: str, working: Path, folder: Path) -> str:
+    """A name with relative paths in it, which are of `working`, written as they are reached from `folder`: `./x` for a bare one."""
+    return _with_paths(entry_kind, name, lambda path: os.path.relpath(working / path, folder))
+
+
+def _with_paths(entry_kind: str, name: str, other: Callable[[str], str]) -> str:
+    """A name, and what it stands on, with `other` of each relative path in it."""
     own, base = parted(entry_kind, name)
     if base is not None:
-        return f"{_beside(entry_kind, own, folder)}+{beside(entry_kind, base, folder)}"
-    return _beside(entry_kind, own, folder)
+        return f"{_with_path(entry_kind, own, other)}+{_with_paths(entry_kind, base, other)}"
+    return _with_path(entry_kind, own, other)
 
 
-def _beside(entry_kind: str, name: str, folder: Path) -> str:
+def _with_path(entry_kind: str, name: str, other: Callable[[str], str]) -> str:
     resolver = resolver_of(entry_kind, name)
     if resolver is None or resolver.path_of is None:
         return name
@@ -154,8 +166,10 @@ def _beside(entry_kind: str, name: str, folder: Path) -> str:
     path = name if bare else name.partition("/")[2]
     if not path or path.startswith(("/", "~")):
         return name
-    absolute = os.path.abspath(folder / path)  # noqa: PTH100 - `..` goes by name, so that links stay as they are written
-    return absolute if bare else f"{resolver.prefix}/{absolute}"
+    path = other(path)
+    if not bare:
+        return f"{resolver.prefix}/{path}"
+    return path if is_bare_path(path) else f"./{path}"
 
 
 def at_path(entry_kind: str, name: str, path: str) -> str:

@@ -22,7 +22,7 @@ from w2s_bench.coverage import count_to_keep
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
-from w2s_bench.resolvers import beside, resolver_of
+from w2s_bench.resolvers import beside, named_from, resolver_of
 from w2s_bench.selections import written
 from w2s_bench.suite_domain import DomainSpec, Sizes
 from w2s_bench.suite_training import Count, Line, Share, Spec, Strict, Training
@@ -260,6 +260,11 @@ class Suite(Strict):
     def with_folders_of(self, folder: Path) -> Suite:
         """The suite with relative folders of models taken from `folder`."""
         domains = tuple(d.with_models(lambda name: beside("model", name, folder)) for d in self.domains)
+        return self.model_copy(update={"domains": domains})
+
+    def with_folders_from(self, working: Path, folder: Path) -> Suite:
+        """The suite as a file in `folder` has it: relative folders of models, of `working`, are named from `folder`; others stay."""
+        domains = tuple(d.with_models(lambda name: named_from("model", name, working, folder)) for d in self.domains)
         return self.model_copy(update={"domains": domains})
 
     def canonical(self) -> dict[str, JSON]:

@@ -19,6 +19,12 @@ def print_across(across: Across) -> None:
     say(
         f"{told}; PGR units; above / below: on how many settings a difference to a control holds after its board's correction"
     )
+    if not across.shown:
+        say(
+            f"No trust function has figures on {across.least} settings or more, so that there is no table over boards; "
+            "`w2s-bench leaderboard` with a board's own folder prints that board."
+        )
+        return
     # Names come from plugins: `Text`, in which no brackets mean anything.
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("trust function", overflow="fold")

@@ -28,6 +28,7 @@ from w2s_bench._cli import (
     try_,
     verify,
 )
+from w2s_bench._cli.wording import Worded
 
 HELP = """Weak-to-strong generalization, benchmarked: every trust function through one protocol.
 
@@ -50,6 +51,7 @@ EPILOG = """
 
 app = typer.Typer(
     name="w2s-bench",
+    cls=Worded,
     help=HELP,
     epilog=EPILOG,
     no_args_is_help=True,

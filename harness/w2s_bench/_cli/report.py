@@ -44,7 +44,8 @@ def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
     for note in report.notes:
         say(f"note: {note}", error=True)
     if not quiet:
-        say(f"Wrote {report.folder / 'README.md'}, {len(report.cells)} cells under {report.folder / 'results'}")
+        count = len(report.cells) - len(report.unwritten)
+        say(f"Wrote {report.folder / 'README.md'}, {count} cells under {report.folder / 'results'}")
 
 
 def print_problems(problems: Sequence[str]) -> None:

@@ -109,7 +109,7 @@ def new(
                 coverage=coverage,
                 **where,
             )
-        write_atomically(path, suite.with_folders_of(Path.cwd()).to_yaml())
+        write_atomically(path, suite.with_folders_from(Path.cwd(), path.absolute().parent).to_yaml())
         for spec in suite.domains:
             sizes = ", ".join(f"{split} {size}" for split, size in spec.sizes.model_dump().items())
             say(f"{spec.name}: {sizes}")

@@ -76,11 +76,12 @@ def try_(
 
             print_json(asdict(tried) | {"trials": [trial.as_json() for trial in tried.trials]})
         else:
-            _print(tried, is_of_suite=seed < chosen.seeds)
+            _print(tried, is_of_suite=seed < chosen.seeds, faults_told=not quiet)
         raise typer.Exit(1 if any(trial.fault for trial in tried.trials) else 0)
 
 
-def _print(tried: Tried, *, is_of_suite: bool) -> None:
+def _print(tried: Tried, *, is_of_suite: bool, faults_told: bool) -> None:
+    """`faults_told`: whether the progress has shown how functions failed; what is long is then not said twice."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -103,7 +104,7 @@ def _print(tried: Tried, *, is_of_suite: bool) -> None:
         table.add_row(Text(one_line(trial.function)), trial.track, *(number(figure, 3) for figure in figures))
     screen.print(table)
     for trial in tried.trials:
-        _print_trial(trial, tried)
+        _print_trial(trial, tried, faults_told=faults_told)
     say(
         "AUROC: the chance that a right label outscores a wrong one, .5 = no better than chance; of one label, of one stratum: "
         "among such pairs alone, so that what the class tells counts nothing."
@@ -114,14 +115,14 @@ def _print(tried: Tried, *, is_of_suite: bool) -> None:
         )
 
 
-def _print_trial(trial: Trial, tried: Tried) -> None:
+def _print_trial(trial: Trial, tried: Tried, *, faults_told: bool) -> None:
     from rich.text import Text
 
     from w2s_bench.text import one_line, shortened
 
     screen = console()
     if trial.fault:
-        say(f"failed: {trial.function}: {trial.fault}", error=True)
+        say(f"failed: {trial.function}: {'see above' if faults_told else trial.fault}", error=True)
         return
     screen.print(Text(f"{one_line(trial.function)}, at coverage {tried.coverage:g}", style="bold"))
     for key, what in (("kept_by_label", "label"), ("kept_by_stratum", "stratum")):

@@ -138,7 +138,7 @@ class LmEvalDomain:
     def brings_data(self) -> bool:
         """Whether the task's own YAML reads files beside it, or has a loader."""
         keys, path = self.facts.keys, str(self.facts.keys.get("dataset_path"))
-        return "custom_dataset" in keys or path in _FORMATS or (self.path.parent / path).is_dir()
+        return "custom_dataset" in keys or _names_files(self.facts) or (self.path.parent / path).is_dir()
 
     def task(self) -> AskedTask:
         """The loaded task; reads the data, runs the task's own functions."""
@@ -313,11 +313,24 @@ def _refuse_unfit(domain: LmEvalDomain, who: str) -> None:
         )
     if domain.kind == "choice" and given.max_new_tokens is not None:
         raise PluginError(f"{who}: max_new_tokens bounds generated answers, and its options are given; leave it out")
+    path = facts.keys.get("dataset_path")
+    if domain.files is None and not domain.brings_data and path in _FORMATS:
+        raise PluginError(
+            f"{who} has no data: its YAML has dataset_path: {path}, and names no files; give --data DIR with its files, or name them "
+            "in dataset_kwargs: {data_files: …}"
+        )
     if domain.files is None and not domain.brings_data and given.revision is None and not _is_pinned(facts):
         raise PluginError(
             f"{who}: where is its data set, {facts.dataset}? Give --data DIR with its files, or pin a commit of the hub in the "
             "suite: parameters: {revision: 40 hexadecimal digits}"
         )
+
+
+def _names_files(facts: Facts) -> bool:
+    """Whether `dataset_path` is a format and the files of it are named."""
+    options = facts.keys.get("dataset_kwargs")
+    named = isinstance(options, Mapping) and any(options.get(key) for key in ("data_files", "data_dir"))
+    return named and facts.keys.get("dataset_path") in _FORMATS
 
 
 def _is_pinned(facts: Facts) -> bool:

@@ -256,6 +256,21 @@ def _item(domain: Any, task: Any, document: dict[str, Any]) -> Item:
     return Item(prompt=context, choices=choices, **fields)
 
 
+def _why_no_option(target: Any, options: int, task: Any) -> str:
+    """What to do about gold that is the name of a column which is not there, or, as every field of a csv, a number as text; else
+    nothing."""
+    template = task.config.doc_to_target
+    if target == template and template not in task.features:
+        return f"; doc_to_target is {template!r}, which is no field of its documents (they have {', '.join(task.features)})"
+    if not (isinstance(target, str) and target.isdecimal() and int(target) < options):
+        return ""
+    field = template if isinstance(template, str) and template.isidentifier() else "FIELD"
+    return (
+        f'; it is text, as every field of a csv is: if it is an option\'s number from 0, write doc_to_target: "{{{{{field}}}}}", '
+        "which lm-eval reads as a number"
+    )
+
+
 def _answer(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Answer:
     target, delimiter = task.doc_to_target(document), delimiter_of(task)
     index = None
@@ -269,6 +284,7 @@ def _answer(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Ans
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(choices):
             raise PluginError(
                 f"domain {domain.name!r}: gold {target!r} is none of the options {choices!r} of item {item.id}"
+                + _why_no_option(target, len(choices), task)
             )
         check_index(domain.name, task, document, item.id, choices, index)
         target = choices[index]

@@ -35,6 +35,12 @@ class Frames:
     seeds: pandas.DataFrame
     board: Leaderboard
 
+    def __repr__(self) -> str:
+        """A line: the frames and the board have tens of thousands of characters."""
+        frames = {"rows": self.rows, "cells": self.cells, "seeds": self.seeds}
+        shapes = (f"{name} {len(one)} × {one.shape[1]}" for name, one in frames.items())
+        return f"Frames of suite {self.board.suite.name} {self.board.suite.version}: {', '.join(shapes)}"
+
     def _repr_html_(self) -> str:
         """The first table of the board, as a notebook shows it."""
         return as_html(arms_table(self.board))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -29,10 +30,14 @@ from w2s_bench.results.ranking import ranked
 from w2s_bench.results.signatures import Signed, read_signatures, signers
 from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
 from w2s_bench.results.summaries import summary
-from w2s_bench.results.surroundings import made_elsewhere
+from w2s_bench.results.surroundings import machine_of, made_elsewhere
 from w2s_bench.results.untuned import untuned
 
 __all__ = ["Leaderboard", "build", "write_leaderboard"]
+
+_WEAK_LABELS = "weak labels"
+#: A SHA-256 in a message, of which the beginning is shown.
+_DIGEST, _BEGUN = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b"), r"\1"
 
 
 def write_leaderboard(results: Path) -> Leaderboard:
@@ -108,7 +113,7 @@ def build(cells: Iterable[Cell], results: Path, description: str = "") -> Leader
         if not cell.body.chain:
             by_domain[short(cell.body.domain.name)][short(cell.body.arm.name)] = cell
     for here in together.values():
-        _refuse_mixture(here, results)
+        refuse_mixture(here, results)
     seeds = tuple(sorted({s.seed for c in ordered for s in c.body.seeds}))
     domains = {name: Comparison(arms) for name, arms in by_domain.items()}
     summaries = tuple(summary(name, domain, len(seeds)) for name, domain in domains.items())
@@ -204,7 +209,7 @@ def _stability(entering: Mapping[str, Comparison], pairs: Iterable[Pair]) -> flo
     return statistics.split_half([domain.answered(arms) for domain in entering.values()], compared)
 
 
-def _refuse_mixture(cells: list[Cell], results: Path) -> None:
+def refuse_mixture(cells: Sequence[Cell], results: Path) -> None:
     """Cells of one domain must have asked the same items of the same models and trained on the same weak labels.
 
     A generation of a chain has the model of the one before as its teacher, and weak labels that its own arm's chain made.
@@ -224,18 +229,31 @@ def _refuse_mixture(cells: list[Cell], results: Path) -> None:
             stated["clusters of items"] = digest_of(body.clusters.codes)[:12] if body.clusters else "none"
         first = body.generation == 1 and (body.chain is None or body.chain.pool == "same")
         weak = {s.seed: s.digests["weak_labels"] for s in body.seeds if first and "weak_labels" in s.digests}
-        return stated | {f"weak labels of seed {seed}": digest for seed, digest in weak.items()}
+        return stated | {f"{_WEAK_LABELS} of seed {seed}": digest for seed, digest in weak.items()}
 
     first: dict[str, tuple[str, Cell]] = {}
     for cell in cells:
         for what, value in facts(cell).items():
             before, other = first.setdefault(what, (value, cell))
             if value != before:
+                differing = f"{what} ({_DIGEST.sub(_BEGUN, before)} against {_DIGEST.sub(_BEGUN, value)})"
                 raise CellError(
-                    f"{other.path(results)} and {cell.path(results)} differ in {what} ({before} against {value}) and "
-                    "cannot be compared; run both rows again with one version of the suite",
+                    f"{other.path(results)} and {cell.path(results)} differ in {differing} and cannot be compared; "
+                    f"{_to_be_compared(what, other, cell)}",
                     cell.path(results),
                 )
+
+
+def _to_be_compared(what: str, cell: Cell, other: Cell) -> str:
+    """What to do about two cells that differ in what they were made of: processors round otherwise, and a teacher that was trained
+    on another labels otherwise."""
+    machines = machine_of(cell), machine_of(other)
+    if what.startswith(_WEAK_LABELS) and None not in machines and machines[0] != machines[1]:
+        return (
+            f"they were made on other machines ({machines[0]} against {machines[1]}), whose teachers need not label alike: rows are "
+            "compared on one machine, so run the whole board on it"
+        )
+    return "run both rows again with one version of the suite"
 
 
 def _taught(body: CellBody, generation: int) -> str:

@@ -31,6 +31,10 @@ class DomainRef(Strict):
     fingerprint: Text
     documents: Text | None = Field(default=None, exclude_if=lambda value: value is None)
 
+    def may_be(self, now: DomainRef) -> bool:
+        """Whether it is that of `now` as far as a run can tell, which has no `documents` where it could not read them."""
+        return self == now or (now.documents is None and self.model_copy(update={"documents": None}) == now)
+
 
 class ModelRef(Strict):
     name: Text

@@ -28,13 +28,18 @@ def made_elsewhere(cells: Iterable[Cell]) -> Mapping[str, tuple[str, ...]]:
     return out
 
 
+def machine_of(cell: Cell) -> str | None:
+    """The machine that a cell's results were made on, or all of them; None where it does not say."""
+    machines = cell.provenance.get("machines")
+    return " and ".join(map(str, machines)) if isinstance(machines, list) and machines else None
+
+
 def _facts(cell: Cell) -> dict[str, str]:
     """Name → value of what a cell's bytes may hang on."""
     provenance = cell.provenance
     told = {str(name): str(version) for name, version in (provenance.get("packages") or {}).items()}
-    machines = provenance.get("machines")
-    if isinstance(machines, list) and machines:
-        told["machine"] = " and ".join(map(str, machines))
+    if (machine := machine_of(cell)) is not None:
+        told["machine"] = machine
     device = provenance.get("device")
     return told | ({"device": device} if isinstance(device, str) else {})
 

@@ -15,7 +15,7 @@ from w2s_bench.store.stage import Stage, walk
 
 if TYPE_CHECKING:
     from w2s_bench.results.cells import Cell
-    from w2s_bench.results.references import PluginRef
+    from w2s_bench.results.references import DomainRef, PluginRef
     from w2s_bench.runs.plan import Plan, PlannedCell
     from w2s_bench.runs.preview import Explained
 
@@ -93,7 +93,7 @@ def _differences(before: Cell, cell: PlannedCell, missing: Sequence[Stage]) -> I
     if body.protocol != suite.protocol:
         yield f"made by protocol {body.protocol}, here {suite.protocol}"
     if body.domain != cell.domain:
-        yield f"of another domain {short(body.domain.name)}: version {body.domain.version}, here {cell.domain.version}"
+        yield _of_domain(body.domain, cell.domain)
     for role, was_model, model in (("teacher", body.teacher, cell.teacher), ("student", body.student, cell.student)):
         if was_model != model:
             yield f"of another {role} than {model.name} is here"
@@ -102,6 +102,18 @@ def _differences(before: Cell, cell: PlannedCell, missing: Sequence[Stage]) -> I
         was_version, version = packages.get(name), _installed(name)
         if was_version is not None and was_version != version:
             yield f"made with {name} {was_version}, here {version}"
+
+
+def _of_domain(was: DomainRef, now: DomainRef) -> str:
+    """In words that fit after a number of rows; a domain is told by its version, else by what has changed under one version."""
+    name = short(was.name)
+    if was.version != now.version:
+        return f"of version {was.version} of domain {name}, here {now.version}"
+    if was.fingerprint != now.fingerprint:
+        return f"of other code or files of domain {name}: {was.fingerprint[:12]}, here {now.fingerprint[:12]}"
+    if now.documents is None:
+        return f"of domain {name}, whose documents cannot be read now"
+    return f"of other documents of domain {name}: {(was.documents or 'unknown')[:12]}, here {now.documents[:12]}"
 
 
 def _of_plugin(was: PluginRef, now: PluginRef) -> str:

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a run left behind: cells (written to `folder`), the leaderboard made of them, what went wrong, what to know."""
+    """What a run left behind: cells (written to `folder`), the leaderboard made of them, what went wrong, what to know.
+
+    `unwritten`: rows of `cells` in whose place `folder` keeps what it had (`runs.standing`).
+    """
 
     suite: Suite
     folder: Path
@@ -39,6 +42,7 @@ class RunReport:
     leaderboard: Leaderboard
     problems: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    unwritten: frozenset[str] = frozenset()
 
     @property
     def failures(self) -> tuple[tuple[str, int, str], ...]:
@@ -49,6 +53,10 @@ class RunReport:
     def ok(self) -> bool:
         """Nothing is broken. An arm that asks for what a domain or its models cannot give is told, and breaks nothing."""
         return all(NotApplicableError.is_behind(reason) for _, _, reason in self.failures) and not self.problems
+
+    def __repr__(self) -> str:
+        """A line: its cells are thousands of figures."""
+        return f"RunReport({str(self.folder)!r}: {len(self.cells)} cells, {len(self.failures)} failures, {len(self.problems)} problems)"
 
     def _repr_html_(self) -> str:
         """The first table of the board, as a notebook shows it where `w2s_bench.run(…)` is the last line of a cell."""
@@ -120,7 +128,8 @@ def execute(
     from w2s_bench.executors.local.executor import LocalExecutor
     from w2s_bench.record import write_atomically
     from w2s_bench.results.leaderboard import write_leaderboard
-    from w2s_bench.runs.refusals import extension_note, refuse_absent_device, refuse_mistakes
+    from w2s_bench.runs.refusals import extension_note, refuse_absent_device, refuse_mistakes, refuse_unwritable_store
+    from w2s_bench.runs.standing import Standing, in_words
     from w2s_bench.store import open_store
 
     folder = out / planned.suite.name
@@ -128,6 +137,7 @@ def execute(
     if isinstance(executor, LocalExecutor):
         refuse_absent_device(planned)
     opened = open_store(store)
+    refuse_unwritable_store(planned, opened)
     events = log.watching(events, opened) if log else events
     extended = extension_note(planned, folder)
     again = _named_again(planned, folder, opened)
@@ -137,13 +147,16 @@ def execute(
     first = check_first(planned, store=opened, executor=executor, events=events, models=models, contrary=models)
     # Whoever looks at the folder meanwhile sees rows come. A finished board stays whole until all of the new one is there.
     at_once = not extended and not (folder / README).exists()
+    standing = Standing.of(planned.suite, folder, first.unusable)
+    written = set[str]()
 
     def write(cell: Cell) -> None:
+        written.add(cell.row)
         if not _is_written(cell, folder):
             cell.write(folder)
 
     def arrived(cell: Cell) -> None:
-        if at_once:
+        if at_once and not standing.waits(cell):
             write(cell)
         if log:
             log.row(cell)
@@ -164,13 +177,17 @@ def execute(
     )
     if not at_once:
         write_suite()
-        for cell in cells:
+    idle, better = standing.rows(cells)
+    for cell in cells:
+        if cell.row not in written | idle | better:
             write(cell)
     board = write_leaderboard(folder)
     if log:
         log.board(board)
-    notes = [extended, *again, *planned.passed_over, *first.remarks, opened.excess(), *(log.faults if log else [])]
-    return RunReport(planned.suite, folder, cells, board, planned.problems, tuple(note for note in notes if note))
+    left = [*([] if idle else again), *in_words(idle, better, folder)]
+    notes = [extended, *left, *planned.passed_over, *first.remarks, opened.excess(), *(log.faults if log else [])]
+    told = tuple(note for note in notes if note)
+    return RunReport(planned.suite, folder, cells, board, planned.problems, told, idle | better)
 
 
 def _named_again(planned: Plan, folder: Path, store: Store) -> tuple[str, ...]:

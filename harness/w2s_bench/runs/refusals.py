@@ -77,7 +77,8 @@ def refuse_stale_cells(folder: Path, planned: Plan) -> None:
         staying.append(read_placed(path, folder))
         body = staying[-1].body
         new = now.get((body.domain.name, body.step))
-        if new and (body.domain, body.teacher, body.student) != (new.domain, new.teacher, new.student):
+        # A domain whose documents cannot be read is told as that, when its items cannot be made.
+        if new and not (body.domain.may_be(new.domain) and (body.teacher, body.student) == (new.teacher, new.student)):
             stale.append(str(path))
         elif body.suite.digest != planned.suite.digest:
             of_held = held is not None and body.suite.digest == held.digest
@@ -113,13 +114,14 @@ def refuse_unwritable(folder: Path) -> None:
 
 
 def refuse_unwritable_store(planned: Plan, store: Store) -> None:
-    """A store on this machine's disk must take files, unless it holds everything already."""
+    """A store on this machine's disk must take files, unless it holds everything already. What is found later is no mistake of
+    the call, and has another exit code (`StoreError`)."""
     from w2s_bench.runs.preview import preview
     from w2s_bench.store.faults import store_error
 
     fault = _unwritable(store.root)
     if fault and preview(planned.stages(), store).to_run:
-        raise store_error(store.root, fault)
+        raise W2SBenchError(str(store_error(store.root, fault)))
 
 
 def _unwritable(folder: Path) -> str | None:

@@ -91,7 +91,13 @@ def _mixture(folder: Folder) -> Iterator[Finding]:
         if folder.cells:
             build(folder.cells, folder.path)
     except CellError as error:
-        yield Finding("mixture", "error", "results", str(error), "Run the rows again with one version of everything")
+        yield Finding(
+            "mixture",
+            "error",
+            "results",
+            str(error),
+            "Run the rows again on one machine, with one version of everything",
+        )
 
 
 def _pages(folder: Folder) -> Iterator[Finding]:
