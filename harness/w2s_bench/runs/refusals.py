@@ -8,7 +8,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from w2s_bench.suite_files import read_results_suite
 
 if TYPE_CHECKING:
     from w2s_bench.domains.documents import Count
+    from w2s_bench.plugins.registry import Registry
     from w2s_bench.runs.plan import Plan
     from w2s_bench.store import Store
 
@@ -140,9 +142,11 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
     One seed's splits are cut, in a folder that goes away again: `dev` and `test` are the same for all of them, and the
     sizes too. Where a domain's items are not stored, its documents are counted, which are no fewer.
     """
+    from w2s_bench.plugins.registry import Registry
     from w2s_bench.runs.preview import explain
 
     reasons, unknown = [], []
+    own = cache(partial(Registry.load, ()))  # loaded where it is asked for, and once
     for stage in _first_by_domain(planned.splits()):
         stored = {
             explained.stage.node: explained.path for explained in explain(list(walk([stage])), store, reasons=False)
@@ -150,7 +154,7 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 if _cut(stage, stored, Path(scratch)) is None:
-                    _refuse_beyond_documents(stage, planned.counts)
+                    _refuse_beyond_documents(stage, planned.counts, own)
                     unknown.append(stage.domain)
             except W2SBenchError as error:
                 reasons.append(str(error))
@@ -176,13 +180,16 @@ def _cut(stage: Stage, stored: Mapping[str, Path | None], scratch: Path) -> Path
     return out
 
 
-def _refuse_beyond_documents(splits: Stage, counts: Mapping[str, Count]) -> None:
-    """Sizes that are more than a domain has documents; where its task has a `test` of its own, there or beside it."""
+def _refuse_beyond_documents(splits: Stage, counts: Mapping[str, Count], own: Callable[[], Registry]) -> None:
+    """Sizes that are more than a domain has documents; where its task has a `test` of its own, there or beside it.
+
+    `own` gives the harness's own domains.
+    """
     from w2s_bench.domains.documents import key_of
     from w2s_bench.protocol.splits import own_test, too_few
 
     named, sizes = splits.inputs["held_out"].inputs["items"].params["domain"], splits.params["sizes"]
-    count = counts.get(key_of(named["name"], named["parameters"])) or _bundled(named)
+    count = counts.get(key_of(named["name"], named["parameters"])) or _bundled(named, own)
     if count is None:
         return
     there, tested = count
@@ -191,15 +198,14 @@ def _refuse_beyond_documents(splits: Stage, counts: Mapping[str, Count]) -> None
         raise too_few(splits.domain, f"{there} items", sizes, reserved=own_test(tested))
 
 
-def _bundled(named: Mapping[str, Any]) -> Count | None:
+def _bundled(named: Mapping[str, Any], own: Callable[[], Registry]) -> Count | None:
     """A bundled domain's documents, which nobody reads to plan a run: each line of its .jsonl files is one."""
     from w2s_bench.domains.documents import Count
     from w2s_bench.domains.task import TaskDomain
-    from w2s_bench.plugins.registry import Registry
 
     if not named["name"].startswith(f"{BUILT_IN}/"):
         return None  # what a line of somebody else's file comes to, their loader decides
-    domain = Registry.load(()).domain(named["name"], **named["parameters"])
+    domain = own().domain(named["name"], **named["parameters"])
     if not isinstance(domain, TaskDomain):
         return None
     files = [domain.yaml.parent / file for file in domain.files or () if file.endswith(".jsonl")]
