@@ -40,7 +40,7 @@ def print_dry_run(
 
     print_problems(planned.problems)
     opened = open_store(store)
-    looked = explain(planned.stages(), opened, reasons=False, whole=False)
+    looked = explain(stages := planned.stages(), opened, reasons=False, whole=False)
     previewed, again = preview_of(looked), computed_again(planned, folder, looked)
     timings = Timings.of_store(opened.root)
     cost = forecast(planned.suite, previewed.to_run, timings)
@@ -75,7 +75,7 @@ def print_dry_run(
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("stage", "stored", "to run"):
         table.add_column(column, justify="left" if column == "stage" else "right")
-    for name in dict.fromkeys(stage.name for stage in planned.stages()):
+    for name in dict.fromkeys(stage.name for stage in stages):
         table.add_row(name, str(stored[name]), str(to_run[name]))
     table.add_section()
     table.add_row("all", str(stored.total()), str(to_run.total()))
@@ -124,6 +124,8 @@ def trainings(cost: Forecast) -> str:
 
 def _for_one_arm(planned: Plan, to_run: set[str]) -> dict[str, int]:
     """Arm → how many of the stages to run it alone needs; arms that need none for themselves are left out."""
+    if not to_run:
+        return {}
     users: dict[str, set[str]] = {}
     for cell in planned.cells:
         for stage in walk(cell.targets()):
