@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 from w2s_bench.errors import UnknownNameError
 from w2s_bench.results.board import Entry, Leaderboard, Row
 from w2s_bench.results.pages import columns
-from w2s_bench.results.pages.column import Column, in_domain
+from w2s_bench.results.pages.column import Column, had, in_domain
 from w2s_bench.results.statistics import Estimate, Unresolved
 
 Subject = TypeVar("Subject")
@@ -62,7 +62,7 @@ def arms_table(board: Leaderboard, arms: Sequence[str] = (), wanted: Sequence[st
     named = _chosen("arm", arms, rows) if arms else [row.arm for row in board.rows]
     chosen = [rows[arm] for arm in named]
     by_key = {_key(column): column for column in _row_columns(board)}
-    beside = {_key(column): column for column in columns.had(columns.BESIDE.values(), chosen)}
+    beside = {_key(column): column for column in had(columns.BESIDE.values(), chosen)}
     shown = {_key(column): column for column in columns.headline(board)} | beside
     picked = {name: by_key[name] for name in _chosen("column", wanted, by_key)} if wanted else shown
     if all(tables[arm] == "rows" for arm in named):
