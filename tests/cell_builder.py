@@ -72,6 +72,20 @@ def make_cells(
     return cells
 
 
+def steady(items: int, gap: int) -> dict[str, Cell]:
+    """A domain where ceiling and weak teacher differ in `gap` items, the same for every seed, all in one direction."""
+    cells = {}
+    for arm, cell in make_cells("a/steady", items=items).items():
+        right = items // 2 + {"weak": 0, "base": -items // 4, "ceiling": gap}.get(arm, gap // 2)
+        bits = np.arange(items) < right
+        seeds = tuple(
+            seed.model_copy(update={"correct": pack_bits(bits), "accuracy": right / items, "by_stratum": {}})
+            for seed in cell.body.seeds
+        )
+        cells[arm] = Cell.of(cell.body.model_copy(update={"seeds": seeds}), {})
+    return cells
+
+
 def suite_of(cells: Iterable[Cell]) -> Suite:
     """The suite that made-up cells could be of."""
     bodies = [cell.body for cell in cells]

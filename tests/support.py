@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from w2s_bench.arm_facts import Facts
+from w2s_bench.domains.documents import Digest
 from w2s_bench.executors import Done, Ended, Event, Failed, Outcome
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.protocol import splits
+from w2s_bench.protocol.catalogue import write_groups
+from w2s_bench.protocol.files import SPLIT_IDS
+from w2s_bench.record import read_json
 from w2s_bench.store import Store, key_of
 from w2s_bench.store.stage import Stage, StageContext, walk
 from w2s_bench.suite import Suite
+from w2s_bench.types import Item
 
 #: For tests that ask what has become of a process that nobody waits for.
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere an orphan cannot be found")
@@ -138,6 +146,38 @@ def run_inline(targets: Sequence[Stage], store: Store, registry: Registry) -> Ma
                 continue
         outcomes[stage.node] = Done(result)
     return outcomes
+
+
+def digest_of_task(domain: str, task: Any) -> str:
+    """Of all documents of a task and of its examples, as they are when a domain's items are made."""
+    digest = Digest(domain)
+    for _ in digest.seen(task):
+        pass
+    return digest.hexdigest()
+
+
+def split_ids(
+    items: Sequence[Item],
+    sizes: Mapping[str, int],
+    domain: str,
+    *,
+    seed: int,
+    suite_seed: int = 0,
+    in_test: Sequence[bool] | None = None,
+) -> dict[str, list[str]]:
+    """Ids of each split, as the stages of a run cut them; `in_test` (n,) says which items their task has in `test`."""
+    params = {"sizes": dict(sizes), "domain": domain, "seed": seed, "suite_seed": suite_seed}
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        (folder / "items").mkdir()
+        write_groups(folder / "items", items, in_test)
+        held = run_stage(splits.hold_out, folder / "held", params, items=folder / "items")
+        return dict(read_json(run_stage(splits.cut, folder / "cut", params, held_out=held) / SPLIT_IDS))
+
+
+def reads_pool_gold(facts: Facts) -> bool:
+    """Whether what an arm trains on hangs on gold of the transfer pool, which no trust function below `privileged` sees."""
+    return any(rows.split == "transfer" and (rows.labels == "gold" or rows.by_gold) for rows in facts.rows)
 
 
 def run_stage(

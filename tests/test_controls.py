@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cell_builder import TRUST_SET, change, make_cells, write_cells
-from support import ROOT, run_inline, toy_registry, toy_suite
+from support import ROOT, reads_pool_gold, run_inline, toy_registry, toy_suite
 from w2s_bench import arms_page, controls
 from w2s_bench.arm_facts import OwnArm, Rows
 from w2s_bench.controls import GOLD_TRUST_SET, OWN_ARMS, TRUST_FUNCTION
@@ -111,14 +111,14 @@ def test_facts_are_those_of_the_graph(planned: Plan) -> None:
             parts = parts_of(own.rows) if own.rows else ()
             direct = {one.node for part in parts for one in part.inputs.values()}
             assert (labels.node in direct) == any(rows.labels == "weak" for rows in facts.rows), cell.row
-            assert (pool_gold.node in nodes) == facts.reads_pool_gold, cell.row
+            assert (pool_gold.node in nodes) == reads_pool_gold(facts), cell.row
             assert (trust_gold.node in nodes) == facts.with_trust_set, cell.row
             assert (own.kept is not None) == bool(facts.of_pool and facts.of_pool.share == "coverage"), cell.row
 
 
 def test_a_track_is_no_lower_than_what_an_arm_trains_on() -> None:
     for arm in OWN_ARMS.values():
-        least = "privileged" if arm.reads_pool_gold else "trust_set" if arm.with_trust_set else "none"
+        least = "privileged" if reads_pool_gold(arm) else "trust_set" if arm.with_trust_set else "none"
         assert arm.supervision == least, arm.name
     oracles = {"oracle", "inverted_oracle", "noisy_oracle"}
     assert {arm.name for arm in OWN_ARMS.values() if arm.may_fall_short} == oracles

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from w2s_bench import record
@@ -51,6 +53,14 @@ def test_the_order_of_keys_says_nothing(value: dict[str, Any], random: Any) -> N
     assert record.digest_of({key: value[key] for key in keys}) == record.digest_of(value)
 
 
+@given(VALUES)
+@example({"é\u2028": "\x7f😀\ud800", "b": {"": [[], {}, [{}]], "a": [True, False, None, 0, 1]}, "A": []})
+@example([-0.0, 1e-7, 1e16, 1e22, 5e-324, 0.1 + 0.2, 2**70, -(2**70), "", [[1], 2]])
+@settings(deadline=None, max_examples=200)
+def test_indented_json_is_what_the_library_writes(value: Any) -> None:
+    assert record.indented_json(value) == json.dumps(value, sort_keys=True, indent=1, allow_nan=False)
+
+
 @given(VALUES, VALUES)
 @settings(deadline=None, max_examples=40)
 def test_other_values_have_other_digests(one: Any, other: Any) -> None:
@@ -61,9 +71,10 @@ def test_other_values_have_other_digests(one: Any, other: Any) -> None:
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_numbers_that_json_lacks_are_refused_everywhere(number: float, tmp_path: Path) -> None:
-    for write in (lambda: record.canonical_json([number]), lambda: record.write_json(tmp_path / "x", [number])):
+    writers = (record.canonical_json, record.indented_json, partial(record.write_json, tmp_path / "x"))
+    for write in writers:
         with pytest.raises(ValueError, match="JSON compliant"):
-            write()
+            write([number])
 
 
 @given(VALUES)

@@ -80,10 +80,12 @@ def run(
 
 
 def table(results: Path | str, *, arms: Sequence[str] = (), columns: Sequence[str] = ()) -> pandas.DataFrame:
-    """The cells of a results folder as a pandas frame: one line an arm and domain, references too.
+    """The cells of a results folder as a pandas frame: one line an arm and domain, references and arms of every table of the board.
 
-    Columns: `domain`, `arm`, `track`, and figures such as `pgr` with `pgr_low` and `pgr_high`, its 95 % interval. `arms` and
-    `columns` restrict it, by name or by a pattern such as `gold_*`. Raises CellError where a cell cannot be believed.
+    Columns: `domain`, `arm`, `track`, `table` (`references`, `rows`, `other_selections`, `other_objectives` or `explaining`), `of`
+    (the arm that one beside the ranked `rows` goes back to, else empty), and figures such as `pgr` with `pgr_low` and
+    `pgr_high`, its 95 % interval. `arms` and `columns` restrict it, by name or by a pattern such as `gold_*`. Raises CellError
+    where a cell cannot be believed.
     """
     from w2s_bench.results.frames import sound_board
     from w2s_bench.results.tables.formats import frame

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from w2s_bench.coverage import count_to_keep
 from w2s_bench.types import KINDS, Kind, Supervision
 
 OwnRole = Literal["reference", "control"]
@@ -49,7 +50,7 @@ class Rows:
     def candidates(self, right: int, wrong: int) -> tuple[int, int]:
         """The fewest and the most rows that it may be drawn from, where so many weak labels of the pool are right and wrong."""
         if self.drawn == "noisily":
-            flipped = int(FLIPPED * (right + wrong))
+            flipped = count_to_keep(FLIPPED, right + wrong)
             # Of the flipped labels, as many as can be are right, or else wrong.
             ends = [right + flipped - 2 * of_right for of_right in (min(flipped, right), max(0, flipped - wrong))]
             return ends[0], ends[1]
@@ -118,11 +119,6 @@ class Facts:
     def may_fall_short(self) -> bool:
         """Whether it may find fewer rows than it asks for: there are always enough that are the easiest of all."""
         return any(rows.by_gold and rows.drawn != "easiest" for rows in self.rows)
-
-    @property
-    def reads_pool_gold(self) -> bool:
-        """Whether what it trains on hangs on gold of the transfer pool, which no trust function below `privileged` sees."""
-        return any(rows.split == "transfer" and (rows.labels == "gold" or rows.by_gold) for rows in self.rows)
 
     def coverage(self, of_suite: float) -> float | None:
         """The share of the pool that it asks for, where a suite's coverage is `of_suite`; None where it asks for none."""

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -19,12 +20,31 @@ from w2s_bench.types import JSON, UNWRITTEN_DEFAULT
 T = TypeVar("T")
 
 
+_PLAIN = json.JSONEncoder(allow_nan=False)
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def canonical_json(value: JSON) -> str:
     """JSON with sorted keys, no spaces, and no NaN: equal values give equal text."""
     return _CANONICAL.encode(value)
+
+
+def indented_json(value: JSON, line: str = "\n") -> str:
+    """What `json.dumps(value, sort_keys=True, indent=1, allow_nan=False)` gives, where every name is a text.
+
+    Where it indents, that encoder is Python's own, which takes half as long again. `line` begins a new one as deep as `value` lies.
+    """
+    if isinstance(value, str):
+        return quoted(value)
+    if type(value) is int:  # no bool
+        return repr(value)
+    if not value or not isinstance(value, dict | list):
+        return _PLAIN.encode(value)
+    inner = f"{line} "
+    if isinstance(value, dict):
+        members = [f"{quoted(name)}: {indented_json(value[name], inner)}" for name in sorted(value)]
+        return f"{{{inner}{f',{inner}'.join(members)}{line}}}"
+    return f"[{inner}{f',{inner}'.join([indented_json(each, inner) for each in value])}{line}]"
 
 
 def digest_of(value: JSON) -> str:

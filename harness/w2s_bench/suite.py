@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from w2s_bench.coverage import count_to_keep
 from w2s_bench.errors import SuiteError, UnknownNameError
 from w2s_bench.names import bare, short
 from w2s_bench.record import digest_of
@@ -203,11 +204,8 @@ class Suite(Strict):
         return self
 
     def kept_rows(self, domain: DomainSpec, *, chained: bool = False) -> int:
-        """How many rows of the pool (of one generation's, where `chained`) the suite's coverage keeps.
-
-        Rounded as `selection.count_to_keep` does.
-        """
-        return int(self.coverage * domain.pool_rows(chained=chained) + 1e-9)
+        """How many rows of the pool (of one generation's, where `chained`) the suite's coverage keeps."""
+        return count_to_keep(self.coverage, domain.pool_rows(chained=chained))
 
     def domain(self, name: str) -> DomainSpec:
         """The spec of a domain by full or bare name; bare, the built-in one wins, else it must be the only one so called."""

@@ -6,6 +6,7 @@ import functools
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from w2s_bench import __version__
 from w2s_bench._cli.app import app
 from w2s_bench._cli.listing import _print
 from w2s_bench._cli.report import print_leaderboard
+from w2s_bench.plugins.registry import Registry
 from w2s_bench.results.leaderboard import build
 from w2s_bench.results.references import SuiteRef
 from w2s_bench.runs import refusals
@@ -233,6 +235,23 @@ def test_a_preview_refuses_sizes_beyond_a_bundled_domains_documents(
     assert f"domain 'w2s-bench/knowledge' has {lines} items, too few for sizes dev {sizes['dev']}" in said
     assert f"(sum {lines + 1}). Make the splits smaller" in said
     assert not (tmp_path / "store").exists() and not (tmp_path / "out").exists()
+
+
+def test_a_preview_loads_the_installed_plugins_once_and_its_own_domains_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time all distributions that are installed are gone through; documents are counted of three bundled domains."""
+    loaded: list[tuple[object, ...]] = []
+    load: Callable[..., Registry] = Registry.load.__func__  # type: ignore[attr-defined]
+
+    def counted(cls: type[Registry], *restrict: object, **options: object) -> Registry:
+        loaded.append(restrict)
+        return load(cls, *restrict, **options)
+
+    monkeypatch.setattr(Registry, "load", classmethod(counted))
+    done = runner.invoke(app, ["run", "tiny", "--dry-run", "--store", str(tmp_path / "s"), "--out", str(tmp_path)])
+    assert done.exit_code == 0 and "knowledge, math, chess" in done.stderr
+    assert loaded == [(), ((),)]
 
 
 @pytest.mark.parametrize("name", ["README.md", "pgr.svg", "ties.svg"])

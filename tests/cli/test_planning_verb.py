@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cell_builder import make_cells, write_cells
+from cell_builder import make_cells, steady, write_cells
 from w2s_bench._cli.app import app
 
 runner = CliRunner()
@@ -39,6 +39,15 @@ def test_results_are_planned_from_their_own_noise(tmp_path: Path) -> None:
     assert content["measured"] is True
     assert {one["domain"] for one in content["noise"]} == {"a/chess", "a/math"}
     assert [len(row) for row in content["grid"]] == [3] * len(content["grid"])
+
+
+def test_what_the_boards_means_leave_out_is_left_out_and_said(tmp_path: Path) -> None:
+    results = write_cells(tmp_path, make_cells("a/math"), steady(1000, 6))
+    told = said(results)
+    assert "differences of mean PGR over a/math that are found" in told
+    assert "Left out: a/steady, since its gap is below 0.02, so that a few items would decide every arm's mean." in told
+    content = json.loads(said(results, "--json"))
+    assert [one["domain"] for one in content["noise"]] == ["a/math"] and list(content["left_out"]) == ["a/steady"]
 
 
 def test_a_built_in_suite_wins_over_a_folder_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def test_what_is_broken_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
         Plugin("second", "acme", "2.0", "ok", (entry("refusing", "trust_function", Refusing),)),
         Plugin("third", "other", "1.0", "left out", why="by W2S_BENCH_PLUGINS"),
     ]
-    monkeypatch.setattr(Registry, "load", lambda: Registry.of(plugins))
+    monkeypatch.setattr(Registry, "load", lambda **_: Registry.of(plugins))
     done = CliRunner().invoke(app, ["plugins"])
     assert done.exit_code == 1
     said = " ".join(done.stdout.split())

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from w2s_bench.protocol.splits import split_ids
+from support import split_ids
 from w2s_bench.suite_files import load_suite
 from w2s_bench.types import SPLITS, Item
 from w2s_bench_tasks.knowledge.data.loader import documents, load

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support import run_stage
+from support import digest_of_task, run_stage, split_ids
 from w2s_bench.domains.documents import Documents
 from w2s_bench.domains.normalised import normalised, text_key
 from w2s_bench.domains.usable import facts_of
@@ -20,7 +20,6 @@ from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import items as rendered
 from w2s_bench.protocol.files import ANSWERS, ITEMS, REMARKS
 from w2s_bench.protocol.planned import PlannedDomain
-from w2s_bench.protocol.splits import split_ids
 from w2s_bench.record import read_json, read_records
 from w2s_bench.types import Answer, Item
 
@@ -102,6 +101,19 @@ def test_each_shape_of_rows_becomes_items_with_the_tasks_own_test(task: str, dat
     assert all((item.rpartition("-")[0] == test) == (split == "test") for split, ids in of.items() for item in ids)
 
 
+def test_documents_with_one_option_are_in_no_split_and_said(data: Path) -> None:
+    """The first of `test`, which lm-eval looks at by itself, and one to train on; one question has its options twice."""
+    write_task(data, "arc_easy")
+    write(data, "arc_easy", "test", [arc(n, options=1 if n == 20 else 4) for n in range(20, 26)])
+    same = {**arc(4), "choices": {"text": ["yes", "yes"], "label": ["A", "B"]}, "answerKey": "A"}
+    write(data, "arc_easy", "train", [arc(n, options=1) if n == 3 else same if n == 4 else arc(n) for n in range(20)])
+    items, answers, remarks, _ = made(data / "out", "lm-eval/arc_easy")
+    assert [item.id for item in items] == [answer.id for answer in answers]
+    assert len(items) == 23 and not {"test-0", "train-3", "train-4"} & {item.id for item in items}
+    assert "2 of 26 items were left out, as they have fewer than two options (test-0, train-3)" in remarks
+    assert "1 of 26 items were left out, as they have two equal options (train-4)" in remarks
+
+
 def test_near_duplicates_of_test_are_in_no_training_split_and_said(data: Path) -> None:
     write_task(data, "arc_easy")
     copy = {**ROWS["arc_easy"](20), "question": "  what IS 20 ??"}
@@ -121,6 +133,19 @@ def test_examples_are_the_same_for_all_and_in_no_split(data: Path) -> None:
     assert len(items) == 24
     heads = {item.prompt.rpartition("Question:")[0] for item in items}
     assert len(heads) == 1 and heads.pop().count("Answer: option") == 2
+
+
+@pytest.mark.parametrize("task", ["arc_challenge", "gsm8k"])
+def test_reading_documents_tells_how_long_items_will_be(task: str, data: Path) -> None:
+    """Examples in the prompt count. It is part of no key: the digest is that of the documents alone."""
+    write_task(data, task)
+    documents, parameters = Documents(), {"num_fewshot": 2}
+    digest = documents.digest(f"lm-eval/{task}", parameters)
+    (count,) = documents.counts.values()
+    items, *_, domain = made(data / "out", f"lm-eval/{task}", **parameters)
+    lengths = [(len(item.prompt), [len(option) for option in item.choices or ()]) for item in items]
+    assert [(prompt, list(options)) for prompt, options in count.texts] == lengths and count.documents == len(items)
+    assert digest == digest_of_task(f"lm-eval/{task}", domain.task())
 
 
 def test_an_examples_answer_is_part_of_what_items_are_made_of(data: Path) -> None:

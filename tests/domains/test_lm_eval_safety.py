@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domains.test_lm_eval import SIZES, arc, data, made, write  # noqa: F401 - `data` is a fixture
+from support import split_ids
 from w2s_bench.domains.asked import Row, choose
 from w2s_bench.domains.usable import facts_of
 from w2s_bench.errors import PluginError
 from w2s_bench.names import INCLUDE_VARIABLE
 from w2s_bench.plugins.registry import Registry
-from w2s_bench.protocol.splits import split_ids
 
 MINE = """task: mine
 output_type: generate_until

@@ -91,8 +91,25 @@ def test_an_item_with_two_equal_options_is_left_out_and_counted(tmp_path: Path) 
     items, answers, said = built(tmp_path / "some", rows, CHOICE)
     assert [item.id for item in items] == [answer.id for answer in answers] == ["0", "2", "4"]
     assert said == ["made: 2 of 5 items were left out, as they have two equal options (1, 3)"]
-    with pytest.raises(PluginError, match="item '0' needs two or more distinct options"):
-        built(tmp_path / "all", [{"choices": ["a", "a"], "gold": 1}], CHOICE)
+
+
+def test_an_item_with_one_option_or_none_is_left_out_and_counted(tmp_path: Path) -> None:
+    """The first too, which lm-eval looks at; beside one whose options repeat, each reason is told."""
+    options = {0: ["a"], 2: [], 4: ["a", "a"]}
+    rows = [{"choices": options.get(n, ["a", "b", "c"]), "gold": 0} for n in range(6)]
+    items, answers, said = built(tmp_path, rows, CHOICE)
+    assert [item.id for item in items] == [answer.id for answer in answers] == ["1", "3", "5"]
+    assert said == [
+        "made: 2 of 6 items were left out, as they have fewer than two options (0, 2)",
+        "made: 1 of 6 items were left out, as they have two equal options (4)",
+    ]
+
+
+def test_a_task_of_which_no_item_can_be_asked_is_refused(tmp_path: Path) -> None:
+    for options in (["a"], ["a", "a"]):
+        said = r"'made': none of its 2 items can be asked: item '0' needs two or more distinct options, got \(.* see doc_to_choice"
+        with pytest.raises(PluginError, match=said):
+            built(tmp_path, [{"choices": options, "gold": 0} for _ in range(2)], CHOICE)
 
 
 def test_items_that_are_all_of_one_cluster_are_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models import origins as loading
+from w2s_bench.models import unloadable
 from w2s_bench.models.origins import HubModel, LocalModel
 
 
@@ -451,3 +453,71 @@ def test_a_kind_that_transformers_lacks_is_named_with_its_version(folder: Path) 
         ModelError, match=rf"transformers {transformers.__version__} has no model of the kind.*another model"
     ):
         LocalModel("m", folder).load()
+
+
+def _of_another_kind(folder: Path, **changed: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "made-up"} | changed))
+
+
+def _with_code(folder: Path) -> None:
+    _of_another_kind(folder, auto_map={"AutoConfig": "own.C", "AutoModelForCausalLM": "own.M"})
+
+
+def _without_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+
+
+def _with_a_token_too_many(folder: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["quux"])
+    tokenizer.save_pretrained(folder)
+
+
+SEEN = (_of_another_kind, _with_code, _without_tokenizer, _with_a_token_too_many)
+
+
+@pytest.mark.parametrize("spoilt", SEEN)
+def test_what_can_be_seen_of_a_folder_is_refused_before_it_is_loaded(
+    folder: Path, tmp_path: Path, spoilt: Callable[[Path], None]
+) -> None:
+    """By whoever plans a run, in the words that loading has for it; no weight is read."""
+    spoilt(folder)
+    with pytest.raises(ModelError) as told:
+        loading._load(str(folder), "m", "as it is now")
+    weights = folder / "model.safetensors"
+    header = 8 + int.from_bytes(weights.read_bytes()[:8], "little")
+    with weights.open("rb+") as file:
+        file.truncate(header)
+    with pytest.raises(ModelError) as seen:
+        LocalModel("m", folder)
+    assert str(seen.value) == str(told.value)
+
+
+def test_a_long_tokenizer_is_judged_by_the_tokens_that_were_added(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unloadable, "_MOST_PARSED", (folder / "tokenizer.json").stat().st_size - 1)
+    LocalModel("m", folder)
+    _with_a_token_too_many(folder)
+    with pytest.raises(ModelError, match="the tokenizer has 'quux' as token"):
+        LocalModel("m", folder)
+
+
+def test_what_cannot_be_seen_for_sure_is_left_to_the_loading(folder: Path) -> None:
+    """Code of its own beside a kind that transformers has, a tokenizer without files, one that is written some other way."""
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoConfig": "own.C"}}))
+    LocalModel("m", folder).load()
+    vocabulary = (folder / "tokenizer.json").read_text()
+    for odd in ("[]", '{"model": {"vocab": {"a": "b"}}}', '{"model": 3, "added_tokens": [1]}', "[" * 100_000):
+        (folder / "tokenizer.json").write_text(odd)
+        LocalModel("m", folder)
+    (folder / "tokenizer.json").write_text(vocabulary)
+    (folder / "config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "model_type"}))
+    LocalModel("m", folder)
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "ByT5Tokenizer"}')
+    LocalModel("m", folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from w2s_bench.errors import EvidenceError, TrustFunctionError
 from w2s_bench.plugins.spec import parse_spec, write_spec
 from w2s_bench.testing import MemoryEvidence, synthetic_evidence, trust_function_checks
 from w2s_bench.types import FloatArray, Need, Ragged
-from w2s_bench_baselines import combined, w2s_trust_functions
+from w2s_bench_baselines import FAMILIES, combined, w2s_trust_functions
 from w2s_bench_baselines.combined import Product, RankAverage, Stacked, Veto
 from w2s_bench_baselines.combined.components import KNOWN, Components, rank_shares
 from w2s_bench_baselines.consistency import Ccs, CrcTpc
@@ -28,6 +29,29 @@ RNG = np.random.default_rng(0)
 def auroc(scores: FloatArray, correct: Any) -> float:
     gaps = scores[correct][:, None] - scores[~correct][None]
     return float((gaps > 0).mean() + (gaps == 0).mean() / 2)
+
+
+#: Families whose functions are no parts of combinations, each with its reason.
+NOT_COMBINED = {"combined": "a combination of combinations is one of their parts"}
+
+
+def test_every_family_can_be_combined_or_is_left_out_on_purpose() -> None:
+    """`FAMILIES` and `KNOWN` are two lists kept by hand: a family may be entered in the first and forgotten in the second."""
+    families = {family.__name__.rpartition(".")[2]: family.FUNCTIONS for family in FAMILIES}
+    for name, functions in families.items():
+        known = {function for function, factory in functions.items() if KNOWN.get(function) is factory}
+        assert known == (set() if name in NOT_COMBINED else set(functions)), (
+            f"family {name!r}: {sorted(set(functions) - known)} are not in `combined/components.py`'s KNOWN (or, of NOT_COMBINED, are); "
+            "enter the family there, or name it in NOT_COMBINED here with the reason"
+        )
+    assert set(NOT_COMBINED) <= set(families), "NOT_COMBINED names a family that is not there"
+    folder = Path(combined.__file__).parent.parent
+    packages = {
+        path.parent.name for path in folder.glob("*/__init__.py") if "FUNCTIONS" in path.read_text(encoding="utf-8")
+    }
+    assert packages == set(families), (
+        "a package with FUNCTIONS is missing in FAMILIES of w2s_bench_baselines/__init__.py"
+    )
 
 
 def two_readers() -> MemoryEvidence:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from w2s_bench.results.mechanisms.solutions import steps_of
 from w2s_bench.testing import MemoryEvidence
 from w2s_bench_baselines.verifiers.answer_format import AnswerFormat, ending_shape
 from w2s_bench_baselines.verifiers.arithmetic import final_number, numbers_in, steps_in
@@ -23,29 +24,65 @@ def solutions(*pairs: tuple[str, str]) -> MemoryEvidence:
     return MemoryEvidence(tuple(f"{i}" for i in range(len(pairs))), prompts, labels, None, None, {}, labels)
 
 
-@pytest.mark.parametrize(
-    ("text", "holds"),
-    [
-        ("37 - 19 = 18 ; 18 * 2 = 36 #### 36", [True, True]),
-        ("37 - 19 = 17", [False]),
-        ("48/2 = <<48/2=24>>24 clips, 48+24 = <<48+24=72>>72", [True, True]),
-        ("2 + 3 * 4 = 14, 2 * 3 + 4 = 10 and 20 - 4 / 2 = 18", [True, True, True]),
-        ("$1,200 x 3 = $3,600", [True]),
-        ("10 / 3 = 3.33 but not 10 / 3 = 3.34", [True, False]),
-        ("10 / 3 = 3", [False]),
-        ("7 / 2 = 3.5", [True]),
-        ("5 / 0 = 1", [False]),
-        ("3 - 5 = -2", [True]),
-        ("12 ÷ 4 × 2 = 6", [True]),
-        ("so 5 = 5 and x + 3 = 7 and 3 + = 4", []),
-        ("__import__('os') + 1 = 2", []),
-        ("version 1.2.3 + 4 = 8", []),
-        ("1 + 1 = 2a", []),
-        ("", []),
-    ],
-)
+#: Text → whether each of its steps holds.
+STEPS = [
+    ("37 - 19 = 18 ; 18 * 2 = 36 #### 36", [True, True]),
+    ("37 - 19 = 17", [False]),
+    ("48/2 = <<48/2=24>>24 clips, 48+24 = <<48+24=72>>72", [True, True]),
+    ("2 + 3 * 4 = 14, 2 * 3 + 4 = 10 and 20 - 4 / 2 = 18", [True, True, True]),
+    ("$1,200 x 3 = $3,600", [True]),
+    ("10 / 3 = 3.33 but not 10 / 3 = 3.34", [True, False]),
+    ("10 / 3 = 3", [False]),
+    ("7 / 2 = 3.5", [True]),
+    ("5 / 0 = 1", [False]),
+    ("3 - 5 = -2", [True]),
+    ("12 ÷ 4 × 2 = 6", [True]),
+    ("so 5 = 5 and x + 3 = 7 and 3 + = 4", []),
+    ("__import__('os') + 1 = 2", []),
+    ("version 1.2.3 + 4 = 8", []),
+    ("1 + 1 = 2a", []),
+    ("", []),
+]
+#: More shapes that solutions take, for the two that read them.
+PROBES = [
+    *(text for text, _ in STEPS),
+    "3 + 4 = 7eggs",
+    "3 + 4 = 7 eggs",
+    "3x4=12 and 3 x 4 = 12",
+    "3+4=7*2=14",
+    "4 3 + 4 = 7",
+    "3 + -4 = -1 and -3 + 4 = 1",
+    "3 + 4 = -$7",
+    "$3 + $4 = $7.00",
+    "3 + 4 =\n7",
+    "1,20 + 3 = 123 and 1,200 + 3 = 1203",
+    "3 + 4 = 7.",
+    "3 + 4 = 7.5.1",
+    "3 + 4 = 7, 8",
+    "(3 + 4) * 2 = 14",
+    "3 + 4 == 7",
+    "3 + 4% = 7",
+    "3 + 4 = 7₂ = ٣",
+    "- 3 + 4 = 1",
+    f"{'9' * 40} + 1 = {'9' * 41}",
+]
+
+
+@pytest.mark.parametrize(("text", "holds"), STEPS)
 def test_steps_are_read_and_judged(text: str, holds: list[bool]) -> None:
     assert [step.holds for step in steps_in(text)] == holds
+
+
+@pytest.mark.parametrize("text", PROBES)
+def test_the_harness_reads_steps_as_the_trust_function_does(text: str) -> None:
+    """A page of `analyse` and the score of `arithmetic_steps` must not differ in what a step is; neither imports the other."""
+    told = [(step.operands, step.result, step.holds) for step in steps_in(text)]
+    assert [(step.operands, step.result, step.holds) for step in steps_of(text)] == told
+
+
+@given(st.lists(st.sampled_from([*"3470-+*x×÷/= $.,(a%", "1,200", "3.5", "####", "<<"]), max_size=14).map("".join))
+def test_whatever_is_written_the_two_read_the_same(text: str) -> None:
+    test_the_harness_reads_steps_as_the_trust_function_does(text)
 
 
 @given(st.integers(0, 9999), st.sampled_from("+-*"), st.integers(0, 9999), st.integers(-50, 50))
@@ -58,7 +95,7 @@ def test_a_step_holds_exactly_if_it_is_right(a: int, op: str, b: int, off: int) 
 
 def test_a_long_text_of_digits_and_signs_is_read_in_no_time() -> None:
     for text in ("1" * 200_000, "1 + " * 50_000, "1,000" * 40_000, "- " * 100_000, "1 + 1" * 40_000):
-        assert steps_in(text) == []
+        assert steps_in(text) == [] == steps_of(text)
         assert isinstance(numbers_in(text), list)
 
 

@@ -54,6 +54,19 @@ def gold_behind(stage: Stage | None) -> set[str]:
     return {one.params["split"] for one in walk([stage] if stage else []) if one.name == "gold"}
 
 
+def test_what_every_arm_asks_of_a_graph_is_built_once_and_belongs_to_that_graph(models: Path) -> None:
+    graph = planned_with(models, toy_registry(), "full").cells[0].graphs[0]
+    same, other = replace(graph), replace(graph, seed=1)
+    asked = ("whole", "subset", "gold", "training_gold", "weak_labels", "label_grades", "training_grades")
+    for name in asked:
+        stage: Stage = getattr(graph, name)("trust")
+        assert getattr(graph, name)("trust") is stage
+        assert stage.node != getattr(graph, name)("transfer").node
+        assert stage.node == getattr(same, name)("trust").node and stage is not getattr(same, name)("trust")
+        assert stage.node != getattr(other, name)("trust").node
+    assert graph == same and graph.stream("student") == same.stream("student") != graph.stream("teacher")
+
+
 @pytest.mark.parametrize(("recipe", "domain"), [("lora", "largest"), ("head", "largest"), ("full", "sums")])
 def test_two_generations_by_hand(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: RecipeName, domain: str

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from support import run_inline, toy_registry, toy_suite
+from support import reads_pool_gold, run_inline, toy_registry, toy_suite
 from w2s_bench.arm_facts import Facts
 from w2s_bench.controls import OWN_ARMS
 from w2s_bench.executors import Done
@@ -44,7 +44,7 @@ def behind_student(facts: Facts) -> set[str]:
     drawn = facts.of_pool is not None and facts.of_pool.share == "coverage"  # by ids, which the file of labels has
     parts = {
         "weak_train": facts.hangs_on_weak_labels or drawn,
-        "transfer": facts.reads_pool_gold,
+        "transfer": reads_pool_gold(facts),
         "trust": facts.with_trust_set,
     }
     return {split for split, lies in parts.items() if lies}

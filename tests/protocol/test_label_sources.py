@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_gold import gold_behind
 
-from support import run_inline, toy_registry, toy_suite
+from support import reads_pool_gold, run_inline, toy_registry, toy_suite
 from w2s_bench.errors import SuiteError
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import label_sources, slices
@@ -301,7 +301,7 @@ def test_gold_is_read_by_the_stage_that_makes_the_labels_and_goes_no_further(
         if ref.role == "trust_function":
             return {"none": set(), "trust_set": {"trust"}, "privileged": {"trust", "transfer"}}[ref.supervision]
         facts = ref.facts
-        return ({"trust"} if facts.with_trust_set else set()) | ({"transfer"} if facts.reads_pool_gold else set())
+        return ({"trust"} if facts.with_trust_set else set()) | ({"transfer"} if reads_pool_gold(facts) else set())
 
     for cell in planned.cells:
         (own,) = cell.stages

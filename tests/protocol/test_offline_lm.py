@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from w2s_bench.protocol.splits import split_ids
+from support import split_ids
 from w2s_bench.suite_files import load_suite
 from w2s_bench.types import Item
 from w2s_bench_offline_lms.language.loader import documents

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from stage_functions import named
 from support import run_stage
+from w2s_bench.coverage import count_to_keep
 from w2s_bench.errors import NotApplicableError
 from w2s_bench.protocol import selection
 from w2s_bench.protocol.classes import equal_shares, label_classes, proportional_shares
 from w2s_bench.protocol.files import GRADES, ITEMS, KEPT, PREDICTIONS
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.protocol.selection import count_to_keep, random_ids
+from w2s_bench.protocol.selection import random_ids
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import read_json, read_records, write_json, write_records
 from w2s_bench.types import Item, Prediction

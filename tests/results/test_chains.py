@@ -129,9 +129,9 @@ def test_means_are_over_domains_that_have_a_chain() -> None:
 
 def test_planning_measures_the_noise_of_one_hops(tmp_path: Path) -> None:
     cells = chained()
-    with_chains = planning.measured(written(tmp_path / "toy", cells))[1]
+    with_chains = planning.measured(written(tmp_path / "toy", cells)).noise
     plain = [cell for cell in cells if not cell.body.chain]
-    assert with_chains == planning.measured(written(tmp_path / "plain", plain))[1]
+    assert with_chains == planning.measured(written(tmp_path / "plain", plain)).noise
 
 
 def test_a_page_shows_chains_beside_one_hops(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cell_builder import change, make_cells
+from w2s_bench._cli.analyse import _print as print_analysis
 from w2s_bench.names import of_arm, short
 from w2s_bench.record import pack_bits
 from w2s_bench.results.cells import Cell
@@ -36,7 +38,7 @@ from w2s_bench.results.mechanisms.facts import (
 )
 from w2s_bench.results.mechanisms.orders import orders
 from w2s_bench.results.mechanisms.page import FIGURES, PAGE, pages
-from w2s_bench.results.statistics import Estimate, spearman
+from w2s_bench.results.statistics import Estimate, Unresolved, spearman
 
 IDS = [f"i{n:03}" for n in range(100)]
 DIFFICULTY = {name: float((n * 37) % 100) for n, name in enumerate(IDS)}
@@ -162,6 +164,23 @@ def test_scores_that_are_all_the_same_have_no_order() -> None:
     assert curriculum.of_seed(DIFFICULTY, dict.fromkeys(IDS, True), IDS, None).by_coverage == ()
 
 
+def test_an_arm_that_kept_nothing_has_no_place_and_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    scores = {name: -value for name, value in DIFFICULTY.items()}
+    found = curriculum.of_seed(DIFFICULTY, dict.fromkeys(IDS, True), (), scores)
+    assert (found.kept_place, found.kept_loss) == (None, None) and found.spearman == pytest.approx(1.0)
+    place, loss = by_seed(found.kept_place, found.kept_place), by_seed(found.kept_loss, found.kept_loss)
+    silent = ArmCurriculum("silent", "trust_set", by_seed(1.0, 1.0), by_seed(1.0, 1.0), place, loss, found.by_coverage)
+    usual = made_up()
+    told = usual.domains[0].curriculum
+    assert told is not None
+    analysis = replace(usual, domains=(replace(usual.domains[0], curriculum=replace(told, arms=(silent,))),))
+    (line,) = [line for line in pages(analysis)[PAGE].splitlines() if line.startswith("| silent ")]
+    assert "nan" not in line and [part.strip() for part in line.strip("|").split("|")][-2:] == ["–", "–"]
+    print_analysis(analysis)
+    shown = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert shown["domains"][0]["curriculum"]["arms"][0]["kept_place"]["values"] == [None, None]
+
+
 def test_equally_hard_items_share_a_place() -> None:
     assert curriculum.places({"a": 1.0, "b": 1.0, "c": 0.0, "d": 9.0}) == {"a": 0.5, "b": 0.5, "c": 0.125, "d": 0.875}
 
@@ -227,6 +246,20 @@ def test_only_arms_that_controls_are_made_of_are_parted(planted_gain: dict[str, 
     assert attribution(board, {domain: Comparison(cells)}) == ()
     found = attribution(board, {domain: Comparison(planted_gain)})
     assert [told.arm for told in found] == ["probe"] and set(found[0].in_domains) == {domain}
+
+
+def test_an_arm_that_lacks_a_domain_has_no_mean_gain(planted_gain: dict[str, Cell]) -> None:
+    """As on the board: a mean over fewer domains would stand beside means over all."""
+    chess = make_cells("w2s-bench/chess")
+    lacking = {short(name): cell for name, cell in chess.items() if name != "w2s-bench/probe"}
+    board = build([*planted_gain.values(), *lacking.values()], Path("somewhere"))
+    assert set(board.mean_domains) == {"chess", "math"}
+    row = next(row for row in board.rows if row.arm == "probe")
+    (told,) = attribution(board, {"math": Comparison(planted_gain), "chess": Comparison(lacking)})
+    assert isinstance(row.mean_pgr, Unresolved) and isinstance(told.mean["gain"], Unresolved)
+    assert set(told.in_domains) == {"math"} and isinstance(told.in_domains["math"]["gain"], Estimate)
+    (whole,) = attribution(board, {"math": Comparison(planted_gain)})
+    assert isinstance(whole.mean["gain"], Estimate), "of domains that were not asked for, nobody knows"
 
 
 def with_orders(cells: dict[str, Cell], **right: int) -> dict[str, Cell]:
@@ -366,6 +399,8 @@ STORY = "Sam owns 37 stamps. Later Sam drops 19. Sam multiplies it by 2. How man
         ("37 - 20 = 17 ; 17 * 2 = 34 #### 34", False),  # an operand from nowhere
         ("18 * 2 = 36 ; 37 - 19 = 18 #### 18", False),  # a result before it is there
         ("37 - 19 = 18 ; 19 / 0 = 3 #### 3", False),
+        ("37 - 19 = 18 ; 18x2 = 36 #### 36", False),  # no step: an x that touches digits is part of a word
+        ("37 - 19 = 18stamps ; 18 * 2 = 36 #### 36", False),  # nor is 18 a result, so it comes from nowhere
         ("#### 36", False),  # right, and nothing is said of why
         ("", False),
     ],

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cell_builder import make_cells
+from cell_builder import make_cells, steady
 from w2s_bench._cli.board_table import print_board
 from w2s_bench.controls import rivals
 from w2s_bench.names import short
@@ -176,23 +176,6 @@ def test_interquartile_mean_and_improvement_of_known_cases() -> None:
     assert improvement([([1.0, 2.0], [1.0, 0.0])]) == pytest.approx(0.875)
     assert improvement([([1.0], [0.0]), ([0.0], [1.0]), ([], [1.0])]) == 0.5
     assert improvement([]) is None
-
-
-def steady(items: int, gap: int) -> dict[str, Cell]:
-    """A domain where ceiling and weak teacher differ in `gap` items, the same for every seed, all in one direction."""
-    from w2s_bench.record import pack_bits
-    from w2s_bench.results.cells import Cell
-
-    cells = {}
-    for arm, cell in make_cells("a/steady", items=items).items():
-        right = items // 2 + {"weak": 0, "base": -items // 4, "ceiling": gap}.get(arm, gap // 2)
-        bits = np.arange(items) < right
-        seeds = tuple(
-            seed.model_copy(update={"correct": pack_bits(bits), "accuracy": right / items, "by_stratum": {}})
-            for seed in cell.body.seeds
-        )
-        cells[arm] = Cell.of(cell.body.model_copy(update={"seeds": seeds}), {})
-    return cells
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.random import Generator, default_rng
 
-from cell_builder import make_cells, write_cells
+from cell_builder import make_cells, steady, write_cells
 from w2s_bench.errors import CellError
 from w2s_bench.results import leaderboard, planning, statistics
 from w2s_bench.results.statistics import Components, Estimate, components, typical
@@ -86,12 +86,29 @@ def test_a_plan_says_how_many_seeds_and_items_are_enough() -> None:
 
 def test_noise_is_measured_from_cells_and_is_that_of_the_board(tmp_path: Path) -> None:
     results = write_cells(tmp_path, make_cells("a/math", seeds=4), make_cells("a/chess", seeds=4))
-    suite, noise = planning.measured(results)
+    told = planning.measured(results)
+    suite, noise = told.suite, told.noise
+    assert told.left_out == {}
     assert [(one.domain, one.clusters) for one in noise] == [("a/chess", 300), ("a/math", 300)]
     found = planning.plan(suite, noise, 0.05, 0.8, measured=True)
     board = leaderboard.write_leaderboard(results)
     assert board.detectable is not None
     assert found.now == pytest.approx(board.detectable, rel=0.3)  # medians of other things
+
+
+def test_a_plan_is_about_the_domains_that_the_boards_means_are_over(tmp_path: Path) -> None:
+    results = write_cells(tmp_path, make_cells("a/math"), steady(1000, 6))
+    found = planning.measured(results)
+    (left_out,) = [d for d in leaderboard.write_leaderboard(results).domains if d.left_out]
+    assert left_out.resolved and found.left_out == {"a/steady": left_out.left_out}
+    assert [one.domain for one in found.noise] == ["a/math"]
+    assert found.noise == planning.measured(write_cells(tmp_path / "alone", make_cells("a/math"))).noise
+
+
+def test_a_domain_that_tells_no_noise_is_said(tmp_path: Path) -> None:
+    few = make_cells("a/chess", arms=["weak", "ceiling", "naive"])
+    found = planning.measured(write_cells(tmp_path, make_cells("a/math"), few))
+    assert list(found.left_out) == ["a/chess"] and "lacks two seeds" in found.left_out["a/chess"]
 
 
 def test_results_that_tell_no_noise_are_refused_with_the_next_step(tmp_path: Path) -> None:

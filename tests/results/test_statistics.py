@@ -13,6 +13,8 @@ from numpy.random import Generator, default_rng
 from scipy.special import stdtrit
 
 from w2s_bench.results import statistics
+from w2s_bench.results.pages.column import tested_column
+from w2s_bench.results.places import holm_corrected
 from w2s_bench.results.statistics import Estimate, Unresolved, auroc, auroc_within
 from w2s_bench.results.statistics.table import Table
 from w2s_bench.results.statistics.variance import Variance
@@ -165,17 +167,37 @@ def test_differences_are_paired_and_agree_with_their_p_value(tables: dict[str, B
     weak, student, ceiling = (tables[arm] for arm in ("weak", "student", "ceiling"))
     same = resolved(statistics.pgr_difference(student, student, weak, ceiling))
     assert (same.low, same.value, same.high, same.p) == (0.0, 0.0, 0.0, 1.0)
-    assert not same.excludes_zero
     nearly = student.copy()
     nearly[:, :80] = True  # the same arm but for 80 items: hardly any noise is left
     paired = statistics.accuracy_difference(nearly, student)
     assert paired.high - paired.low < statistics.accuracy(student).high - statistics.accuracy(student).low
-    assert paired.excludes_zero
+    assert paired.low > 0
     rng = default_rng(5)
     for a, b in product([student, nearly, weak, rng.permuted(student, axis=1)], repeat=2):
         found = resolved(statistics.pgr_difference(a, b, weak, ceiling))
         assert found.p is not None
-        assert found.excludes_zero == (found.p < 0.05)
+        assert (found.low > 0 or found.high < 0) == (found.p < 0.05)
+
+
+def test_where_nothing_varies_there_is_no_p() -> None:
+    right, wrong = np.ones((3, 40), dtype=np.bool_), np.zeros((3, 40), dtype=np.bool_)
+    whole = statistics.accuracy(right)
+    assert (whole.low, whole.value, whole.high) == (1, 1, 1)
+    apart = statistics.accuracy_difference(right, wrong)
+    assert (apart.low, apart.value, apart.high, apart.p) == (1, 1, 1, None) and apart.nothing_varies
+    equal = statistics.accuracy_difference(right, right)
+    assert equal.p == 1 and not equal.nothing_varies
+    units = resolved(statistics.pgr_difference(right, wrong, wrong, right))
+    assert units.p is None and units.nothing_varies
+    noisy = draw(default_rng(1), 3, 400, 0.05)
+    varied = statistics.pgr_difference(noisy["student"], noisy["weak"], noisy["weak"], noisy["ceiling"])
+    assert resolved(statistics.mean_over_domains({"a": units, "b": varied})).p is not None
+    assert resolved(statistics.mean_over_domains({"a": units, "b": units})).p is None
+    corrected = holm_corrected({("a", "b"): units, ("a", "c"): varied})
+    told, other = (resolved(ratio) for ratio in corrected.values())
+    assert told.adjusted is None and not told.holds and other.adjusted == other.p
+    column = tested_column("minus", "−", lambda ratio: ratio)
+    assert column.aside(told) == "p –: nothing varies" and column.aside(other).startswith("p ")
 
 
 @pytest.mark.parametrize("parts", [(2.0, 1.0, 1.5), (0.1, 1.0, 1.5), (0.0, 0.5, 0.5), (1.0, 0.0, 0.9)])
@@ -205,7 +227,7 @@ def test_items_alone_are_students_t_and_seeds_alone_are_on_their_own_degrees_of_
 def halved(variance: Variance, value: float) -> float:
     """p by its definition: halving the range of log p finds where the interval ends at 0, the quantiles by `stdtrit`."""
     if variance.seeds == variance.items == variance.alone == 0:
-        return 1.0 if value == 0 else 0.0
+        return 1.0 if value == 0 else np.nan
     low, high = np.log(1e-30), 0.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -248,9 +270,12 @@ def test_p_values_are_those_of_the_definition_one_by_one_and_together(
     expected = [halved(v, value) for v, value in zip(variances, values, strict=True)]
     alone = [float(v.p_value(value)) for v, value in zip(variances, values, strict=True)]
     allowed = [1e-9 * p if p < 0.9999 else 1e-7 for p in expected]
-    assert (np.abs(np.subtract(alone, expected)) <= allowed).all(), (alone, expected)
+    where = ~np.isnan(expected)  # of a value without variance there is no p
+    assert (np.isnan(alone) == ~where).all()
+    assert (np.abs(np.subtract(alone, expected)) <= allowed)[where].all(), (alone, expected)
     together = Variance(*map(np.array, zip(*(case[:5] for case in drawn), strict=True))).p_value(np.array(values))
-    assert (np.abs(together - expected) <= allowed).all(), (together, expected)
+    assert (np.isnan(together) == ~where).all()
+    assert (np.abs(together - expected) <= allowed)[where].all(), (together, expected)
 
 
 @settings(deadline=None, max_examples=50)
@@ -365,7 +390,7 @@ def test_mean_difference_has_a_p_value_that_agrees_with_its_interval() -> None:
         for n, d in enumerate(domains)
     }
     mean = resolved(statistics.mean_over_domains(ratios))
-    assert mean.excludes_zero
+    assert mean.low > 0 or mean.high < 0
     assert mean.p is not None
     assert 0 < mean.p < 0.05
 

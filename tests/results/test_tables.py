@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 
 import w2s_bench
 from cell_builder import make_cells, write_cells
+from support import ROOT
 from w2s_bench._cli.app import app
 from w2s_bench._cli.table import Format
 from w2s_bench.errors import CellError, UnknownNameError, W2SBenchError
+from w2s_bench.names import short
 from w2s_bench.results.board import Leaderboard
 from w2s_bench.results.checking.folder import board_of
 from w2s_bench.results.files import read_cell
@@ -67,6 +69,45 @@ def test_a_line_a_cell_has_references_and_says_why_a_figure_is_missing(board: Le
     assert {data["track"][at] for at, arm in enumerate(data["arm"]) if arm == "weak"} == {"reference"}
     unresolved = [at for at, domain in enumerate(data["domain"]) if domain == "chess"]
     assert all(data["pgr"][at] is None and "ceiling − weak" in str(data["pgr_why"][at]) for at in unresolved)
+
+
+@pytest.mark.parametrize("name", ["tiny-objectives", "tiny-diagnostics"])
+def test_every_cell_of_one_hop_is_a_line_that_says_where_its_arm_stands(name: str) -> None:
+    """Both boards have as many cells beside the ranked arms as of them: by other objectives, and to explain arms."""
+    folder = ROOT / "leaderboards" / name
+    cells = [read_cell(path).body for path in sorted(folder.glob("results/*/*.json"))]
+    one_hop = {(short(body.domain.name), short(body.arm.name)): body.arm for body in cells if not body.chain}
+    board = board_of(folder)[0]
+    data = cells_table(board).data()
+    lines = {
+        (str(domain), str(arm)): (table, of)
+        for domain, arm, table, of in zip(*(data[head] for head in ("domain", "arm", "table", "of")), strict=True)
+    }
+    assert lines.keys() == one_hop.keys() and len(data["arm"]) == len(one_hop)
+    for line, arm in one_hop.items():
+        expected = ("rows", "")
+        if arm.role == "reference":
+            expected = ("references", "")
+        elif arm.objective:
+            expected = ("other_objectives", arm.plain)
+        elif arm.made_of:
+            expected = ("explaining", arm.made_of)
+        elif arm.is_other_selection:
+            expected = ("other_selections", short(arm.trusts or ""))
+        assert lines[line] == expected, line
+    beside = {arm for (_, arm), (table, _) in lines.items() if table not in ("rows", "references")}
+    told = arms_table(board, sorted(beside))
+    assert {*told.data()["arm"]} == beside and told.heads == ("arm", "table", "of")
+    assert {"minus_usual", "minus_top"} <= {*told.data()} or name == "tiny-diagnostics"
+
+
+def test_arms_of_every_table_of_the_board_are_found_by_pattern() -> None:
+    folder = ROOT / "leaderboards" / "tiny-objectives"
+    ran = CliRunner().invoke(app, ["table", str(folder), "--arms", "gce:*", "--format", "json"])
+    assert ran.exit_code == 0, ran.output
+    told = json.loads(ran.stdout)
+    assert {(line["arm"], line["of"]) for line in told} == {("gce:naive", "naive"), ("gce:confidence", "confidence")}
+    assert all(line["table"] == "other_objectives" and line["minus_usual"] < 0 for line in told)
 
 
 def test_arms_and_columns_are_chosen_by_name_and_by_pattern(board: Leaderboard) -> None:
@@ -131,7 +172,7 @@ def test_parquet_and_frames_hold_numbers(board: Leaderboard, tmp_path: Path) -> 
 
 def test_python_has_the_cells_as_a_frame(folder: Path) -> None:
     told = w2s_bench.table(folder, arms=["weak"], columns=["accuracy"])
-    assert list(told.columns) == ["domain", "arm", "track", "accuracy", "accuracy_low", "accuracy_high"]
+    assert list(told.columns) == ["domain", "arm", "track", "table", "of", "accuracy", "accuracy_low", "accuracy_high"]
     assert list(told["domain"]) == ["chess", "math"]
 
 

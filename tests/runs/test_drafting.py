@@ -70,6 +70,7 @@ def test_shares_leave_room_and_sizes_are_capped() -> None:
         "trust": 100,
         "transfer": 290,
     }
+    assert sizes_for(100, trained_teacher=True)["test"] == 29, "0.29 · 100 is a rounding error below 29"
     untrained = sizes_for(1000, trained_teacher=False)
     assert "weak_train" not in untrained and sum(untrained.values()) <= 1000
     assert sizes_for(10**6, trained_teacher=True) == {split: most for split, (_, most) in SHARES.items()}

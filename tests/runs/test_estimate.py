@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,18 @@ import pytest
 
 import architectures
 from conftest import random_model
-from support import toy_registry, toy_suite
+from support import BUNDLED, toy_registry, toy_suite
+from w2s_bench.domains.documents import Count, key_of, of_task
+from w2s_bench.domains.task import TaskDomain
+from w2s_bench.domains.texts import rendered
+from w2s_bench.domains.unread import counted
+from w2s_bench.errors import ModelError
 from w2s_bench.executors.timings import Timings
 from w2s_bench.models import sizes, speed
 from w2s_bench.models.footprint import Blueprint, Use, memory, operations, shapes_of
 from w2s_bench.models.origins import HubModel
 from w2s_bench.models.speed import Throughput, measure
+from w2s_bench.plugins.registry import Registry
 from w2s_bench.runs.estimate import ModelCost, estimate, places
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.suite import Suite
@@ -236,6 +243,38 @@ def test_stored_items_tell_how_long_rows_are(planned: Plan, tmp_path: Path) -> N
     assert not teacher.assumed_lengths and assumed.assumed_lengths
 
 
+def test_documents_tell_how_long_rows_are_before_items_are_stored(planned: Plan, tmp_path: Path) -> None:
+    """As long as the same items would, once they are stored."""
+    texts = [(40, [8, 16]), (80, [8, 16])]
+    folder = tmp_path / "items"
+    folder.mkdir()
+    rows = [{"id": str(n), "prompt": "x" * n, "choices": ["y" * m for m in of]} for n, of in texts]
+    (folder / "items.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    named = {cell.task.domain.name: cell.task.domain.params for cell in planned.cells}
+    counts = {key_of(one["name"], one["parameters"]): Count(9, None, texts) for one in named.values()}
+    stored = {cell.graphs[0].items.node: folder for cell in planned.cells}
+    timings, unread = Timings.of_store(tmp_path), replace(planned, counts={})
+    looked_at = estimate(replace(planned, counts=counts), [], timings, {}, {})
+    assert looked_at == estimate(unread, [], timings, stored, {})
+    assert looked_at != estimate(unread, [], timings, {}, {}) and not any(model.assumed_lengths for model in looked_at)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_bundled_domains_files_tell_how_long_its_items_are(name: str) -> None:
+    """As lm-eval renders them, without lm-eval."""
+    domain = Registry.load(()).domain(name)
+    assert isinstance(domain, TaskDomain)
+    count = counted(domain)
+    assert count is not None and 16 <= len(count.texts) <= 32
+    task = domain.task()
+    documents = list(of_task(task))
+    assert count.documents == len(documents)
+    step = -(-len(documents) // 32)
+    assert [(prompt, list(options)) for prompt, options in count.texts] == rendered(
+        task, domain.kind, documents[::step]
+    )
+
+
 def of_hub(source: HubModel) -> sizes.Sizes:
     return sizes.sizes_of({source.name: source})[source.name]
 
@@ -327,6 +366,13 @@ def test_a_dry_run_prints_each_model(tmp_path: Path, capsys: pytest.CaptureFixtu
     shown = capsys.readouterr().out
     assert "parameters" in shown and "to fetch" in shown and "rows of 256 tokens are assumed" in shown
     assert "--measure times" not in shown
+
+
+def test_a_dry_run_refuses_a_folder_that_loading_would_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = toy_suite(tmp_path / "models")
+    (tmp_path / "models" / "student" / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"models/student' cannot be loaded from .*: it has no tokenizer .*; save the"):
+        plan(suite, toy_registry(monkeypatch), trust=())
 
 
 def test_measuring_goes_with_a_dry_run_alone() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,3 +101,14 @@ def test_a_preview_counts_what_an_explanation_tells(tmp_path: Path) -> None:
     found = preview(list(walk([graph()])), Store(tmp_path))
     assert [one.label for one in found.stored] == ["write top"]
     assert [one.label for one in found.to_run] == ["write end"]
+
+
+def test_looking_at_a_store_imports_no_locks(tmp_path: Path) -> None:
+    run([graph()], tmp_path)
+    key = next((tmp_path / "write").iterdir()).name
+    script = (
+        "import sys; from pathlib import Path; from w2s_bench.store import Store; store = Store(Path(sys.argv[1]));"
+        "print(store.look('write', sys.argv[2], whole=False), store.look('write', '0' * 64), 'filelock' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path, key], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("Result(") and done.stdout.endswith(" None False\n")

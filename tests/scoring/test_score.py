@@ -172,7 +172,40 @@ def test_a_purity_is_certified_by_rows_that_taught_nobody(tmp_path: Path) -> Non
     kept = np.array(scored["kept"])
     assert kept.sum() == learns["kept"] > 100 and correct[kept].mean() > 0.8
     threshold = learns["certified"]["threshold"]
-    assert [s >= threshold for s in scored["score:mass_mean"]] == kept.tolist()
+    chosen = np.array(scored["score:mass_mean"]) >= threshold
+    wrong = ~correct & (np.arange(len(rows)) < 500)
+    assert (chosen & ~wrong).tolist() == kept.tolist()
+    assert learns["known_wrong"] == (chosen & wrong).sum() > 0
+
+
+@pytest.mark.parametrize(
+    "goal", [{"keep": 0.4}, {"keep": 1.0}, {"purity": 0.8}, {"purity": 0.8, "guarantee": "conformal"}]
+)
+def test_what_gold_calls_wrong_is_scored_and_never_kept(goal: dict[str, Any], tmp_path: Path) -> None:
+    rows, _, correct = made("choice", 900, 3)
+    known = np.arange(len(rows)) < 500
+    out = tmp_path / "out"
+    scored = w2s_bench.score(with_gold(rows, correct, 500), trust="confidence", **goal, out=out)
+    summary = json.loads((out / "score.json").read_text())
+    scores, kept = np.array(scored["score:confidence"]), np.array(scored["kept"])
+    wrong = known & ~correct
+    chosen = scores >= scores[kept].min()  # no two scores are equal here
+    assert scored["score:confidence"] == w2s_bench.score(rows, trust="confidence")["score:confidence"]
+    assert not (kept & wrong).any() and (kept | wrong)[chosen].all(), "and every other row that was chosen is kept"
+    if "keep" in goal:
+        assert kept.sum() + summary["known_wrong"] == int(goal["keep"] * len(rows)), "no row takes another's place"
+    assert summary["known_wrong"] > 0 and summary["kept"] == kept.sum() < kept.sum() + summary["known_wrong"]
+    trained = {json.loads(line)["id"] for line in (out / "training.jsonl").read_text().splitlines()}
+    assert trained == {row["id"] for row, one in zip(rows, kept, strict=True) if one}
+    page = (out / "README.md").read_text()
+    assert f"{summary['known_wrong']} rows of them, whose label gold calls wrong, are not kept" in page
+    assert f"Kept: {kept.sum()} of 900" in page
+
+
+def test_gold_beside_the_pool_takes_nothing_out_of_it(choice: Any) -> None:
+    rows, _, correct = choice
+    scored = w2s_bench.score(rows[80:], trust="confidence", trust_set=with_gold(rows[:80], correct, 80), keep=0.5)
+    assert sum(scored["kept"]) == 40
 
 
 def test_abstention_is_a_result(choice: Any, tmp_path: Path) -> None:
@@ -219,11 +252,13 @@ def test_what_is_written(tmp_path: Path, choice: Any) -> None:
     assert lines == scored.to_list()
     training = datasets.load_from_disk(str(out / "training")).to_list()
     assert training == [json.loads(line) for line in (out / "training.jsonl").read_text().splitlines()]
-    assert [row["id"] for row in training] == [row["id"] for row in lines if row["kept"]] and len(training) == N // 4
+    wrong = json.loads((out / "score.json").read_text())["known_wrong"]
+    assert [row["id"] for row in training] == [row["id"] for row in lines if row["kept"]]
+    assert len(training) == N // 4 - wrong
     assert list(training[0]) == ["id", "prompt", "completion", "options", "score"]  # no gold
     page = (out / "README.md").read_text()
     assert "spare" in page and "<script>" not in page and "Most trusted" in page
-    assert "Kept: 40 of 160" in page and "Brier" in page
+    assert f"Kept: {40 - wrong} of 160" in page and "Brier" in page
     again = tmp_path / "again"
     w2s_bench.score(rows, trust=["confidence", "mass_mean"], keep=0.25, out=again)
     for name in ("README.md", "coverage.svg", "calibration.svg", "scored.jsonl", "training.jsonl"):
@@ -281,7 +316,9 @@ def test_the_command_line(tmp_path: Path, choice: Any) -> None:
     assert told["student_probe"] == ["student.hidden_states[all] (column 'student_embedding', or --student MODEL)"]
     done = call("-c", "prompt=q.text", "--trust", "confidence", "--keep", ".2", "--out", str(tmp_path / "out"))
     assert done.exit_code == 0, done.output
-    assert "32 of 160 rows kept by confidence" in done.stdout
+    wrong = json.loads((tmp_path / "out" / "score.json").read_text())["known_wrong"]
+    assert wrong and f"{wrong} of the 32 rows chosen are not kept: gold calls their labels wrong" in done.stdout
+    assert f"{32 - wrong} of 160 rows kept by confidence" in done.stdout
     for arguments, message in (
         (["--trust", "confidence", "--out", str(tmp_path / "new")], "no 'prompt'"),
         (["-c", "prompt=q.text", "--trust", "confidence"], "--out is not given"),

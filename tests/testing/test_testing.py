@@ -354,10 +354,10 @@ def test_of_a_large_domain_a_part_is_looked_at_and_its_task_loaded_twice(
 ) -> None:
     folder = tmp_path / "domain"  # what lies in it is what the domain is
     folder.mkdir()
-    domain = made_up_domain(folder, lambda items: items[4].update(choices=["a"]))
+    domain = made_up_domain(folder, lambda items: items[4].update(choices=["a", " "]))
     counted = f"def load(**_):\n    open({str(tmp_path / 'loads')!r}, 'a').write('x')\n"
     (folder / "loader.py").write_text(LOADER.replace("def load(**_):\n", counted))
-    with pytest.raises(AssertionError, match="two or more distinct options"):
+    with pytest.raises(AssertionError, match="option 2 of item '4' is empty"):
         check_domain(domain)
     (tmp_path / "loads").unlink()
     monkeypatch.setattr("w2s_bench.testing.domains._MOST_MADE", 3)
@@ -373,8 +373,6 @@ def test_of_a_large_domain_a_part_is_looked_at_and_its_task_loaded_twice(
 
 DOMAIN_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "id": ({"id": "1"}, "two items have the id '1'"),
-    "one option": ({"choices": ["a"]}, "needs two or more distinct options"),
-    "no option": ({"choices": []}, "needs two or more distinct options"),
     "empty option": ({"choices": ["a", " "]}, "option 2 of item '3' is empty"),
     "missing option": ({"choices": [None, "b"]}, "option 1 of item '3' is empty"),
     "contrary": (
@@ -397,6 +395,15 @@ def test_faults_of_a_domain_are_caught(tmp_path: Path, name: str) -> None:
 def test_an_item_with_two_equal_options_is_left_out_and_told(tmp_path: Path) -> None:
     domain = made_up_domain(tmp_path, lambda items: items[3].update(choices=["a", "a"]))
     with pytest.warns(UserWarning, match="made-up: 1 of 8 items were left out, as they have two equal options .3.$"):
+        check_domain(domain)
+
+
+@pytest.mark.parametrize("options", [["a"], []])
+def test_an_item_with_fewer_than_two_options_is_left_out_and_told(tmp_path: Path, options: list[str]) -> None:
+    domain = made_up_domain(tmp_path, lambda items: items[3].update(choices=options))
+    with pytest.warns(
+        UserWarning, match="made-up: 1 of 8 items were left out, as they have fewer than two options .3.$"
+    ):
         check_domain(domain)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from w2s_bench._cli.options import Data, Device, IncludePath, Store, Workers
+from w2s_bench._cli.output import print_json
 
 if TYPE_CHECKING:
     from w2s_bench.results.mechanisms.facts import Analysis
@@ -135,7 +136,6 @@ def _write(analysis: Analysis, folder: Path, *, say_so: bool) -> None:
 
 
 def _print(analysis: Analysis) -> None:
-    import json
     from dataclasses import asdict
 
     def plain(value: Any) -> Any:
@@ -144,4 +144,4 @@ def _print(analysis: Analysis) -> None:
             return {name: plain(inner) for name, inner in value.items() if name != "variance"}
         return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
-    print(json.dumps(plain(asdict(analysis)), indent=1))
+    print_json(plain(asdict(analysis)))

@@ -104,14 +104,3 @@ app.command("audit", epilog=audit.EPILOG, rich_help_panel=_PLUGIN)(audit.audit)
 app.command("plugins", epilog=plugins.EPILOG, rich_help_panel=_PLUGIN)(plugins.plugins)
 
 app.command("score", epilog=score.EPILOG, rich_help_panel=_OWN)(score.score)
-
-
-def main() -> None:
-    """Entry point of `w2s-bench`."""
-    from w2s_bench._cli.output import finish_streams, prepare_streams
-
-    prepare_streams()
-    try:
-        app()
-    finally:
-        finish_streams()

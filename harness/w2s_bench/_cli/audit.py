@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from w2s_bench._cli.options import Data, Store, Workers
+from w2s_bench._cli.output import print_json
 
 if TYPE_CHECKING:
     from w2s_bench.runs.audit import Audited
@@ -59,10 +60,9 @@ def audit(
                 events=events,
             )
         if json_output:
-            import json
             from dataclasses import asdict
 
-            print(json.dumps([asdict(audited) for audited in domains_audited], indent=1))
+            print_json([asdict(audited) for audited in domains_audited])
         else:
             for audited in domains_audited:
                 _print(audited)

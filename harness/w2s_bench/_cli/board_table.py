@@ -40,7 +40,7 @@ def print_board(board: Leaderboard) -> None:
     (track, *others), domains = _columns(board)
     for block in _blocks(board, [track, *domains, *others], [track, *others, *domains], screen):
         screen.print(_table(board, block, screen.width))
-    screen.print(_references(board, screen))
+    screen.print(_references(board))
     screen.print("PGR: 0 = the weak teacher, 1 = the student trained on ground truth", highlight=False)
     for sentence in standing(board, one_line):
         screen.print(Text(sentence))
@@ -138,7 +138,7 @@ def _chains(chains: DomainChains) -> Table:
     return table
 
 
-def _references(board: Leaderboard, screen: Console) -> Table:
+def _references(board: Leaderboard) -> Table:
     """The accuracies that a PGR is measured between."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("accuracy", overflow="fold")

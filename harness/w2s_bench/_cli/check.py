@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from w2s_bench._cli.options import AllowedSigners
-from w2s_bench._cli.output import refuse_no_file, say
+from w2s_bench._cli.output import print_json, refuse_no_file, say
 
 if TYPE_CHECKING:
     from w2s_bench.results.checking.rules import Checked
@@ -55,9 +55,11 @@ def check(
             )
         if sarif is not None:
             refuse_no_file(sarif, "--sarif", "check.sarif")
+        from w2s_bench._cli.waiting import told_waits
         from w2s_bench.results.checking.rules import check as checked
 
-        report = checked(results, allowed_signers=allowed_signers)
+        with told_waits(quiet=quiet) as awaits:
+            report = checked(results, allowed_signers=allowed_signers, awaits=awaits)
         if sarif is not None:
             _write_sarif(sarif, results, report)
         _print(report, results, as_json=json_output, quiet=quiet)
@@ -78,11 +80,9 @@ def _write_sarif(path: Path, results: Path, report: Checked) -> None:
 
 def _print(report: Checked, results: Path, *, as_json: bool, quiet: bool) -> None:
     if as_json:
-        import json
-
         from w2s_bench.results.checking.findings import as_json as told
 
-        print(json.dumps(told(results, report.findings, len(report.folder.cells)), indent=1, allow_nan=False))
+        print_json(told(results, report.findings, len(report.folder.cells)))
         return
     from w2s_bench.text import one_line, shortened
 
@@ -102,9 +102,7 @@ def _print_rules(*, as_json: bool) -> None:
     from w2s_bench.results.checking.rules import RULES
 
     if as_json:
-        import json
-
-        print(json.dumps([{"rule": r.name, "level": r.level, "words": r.words} for r in RULES.values()], indent=1))
+        print_json([{"rule": r.name, "level": r.level, "words": r.words} for r in RULES.values()])
         return
     width = max(map(len, RULES))
     for rule in RULES.values():

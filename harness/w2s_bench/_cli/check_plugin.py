@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from w2s_bench._cli.options import Data
-from w2s_bench._cli.output import say
+from w2s_bench._cli.output import print_json, say
 
 if TYPE_CHECKING:
     from w2s_bench.testing.distributions import Verdict
@@ -65,10 +65,9 @@ def check_plugin(
                 _tell(of_one)
         broken = [verdict for verdict in verdicts if verdict.fault]
         if json_output:
-            import json
             from dataclasses import asdict
 
-            print(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
+            print_json([asdict(verdict) for verdict in verdicts])
         else:
             entries = len({(verdict.entry_kind, verdict.name) for verdict in verdicts})
             summary = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from w2s_bench._cli.output import console, say
+from w2s_bench._cli.output import console, print_json, say
 
 if TYPE_CHECKING:
     from w2s_bench.results.combining.differing import Compared
@@ -55,11 +55,9 @@ def diff(
 
         compared = differences(a, b, tolerance)
         if json_output:
-            import json
-
             refused = [{"folder": str(path), "file": f.file, "found": f.found} for path, f in compared.refused]
             rows = [difference.to_json() for difference in compared.differences]
-            print(json.dumps({"rows": rows, "refused": refused}, indent=1, allow_nan=False))
+            print_json({"rows": rows, "refused": refused})
         else:
             _print_differences(compared, everything)
         raise typer.Exit(0 if compared.same else 1)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from w2s_bench._cli.output import console, say
+from w2s_bench._cli.output import console, print_json, say
 from w2s_bench._cli.report import counted, print_again, print_problems, print_unchecked
 from w2s_bench.names import short
 from w2s_bench.store.stage import walk
@@ -41,7 +40,7 @@ def print_dry_run(
 
     print_problems(planned.problems)
     opened = open_store(store)
-    looked = explain(planned.stages(), opened, reasons=False, whole=False)
+    looked = explain(stages := planned.stages(), opened, reasons=False, whole=False)
     previewed, again = preview_of(looked), computed_again(planned, folder, looked)
     timings = Timings.of_store(opened.root)
     cost = forecast(planned.suite, previewed.to_run, timings)
@@ -50,24 +49,20 @@ def print_dry_run(
     stored, to_run = Counter(s.name for s in previewed.stored), Counter(s.name for s in previewed.to_run)
     own = _for_one_arm(planned, {stage.node for stage in previewed.to_run})
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "cells": [cell.row for cell in planned.cells],
-                    "stored": dict(stored),
-                    "to_run": dict(to_run),
-                    "to_run_for_one_arm": own,
-                    "computed_again": {each.why: each.rows for each in again},
-                    "forecast": asdict(cost),
-                    "models": [asdict(model) for model in models],
-                    "sizes_unchecked": list(unchecked),
-                    "store": store,
-                    "problems": planned.problems,
-                    "passed_over": planned.passed_over,
-                },
-                indent=1,
-                allow_nan=False,
-            )
+        print_json(
+            {
+                "cells": [cell.row for cell in planned.cells],
+                "stored": dict(stored),
+                "to_run": dict(to_run),
+                "to_run_for_one_arm": own,
+                "computed_again": {each.why: each.rows for each in again},
+                "forecast": asdict(cost),
+                "models": [asdict(model) for model in models],
+                "sizes_unchecked": list(unchecked),
+                "store": store,
+                "problems": planned.problems,
+                "passed_over": planned.passed_over,
+            }
         )
         return
     suite = planned.suite
@@ -80,7 +75,7 @@ def print_dry_run(
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("stage", "stored", "to run"):
         table.add_column(column, justify="left" if column == "stage" else "right")
-    for name in dict.fromkeys(stage.name for stage in planned.stages()):
+    for name in dict.fromkeys(stage.name for stage in stages):
         table.add_row(name, str(stored[name]), str(to_run[name]))
     table.add_section()
     table.add_row("all", str(stored.total()), str(to_run.total()))
@@ -129,6 +124,8 @@ def trainings(cost: Forecast) -> str:
 
 def _for_one_arm(planned: Plan, to_run: set[str]) -> dict[str, int]:
     """Arm → how many of the stages to run it alone needs; arms that need none for themselves are left out."""
+    if not to_run:
+        return {}
     users: dict[str, set[str]] = {}
     for cell in planned.cells:
         for stage in walk(cell.targets()):
@@ -167,7 +164,7 @@ def _print_models(models: Sequence[ModelCost], *, measured: bool) -> None:
     console().print(table)
     said = "Memory is of one worker at its fullest, time of one worker for all that the model has to do"
     if any(model.assumed_lengths for model in models):
-        said += "; rows of 256 tokens are assumed where no items are stored yet"
+        said += "; rows of 256 tokens are assumed where no documents have been looked at"
     say(f"{said}.")
     for model in models:
         if model.why:

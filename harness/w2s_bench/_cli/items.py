@@ -63,6 +63,7 @@ def items(
 
     with explained():
         from w2s_bench._cli.preflight import use_tasks
+        from w2s_bench._cli.waiting import told_waits
         from w2s_bench.runs.items import item_lines
         from w2s_bench.store import default_location
 
@@ -75,7 +76,16 @@ def items(
 
             raise W2SBenchError("parquet is binary: give --out FILE")
         store_location = store or default_location()
-        lines = item_lines(results, row or (), store_location, gold=gold, prompts=prompts, trust_folder=trust_folder)
+        with told_waits() as awaits:
+            lines = item_lines(
+                results,
+                row or (),
+                store_location,
+                gold=gold,
+                prompts=prompts,
+                trust_folder=trust_folder,
+                awaits=awaits,
+            )
         _write(lines, how, out)
         if out is not None:
             say(f"Wrote {len(lines)} lines to {out}", error=True)

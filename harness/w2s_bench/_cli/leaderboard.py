@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from w2s_bench._cli.output import say
+from w2s_bench._cli.output import print_json, say
 
 EPILOG = """
 **Examples**
@@ -73,7 +72,7 @@ def _across(folder: Path, *, json_output: bool, quiet: bool) -> None:
     if quiet:
         return
     if json_output:
-        print(json.dumps(across_as_json(across), indent=1, allow_nan=False))
+        print_json(across_as_json(across))
         return
     print_across(across)
     say(f"Wrote {folder / README} and {folder / ACROSS}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from w2s_bench._cli.output import console, say
+from w2s_bench._cli.output import console, print_json, say
 from w2s_bench.plugins.hooks import HOOKS
 from w2s_bench.resolvers import resolvers_for
 from w2s_bench.text import one_line
@@ -53,18 +53,18 @@ def list_(
         if lm_eval or pattern is not None or include_path:
             _list_tasks(topic, pattern or "*", include_path or [], asked=lm_eval, as_json=json_output)
             raise typer.Exit
+        from w2s_bench._cli.waiting import told_waits
         from w2s_bench.plugins.registry import Registry
 
         if retry:
             from w2s_bench.plugins.memory import forget_fatal
 
             forget_fatal()
-        registry = Registry.load()
-        tables = {t.value: _rows(t.value, registry) for t in ([topic] if topic else Topic)}
+        with told_waits() as awaits:
+            registry = Registry.load(awaits=awaits)
+            tables = {t.value: _rows(t.value, registry) for t in ([topic] if topic else Topic)}
         if json_output:
-            import json
-
-            print(json.dumps(tables if topic is None else tables[topic.value], indent=1))
+            print_json(tables if topic is None else tables[topic.value])
         else:
             _print(tables)
         for problem in registry.problems:
@@ -96,9 +96,7 @@ def _list_tasks(topic: Topic | None, pattern: str, include: list[Path], *, asked
         for task in tasks
     ]
     if as_json:
-        import json
-
-        print(json.dumps(rows, indent=1))
+        print_json(rows)
     else:
         _print({"lm-eval tasks": rows})
 

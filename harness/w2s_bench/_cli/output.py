@@ -66,6 +66,13 @@ def say(text: str, *, error: bool = False) -> None:
     print(printable(text), file=sys.stderr if error else sys.stdout, flush=error)
 
 
+def print_json(value: Any) -> None:
+    """A value for programs, on standard output. Raises ValueError for a figure that JSON cannot hold: whoever has none says null."""
+    import json
+
+    print(json.dumps(value, indent=1, allow_nan=False))
+
+
 def refuse_no_file(path: Path, option: str, example: str) -> None:
     """Refuse a name that no file can have, before anything is computed for it."""
     from w2s_bench.errors import W2SBenchError

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from w2s_bench._cli.output import console, print_json
+
 if TYPE_CHECKING:
-    from w2s_bench.results.planning import Plan
+    from w2s_bench.results.planning import Noise, Plan
     from w2s_bench.suite import Suite
 
 EPILOG = """
@@ -41,28 +44,30 @@ def plan(
         from w2s_bench.results import planning
         from w2s_bench.suite_files import built_in_suites, load_suite
 
+        noise: Sequence[Noise]
+        left_out: Mapping[str, str] = {}
         is_measured = suite not in built_in_suites() and Path(suite).is_dir()
         if is_measured:
-            of, noise = planning.measured(Path(suite))
+            told = planning.measured(Path(suite))
+            of, noise, left_out = told.suite, told.noise, told.left_out
         else:
             of = load_suite(suite)
             noise = planning.assumed(of)
         planned = planning.plan(of, noise, detect, power, measured=is_measured)
         if json_output:
-            import json
             from dataclasses import asdict
 
-            print(json.dumps(asdict(planned) | {"noise": [asdict(of_domain) for of_domain in noise]}, indent=1))
+            noises = [asdict(of_domain) for of_domain in noise]
+            print_json(asdict(planned) | {"noise": noises, "left_out": dict(left_out)})
         else:
-            _print(planned, of, [of_domain.domain for of_domain in noise])
+            _print(planned, of, [of_domain.domain for of_domain in noise], left_out)
 
 
-def _print(planned: Plan, suite: Suite, domains: list[str]) -> None:
+def _print(planned: Plan, suite: Suite, domains: Sequence[str], left_out: Mapping[str, str]) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    from w2s_bench._cli.output import console
     from w2s_bench.results import planning
     from w2s_bench.results.pages.style import count, number
     from w2s_bench.text import one_line
@@ -81,6 +86,7 @@ def _print(planned: Plan, suite: Suite, domains: list[str]) -> None:
     said = [
         f"{suite.name} {suite.version}: differences of mean PGR over {', '.join(domains)} that are found with "
         f"{100 * planned.power:g} % power, by one test at 5 %.",
+        *(f"Left out: {name}, since {why}." for name, why in left_out.items()),
         f"As it is ({count(suite.seeds, 'seed')}): {number(planned.now, 3)}. For {planned.detect:g}: "
         + (
             f"{count(planned.seeds, 'seed')} with these test items, "

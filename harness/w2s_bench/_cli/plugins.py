@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from w2s_bench._cli.output import console
+from w2s_bench._cli.output import console, print_json
 
 if TYPE_CHECKING:
     from w2s_bench.plugins.registry import Registry
@@ -32,17 +32,17 @@ def plugins(
     from w2s_bench._cli.errors import explained
 
     with explained():
+        from w2s_bench._cli.waiting import told_waits
         from w2s_bench.plugins.registry import Registry
 
         if retry:
             from w2s_bench.plugins.memory import forget_fatal
 
             forget_fatal()
-        rows = plugin_rows(Registry.load())
+        with told_waits() as awaits:
+            rows = plugin_rows(Registry.load(awaits=awaits))
         if json_output:
-            import json
-
-            print(json.dumps(rows, indent=1))
+            print_json(rows)
         else:
             _print(rows)
         faulty = [row for row in rows if row["problem"] or any(entry["fault"] for entry in row["provides"])]

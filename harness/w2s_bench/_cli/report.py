@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from w2s_bench._cli.output import say
+from w2s_bench._cli.output import print_json, say
 from w2s_bench.errors import NotApplicableError
 from w2s_bench.names import short
 from w2s_bench.text import one_line, shortened
@@ -29,7 +28,7 @@ def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
         from w2s_bench.results.pages.data import board_as_json
 
         failures = [{"row": row, "seed": seed, "reason": reason} for row, seed, reason in report.failures]
-        _json(
+        print_json(
             {
                 "folder": str(report.folder),
                 "leaderboard": board_as_json(report.leaderboard),
@@ -69,7 +68,7 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
     if as_json:
         from w2s_bench.results.pages.data import board_as_json
 
-        _json(board_as_json(board))
+        print_json(board_as_json(board))
         return
     from w2s_bench._cli.board_table import print_board
 
@@ -81,7 +80,7 @@ def print_submitted(submitted: Submitted, planned: Plan, *, as_json: bool, quiet
     print_problems(planned.problems)
     if as_json:
         jobs = {"jobs": len(submitted.jobs), "stored": submitted.stored, "last_job": submitted.last}
-        _json({"submission": str(submitted.folder), **jobs, "problems": planned.problems})
+        print_json({"submission": str(submitted.folder), **jobs, "problems": planned.problems})
     elif not quiet:
         say(
             f"Submitted {len(submitted.jobs)} stages, a job each ({submitted.stored} are stored), and job {submitted.last},"
@@ -118,7 +117,7 @@ def print_explanation(planned: Plan, folder: Path, store: str, unchecked: Sequen
             "store": store,
             "problems": planned.problems,
         }
-        _json({"stages": rows, **told})
+        print_json({"stages": rows, **told})
         return
     width = max((len(row.stage.label) for row in explained), default=0)
     for row in explained:
@@ -140,7 +139,7 @@ def print_again(again: Sequence[Again], folder: Path) -> None:
 def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:
     """One line a row."""
     if as_json:
-        _json([{"row": v.row, "verdict": v.verdict, "why": v.why} for v in verdicts])
+        print_json([{"row": v.row, "verdict": v.verdict, "why": v.why} for v in verdicts])
         return
     width = max(len(v.row) for v in verdicts)
     for verdict in verdicts:
@@ -150,7 +149,3 @@ def print_verdicts(verdicts: Sequence[Verified], *, as_json: bool) -> None:
 
 def counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _json(value: Any) -> None:
-    print(json.dumps(value, indent=1, allow_nan=False))

@@ -26,7 +26,7 @@ EPILOG = """
 **Columns**: `prompt` and `label` in every row; `id`, `options`; signals: `probs` or `logprobs` (over the options), `votes`,
 `token_logprobs`, `token_entropies`, `embedding`, `prompt_embedding`, `option_embeddings`, each with `student_` before it for another
 model; gold in some rows: `correct`, or `gold`. Those rows are the trust set: they teach and certify, each scored by a function that
-has not learnt from it. docs/score.md says what each holds.
+has not learnt from it; one that gold calls wrong is never kept. docs/score.md says what each holds.
 
 `OUT/` gets `README.md` (the report), `scored.parquet` and `.jsonl`, the kept rows as `training/` (of `datasets`) and `training.jsonl`,
 two plots and `score.json`; all of it or nothing. Trust functions run in this process. Where no purity can be guaranteed, nothing
@@ -122,6 +122,7 @@ def score(
 
         from w2s_bench._cli.preflight import use_device
         from w2s_bench._cli.scored import print_functions, print_scored, shown_phases
+        from w2s_bench._cli.waiting import told_waits
         from w2s_bench.errors import LabelsError
         from w2s_bench.scoring.outcome import Asked
         from w2s_bench.scoring.schema import Columns
@@ -137,14 +138,14 @@ def score(
             labels, Columns.parse(column or ()), tuple(trust or ()), trust_set, models, goal, split, delimiter, seed
         )
         if list_:
-            with shown_phases(quiet=quiet or json_output) as progress:
-                checked_labels, functions = applicable(asked, progress)
+            with shown_phases(quiet=quiet or json_output) as progress, told_waits(quiet=quiet) as awaits:
+                checked_labels, functions = applicable(asked, progress, awaits)
             print_functions(checked_labels, functions, as_json=json_output)
             raise typer.Exit
         if out is None:
             raise LabelsError(
                 "--out is not given; name the folder that the result goes to, or give --list to see what applies"
             )
-        with shown_phases(quiet=quiet or json_output) as progress:
-            scored = score_labels(asked, out, force=force, progress=progress)
+        with shown_phases(quiet=quiet or json_output) as progress, told_waits(quiet=quiet) as awaits:
+            scored = score_labels(asked, out, force=force, progress=progress, awaits=awaits)
         print_scored(scored, out, as_json=json_output, quiet=quiet)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from w2s_bench._cli.output import console, say
+from w2s_bench._cli.output import console, print_json, say
 from w2s_bench.text import one_line
 
 if TYPE_CHECKING:
@@ -57,16 +57,11 @@ class _Lines:
 def print_functions(labels: Labels, functions: Sequence[Wanted], *, as_json: bool) -> None:
     """Every installed trust function: applies, or what it lacks."""
     if as_json:
-        import json
-
-        print(
-            json.dumps(
-                [
-                    {"name": wanted.spec, "track": wanted.supervision, "scope": wanted.scope, "lacks": wanted.lacks}
-                    for wanted in functions
-                ],
-                indent=1,
-            )
+        print_json(
+            [
+                {"name": wanted.spec, "track": wanted.supervision, "scope": wanted.scope, "lacks": wanted.lacks}
+                for wanted in functions
+            ]
         )
         return
     from rich import box
@@ -97,9 +92,7 @@ def print_scored(scored: Scored, out: Path, *, as_json: bool, quiet: bool) -> No
 
     told = summary_of(scored)
     if as_json:
-        import json
-
-        print(json.dumps(told, indent=1))
+        print_json(told)
         return
     if quiet:
         return
@@ -123,6 +116,10 @@ def print_scored(scored: Scored, out: Path, *, as_json: bool, quiet: bool) -> No
         say(f"It abstains: {certified.why}. Nothing is kept.")
     elif certified is not None:
         say(f"Guaranteed purity: {certified.purity:.1%} ({scored.asked.goal.words}).")
+    if wrong := scored.functions[0].kept.known_wrong:
+        say(
+            f"{wrong} of the {scored.functions[0].kept.chosen} rows chosen are not kept: gold calls their labels wrong."
+        )
     for fault in scored.faults.values():
         say(f"left out: {fault}", error=True)
     say(

@@ -96,11 +96,14 @@ def _with_items(folder: Folder, store: str | None, *, trust_folder: bool) -> Fol
     """The folder with what the store of its run knows. Rows that this store knows nothing of are shown without."""
     from dataclasses import replace
 
+    from w2s_bench._cli.waiting import told_waits
     from w2s_bench.errors import StoreError
     from w2s_bench.runs.items import pools
     from w2s_bench.store import default_location
 
-    told, refused = pools(folder.path, folder.cells, store or default_location(), trust_folder=trust_folder)
+    place = store or default_location()
+    with told_waits() as awaits:
+        told, refused = pools(folder.path, folder.cells, place, trust_folder=trust_folder, awaits=awaits)
     if not told and refused:
         raise StoreError(f"--items: nothing of {folder.path} is in this store. {next(iter(refused.values()))}")
     if refused:

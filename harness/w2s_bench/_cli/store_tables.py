@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from w2s_bench._cli.output import console, say
+from w2s_bench._cli.output import console, print_json, say
 from w2s_bench._cli.progress import duration
 from w2s_bench.store.entries import Entry
 from w2s_bench.store.sizes import size_text
@@ -22,7 +21,7 @@ def print_stages(entries: Sequence[Entry], *, as_json: bool) -> None:
     for entry in entries:
         by_stage.setdefault(entry.stage, []).append(entry)
     if as_json:
-        _json([{"stage": stage, **_sums(some)} for stage, some in by_stage.items()])
+        print_json([{"stage": stage, **_sums(some)} for stage, some in by_stage.items()])
         return
     table = _table("stage", "results", "size", "computed in", "newest, UTC", "last used, UTC")
     for stage, some in by_stage.items():
@@ -36,7 +35,7 @@ def print_stages(entries: Sequence[Entry], *, as_json: bool) -> None:
 def print_results(entries: Sequence[Entry], *, as_json: bool) -> None:
     """A row for every result."""
     if as_json:
-        _json([{"stage": entry.stage, "key": entry.key, **_sums([entry])} for entry in entries])
+        print_json([{"stage": entry.stage, "key": entry.key, **_sums([entry])} for entry in entries])
         return
     table = _table("stage", "key", "size", "computed in", "made, UTC", "last used, UTC")
     for entry in entries:
@@ -78,7 +77,3 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="left" if column in ("stage", "key") else "right", no_wrap=True)
     return table
-
-
-def _json(value: Any) -> None:
-    print(json.dumps(value, indent=1))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 
 from w2s_bench._cli.options import Data, IncludePath, Store, Workers
-from w2s_bench._cli.output import console, say
+from w2s_bench._cli.output import console, print_json, say
 from w2s_bench.controls import BASE, CEILING, WEAK
 from w2s_bench.types import RecipeName
 
@@ -160,10 +160,9 @@ def check(
         with _computing(f"check {loaded.name}", store, workers, data, include_path, quiet or json_output) as where:
             look = look_at_suite(loaded, gap=gap, budget=budget, keep=keep, **where)
         if json_output:
-            import json
             from dataclasses import asdict
 
-            print(json.dumps(asdict(look), indent=1))
+            print_json(asdict(look))
         else:
             _print(look, loaded.coverage)
             if look.kept:

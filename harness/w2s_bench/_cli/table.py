@@ -43,7 +43,9 @@ def table(
     format_: Annotated[
         Format | None, typer.Option("--format", "-f", help="How it is written (default: by the file's ending, or md).")
     ] = None,
-    cells: Annotated[bool, typer.Option("--cells", help="One line an arm and domain, references too.")] = False,
+    cells: Annotated[
+        bool, typer.Option("--cells", help="One line an arm and domain: references, and arms of every table.")
+    ] = False,
     arms: Annotated[
         list[str] | None,
         typer.Option("--arms", help="An arm, or a pattern such as gold_*; repeat for more.", metavar="ARM"),

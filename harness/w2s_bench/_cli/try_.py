@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from w2s_bench._cli.options import Data, Device, IncludePath, Store, Workers
-from w2s_bench._cli.output import console, say
+from w2s_bench._cli.output import console, print_json, say
 from w2s_bench._cli.preflight import use_device, use_tasks
 
 if TYPE_CHECKING:
@@ -72,10 +72,9 @@ def try_(
                 planned, seed, store=opened, executor=local_executor(workers), events=events, examples=examples
             )
         if json_output:
-            import json
             from dataclasses import asdict
 
-            print(json.dumps(asdict(tried) | {"trials": [trial.as_json() for trial in tried.trials]}, indent=1))
+            print_json(asdict(tried) | {"trials": [trial.as_json() for trial in tried.trials]})
         else:
             _print(tried, is_of_suite=seed < chosen.seeds)
         raise typer.Exit(1 if any(trial.fault for trial in tried.trials) else 0)

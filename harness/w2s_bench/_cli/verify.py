@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from w2s_bench._cli.options import Data, Device, IncludePath, Workers
-from w2s_bench._cli.output import say
+from w2s_bench._cli.output import print_json, say
 
 if TYPE_CHECKING:
     from w2s_bench.results.compared import Verified
@@ -155,9 +155,7 @@ def _explain(folder: Path, rows: Sequence[str], *, as_json: bool) -> int:
 
     missing = lacks(folder, rows)
     if as_json:
-        import json
-
-        print(json.dumps([asdict(lack) for lack in missing], indent=1, allow_nan=False))
+        print_json([asdict(lack) for lack in missing])
     else:
         from w2s_bench.text import one_line
 

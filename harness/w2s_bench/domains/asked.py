@@ -110,7 +110,7 @@ def lacking(who: str, what: str, document: Mapping[str, Any], error: BaseExcepti
 def _refuse_beyond(target: Any, options: Sequence[Any], what: str) -> None:
     """An index beyond the options is no missing gold, which is below 0 or empty: where golds count from 1, all of them are wrong."""
     for index in target if isinstance(target, list) else [target]:
-        if isinstance(index, int) and not isinstance(index, bool) and 0 < len(options) <= index:
+        if isinstance(index, int) and not isinstance(index, bool) and 1 < len(options) <= index:
             raise PluginError(
                 f"{what} has gold {index}, the index of one of its {len(options)} options counted from 0; mend it, and look whether "
                 "its data count golds from 1 (a document without gold has -1, or nothing)"

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from w2s_bench.domains.texts import Sample, TextLength, rendered
 from w2s_bench.errors import PluginError, W2SBenchError
 from w2s_bench.isolation import processes as kept
 from w2s_bench.isolation.process_state import WORKER_ENVIRONMENT
@@ -39,10 +40,14 @@ Request = tuple[str, Mapping[str, JSON]]
 
 
 class Count(NamedTuple):
-    """How many documents a domain has, and how many of them its task itself has in `test`; None: it does not say of each."""
+    """How many documents a domain has, and how many of them its task itself has in `test`; None: it does not say of each.
+
+    `texts`: how long a few of them are, as items; none where that is not known.
+    """
 
     documents: int
     in_test: int | None
+    texts: Sequence[TextLength] = ()
 
 
 class Found(NamedTuple):
@@ -116,14 +121,6 @@ def _is_json(value: Any) -> bool:
     return True
 
 
-def digest_of_task(domain: str, task: Any) -> str:
-    """The digest of all documents of a domain's task, and of its examples."""
-    digest = Digest(domain)
-    for _ in digest.seen(task):
-        pass
-    return digest.hexdigest()
-
-
 class Documents:
     """Digests of domains' documents, each read once however often it is asked for; `known` are read already.
 
@@ -194,11 +191,14 @@ def _read_apart(distribution: str, requests: Mapping[str, Request]) -> Mapping[s
 def _found(registry: Registry, name: str, parameters: Mapping[str, JSON]) -> Found | None:
     def found() -> Found:
         domain = registry.domain(name, **parameters)
-        digest, documents, in_test = Digest(name), 0, _InTest(domain)
-        for document in digest.seen(domain.task()):
+        task = domain.task()
+        digest, documents, in_test, sample = Digest(name), 0, _InTest(domain), Sample()
+        for document in digest.seen(task):
             documents += 1
             in_test.look(document)
-        return Found(digest.hexdigest(), Count(documents, in_test.count))
+            sample.look(document)
+        texts = rendered(task, domain.kind, sample.documents)
+        return Found(digest.hexdigest(), Count(documents, in_test.count, texts))
 
     try:
         return guarded(name, "reading documents", found)

@@ -50,10 +50,10 @@ def check_task(domain: Any, task: Any) -> None:
 
 
 def check_options(domain: str, item: str, options: Any) -> None:
-    """The options of a document, as its task gives them: two or more, and none of them nothing."""
-    if not isinstance(options, list | tuple) or len(options) < 2:
+    """The options of a document, as its task gives them: a list, and none of them nothing."""
+    if not isinstance(options, list | tuple):
         raise PluginError(
-            f"domain {domain!r}: item {item!r} needs two or more distinct options, got {options!r}; "
+            f"domain {domain!r}: item {item!r} needs a list of two or more distinct options, got {options!r}; "
             "see doc_to_choice, or leave the item out in process_docs"
         )
     for number, option in enumerate(options):
@@ -64,9 +64,16 @@ def check_options(domain: str, item: str, options: Any) -> None:
             )
 
 
-def repeats_an_option(item: Item) -> bool:
-    """Two options that read the same cannot both be wrong and right: such an item is left out, and counted."""
-    return item.choices is not None and len(set(item.choices)) < len(item.choices)
+def left_out(item: Item) -> str | None:
+    """Why an item can never be asked, so that it is left out and counted; None where it can.
+
+    Two options that read the same cannot both be wrong and right; where there is one alone, every label is right.
+    """
+    if item.choices is None:
+        return None
+    if len(item.choices) < 2:
+        return "they have fewer than two options"
+    return "they have two equal options" if len(set(item.choices)) < len(item.choices) else None
 
 
 def check_items(items: Sequence[Item], domain: str) -> None:
@@ -83,7 +90,7 @@ def check_items(items: Sequence[Item], domain: str) -> None:
                 f"domain {domain!r}: items {other.id} and {item.id} are the same question (key {item.key!r}) in two groups, "
                 f"{other.group!r} and {item.group!r}; give them one group, or remove one"
             )
-        if item.choices is not None and (len(item.choices) < 2 or repeats_an_option(item)):
+        if left_out(item) is not None:
             raise PluginError(
                 f"domain {domain!r}: item {item.id!r} needs two or more distinct options, got {item.choices!r}"
             )

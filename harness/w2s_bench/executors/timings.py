@@ -66,6 +66,10 @@ class Timings:
             return seconds * amount / measured
         return None if who else _GUESS
 
+    def timed_as(self, stage: Stage) -> str:
+        """What it shares with stages that take about as long for as much work."""
+        return self._look(stage)[1]
+
     def learn(self, stage: Stage, seconds: float) -> None:
         _, timed, amount = self._look(stage)
         before = self.known(stage) if timed in self.measured else None

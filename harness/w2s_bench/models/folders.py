@@ -21,6 +21,11 @@ TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"),
     *("spiece.model", "sentencepiece.bpe.model", "tekken.json"),
 )
+#: (Why a folder without a tokenizer cannot be loaded, what the user can do).
+NO_TOKENIZER = (
+    f"it has no tokenizer (none of {', '.join(TOKENIZER_FILES[:3])} is there)",
+    "save the model's own beside it (tokenizer.save_pretrained)",
+)
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
@@ -100,26 +105,46 @@ def why_unloadable(folder: Path, error: Exception) -> tuple[str, str]:
     """(Why a model's folder cannot be loaded, what the user can do), where transformers says otherwise than is true here."""
     told = " ".join(said(error).split())
     if "trust_remote_code" in told:
-        files = [file for file in ("config.json", "tokenizer_config.json") if "auto_map" in _text_of(folder / file)]
-        return (
-            f"it comes with code of its own ({', '.join(f'auto_map in {file}' for file in files) or 'auto_map'}), which is never run",
-            "take a model and a tokenizer of a kind that transformers itself has",
-        )
+        return of_own_code(folder)
     if not any((folder / file).is_file() for file in TOKENIZER_FILES) and not [*folder.glob("*.tiktoken")]:
-        return (
-            f"it has no tokenizer (none of {', '.join(TOKENIZER_FILES[:3])} is there)",
-            "save the model's own beside it (tokenizer.save_pretrained)",
-        )
+        return NO_TOKENIZER
     if "flash" in told.lower() and "attn" in told.lower().replace("attention", "attn"):
         return told, "take attention default, or install what it asks for"
     if "model_type" in told or "does not recognize this architecture" in told:
-        from transformers import __version__
-
-        return (
-            f"transformers {__version__} has no model of the kind that its config.json names",
-            "take another model, or a version of transformers that has it",
-        )
+        return unknown_kind()
     return told, "save model and tokenizer again"
+
+
+def of_own_code(folder: Path) -> tuple[str, str]:
+    """The same of a folder whose model or tokenizer is made by code that comes with it."""
+    files = [file for file in ("config.json", "tokenizer_config.json") if "auto_map" in _text_of(folder / file)]
+    return (
+        f"it comes with code of its own ({', '.join(f'auto_map in {file}' for file in files) or 'auto_map'}), which is never run",
+        "take a model and a tokenizer of a kind that transformers itself has",
+    )
+
+
+def unknown_kind() -> tuple[str, str]:
+    """The same of a folder of a kind of model that transformers lacks."""
+    from transformers import __version__
+
+    return (
+        f"transformers {__version__} has no model of the kind that its config.json names",
+        "take another model, or a version of transformers that has it",
+    )
+
+
+def unloadable(folder: Path | str, name: str, why: str, step: str) -> ModelError:
+    """What is told of a folder that cannot be loaded."""
+    return ModelError(f"model {name!r} cannot be loaded from {folder}: {why}; {step}")
+
+
+def too_many_tokens(name: str, token: str, number: int, rows: int) -> ModelError:
+    """What is told of a tokenizer that has a token whose number is beyond the rows of the embedding."""
+    return ModelError(
+        f"model {name!r}: the tokenizer has {token!r} as token {number}, the model embeds tokens 0 to {rows - 1}; take the "
+        "model's own tokenizer, or resize its embeddings (resize_token_embeddings) and save it again"
+    )
 
 
 def _text_of(path: Path) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 
 from w2s_bench.errors import ModelError, said
 from w2s_bench.models.chat_templates import TEMPLATE_FILES, template_in_folder
-from w2s_bench.models.folders import check_folder, refuse_adapter, why_unloadable
+from w2s_bench.models.folders import check_folder, refuse_adapter, too_many_tokens, unloadable, why_unloadable
 from w2s_bench.models.footprint import Blueprint, described_folder
 from w2s_bench.models.optional import bitsandbytes
 from w2s_bench.models.setup import USUAL, Setup
+from w2s_bench.models.unloadable import refuse_unloadable
 from w2s_bench.record import file_digest
 from w2s_bench.types import Attention, ChatTemplate, Dtype, ModelSize
 
@@ -51,6 +52,7 @@ class LocalModel:
                 f"model {self.name!r}: no config.json in {self.path}; give a folder written by save_pretrained"
             )
         check_folder(self.path, self.name)
+        _refuse_unloadable(self.path, self.name, _stamp(self.path))
 
     def fingerprint(self) -> str:
         """SHA-256 over the names and contents of the files that loading reads."""
@@ -189,7 +191,18 @@ def bytes_of(folder: Path) -> int:
 
 def folder_digest(folder: Path) -> str:
     """SHA-256 over the names and contents of the files of a folder that loading reads."""
-    return _folder_digest(folder, tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in files_read(folder)))
+    return _folder_digest(folder, _stamp(folder))
+
+
+def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Names, times and sizes of the files that loading reads: what is known of a folder holds as long as they are the same."""
+    return tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in files_read(folder))
+
+
+@cache
+def _refuse_unloadable(folder: Path, name: str, stamp: tuple[tuple[str, int, int], ...]) -> None:
+    # A worker makes the same model for every stage.
+    refuse_unloadable(folder, name)
 
 
 @cache
@@ -223,8 +236,7 @@ def _load(folder: str, name: str, fingerprint: str, setup: Setup = USUAL, device
     except (ModelError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # tokenizers and safetensors raise errors of their own; all mean the same
-        why, step = why_unloadable(Path(folder), error)
-        raise ModelError(f"model {name!r} cannot be loaded from {folder}: {why}; {step}") from error
+        raise unloadable(folder, name, *why_unloadable(Path(folder), error)) from error
     model, report = loaded
     if missing := sorted(report["missing_keys"]):
         # transformers fills missing weights with random numbers and only warns.
@@ -306,7 +318,4 @@ def check_parts(model: Any, name: str, setup: Setup, token: str, largest: int) -
         )
     rows = int(model.get_input_embeddings().weight.shape[0])
     if largest >= rows:
-        raise ModelError(
-            f"model {name!r}: the tokenizer has {token!r} as token {largest}, the model embeds tokens 0 to {rows - 1}; take the "
-            "model's own tokenizer, or resize its embeddings (resize_token_embeddings) and save it again"
-        )
+        raise too_many_tokens(name, token, largest, rows)

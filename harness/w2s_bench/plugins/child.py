@@ -1,4 +1,4 @@
-"""The process in which third-party code is looked at: `main` answers the questions of `plugin_watch` until all are answered.
+"""The process in which third-party code is looked at: `main` answers the questions of `watching` until all are answered.
 
 It has what the harness has, and nothing to lose: whatever a plugin does here, at worst its own answer is missing.
 """

@@ -7,11 +7,12 @@ from typing import Final
 
 import numpy as np
 
+from w2s_bench.coverage import count_to_keep
 from w2s_bench.protocol.evidence.readings.base import array_of
 from w2s_bench.protocol.files import PREDICTIONS, READING
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.protocol.selection import count_to_keep, top_ids
+from w2s_bench.protocol.selection import top_ids
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import iter_rows, read_arrays
 from w2s_bench.store.stage import Stage, StageContext, stage

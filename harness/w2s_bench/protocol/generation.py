@@ -17,7 +17,7 @@ from w2s_bench.protocol.needs import PlannedNeed, Readers, lacks, own_reading, r
 from w2s_bench.protocol.objectives import PlannedObjective
 from w2s_bench.protocol.planned import PlannedModel, Tutor
 from w2s_bench.protocol.recipes import recipe_of
-from w2s_bench.protocol.split_graph import SplitGraph
+from w2s_bench.protocol.split_graph import SplitGraph, once
 from w2s_bench.protocol.trust import Labelled
 from w2s_bench.store.stage import Stage
 from w2s_bench.suite_training import Training
@@ -100,16 +100,19 @@ class Generation(SplitGraph):
         )
         return next((why for planned in asked if (why := lacks(planned, self.readers, kind)) is not None), None)
 
+    @once
     def weak_labels(self, split: Split) -> Stage:
         how = self._how_it_labels
         if how is not None and how.source is not None:
             return self._source_labels(how, split)
         return self._answers(self.teacher.model, self.teacher.weights, split, f"weak labels of {split}")
 
+    @once
     def label_grades(self, split: Split) -> Stage:
         """Whether each weak label is right: for the trust set, for controls and diagnostics; for the pool never a plugin's to see."""
         return self._grade(self.weak_labels(split), split, f"grades of {split} labels")
 
+    @once
     def training_grades(self, split: Split) -> Stage:
         """Whether each weak label is what training gold says: what a trust function may learn of its trust set."""
         if not self.task.domain.own_training_gold:
@@ -117,6 +120,7 @@ class Generation(SplitGraph):
         gold, label = self.training_gold(split), self.label(f"{split} labels against training gold")
         return evaluation.grade(self.task.domain, self.weak_labels(split), gold, self.subset(split), label)
 
+    @once
     def grades_of_training_gold(self, split: Split) -> Stage:
         """Whether the training gold of each item of a whole split is right: for diagnostics alone."""
         whole, label = self.whole(split), self.label
@@ -241,6 +245,7 @@ class Generation(SplitGraph):
         ]
         return training.joined_rows(rows, self.label("rows of trust set and pool"), share="as they are")
 
+    @once
     def _student_without(self, learns_from: Literal["gold", "weak", "both"], fold: int) -> Stage:
         """The weights of a student trained without one fold: of the trust set's gold, of the pool's weak labels, or of both."""
         what, parts = f"{learns_from} without fold {fold + 1}", []
@@ -277,6 +282,7 @@ class Generation(SplitGraph):
         joined = crossfit.joined_reading(reading.form, labels, read, label)
         return difficulty.difficulty(joined, labels, kind, self.label("difficulty of the pool"))
 
+    @once
     def _ceiling_without(self, fold: int) -> Stage:
         """The weights of the student trained on the pool's gold without one fold."""
         subset, gold = self.subset(self.pool), self.training_gold(self.pool)

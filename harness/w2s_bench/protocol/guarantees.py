@@ -110,7 +110,7 @@ def learn_then_test(
     passed = (binom.cdf(wrong, above, 1 - purity) <= share) & (above > 0)
     ends = [start + _run_of(passed[start:]) - 1 for start in starts if passed[start]]
     if not ends:
-        return Certified("ltt", None, purity, why=_nowhere(above, wrong, purity))
+        return Certified("ltt", None, purity, why=_nowhere(above, wrong))
     return _at(max(ends), "ltt", thresholds, above, wrong, purity)
 
 
@@ -119,7 +119,7 @@ def risk_control(
 ) -> Certified:
     """Selection with guaranteed risk (SGR; Geifman & El-Yaniv 2017): as `learn_then_test` by a binary search.
 
-    Each of its ⌈log2 thresholds⌉ + 1 steps bounds the rate of wrong rows with an equal share of 1 - confidence, by the binomial
+    Each of its ⌈log2(thresholds + 1)⌉ steps bounds the rate of wrong rows with an equal share of 1 - confidence, by the binomial
     tail, and goes on to a lower threshold where the bound is at most 1 - purity, to a higher one where not. The lowest that
     passed is taken (the paper: the last that was looked at), its own bound is what is guaranteed.
     """
@@ -139,7 +139,7 @@ def risk_control(
     if lowest is None:
         few = len(scores) < least_rows(purity, share)
         return Certified(
-            "sgr", None, purity, why=_too_few(len(scores), purity, share) if few else _nowhere(above, wrong, purity)
+            "sgr", None, purity, why=_too_few(len(scores), purity, share) if few else _nowhere(above, wrong)
         )
     return _at(lowest, "sgr", thresholds, above, wrong, float(1 - bounds[lowest]))
 
@@ -160,7 +160,7 @@ def hoeffding(
     if not len(passed):
         needed = math.ceil(math.log(1 / share) / (2 * (1 - purity) ** 2))
         few = f"the bound takes {needed} rows above a threshold even if all are right, and the trust set has {len(scores)}"
-        return Certified("hoeffding", None, purity, why=few if len(scores) < needed else _nowhere(above, wrong, purity))
+        return Certified("hoeffding", None, purity, why=few if len(scores) < needed else _nowhere(above, wrong))
     return _at(int(passed[-1]), "hoeffding", thresholds, above, wrong, purity)
 
 
@@ -226,7 +226,7 @@ def _too_few(count: int, purity: float, error: float) -> str:
     return f"it takes {needed} rows above a threshold even if all are right, and the trust set has {count}"
 
 
-def _nowhere(above: IntArray, wrong: IntArray, purity: float) -> str:
+def _nowhere(above: IntArray, wrong: IntArray) -> str:
     """The best that any threshold came to."""
     rates = np.where(above > 0, 1 - wrong / np.maximum(above, 1), 0.0)
     best = int(np.argmax(np.where(above >= min(20, int(above.max(initial=0))), rates, -1.0))) if len(above) else None

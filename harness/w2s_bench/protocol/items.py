@@ -20,7 +20,7 @@ from w2s_bench.domains.soundness import (
     check_items,
     check_options,
     check_task,
-    repeats_an_option,
+    left_out,
     unreachable,
 )
 from w2s_bench.errors import PluginError
@@ -68,17 +68,20 @@ def build_items(context: StageContext) -> None:
     for document in _documents(context, task):
         everything.append(_item(domain, task, document))
         in_test[everything[-1].id] = _in_test(domain, document)
-    built = [item for item in everything if not repeats_an_option(item)]
-    check_items(built or everything, domain.name)
+    built = [item for item in everything if left_out(item) is None]
+    if everything and not built:
+        raise PluginError(
+            f"domain {domain.name!r}: none of its {len(everything)} items can be asked: item {everything[0].id!r} needs two or "
+            f"more distinct options, got {everything[0].choices!r}; see doc_to_choice"
+        )
+    check_items(built, domain.name)
     write_indexed(context.out / ITEMS, built)
     write_groups(context.out, built, _whether_in_test(domain, [in_test[item.id] for item in built]))
     write_json(
         context.out / FORMAT,
         {"kind": domain.kind, "until": _until(domain, task), "delimiter": delimiter_of(task)},
     )
-    left_out = [item.id for item in everything if repeats_an_option(item)]
-    said = f"of {len(everything)} items were left out, as they have two equal options"
-    write_json(context.out / REMARKS, [*getattr(task, "remarks", ()), *_remark(left_out, said)])
+    write_json(context.out / REMARKS, [*getattr(task, "remarks", ()), *_left_out(everything)])
 
 
 @stage("answers", version=3)
@@ -89,7 +92,7 @@ def build_answers(context: StageContext) -> None:
     contradictions, built = Contradictions(domain.name), []
     for document in _documents(context, task):
         item = _item(domain, task, document)
-        if not repeats_an_option(item):
+        if left_out(item) is None:
             built.append(_answer(domain, task, document, item))
             contradictions.check(item, built[-1])
     _write_answers(context, domain, task, built)
@@ -104,7 +107,7 @@ def build_training_answers(context: StageContext) -> None:
     assert taught is not None, f"domain {domain.name!r} was planned with training gold of its own"
     for document in _documents(context, task):
         item = _item(domain, task, document)
-        if repeats_an_option(item):
+        if left_out(item) is not None:
             continue
         other = taught(document)
         if not isinstance(other, Mapping) or _item(domain, task, dict(other)) != item:
@@ -128,6 +131,19 @@ def _write_answers(context: StageContext, domain: Domain, task: Any, built: list
     said = f"of {len(built)} items cannot be answered right, as their gold goes on after what ends an answer ({ends})"
     other = f"of {len(built)} items cannot be answered right, as their own gold is not right by the task's filter and metric"
     write_json(context.out / REMARKS, [*_remark(lost, said), *_remark(refused, other)])
+
+
+def _left_out(everything: Sequence[Item]) -> list[str]:
+    """How many items are left out, and which: a remark for each reason."""
+    ids: dict[str, list[str]] = {}
+    for item in everything:
+        if (why := left_out(item)) is not None:
+            ids.setdefault(why, []).append(item.id)
+    return [
+        remark
+        for why in sorted(ids)
+        for remark in _remark(ids[why], f"of {len(everything)} items were left out, as {why}")
+    ]
 
 
 def remarks(domain: str, folder: Path) -> list[str]:

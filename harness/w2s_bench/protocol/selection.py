@@ -11,6 +11,7 @@ from typing import Final, Literal
 import numpy as np
 
 from w2s_bench.arm_facts import FLIPPED
+from w2s_bench.coverage import count_to_keep
 from w2s_bench.errors import NotApplicableError
 from w2s_bench.protocol.classes import equal_shares, label_classes, proportional_shares, strata_and_classes
 from w2s_bench.protocol.evaluation import read_grades
@@ -88,11 +89,6 @@ def draw(
         read = {"labels": labels} if drawn.reads == "labels" else {"grades": grades}
     params = {"coverage": coverage, "seed": stream(drawn.role), **drawn.params}
     return Stage(drawn.run, params, read, label=label)
-
-
-def count_to_keep(coverage: float, count: int) -> int:
-    """⌊coverage · count⌋, exact where a product such as 0.29 · 100 falls a rounding error below a whole number."""
-    return int(coverage * count + 1e-9)
 
 
 def top_ids(scores: Scores, count: int, seed: int) -> list[str]:

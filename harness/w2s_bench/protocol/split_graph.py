@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from w2s_bench.arm_facts import Facts
 from w2s_bench.protocol import items, slices, splits
@@ -12,6 +14,27 @@ from w2s_bench.randomness import derived_seed
 from w2s_bench.store.stage import Stage
 from w2s_bench.suite import Suite
 from w2s_bench.types import Split
+
+P = ParamSpec("P")
+T = TypeVar("T")
+G = TypeVar("G", bound="SplitGraph")
+
+
+def once(build: Callable[Concatenate[G, P], T]) -> Callable[Concatenate[G, P], T]:
+    """A method of a graph whose answer the graph keeps, as `cached_property` does for those without arguments.
+
+    Every arm asks for the same splits and weak labels: they are then one object, whose place in the graph is digested once.
+    """
+
+    @wraps(build)
+    def kept(graph: G, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        answers: dict[object, T] = graph.__dict__.setdefault("_kept", {})
+        asked = (build.__name__, args, *sorted(kwargs.items()))
+        if asked not in answers:
+            answers[asked] = build(graph, *args, **kwargs)
+        return answers[asked]
+
+    return kept
 
 
 @dataclass(frozen=True)
@@ -36,6 +59,7 @@ class SplitGraph:
         """The domain's full name, however the suite wrote it: splits and randomness hang on it."""
         return self.task.domain.name
 
+    @once
     def stream(self, role: str) -> int:
         """The seed of one role; roles never name an arm, so that differences between arms are paired."""
         later = f" of generation {self.index}" if self.index > 1 else ""
@@ -73,6 +97,7 @@ class SplitGraph:
             label=f"{name} · seed {self.seed} · splits",
         )
 
+    @once
     def subset(self, split: Split) -> Stage:
         whole = self.whole(split)
         if split == "trust" and (budget := self.suite.gold_budget) is not None:
@@ -88,6 +113,7 @@ class SplitGraph:
         label = self.label(f"part of {split}")
         return slices.sliced(whole, part=self.index, parts=self.parts, seed=seed, label=label)
 
+    @once
     def whole(self, split: Split) -> Stage:
         """Every item of a split, those that a budget or a label source leaves out too."""
         return splits.subset(self.items, self.splits, split, self.label(f"{split} items"))
@@ -105,10 +131,12 @@ class SplitGraph:
         whole = facts.of_pool is not None and facts.of_pool.whole_pool
         return self.whole_pool[0] if whole else self.subset(self.pool)
 
+    @once
     def gold(self, split: Split) -> Stage:
         """What grades: accuracies, purity and AUROC are by it, oracles and the track `privileged` see it, and nothing else does."""
         return splits.gold(self.answers, self.subset(split), split, self.label(f"{split} gold"))
 
+    @once
     def training_gold(self, split: Split) -> Stage:
         """What is learned from: by teacher, ceiling, gold controls, and trust functions of the trust set. Usually `gold` itself."""
         if not self.task.domain.own_training_gold:

@@ -62,6 +62,13 @@ def gold(answers: Stage, subset: Stage, split: Split, label: str = "") -> Stage:
 
 @stage("held_out", version=1)
 def hold_out(context: StageContext) -> None:
+    """Groups are ranked by a hash of (domain, group); `dev` is dealt from the front of that order and `test` from its back, so that
+    each depends on its own size alone and what one suite calls dev is no other suite's test. A group that overfills a split
+    is cut; what is cut off is used nowhere.
+
+    Where the items say which of them their task itself has in `test`, those alone are dealt to it; the other splits are dealt
+    from groups that have no such item, and what shares a group with one is used nowhere.
+    """
     p = context.params
     pool = _Pool.of(*read_groups(context.inputs["items"]), p["domain"])
     out: dict[str, IntArray] = {}
@@ -73,6 +80,8 @@ def hold_out(context: StageContext) -> None:
 
 @stage("splits", version=2)
 def cut(context: StageContext) -> None:
+    """Ids of each split, sorted; exact sizes; no group and no key in two splits. What a seed draws is dealt from the groups that are
+    left, by a hash of (suite seed, domain, seed, group)."""
     p = context.params
     pool = _Pool.read(context.inputs["held_out"], p["domain"])
     held = read_json(context.inputs["held_out"] / HELD)
@@ -105,36 +114,6 @@ def take_gold(context: StageContext) -> None:
                     "seed of its own"
                 )
             out.write(line)
-
-
-def split_ids(
-    items: Sequence[Item],
-    sizes: Mapping[str, int],
-    domain: str,
-    *,
-    seed: int,
-    suite_seed: int = 0,
-    in_test: BoolArray | None = None,
-) -> dict[str, list[str]]:
-    """Ids of each split, sorted; exact sizes; no group and no key in two splits.
-
-    Groups are ranked by a hash of (domain, group); `dev` is dealt from the front of that order and `test` from its back,
-    so that each depends on its own size alone and what one suite calls dev is no other suite's test. The other three are
-    dealt from the rest by a hash of (suite seed, seed, group). A group that overfills a split is cut; what is cut off is
-    used nowhere.
-
-    `in_test` (n,) says which items the task itself has in `test`: those alone are dealt to it. The other splits are dealt
-    from groups that have no such item; what shares a group with one is used nowhere.
-    """
-    columns = [Texts.of(getattr(item, name) for item in items) for name in ("id", "group", "key")]
-    rows: dict[str, IntArray] = {}
-    pool = _Pool.of(columns[0], columns[1], columns[2], domain).without_held_out(sizes, rows, in_test)
-    rows |= pool.drawn(sizes, seed, suite_seed)
-    of: dict[str, list[tuple[str, str]]] = {
-        split: [(pool.ids[int(row)], pool.keys[int(row)]) for row in rows[split]] for split in SPLITS
-    }
-    _refuse_shared_keys(of, domain)
-    return {split: sorted(item for item, _ in of[split]) for split in SPLITS}
 
 
 @dataclass(frozen=True)
@@ -174,7 +153,10 @@ class _Pool:
     def without_held_out(
         self, sizes: Mapping[str, int], out: dict[str, IntArray], in_test: BoolArray | None = None
     ) -> _Pool:
-        """What is left when `dev` and `test` are dealt, whose rows go to `out`; `in_test` (n,) as `split_ids` has it."""
+        """What is left when `dev` and `test` are dealt, whose rows go to `out`.
+
+        `in_test` (n,) says which items their task has in `test`; None: it does not say.
+        """
         ranked = order(hashes(_before("held out", self.domain), self.groups.raw()))
         if in_test is not None:
             tested = np.maximum.reduceat(in_test[self.members], self.starts[:-1])  # one verdict a group

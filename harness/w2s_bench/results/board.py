@@ -90,7 +90,7 @@ class Row:
 
     #: Of an arm by another selection than `top`: which, the arm by `top`, and the mean paired difference to it in PGR units.
     selection: str = "top"
-    of: str = ""
+    of: str = ""  # of a control that explains an arm: that arm
     minus_top: Ratio | None = None
     #: Of an arm by another objective than its suite's: which, and the mean paired difference to `of`, the same arm by the suite's.
     objective: str = ""
@@ -327,6 +327,16 @@ class Leaderboard:
     budget: SuiteBudget | None = None
     #: Family → its domains that enter means, where there are so many domains that tables show families first.
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def tables(self) -> Mapping[str, tuple[Row, ...]]:
+        """Field → its rows. Together every arm that has a cell of one hop and is no reference, each in one of them."""
+        return {
+            "rows": self.rows,
+            "other_selections": self.other_selections,
+            "other_objectives": self.other_objectives,
+            "explaining": self.explaining,
+        }
 
     @property
     def wide(self) -> bool:

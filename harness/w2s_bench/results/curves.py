@@ -51,9 +51,9 @@ class Curve:
 
     @property
     def base(self) -> float | None:
-        """Where the untuned student lies on the scale: its mean PGR over the domains that enter means."""
-        entries = [d.references[BASE].pgr for d in self.own.domains if not d.left_out and BASE in d.references]
-        values = [pgr.value for pgr in entries if isinstance(pgr, Estimate)]
+        """Where the untuned student lies on the scale: its mean PGR over the domains that enter means; None where one lacks it."""
+        entries = [d.references.get(BASE) for d in self.own.domains if not d.left_out]
+        values = [entry.pgr.value for entry in entries if entry and isinstance(entry.pgr, Estimate)]
         return fsum(values) / len(values) if values and len(values) == len(entries) else None
 
     def row_of(self, arm: str) -> Row:

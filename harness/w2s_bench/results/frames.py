@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 class Frames:
     """A board at three depths, each a tidy frame; a figure with an interval has columns `NAME`, `NAME_low` and `NAME_high`.
 
-    `rows`: one line an arm over all domains, as the board ranks them. `cells`: one line an arm and domain, references too,
-    with every figure. `seeds`: one line an arm, domain and seed: `accuracy` (of the evaluated items, 0 to 1), `kept` (rows),
-    `purity` and `coverage` (0 to 1), `shortfall` (rows), `auroc` (of the trust scores), `error` where the seed failed.
+    `rows`: one line an arm over all domains, as the board ranks them. `cells`: one line an arm and domain, references and arms
+    beside the ranked ones too (`table` says where they stand), with every figure. `seeds`: one line an arm, domain and seed:
+    `accuracy` (of the evaluated items, 0 to 1), `kept` (rows), `purity` and `coverage` (0 to 1), `shortfall` (rows), `auroc` (of
+    the trust scores), `error` where the seed failed.
     """
 
     rows: pandas.DataFrame

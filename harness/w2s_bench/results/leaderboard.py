@@ -9,27 +9,27 @@ from dataclasses import replace
 from math import fsum
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from w2s_bench.controls import CEILING, NAIVE, WEAK, of_role, rivals
+from w2s_bench.controls import NAIVE, rivals
 from w2s_bench.errors import CellError
 from w2s_bench.names import AGAINST, BADGE, CHAINS, CURVES, DOMAINS, PAGES, PLOT, README, TIES, of_arm, short
 from w2s_bench.record import digest_of, write_atomically
 from w2s_bench.results import statistics
 from w2s_bench.results.attestations import Attestation, read_attestations, tiers
 from w2s_bench.results.belief import read_results
-from w2s_bench.results.board import MOST_DOMAINS, OVER_OPTIONS, POWER, DomainSummary, Failure, Leaderboard, Pair, Row
+from w2s_bench.results.board import MOST_DOMAINS, OVER_OPTIONS, POWER, Failure, Leaderboard, Pair, Row
 from w2s_bench.results.budget_files import believed_budget
 from w2s_bench.results.cells import Cell, CellBody
 from w2s_bench.results.chains import chains_of, means_of
-from w2s_bench.results.checks import CHECKS, suspects
 from w2s_bench.results.comparison import Comparison, mean
 from w2s_bench.results.folding import families
 from w2s_bench.results.gains import gains
 from w2s_bench.results.places import corrected, paired, placed
 from w2s_bench.results.ranking import ranked
-from w2s_bench.results.seed_results import TRAINING_GOLD_ACCURACY
 from w2s_bench.results.signatures import Signed, read_signatures, signers
 from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
+from w2s_bench.results.summaries import summary
 from w2s_bench.results.surroundings import machine_of, made_elsewhere
 from w2s_bench.results.untuned import untuned
 
@@ -67,8 +67,8 @@ def attested(board: Leaderboard, cells: Sequence[Cell], attestations: Sequence[A
         return replace(row, verified=sum(tier != "DIFFERS" for tier in tiers_here))
 
     last = max(a.made for a in attestations if tiers(cells, [a]))
-    rows, others = tuple(map(seen, board.rows)), tuple(map(seen, board.other_selections))
-    return replace(board, rows=rows, other_selections=others, attested=told, attested_last=last, cells=len(cells))
+    rows: Mapping[str, Any] = {table: tuple(map(seen, rows)) for table, rows in board.tables.items()}
+    return replace(board, **rows, attested=told, attested_last=last, cells=len(cells))
 
 
 def claimed(board: Leaderboard, cells: Sequence[Cell], signatures: Sequence[Signed]) -> Leaderboard:
@@ -116,7 +116,7 @@ def build(cells: Iterable[Cell], results: Path, description: str = "") -> Leader
         refuse_mixture(here, results)
     seeds = tuple(sorted({s.seed for c in ordered for s in c.body.seeds}))
     domains = {name: Comparison(arms) for name, arms in by_domain.items()}
-    summaries = tuple(_summary(name, domain, len(seeds)) for name, domain in domains.items())
+    summaries = tuple(summary(name, domain, len(seeds)) for name, domain in domains.items())
     arms_shown = {short(c.body.arm.name): c for c in ordered if c.body.arm.role != "reference" and not c.body.chain}
     objectives = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.is_other_objective}
     explaining = {arm: arms_shown.pop(arm) for arm, c in list(arms_shown.items()) if c.body.arm.made_of}
@@ -126,23 +126,14 @@ def build(cells: Iterable[Cell], results: Path, description: str = "") -> Leader
     def difference(a: str, b: str) -> Ratio:
         return statistics.mean_over_domains({name: domain.difference(a, b) for name, domain in entering.items()})
 
-    rows = ranked(_row(arm, cell, domains, entering, len(seeds)) for arm, cell in arms_shown.items())
+    def row_of(arm: str, cell: Cell) -> Row:
+        return _row(arm, cell, domains, entering, len(seeds))
+
+    rows = ranked(row_of(arm, cell) for arm, cell in arms_shown.items())
     pairs = paired(rows, entering)
-    other_rows = []
-    for arm, cell in others.items():
-        top = short(cell.body.arm.trusts or "")
-        row = _row(arm, cell, domains, entering, len(seeds))
-        how = cell.body.arm.selection or ""
-        other_rows.append(replace(row, selection=how, of=top, minus_top=difference(arm, top)))
-    by_objective = []
-    for arm, cell in objectives.items():
-        plain, row = cell.body.arm.plain, _row(arm, cell, domains, entering, len(seeds))
-        objective = cell.body.arm.objective or ""
-        row = replace(row, objective=objective, of=plain, minus_usual=difference(arm, plain))
-        hard = of_arm(OVER_OPTIONS, plain)
-        if hard in objectives and hard != arm:
-            row = replace(row, minus_over_options=difference(arm, hard))
-        by_objective.append(row)
+    other_rows = [_beside_top(row_of(arm, cell), cell, difference) for arm, cell in others.items()]
+    by_objective = [_beside_usual(row_of(arm, cell), cell, objectives, difference) for arm, cell in objectives.items()]
+    explained = [replace(row_of(arm, cell), of=cell.body.arm.made_of or "") for arm, cell in explaining.items()]
     elsewhere = made_elsewhere(ordered)
 
     def told(row: Row) -> Row:
@@ -178,7 +169,7 @@ def build(cells: Iterable[Cell], results: Path, description: str = "") -> Leader
         other_selections=tuple(map(by_family, map(told, other_rows))),
         other_objectives=tuple(map(by_family, map(told, by_objective))),
         gains=gains([row.arm for row in (*rows, *other_rows)], domains, entering),
-        explaining=tuple(told(_row(arm, cell, domains, entering, len(seeds))) for arm, cell in explaining.items()),
+        explaining=tuple(map(by_family, map(told, explained))),
         cells=len(ordered),
         chains=chains,
         mean_chains=means_of(chains, entering),
@@ -186,6 +177,21 @@ def build(cells: Iterable[Cell], results: Path, description: str = "") -> Leader
         families=kin,
         description=description,
     )
+
+
+def _beside_top(row: Row, cell: Cell, difference: Callable[[str, str], Ratio]) -> Row:
+    """The row of another selection, with what it is to the arm that keeps the top of the same scores."""
+    top = short(cell.body.arm.trusts or "")
+    return replace(row, selection=cell.body.arm.selection or "", of=top, minus_top=difference(row.arm, top))
+
+
+def _beside_usual(row: Row, cell: Cell, objectives: Mapping[str, Cell], difference: Callable[[str, str], Ratio]) -> Row:
+    """The row of another objective, with what it is to the usual one on the same rows, and to hard labels over options where
+    `objectives` has those of it."""
+    plain = cell.body.arm.plain
+    row = replace(row, objective=cell.body.arm.objective or "", of=plain, minus_usual=difference(row.arm, plain))
+    hard = of_arm(OVER_OPTIONS, plain)
+    return replace(row, minus_over_options=difference(row.arm, hard)) if hard in objectives and hard != row.arm else row
 
 
 def _detectable(rows: Iterable[Row], difference: Callable[[str, str], Ratio]) -> float | None:
@@ -256,29 +262,6 @@ def _taught(body: CellBody, generation: int) -> str:
         return "teacher"
     between = body.chain is not None and generation < body.chain.generations
     return f"model of generation {generation}" if between else "student"
-
-
-def _summary(name: str, domain: Comparison, of_seeds: int) -> DomainSummary:
-    body = next(iter(domain.cells.values())).body
-    return DomainSummary(
-        name=name,
-        version=body.domain.version,
-        fingerprint=body.domain.fingerprint,
-        teacher=f"{body.teacher.name} ({body.teacher.fingerprint[:12]})",
-        student=f"{body.student.name} ({body.student.fingerprint[:12]})",
-        items=max(cell.body.items for cell in domain.cells.values()),
-        references={
-            arm.name: domain.entry(arm.name, of_seeds) for arm in of_role("reference") if arm.name in domain.cells
-        },
-        gap=domain.accuracy_difference(CEILING, WEAK),
-        label_accuracy=domain.of_labels("label_accuracy"),
-        checks={check.name: check.of(domain) for check in CHECKS},
-        clusters=domain.units(max(cell.body.items for cell in domain.cells.values())),
-        discordant=domain.discordant(CEILING, WEAK),
-        suspects=suspects(domain),
-        trust_from=short(body.trust_from or ""),
-        training_gold_accuracy=domain.of_labels(TRAINING_GOLD_ACCURACY),
-    )
 
 
 def _row(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.comparison import Comparison
 from w2s_bench.results.statistics import Components, Unresolved, components, of_sum, typical
+from w2s_bench.results.summaries import summary
 from w2s_bench.suite import Suite
 
 #: Where nothing is measured: the gap, and standard deviations of a paired difference of two arms, in accuracy, that suites of
@@ -29,6 +30,18 @@ class Noise:
     domain: str
     components: Components
     clusters: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a results folder shows: its suite, and the noise of each domain that the board's means are over.
+
+    `left_out`: domain → why a plan is not about it, in the board's words where its means leave it out too.
+    """
+
+    suite: Suite
+    noise: tuple[Noise, ...]
+    left_out: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -77,35 +90,45 @@ def assumed(suite: Suite) -> list[Noise]:
     return [Noise(short(d.name), Components(*parts), d.sizes.of(suite.evaluate_on)) for d in suite.domains]
 
 
-def measured(results: Path) -> tuple[Suite, list[Noise]]:
-    """A results folder's suite, and the noise that its cells show: of trust functions against naive, else of controls."""
+def measured(results: Path) -> Measured:
+    """The noise that the cells of a results folder show: of trust functions against naive, else of controls.
+
+    Raises CellError where no domain has any.
+    """
     suite, cells = read_results(results)
     by_domain: dict[str, dict[str, Cell]] = {}
     for cell in cells:
         if cell.body.chain:  # a generation of a chain bears the arm's name and is another arm
             continue
         by_domain.setdefault(short(cell.body.domain.name), {})[short(cell.body.arm.name)] = cell
-    by_name = {name: _noise(name, arms) for name, arms in by_domain.items()}
-    if not (noise := [of_domain for of_domain in by_name.values() if of_domain]):
+    noise, left_out = [], {}
+    for name, arms in by_domain.items():
+        domain = Comparison(arms)
+        if why := summary(name, domain, suite.seeds).left_out:
+            left_out[name] = why
+        elif of_domain := _noise(name, domain):
+            noise.append(of_domain)
+        else:
+            left_out[name] = f"it lacks two seeds of {WEAK}, {CEILING}, {NAIVE} and another arm, which show noise"
+    if not noise:
+        told = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         raise CellError(
-            f"{results} has no domain with two seeds or more of {WEAK}, {CEILING}, {NAIVE} and another arm, and a gap above 0; "
-            "name the suite instead of its results, to plan from stated assumptions"
+            f"{results} has no domain to measure noise in ({told}); name the suite instead of its results, to plan from "
+            "stated assumptions"
         )
-    return suite, noise
+    return Measured(suite, tuple(noise), left_out)
 
 
-def _noise(name: str, arms: dict[str, Cell]) -> Noise | None:
-    """None where there is no gap, or are no two seeds, to measure it with."""
-    domain = Comparison(arms)
-    gap = domain.accuracy_difference(CEILING, WEAK)
-    refs = {arm: cell.body.arm for arm, cell in arms.items()}
+def _noise(name: str, domain: Comparison) -> Noise | None:
+    """None where there are no two seeds to measure it with."""
+    refs = {arm: cell.body.arm for arm, cell in domain.cells.items()}
     trusting = [
         arm for arm, ref in refs.items() if ref.selection == "top" and not ref.made_of and not ref.is_other_objective
     ]
     parts = []
     for arm in trusting or [rival for rival in rivals() if rival != NAIVE]:
         matrices = domain.matrices(arm, NAIVE, WEAK, CEILING)
-        if not isinstance(matrices, Unresolved) and len(matrices[0]) > 1 and gap is not None and gap.low > 0:
+        if not isinstance(matrices, Unresolved) and len(matrices[0]) > 1:
             parts.append(components(*matrices, clusters=domain.clusters))
-    items = max(cell.body.items for cell in arms.values())
+    items = max(cell.body.items for cell in domain.cells.values())
     return Noise(name, typical(parts), domain.units(items)) if parts else None

@@ -82,6 +82,7 @@ def audit(
     events: Callable[[Event], None],
 ) -> list[Audited]:
     """One seed of each domain that the function is meant for. The first scores are those that a run stores."""
+    from w2s_bench.executors.events import preparing
     from w2s_bench.plugins.registry import Registry
     from w2s_bench.runs.execute import make_plan
     from w2s_bench.store import open_store
@@ -117,7 +118,7 @@ def audit(
         outcome = outcomes[stage.node]
         return str(outcome.result.key)  # type: ignore[union-attr]  # `folder` has told of those that failed
 
-    registry = Registry.load()
+    registry = Registry.load(awaits=preparing(events))
     audited = []
     for cell in cells.values():
         try:

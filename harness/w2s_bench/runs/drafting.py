@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
+from w2s_bench.coverage import count_to_keep
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
 from w2s_bench.executors import Ended, Failed, preparing
 from w2s_bench.names import short
@@ -91,7 +92,7 @@ def sizes_for(items: int, *, trained_teacher: bool) -> dict[str, int]:
     if not trained_teacher:
         share, most = shares.pop("weak_train")
         shares["transfer"] = (shares["transfer"][0] + share, shares["transfer"][1] + most)
-    return {split: min(int(share * items), most) for split, (share, most) in shares.items()}
+    return {split: min(count_to_keep(share, items), most) for split, (share, most) in shares.items()}
 
 
 def draft(

@@ -15,10 +15,12 @@ from w2s_bench.protocol.catalogue import every_nth
 from w2s_bench.protocol.evidence.readings import built_in_readings
 from w2s_bench.protocol.files import ITEMS
 from w2s_bench.protocol.planned import PlannedModel, PlannedTask
+from w2s_bench.runs.unmade import Unmade
 from w2s_bench.store.stage import ALL_GPUS, Stage
 from w2s_bench.types import OPTION_FORMS, Dtype
 
 if TYPE_CHECKING:
+    from w2s_bench.domains.texts import TextLength
     from w2s_bench.models.speed import Throughput
     from w2s_bench.runs.plan import Plan
     from w2s_bench.suite_training import Training
@@ -28,8 +30,8 @@ Where = tuple[str, Dtype]
 
 _MOST_MEASURED = 500  # items of a domain, evenly spread
 _CHARACTERS = 4  # a token
-_ASSUMED = 256  # tokens of a prompt, where no item is stored
-_OPTIONS, _OPTION = 4, 8  # options of an item and tokens of each, where no item is stored
+_ASSUMED = 256  # tokens of a prompt, where nothing is known of it
+_OPTIONS, _OPTION = 4, 8  # options of an item and tokens of each, where nothing is known of them
 _READ_ON_GPU, _READ_ON_CPU = 16_384, 2_048  # tokens read at once, as the engine has it
 _ANSWERED = 256  # rows answered at once
 #: Stages of these names take what heads take: seconds, whatever the model.
@@ -38,7 +40,8 @@ _OF_HEADS: Final = frozenset({"train_head", "predict_head", "read_head"})
 
 @dataclass(frozen=True)
 class Lengths:
-    """Mean tokens of a domain's items: `prompt`, all options together (`ends`), one completion (`end`). `seen`: of stored items."""
+    """Mean tokens of a domain's items: `prompt`, all options together (`ends`), one completion (`end`). `seen`: by stored
+    items, or by documents that were looked at."""
 
     prompt: float
     ends: float
@@ -87,7 +90,8 @@ def estimate(
             uses.setdefault(model.name, []).append((task, role, model, how))
     sizes = sizes_of({name: task.origins[name] for name, ((task, *_), *_) in uses.items()})
     items = {cell.task.domain.name: stored.get(cell.graphs[0].items.node) for cell in planned.cells}
-    lengths = {task.domain.name: _lengths(task, items[task.domain.name]) for task in tasks}
+    unmade = Unmade(planned.counts)
+    lengths = {task.domain.name: _lengths(task, items[task.domain.name], unmade) for task in tasks}
     out = []
     for name, its in uses.items():
         own = _stages_of(its[0][2], to_run)
@@ -173,23 +177,29 @@ def _within(of: Blueprint, tokens: float) -> float:
     return min(tokens, of.positions) if of.positions else tokens
 
 
-def _lengths(task: PlannedTask, folder: Path | None) -> Lengths:
+def _lengths(task: PlannedTask, folder: Path | None, unmade: Unmade) -> Lengths:
     most_new = task.domain.max_new_tokens
-    if folder is None:
+    texts = _texts(task, folder, unmade)
+    if not texts:
         end = most_new or _OPTION
         return Lengths(_ASSUMED, 0 if most_new else _OPTIONS * _OPTION, end, False)
+    prompts = sum(prompt for prompt, _ in texts) / _CHARACTERS / len(texts)
+    ends = sum(_tokens(option) for _, options in texts for option in options)
+    count = sum(len(options) for _, options in texts)
+    return Lengths(max(1.0, prompts), ends / len(texts), float(most_new) if most_new else ends / max(count, 1), True)
+
+
+def _texts(task: PlannedTask, folder: Path | None, unmade: Unmade) -> Sequence[TextLength]:
+    """Characters of items that are stored, else of documents that are known; none where neither are."""
+    if folder is None:
+        count = unmade.count(task.domain.params)
+        return () if count is None else count.texts
     items = every_nth(folder / ITEMS, _MOST_MEASURED)
-    options = [item["choices"] or () for item in items]
-    prompts = sum(len(item["prompt"]) for item in items) / _CHARACTERS / max(len(items), 1)
-    ends = sum(_tokens(choice) for choices in options for choice in choices)
-    count = sum(map(len, options))
-    return Lengths(
-        max(1.0, prompts), ends / max(len(items), 1), float(most_new) if most_new else ends / max(count, 1), True
-    )
+    return [(len(item["prompt"]), [len(option) for option in item["choices"] or ()]) for item in items]
 
 
-def _tokens(text: str) -> float:
-    return max(1.0, len(text) / _CHARACTERS)
+def _tokens(characters: int) -> float:
+    return max(1.0, characters / _CHARACTERS)
 
 
 def _stages_of(model: PlannedModel, stages: Sequence[Stage]) -> list[Stage]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from w2s_bench.executors.timings import Timings, amount_of, timed_as
+from w2s_bench.executors.timings import Timings, amount_of
 from w2s_bench.names import short
 from w2s_bench.protocol.recipes.head import is_fitted_to_convergence
 from w2s_bench.store.stage import Stage
@@ -44,7 +44,7 @@ def forecast(suite: Suite, to_run: Sequence[Stage], timings: Timings) -> Forecas
     fitted = [stage for stage in trained if is_fitted_to_convergence(stage)]
     read = [stage for stage in to_run if stage.timed_as and not _trains(stage)]
     by_node = {stage.node: timings.known(stage) for stage in to_run}
-    untimed = sorted({timed_as(stage) for stage in to_run if by_node[stage.node] is None})
+    untimed = sorted({timings.timed_as(stage) for stage in to_run if by_node[stage.node] is None})
     return Forecast(
         trainings=len(trained),
         steps=sum(stage.params["steps"] for stage in stepped),

@@ -15,6 +15,7 @@ import numpy as np
 
 from w2s_bench.errors import StoreError, UnknownNameError, W2SBenchError
 from w2s_bench.names import short
+from w2s_bench.plugins.watching import Awaits, unheard
 from w2s_bench.protocol.evaluation import read_grades
 from w2s_bench.protocol.files import ANSWERS, ITEMS, PREDICTIONS
 from w2s_bench.protocol.kept import Kept
@@ -73,11 +74,13 @@ def item_lines(
     gold: bool = False,
     prompts: bool = False,
     trust_folder: bool = False,
+    awaits: Awaits = unheard,
 ) -> list[dict[str, JSON]]:
     """The lines of `rows` (`DOMAIN/ARM`), row by row, seed by seed, split by split, items sorted by id.
 
     `gold` and `prompts` add columns. The store must hold what the cells were made of; a row with another one's digests is
     refused, as are rows that would open a stranger's folders (`trust_folder`, as for `verify`). Seeds that failed are left out.
+    `awaits` is told what is waited for: plugins that import slowly, documents that are read.
     """
     from w2s_bench.runs.plan import ROW_HINT
 
@@ -92,7 +95,7 @@ def item_lines(
     if not trust_folder:
         refuse_unasked(suite, chosen, results, placements(suite, cells, {}))
     left_out = [name for name, shown in zip(_ASKED, (prompts, gold), strict=True) if not shown]
-    reader = _Reader(suite, str(store), gold=gold)
+    reader = _Reader(suite, str(store), gold=gold, awaits=awaits)
     lines: list[dict[str, JSON]] = []
     for cell in chosen:
         for line in reader.lines(cell):
@@ -102,16 +105,22 @@ def item_lines(
 
 
 def pools(
-    results: Path, cells: Sequence[Cell], store: str | Path, *, trust_folder: bool = False
+    results: Path,
+    cells: Sequence[Cell],
+    store: str | Path,
+    *,
+    trust_folder: bool = False,
+    awaits: Awaits = unheard,
 ) -> tuple[dict[str, dict[int, Pool]], dict[str, str]]:
     """Row → seed → its pool item by item, of the rows that keep a part of it and whose run's store this is; and row → why not.
 
-    Questions are among the lines, gold is not. Raises as `item_lines` where rows would open a stranger's folders.
+    Questions are among the lines, gold is not. Raises as `item_lines` where rows would open a stranger's folders;
+    `awaits` is told as there.
     """
     suite, all_cells = read_results(results)
     if not trust_folder:
         refuse_unasked(suite, cells, results, placements(suite, all_cells, {}))
-    reader = _Reader(suite, str(store), gold=False)
+    reader = _Reader(suite, str(store), gold=False, awaits=awaits)
     told: dict[str, dict[int, Pool]] = {}
     refused: dict[str, str] = {}
     for cell in cells:
@@ -130,12 +139,12 @@ def pools(
 class _Reader:
     """Reads rows of one suite out of a store. Plugins are looked for once, and domains' documents read once."""
 
-    def __init__(self, suite: Suite, store: str, *, gold: bool) -> None:
+    def __init__(self, suite: Suite, store: str, *, gold: bool, awaits: Awaits) -> None:
         from w2s_bench.domains.documents import Documents
         from w2s_bench.plugins.registry import Registry
 
         self._suite, self._store, self._gold = suite, store, gold
-        self._registry, self._documents = Registry.load(), Documents()
+        self._registry, self._documents = Registry.load(awaits=awaits), Documents()
 
     def lines(self, cell: Cell) -> Iterator[ItemLine]:
         """Seed by seed, split by split, items sorted by id. Raises StoreError where the store is not that of its run."""
@@ -214,7 +223,7 @@ def _of_seed(
     evaluated = graph.suite.evaluate_on
     answers = _predictions(stored.path(own.student.predictions))
     right = read_grades(stored.path(own.student.grades))
-    _refuse_another(cell, result, stored, graph, right)
+    _refuse_another(cell, result, right)
     scores = dict(Scores.read(stored.path(own.scores)).items()) if own.scores else {}
     weights = _weights(planned, own, stored)
     for split in _splits(graph, own):
@@ -244,9 +253,7 @@ def _of_seed(
             )
 
 
-def _refuse_another(
-    cell: Cell, result: SeedResult, stored: _Stored, graph: Generation, right: Mapping[str, bool]
-) -> None:
+def _refuse_another(cell: Cell, result: SeedResult, right: Mapping[str, bool]) -> None:
     """Refuse a store that holds the same stages with another outcome than the cell tells of."""
     bits = pack_bits(np.array([right[item] for item in sorted(right)], dtype=np.bool_))
     if bits != result.correct:

@@ -10,19 +10,19 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from w2s_bench.errors import CellError, SuiteError, W2SBenchError
-from w2s_bench.names import BUILT_IN, DOMAINS, ENGINE_VARIABLE, PAGES
+from w2s_bench.names import DOMAINS, ENGINE_VARIABLE, PAGES
 from w2s_bench.results.belief import refuse_contradictions
 from w2s_bench.results.cells import Cell, cell_path
 from w2s_bench.results.files import cell_paths, read_placed
+from w2s_bench.runs.unmade import Unmade
 from w2s_bench.store.stage import Stage, StageContext, walk
 from w2s_bench.suite import Suite
 from w2s_bench.suite_files import read_results_suite
 
 if TYPE_CHECKING:
-    from w2s_bench.domains.documents import Count
     from w2s_bench.runs.plan import Plan
     from w2s_bench.store import Store
 
@@ -144,7 +144,7 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
     """
     from w2s_bench.runs.preview import explain
 
-    reasons, unknown = [], []
+    reasons, unknown, unmade = [], [], Unmade(planned.counts)
     for stage in _first_by_domain(planned.splits()):
         stored = {
             explained.stage.node: explained.path for explained in explain(list(walk([stage])), store, reasons=False)
@@ -152,7 +152,7 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 if _cut(stage, stored, Path(scratch)) is None:
-                    _refuse_beyond_documents(stage, planned.counts)
+                    _refuse_beyond_documents(stage, unmade)
                     unknown.append(stage.domain)
             except W2SBenchError as error:
                 reasons.append(str(error))
@@ -178,34 +178,18 @@ def _cut(stage: Stage, stored: Mapping[str, Path | None], scratch: Path) -> Path
     return out
 
 
-def _refuse_beyond_documents(splits: Stage, counts: Mapping[str, Count]) -> None:
+def _refuse_beyond_documents(splits: Stage, unmade: Unmade) -> None:
     """Sizes that are more than a domain has documents; where its task has a `test` of its own, there or beside it."""
-    from w2s_bench.domains.documents import key_of
     from w2s_bench.protocol.splits import own_test, too_few
 
     named, sizes = splits.inputs["held_out"].inputs["items"].params["domain"], splits.params["sizes"]
-    count = counts.get(key_of(named["name"], named["parameters"])) or _bundled(named)
+    count = unmade.count(named)
     if count is None:
         return
-    there, tested = count
+    there, tested = count.documents, count.in_test
     asked, test = sum(sizes.values()), sizes["test"]
     if asked > there or (tested is not None and (test > tested or asked - test > there - tested)):
         raise too_few(splits.domain, f"{there} items", sizes, reserved=own_test(tested))
-
-
-def _bundled(named: Mapping[str, Any]) -> Count | None:
-    """A bundled domain's documents, which nobody reads to plan a run: each line of its .jsonl files is one."""
-    from w2s_bench.domains.documents import Count
-    from w2s_bench.domains.task import TaskDomain
-    from w2s_bench.plugins.registry import Registry
-
-    if not named["name"].startswith(f"{BUILT_IN}/"):
-        return None  # what a line of somebody else's file comes to, their loader decides
-    domain = Registry.load(()).domain(named["name"], **named["parameters"])
-    if not isinstance(domain, TaskDomain):
-        return None
-    files = [domain.yaml.parent / file for file in domain.files or () if file.endswith(".jsonl")]
-    return Count(sum(file.read_bytes().count(b"\n") for file in files), None) if files else None
 
 
 def check_device(device: str) -> str:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from w2s_bench.coverage import count_to_keep
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.executors import Failed
 from w2s_bench.names import short
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.protocol.selection import count_to_keep
 from w2s_bench.runs.collect import Results, told_of_scores
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import JSON, BoolArray, FloatArray

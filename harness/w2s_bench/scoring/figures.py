@@ -6,6 +6,7 @@ import numpy as np
 
 from w2s_bench.plugins.installation import running_version
 from w2s_bench.protocol.guarantees import binomial_lower, binomial_upper
+from w2s_bench.results.statistics import selective
 from w2s_bench.results.statistics.scores import auroc
 from w2s_bench.scoring.outcome import Of, Scored
 from w2s_bench.scoring.selecting import SHOWN, purity_at
@@ -33,6 +34,7 @@ def summary_of(scored: Scored) -> dict[str, JSON]:
         "goal": {"keep": goal.keep, "purity": goal.purity, "confidence": goal.confidence, "guarantee": goal.method},
         "seed": asked.seed,
         "kept": int(scored.kept.sum()),
+        "known_wrong": scored.functions[0].kept.known_wrong,
         "functions": [_of_function(of, goal.confidence) for of in scored.functions],
         "failed": dict(scored.faults),
         "seconds": round(scored.seconds, 1),
@@ -49,6 +51,7 @@ def _of_function(of: Of, confidence: float) -> dict[str, JSON]:
         "auroc": auroc(of.trust, of.right) if len(of.trust) else None,
         "purity_at": {f"{c:g}": purity_at(c, of.pool, of.trust, of.right, confidence) for c in SHOWN},
         "kept": int(of.kept.rows.sum()),
+        "known_wrong": of.kept.known_wrong,
     }
     if certified is not None:
         told["certified"] = {
@@ -70,25 +73,22 @@ def is_probability(of: Of) -> bool:
 
 
 def calibration_error(of: Of) -> float:
-    """Expected calibration error over the trust set, in bins of equal size: 0 to 1, 0 is best."""
-    bins = calibration_of(of.trust, of.right)
-    return sum(n * abs(share - middle) for middle, share, _, _, n in bins) / len(of.trust)
+    """Expected calibration error over the trust set, in the bins of `calibration_of`: 0 to 1, 0 is best."""
+    return selective.calibration_error(of.trust, of.right, _bins_for(len(of.trust)))
 
 
-def calibration_of(
-    scores: FloatArray, right: BoolArray, most: int = 10
-) -> list[tuple[float, float, float, float, int]]:
+def calibration_of(scores: FloatArray, right: BoolArray) -> list[tuple[float, float, float, float, int]]:
     """(mean score, share of right labels, its 95 % interval's ends, rows) of bins of equally many rows; equal scores share one."""
     if not len(scores):
         return []
-    count = max(1, min(most, len(scores) // 10))
-    edges = np.unique(np.quantile(scores, np.arange(1, count) / count)) if count > 1 else np.zeros(0)
-    bins = np.searchsorted(edges, scores, side="right")
     bins_found = []
-    for number in np.unique(bins):
-        own = bins == number
-        n, good = int(own.sum()), int(right[own].sum())
-        low = float(binomial_lower(np.array([good]), np.array([n]), 0.025)[0])
-        high = float(binomial_upper(np.array([good]), np.array([n]), 0.025)[0])
-        bins_found.append((float(scores[own].mean()), good / n, low, high, n))
+    for one in selective.reliability(scores, right, _bins_for(len(scores))):
+        good, rows = np.array([round(one.right * one.rows)]), np.array([one.rows])
+        low, high = float(binomial_lower(good, rows, 0.025)[0]), float(binomial_upper(good, rows, 0.025)[0])
+        bins_found.append((one.score, one.right, low, high, one.rows))
     return bins_found
+
+
+def _bins_for(rows: int) -> int:
+    """As many as a cell's calibration error has, fewer where a small trust set would leave a bin less than ten rows."""
+    return max(1, min(selective.BINS, rows // 10))

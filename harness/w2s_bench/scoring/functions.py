@@ -82,7 +82,11 @@ def chosen(registry: Registry, specs: Sequence[str], available: Available, trust
 
 def built(registry: Registry, wanted: Wanted) -> tuple[object, Declared]:
     """The trust function anew, in this process, and what it says of itself."""
-    function = registry.trust_function(wanted.name, **wanted.parameters)
+    registry.awaits(f"building trust function {wanted.spec}")  # a third party's is imported for it
+    try:
+        function = registry.trust_function(wanted.name, **wanted.parameters)
+    finally:
+        registry.awaits("")
     return function, check_trust_function(wanted.name, function)
 
 

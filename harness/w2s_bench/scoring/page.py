@@ -33,7 +33,7 @@ def write_report(folder: Path, scored: Scored, seen: Seen) -> None:
             for of in scored.functions
             if len(of.trust)
         }
-        share = float(scored.kept.mean())
+        share = first.kept.chosen / scored.labels.count
         base, purity = float(first.right.mean()), scored.asked.goal.purity
         (folder / COVERAGE).write_text(
             coverage_plot(curves, base=base, purity=purity, kept=share, confidence=confidence), encoding="utf-8"
@@ -68,6 +68,11 @@ def _what(scored: Scored) -> str:
         + (f", in `{TRAINING}/` and `{TRAINING}.jsonl`" if kept else "")
         + f"; every row's scores are in `{SCORED}`."
     ]
+    if wrong := first.kept.known_wrong:
+        lines.append(
+            f"It chose {first.kept.chosen} ({first.kept.chosen / labels.count:.1%}); {count(wrong, 'row')} of them, whose label gold calls "
+            "wrong, are not kept, and none takes their place. Scores, and what is said of purity, are of all that it chose."
+        )
     certified = first.kept.certified
     if certified is not None:
         lines.append(
@@ -179,7 +184,7 @@ def _classes(scored: Scored, kept: Counter[str]) -> list[str]:
 
 def _examples(scored: Scored, seen: Seen) -> str:
     """The rows at both ends of the first function's scores."""
-    scores = scored.functions[0].pool
+    scores, labels = scored.functions[0].pool, scored.labels
     blocks = []
     for title, places in seen.ends.items():
         lines = [
@@ -188,7 +193,7 @@ def _examples(scored: Scored, seen: Seen) -> str:
                 number(float(scores[index]), 4),
                 escape(shortened(row.prompt, _LONGEST)),
                 escape(shortened(row.label, _LONGEST)),
-                "yes" if scored.kept[index] else "no",
+                "yes" if scored.kept[index] else "no: wrong by gold" if labels.right.get(index) is False else "no",
             ]
             for index in places
             if (row := seen.rows[index])
@@ -226,8 +231,8 @@ def _notes(scored: Scored) -> str:
         notes.append(f"Columns that were not used: {', '.join(escape(name) for name in labels.unused)}.")
     notes += [f"Left out, since it failed: {escape(shortened(fault, 300))}" for fault in scored.faults.values()]
     notes.append(
-        "Kept labels are weak labels: gold teaches and certifies, and is never put in a label's place. Whether training on them "
-        "helps a student is another question, which `w2s-bench run` asks."
+        "Kept labels are weak labels: gold teaches, certifies and takes out what it calls wrong, and is never put in a label's place. "
+        "Whether training on them helps a student is another question, which `w2s-bench run` asks."
     )
     return "\n".join(f"- {note}" for note in notes)
 

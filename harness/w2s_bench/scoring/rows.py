@@ -59,7 +59,7 @@ class RowParser:
     _answers: tuple[str, ...] = field(default=(), repr=False)
     _shapes: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
-    def parse(self, raw: Mapping[str, Any], number: int, *, wants_label: bool = True) -> Row:
+    def parse(self, raw: Mapping[str, Any], number: int) -> Row:
         """Row `number`, from 1."""
         where = f"{self.name}, row {number}"
         if not isinstance(raw, Mapping):

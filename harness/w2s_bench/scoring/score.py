@@ -16,6 +16,7 @@ from w2s_bench.errors import LabelsError, ModelError, TrustFunctionError
 from w2s_bench.hookspecs import ReadingModel
 from w2s_bench.names import DEVICE_VARIABLE
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.plugins.watching import Awaits, unheard
 from w2s_bench.protocol.scores import PackedIds
 from w2s_bench.scoring.applying import Applied, Read, in_half
 from w2s_bench.scoring.evidence import Available, with_models
@@ -39,17 +40,19 @@ def prepared(asked: Asked, progress: Progress) -> tuple[Labels, Available]:
     return labels, Available(labels.kind, labels.shapes, dict.fromkeys(asked.models or {}))
 
 
-def applicable(asked: Asked, progress: Progress) -> tuple[Labels, list[Wanted]]:
+def applicable(asked: Asked, progress: Progress, awaits: Awaits = unheard) -> tuple[Labels, list[Wanted]]:
     """Every installed trust function, with what it lacks to be applied to these labels."""
     labels, available = prepared(asked, progress)
-    return labels, installed(Registry.load(), available, [bool(row.right) for row in labels.trust])
+    return labels, installed(Registry.load(awaits=awaits), available, [bool(row.right) for row in labels.trust])
 
 
-def score_labels(asked: Asked, out: Path, *, force: bool, progress: Progress, all_files: bool = True) -> Scored:
+def score_labels(
+    asked: Asked, out: Path, *, force: bool, progress: Progress, awaits: Awaits = unheard, all_files: bool = True
+) -> Scored:
     """Score the labels, choose, and write everything to the folder `out`; the scored table alone where not `all_files`."""
     began = time.monotonic()
     refuse_taken(out, force=force)
-    registry = Registry.load()
+    registry = Registry.load(awaits=awaits)
     labels, available = prepared(asked, progress)
     trust = [bool(row.right) for row in labels.trust]
     wanted = chosen(registry, asked.trust, available, trust)
@@ -103,6 +106,8 @@ def outcome_of(
         raise LabelsError(f"every trust function failed, the first: {next(iter(faults.values()))}")
     in_trust = np.zeros(labels.count, dtype=np.bool_)
     in_trust[[*labels.right]] = True
+    known_wrong = np.zeros(labels.count, dtype=np.bool_)
+    known_wrong[[place for place, is_right in labels.right.items() if not is_right]] = True
     # The rows of a trust set of its own were scored after the pool's.
     beside = range(labels.count, labels.count + len(labels.trust))
     places = np.array([*(beside if labels.outside else labels.right)], dtype=np.int64)
@@ -118,7 +123,7 @@ def outcome_of(
                 scores[function.spec][places][judges],
                 right[judges],
             )
-            kept = kept_of(asked.goal, pool, ids, in_trust, own, truth, seed=asked.seed)
+            kept = kept_of(asked.goal, pool, ids, in_trust, known_wrong, own, truth, seed=asked.seed)
             functions.append(Of(function, pool, own, truth, kept))
     entries = [registry.resolve("trust_function", function.name) for function in wanted]
     versions = {entry.distribution: entry.version for entry in entries}
@@ -231,8 +236,9 @@ def score(
 
     `labels` and `trust_set` are paths (.jsonl, .csv, .tsv, .parquet, a folder of `datasets`), a `datasets.Dataset`, or lists of
     mappings. `trust` names trust functions as NAME or NAME:key=value,…; the first decides what is kept: the share `keep` of
-    the pool (default .5), or what has `purity` with `confidence` by the method `guarantee` (ltt, sgr, hoeffding, conformal).
-    `columns` maps our names of columns to yours. With `out`, everything that the command writes is written there.
+    the pool (default .5), or what has `purity` with `confidence` by the method `guarantee` (ltt, sgr, hoeffding, conformal); of
+    either, rows whose label gold calls wrong are not kept. `columns` maps our names of columns to yours. With `out`,
+    everything that the command writes is written there.
 
     Returns the scored table as a `datasets.Dataset` of n rows in the order of the labels: id, prompt, label, options where
     there are some, in_trust_set, `score:NAME` for each trust function (higher = more trusted), kept. Raises `LabelsError`.

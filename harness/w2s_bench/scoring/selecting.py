@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from w2s_bench.coverage import count_to_keep
 from w2s_bench.errors import LabelsError
 from w2s_bench.protocol import guarantees
 from w2s_bench.protocol.guarantees import Certified
 from w2s_bench.protocol.scores import PackedIds
-from w2s_bench.protocol.selection import count_to_keep, top_rows
+from w2s_bench.protocol.selection import top_rows
 from w2s_bench.selections import Method
 from w2s_bench.types import BoolArray, FloatArray, IntArray
 
@@ -54,10 +55,19 @@ class Goal:
 
 @dataclass(frozen=True)
 class Kept:
-    """Which rows of the pool are kept (n,), and what was certified, where that was asked for."""
+    """Which rows of the pool are kept (n,), and what was certified, where that was asked for.
+
+    `known_wrong` counts the rows that the scores chose and gold calls wrong: those are not kept, and none takes their place.
+    """
 
     rows: BoolArray
+    known_wrong: int = 0
     certified: Certified | None = None
+
+    @property
+    def chosen(self) -> int:
+        """Rows that the scores chose, whatever gold says of them."""
+        return int(self.rows.sum()) + self.known_wrong
 
 
 def kept_of(
@@ -65,28 +75,44 @@ def kept_of(
     scores: FloatArray,
     ids: PackedIds,
     in_trust: BoolArray,
+    known_wrong: BoolArray,
     trust: FloatArray,
     right: BoolArray,
     *,
     seed: int,
 ) -> Kept:
-    """`scores` and `ids` (n,) are the pool's, `in_trust` says which of them the trust set's rows are.
+    """`scores` and `ids` (n,) are the pool's, `in_trust` says which of them the trust set's rows are, `known_wrong` which gold
+    calls wrong.
 
-    `trust` and `right` are the rows that certify: of a function that learns, those that it has not learnt from.
+    `trust` and `right` are the rows that certify: of a function that learns, those that it has not learnt from. A purity is
+    promised of what the scores choose; to take out of that what is wrong leaves it as pure or purer.
     """
+    chosen, certified = _chosen(goal, scores, ids, in_trust, trust, right, seed)
+    return Kept(chosen & ~known_wrong, int((chosen & known_wrong).sum()), certified)
+
+
+def _chosen(
+    goal: Goal,
+    scores: FloatArray,
+    ids: PackedIds,
+    in_trust: BoolArray,
+    trust: FloatArray,
+    right: BoolArray,
+    seed: int,
+) -> tuple[BoolArray, Certified | None]:
+    """Which rows (n,) the scores choose, and what is certified of those above their threshold."""
+    none = np.zeros(len(scores), dtype=np.bool_)
     if goal.purity is None:
         assert goal.keep is not None
-        kept = np.zeros(len(scores), dtype=np.bool_)
-        kept[top_rows(ids.with_scores(scores), count_to_keep(goal.keep, len(scores)), seed)] = True
-        return Kept(kept)
+        top = none.copy()
+        top[top_rows(ids.with_scores(scores), count_to_keep(goal.keep, len(scores)), seed)] = True
+        return top, None
     method = guarantees.METHODS[goal.method]
     if in_trust.all():
         why = "every row has gold, so that there is none to choose; leave gold to a random part of the rows"
-        return Kept(np.zeros(len(scores), dtype=np.bool_), Certified(goal.method, None, goal.purity, why=why))
+        return none, Certified(goal.method, None, goal.purity, why=why)
     certified = method(trust, right, scores[~in_trust], purity=goal.purity, confidence=goal.confidence)
-    if certified.threshold is None:
-        return Kept(np.zeros(len(scores), dtype=np.bool_), certified)
-    return Kept(scores >= certified.threshold, certified)
+    return (none if certified.threshold is None else scores >= certified.threshold), certified
 
 
 @dataclass(frozen=True)

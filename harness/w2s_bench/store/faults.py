@@ -89,11 +89,11 @@ def store_error(path: Path, reason: str) -> StoreError:
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """The store's own failures to read or write, as the user's error."""
-    from filelock import Timeout
-
     try:
         yield
-    except Timeout:  # Timeout is an OSError too, but only `clean` waits for locks
-        raise
     except OSError as error:
+        from filelock import Timeout  # imported where something failed: every look at a store comes through here
+
+        if isinstance(error, Timeout):  # an OSError too, but only `clean` waits for locks
+            raise
         raise store_error(Path(error.filename or path), error.strerror or str(error)) from error

@@ -16,7 +16,7 @@ from pathlib import Path
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.machine import described
 from w2s_bench.names import MANIFEST
-from w2s_bench.record import canonical_json, digest_of, file_digest
+from w2s_bench.record import canonical_json, digest_of, file_digest, indented_json
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import JSON
 
@@ -187,7 +187,7 @@ def seal(folder: Path, what: Mapping[str, JSON], seconds: float, cpu_seconds: fl
 def _render(facts: Mapping[str, JSON]) -> bytes:
     """A manifest's only valid bytes: sorted, and closed by its own digest, so that no byte of it can change unseen."""
     closed = {**facts, "manifest": digest_of(facts)}
-    return (json.dumps(closed, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+    return (indented_json(closed) + "\n").encode()
 
 
 def result_of(folder: Path, key: str, facts: Mapping[str, JSON]) -> Result:
@@ -213,7 +213,7 @@ def _files(folder: Path) -> set[str]:
     pending = [""]
     while pending:
         below = pending.pop()
-        with os.scandir(folder / below) as entries:
+        with os.scandir(f"{folder}/{below}") as entries:
             for entry in entries:
                 name = f"{below}{entry.name}"
                 if entry.is_dir(follow_symlinks=False):

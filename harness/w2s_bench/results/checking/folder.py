@@ -10,6 +10,7 @@ from pathlib import Path
 
 from w2s_bench.errors import CellError, SuiteError
 from w2s_bench.names import BUILT_IN, bare
+from w2s_bench.plugins.watching import Awaits, unheard
 from w2s_bench.results.belief import contradictions
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.findings import Finding
@@ -28,8 +29,8 @@ class Folder:
     """What could be read of a results folder.
 
     `cells` are those that nothing contradicts, sorted by domain and arm; `refused` says of each other file why it is none of
-    them; `allowed_signers` is the reader's own file, by which signatures are verified. Without a `suite` there are no cells, as
-    nothing can be checked against it.
+    them; `allowed_signers` is the reader's own file, by which signatures are verified; `awaits` is told of plugins that are
+    waited for. Without a `suite` there are no cells, as nothing can be checked against it.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Folder:
     cells: tuple[Cell, ...]
     refused: tuple[Finding, ...]
     allowed_signers: Path | None = None
+    awaits: Awaits = unheard
 
 
 def read_folder(results: Path) -> Folder:

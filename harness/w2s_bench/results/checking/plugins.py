@@ -18,6 +18,7 @@ from w2s_bench.results.references import PluginRef
 if TYPE_CHECKING:
     from w2s_bench.plugins.hooks import EntryKind
     from w2s_bench.plugins.registry import Registry
+    from w2s_bench.plugins.watching import Awaits
 
 #: Names and versions as package indexes have them: anything else could be an option or a command where it is pasted.
 _DISTRIBUTION: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
@@ -46,7 +47,7 @@ def version_here(distribution: str) -> str | None:
 def find(folder: Folder) -> Iterator[Finding]:
     """Plugins that no index could name (an error), that have other source here (a warning) or are not here (a note)."""
     seen: dict[PluginRef, tuple[Level, str, str] | None] = {}
-    source = cache(_Sources().of)
+    source = cache(_Sources(folder.awaits).of)
     for cell in folder.cells:
         for plugin, entry_kind, name in _named(cell):
             if plugin not in seen:
@@ -86,7 +87,8 @@ def _told(
 class _Sources:
     """The source of trust functions and objectives that are installed here; plugins are looked at once, others' where one is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, awaits: Awaits) -> None:
+        self._awaits = awaits
         self._registries: dict[bool, Registry] = {}
 
     def of(self, entry_kind: EntryKind, name: str) -> str | None:
@@ -95,7 +97,7 @@ class _Sources:
 
         built_in = name.startswith(f"{BUILT_IN}/")
         if built_in not in self._registries:
-            self._registries[built_in] = Registry.load(restrict=() if built_in else None)
+            self._registries[built_in] = Registry.load(restrict=() if built_in else None, awaits=self._awaits)
         registry = self._registries[built_in]
         try:
             return registry.source_digest(registry.resolve(entry_kind, name))

@@ -11,6 +11,7 @@ from typing import Final
 
 from w2s_bench.errors import CellError
 from w2s_bench.names import BUDGET, CURVES
+from w2s_bench.plugins.watching import Awaits, unheard
 from w2s_bench.results.attestations import FOLDER, read_attestations
 from w2s_bench.results.budget_files import read_budgets
 from w2s_bench.results.checking import boards, plugins
@@ -55,13 +56,16 @@ class Checked:
         return tuple(finding for finding in self.findings if finding.level == "error")
 
 
-def check(results: Path, *, pages: bool = True, allowed_signers: Path | None = None) -> Checked:
+def check(
+    results: Path, *, pages: bool = True, allowed_signers: Path | None = None, awaits: Awaits = unheard
+) -> Checked:
     """Every rule on a results folder, or all but those about `pages`: for cells that no page is made of yet. `allowed_signers`:
     a file by which signatures are verified; without, they are counted.
+    `awaits` is told of plugins that are waited for.
 
     Raises CellError where nothing can be checked: no folder, or nothing of a board in it.
     """
-    folder = replace(read_folder(results), allowed_signers=allowed_signers)
+    folder = replace(read_folder(results), allowed_signers=allowed_signers, awaits=awaits)
     findings = _findings(folder, but=() if pages else ("pages", "curves"))
     ordered = sorted(findings, key=lambda f: (LEVELS.index(f.level), list(RULES).index(f.rule), f.file))
     return Checked(folder, tuple(ordered))

@@ -63,20 +63,25 @@ SHARES: Final = (
 
 
 def attribution(board: Leaderboard, domains: Mapping[str, Comparison]) -> tuple[Attributed, ...]:
-    """Of every arm of the board that has `gold_kept`, in the board's order; means over the domains that the board's are over."""
+    """Of every arm of the board that has `gold_kept`, in the board's order; means over the domains that the board's are over.
+
+    An arm that lacks one of these `domains` has no mean, as on the board: one over fewer could not be held against another arm's.
+    """
     rows = [*board.rows, *board.other_selections]
     shown = [row for row in rows if any(of_arm(GOLD_KEPT, row.arm) in domain.cells for domain in domains.values())]
+
+    entering = [name for name in board.mean_domains if name in domains]
 
     def of(arm: str, domain: Comparison) -> dict[str, Ratio]:
         return {share.name: domain.contrast(*share.arms(arm)) for share in SHARES}
 
     out = []
     for row in shown:
-        by_domain = {name: of(row.arm, domain) for name, domain in domains.items() if row.arm in domain.cells}
-        entering = [name for name in board.mean_domains if name in by_domain]
+        told = {name: of(row.arm, domain) for name, domain in domains.items()}
         mean = {
-            share.name: statistics.mean_over_domains({name: by_domain[name][share.name] for name in entering})
+            share.name: statistics.mean_over_domains({name: told[name][share.name] for name in entering})
             for share in SHARES
         }
-        out.append(Attributed(row.arm, row.track, mean, by_domain))
+        here = {name: parts for name, parts in told.items() if row.arm in domains[name].cells}
+        out.append(Attributed(row.arm, row.track, mean, here))
     return tuple(out)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from w2s_bench.results.comparison import mean
 from w2s_bench.results.mechanisms.facts import COVERAGES
 from w2s_bench.results.statistics import mean_ranks, spearman
 from w2s_bench.types import FloatArray
@@ -18,8 +19,8 @@ class OfSeed:
 
     spearman: float | None
     among_right: float | None
-    kept_place: float
-    kept_loss: float
+    kept_place: float | None
+    kept_loss: float | None
     by_coverage: tuple[float, ...]
 
 
@@ -35,10 +36,10 @@ def of_seed(
     kept: Collection[str],
     scores: Mapping[str, float] | None,
 ) -> OfSeed:
-    """All by id over the pool, `kept` the ids that the arm's student trains on; `scores` None where the arm has none."""
+    """All by id over the pool, `kept` the ids that the arm's student trains on: none where it abstained, which then has neither
+    place nor loss. `scores` is None where the arm has none."""
     place_of = places(difficulty)
-    kept_place = float(np.mean([place_of[row] for row in kept]))
-    kept_loss = float(np.mean([difficulty[row] for row in kept]))
+    kept_place, kept_loss = (mean([of[row] for row in kept]) for of in (place_of, difficulty))
     if scores is None:
         return OfSeed(None, None, kept_place, kept_loss, ())
     ids = sorted(scores)

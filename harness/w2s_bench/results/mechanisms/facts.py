@@ -45,7 +45,8 @@ class ArmCurriculum:
     `spearman`: rank correlation of trust with easiness (−difficulty) over the pool, in [−1, 1], 1: the easiest is the most
     trusted; `among_right`: over right weak labels alone. Both without values where an arm has no scores. `kept_place`: mean
     place of the kept rows in the pool's order of difficulty, 0 the easiest, 1 the hardest, .5 for a blind draw. `kept_loss`:
-    their mean difficulty in nats. `by_coverage`: the place of the rows of highest trust at each of `COVERAGES`, mean over seeds.
+    their mean difficulty in nats; both None of a seed in which the arm kept nothing. `by_coverage`: the place of the rows of
+    highest trust at each of `COVERAGES`, mean over seeds.
     """
 
     arm: str

@@ -1,4 +1,8 @@
-"""A worked solution, read: whether its arithmetic leads from the question to its answer. Nothing is evaluated as code."""
+"""A worked solution, read: whether its arithmetic leads from the question to its answer. Nothing is evaluated as code.
+
+The trust function `arithmetic_steps` reads solutions by the same grammar in its own distribution, which the harness does not import;
+`tests/plugins/test_verifiers.py` holds the two to one reading.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-_DIGITS = r"\d{1,40}(?:\.\d{1,40})?"
-#: Two operands or more, each sign between two of them, and what they are said to come to.
-_STEP = re.compile(
-    rf"(?<![\w.])(?P<left>-?{_DIGITS}(?:\s*[-+*/x×÷]\s*{_DIGITS})+)\s*=\s*(?P<result>-?{_DIGITS})(?![\w.]*\d)"
-)
-_NUMBER = re.compile(rf"(?<![\w.]){_DIGITS}")
-_SIGN = re.compile(r"[-+*/x×÷]")
+# Lengths are bounded: a longer number is none that a solution computes with.
+_NUMBER = r"(?<![\w.,])\d{1,40}(?:,\d{3}){0,12}(?:\.\d{1,40})?(?!\w|[.,]\d)"
+_TOKEN = re.compile(rf"\s+|\$|(?P<number>{_NUMBER})|(?P<sign>[-+*/x×÷=])|.", re.DOTALL)
+_ALONE = re.compile(rf"(?<![\w.,-])-?\$?{_NUMBER}|{_NUMBER}")
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,27 @@ class Step:
 
 def steps_of(text: str) -> list[Step]:
     """Every step that a text writes out, in order; what stands after `=` may begin the next, as in `3 + 4 = 7 * 2 = 14`."""
-    text, steps, place = _plain(text), list[Step](), 0
-    while (found := _STEP.search(text, place)) is not None:
-        left, said = found["left"], found["result"]
-        first, *others = _NUMBER.findall(left)
-        operands = tuple(map(Fraction, (f"-{first}" if left.startswith("-") else first, *others)))
-        value, decimals = _value(operands, _SIGN.findall(left[1:])), len(said.partition(".")[2])
-        # A result may be rounded to the decimals that it has; a whole number is one that was not.
-        slack = Fraction(1, 2 * 10**decimals) if decimals else Fraction(0)
-        steps.append(Step(operands, Fraction(said), value is not None and abs(value - Fraction(said)) <= slack))
-        place = found.start("result")
+    steps, operands, signs = list[Step](), list[Fraction](), list[str]()
+    negative = False
+    for token in _TOKEN.finditer(text):
+        written, sign = token["number"], token["sign"]
+        wants_number = len(signs) == len(operands)
+        if written is not None:
+            value = -_number(written) if negative else _number(written)
+            if not wants_number:  # two numbers side by side: the second may begin a step
+                operands, signs = [], []
+            elif signs and signs[-1] == "=":
+                if len(operands) > 1:
+                    steps.append(Step(tuple(operands), value, _comes_to(_value(operands, signs[:-1]), value, written)))
+                operands, signs = [], []
+            operands.append(value)
+            negative = False
+        elif sign is not None and not wants_number:
+            signs.append(sign)
+        elif sign == "-" and not negative and (not signs or signs[-1] == "="):
+            negative = True
+        elif not (token[0].isspace() or token[0] == "$"):
+            operands, signs, negative = [], [], False
     return steps
 
 
@@ -49,7 +61,7 @@ def is_faithful(prompt: str, text: str) -> bool:
     steps = steps_of(text)
     if not steps or not all(step.holds for step in steps):
         return False
-    known = {Fraction(number) for number in _NUMBER.findall(_plain(prompt))}
+    known = set(_numbers(prompt))
     for step in steps:
         if not set(step.operands) <= known:
             return False
@@ -65,14 +77,25 @@ def shares(right: Sequence[bool], faithful: Sequence[bool]) -> tuple[float | Non
 
 
 def _answer(text: str) -> Fraction | None:
-    _, mark, after = _plain(text).rpartition("####")
-    found = re.findall(rf"(?<![\w.])-?{_DIGITS}", after)
-    return Fraction(found[0 if mark else -1]) if found else None
+    _, mark, after = text.rpartition("####")
+    found = _numbers(after)
+    return found[0 if mark else -1] if found else None
 
 
-def _plain(text: str) -> str:
+def _numbers(text: str) -> list[Fraction]:
+    return [_number(match[0]) for match in _ALONE.finditer(text)]
+
+
+def _number(written: str) -> Fraction:
     """Without thousands' commas and signs of money."""
-    return re.sub(r"(?<=\d),(?=\d{3}\b)", "", text).replace("$", "")
+    return Fraction(re.sub(r"[$,]", "", written))
+
+
+def _comes_to(value: Fraction | None, result: Fraction, written: str) -> bool:
+    """A result may be rounded to the decimals that it has; a whole number is one that was not."""
+    decimals = len(written.partition(".")[2])
+    slack = Fraction(1, 2 * 10**decimals) if decimals else Fraction(0)
+    return value is not None and abs(value - result) <= slack
 
 
 def _value(operands: Sequence[Fraction], signs: Sequence[str]) -> Fraction | None:

@@ -66,7 +66,11 @@ def tested_column(name: str, header: str, ratio: Callable[[Subject], Ratio | Non
 
     def p(subject: Subject) -> str:
         minus = ratio(subject)
-        return p_value(minus.adjusted) if isinstance(minus, Estimate) and minus.adjusted is not None else ""
+        if not isinstance(minus, Estimate):
+            return ""
+        if minus.adjusted is None:
+            return f"p {NONE}: nothing varies" if minus.nothing_varies else ""
+        return p_value(minus.adjusted)
 
     return Column(name, header, ratio, lambda subject: difference(ratio(subject)), strong, p)
 

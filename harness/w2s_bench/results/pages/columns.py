@@ -283,17 +283,27 @@ _ABSTAINED: Final[Column[Row]] = Column(
 )
 
 
+def _minus_arm(name: str, header: str, of: Callable[[Row], Ratio | None]) -> Column[Row]:
+    """A mean paired difference to the arm that one beside the ranked ones goes back to."""
+    return Column(name, header, of, lambda row: NONE if (ratio := of(row)) is None else difference(ratio), rare=True)
+
+
+#: Of arms that the board has beside the ranked ones, each in the table of its kind.
+BESIDE: Final[Mapping[str, Column[Row]]] = by_name(
+    _minus_arm("minus_top", "− by `top`", lambda row: row.minus_top),
+    _minus_arm("minus_usual", "− by the suite's", lambda row: row.minus_usual),
+    _minus_arm("minus_over_options", f"− by `{OVER_OPTIONS}`", lambda row: row.minus_over_options),
+)
+
+
 def other_selections(board: Leaderboard) -> list[Column[Row]]:
     """The columns of arms that keep other rows than those of highest score."""
-    minus: Column[Row] = Column(
-        "minus_top", "− by `top`", lambda row: row.minus_top, lambda row: difference(row.minus_top)
-    )
     selection: Column[Row] = Column("selection", "selection", lambda row: row.selection, lambda row: row.selection)
     shown = [
         selection,
         ROW["track"],
         *_first_pgrs(board),
-        minus,
+        BESIDE["minus_top"],
         _CERTIFIED,
         ROW["purity"],
         ROW["coverage"],
@@ -304,17 +314,9 @@ def other_selections(board: Leaderboard) -> list[Column[Row]]:
 
 def other_objectives(board: Leaderboard) -> list[Column[Row]]:
     """The columns of arms whose students are trained otherwise than the suite says."""
-    minus: Column[Row] = Column(
-        "minus_usual", "− by the suite's", lambda row: row.minus_usual, lambda row: difference(row.minus_usual)
-    )
-    hard: Column[Row] = Column(
-        "minus_over_options",
-        f"− by `{OVER_OPTIONS}`",
-        lambda row: row.minus_over_options,
-        lambda row: difference(row.minus_over_options) if row.minus_over_options else NONE,
-    )
-    compared = [minus, hard] if any(row.minus_over_options for row in board.other_objectives) else [minus]
-    return [ROW["track"], *_first_pgrs(board), *compared, ROW["purity"], ROW["coverage"]]
+    compared = [BESIDE["minus_usual"], BESIDE["minus_over_options"]]
+    shown = [ROW["track"], *_first_pgrs(board), *compared, ROW["purity"], ROW["coverage"]]
+    return had(shown, board.other_objectives)
 
 
 def parts(told: Sequence[Part], of: Callable[[Gain], Mapping[str, Ratio]]) -> list[Column[Gain]]:

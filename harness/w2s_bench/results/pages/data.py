@@ -19,16 +19,11 @@ def board_as_json(board: Leaderboard) -> dict[str, JSON]:
     if board.budget is None:
         del content["budget"]
     content["suite"] = board.suite.model_dump(mode="json")
-    for shown, row in zip(content["rows"], board.rows, strict=True):
-        shown |= _columns(ROW, row) | {"entries": _entries(row.entries)}
-    others = {
-        "other_selections": board.other_selections,
-        "other_objectives": board.other_objectives,
-        "explaining": board.explaining,
-    }
-    for table, rows in others.items():
+    for table, rows in board.tables.items():
         for shown, row in zip(content[table], rows, strict=True):
             shown |= {"entries": _entries(row.entries)}
+    for shown, row in zip(content["rows"], board.rows, strict=True):
+        shown |= _columns(ROW, row)
     for shown, domain in zip(content["domains"], board.domains, strict=True):
         shown["references"] = _entries(domain.references)
     return content

@@ -49,7 +49,7 @@ def _compose(board: Leaderboard) -> Figure:
         box = (left / _WIDTH, (at - body) / height, 1 - (left + right) / _WIDTH, body / height)
         axes = figure.add_axes(box)
         axes.set_xlim(*limits)
-        _panel(axes, track, rows, left, _WIDTH - left - right)
+        _panel(axes, track, rows, left)
         for column, tied in enumerate(cliques([row.arm for row in rows], better)):
             ends = [next(i for i, row in enumerate(rows) if row.arm == arm) for arm in (tied[0], tied[-1])]
             beside = 1 + (0.12 + _BAR * (column % 6)) / (_WIDTH - left - right)
@@ -68,7 +68,7 @@ def _compose(board: Leaderboard) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, track: str, rows: list[Row], left: float, width: float) -> None:
+def _panel(axes: Axes, track: str, rows: list[Row], left: float) -> None:
     look = TRACKS[track]
     axes.set_ylim(len(rows) - 0.5, -0.6)
     axes.set_title(f"track {look.word}", fontsize=9, fontweight="bold", color=look.colour, pad=5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -63,12 +63,11 @@ def arms_of(folder: Folder) -> tuple[Arm, ...]:
     board = folder.board
     cells = {cell.row: cell for cell in folder.cells}
     arms = [_arm(row.track, row, cells) for row in board.rows]
-    for field in fields(board):
-        rows = getattr(board, field.name)
-        if field.name != "rows" and isinstance(rows, tuple):
-            # `other_selections` holds rows that are each an "other selection": more such tables may come.
-            said = field.name.removesuffix("s").replace("_", " ")
-            arms += [_arm(row.track, row, cells, _beside(row, said)) for row in rows if isinstance(row, Row)]
+    for table, rows in board.tables.items():
+        if table != "rows":
+            # `other_selections` holds rows that are each an "other selection".
+            said = table.removesuffix("s").replace("_", " ")
+            arms += [_arm(row.track, row, cells, _beside(row, said)) for row in rows]
     for name in dict.fromkeys(name for domain in board.domains for name in domain.references):
         entries = {d.name: d.references[name] for d in board.domains if name in d.references}
         arms.append(_arm("reference", _reference(name, entries, board.mean_domains), cells))

@@ -15,7 +15,7 @@ def mean_over_domains(ratios: Mapping[str, Ratio]) -> Ratio:
     Each side of each interval has its own variance, in proportion to the square of its width (MOVER, Zou & Donner 2008,
     Stat. Med. 27, 1693), which keeps Fieller's asymmetry. Parts add up: seeds' with seeds', items' with items'.
     """
-    tested = all(isinstance(ratio, Estimate) and ratio.p is not None for ratio in ratios.values())
+    tested = all(isinstance(r, Estimate) and (r.p is not None or r.nothing_varies) for r in ratios.values())
     mean = means_over_domains(ratios, with_p=tested)
     return mean if isinstance(mean, Unresolved) else mean.one()
 

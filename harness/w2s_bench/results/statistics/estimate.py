@@ -12,7 +12,7 @@ from w2s_bench.results.statistics.variance import LEVEL, Variance
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval; `p` two-sided, of "it is 0", for differences alone.
+    """A figure with its 95 % interval; `p` two-sided, of "it is 0", for differences alone, and None of one that `nothing_varies`.
 
     `seeds` = 1 says that the interval is over test items alone and knows nothing of other seeds. `df` says what it rests on:
     about seeds − 1 where seeds are most of the noise, in the hundreds where items are. `adjusted` is p after Holm's
@@ -30,8 +30,9 @@ class Estimate:
     adjusted: float | None = None
 
     @property
-    def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
+    def nothing_varies(self) -> bool:
+        """Whether it is the same number, not 0, in every seed and item: its interval is a point, and there is nothing to test by."""
+        return self.value != 0 and self.variance is not None and bool(self.variance.nothing)
 
     @property
     def holds(self) -> bool:
@@ -80,5 +81,5 @@ class Figures:
         return [self.value, self.low, self.high, v.df, v.seeds, v.items, v.alone, v.seeds_df, v.items_df, *tested]
 
     def _estimate(self, value: float, low: float, high: float, df: float, *rest: float) -> Estimate:
-        p = None if self.p is None else rest[5]
+        p = None if self.p is None or np.isnan(rest[5]) else rest[5]
         return Estimate(value, low, high, df, self.seeds, self.items, p, Variance(*rest[:5]))

@@ -9,12 +9,13 @@ from typing import Final
 
 import numpy as np
 
+from w2s_bench.coverage import count_to_keep
 from w2s_bench.results.statistics.scores import auroc
 from w2s_bench.types import BoolArray, FloatArray, IntArray
 
 #: The coverages at which purity is told.
 GRID: Final = tuple(step / 10 for step in range(1, 11))
-#: Into how many bins of equally many rows the calibration error parts probabilities.
+#: Into how many bins of equally many rows the calibration error parts probabilities, where nobody says.
 BINS: Final = 10
 
 
@@ -60,7 +61,7 @@ def selective_figures(scores: FloatArray, correct: BoolArray) -> Selective:
     best = np.minimum(kept, int(correct.sum()))
     aurc, least = (float(np.mean(1 - right_kept / kept)) for right_kept in (right, best))
     purity_at = {
-        f"{coverage:.1f}": float(right[k - 1] / k) for coverage in GRID if (k := int(coverage * count + 1e-9)) >= 1
+        f"{coverage:.1f}": float(right[k - 1] / k) for coverage in GRID if (k := count_to_keep(coverage, count))
     }
     is_probability = bool(scores.min() >= 0 and scores.max() <= 1)
     return Selective(
@@ -100,22 +101,23 @@ def average_precision(scores: FloatArray, correct: BoolArray) -> float | None:
     return float(math.fsum((rights / sizes)[group] * precision) / int(correct.sum()))
 
 
-def calibration_error(scores: FloatArray, correct: BoolArray) -> float:
-    """Expected calibration error of probabilities in bins of equally many rows, equal scores in one: 0 is best."""
-    apart = (abs(float(np.sum(scores[own] - correct[own]))) for own in _bins(scores))
+def calibration_error(scores: FloatArray, correct: BoolArray, bins: int = BINS) -> float:
+    """Expected calibration error of probabilities in so many bins of equally many rows, equal scores in one: 0 is best."""
+    apart = (abs(float(np.sum(scores[own] - correct[own]))) for own in _parted(scores, bins))
     return math.fsum(apart) / len(scores)
 
 
-def reliability(scores: FloatArray, correct: BoolArray) -> tuple[Bin, ...]:
+def reliability(scores: FloatArray, correct: BoolArray, bins: int = BINS) -> tuple[Bin, ...]:
     """How often labels of a score are right, in the bins of `calibration_error`."""
-    return tuple(Bin(int(own.sum()), float(scores[own].mean()), float(correct[own].mean())) for own in _bins(scores))
+    parts = _parted(scores, bins)
+    return tuple(Bin(int(own.sum()), float(scores[own].mean()), float(correct[own].mean())) for own in parts)
 
 
-def _bins(scores: FloatArray) -> list[BoolArray]:
-    """Bins of about equally many rows, equal scores in one, from the lowest: (n,) whether a row is in it."""
-    edges = np.unique(np.quantile(scores, np.arange(1, BINS) / BINS))
-    bins = np.searchsorted(edges, scores, side="right")
-    return [bins == number for number in np.unique(bins)]
+def _parted(scores: FloatArray, bins: int) -> list[BoolArray]:
+    """At most so many bins of about equally many rows, equal scores in one, from the lowest: (n,) whether a row is in it."""
+    edges = np.unique(np.quantile(scores, np.arange(1, bins) / bins))
+    numbers = np.searchsorted(edges, scores, side="right")
+    return [numbers == number for number in np.unique(numbers)]
 
 
 def _ties(scores: FloatArray, correct: BoolArray) -> tuple[IntArray, IntArray]:

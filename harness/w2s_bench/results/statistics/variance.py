@@ -35,11 +35,19 @@ class Variance:
         return self._reach(quantile(self.seeds_df, tail), quantile(self.items_df, tail))
 
     def p_value(self, value: Numbers) -> Numbers:
-        """Two-sided p of "the mean is 0": that of the widest interval which just reaches it; 1 where all is 0 (equal arms)."""
+        """Two-sided p of "the mean is 0": that of the widest interval which just reaches it; 1 where all is 0 (equal arms).
+
+        NaN where nothing varies and the mean is not 0: there is no noise to hold it against, which is no proof.
+        """
         of_parts = p_of_sum(value, self.seeds, self.seeds_df, self.items, self.items_df)
         of_items = p_alone(value, self.alone, self.items_df)
-        certain = np.maximum(self.seeds + self.items, self.alone) == 0
-        return either(value == 0, 1.0, either(certain, 0.0, np.maximum(of_parts, of_items)))
+        return either(value == 0, 1.0, either(self.nothing, np.nan, np.maximum(of_parts, of_items)))
+
+    @property
+    def nothing(self) -> Condition:
+        """Whether no seed and no item differs from another."""
+        still: Condition = np.maximum(self.seeds + self.items, self.alone) == 0
+        return still
 
     def detectable(self, power: float) -> float:
         """The least true difference that the test at level 1 − LEVEL finds so often."""

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 from w2s_bench.errors import UnknownNameError
 from w2s_bench.results.board import Entry, Leaderboard, Row
 from w2s_bench.results.pages import columns
-from w2s_bench.results.pages.column import Column, in_domain
+from w2s_bench.results.pages.column import Column, had, in_domain
 from w2s_bench.results.statistics import Estimate, Unresolved
 
 Subject = TypeVar("Subject")
@@ -51,35 +51,47 @@ class Table(Generic[Subject]):
 
 
 def arms_table(board: Leaderboard, arms: Sequence[str] = (), wanted: Sequence[str] = ()) -> Table[Row]:
-    """One line an arm over all domains. `arms` are names or patterns (default: those of the page's first table), `wanted`
-    keys of columns (default: the same table's); `pgr@math` is a column of one domain."""
-    rows = {row.arm: row for row in board.rows}
-    if arms:
-        rows |= {row.arm: row for row in board.other_selections}
+    """One line an arm over all domains. `arms` are names or patterns of any of the board's arms (default: those of the page's
+    first table), `wanted` keys of columns (default: the same table's); `pgr@math` is a column of one domain.
+
+    Where arms are among them that the board has beside the ranked ones, a line says in which of its tables its arm stands
+    and which arm it goes back to, and columns have the difference to that one.
+    """
+    tables = {row.arm: table for table, rows in board.tables.items() for row in rows}
+    rows = {row.arm: row for table in board.tables.values() for row in table}
+    named = _chosen("arm", arms, rows) if arms else [row.arm for row in board.rows]
+    chosen = [rows[arm] for arm in named]
     by_key = {_key(column): column for column in _row_columns(board)}
-    shown = {_key(column): column for column in columns.headline(board)}
-    chosen = [rows[arm] for arm in _chosen("arm", arms, rows)]
+    beside = {_key(column): column for column in had(columns.BESIDE.values(), chosen)}
+    shown = {_key(column): column for column in columns.headline(board)} | beside
     picked = {name: by_key[name] for name in _chosen("column", wanted, by_key)} if wanted else shown
-    return Table(("arm",), tuple((row.arm,) for row in chosen), tuple(chosen), picked)
+    if all(tables[arm] == "rows" for arm in named):
+        return Table(("arm",), tuple((arm,) for arm in named), tuple(chosen), picked)
+    names = tuple((row.arm, tables[row.arm], row.of) for row in chosen)
+    return Table(("arm", "table", "of"), names, tuple(chosen), picked)
 
 
 def cells_table(board: Leaderboard, arms: Sequence[str] = (), wanted: Sequence[str] = ()) -> Table[Entry]:
-    """One line a cell, references and arms of other selections too, domain by domain; columns as in `arms_table`."""
-    rows = (*board.rows, *board.other_selections)
-    tracks = {row.arm: row.track for row in rows}
-    names = [reference for domain in board.domains for reference in domain.references]
-    every = list(dict.fromkeys([*names, *tracks]))
-    entries = {row.arm: row.entries for row in rows}
+    """One line a cell of one hop, domain by domain, references and the arms of all the board's tables; `arms` and `wanted` as in
+    `arms_table`.
+
+    `table` says where its arm stands: `references`, or the field of the board. `of` is the arm that one of another selection
+    or objective, or one that explains, goes back to.
+    """
+    rows = {row.arm: (table, row) for table, of_table in board.tables.items() for row in of_table}
+    references = [reference for domain in board.domains for reference in domain.references]
     by_key = {_key(column): column for column in (*columns.ENTRY.values(), *columns.differences())}
     lines: list[tuple[tuple[str, ...], Entry]] = []
-    chosen = _chosen("arm", arms, every)
+    chosen = _chosen("arm", arms, dict.fromkeys([*references, *rows]))
     for domain in board.domains:
         for arm in chosen:
-            entry = domain.references.get(arm) or entries.get(arm, {}).get(domain.name)
-            if entry is not None:
-                lines.append(((domain.name, arm, tracks.get(arm, "reference")), entry))
+            if (entry := domain.references.get(arm)) is not None:
+                lines.append(((domain.name, arm, "reference", "references", ""), entry))
+            elif arm in rows and (entry := rows[arm][1].entries.get(domain.name)) is not None:
+                table, row = rows[arm]
+                lines.append(((domain.name, arm, row.track, table, row.of), entry))
     picked = {name: by_key[name] for name in _chosen("column", wanted, by_key)}
-    heads = ("domain", "arm", "track")
+    heads = ("domain", "arm", "track", "table", "of")
     return Table(heads, tuple(name for name, _ in lines), tuple(entry for _, entry in lines), picked)
 
 
@@ -93,7 +105,7 @@ def _row_columns(board: Leaderboard) -> list[Column[Row]]:
     """Every column that a line of an arm may have."""
     of_entries = [*columns.ENTRY.values(), *columns.differences()]
     each = [in_domain(column, domain.name) for domain in board.domains for column in of_entries]
-    return [*columns.ROW.values(), *columns.mean_differences(), *each]
+    return [*columns.ROW.values(), *columns.BESIDE.values(), *columns.mean_differences(), *each]
 
 
 def _key(column: Column[Any]) -> str:

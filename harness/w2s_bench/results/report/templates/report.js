@@ -254,7 +254,8 @@
     const [value, low, high] = turned ? [-figure[0], -figure[2], -figure[1]] : figure;
     const sign = value > 0 && Number(value.toFixed(digits)) !== 0 ? "+" : "";
     const p = figure[3];
-    const tested = p === null ? "" : p < 0.001 ? ", p < 0.001" : `, p = ${p.toFixed(3)}`;
+    const untested = low === high && value !== 0 ? ", p –: nothing varies" : "";
+    const tested = p === null ? untested : p < 0.001 ? ", p < 0.001" : `, p = ${p.toFixed(3)}`;
     return `${sign}${number(value, digits)} [${number(low, digits)}, ${number(high, digits)}]${tested}`;
   }
 

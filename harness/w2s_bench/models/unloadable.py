@@ -1,0 +1,114 @@
+"""What would end the loading of a model's folder and can be seen beforehand, by its small files and headers: a plan refuses it.
+
+Whatever cannot be told for sure is left to the loading, which says the same in the same words.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from w2s_bench.models.folders import (
+    NO_TOKENIZER,
+    TOKENIZER_FILES,
+    of_own_code,
+    read_object,
+    too_many_tokens,
+    unknown_kind,
+    unloadable,
+)
+from w2s_bench.models.footprint import shapes_of_folder
+
+_VOCABULARIES: Final = (".model", ".tiktoken", ".spm", ".vocab", ".bpe", ".codes", ".tokenizer")
+#: Tokenizers of bytes or characters, which have no vocabulary to be saved.
+_WITHOUT_FILES: Final = ("ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer")
+_TOKENS_OF: Final = "tokenizer.json"
+#: Bytes of it that are parsed whole, in some 20 ms; of a longer one what stands before its vocabulary.
+_MOST_PARSED: Final = 1 << 20
+#: Parts of names of weights that hold a row a token, and of those that hold one a position.
+_A_ROW_A_TOKEN, _A_ROW_A_POSITION = ("emb", "wte"), ("pos", "wpe")
+
+
+def refuse_unloadable(folder: Path, name: str) -> None:
+    """Raises the `ModelError` that loading `folder` would end in, as far as that is seen without weights or transformers."""
+    config = read_object(folder / "config.json", name)
+    kind = config.get("model_type")
+    if isinstance(kind, str) and kind and not _transformers_has(kind):
+        told = of_own_code(folder) if "AutoConfig" in _mapping(config.get("auto_map")) else unknown_kind()
+        raise unloadable(folder, name, *told)
+    settings_file = folder / "tokenizer_config.json"
+    settings = read_object(settings_file, name) if settings_file.is_file() else {}
+    named = {str(of.get("tokenizer_class")).removesuffix("Fast") for of in (config, settings)}
+    if not named & set(_WITHOUT_FILES) and not any(map(_may_be_a_vocabulary, folder.iterdir())):
+        raise unloadable(folder, name, *NO_TOKENIZER)
+    _refuse_too_many_tokens(folder, name, config)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _may_be_a_vocabulary(path: Path) -> bool:
+    return path.name in TOKENIZER_FILES or path.suffix in _VOCABULARIES or "vocab" in path.name
+
+
+@cache
+def _transformers_has(kind: str) -> bool:
+    """Whether transformers has models of that kind. Its tables' text is looked at first: importing it takes a second."""
+    spec = importlib.util.find_spec("transformers")
+    for place in spec.submodule_search_locations or () if spec else ():
+        for file in sorted(Path(place, "models", "auto").glob("*.py")):
+            if json.dumps(kind) in file.read_text(encoding="utf-8", errors="replace"):
+                return True
+    from transformers import CONFIG_MAPPING
+
+    return kind in CONFIG_MAPPING
+
+
+def _refuse_too_many_tokens(folder: Path, name: str, config: Mapping[str, Any]) -> None:
+    try:
+        token, largest = max(_tokens(folder / _TOKENS_OF), key=lambda pair: pair[1], default=("", -1))
+        rows = max(_embedded(folder, config), default=0)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return  # neither is as this program knows them
+    if rows and largest >= rows:
+        raise too_many_tokens(name, token, largest, rows)
+
+
+def _tokens(path: Path) -> Iterator[tuple[str, int]]:
+    """(token, its number) of the last of a fast tokenizer's vocabulary and of all that were added to it; of a long file these
+    alone, whose numbers are the greatest as a rule. Raises ValueError and its like where it is written otherwise."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as file:
+        text = file.read(_MOST_PARSED)
+    if path.stat().st_size <= _MOST_PARSED:
+        content = json.loads(text)
+        vocabulary = content["model"]["vocab"]
+        if isinstance(vocabulary, dict):
+            last = max(vocabulary, key=vocabulary.__getitem__, default=None)
+            yield from () if last is None else ((last, int(vocabulary[last])),)
+        elif vocabulary:  # pieces with their scores: their places are the numbers
+            yield str(vocabulary[-1][0]), len(vocabulary) - 1
+        added = content.get("added_tokens") or []
+    else:
+        begins = text.index("[", text.index('"added_tokens"'))
+        added, _ = json.JSONDecoder().raw_decode(text, begins)
+    yield from ((str(one["content"]), int(one["id"])) for one in added)
+
+
+def _embedded(folder: Path, config: Mapping[str, Any]) -> Iterator[int]:
+    """How many tokens are embedded, by the configuration and by what of the weights could be the embedding: none where the
+    configuration does not say."""
+    said = config.get("vocab_size", _mapping(config.get("text_config")).get("vocab_size"))
+    if type(said) is not int:
+        return
+    yield said
+    for weight, shape in shapes_of_folder(folder).items():
+        of_tokens = any(part in weight for part in _A_ROW_A_TOKEN)
+        if len(shape) == 2 and of_tokens and not any(part in weight for part in _A_ROW_A_POSITION):
+            yield shape[0]
