@@ -92,7 +92,7 @@ def _print(planned: Plan, suite: Suite, domains: list[str]) -> None:
             if planned.factor
             else f"and no number of test items with {count(suite.seeds, 'seed')}."
         ),
-        "From the noise that the results show: medians over arms, so an arm that is a lottery needs more."
+        "From the noise that the results show: means over arms, so an arm that is a lottery needs more, and most others less."
         if planned.measured
         else f"From assumptions: a gap of {planning.ASSUMED_GAP:g}; standard deviations of a paired difference of "
         f"{planning.ASSUMED_SEED:g} from seed to seed, {planning.ASSUMED_ITEM:g} from item to item, "

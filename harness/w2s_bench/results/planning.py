@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2s_bench.controls import CEILING, NAIVE, WEAK, rivals
+from w2s_bench.controls import CEILING, NAIVE, WEAK
 from w2s_bench.errors import CellError
 from w2s_bench.names import short
+from w2s_bench.results import noise
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.comparison import Comparison
-from w2s_bench.results.statistics import Components, Unresolved, components, of_sum, typical
+from w2s_bench.results.leaderboard import build
+from w2s_bench.results.noise import Noise
+from w2s_bench.results.statistics import Components
 from w2s_bench.suite import Suite
 
 #: Where nothing is measured: the gap, and standard deviations of a paired difference of two arms, in accuracy, that suites of
@@ -20,15 +23,6 @@ from w2s_bench.suite import Suite
 ASSUMED_GAP, ASSUMED_SEED, ASSUMED_ITEM, ASSUMED_REST = 0.3, 0.015, 0.2, 0.45
 _SEEDS, _FACTORS = (2, 3, 5, 10, 20), (0.5, 1.0, 2.0, 4.0)
 _MOST_SEEDS, _MOST_FACTOR = 1000, 1000.0
-
-
-@dataclass(frozen=True)
-class Noise:
-    """One domain: the components of its noise, and its clusters of test items (items, where each is its own)."""
-
-    domain: str
-    components: Components
-    clusters: int
 
 
 @dataclass(frozen=True)
@@ -48,12 +42,11 @@ class Plan:
     grid: tuple[tuple[int, float, float], ...]
 
 
-def plan(suite: Suite, noise: Sequence[Noise], detect: float, power: float, *, measured: bool) -> Plan:
+def plan(suite: Suite, of_domains: Sequence[Noise], detect: float, power: float, *, measured: bool) -> Plan:
     """What the suite needs to tell arms `detect` PGR apart with chance `power`."""
 
     def told(seeds: int, factor: float) -> float:
-        variances = [of_domain.components.variance(seeds, max(of_domain.clusters * factor, 2.0)) for of_domain in noise]
-        return of_sum(variances).times(len(variances) ** -2).detectable(power)
+        return noise.detectable(of_domains, seeds, power, items=factor)
 
     seeds = next((s for s in range(2, _MOST_SEEDS + 1) if told(s, 1.0) <= detect), None)
     low, high = 0.0, _MOST_FACTOR
@@ -77,35 +70,17 @@ def assumed(suite: Suite) -> list[Noise]:
     return [Noise(short(d.name), Components(*parts), d.sizes.of(suite.evaluate_on)) for d in suite.domains]
 
 
-def measured(results: Path) -> tuple[Suite, list[Noise]]:
-    """A results folder's suite, and the noise that its cells show: of trust functions against naive, else of controls."""
+def measured(results: Path) -> tuple[Suite, Sequence[Noise]]:
+    """A results folder's suite, and the noise that its cells show in the domains that enter means."""
     suite, cells = read_results(results)
-    by_domain: dict[str, dict[str, Cell]] = {}
+    entering: dict[str, dict[str, Cell]] = {name: {} for name in build(cells, results).mean_domains}
     for cell in cells:
-        if cell.body.chain:  # a generation of a chain bears the arm's name and is another arm
-            continue
-        by_domain.setdefault(short(cell.body.domain.name), {})[short(cell.body.arm.name)] = cell
-    by_name = {name: _noise(name, arms) for name, arms in by_domain.items()}
-    if not (noise := [of_domain for of_domain in by_name.values() if of_domain]):
+        name = short(cell.body.domain.name)
+        if name in entering and not cell.body.chain:  # a generation of a chain bears the arm's name and is another arm
+            entering[name][short(cell.body.arm.name)] = cell
+    if not (found := noise.measured({name: Comparison(arms) for name, arms in entering.items()})):
         raise CellError(
-            f"{results} has no domain with two seeds or more of {WEAK}, {CEILING}, {NAIVE} and another arm, and a gap above 0; "
-            "name the suite instead of its results, to plan from stated assumptions"
+            f"{results} has no domain with two seeds or more of {WEAK}, {CEILING}, {NAIVE} and another arm, and a gap that enters "
+            "means; name the suite instead of its results, to plan from stated assumptions"
         )
-    return suite, noise
-
-
-def _noise(name: str, arms: dict[str, Cell]) -> Noise | None:
-    """None where there is no gap, or are no two seeds, to measure it with."""
-    domain = Comparison(arms)
-    gap = domain.accuracy_difference(CEILING, WEAK)
-    refs = {arm: cell.body.arm for arm, cell in arms.items()}
-    trusting = [
-        arm for arm, ref in refs.items() if ref.selection == "top" and not ref.made_of and not ref.is_other_objective
-    ]
-    parts = []
-    for arm in trusting or [rival for rival in rivals() if rival != NAIVE]:
-        matrices = domain.matrices(arm, NAIVE, WEAK, CEILING)
-        if not isinstance(matrices, Unresolved) and len(matrices[0]) > 1 and gap is not None and gap.low > 0:
-            parts.append(components(*matrices, clusters=domain.clusters))
-    items = max(cell.body.items for cell in arms.values())
-    return Noise(name, typical(parts), domain.units(items)) if parts else None
+    return suite, found

@@ -29,6 +29,8 @@ def description(board: Leaderboard) -> str:
 
 def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
     """Sentences; `name` writes an arm's name as the page needs it."""
+    if not board.ranks:
+        return untuned_in_words(board, name)
     said = []
     for track, look in TRACKS.items():
         first = first_in_track(board.rows, track)
@@ -42,7 +44,7 @@ def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
     if board.detectable is not None:
         said.append(
             f"This board can tell two arms {number(board.detectable)} PGR apart with {100 * POWER:g} % power "
-            "(a mean over domains, one test at 5 %); smaller differences it will mostly miss."
+            "(a mean over domains, one test at 5 %, by the noise of its arms together); smaller differences it will mostly miss."
         )
     if board.stability is not None:
         said.append(
