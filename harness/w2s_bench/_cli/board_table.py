@@ -13,6 +13,7 @@ from rich.text import Text
 from w2s_bench._cli.causes import likely_cause
 from w2s_bench._cli.output import console
 from w2s_bench.controls import of_role
+from w2s_bench.names import README
 from w2s_bench.results.board import DomainChains, Leaderboard, Row
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.column import Column, in_domain
@@ -47,9 +48,11 @@ def print_board(board: Leaderboard) -> None:
         screen.print(Text(f"{few.title} {few.text}"))
     for sentence in standing(board, one_line):
         screen.print(Text(sentence))
-    for gain in board.gains:
-        if (words := gain_in_words(gain, one_line)) is not None:
-            screen.print(Text(words))
+    parted = [words for gain in board.gains if (words := gain_in_words(gain, one_line)) is not None]
+    for words in parted:
+        screen.print(Text(words))
+    if parted:
+        screen.print(f"The parts have intervals on the page, {README}.", highlight=False)
     for chains in board.chains:
         screen.print(_chains(chains))
     for domain in board.domains:

@@ -9,7 +9,7 @@ from w2s_bench.controls import BASE, NAIVE
 from w2s_bench.results.attestations import TIERS
 from w2s_bench.results.board import POWER, Gain, Leaderboard
 from w2s_bench.results.gains import PARTS
-from w2s_bench.results.pages.style import TRACKS, count, number, signed
+from w2s_bench.results.pages.style import TRACKS, count, difference, number, signed
 from w2s_bench.results.places import first_in_track
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.text import one_line, shortened
@@ -103,7 +103,7 @@ def did_not_come_again(board: Leaderboard) -> tuple[str, ...]:
 
 
 def gain_in_words(gain: Gain, name: Callable[[str], str]) -> str | None:
-    """What an arm's gain over naive is made of, without intervals; None where means have no such figures."""
+    """An arm's gain over naive with its interval, and what it is made of, without; None where means have no such figures."""
     value = {part: figure.value for part, figure in gain.mean.items() if isinstance(figure, Estimate)}
     if any(part.name not in value for part in PARTS if part.adds_up or part.name in gain.mean):
         return None
@@ -111,4 +111,4 @@ def gain_in_words(gain: Gain, name: Callable[[str], str]) -> str | None:
     beside = ", ".join(
         f"{part.header} {signed(value[part.name])}" for part in PARTS[1:] if not part.adds_up and part.name in value
     )
-    return f"{name(gain.arm)}: {signed(value[PARTS[0].name])} PGR over {NAIVE} = {parts}; {beside}"
+    return f"{name(gain.arm)}: {difference(gain.mean[PARTS[0].name])} PGR over {NAIVE} = {parts}; {beside}"
