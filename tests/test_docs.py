@@ -63,6 +63,9 @@ def commands(program: str) -> list[Any]:
 
 # Python.
 
+#: The first line of a block that is a file of what `w2s-bench new` wrote.
+FILE = re.compile(r"# (my-\w+)/(\S+\.py)\n")
+
 
 @pytest.fixture
 def beside(tmp_path: Path) -> Path:
@@ -81,7 +84,7 @@ def test_python_blocks_run_and_what_they_register_keeps_the_contract(
     """In the order of the page, each as a module that the later ones may import. An indented block is a part of a class."""
     for number, block in enumerate(blocks(name, "python")):
         tree = ast.parse(textwrap.dedent(block))
-        if block[0].isspace():
+        if block[0].isspace() or FILE.match(block):
             continue
         classes = [re.sub(r"(?<!^)([A-Z])", r"_\1", n.name).lower() for n in tree.body if isinstance(n, ast.ClassDef)]
         named = re.match(r"# (\w+)\.py\n", block)
@@ -97,6 +100,23 @@ def test_python_blocks_run_and_what_they_register_keeps_the_contract(
         for hook, factories in registered.items():
             for factory in factories.values():
                 CHECKS.get(hook, lambda made: made())(factory)
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if any(map(FILE.match, blocks(name, "python")))])
+def test_a_tutorials_files_pass_in_what_new_writes(name: str, tmp_path: Path) -> None:
+    """Each in place of a file that is there, as a reader puts them."""
+    ((what, distribution),) = re.findall(r"^w2s-bench new (\S+) (my-\S+)$", TEXTS[name], re.MULTILINE)
+    folder = write_new(what, distribution, tmp_path).folder
+    for block in blocks(name, "python"):
+        if (file := FILE.match(block)) is not None:
+            assert file[1] == distribution and (folder / file[2]).is_file()
+            (folder / file[2]).write_text(block.removeprefix(file[0]), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)])}
+    for checked in (["pytest", "-q", "-p", "no:cacheprovider"], ["ruff", "check", "."]):
+        done = subprocess.run(
+            [sys.executable, "-m", *checked], cwd=folder, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 HOOKS = {name for name in vars(hookspecs) if name.startswith("w2s_")}

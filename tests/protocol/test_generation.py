@@ -54,8 +54,10 @@ def gold_behind(stage: Stage | None) -> set[str]:
     return {one.params["split"] for one in walk([stage] if stage else []) if one.name == "gold"}
 
 
-def test_what_every_arm_asks_of_a_graph_is_built_once_and_belongs_to_that_graph(models: Path) -> None:
-    graph = planned_with(models, toy_registry(), "full").cells[0].graphs[0]
+def test_what_every_arm_asks_of_a_graph_is_built_once_and_belongs_to_that_graph(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = planned_with(models, toy_registry(monkeypatch), "full").cells[0].graphs[0]
     same, other = replace(graph), replace(graph, seed=1)
     asked = ("whole", "subset", "gold", "training_gold", "weak_labels", "label_grades", "training_grades")
     for name in asked:

@@ -113,6 +113,19 @@ def test_every_missing_control_is_named_and_a_refused_one_is_not_called_missing(
     assert finding.found == "domain math has no naive, oracle"
 
 
+def test_a_domain_that_was_not_run_is_a_note(results: Path) -> None:
+    shutil.rmtree(results / "results/chess")
+    told = check(results, pages=False)
+    assert told.passed and not found(results, "controls")
+    (finding,) = found(results, "not_run")
+    assert (finding.level, finding.found) == ("note", "not run: chess")
+    altered(results, "math/confidence", lambda c: c["body"]["seeds"][0].update(purity=0.05))
+    (results / "results/chess").mkdir()
+    shutil.copy(results / "results/math/naive.json", results / "results/chess/naive.json")
+    assert not found(results, "not_run")  # a file that is refused is of a run all the same
+    assert "domain chess has no" in found(results, "controls")[0].found
+
+
 def test_a_control_for_choice_domains_is_asked_of_those_that_show_classes_of_labels(results: Path) -> None:
     (results / "results/math/majority.json").unlink()
     assert not found(results, "controls")

@@ -250,6 +250,7 @@ def test_an_arm_without_privilege_that_knows_all_is_flagged() -> None:
     }
     page = render(board, "pgr.svg")
     assert "> **acme/margin knows too much in math:** AUROC is above 0.99" in page
+    assert "`w2s-bench audit acme/margin --suite suite.yaml`" in page and "once it is asked" in page
     assert "oracle knows" not in page and "acme/engine knows" not in page
     cells["acme/margin"] = with_diagnostics(cells["acme/margin"], auroc=0.99)
     assert list(board_of(cells).domains[0].suspects) == ["probe"]

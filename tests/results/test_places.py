@@ -216,6 +216,18 @@ def test_what_a_board_can_tell_apart_shrinks_with_seeds_and_is_said() -> None:
     assert board_of(make_cells(arms=["weak", "ceiling"])).detectable is None
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_board_of_fewer_than_three_seeds_ranks_nobody(seeds: int, capsys: pytest.CaptureFixture[str]) -> None:
+    board = board_of(make_cells(seeds=seeds))
+    page = render(board, "p", "ties.svg")
+    print_board(board)
+    for told in (page, capsys.readouterr().out):
+        assert "Fewer than 3 seeds." in told and "take no ranking from them" in " ".join(told.split())
+        assert not [claim for claim in ("first", "power", "ranks", "Kendall", "ties.svg") if claim in told]
+    assert not any(row.places for row in board.rows)
+    assert all(row.places for row in board_of(make_cells(seeds=3)).rows if not row.is_control)
+
+
 @pytest.mark.parametrize("seed_sd", [0.0, 0.05])
 def test_a_difference_as_large_as_can_be_detected_is_found_four_times_in_five(seed_sd: float) -> None:
     rng, found, sizes = np.random.default_rng(1), [], []

@@ -104,6 +104,15 @@ def test_a_run_without_controls_makes_no_leaderboard_and_may_join_one(
     assert submit(source, board).copied == (ROW,)
 
 
+def test_a_row_of_some_domains_makes_no_leaderboard(tmp_path: Path) -> None:
+    run = write_cells(tmp_path / "run", make_cells(), make_cells("w2s-bench/chess"))
+    shutil.rmtree(run / "results/chess")
+    assert check(run, pages=False).passed
+    done = submit(run, tmp_path / "new")
+    assert not done.whole and [(f.rule, f.found) for f in done.findings] == [("not_run", "not run: chess")]
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_row_with_other_figures_stays_unless_it_is_to_be_replaced(source: Path, board: Path) -> None:
     alter(source, "math/confidence", diagnostics={})
     done = submit(source, board)

@@ -13,6 +13,7 @@ import pytest
 
 from cell_builder import TRUST_SET, change, make_cells, suite_of, write_cells
 from support import run_inline, toy_registry, toy_suite
+from w2s_bench._cli.board_table import print_board
 from w2s_bench.arm_facts import FLIPPED
 from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, TRUST_FIRST, TRUST_LAST
 from w2s_bench.domains.documents import Documents
@@ -20,6 +21,7 @@ from w2s_bench.errors import CellError
 from w2s_bench.names import of_arm
 from w2s_bench.protocol.arms import explanations, own_arms
 from w2s_bench.record import digest_of, pack_bits
+from w2s_bench.results import noise
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.comparison import Comparison
@@ -28,7 +30,6 @@ from w2s_bench.results.gains import PARTS
 from w2s_bench.results.leaderboard import build, pages, write_leaderboard
 from w2s_bench.results.pages.data import board_as_json
 from w2s_bench.results.pages.standing import gain_in_words
-from w2s_bench.results.planning import _noise
 from w2s_bench.results.references import ArmRef
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.runs import submit
@@ -206,7 +207,9 @@ def planted(cell: Cell, count: int) -> Cell:
     return change(cell, seeds=tuple(seeds))
 
 
-def test_parts_of_a_planted_gain_are_what_was_planted_and_add_up(cells: dict[str, Cell]) -> None:
+def test_parts_of_a_planted_gain_are_what_was_planted_and_add_up(
+    cells: dict[str, Cell], capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, count in PLANTED.items():
         cells[name] = planted(cells[name], count)
     board = build(cells.values(), Path("somewhere"))
@@ -219,10 +222,16 @@ def test_parts_of_a_planted_gain_are_what_was_planted_and_add_up(cells: dict[str
             assert part.low <= part.value <= part.high and part.adjusted is not None and part.adjusted >= (part.p or 0)
     assert sum(PARTED[part.name] for part in PARTS if part.adds_up) == pytest.approx(PARTED["gain"])
     assert {part.name for part in PARTS if part.adds_up} == {"budget", "mix", "choice"}
+    whole = gain.mean["gain"]
+    assert isinstance(whole, Estimate)
     assert gain_in_words(gain, str.upper) == (
-        "CONFIDENCE: +0.30 PGR over naive = budget −0.10, label mix +0.15, item choice +0.25; "
+        f"CONFIDENCE: +0.30 [{whole.low:.2f}, {whole.high:.2f}] PGR over naive = budget −0.10, label mix +0.15, item choice +0.25; "
         "label noise left +0.30, items alone +0.20, gold beside +0.40, trust beside gold +0.45, labels beside gold +0.20"
     )
+    print_board(board)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"+0.30 [{whole.low:.2f}, {whole.high:.2f}] PGR over naive" in shown
+    assert "The parts have intervals on the page, README.md." in shown
 
 
 def test_gains_add_up_whatever_the_cells_and_change_no_other_table(cells: dict[str, Cell], tmp_path: Path) -> None:
@@ -235,7 +244,7 @@ def test_gains_add_up_whatever_the_cells_and_change_no_other_table(cells: dict[s
     assert (board.rows, board.pairs, board.domains, board.detectable) == (
         usual.rows, usual.pairs, usual.domains, usual.detectable,
     )  # fmt: skip
-    explained, plain_noise = (_noise("math", Comparison(arms)) for arms in (cells, make_cells()))
+    explained, plain_noise = (noise.measured({"math": Comparison(arms)}) for arms in (cells, make_cells()))
     assert explained == plain_noise, "what explains an arm is no arm that a plan is about"
     assert {gain.arm: tuple(gain.in_domains) for gain in board.gains} == {
         "acme/verifier:layer=-1": ("chess",),

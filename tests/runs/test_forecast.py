@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from support import toy_registry, toy_suite
 from w2s_bench import api
+from w2s_bench._cli.app import app
 from w2s_bench._cli.dry_run import trainings
 from w2s_bench.executors.timings import Timings, amount_of, timed_as
 from w2s_bench.runs.forecast import forecast
@@ -40,6 +42,13 @@ def test_trainings_rows_and_gold_are_those_of_the_plan(planned: Plan, tmp_path: 
         "trust": sizes.trust,
         "transfer": sizes.transfer,
     }
+
+
+def test_a_dry_run_counts_the_gold_of_the_domains_that_are_run_alone(tmp_path: Path) -> None:
+    arguments = ["run", "tiny", "--domain", "knowledge", "--trust", "confidence", "--dry-run", "--store", str(tmp_path)]
+    told = CliRunner().invoke(app, arguments)
+    assert told.exit_code == 0
+    assert "Gold labels a seed, knowledge" in told.stdout and "math" not in told.stdout
 
 
 def test_a_teacher_that_nobody_trains_costs_no_gold(tmp_path: Path) -> None:

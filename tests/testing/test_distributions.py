@@ -108,6 +108,20 @@ def test_the_verb(verdicts: list[Verdict], monkeypatch: pytest.MonkeyPatch) -> N
     assert [row["fault"] for row in rows] == [v.fault for v in verdicts]
 
 
+def test_a_score_that_tells_no_rows_apart_is_a_note() -> None:
+    class Constant(Likely):
+        def score(self, evidence: Any, *, rng: Any) -> Any:
+            return np.full(len(evidence), 0.5)
+
+    entries = [registered("constant", "trust_function", Constant), registered("likely", "trust_function", Likely)]
+    plugin = Plugin("acme", "acme", "2.0", "", tuple(entries), None)
+    found = list(distribution_verdicts("acme", registry=Registry.of([plugin])))
+    assert not [verdict for verdict in found if verdict.fault]
+    said = {(v.name, remark) for v in found for remark in v.remarks if "one score" in remark}
+    same = "all 400 made-up rows have one score; rows of equal score are kept by lot, as `random` does"
+    assert said == {("acme/constant", f"{kind}: {same}") for kind in ("choice", "generate")}
+
+
 def test_an_entry_is_checked_with_the_parameters_that_it_is_named_with() -> None:
     class Scaled(Likely):
         def __init__(self, by: float = 1.0) -> None:

@@ -13,11 +13,13 @@ from rich.text import Text
 from w2s_bench._cli.causes import likely_cause
 from w2s_bench._cli.output import console
 from w2s_bench.controls import of_role
+from w2s_bench.names import README
 from w2s_bench.results.board import DomainChains, Leaderboard, Row
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.column import Column, in_domain
 from w2s_bench.results.pages.standing import gain_in_words, standing
 from w2s_bench.results.pages.style import TRACKS, count, difference, number
+from w2s_bench.results.pages.warnings import few_seeds
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.text import one_line
 
@@ -42,11 +44,15 @@ def print_board(board: Leaderboard) -> None:
         screen.print(_table(board, block, screen.width))
     screen.print(_references(board))
     screen.print("PGR: 0 = the weak teacher, 1 = the student trained on ground truth", highlight=False)
+    if (few := few_seeds(board)) is not None:
+        screen.print(Text(f"{few.title} {few.text}"))
     for sentence in standing(board, one_line):
         screen.print(Text(sentence))
-    for gain in board.gains:
-        if (words := gain_in_words(gain, one_line)) is not None:
-            screen.print(Text(words))
+    parted = [words for gain in board.gains if (words := gain_in_words(gain, one_line)) is not None]
+    for words in parted:
+        screen.print(Text(words))
+    if parted:
+        screen.print(f"The parts have intervals on the page, {README}.", highlight=False)
     for chains in board.chains:
         screen.print(_chains(chains))
     for domain in board.domains:
@@ -103,7 +109,8 @@ def _table(board: Leaderboard, shown: Sequence[Column[Row]], width: int) -> Tabl
 
 def _columns(board: Leaderboard) -> tuple[list[Column[Row]], list[Column[Row]]]:
     """Those of all domains, and one a domain."""
-    general = [columns.ROW[name] for name in ("track", "places", "mean_pgr", "purity", "coverage")]
+    names = ("track", *(("places",) if board.ranks else ()), "mean_pgr", "purity", "coverage")
+    general = [columns.ROW[name] for name in names]
     figures = {True: columns.ENTRY["pgr"], False: columns.ENTRY["accuracy"]}
     return general, [in_domain(figures[domain.resolved], domain.name) for domain in board.domains]
 

@@ -43,7 +43,7 @@ def print_dry_run(
     looked = explain(stages := planned.stages(), opened, reasons=False, whole=False)
     previewed, again = preview_of(looked), computed_again(planned, folder, looked)
     timings = Timings.of_store(opened.root)
-    cost = forecast(planned.suite, previewed.to_run, timings)
+    cost = forecast(planned.suite, previewed.to_run, timings, {cell.domain.name for cell in planned.cells})
     fast = _measured(places(planned)) if measure else {}
     models = estimate(planned, previewed.to_run, timings, previewed.paths, fast)
     stored, to_run = Counter(s.name for s in previewed.stored), Counter(s.name for s in previewed.to_run)

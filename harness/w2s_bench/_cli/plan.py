@@ -11,7 +11,8 @@ import typer
 from w2s_bench._cli.output import console, print_json
 
 if TYPE_CHECKING:
-    from w2s_bench.results.planning import Noise, Plan
+    from w2s_bench.results.noise import Noise
+    from w2s_bench.results.planning import Plan
     from w2s_bench.suite import Suite
 
 EPILOG = """
@@ -98,7 +99,7 @@ def _print(planned: Plan, suite: Suite, domains: Sequence[str], left_out: Mappin
             if planned.factor
             else f"and no number of test items with {count(suite.seeds, 'seed')}."
         ),
-        "From the noise that the results show: medians over arms, so an arm that is a lottery needs more."
+        "From the noise that the results show: means over arms, so an arm that is a lottery needs more, and most others less."
         if planned.measured
         else f"From assumptions: a gap of {planning.ASSUMED_GAP:g}; standard deviations of a paired difference of "
         f"{planning.ASSUMED_SEED:g} from seed to seed, {planning.ASSUMED_ITEM:g} from item to item, "

@@ -17,6 +17,8 @@ TRACKS = ("none", "trust_set", "privileged")
 #: What a domain's gap must be for its PGRs to enter means: so large, made of so many items (or clusters) that do not cancel by
 #: the tens, as normal theory asks, and known to half of itself on either side, or PGRs in it would be mostly noise.
 LEAST_GAP, LEAST_DISCORDANT, WIDEST = 0.02, 20, 1.0
+#: Of fewer seeds no ranks are told, nor what the board can tell apart.
+FEWEST_SEEDS = 3
 #: How often the board would find the difference that it is said to be able to tell.
 POWER = 0.8
 #: The cross-entropy over an item's options: from it, and not from that over tokens, objectives over options alone differ in
@@ -69,9 +71,9 @@ class Entry:
 class Row:
     """One arm across the suite's domains. `track`: none, trust_set, privileged, control; `rank` is within a track.
 
-    `places`: the best and the worst rank that paired tests leave open. `pgr_by_seed`: means over the domains, where all have
-    the same seeds. `iqm`: mean of the middle half of all seeds' PGRs in all domains; `improvement`: the chance that one of
-    its seeds outdoes one of naive's.
+    `places`: the best and the worst rank that paired tests leave open; None of fewer than FEWEST_SEEDS. `pgr_by_seed`: means over
+    the domains, where all have the same seeds. `iqm`: mean of the middle half of all seeds' PGRs in all domains;
+    `improvement`: the chance that one of its seeds outdoes one of naive's.
     """
 
     arm: str
@@ -285,8 +287,8 @@ class Leaderboard:
     """Rows in the order they are shown: by track, ranked by mean PGR, then the controls in their fixed order.
 
     `pairs` has every two trust functions of a track; `detectable` is the true difference of two arms' mean PGRs that the
-    board would find with chance POWER, None where it can show none. `stability`: Kendall's τ between the orders of trust
-    functions within a track on two halves of the test items, None where no track has two.
+    board would find with chance POWER, None where it can show none or has fewer than FEWEST_SEEDS. `stability`: Kendall's τ
+    between the orders of trust functions within a track on two halves of the test items, None where no track has two.
 
     `other_selections`: arms that keep other rows than those of highest score, by name; nothing else of the board is about
     them, nor about `other_objectives`: arms whose students are trained otherwise than the suite says. `gains`: of the arms
@@ -337,6 +339,11 @@ class Leaderboard:
             "other_objectives": self.other_objectives,
             "explaining": self.explaining,
         }
+
+    @property
+    def ranks(self) -> bool:
+        """Whether there are seeds enough to rank arms by."""
+        return len(self.seeds) >= FEWEST_SEEDS
 
     @property
     def wide(self) -> bool:

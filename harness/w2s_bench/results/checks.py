@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from w2s_bench.controls import BASE, CEILING, GOLD_TRUST_SET, NAIVE, ORACLE, WEAK
+from w2s_bench.names import parted
 from w2s_bench.results.board import Check, Figure
 from w2s_bench.results.comparison import Comparison
 from w2s_bench.results.seed_results import LABEL_PROBABILITY_AUROC
@@ -55,6 +57,15 @@ def suspects(domain: Comparison) -> Mapping[str, str]:
         if said:
             reasons[arm] = " and ".join(said)
     return reasons
+
+
+def to_audit(arm: str, suite: str) -> str:
+    """The command that tells whether gold reaches a suspect; of an arm with another selection or objective, its trust function."""
+    made = parted(arm)
+    name = made[1] if made else arm
+    # What a shell or a page might read otherwise is for the reader to write.
+    name = name if re.fullmatch(r"[0-9A-Za-z._/=,:+-]+", name) else "NAME"
+    return f"w2s-bench audit {name} --suite {suite}"
 
 
 CHECKS: Final = (

@@ -8,17 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import fsum
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from w2s_bench.controls import NAIVE, rivals
 from w2s_bench.errors import CellError
 from w2s_bench.names import AGAINST, BADGE, CHAINS, CURVES, DOMAINS, PAGES, PLOT, README, TIES, of_arm, short
 from w2s_bench.record import digest_of, write_atomically
-from w2s_bench.results import statistics
+from w2s_bench.results import noise, statistics
 from w2s_bench.results.attestations import Attestation, read_attestations, tiers
 from w2s_bench.results.belief import read_results
-from w2s_bench.results.board import MOST_DOMAINS, OVER_OPTIONS, POWER, Failure, Leaderboard, Pair, Row
+from w2s_bench.results.board import FEWEST_SEEDS, MOST_DOMAINS, OVER_OPTIONS, POWER, Failure, Leaderboard, Pair, Row
 from w2s_bench.results.budget_files import believed_budget
 from w2s_bench.results.cells import Cell, CellBody
 from w2s_bench.results.chains import chains_of, means_of
@@ -28,7 +27,7 @@ from w2s_bench.results.gains import gains
 from w2s_bench.results.places import corrected, paired, placed
 from w2s_bench.results.ranking import ranked
 from w2s_bench.results.signatures import Signed, read_signatures, signers
-from w2s_bench.results.statistics import Estimate, Ratio, Unresolved
+from w2s_bench.results.statistics import Ratio, Unresolved
 from w2s_bench.results.summaries import summary
 from w2s_bench.results.surroundings import machine_of, made_elsewhere
 from w2s_bench.results.untuned import untuned
@@ -159,11 +158,11 @@ def build(cells: Iterable[Cell], results: Path, description: str = "") -> Leader
         protocol=ordered[0].body.protocol,
         seeds=seeds,
         domains=summaries,
-        rows=tuple(map(by_family, map(told, placed(corrected(rows), pairs)))),
+        rows=tuple(map(by_family, map(told, placed(corrected(rows), pairs if len(seeds) >= FEWEST_SEEDS else None)))),
         failures=_failures(ordered),
         packages={package: tuple(sorted(versions)) for package, versions in sorted(packages.items())},
         pairs=pairs,
-        detectable=_detectable(rows, difference),
+        detectable=_detectable(entering, len(seeds)),
         stability=_stability(entering, pairs),
         untuned=untuned(rows, entering),
         other_selections=tuple(map(by_family, map(told, other_rows))),
@@ -194,12 +193,10 @@ def _beside_usual(row: Row, cell: Cell, objectives: Mapping[str, Cell], differen
     return replace(row, minus_over_options=difference(row.arm, hard)) if hard in objectives and hard != row.arm else row
 
 
-def _detectable(rows: Iterable[Row], difference: Callable[[str, str], Ratio]) -> float | None:
-    """Of what trust functions are to the first control they are compared with, the median; without any, of two controls."""
-    first, second, *_ = rivals()
-    differences = [row.mean_minus[first] for row in rows if first in row.mean_minus] or [difference(second, first)]
-    variances = [ratio.variance for ratio in differences if isinstance(ratio, Estimate) and ratio.variance is not None]
-    return median(variance.detectable(POWER) for variance in variances) if variances else None
+def _detectable(entering: Mapping[str, Comparison], seeds: int) -> float | None:
+    """By the noise of the arms of each domain that enters means; None of too few seeds to know it, or where one domain tells none."""
+    found = noise.measured(entering) if seeds >= FEWEST_SEEDS else ()
+    return noise.detectable(found, seeds, POWER) if found and len(found) == len(entering) else None
 
 
 def _stability(entering: Mapping[str, Comparison], pairs: Iterable[Pair]) -> float | None:

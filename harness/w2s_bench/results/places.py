@@ -53,9 +53,11 @@ def paired(rows: Sequence[Row], domains: Mapping[str, Comparison]) -> tuple[Pair
     return tuple(pairs)
 
 
-def placed(rows: Iterable[Row], pairs: Iterable[Pair]) -> tuple[Row, ...]:
-    """The rows with the ranks that the pairs leave open."""
+def placed(rows: Iterable[Row], pairs: Iterable[Pair] | None) -> tuple[Row, ...]:
+    """The rows with the ranks that the pairs leave open; None: with none, since no pair may be believed."""
     rows = tuple(rows)
+    if pairs is None:
+        return rows
     better = {pair.known for pair in pairs if pair.known}
     places: dict[str, tuple[int, int]] = {}
     for track in TRACKS:

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2s_bench.controls import CEILING, NAIVE, WEAK, rivals
+from w2s_bench.controls import CEILING, NAIVE, WEAK
 from w2s_bench.errors import CellError
 from w2s_bench.names import short
+from w2s_bench.results import noise
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.comparison import Comparison
-from w2s_bench.results.statistics import Components, Unresolved, components, of_sum, typical
+from w2s_bench.results.noise import Noise
+from w2s_bench.results.statistics import Components
 from w2s_bench.results.summaries import summary
 from w2s_bench.suite import Suite
 
@@ -21,15 +23,6 @@ from w2s_bench.suite import Suite
 ASSUMED_GAP, ASSUMED_SEED, ASSUMED_ITEM, ASSUMED_REST = 0.3, 0.015, 0.2, 0.45
 _SEEDS, _FACTORS = (2, 3, 5, 10, 20), (0.5, 1.0, 2.0, 4.0)
 _MOST_SEEDS, _MOST_FACTOR = 1000, 1000.0
-
-
-@dataclass(frozen=True)
-class Noise:
-    """One domain: the components of its noise, and its clusters of test items (items, where each is its own)."""
-
-    domain: str
-    components: Components
-    clusters: int
 
 
 @dataclass(frozen=True)
@@ -61,12 +54,11 @@ class Plan:
     grid: tuple[tuple[int, float, float], ...]
 
 
-def plan(suite: Suite, noise: Sequence[Noise], detect: float, power: float, *, measured: bool) -> Plan:
+def plan(suite: Suite, of_domains: Sequence[Noise], detect: float, power: float, *, measured: bool) -> Plan:
     """What the suite needs to tell arms `detect` PGR apart with chance `power`."""
 
     def told(seeds: int, factor: float) -> float:
-        variances = [of_domain.components.variance(seeds, max(of_domain.clusters * factor, 2.0)) for of_domain in noise]
-        return of_sum(variances).times(len(variances) ** -2).detectable(power)
+        return noise.detectable(of_domains, seeds, power, items=factor)
 
     seeds = next((s for s in range(2, _MOST_SEEDS + 1) if told(s, 1.0) <= detect), None)
     low, high = 0.0, _MOST_FACTOR
@@ -91,44 +83,26 @@ def assumed(suite: Suite) -> list[Noise]:
 
 
 def measured(results: Path) -> Measured:
-    """The noise that the cells of a results folder show: of trust functions against naive, else of controls.
-
-    Raises CellError where no domain has any.
-    """
+    """The noise that the cells of a results folder show. Raises CellError where no domain has any."""
     suite, cells = read_results(results)
     by_domain: dict[str, dict[str, Cell]] = {}
     for cell in cells:
         if cell.body.chain:  # a generation of a chain bears the arm's name and is another arm
             continue
         by_domain.setdefault(short(cell.body.domain.name), {})[short(cell.body.arm.name)] = cell
-    noise, left_out = [], {}
-    for name, arms in by_domain.items():
-        domain = Comparison(arms)
-        if why := summary(name, domain, suite.seeds).left_out:
-            left_out[name] = why
-        elif of_domain := _noise(name, domain):
-            noise.append(of_domain)
-        else:
-            left_out[name] = f"it lacks two seeds of {WEAK}, {CEILING}, {NAIVE} and another arm, which show noise"
-    if not noise:
+    domains = {name: Comparison(arms) for name, arms in by_domain.items()}
+    left_out = {name: why for name, domain in domains.items() if (why := summary(name, domain, suite.seeds).left_out)}
+    found = noise.measured({name: domain for name, domain in domains.items() if name not in left_out})
+    heard = {one.domain for one in found}
+    left_out |= {
+        name: f"it lacks two seeds of {WEAK}, {CEILING}, {NAIVE} and another arm, which show noise"
+        for name in domains
+        if name not in left_out and name not in heard
+    }
+    if not found:
         told = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         raise CellError(
             f"{results} has no domain to measure noise in ({told}); name the suite instead of its results, to plan from "
             "stated assumptions"
         )
-    return Measured(suite, tuple(noise), left_out)
-
-
-def _noise(name: str, domain: Comparison) -> Noise | None:
-    """None where there are no two seeds to measure it with."""
-    refs = {arm: cell.body.arm for arm, cell in domain.cells.items()}
-    trusting = [
-        arm for arm, ref in refs.items() if ref.selection == "top" and not ref.made_of and not ref.is_other_objective
-    ]
-    parts = []
-    for arm in trusting or [rival for rival in rivals() if rival != NAIVE]:
-        matrices = domain.matrices(arm, NAIVE, WEAK, CEILING)
-        if not isinstance(matrices, Unresolved) and len(matrices[0]) > 1:
-            parts.append(components(*matrices, clusters=domain.clusters))
-    items = max(cell.body.items for cell in domain.cells.values())
-    return Noise(name, typical(parts), domain.units(items)) if parts else None
+    return Measured(suite, found, left_out)

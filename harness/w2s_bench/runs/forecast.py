@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,11 @@ class Forecast:
     gold: Mapping[str, Mapping[str, int]]
 
 
-def forecast(suite: Suite, to_run: Sequence[Stage], timings: Timings) -> Forecast:
-    """Of the stages that a run would compute; nothing is measured for it, and none of them runs."""
+def forecast(
+    suite: Suite, to_run: Sequence[Stage], timings: Timings, domains: Collection[str] | None = None
+) -> Forecast:
+    """Of the stages that a run would compute; nothing is measured for it, and none of them runs. `domains`: full names of those
+    that are run, where it is not all."""
     trained = [stage for stage in to_run if _trains(stage)]
     stepped = [stage for stage in trained if not is_fitted_to_convergence(stage)]
     fitted = [stage for stage in trained if is_fitted_to_convergence(stage)]
@@ -54,7 +57,11 @@ def forecast(suite: Suite, to_run: Sequence[Stage], timings: Timings) -> Forecas
         items=sum(amount_of(stage) for stage in read),
         seconds=sum(seconds for seconds in by_node.values() if seconds is not None),
         untimed=tuple(untimed),
-        gold={short(domain.name): _gold(suite.as_met(domain)) for domain in suite.domains},
+        gold={
+            short(domain.name): _gold(suite.as_met(domain))
+            for domain in suite.domains
+            if domains is None or domain.name in domains
+        },
     )
 
 

@@ -1,4 +1,5 @@
-"""What a call of a trust function takes, in time and memory, on made-up rows: for its author to know. Nothing is judged."""
+"""What a call of a trust function takes, in time and memory, on made-up rows, and whether it tells them apart: for its author to
+know. Nothing is judged."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from w2s_bench.hookspecs import TrustFunction
 from w2s_bench.plugins import checks as contract
+from w2s_bench.testing.calls import call_score
 from w2s_bench.testing.evidence import MemoryEvidence, synthetic_evidence
 from w2s_bench.types import Kind
 
@@ -19,11 +21,16 @@ SIZES = (40, 400)
 
 
 def tell_cost(factory: Callable[[], TrustFunction], fitted: Callable[[Kind], TrustFunction]) -> None:
-    """Warn of time and memory of a call of `score`, a kind of domain each: check-plugin shows warnings as remarks."""
+    """Warn of time and memory of a call of `score`, and of scores that are all equal, a kind of domain each: check-plugin shows
+    warnings as remarks."""
     for kind in contract.kinds_of(factory()):
         function = fitted(kind)
-        told = ", ".join(_told(function, synthetic_evidence(kind, size, 1)[0]) for size in SIZES)
+        pools = [synthetic_evidence(kind, size, 1)[0] for size in SIZES]
+        told = ", ".join(_told(function, pool) for pool in pools)
         warnings.warn(f"{kind}: a call of score takes {told} (Python and numpy)", UserWarning, stacklevel=2)
+        if np.ptp(call_score(function, pools[-1])) == 0:
+            same = f"{kind}: all {len(pools[-1])} made-up rows have one score"
+            warnings.warn(f"{same}; rows of equal score are kept by lot, as `random` does", UserWarning, stacklevel=2)
 
 
 def _told(function: TrustFunction, pool: MemoryEvidence) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 
 from w2s_bench.controls import CEILING, ORACLE, OWN_ARMS
 from w2s_bench.errors import NotApplicableError
-from w2s_bench.names import row_name, short
+from w2s_bench.names import file_name, row_name, short
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.findings import Finding, Level
 from w2s_bench.results.checking.folder import Folder
-from w2s_bench.results.checks import suspects
+from w2s_bench.results.checks import suspects, to_audit
 from w2s_bench.results.comparison import Comparison
 from w2s_bench.results.seed_results import KEPT_BY_LABEL
 from w2s_bench.results.statistics import Estimate
@@ -21,11 +21,14 @@ from w2s_bench.types import KINDS
 
 
 def controls(folder: Folder) -> Iterator[Finding]:
-    """References and controls that a domain lacks; those for some kinds of domains, where a cell shows that it is of one."""
+    """References and controls that a domain lacks; those for some kinds of domains, where a cell shows that it is of one. A
+    domain without any cell was not run."""
     if folder.suite is None or not folder.cells:
         return
-    here = _by_domain(folder)
+    here, away = _by_domain(folder), _not_run(folder)
     for domain in folder.suite.domains:
+        if domain.name in away:
+            continue
         arms = here.get(domain.name, {})
         classes = any(KEPT_BY_LABEL in s.diagnostics for cell in arms.values() for s in cell.body.seeds)
         usual = [arm for arm in OWN_ARMS.values() if not arm.explains]
@@ -36,6 +39,13 @@ def controls(folder: Folder) -> Iterator[Finding]:
             fact = f"domain {short(domain.name)} has no {', '.join(missing)}"
             todo = "Run the suite into this folder: a run makes every control (what is stored is not computed again)"
             yield Finding("controls", "error", "results", fact, todo)
+
+
+def not_run(folder: Folder) -> Iterator[Finding]:
+    """Domains of the suite without any cell, as after `run --domain`: what is there is sound without them."""
+    if folder.cells and (away := _not_run(folder)):
+        todo = "What is there is sound. For rows of every domain, as a leaderboard has them, run the suite without --domain"
+        yield Finding("not_run", "note", "results", f"not run: {', '.join(map(short, away))}", todo)
 
 
 def seeds(folder: Folder) -> Iterator[Finding]:
@@ -72,7 +82,8 @@ def gold(folder: Folder) -> Iterator[Finding]:
     """Arms that show more than their track can know."""
     for cells in _by_domain(folder).values():
         for arm, why in suspects(Comparison(cells)).items():
-            todo = "Look for gold of the pool that reaches it before believing the row"
+            command = to_audit(arm, f"{folder.path}/suite.yaml")
+            todo = f"{command} tells whether gold of the pool reaches it; a student may also know the answers once it is asked"
             yield _of("gold", "warning", cells[arm], f"{arm} knows too much: {why}", todo)
 
 
@@ -112,6 +123,15 @@ def made_elsewhere(folder: Folder) -> Iterator[Finding]:
             fact = f"made with {'; '.join(told[cell.row])}"
             todo = "No fault: accuracies may be the suite's tolerance apart. Run it again here to compare bit for bit"
             yield _of("made_elsewhere", "note", cell, fact, todo)
+
+
+def _not_run(folder: Folder) -> list[str]:
+    """Domains that no file is about, be it one that is refused."""
+    if folder.suite is None:
+        return []
+    there = {cell.row.rpartition("/")[0] for cell in folder.cells}
+    there |= {finding.row.rpartition("/")[0] for finding in folder.refused}
+    return [d.name for d in folder.suite.domains if file_name(d.name) not in there]
 
 
 def _by_domain(folder: Folder) -> Mapping[str, Mapping[str, Cell]]:

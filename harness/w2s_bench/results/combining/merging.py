@@ -21,7 +21,7 @@ from w2s_bench.suite_files import LARGEST
 from w2s_bench.untrusted import read_text
 
 #: A part of a suite may be merged with another part of it: controls may come later.
-_MAY_LACK = frozenset({"controls"})
+_MAY_LACK = frozenset({"controls", "not_run"})
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,13 @@ def union(folders: Sequence[Folder], prefer: Path | None) -> tuple[Mapping[str, 
 def faults_together(
     whose: Path, suite: Suite, cells: Iterable[Cell], may_lack: frozenset[str] = frozenset()
 ) -> list[Finding]:
-    """Errors of a folder that held these cells; it is made and goes away again. `may_lack`: rules that are not asked."""
+    """Errors of a folder that held these cells, and a domain that was not run, since rows are then not whole; the folder is made
+    and goes away again. `may_lack`: rules that are not asked."""
     with tempfile.TemporaryDirectory(prefix="w2s-staged-") as staged:
         place(whose, cells, Path(staged) / suite.name)
-        errors = check(Path(staged) / suite.name, pages=False).errors
-        return [_without(Path(staged), finding) for finding in errors if finding.rule not in may_lack]
+        found = check(Path(staged) / suite.name, pages=False).findings
+        faults = [finding for finding in found if finding.level == "error" or finding.rule == "not_run"]
+        return [_without(Path(staged), finding) for finding in faults if finding.rule not in may_lack]
 
 
 def place(whose: Path, cells: Iterable[Cell], out: Path) -> None:

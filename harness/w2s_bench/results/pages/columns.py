@@ -203,6 +203,11 @@ ROW: Final[Mapping[str, Column[Row]]] = by_name(
 )
 
 
+def ranks(board: Leaderboard) -> list[Column[Row]]:
+    """Where an arm stands in its track; nothing of a board that has too few seeds to say."""
+    return [ROW["rank"], ROW["places"]] if board.ranks else []
+
+
 def _pgrs(board: Leaderboard) -> list[Column[Row]]:
     """PGR in every domain, and the mean over those that enter means."""
     return [*(in_domain(ENTRY["pgr"], domain.name) for domain in board.domains), _mean(board)]
@@ -224,15 +229,7 @@ def first(board: Leaderboard) -> list[Column[Row]]:
     """The columns of the first table: as `headline`, families in place of domains where there are many of these."""
     if not board.wide:
         return headline(board)
-    shown = [
-        ROW["rank"],
-        ROW["places"],
-        ROW["track"],
-        _mean(board),
-        *of_families(board),
-        ROW["purity"],
-        ROW["coverage"],
-    ]
+    shown = [*ranks(board), ROW["track"], _mean(board), *of_families(board), ROW["purity"], ROW["coverage"]]
     return had([*shown, ROW["verified"], ROW["made_elsewhere"]], board.rows)
 
 
@@ -251,7 +248,7 @@ def of_families(board: Leaderboard) -> list[Column[Row]]:
 
 def headline(board: Leaderboard) -> list[Column[Row]]:
     """Ranks, PGR in every domain and the mean."""
-    shown = [ROW["rank"], ROW["places"], ROW["track"], *_pgrs(board), ROW["purity"], ROW["coverage"]]
+    shown = [*ranks(board), ROW["track"], *_pgrs(board), ROW["purity"], ROW["coverage"]]
     return had([*shown, ROW["verified"], ROW["made_elsewhere"]], board.rows)
 
 

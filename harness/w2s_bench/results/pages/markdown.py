@@ -68,7 +68,7 @@ def render(board: Leaderboard, plot: str, ties: str = "", badge: str = "", chain
         *differences_table(
             "## What trust functions add", rows, columns.mean_differences(), _MEAN_NOTE, folded=folds(board.rows)
         ),
-        *pairs(board, ties),
+        *pairs(board, ties if board.ranks else ""),
         *other_selections(board),
         *other_objectives(board),
         *gains(board),

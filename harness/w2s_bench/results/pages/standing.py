@@ -9,7 +9,7 @@ from w2s_bench.controls import BASE, NAIVE
 from w2s_bench.results.attestations import TIERS
 from w2s_bench.results.board import POWER, Gain, Leaderboard
 from w2s_bench.results.gains import PARTS
-from w2s_bench.results.pages.style import TRACKS, count, number, signed
+from w2s_bench.results.pages.style import TRACKS, count, difference, number, signed
 from w2s_bench.results.places import first_in_track
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.text import one_line, shortened
@@ -29,6 +29,8 @@ def description(board: Leaderboard) -> str:
 
 def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
     """Sentences; `name` writes an arm's name as the page needs it."""
+    if not board.ranks:
+        return untuned_in_words(board, name)
     said = []
     for track, look in TRACKS.items():
         first = first_in_track(board.rows, track)
@@ -42,7 +44,7 @@ def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
     if board.detectable is not None:
         said.append(
             f"This board can tell two arms {number(board.detectable)} PGR apart with {100 * POWER:g} % power "
-            "(a mean over domains, one test at 5 %); smaller differences it will mostly miss."
+            "(a mean over domains, one test at 5 %, by the noise of its arms together); smaller differences it will mostly miss."
         )
     if board.stability is not None:
         said.append(
@@ -101,7 +103,7 @@ def did_not_come_again(board: Leaderboard) -> tuple[str, ...]:
 
 
 def gain_in_words(gain: Gain, name: Callable[[str], str]) -> str | None:
-    """What an arm's gain over naive is made of, without intervals; None where means have no such figures."""
+    """An arm's gain over naive with its interval, and what it is made of, without; None where means have no such figures."""
     value = {part: figure.value for part, figure in gain.mean.items() if isinstance(figure, Estimate)}
     if any(part.name not in value for part in PARTS if part.adds_up or part.name in gain.mean):
         return None
@@ -109,4 +111,4 @@ def gain_in_words(gain: Gain, name: Callable[[str], str]) -> str | None:
     beside = ", ".join(
         f"{part.header} {signed(value[part.name])}" for part in PARTS[1:] if not part.adds_up and part.name in value
     )
-    return f"{name(gain.arm)}: {signed(value[PARTS[0].name])} PGR over {NAIVE} = {parts}; {beside}"
+    return f"{name(gain.arm)}: {difference(gain.mean[PARTS[0].name])} PGR over {NAIVE} = {parts}; {beside}"

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from w2s_bench.controls import CEILING, WEAK
-from w2s_bench.results.board import DomainSummary, Leaderboard
+from w2s_bench.results.board import FEWEST_SEEDS, DomainSummary, Leaderboard
+from w2s_bench.results.checks import to_audit
 from w2s_bench.results.pages.style import count, figure, number
 from w2s_bench.text import shortened
 
@@ -30,11 +31,8 @@ def warnings(board: Leaderboard, name: Callable[[str], str], failed_seeds: str) 
                 "leaderboard.",
             )
         )
-    if len(board.seeds) < 3:
-        few = "are over test items alone" if len(board.seeds) == 1 else "are wide and cover less than they say"
-        warned.append(
-            Warned("Fewer than 3 seeds.", f"With {len(board.seeds)} the intervals {few}; take no ranking from them.")
-        )
+    if (few := few_seeds(board)) is not None:
+        warned.append(few)
     for domain in board.domains:
         warned += _of_domain(domain, name)
     for row in board.rows:
@@ -51,6 +49,15 @@ def warnings(board: Leaderboard, name: Callable[[str], str], failed_seeds: str) 
     if failed := sum(len(f.rows) for f in board.failures if not f.not_applicable):
         warned.append(Warned("Seeds failed", f"({failed} over all rows); see {failed_seeds}."))
     return warned
+
+
+def few_seeds(board: Leaderboard) -> Warned | None:
+    """Of a board that has too few seeds to rank by."""
+    if board.ranks:
+        return None
+    few = "are over test items alone" if len(board.seeds) == 1 else "are wide and cover less than they say"
+    said = f"With {len(board.seeds)} the intervals {few}; take no ranking from them."
+    return Warned(f"Fewer than {FEWEST_SEEDS} seeds.", said)
 
 
 def _of_domain(d: DomainSummary, written: Callable[[str], str]) -> Iterator[Warned]:
@@ -71,8 +78,9 @@ def _of_domain(d: DomainSummary, written: Callable[[str], str]) -> Iterator[Warn
     for arm, why in d.suspects.items():
         yield Warned(
             f"{written(arm)} knows too much in {name}:",
-            f"{why}, and its track is not privileged. Look for gold of the pool that reaches it, or for strata and items that "
-            "tell their answers, before believing it.",
+            f"{why}, and its track is not privileged. `{to_audit(arm, 'suite.yaml')}`, in this folder, tells whether gold of the pool "
+            "reaches it; where none does, the cause is innocent: a student that knows the answers once it is asked, or strata and "
+            "items that tell them.",
         )
     short_of = d.checks["oracle_shortfall"].figure
     if isinstance(short_of, int) and short_of > 0:

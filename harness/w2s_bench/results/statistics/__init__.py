@@ -9,7 +9,7 @@ from w2s_bench.results.statistics.counts import Counts
 from w2s_bench.results.statistics.domains import mean_over_domains, means_over_domains
 from w2s_bench.results.statistics.estimate import Estimate, Figures, Ratio, Unresolved
 from w2s_bench.results.statistics.multiplicity import cliques, holm, rank_intervals
-from w2s_bench.results.statistics.power import Components, components, typical
+from w2s_bench.results.statistics.power import Components, components, pooled
 from w2s_bench.results.statistics.ratios import (
     accuracy,
     accuracy_difference,
@@ -57,11 +57,11 @@ __all__ = [
     "pgr_by_seed",
     "pgr_contrast",
     "pgr_difference",
+    "pooled",
     "rank_intervals",
     "ratio_of",
     "recovery",
     "selective_figures",
     "spearman",
     "split_half",
-    "typical",
 ]

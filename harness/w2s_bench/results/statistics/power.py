@@ -47,9 +47,7 @@ def components(
     return Components((seed - rest) / table.clusters, (item - rest) / table.seeds, rest)
 
 
-def typical(of_arms: Sequence[Components]) -> Components:
-    """The median of each component: one arm that is a lottery does not decide."""
-    seed, cluster, rest = (
-        float(np.median([getattr(c, name) for c in of_arms])) for name in ("seed", "cluster", "rest")
-    )
+def pooled(of_arms: Sequence[Components]) -> Components:
+    """The mean of each component. A median would be too small: a variance from few seeds is skewed, mostly below the true one."""
+    seed, cluster, rest = (float(np.mean([getattr(c, name) for c in of_arms])) for name in ("seed", "cluster", "rest"))
     return Components(seed, cluster, rest)
