@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from w2s_bench.errors import CellError, SuiteError, W2SBenchError
+from w2s_bench.errors import CellError, StoreError, SuiteError, W2SBenchError
 from w2s_bench.names import DOMAINS, ENGINE_VARIABLE, PAGES
 from w2s_bench.results.belief import refuse_contradictions
 from w2s_bench.results.cells import Cell, cell_path
@@ -119,8 +119,13 @@ def refuse_unwritable_store(planned: Plan, store: Store) -> None:
     from w2s_bench.runs.preview import preview
     from w2s_bench.store.faults import store_error
 
-    fault = _unwritable(store.root)
-    if fault and preview(planned.stages(), store).to_run:
+    if (fault := _unwritable(store.root)) is None:
+        return
+    try:
+        holds_all = not preview(planned.stages(), store).to_run
+    except StoreError:  # nor can it be read
+        holds_all = False
+    if not holds_all:
         raise W2SBenchError(str(store_error(store.root, fault)))
 
 

@@ -71,8 +71,8 @@ def collect_submission(folder: Path, request: Mapping[str, JSON]) -> int:
     report = _collected(folder, request)
     for row, seed, reason in report.failures:
         print(printable(f"{row}, seed {seed}: {reason}"), file=sys.stderr)
-    for problem in report.problems:
-        print(printable(problem), file=sys.stderr)
+    for told in (*report.problems, *report.notes):
+        print(printable(told), file=sys.stderr)
     print(f"results: {report.folder}", file=sys.stderr)
     return 0 if report.ok else 1
 
