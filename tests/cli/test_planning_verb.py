@@ -61,8 +61,8 @@ def test_a_built_in_suite_wins_over_a_folder_of_its_name(tmp_path: Path, monkeyp
     [
         (["nosuch"], "unknown suite 'nosuch'"),
         (["."], "no cell files in"),
-        (["tiny", "--detect", "0"], "greater than or equal to 0.001"),
-        (["tiny", "--power", "2"], "less than or equal to 0.999"),
+        (["tiny", "--detect", "0"], "it must be 0.001 or more"),
+        (["tiny", "--power", "2"], "it must be 0.999 or less"),
     ],
 )
 def test_mistakes_are_explained(
