@@ -37,7 +37,7 @@ def plan_points(
     events: Callable[[Event], None] = lambda event: None,
 ) -> tuple[Plan, ...]:
     """A plan a point, with the domains and trust functions that the suite's own was made with; `decompose` explains each."""
-    documents = Documents(planned.documents, planned.counts)
+    documents = Documents(planned.documents, planned.unmade.counts)
     return tuple(
         make_plan(point, domains=domains, trust=trust, documents=documents, decompose=decompose, events=events)
         for point in points(planned.suite, coverages=coverages, gold_budgets=gold_budgets)

@@ -90,7 +90,7 @@ def estimate(
             uses.setdefault(model.name, []).append((task, role, model, how))
     sizes = sizes_of({name: task.origins[name] for name, ((task, *_), *_) in uses.items()})
     items = {cell.task.domain.name: stored.get(cell.graphs[0].items.node) for cell in planned.cells}
-    unmade = Unmade(planned.counts)
+    unmade = planned.unmade
     lengths = {task.domain.name: _lengths(task, items[task.domain.name], unmade) for task in tasks}
     out = []
     for name, its in uses.items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from w2s_bench.domains.documents import Count, Documents, Request, self_contained
+from w2s_bench.domains.documents import Documents, Request, self_contained
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.isolation.surroundings import surroundings_kept
 from w2s_bench.names import BUILT_IN, normalized, row_name
@@ -28,6 +28,7 @@ from w2s_bench.runs import kept_mix
 from w2s_bench.runs.beyond_gold import graded_against_training_gold
 from w2s_bench.runs.chosen import Chosen, chosen_trust_functions, passed_over, unordered
 from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_label_source, refuse_unfit_objectives
+from w2s_bench.runs.unmade import Unmade
 from w2s_bench.store.stage import Stage, walk
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Plan:
     problems: tuple[str, ...]
     documents: Mapping[str, str | None] = field(default_factory=dict)  # as `Documents.known`, for a plan made again
     passed_over: tuple[str, ...] = ()
-    counts: Mapping[str, Count] = field(default_factory=dict)  # as `Documents.counts`
+    unmade: Unmade = field(default_factory=lambda: Unmade({}))  # what is known of domains before their items are made
 
     def targets(self) -> list[Stage]:
         return [stage for cell in self.cells for stage in cell.targets()]
@@ -211,7 +212,7 @@ def plan(
     )
     without += unordered({task.domain.short_name: [arm.lacks_order(task) for arm in every_arm] for task in tasks})
     told = (*map(str, registry.problems), *problems)
-    return Plan(suite, tuple(cells), told, documents.known, () if rows else without, documents.counts)
+    return Plan(suite, tuple(cells), told, documents.known, () if rows else without, Unmade(documents.counts))
 
 
 def _source(task: PlannedTask, source: PlannedTask) -> PlannedTask:

@@ -149,7 +149,7 @@ def unfilled_splits(planned: Plan, store: Store) -> tuple[list[str], list[str]]:
     """
     from w2s_bench.runs.preview import explain
 
-    reasons, unknown, unmade = [], [], Unmade(planned.counts)
+    reasons, unknown, unmade = [], [], planned.unmade
     for stage in _first_by_domain(planned.splits()):
         stored = {
             explained.stage.node: explained.path for explained in explain(list(walk([stage])), store, reasons=False)

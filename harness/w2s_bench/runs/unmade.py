@@ -17,7 +17,7 @@ class Unmade:
     """Domains by their documents, where these were read to plan a run (`counts`), else bundled ones by their files."""
 
     def __init__(self, counts: Mapping[str, Count]) -> None:
-        self._counts = counts
+        self.counts = counts
 
     def count(self, named: Mapping[str, Any]) -> Count | None:
         """Of the domain that a stage's parameters name. None where nobody knows: what a line of somebody else's file comes to,
@@ -26,7 +26,7 @@ class Unmade:
         from w2s_bench.domains.task import TaskDomain
         from w2s_bench.domains.unread import counted
 
-        known = self._counts.get(key_of(named["name"], named["parameters"]))
+        known = self.counts.get(key_of(named["name"], named["parameters"]))
         if known is not None or not named["name"].startswith(f"{BUILT_IN}/"):
             return known
         domain = self._built_in.domain(named["name"], **named["parameters"])
