@@ -292,13 +292,15 @@ def test_documents_are_counted_beside_their_digest(registry: Registry, tmp_path:
     folder, data = elsewhere(tmp_path)
     data.write_text(json.dumps(rows(count=9)))
     one = planned(folder, tmp_path / "models", registry)
-    assert list(one.counts) == list(one.documents) and [count[:2] for count in one.counts.values()] == [(9, None)]
+    assert list(one.unmade.counts) == list(one.documents) and [count[:2] for count in one.unmade.counts.values()] == [
+        (9, None)
+    ]
     key = key_of("w2s-bench-toy/made", {"folder": str(folder)})
-    kept = Documents(one.documents, one.counts)
+    kept = Documents(one.documents, one.unmade.counts)
     kept.read([("w2s-bench-toy/made", {"folder": str(folder)})])
-    assert kept.counts[key] == one.counts[key] and Documents(one.documents).counts == {}
+    assert kept.counts[key] == one.unmade.counts[key] and Documents(one.documents).counts == {}
     data.write_text("no JSON")
-    assert planned(folder, tmp_path / "models", registry).counts == {}
+    assert planned(folder, tmp_path / "models", registry).unmade.counts == {}
 
 
 def test_what_a_task_has_in_test_is_counted_where_it_says_so_of_each() -> None:

@@ -413,7 +413,8 @@ def test_the_source_digest_of_a_single_module(site: SimpleNamespace) -> None:
 def test_models_from_elsewhere(tmp_path: Path) -> None:
     registry = Registry.load([])
     (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    for file in ("model.safetensors", "tokenizer.json"):
+        (tmp_path / file).write_bytes(b"")
     model = registry.model(f"local/{tmp_path}")
     assert model.name == f"local/{tmp_path}" and model.fingerprint()
     assert registry.resolve("model", str(tmp_path)).name == f"local/{tmp_path}"

@@ -26,6 +26,7 @@ from w2s_bench.models.speed import Throughput, measure
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.runs.estimate import ModelCost, estimate, places
 from w2s_bench.runs.plan import Plan, plan
+from w2s_bench.runs.unmade import Unmade
 from w2s_bench.suite import Suite
 
 COMMIT = "a" * 40
@@ -253,8 +254,8 @@ def test_documents_tell_how_long_rows_are_before_items_are_stored(planned: Plan,
     named = {cell.task.domain.name: cell.task.domain.params for cell in planned.cells}
     counts = {key_of(one["name"], one["parameters"]): Count(9, None, texts) for one in named.values()}
     stored = {cell.graphs[0].items.node: folder for cell in planned.cells}
-    timings, unread = Timings.of_store(tmp_path), replace(planned, counts={})
-    looked_at = estimate(replace(planned, counts=counts), [], timings, {}, {})
+    timings, unread = Timings.of_store(tmp_path), replace(planned, unmade=Unmade({}))
+    looked_at = estimate(replace(planned, unmade=Unmade(counts)), [], timings, {}, {})
     assert looked_at == estimate(unread, [], timings, stored, {})
     assert looked_at != estimate(unread, [], timings, {}, {}) and not any(model.assumed_lengths for model in looked_at)
 

@@ -65,7 +65,7 @@ def test_a_store_that_cannot_be_written_is_said_with_the_next_step(suite: Path, 
     store.mkdir()
     with read_only(store):
         done = w2s("run", suite, "--out", tmp_path / "results", "--store", store, "--workers", 1)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Permission denied" in done.stderr and "--store DIR" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -55,10 +55,10 @@ def number_column(
 
 def minus_column(rival: str, of: Callable[[Subject], Mapping[str, Ratio]]) -> Column[Subject]:
     """A paired difference to one control."""
-    return tested_column(f"minus_{rival}", f"− {rival}", lambda subject: of(subject).get(rival))
+    return difference_column(f"minus_{rival}", f"− {rival}", lambda subject: of(subject).get(rival))
 
 
-def tested_column(name: str, header: str, ratio: Callable[[Subject], Ratio | None]) -> Column[Subject]:
+def difference_column(name: str, header: str, ratio: Callable[[Subject], Ratio | None]) -> Column[Subject]:
     """A paired difference, emphasised where it holds among all of its table; p is corrected likewise."""
 
     def strong(subject: Subject) -> bool:

@@ -16,12 +16,12 @@ from w2s_bench.results.gains import Part
 from w2s_bench.results.pages.column import (
     Column,
     by_name,
+    difference_column,
     had,
     in_domain,
     minus_column,
     number_column,
     ratio_column,
-    tested_column,
 )
 from w2s_bench.results.pages.style import NONE, TRACKS, difference, figure, written_seconds
 from w2s_bench.results.seed_results import (
@@ -318,7 +318,7 @@ def other_objectives(board: Leaderboard) -> list[Column[Row]]:
 
 def parts(told: Sequence[Part], of: Callable[[Gain], Mapping[str, Ratio]]) -> list[Column[Gain]]:
     """One column a part of an arm's gain."""
-    return [tested_column(part.name, part.header, lambda gain, name=part.name: of(gain).get(name)) for part in told]  # type: ignore[misc]
+    return [difference_column(part.name, part.header, lambda gain, name=part.name: of(gain).get(name)) for part in told]  # type: ignore[misc]
 
 
 def robust() -> list[Column[Row]]:
