@@ -201,22 +201,22 @@ def test_folders_of_models_are_relative_to_the_file(
 @pytest.mark.parametrize(
     ("given", "written"),
     [
-        ("local/models/x", "local/../work/models/x"),
-        ("./x", "../work/x"),
+        ("local/models/x", "local/../mine/models/x"),
+        ("./x", "../mine/x"),
         ("../suites/x", "./x"),
         ("local/../suites/x", "local/x"),
         ("local//abs/x", "local//abs/x"),
         ("tiny/math-s", "tiny/math-s"),
-        ("adapter/a+local/b", "adapter/../work/a+local/../work/b"),
+        ("adapter/a+local/b", "adapter/../mine/a+local/../mine/b"),
     ],
 )
 def test_a_file_that_is_written_names_folders_from_where_it_lies(tmp_path: Path, given: str, written: str) -> None:
     suite = Suite.model_validate(changed(put("domains", 0, "teacher", "model", value=given)))
     (tmp_path / "suites").mkdir()
-    made = suite.with_folders_from(tmp_path / "work", tmp_path / "suites")
+    made = suite.with_folders_from(tmp_path / "mine", tmp_path / "suites")
     assert made.domains[0].teacher.model == written
     (tmp_path / "suites" / "mine.yaml").write_text(made.to_yaml())
-    meant = suite.with_folders_of(tmp_path / "work").domains[0].teacher.model
+    meant = suite.with_folders_of(tmp_path / "mine").domains[0].teacher.model
     assert load_suite(tmp_path / "suites" / "mine.yaml").domains[0].teacher.model == meant
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from w2s_bench._cli.progress import RunState
+from w2s_bench._cli.repeated import repeated
 from w2s_bench.executors import Event
 from w2s_bench.names import PROGRESS
 from w2s_bench.record import write_atomically
@@ -23,7 +24,7 @@ def announced(title: str, folder: Path, events: Callable[[Event], None]) -> Iter
 
     Nothing is written before the run itself has made the folder. A line that cannot be written is no error: nothing hangs on it.
     """
-    state, over, lock = RunState(title), threading.Event(), threading.Lock()
+    state, lock = RunState(title), threading.Lock()
     path = folder / PROGRESS
 
     def told(event: Event) -> None:
@@ -32,19 +33,15 @@ def announced(title: str, folder: Path, events: Callable[[Event], None]) -> Iter
             state(event)
 
     def keep() -> None:
-        while not over.wait(_EVERY):
-            with lock:
-                line = state.line()
-            if folder.is_dir():
-                with suppress(OSError):
-                    write_atomically(path, json.dumps(line) + "\n")
+        with lock:
+            line = state.line()
+        if folder.is_dir():
+            with suppress(OSError):
+                write_atomically(path, json.dumps(line) + "\n")
 
-    thread = threading.Thread(target=keep, name="w2s-bench-announced", daemon=True)
-    thread.start()
     try:
-        yield told
+        with repeated(keep, seconds=_EVERY, name="w2s-bench-announced"):
+            yield told
     finally:
-        over.set()
-        thread.join()
         with suppress(OSError):
             path.unlink(missing_ok=True)

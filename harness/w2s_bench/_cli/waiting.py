@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from w2s_bench._cli.output import say
+from w2s_bench._cli.repeated import repeated
 from w2s_bench.plugins.watching import Awaits, unheard
 from w2s_bench.text import one_line
 
@@ -21,19 +22,9 @@ def told_waits(*, quiet: bool = False) -> Iterator[Awaits]:
     if quiet:
         yield unheard
         return
-    waits, over = Waits(), threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.5):
-            waits.look()
-
-    thread = threading.Thread(target=watch, name="w2s-bench-waits", daemon=True)
-    thread.start()
-    try:
+    waits = Waits()
+    with repeated(waits.look, seconds=0.5, name="w2s-bench-waits"):
         yield waits
-    finally:
-        over.set()
-        thread.join()
 
 
 class Waits:
