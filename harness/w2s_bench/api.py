@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ def run(
     domains: Sequence[str] = (),
     trust: Sequence[str] | None = None,
     seeds: int | None = None,
-    decompose: bool = False,
+    decompose: bool | Collection[str] = False,
     coverages: Sequence[float] = (),
     gold_budgets: Sequence[int] = (),
     out: Path | str = RESULTS,
@@ -46,7 +46,8 @@ def run(
 
     `domains` restricts what runs (default: the suite's domains), `trust` names the trust functions (None: the suite's
     default; `("all",)`: every installed one; `()`: the controls alone). `decompose` adds the controls that explain others,
-    five students a trust function and ten beside, at every point of a curve too. `coverages` and `gold_budgets` (items of the trust
+    five students a trust function and ten beside, at every point of a curve too; names take these alone:
+    `decompose=["kept_plus_gold"]`. `coverages` and `gold_budgets` (items of the trust
     set whose gold is seen) are points of curves: each is run after the suite, into `out/<suite>/curves/`, where a page shows them
     together; the report is the suite's own. Whatever is in the store already is not computed again; a run that was stopped anywhere
     goes on from there. Stages run in `workers` local processes, or where `executor` runs them. `store` is a folder or a URL. `log`

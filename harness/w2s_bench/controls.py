@@ -6,11 +6,12 @@ needs code beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from w2s_bench.arm_facts import FLIPPED, Facts, MadeOfArm, OwnArm, OwnRole, Rows
+from w2s_bench.errors import UnknownNameError
 from w2s_bench.names import parted
 
 #: A PGR lies between the teacher and the student trained on the pool's gold, Recovery between the untuned student and it.
@@ -218,6 +219,23 @@ CERTIFIED: Final = Facts(rows=(Rows("transfer", "weak", "certified"),))
 def of_role(role: OwnRole) -> tuple[OwnArm, ...]:
     """The harness's arms of one role, in their order."""
     return tuple(arm for arm in OWN_ARMS.values() if arm.role == role)
+
+
+def explaining() -> tuple[str, ...]:
+    """The controls that a run has only where it is asked for them: the words of those made of every arm, then the names of others."""
+    return (*MADE_OF_ARM, *(arm.name for arm in OWN_ARMS.values() if arm.explains))
+
+
+def chosen_to_explain(asked: bool | Collection[str]) -> frozenset[str]:
+    """Those of `explaining` that are asked for: all, none, or those named. Raises UnknownNameError for any other name."""
+    known = explaining()
+    if isinstance(asked, bool):
+        return frozenset(known if asked else ())
+    for name in asked:
+        if name not in known:
+            hint = "Every run has it." if name in OWN_ARMS else "--decompose takes them all."
+            raise UnknownNameError("control to explain others", name, known, hint)
+    return frozenset(asked)
 
 
 def rivals() -> tuple[str, ...]:

@@ -155,12 +155,16 @@ def test_a_spec_that_cannot_be_read_is_a_fault_of_the_suite(tiny: Suite, built_i
         ("ceiling", "'ceiling' is a reference of the harness's own"),
         (
             "noisy_oracle",
-            "'noisy_oracle' is a control of the harness's own and no trust function: a run with --decompose has it",
+            "'noisy_oracle' is a control of the harness's own and no trust function: a run with --control noisy_oracle or "
+            "--decompose has it",
         ),
-        ("gold_kept:confidence", "name the trust function, --trust confidence, and give --decompose"),
+        (
+            "gold_kept:confidence",
+            "name the trust function, --trust confidence, and give --control gold_kept or --decompose",
+        ),
         (
             "w2s-bench/matched_random:probe:folds=3",
-            "name the trust function, --trust probe:folds=3, and give --decompose",
+            "name the trust function, --trust probe:folds=3, and give --control matched_random or --decompose",
         ),
         (
             "gold_kept",

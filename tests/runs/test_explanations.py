@@ -15,10 +15,10 @@ from cell_builder import TRUST_SET, change, make_cells, suite_of, write_cells
 from support import run_inline, toy_registry, toy_suite
 from w2s_bench._cli.board_table import print_board
 from w2s_bench.arm_facts import FLIPPED
-from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, TRUST_FIRST, TRUST_LAST
+from w2s_bench.controls import MADE_OF_ARM, OWN_ARMS, TRUST_FIRST, TRUST_LAST, explaining
 from w2s_bench.domains.documents import Documents
-from w2s_bench.errors import CellError
-from w2s_bench.names import of_arm
+from w2s_bench.errors import CellError, UnknownNameError
+from w2s_bench.names import of_arm, short
 from w2s_bench.protocol.arms import explanations, own_arms
 from w2s_bench.record import digest_of, pack_bits
 from w2s_bench.results import noise
@@ -82,7 +82,26 @@ def test_a_usual_run_has_none_of_them_and_a_decomposed_one_adds_their_students_a
 
 def test_an_arm_of_all_rows_has_none() -> None:
     whole = [arm for arm in own_arms(0.5) if arm.ref.name in ("naive", "ceiling", "weak", "gold_trust_set")]
-    assert len(whole) == 4 and not any(explanations(arm) for arm in whole)
+    assert len(whole) == 4 and not any(explanations(arm, MADE_OF_ARM) for arm in whole)
+
+
+def test_a_run_may_be_asked_for_one_of_them_alone(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = toy_suite(tmp_path_factory.getbasetemp() / "toy-models", seeds=1)
+
+    def arms_of(decompose: bool | list[str]) -> list[str]:
+        planned = plan(suite, toy_registry(monkeypatch), domains=["largest"], trust=[HASH], decompose=decompose)
+        return [short(cell.arm.ref.name) for cell in planned.cells]
+
+    usual, every = arms_of(False), arms_of(True)
+    assert sorted(arms_of(["kept_plus_gold"])) == sorted([*usual, f"kept_plus_gold:{HASH}"])
+    assert sorted(arms_of(["noisy_oracle"])) == sorted([*usual, "noisy_oracle"])
+    assert sorted(arms_of(list(explaining()))) == sorted(every)
+    with pytest.raises(UnknownNameError, match=r"'gold_kep'; did you mean gold_kept\?"):
+        arms_of(["gold_kep"])
+    with pytest.raises(UnknownNameError, match=r"'naive'.*Every run has it"):
+        arms_of(["naive"])
 
 
 def test_the_last_job_of_a_cluster_and_a_verifier_plan_the_same_again(ran: Any) -> None:

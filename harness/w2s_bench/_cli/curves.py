@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ def plans_beside(
     as_json: bool,
     domains: Sequence[str],
     trust: Sequence[str] | None,
-    decompose: bool,
+    decompose: bool | Collection[str],
     events: Callable[[Event], None],
 ) -> tuple[Plan, ...]:
     """A plan for each coverage and each gold budget, as the command line has them."""

@@ -86,6 +86,15 @@ def run(
             "strata, on its rows in order of trust, and on its rows with the trust set's gold; at every point of a curve.",
         ),
     ] = False,
+    control: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--control",
+            help="Of what --decompose trains, this alone: kept_plus_gold (each trust function's rows with the trust set's gold), "
+            "gold_kept, matched_random, …; repeat for more.",
+            metavar="C",
+        ),
+    ] = None,
     coverage: Annotated[
         str | None,
         typer.Option(
@@ -220,12 +229,13 @@ def run(
         use_device(device)
         use_tasks(data, include_path or ())
         location = store or default_location()
+        explaining = decompose or tuple(control or ())
         read = load_suite(suite)
         with ExitStack() as display:
             # Planning is shown as the run is: plugins and data may take their time.
             events = display.enter_context(shown_progress(read.name, quiet=quiet or json_output))
             planned = make_plan(
-                read, domains=domain or (), trust=trust or None, seeds=seeds, decompose=decompose, events=events
+                read, domains=domain or (), trust=trust or None, seeds=seeds, decompose=explaining, events=events
             )
             beside = plans_beside(
                 planned,
@@ -235,7 +245,7 @@ def run(
                 as_json=json_output,
                 domains=domain or (),
                 trust=trust or None,
-                decompose=decompose,
+                decompose=explaining,
                 events=events,
             )
             if dry_run or explain:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,20 +58,20 @@ class Arm:
         return recipe_of(task.student).no_order(task.spec.student) if self.ref.facts.in_order else None
 
 
-def own_arms(coverage: float, *, explain: bool = False) -> list[Arm]:
+def own_arms(coverage: float, *, explain: Collection[str] = ()) -> list[Arm]:
     """The harness's references and controls at the suite's coverage, each built from its row of `controls.py`.
 
-    `explain`: with those that are there only to explain others.
+    Of those that are there only to explain others, the ones named by `explain`.
     """
-    return [_own_arm(arm, coverage) for arm in OWN_ARMS.values() if explain or not arm.explains]
+    return [_own_arm(arm, coverage) for arm in OWN_ARMS.values() if not arm.explains or arm.name in explain]
 
 
-def explanations(arm: Arm) -> list[Arm]:
-    """The controls that are made of an arm which keeps rows by a trust function; an arm of all rows has none."""
+def explanations(arm: Arm, words: Collection[str]) -> list[Arm]:
+    """The controls of these words, made of an arm which keeps rows by a trust function; an arm of all rows has none."""
     of_pool = arm.ref.facts.of_pool
     if of_pool is None or of_pool.share == "all":
         return []
-    return [_made_of(arm, made) for made in MADE_OF_ARM.values()]
+    return [_made_of(arm, made) for made in MADE_OF_ARM.values() if made.word in words]
 
 
 def _made_of(arm: Arm, made: MadeOfArm) -> Arm:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from w2s_bench.controls import EASY, EASY_GOLD, GOLD_RANDOM, RANDOM
+from w2s_bench.controls import EASY, EASY_GOLD, GOLD_RANDOM, RANDOM, made_of
 from w2s_bench.errors import CellError, StoreError, W2SBenchError
 from w2s_bench.executors import Failed, preparing
 from w2s_bench.names import BUILT_IN, short
@@ -106,9 +106,25 @@ def analyse(
         sections=tuple(name for name in SECTIONS if name in sections),
         domains=tuple(told.values()),
         attribution=attributed,
-        decompose="" if any(cell.body.arm.explains for cell in own) else run.command(decompose=True),
+        decompose="" if _decomposed(own) else run.command(["--decompose"]),
         problems=problems,
     )
+
+
+def _explaining(cells: Sequence[Cell]) -> set[str]:
+    """The controls that a run was asked for to explain others: words of those made of an arm, names of others."""
+    made = {name: made_of(name) for name in (short(cell.body.arm.name) for cell in cells if cell.body.arm.explains)}
+    return {name if known is None else known[0].word for name, known in made.items()}
+
+
+def _decomposed(cells: Sequence[Cell]) -> bool:
+    """Whether that was all of them; a run that was asked for some hardly has the one that this analysis begins with."""
+    return EASY in _explaining(cells)
+
+
+def _controls(cells: Sequence[Cell]) -> list[str]:
+    """The options that ask for those again."""
+    return [f"--control {name}" for name in sorted(_explaining(cells))]
 
 
 def _comparison(cells: Sequence[Cell], domain: str) -> Comparison:
@@ -126,12 +142,12 @@ class _Run:
         self._failed: set[tuple[str, int]] = set()
         self._planned: dict[str, list[tuple[PlannedCell, Cell]]] = {}
 
-    def command(self, *, decompose: bool) -> str:
-        """The run that makes what this folder was made of."""
+    def command(self, explaining: Sequence[str]) -> str:
+        """The run that makes what this folder was made of, with the options that ask for controls which explain others."""
         trusts = sorted({cell.body.arm.trusts for cell in self.cells if cell.body.arm.trusts})
         named = [f"--trust {shlex.quote(short(name) if name.startswith(f'{BUILT_IN}/') else name)}" for name in trusts]
         given = [shlex.quote(str(self.folder / "suite.yaml")), *named]
-        given += ["--decompose"] if decompose else []
+        given += explaining
         where = f"--out {shlex.quote(str(self.folder.parent))} --store {shlex.quote(str(self.store.location))}"
         return f"w2s-bench run {' '.join(given)} {where}"
 
@@ -143,11 +159,11 @@ class _Run:
         there = {look.stage.node for look in explained if look.path is not None}
         missing = [stage for stage in made if stage.node not in there]
         if missing:
-            decomposed = any(cell.body.arm.explains for cell in self.cells)
+            explaining = ["--decompose"] if _decomposed(self.cells) else _controls(self.cells)
             raise StoreError(
                 f"{self.folder}: labels, scores and kept rows lie in the store of the run, and {self.store.location} lacks "
                 f"{len(missing)} of {len(made)} of these stages (such as {missing[0].label or missing[0].name}). Give --store "
-                f"PLACE, or make them again (what is stored is not computed again): {self.command(decompose=decomposed)}"
+                f"PLACE, or make them again (what is stored is not computed again): {self.command(explaining)}"
             )
         for name, pairs in self._planned.items():
             for graph in pairs[0][0].graphs:

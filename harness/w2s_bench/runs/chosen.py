@@ -94,10 +94,10 @@ def _refuse_own_arm(text: str) -> None:
         raise W2SBenchError(
             f"{text!r} is a control that is made of a trust function's arm; name the trust function"
             + (f", --trust {made[1]}," if made else "")
-            + " and give --decompose"
+            + f" and give --control {name} or --decompose"
         )
     if (own := OWN_ARMS.get(name)) is not None:
-        how = "a run with --decompose has it" if own.explains else "every run has it"
+        how = f"a run with --control {name} or --decompose has it" if own.explains else "every run has it"
         raise W2SBenchError(f"{text!r} is a {own.role} of the harness's own and no trust function: {how}")
 
 

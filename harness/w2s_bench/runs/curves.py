@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ def plan_points(
     gold_budgets: Sequence[int] = (),
     domains: Sequence[str] = (),
     trust: Sequence[str] | None = None,
-    decompose: bool = False,
+    decompose: bool | Collection[str] = False,
     events: Callable[[Event], None] = lambda event: None,
 ) -> tuple[Plan, ...]:
     """A plan a point, with the domains and trust functions that the suite's own was made with; `decompose` explains each."""

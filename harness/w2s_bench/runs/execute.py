@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -89,7 +89,7 @@ def make_plan(
     domains: Sequence[str] = (),
     trust: Sequence[str] | None = None,
     seeds: int | None = None,
-    decompose: bool = False,
+    decompose: bool | Collection[str] = False,
     documents: Documents | None = None,
     events: Callable[[Event], None] = lambda event: None,
 ) -> Plan:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from w2s_bench.controls import chosen_to_explain
 from w2s_bench.domains.documents import Documents, Request, self_contained
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.isolation.surroundings import surroundings_kept
@@ -152,13 +153,14 @@ def plan(
     trust: Sequence[str] | None = None,
     rows: Sequence[str] = (),
     documents: Documents | None = None,
-    decompose: bool = False,
+    decompose: bool | Collection[str] = False,
 ) -> Plan:
     """The cells of `suite` with its default trust functions (None), or with those named (none: controls alone).
 
     `domains` restricts the domains; `trust` names trust functions as `name` or `name:key=value,…`, and `all` every installed
     one; the default is `chosen_trust_functions`. `rows` restricts to `DOMAIN/ARM` rows. Unknown names raise before anything
-    runs. `decompose` adds the controls that explain others, those made of each trust function's arms among them.
+    runs. `decompose` adds the controls that explain others, those made of each trust function's arms among them: all, or those
+    that it names (`controls.explaining`).
     The plan's suite has its domains' names in full.
     The documents of domains whose fingerprint does not tell all are read now, once; those in `documents` are known.
     """
@@ -166,13 +168,13 @@ def plan(
     specs = [suite.domain(name) for name in dict.fromkeys(domains)] if domains else list(suite.domains)
     asked = chosen_trust_functions(registry, suite, trust)
     chosen, problems = _trust_arms(registry, asked, suite)
-    every_arm = [*arms.own_arms(suite.coverage, explain=decompose), *(arm for arm, _ in chosen)]
+    explain = chosen_to_explain(decompose)
+    every_arm = [*arms.own_arms(suite.coverage, explain=explain), *(arm for arm, _ in chosen)]
     objectives, missing = planned_objectives(suite, registry, rows)
     every_arm += crossed(objectives, every_arm)
-    if decompose:
-        # An arm that keeps every row, by weight, leaves no choice of rows to explain, and one that may keep none nothing at all.
-        explained = [arm for arm, _ in chosen if arm.ref.selection != "weighted" and arm.ref.guarantee is None]
-        every_arm += [made for arm in explained for made in arms.explanations(arm)]
+    # An arm that keeps every row, by weight, leaves no choice of rows to explain, and one that may keep none nothing at all.
+    explained = [arm for arm, _ in chosen if arm.ref.selection != "weighted" and arm.ref.guarantee is None]
+    every_arm += [made for arm in explained for made in arms.explanations(arm, explain)]
     documents = documents if documents is not None else Documents()
     sources = {spec.name: suite.trust_source(spec) for spec in specs if spec.trust_from is not None}
     unknown = _unknown_documents([*specs, *(spec for spec in sources.values() if spec not in specs)], registry)
