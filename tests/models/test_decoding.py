@@ -119,14 +119,15 @@ def test_steps_attend_by_it(sources: Any, name: str, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("name", ["words", "gpt2"])
 @pytest.mark.parametrize("at_once", [1, 12, 1 << 20])
+@pytest.mark.parametrize("fixed", [False, True])
 @torch.no_grad()
-def test_prompts_read_in_batches_are_rows_of_one_memory(sources: Any, name: str, at_once: int) -> None:
+def test_prompts_read_in_batches_are_rows_of_one_memory(sources: Any, name: str, at_once: int, fixed: bool) -> None:
     """Apart, two and more at a time, and all together: logits as the model gives them to each whole row by itself."""
     model, _ = sources[name].load()
     anatomy = anatomy_of(model)
     assert anatomy is not None
     prompts = [[4] * 14, [3, 4, 5], [5, 4, 3], [6, 7, 8, 9, 10], [7, 3, 8, 4]]
-    rows = PaddedRows(anatomy, model, prompts, 8, at_once=at_once)
+    rows = PaddedRows(anatomy, model, prompts, 8, at_once=at_once, fixed=fixed)
     found = rows.read()
     for step in range(6):
         alone = torch.stack([model(input_ids=torch.tensor([prompt])).logits[0, -1] for prompt in prompts])

@@ -2,12 +2,14 @@
 
 On a processor, a step of decoding is mostly the reading of keys and values, and a gap of a few unused places after each
 row and head makes that three times slower. So memory grows by a few places at a time, and what is unused is read and masked.
+On a CUDA device a step is mostly the launching of kernels. There memory is for all tokens from the start and nothing moves, so
+that one graph is every step.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,10 +21,12 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from w2s_bench.models.capabilities import Anatomy, base_of, tree_mask
 from w2s_bench.models.encoding import length_batches
+from w2s_bench.models.replayed import Replayed
 
 _STEP = 16  # places by which the memory of keys and values grows
 _AT_ONCE = 2_048  # tokens of prompts, on a processor
 _AT_ONCE_FAR = 16_384  # the same, on an accelerator
+_FEW_NEW = 4  # new tokens from which a graph may pay; the questions to a model read as many
 _NAME = "w2s_bench_decoding"
 _LEFT_TO_TORCH = ("softcap", "s_aux", "position_bias", "cache")  # torch's function does these, or refuses them
 
@@ -63,11 +67,40 @@ class GrowingLayer(DynamicLayer):
             return  # the layer attends with another layer's keys
         places = places.to(read.device)
         if self.keys is None or self.values is None:
-            self.keys, self.values = (_room(states, rows, length) for states in (read.keys, read.values))
+            self.keys, self.values = (_room(states, rows, self._reach(length)) for states in (read.keys, read.values))
             self.is_initialized, self.dtype, self.device, self._length = True, read.dtype, read.device, length
         first, there = length - read.get_seq_length(), read.get_seq_length()
         self.keys[places, :, first:length] = read.keys[:, :, :there]
         self.values[places, :, first:length] = read.values[:, :, :there]
+
+    def _reach(self, length: int) -> int:
+        """Tokens that there is to be memory for when `length` have been read."""
+        return length
+
+
+class FixedLayer(GrowingLayer):
+    """The same with memory for `most` tokens from the start. The next one's keys and values go where `at` (1,) says.
+
+    Its length stays that of the prompts: what a graph does once it does the same way each time, and a model that counts by
+    a memory's length would count wrongly, which the questions to it show.
+    """
+
+    def __init__(self, most: int, at: torch.Tensor) -> None:
+        super().__init__()
+        self._most, self._at = most, at
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Put in (rows, heads, 1, width); returns all there is memory for."""
+        assert self.keys is not None, "prompts are read into another memory, and taken from there"
+        assert self.values is not None
+        self.keys.index_copy_(2, self._at, key_states)
+        self.values.index_copy_(2, self._at, value_states)
+        return self.keys, self.values
+
+    def _reach(self, length: int) -> int:
+        return self._most
 
 
 def growing_cache(layers: int) -> Any:
@@ -79,7 +112,7 @@ class PaddedRows:
     """Prompts, padded on the left, that are read once and then a token at a time, all rows together.
 
     Prompts are read in batches of like length of `at_once` tokens: of those little is padding, and what a layer computes of
-    them stays in the processor's cache.
+    them stays in the processor's cache. `fixed`: whether nothing moves from step to step, so that a graph may be one.
     """
 
     def __init__(
@@ -89,6 +122,7 @@ class PaddedRows:
         prompts: Sequence[Sequence[int]],
         most_new: int,
         at_once: int | None = None,
+        fixed: bool | None = None,
     ) -> None:
         self._anatomy, self._model, self._prompts = anatomy, model, prompts
         self._at_once = at_once or (_AT_ONCE if model.device.type == "cpu" else _AT_ONCE_FAR)
@@ -100,18 +134,40 @@ class PaddedRows:
         sees = (places >= self._length - lengths[:, None]) & (places < self._length)
         seen = torch.zeros(sees.shape, dtype=dtype, device=model.device).masked_fill(~sees, torch.finfo(dtype).min)
         self._seen = seen[:, None, None]
-        self._cache = growing_cache(model.config.get_text_config().num_hidden_layers)
+        self.fixed = most_new >= _FEW_NEW and _on_one_cuda_device(model) if fixed is None else fixed
+        layers = model.config.get_text_config().num_hidden_layers
+        self._cache: Any = growing_cache(layers)
+        if self.fixed:
+            self._at = torch.tensor([self._length], device=model.device)
+            self._tokens = torch.zeros_like(self._positions)
+            self._step = self._new_step()
+            self._cache = Cache(layers=[FixedLayer(self._length + most_new, self._at) for _ in range(layers)])
 
     def read(self, tokens: torch.Tensor | None = None) -> torch.Tensor:
         """(rows, vocabulary) logits of the next token: after the prompts at first, then after one more of `tokens` (rows,)."""
         if tokens is None:
             return self._read_prompts()
+        if self.fixed:
+            self._tokens.copy_(tokens[:, None])
+            return self._step()
         self._positions = self._positions + 1
         self._seen[..., self._length] = 0
         self._length += 1
         mask = self._seen[..., : places_for(self._length)]
         with decoding(self._model):
             return self._logits(tokens[:, None], self._positions, mask, self._cache)
+
+    def _new_step(self) -> Callable[[], torch.Tensor]:
+        return Replayed(self._read_in_place) if self._model.device.type == "cuda" else self._read_in_place
+
+    def _read_in_place(self) -> torch.Tensor:
+        """Logits after `_tokens`; of all that a step changes, nothing moves."""
+        self._positions += 1
+        self._seen.index_fill_(3, self._at, 0)
+        with decoding(self._model):
+            logits = self._logits(self._tokens, self._positions, self._seen, self._cache)
+        self._at += 1
+        return logits
 
     def _read_prompts(self) -> torch.Tensor:
         logits: torch.Tensor | None = None
@@ -152,6 +208,8 @@ class PaddedRows:
         """Leave all other rows out."""
         keep_rows(self._cache, places)
         self._positions, self._seen = self._positions[places], self._seen[places]
+        if self.fixed:
+            self._tokens, self._step = self._tokens[places], self._new_step()
 
 
 def keep_rows(cache: Any, places: torch.Tensor) -> None:
@@ -210,6 +268,10 @@ def attend(
 
 
 AttentionInterface.register(_NAME, attend)
+
+
+def _on_one_cuda_device(model: Any) -> bool:
+    return model.device.type == "cuda" and len({parameter.device for parameter in model.parameters()}) == 1
 
 
 def _grown(states: torch.Tensor, length: int) -> torch.Tensor:

@@ -31,6 +31,7 @@ _MAX_ROWS = 256  # rows decoded at once on a processor, and on an accelerator th
 _MOST_ROWS = 1_024  # rows decoded at once on an accelerator
 _STEPS = 8  # steps of decoding between two looks at the tokens: a look waits for the accelerator
 _COMPACT = 0.75  # share of rows still going at which the others are taken out; before that a copy costs more
+_COMPACT_FIXED = 0.5  # the same where a step is a graph, which is recorded anew
 
 
 @dataclass(frozen=True)
@@ -260,6 +261,7 @@ def _decode_padded(
     active = list(range(len(prompts)))
     finished: set[int] = set()
     step, at_once = 0, _STEPS if is_accelerator(model.device) else 1
+    compact = _COMPACT_FIXED if rows.fixed else _COMPACT
     while step < max_new_tokens:
         read: list[torch.Tensor] = []
         for ahead in range(min(at_once, max_new_tokens - step)):
@@ -274,7 +276,7 @@ def _decode_padded(
             finished.update(row for row_number, row in enumerate(active) if row_number not in going)
         if not going:
             break
-        if len(going) <= _COMPACT * len(active):
+        if len(going) <= compact * len(active):
             keep = torch.tensor(sorted(going), device=model.device)
             rows.keep(keep)
             chosen = chosen[keep]
