@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from w2s_bench.errors import ModelError
 from w2s_bench.executors.timings import Timings
 from w2s_bench.models import sizes, speed
 from w2s_bench.models.footprint import Blueprint, Use, memory, operations, shapes_of
+from w2s_bench.models.known_files import KNOWN_REPOSITORIES
 from w2s_bench.models.origins import HubModel
 from w2s_bench.models.speed import Throughput, measure
 from w2s_bench.plugins.registry import Registry
@@ -28,6 +30,7 @@ from w2s_bench.runs.estimate import ModelCost, estimate, places
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.runs.unmade import Unmade
 from w2s_bench.suite import Suite
+from w2s_bench.suite_files import load_suite
 
 COMMIT = "a" * 40
 #: Published numbers of parameters, and the configurations that they follow from.
@@ -346,6 +349,25 @@ def test_what_is_to_be_fetched_is_what_the_hub_tells(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sizes, "asked_of_hub", fails("ConnectError"))
     assert [one.why for one in sizes.sizes_of(two).values()] == ["not known offline"] * 2
     assert calls == ["acme/a"], "a hub that does not answer is not waited for again"
+
+
+def test_what_shipped_suites_name_is_known_without_a_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    suites = [load_suite(path.stem) for path in Path(str(files("w2s_bench.suites"))).glob("*.yaml")]
+    models = {model.model for suite in suites for spec in suite.domains for model in (spec.teacher, spec.student)}
+    named = {name for name in models if name.startswith("hf/")}
+    assert len(named) == 5
+    for name in named:
+        repo, _, commit = name.removeprefix("hf/").partition("@")
+        told = of_hub(HubModel(repo, commit))
+        assert told.blueprint is not None and told.download is None and "not known offline" in told.why
+        # The shapes that follow from the configuration have as many weights as the repository counts, but for norms.
+        own = sum(out * into for out, into in told.blueprint.linear)
+        tied = KNOWN_REPOSITORIES[repo].config["tie_word_embeddings"]  # type: ignore[index]
+        own += (1 if tied else 2) * told.blueprint.vocabulary * told.blueprint.width
+        assert 0 < told.blueprint.parameters - own < 1e-3 * own
 
 
 def test_a_dry_run_prints_each_model(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:

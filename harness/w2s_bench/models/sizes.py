@@ -16,7 +16,7 @@ from w2s_bench.models.folders import check_folder
 from w2s_bench.models.footprint import Blueprint, described_folder
 from w2s_bench.models.gguf import GgufModel, unpacked_folder
 from w2s_bench.models.gguf_header import header_of
-from w2s_bench.models.known_files import KNOWN_FILES
+from w2s_bench.models.known_files import KNOWN_FILES, KNOWN_REPOSITORIES
 from w2s_bench.models.origins import HubModel, LocalModel, bytes_of, is_read, next_step, unreachable
 from w2s_bench.plugins.checks import told_size
 from w2s_bench.types import ModelSize
@@ -130,12 +130,21 @@ def _of_hub(origin: HubModel, reachable: bool) -> tuple[Sizes, bool]:
     if _is_whole(folder, origin.name):
         return _of_folder(folder), reachable
     if not reachable or constants.HF_HUB_OFFLINE:
-        return Sizes(None, 0, None, OFFLINE), reachable
+        return _without_hub(origin, OFFLINE), reachable
     try:
         return asked_of_hub(origin), True
     except Exception as error:  # noqa: BLE001 - the hub client raises many kinds, and an estimate ends no run
         lost = unreachable(error)
-        return Sizes(None, 0, None, OFFLINE if lost else f"not known: {next_step(error, origin.repo)}"), not lost
+        return _without_hub(origin, OFFLINE if lost else f"not known: {next_step(error, origin.repo)}"), not lost
+
+
+def _without_hub(origin: HubModel, why: str) -> Sizes:
+    """What is known of a model that a shipped suite names; of any other nothing is."""
+    known = KNOWN_REPOSITORIES.get(origin.repo)
+    if known is None or known.parameters is None or known.config is None:
+        return Sizes(None, 0, None, why)
+    told = "its shapes are those that its repository publishes, what would be fetched is"
+    return Sizes(Blueprint.by_config(known.parameters, known.config), 0, None, f"{told} {why}")
 
 
 def _is_whole(folder: Path, name: str) -> bool:
