@@ -253,6 +253,26 @@ def test_parts_of_a_planted_gain_are_what_was_planted_and_add_up(
     assert "The parts have intervals on the page, README.md." in shown
 
 
+def test_of_a_run_with_one_control_a_board_tells_what_that_one_says_and_no_sum(tmp_path: Path) -> None:
+    cells = make_cells()
+    name = of_arm("kept_plus_gold", "w2s-bench/confidence")
+    cells[name] = made(cells, "kept_plus_gold")
+    for arm, count in PLANTED.items():
+        if arm in cells:
+            cells[arm] = planted(cells[arm], count)
+    board = build(cells.values(), Path("somewhere"))
+    (gain,) = board.gains
+    assert list(gain.mean) == ["gain", "gold", "trust", "labels"], "a budget explains nothing by itself"
+    for part in ("gold", "trust", "labels"):
+        found = gain.mean[part]
+        assert isinstance(found, Estimate) and found.value == pytest.approx(PARTED[part])
+    said = gain_in_words(gain, str) or ""
+    assert " PGR over naive; gold beside +0.40, trust beside gold +0.45, labels beside gold +0.20" in said
+    write_leaderboard(write_cells(tmp_path, cells))
+    page = (tmp_path / "README.md").read_text()
+    assert "## What the gains are made of" in page and "add up to the gain" not in page and "label mix" not in page
+
+
 def test_gains_add_up_whatever_the_cells_and_change_no_other_table(cells: dict[str, Cell], tmp_path: Path) -> None:
     chess = make_cells("w2s-bench/chess")
     chess |= {

@@ -97,7 +97,8 @@ def gains(
     p-values are corrected within the means, and within each domain. A contrast that many arms share is tested once.
     """
     shown = [arm for arm in arms if any(_is_parted(arm, domain) for domain in domains.values())]
-    parts = [part for part in PARTS if any(_has_own(part, arm, domain) for arm in shown for domain in domains.values())]
+    told = [part for part in PARTS if any(_has_own(part, arm, domain) for arm in shown for domain in domains.values())]
+    parts = told if whole_sum(told) else [part for part in told if not part.adds_up]
     contrasts = list(dict.fromkeys(part.arms(arm) for arm in shown for part in parts))
     means = holm_corrected(
         {
@@ -128,6 +129,11 @@ def gains(
 def parts_told(gains: Sequence[Gain]) -> tuple[Part, ...]:
     """Those parts that a board with these gains tells: all, but for controls that were not there when its run was planned."""
     return tuple(part for part in PARTS if any(part.name in gain.mean for gain in gains))
+
+
+def whole_sum(parts: Sequence[Part]) -> bool:
+    """Whether those are there that add up to the whole gain; a run that was asked for some controls alone has not all."""
+    return all(part in parts for part in PARTS if part.adds_up)
 
 
 def _has_own(part: Part, arm: str, domain: Comparison) -> bool:

@@ -8,7 +8,7 @@ from w2s_bench.controls import NAIVE
 from w2s_bench.names import AGAINST
 from w2s_bench.results.board import Leaderboard, Row
 from w2s_bench.results.folding import folds
-from w2s_bench.results.gains import ARM, Part, parts_told
+from w2s_bench.results.gains import ARM, Part, parts_told, whole_sum
 from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.blocks import columns_table, escape, table, unfolding
 from w2s_bench.results.pages.column import notes_of
@@ -44,8 +44,9 @@ _OBJECTIVE_NOTE = (
 )
 _GAIN_NOTE = (
     "What a trust function's gain over `naive` is made of, in PGR units, means over the domains that enter means, paired; p "
-    "corrected for all of the table (Holm). Budget, label mix and item choice add up to the gain. "
+    "corrected for all of the table (Holm). "
 )
+_SUM_NOTE = "Budget, label mix and item choice add up to the gain. "
 _MIX_NOTE = (
     " Labels are matched within strata whose items all offer the same options; elsewhere (generated answers, options of an item's "
     "own) labels are no classes, and strata alone are matched, so that what a mix of labels does counts as choice."
@@ -110,7 +111,9 @@ def gains(board: Leaderboard) -> list[str]:
     parts = parts_told(board.gains)
     told = "; ".join(f"{part.header} ({_contrast(part)}): {part.words}" for part in parts)
     means = columns_table({gain.arm: gain for gain in board.gains}, columns.parts(parts, lambda gain: gain.mean))
-    blocks = ["## What the gains are made of", f"{_GAIN_NOTE}{told[0].upper()}{told[1:]}.{_MIX_NOTE}", means]
+    whole = whole_sum(parts)
+    note = f"{_GAIN_NOTE}{_SUM_NOTE if whole else ''}{told[0].upper()}{told[1:]}.{_MIX_NOTE if whole else ''}"
+    blocks = ["## What the gains are made of", note, means]
     for domain in board.domains if len(board.domains) > 1 else ():
         here = {gain.arm: gain for gain in board.gains if domain.name in gain.in_domains}
         if here:

@@ -105,10 +105,10 @@ def did_not_come_again(board: Leaderboard) -> tuple[str, ...]:
 def gain_in_words(gain: Gain, name: Callable[[str], str]) -> str | None:
     """An arm's gain over naive with its interval, and what it is made of, without; None where means have no such figures."""
     value = {part: figure.value for part, figure in gain.mean.items() if isinstance(figure, Estimate)}
-    if any(part.name not in value for part in PARTS if part.adds_up or part.name in gain.mean):
+    whole, *parts = (part for part in PARTS if part.name in gain.mean)
+    if any(part.name not in value for part in (whole, *parts)):
         return None
-    parts = ", ".join(f"{part.header} {signed(value[part.name])}" for part in PARTS if part.adds_up)
-    beside = ", ".join(
-        f"{part.header} {signed(value[part.name])}" for part in PARTS[1:] if not part.adds_up and part.name in value
-    )
-    return f"{name(gain.arm)}: {difference(gain.mean[PARTS[0].name])} PGR over {NAIVE} = {parts}; {beside}"
+    sums = ", ".join(f"{part.header} {signed(value[part.name])}" for part in parts if part.adds_up)
+    beside = ", ".join(f"{part.header} {signed(value[part.name])}" for part in parts if not part.adds_up)
+    made_of = f" = {sums}" if sums else ""
+    return f"{name(gain.arm)}: {difference(gain.mean[whole.name])} PGR over {NAIVE}{made_of}; {beside}"
