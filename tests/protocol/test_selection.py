@@ -70,6 +70,32 @@ def test_a_rising_transform_of_the_scores_changes_nothing(scores: dict[str, floa
         assert top_ids({i: float(transform(s)) for i, s in scores.items()}, count, seed) == kept
 
 
+@given(LEVELS, st.integers(0, 60))
+@settings(deadline=None, max_examples=40)
+def test_rows_drawn_by_lot_are_those_that_another_seed_may_change(scores: dict[str, float], count: int) -> None:
+    drawn, tied = selection.drawn_by_lot(Scores.of(list(scores), np.array(list(scores.values()))), count)
+    kept = [top_ids(scores, count, seed) for seed in range(40)]
+    always = set(IDS).intersection(*kept)
+    assert (drawn == 0) == (len(always) == count), "of one seed's rows some are others with another, or none was drawn"
+    if drawn:
+        lowest = min(scores[i] for i in kept[0])
+        assert tied == sum(value == lowest for value in scores.values()) > drawn
+        assert drawn == sum(scores[i] == lowest for i in kept[0])
+
+
+def test_a_stage_says_how_many_rows_no_score_chose(
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scores that are nearly all the same make an arm `random` by another name, and no figure of a cell would show it."""
+    tied = tmp_path / "tied"
+    tied.mkdir()
+    Scores.of(IDS, np.array([2.0] * 5 + [1.0] * 50 + [0.0] * 5)).write(tied)
+    kept_by(selection.run_top, tmp_path / "by lot", 0.5, scores=tied)
+    assert capsys.readouterr().out == "25 of the 30 rows kept were drawn by lot among 50 of one score\n"
+    kept_by(selection.run_top, tmp_path / "by score", 0.5, scores=folders["scores"])
+    assert capsys.readouterr().out == "", "scores that all differ leave nothing to a lot"
+
+
 @given(LEVELS, st.integers(0, 60), st.integers(0, 9))
 @settings(deadline=None, max_examples=40)
 def test_partition_and_sort_keep_the_same(scores: dict[str, float], count: int, seed: int) -> None:

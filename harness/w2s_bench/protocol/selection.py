@@ -117,7 +117,25 @@ def random_ids(ids: list[str], count: int, seed: int) -> list[str]:
 def run_top(context: StageContext) -> None:
     scores = Scores.read(context.inputs["scores"])
     wanted = count_to_keep(context.params["coverage"], len(scores))
+    _report_lots(scores, wanted)
     Kept.whole(top_ids(scores, wanted, context.params["seed"]), wanted).write(context.out)
+
+
+def _report_lots(scores: Scores, count: int) -> None:
+    """Into the stage's log: how many of `count` rows the hash chose and no score did. An arm of such rows is `random` by another name."""
+    drawn, tied = drawn_by_lot(scores, count)
+    if drawn:
+        print(f"{drawn} of the {count} rows kept were drawn by lot among {tied} of one score", flush=True)
+
+
+def drawn_by_lot(scores: Scores, count: int) -> tuple[int, int]:
+    """Of the `count` highest scores how many are the lowest of them, and how many rows have it in all; (0, 0) where all are kept."""
+    if count == 0:
+        return 0, 0
+    lowest = np.partition(scores.values, -count)[-count]
+    tied = int((scores.values == lowest).sum())
+    drawn = count - int((scores.values > lowest).sum())
+    return (drawn, tied) if drawn < tied else (0, 0)
 
 
 def top_of_each(scores: Scores, group: Mapping[str, str], shares: Mapping[str, int], seed: int) -> list[str]:
