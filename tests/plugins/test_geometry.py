@@ -10,6 +10,7 @@ import pytest
 
 from w2s_bench import FloatArray, Need, TrustFunction
 from w2s_bench.testing import MemoryEvidence, synthetic_evidence
+from w2s_bench_baselines.consistency.pairs import less_texts
 from w2s_bench_baselines.geometry import FUNCTIONS
 from w2s_bench_baselines.geometry.class_distance_ratio import ClassDistanceRatio
 from w2s_bench_baselines.geometry.density import Density
@@ -25,12 +26,15 @@ from w2s_bench_baselines.states import centred, label_classes, neighbours
 RNG = np.random.default_rng(0)
 
 
-def labelled(states: FloatArray, labels: list[str]) -> MemoryEvidence:
-    """Weak labels with these states of the student at one layer; each item offers all texts."""
+def labelled(states: FloatArray, labels: list[str], at_label: FloatArray | None = None) -> MemoryEvidence:
+    """Weak labels with these states of the student at one layer; each item offers all texts. `at_label`: those at labels' ends."""
     names = tuple(f"{i:04d}" for i in range(len(labels)))
     options = tuple(sorted(set(labels)))
     index = np.array([options.index(label) for label in labels])
-    readings: dict[Need, Any] = {Need("student", "hidden_states", -1): states}
+    readings: dict[Need, Any] = {
+        Need("student", "hidden_states", -1): states if at_label is None else at_label,
+        Need("student", "prompt_states", layers=-1): states[:, None],
+    }
     return MemoryEvidence(names, names, tuple(labels), (options,) * len(labels), index, readings, names)
 
 
@@ -216,3 +220,35 @@ def test_the_order_of_rows_means_nothing(make: Callable[..., Any]) -> None:
 def test_parameters_out_of_range(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "make", [KnnAgreement, Topofilter, RelativeMahalanobis, Fine, ClassDistanceRatio], ids=lambda make: make.__name__
+)
+def test_neighbours_are_sought_by_the_prompt_where_no_label_has_been_read(make: Callable[..., Any]) -> None:
+    assert make().needs == (Need("student", "prompt_states", layers="middle"),)
+    assert make(of="teacher", layer=3, state="label").needs == (Need("teacher", "hidden_states", 3),)
+    evidence, right = two_clusters(40, 4)
+    # At the label's end every label lies with its like, right or wrong: there all neighbours agree.
+    names = np.array(evidence.labels)
+    told = np.where(names == "yes", 4.0, -4.0)[:, None] + RNG.normal(0, 0.1, (80, 5))
+    evidence = labelled(evidence.prompt_states("student", -1)[:, 0], list(evidence.labels), at_label=told)
+    by_prompt, by_label = (scored(make(layer=-1, state=state), evidence) for state in ("prompt", "label"))
+    if make is not Fine:  # the square of a direction is the same at both ends
+        assert by_prompt[~right].max() < by_prompt[right].min()
+    assert by_label[~right].mean() >= np.quantile(by_label[right], 0.05)
+    with pytest.raises(ValueError, match="state must be"):
+        make(state="middle")
+
+
+def test_what_an_option_says_is_taken_out_of_its_state() -> None:
+    rng = np.random.default_rng(3)
+    texts = ["yes", "no"] * 30 + ["odd"] * 3 + ["other"] * 2
+    means = {text: rng.normal(0, 5, 4) for text in set(texts)}
+    own = rng.normal(0, 1, (len(texts), 4))
+    left = less_texts(own + np.array([means[text] for text in texts]), texts)
+    for text in ("yes", "no"):
+        rows = [i for i, each in enumerate(texts) if each == text]
+        np.testing.assert_allclose(left[rows], own[rows] - own[rows].mean(axis=0))
+    np.testing.assert_allclose(left[60:].mean(axis=0), 0, atol=1e-12, err_msg="rare texts are one together")
+    assert less_texts(np.zeros((0, 4)), []).shape == (0, 4)

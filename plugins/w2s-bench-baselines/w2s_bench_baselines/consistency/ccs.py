@@ -15,11 +15,12 @@ from w2s_bench_baselines.unfitted import Unfitted
 class Ccs(Unfitted):
     """CCS: the probability of a direction in which each option and its rivals contradict each other, found without gold.
 
-    p₊ = σ(w · φ(option) + b), p₋ = σ(w · φ(mean of the others) + b), both halves normalised apart over the pool; w and b minimise the
-    mean of (p₊ + p₋ - 1)² + min(p₊, p₋)² over all options, plus `l2` · |w|²; the best of `tries` starts. Score: (p₊ + 1 - p₋) / 2 of the
-    label, in [0, 1], higher = more trusted; the sign is the one by which labels score more than other options on average. `of`:
-    teacher or untuned student; `layer`: None the middle one. Burns et al. (2022), arXiv 2212.03827, for two options; the automated
-    weak-to-strong researcher (2026) takes its agreement with the label. Cost: a pass of the model over options; seconds of fitting.
+    p₊ = σ(w · φ(option) + b), p₋ = σ(w · φ(mean of the others) + b). States are taken less the mean of their option's text, where that
+    recurs, and both halves are normalised apart over the pool. w and b minimise the mean of (p₊ + p₋ - 1)² + min(p₊, p₋)² over all
+    options, plus `l2` · |w|²; the best of `tries` starts. Score: (p₊ + 1 - p₋) / 2 of the label, in [0, 1], higher = more trusted; the
+    sign is the one by which labels score more than other options on average. `of`: teacher or untuned student; `layer`: None the
+    middle one. Burns et al. (2022), arXiv 2212.03827, for two options; the automated weak-to-strong researcher (2026) takes its
+    agreement with the label. Cost: a pass of the model over options; seconds of fitting.
     """
 
     kinds: tuple[Kind, ...] = ("choice",)

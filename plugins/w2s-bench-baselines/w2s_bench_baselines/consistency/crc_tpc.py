@@ -14,11 +14,11 @@ from w2s_bench_baselines.unfitted import Unfitted
 class CrcTpc(Unfitted):
     """CRC-TPC: where the label lies on the first principal component of an option's state less its rivals'.
 
-    φ = normalised state of the option - normalised mean of the item's other options', the two normalised apart over the pool; the
-    component is that of greatest variance over all options. Score: φ(label) along it, any real number, higher = more trusted; its
-    sign is the one by which labels score more than other options on average. `of`: teacher or untuned student; `layer`: None the
-    middle one. Burns et al. (2022), arXiv 2212.03827, for two options; the mean of the others stands for "no". Cost: a pass of the
-    model over options.
+    φ = normalised state of the option - normalised mean of the item's other options'. States are taken less the mean of their option's
+    text, where that recurs, and the two are normalised apart over the pool; the component is that of greatest variance over all
+    options. Score: φ(label) along it, any real number, higher = more trusted; its sign is the one by which labels score more than other
+    options on average. `of`: teacher or untuned student; `layer`: None the middle one. Burns et al. (2022), arXiv 2212.03827, for two
+    options; the mean of the others stands for "no". Cost: a pass of the model over options.
     """
 
     kinds: tuple[Kind, ...] = ("choice",)

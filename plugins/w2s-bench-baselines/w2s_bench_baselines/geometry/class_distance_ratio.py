@@ -6,8 +6,8 @@ import numpy as np
 from numpy.random import Generator
 
 from w2s_bench import BoolArray, Evidence, FloatArray, IntArray, Kind, Need, Reader, Scope
-from w2s_bench_baselines.likelihood import one_of
-from w2s_bench_baselines.states import ROWS, centred, checked_layer, count_of, label_classes, layer_need, layer_states
+from w2s_bench_baselines.geometry.reading import Place, State
+from w2s_bench_baselines.states import ROWS, centred, count_of, label_classes
 from w2s_bench_baselines.unfitted import Unfitted
 
 
@@ -17,21 +17,27 @@ class ClassDistanceRatio(Unfitted):
     b / (a + b), in [0, 1]: a the distance to the nearest other row of the same label text, b that to the nearest of another; it
     ranks as their b / a. Higher = more trusted; 0 where no other row has the text, ½ where all rows have it. Of each class the
     share `trim` that lies most apart (by distance to the `k`-th nearest of the class) is not looked at as a neighbour. States and
-    distances as in `knn_agreement`. Cost: a pass of the reader over the labels; n² distances.
+    distances as in `knn_agreement`. Cost: a pass of the reader over the prompts; n² distances.
     """
 
     kinds: tuple[Kind, ...] = ("choice",)
     scope: Scope = "pool"
 
-    def __init__(self, k: int = 10, trim: float = 0.1, of: Reader = "student", layer: int | None = None) -> None:
-        one_of("of", of, ("teacher", "student"))
+    def __init__(
+        self,
+        k: int = 10,
+        trim: float = 0.1,
+        of: Reader = "student",
+        layer: int | None = None,
+        state: State = "prompt",
+    ) -> None:
         if not 0 <= trim < 1:
             raise ValueError(f"trim must lie in [0, 1), got {trim!r}")
-        self.k, self.trim, self.of, self.layer = count_of("k", k), trim, of, checked_layer(layer)
-        self.needs: tuple[Need, ...] = (layer_need(of, layer),)
+        self.k, self.trim, self.place = count_of("k", k), trim, Place(of, state, layer)
+        self.needs: tuple[Need, ...] = (self.place.need,)
 
     def score(self, evidence: Evidence, *, rng: Generator) -> FloatArray:
-        points = centred(layer_states(evidence, self.of, self.layer))
+        points = centred(self.place.read(evidence))
         classes = label_classes(evidence)
         seen = np.flatnonzero(~apart_in_class(points, classes, self.k, self.trim))
         scores = np.zeros(len(points))

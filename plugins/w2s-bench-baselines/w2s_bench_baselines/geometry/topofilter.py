@@ -6,16 +6,8 @@ import numpy as np
 from numpy.random import Generator
 
 from w2s_bench import BoolArray, Evidence, FloatArray, IntArray, Kind, Need, Reader, Scope
-from w2s_bench_baselines.likelihood import one_of
-from w2s_bench_baselines.states import (
-    centred,
-    checked_layer,
-    count_of,
-    label_classes,
-    layer_need,
-    layer_states,
-    neighbours,
-)
+from w2s_bench_baselines.geometry.reading import Place, State
+from w2s_bench_baselines.states import centred, count_of, label_classes, neighbours
 from w2s_bench_baselines.unfitted import Unfitted
 
 
@@ -25,20 +17,19 @@ class Topofilter(Unfitted):
     Rows of one label text are joined where either is among the `k` nearest neighbours of the other; a class's core is its
     largest connected piece (all of them, where several are largest). Score: 1 for the core, plus the share of the k nearest
     that are core of the same class; in [0, 2], higher = more trusted. The paper keeps the core's rows whose share passes a
-    threshold; here the suite's coverage is that. States as in `knn_agreement`. Cost: a pass of the reader over the labels; n²
+    threshold; here the suite's coverage is that. States as in `knn_agreement`. Cost: a pass of the reader over the prompts; n²
     distances. Wu et al. (2020).
     """
 
     kinds: tuple[Kind, ...] = ("choice",)
     scope: Scope = "pool"
 
-    def __init__(self, k: int = 10, of: Reader = "student", layer: int | None = None) -> None:
-        one_of("of", of, ("teacher", "student"))
-        self.k, self.of, self.layer = count_of("k", k), of, checked_layer(layer)
-        self.needs: tuple[Need, ...] = (layer_need(of, layer),)
+    def __init__(self, k: int = 10, of: Reader = "student", layer: int | None = None, state: State = "prompt") -> None:
+        self.k, self.place = count_of("k", k), Place(of, state, layer)
+        self.needs: tuple[Need, ...] = (self.place.need,)
 
     def score(self, evidence: Evidence, *, rng: Generator) -> FloatArray:
-        nearest = neighbours(centred(layer_states(evidence, self.of, self.layer)), self.k)[1]
+        nearest = neighbours(centred(self.place.read(evidence)), self.k)[1]
         classes = label_classes(evidence)
         core = cores(nearest, classes)
         if nearest.shape[1] == 0:

@@ -15,7 +15,7 @@ class OverlapMixture(Unfitted):
 
     z(p(label) of students trained on the other folds) + z(share of the `k` nearest rows with the same label) + z(1 / mean distance to
     them) + z(-(H - ½ log K)² / (2 w²)), z over the pool, H the teacher's entropy over K options in nats, w = ¼ log K; any sign, higher =
-    more trusted. States: untuned student, at the label's end, middle layer. After the automated weak-to-strong researcher (2026), with a
+    more trusted. States: untuned student, at the prompt's end, middle layer. After the automated weak-to-strong researcher (2026), with a
     logistic probe of the student's states in the first place, K = 2, and selections of half the rows, balanced by class (take
     `balanced`). Equal weights and w are ours. Cost: five students of the suite's steps, a pass of the untuned student; n² distances.
     """
@@ -24,7 +24,7 @@ class OverlapMixture(Unfitted):
     scope: Scope = "pool"
     needs: tuple[Need, ...] = (
         Need("student_cv", "choice_probs"),
-        Need("student", "hidden_states", "middle"),
+        Need("student", "prompt_states", layers="middle"),
         Need("teacher", "choice_probs"),
     )
 
@@ -41,7 +41,7 @@ class OverlapMixture(Unfitted):
         fitted = np.array(
             [row[at] for row, at in zip(evidence.choice_probs("student_cv"), evidence.label_index, strict=True)]
         )
-        states = middle_of(evidence.hidden_states("student", "middle"))
+        states = middle_of(evidence.prompt_states("student", "middle"))
         far = distances(unit(states - states.mean(0)), unit(states - states.mean(0)))
         np.fill_diagonal(far, np.inf)
         classes, k = classes_of(evidence.labels), min(self.k, n - 1)
