@@ -50,7 +50,7 @@ def audit(
         from w2s_bench.store import default_location
 
         use_tasks(data, ())
-        with shown_progress(f"audit {trust}", quiet=quiet or json_output) as events:
+        with shown_progress(f"audit {trust}", quiet=quiet, as_json=json_output) as events:
             domains_audited = audits.audit(
                 trust,
                 suite,

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from w2s_bench._cli.output import say
+from w2s_bench._cli.waiting import told_waits
 from w2s_bench.errors import NotApplicableError
 from w2s_bench.executors import (
     Ahead,
@@ -40,11 +41,22 @@ _NARROWEST_BAR, _WIDEST_BAR = 8, 40  # characters
 
 
 @contextmanager
-def shown_progress(title: str, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
-    """Yields what an executor calls with its events; damage, waiting and what has no result are said even when quiet."""
-    if quiet:
+def shown_progress(title: str, *, quiet: bool, as_json: bool = False) -> Iterator[Callable[[Event], None]]:
+    """Yields what an executor calls with its events; damage, waiting and what has no result are said even when quiet.
+
+    `as_json`: no progress is shown, as when quiet, but plugins that are waited for are named, as by every other command.
+    """
+    if quiet or as_json:
         trouble = _Trouble()
-        yield lambda event: None if isinstance(event, Noted) else trouble.say(event)
+        with told_waits(quiet=quiet) as awaits:
+
+            def tell(event: Event) -> None:
+                if isinstance(event, Preparing):
+                    awaits(event.what)
+                elif not isinstance(event, Noted):
+                    trouble.say(event)
+
+            yield tell
     elif sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
         with _display(title) as events:
             yield events

@@ -223,7 +223,7 @@ def run(
         read = load_suite(suite)
         with ExitStack() as display:
             # Planning is shown as the run is: plugins and data may take their time.
-            events = display.enter_context(shown_progress(read.name, quiet=quiet or json_output))
+            events = display.enter_context(shown_progress(read.name, quiet=quiet, as_json=json_output))
             planned = make_plan(
                 read, domains=domain or (), trust=trust or None, seeds=seeds, decompose=decompose, events=events
             )
