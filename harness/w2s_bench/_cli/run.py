@@ -274,7 +274,7 @@ def run(
                     announced(planned.suite.name, out / planned.suite.name, events) as told,
                 ):
                     report = execute(planned, out=out, store=location, executor=where, events=told, log=logged)
-        print_report(report, as_json=json_output, quiet=quiet)
+        print_report(report, events, as_json=json_output, quiet=quiet)
         fine = report.ok
         if beside:
             from w2s_bench._cli.curves import run_beside
