@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from support import run_stage
+from w2s_bench._cli.app import app
 from w2s_bench.domains import file_faults
+from w2s_bench.domains.named_files import refuse_absent
 from w2s_bench.domains.task import TaskDomain
 from w2s_bench.errors import PluginError
 from w2s_bench.names import DATA_VARIABLE, INCLUDE_VARIABLE
@@ -110,6 +114,38 @@ def test_a_pattern_that_no_file_fits_is_named_with_its_folder(
     said = fault(partial(loads, pattern))
     assert pattern in said and str(folder) in said
     assert "mend the pattern" in said or "name each file" in said or "there is no folder" in said
+
+
+@pytest.mark.parametrize("command", [[], ["--dry-run"], ["--explain"]], ids=lambda command: command or "run")
+def test_what_is_absent_is_told_before_anything_is_read_and_nothing_is_written(
+    command: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As forgotten `--data` are: the user's mistake, which exits with 2."""
+    (folder / "yaml").mkdir()
+    names = "dataset_path: json\ndataset_kwargs: {data_files: {train: '../tr*n.jsonl', test: '../no*.jsonl'}}\n"
+    (folder / "yaml" / "mine.yaml").write_text(names + YAML.replace("TARGET", "gold"))
+    (folder / "test-old").mkdir()  # fits `t*`, and is no file
+    models = {role: {"model": "tiny/knowledge-s", "steps": 2, "learning_rate": 1e-3} for role in ("teacher", "student")}
+    sizes = {"dev": 1, "test": 4, "weak_train": 2, "trust": 2, "transfer": 4}
+    suite = {"name": "s", "version": "1", "seeds": 1, "coverage": 0.5}
+    (folder / "s.yaml").write_text(
+        json.dumps({**suite, "domains": [{"name": "lm-eval/mine", "version": "0", "sizes": sizes, **models}]})
+    )
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    monkeypatch.setenv(INCLUDE_VARIABLE, "")
+    arguments = ["--include-path", "yaml", "--store", "store", "--out", "out"]
+    monkeypatch.chdir(folder)
+    told = CliRunner().invoke(app, ["run", "s.yaml", *arguments, *command])
+    assert told.exit_code == 2, told.output
+    assert re.search(r"error: domain 'lm-eval/mine': no file fits '.*no\*.jsonl', .* split 'test'", told.stderr)
+    assert not (folder / "store").exists() and not (folder / "out").exists()
+
+
+def test_a_folder_that_fits_a_pattern_beside_files_is_passed_over(folder: Path) -> None:
+    (folder / "train-old").mkdir()
+    refuse_absent({"data_files": {"train": str(folder / "tr*"), "test": str(folder / "te*")}}, "mine")
+    with pytest.raises(PluginError, match="train-old is a folder"):
+        refuse_absent({"data_files": str(folder / "train-*")}, "mine")
 
 
 def test_one_pattern_of_several_that_no_file_fits_is_no_silence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from glob import glob
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +16,41 @@ from w2s_bench.errors import PluginError
 _TEXT = {"json", "csv", "text"}
 
 
-def refuse_unreadable(options: Mapping[str, Any], who: str) -> None:
-    """Raise for a pattern that no file fits, and for what is no file, is empty or may not be read. Addresses are not looked at."""
+def refuse_absent(options: Mapping[str, Any], who: str) -> None:
+    """Raise for a pattern that no file fits, and for what is no file or may not be read; no library is loaded for it, and no file."""
     for split, pattern in _patterns(options):
-        # What fits and is no file: links that lead nowhere, folders.
-        files = _fitting(pattern) or [Path(name) for name in sorted(glob(pattern, recursive=True))]  # noqa: PTH207
-        if not files:
-            where = Path(pattern).parent
-            while not where.is_dir():
-                where = where.parent
-            raise PluginError(
-                f"{who}: no file fits {pattern!r}, which its YAML names in data_files for split {split!r} (the folder {where} has "
-                f"{_content(where)}); put the file there, or mend the pattern"
-            )
-        whys = [absence(path) or _other_text(path, options) for path in files]
-        if not any(whys) and all(path.stat().st_size == 0 for path in files):  # of many, some may be
+        if "**" not in pattern:  # which libraries understand in several ways
+            _refuse_absent(split, pattern, _found(pattern), who)
+
+
+def refuse_unreadable(options: Mapping[str, Any], who: str) -> None:
+    """The same as `datasets` finds files; and raise where a pattern has empty ones alone, or one that is no UTF-8."""
+    for split, pattern in _patterns(options):
+        files = _fitting(pattern) or _found(pattern)
+        _refuse_absent(split, pattern, files, who)
+        whys = [_other_text(path, options) for path in files]
+        if all(path.stat().st_size == 0 for path in files):  # of many, some may be
             whys = [f"{path} is empty" for path in files]
-        for why in whys:
-            if why is not None:
-                raise PluginError(
-                    f"{who}: {why}; its YAML names it in data_files for split {split!r}: mend the file, or name another"
-                )
+        _refuse_first(whys, split, who)
+
+
+def _refuse_absent(split: str, pattern: str, files: Sequence[Path], who: str) -> None:
+    if not files:
+        where = Path(pattern).parent
+        while not where.is_dir():
+            where = where.parent
+        raise PluginError(
+            f"{who}: no file fits {pattern!r}, which its YAML names in data_files for split {split!r} (the folder {where} has "
+            f"{_content(where)}); put the file there, or mend the pattern"
+        )
+    _refuse_first([absence(path) for path in files], split, who)
+
+
+def _refuse_first(whys: Iterable[str | None], split: str, who: str) -> None:
+    if (why := next(filter(None, whys), None)) is not None:
+        raise PluginError(
+            f"{who}: {why}; its YAML names it in data_files for split {split!r}: mend the file, or name another"
+        )
 
 
 def _other_text(path: Path, options: Mapping[str, Any]) -> str | None:
@@ -77,12 +91,20 @@ def _fitting(pattern: str) -> list[Path]:
     """The files as `datasets` finds them; a path that is no pattern stands for itself."""
     from datasets.data_files import resolve_pattern
 
-    if not any(sign in pattern for sign in "*?["):
+    if not has_magic(pattern):
         return [Path(pattern)]
     try:
         return [Path(file) for file in resolve_pattern(pattern, base_path="")]
     except FileNotFoundError:
         return []
+
+
+def _found(pattern: str) -> list[Path]:
+    """The files that lie there, and links that lead nowhere; folders where there is nothing else."""
+    if not has_magic(pattern):
+        return [Path(pattern)]
+    found = [Path(name) for name in sorted(glob(pattern))]  # noqa: PTH207 - the pattern has its folder
+    return [path for path in found if not path.is_dir()] or found
 
 
 def _content(folder: Path, most: int = 5) -> str:
