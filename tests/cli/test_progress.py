@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 import threading
@@ -11,9 +12,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from cell_builder import make_cells, suite_of, write_cells
 from stage_functions import stage
 from w2s_bench._cli.progress import RunState, _Lines, _picture, duration, shown_progress
+from w2s_bench._cli.report import print_report
 from w2s_bench.executors import Ahead, Done, Ended, Event, Failed, Noted, Planned, Preparing, Started, Waiting
+from w2s_bench.results.leaderboard import write_leaderboard
+from w2s_bench.runs.collect import error_of
+from w2s_bench.runs.execute import RunReport
 from w2s_bench.store import Result
 
 # Brackets that are no markup: neither read as such nor an error.
@@ -201,3 +207,48 @@ def test_a_terminal_shows_trouble_as_it_is_written(monkeypatch: pytest.MonkeyPat
 )
 def test_time_left_has_no_more_digits_than_it_is_worth(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def reported(tmp_path: Path, failed: dict[tuple[str, int], str], notes: tuple[str, ...]) -> RunReport:
+    cells = make_cells(failed=failed)
+    board = write_leaderboard(write_cells(tmp_path, cells))
+    return RunReport(suite_of(cells.values()), tmp_path, tuple(cells.values()), board, (), notes)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_a_run_has_said_is_not_said_again_at_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], quiet: bool
+) -> None:
+    """Under what failed stand at the end the rows that it costs; what nobody has said yet is said in full."""
+    long = "model 'hf/large' has 3 layers where its weights have 4; download it again"
+    other = Failed("math · seed 1 · naive", long, "another")  # of the same reason, which is told once
+    causes = [
+        Failed("math · seed 0 · scores of margin", "ValueError: no /tmp/x-81/scores", "one"),
+        Failed("math · teacher", long, "two"),
+    ]
+    none = Failed("math · seed 2 · scores of margin", "not applicable: no weak label is right", "three")
+    failed = {("acme/margin", 0): error_of(causes[0]), ("naive", 0): error_of(causes[1]), ("naive", 1): error_of(other)}
+    failed |= {("random", seed): "nobody · heard failed: of this" for seed in range(3)} | {
+        ("acme/margin", 2): error_of(none)
+    }
+    with shown_progress("run", quiet=quiet) as shown:
+        for outcome in (*causes, other, none):
+            shown(Ended(ONE, outcome))
+        shown(Noted("12 items were left out"))
+    print_report(reported(tmp_path, failed, ("12 items were left out", "new")), shown, as_json=False, quiet=quiet)
+    told = capsys.readouterr().err.splitlines()
+    assert sum(long in line for line in told) == 1 and sum("/tmp/x-81" in line for line in told) == 1
+    assert "failed: math/naive seed 0, math/naive seed 1: see above what is said of math · teacher" in told
+    assert "failed: math/acme.margin seed 0: see above what is said of math · seed 0 · scores of margin" in told
+    assert "note: math/acme.margin seed 2: see above what is said of math · seed 2 · scores of margin" in told
+    assert "failed: math/random seed 0, math/random seed 1, math/random seed 2: nobody · heard failed: of this" in told
+    assert told.count("note: 12 items were left out") == 1 and "note: new" in told
+
+
+def test_json_has_every_reason_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cause = Failed("math · teacher", "out of memory", "one")
+    with shown_progress("run", quiet=False, as_json=True) as shown:
+        shown(Ended(ONE, cause))
+    print_report(reported(tmp_path, {("naive", 0): error_of(cause)}, ()), shown, as_json=True, quiet=False)
+    (failure,) = json.loads(capsys.readouterr().out)["failures"]
+    assert failure["reason"] == "math · teacher failed: out of memory"

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from cell_builder import make_cells, write_cells
 from w2s_bench._cli.waiting import Waits, told_waits
+from w2s_bench.results.leaderboard import write_leaderboard
 
 PLUGIN = """
 import pathlib, time
@@ -23,13 +25,22 @@ class T:
     def fit(self, evidence, correct, *, rng): ...
     def score(self, evidence, *, rng): return np.array([len(label) for label in evidence.labels], float)
 @hookimpl
-def w2s_trust_functions(): return {{"t": T}}
+def w2s_trust_functions(): return {{"margin": T}}
 """
-COMMANDS = (
+#: Those that print JSON, where nothing but their own progress is silenced.
+WITH_JSON = (
     ["list", "--json"],
     ["plugins", "--json"],
     ["score", "labels.jsonl", "--list", "--json"],
-    ["score", "labels.jsonl", "--trust", "slow-one/t", "--out", "scored", "--json"],
+    ["score", "labels.jsonl", "--trust", "acme/margin", "--out", "scored", "--json"],
+    ["check-plugin", "acme", "--json"],
+    ["run", "tiny", "--domain", "math", "--trust", "acme/margin", "--explain", "--json", "--store", "store"],
+)
+#: `board` is a folder of made-up cells, two of them by trust functions of acme 1.2.
+OF_A_BOARD = (
+    ["check", "board"],
+    ["merge", "board", "board", "--out", "both"],
+    ["submit", "board", "--to", "leaderboard"],
 )
 
 
@@ -74,15 +85,17 @@ def test_what_is_quick_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: " ".join(arguments[::3]))
-def test_a_command_says_which_plugin_it_waits_for(tmp_path: Path, arguments: list[str]) -> None:
-    """The plugin is imported to its end only once the command has said that it waits."""
+def heard(tmp_path: Path, arguments: list[str]) -> tuple[int, str, str]:
+    """Exit code and what a command printed, that says on standard error which plugin it waits for.
+
+    The plugin is imported to its end only once the command has said so, or has given it up.
+    """
     site, go = tmp_path / "site", tmp_path / "go"
-    info = site / "slow_one-1.0.dist-info"
+    info = site / "acme-1.2.dist-info"
     info.mkdir(parents=True)
-    (site / "slow_one.py").write_text(PLUGIN.format(go=str(go)))
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-one\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[w2s_bench]\nmain = slow_one\n")
+    (site / "acme.py").write_text(PLUGIN.format(go=str(go)))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text("[w2s_bench]\nmain = acme\n")
     rows = [json.dumps({"prompt": f"question {i}", "label": "yes" * (i + 1), "correct": i % 2 == 0}) for i in range(60)]
     (tmp_path / "labels.jsonl").write_text("\n".join(rows))
     path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
@@ -97,9 +110,27 @@ def test_a_command_says_which_plugin_it_waits_for(tmp_path: Path, arguments: lis
         text=True,
     )
     assert process.stderr is not None
-    said = next((line for line in process.stderr if line.startswith("waiting: importing plugin slow-one (")), "")
+    before = []
+    for line in process.stderr:
+        before.append(line)
+        if line.startswith("waiting: importing plugin acme ("):
+            break
+    else:
+        pytest.fail(f"it gave the plugin up, or went on, in silence: {before}")
     go.touch()
     out, err = process.communicate(timeout=300)
-    assert said, "it gave the plugin up in silence"
-    assert process.returncode == 0, err
-    assert "slow-one" in json.dumps(json.loads(out)), "standard output is JSON alone, and the plugin is in it"
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("arguments", WITH_JSON, ids=lambda arguments: " ".join(arguments[::3]))
+def test_a_command_that_prints_json_says_which_plugin_it_waits_for(tmp_path: Path, arguments: list[str]) -> None:
+    code, out, err = heard(tmp_path, arguments)
+    assert code == 0, err
+    assert "margin" in json.dumps(json.loads(out)), "standard output is JSON alone, and the plugin is in it"
+
+
+@pytest.mark.parametrize("arguments", OF_A_BOARD, ids=lambda arguments: arguments[0])
+def test_a_command_about_boards_says_which_plugin_it_waits_for(tmp_path: Path, arguments: list[str]) -> None:
+    write_leaderboard(write_cells(tmp_path / "board", make_cells()))
+    code, out, err = heard(tmp_path, arguments)
+    assert code == 0, out + err

@@ -12,7 +12,7 @@ import torch
 
 import architectures
 from w2s_bench.errors import ModelError
-from w2s_bench.models import assumptions
+from w2s_bench.models import assumptions, greedy
 from w2s_bench.models.assumptions import anatomy_of, verdict_of, windows_of
 from w2s_bench.models.encoding import encode_pairs
 from w2s_bench.models.engine import Engine
@@ -162,6 +162,35 @@ def test_what_cannot_be_tried_ends_with_the_window(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(assumptions, "_BUDGET", 0)
     assert verdict_of(architectures.new("mistral")) == Verdict(True, True, 16, 16, 16, 16)
     assert verdict_of(architectures.new("llama")) == Verdict(True, True, ANY, ANY, ANY, ANY)
+
+
+@pytest.mark.parametrize("asked_beyond", [True, False])
+def test_beyond_a_window_prompts_of_equal_length_are_answered_side_by_side_where_that_is_known_to_be_right(
+    asked_beyond: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one at a time, by transformers' own `generate`, where the model is too large to be asked."""
+    if not asked_beyond:
+        monkeypatch.setattr(assumptions, "_BUDGET", 0)
+    model, tokenizer = architectures.new("gemma3_text"), architectures.tokenizer()
+    prompts = [architectures.text(length, seed) for seed, length in enumerate([25, 21, 2, 21, 25, 21, 21, 30])]
+    batches: list[tuple[str, int]] = []
+    planned = greedy._batches
+
+    def spy(*given: Any) -> Any:
+        for how, rows in planned(*given):
+            batches.append((how, len(rows)))
+            yield how, rows
+
+    monkeypatch.setattr(greedy, "_batches", spy)
+    found = greedy.generate(model, tokenizer, prompts, max_new_tokens=NEW, until=[])
+    assert batches == (
+        [("padded", 1), ("alike", 4), ("alike", 2), ("alike", 1)]
+        if asked_beyond
+        else [("padded", 1)] + 7 * [("plain", 1)]
+    )
+    for prompt, generated in zip(prompts, found, strict=True):
+        tokens = architectures.answer(model, tokenizer([prompt])["input_ids"][0], NEW)
+        assert generated.text == tokenizer.decode(tokens, skip_special_tokens=True)
 
 
 def test_a_bidirectional_model_is_refused(tmp_path: Path) -> None:

@@ -159,8 +159,8 @@ def test_a_run_is_planned_in_the_sight_of_who_waits(
     asked: list[bool] = []
 
     @contextmanager
-    def shown(title: str, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
-        asked.append(quiet)
+    def shown(title: str, *, quiet: bool, as_json: bool) -> Iterator[Callable[[Event], None]]:
+        asked.append(quiet or as_json)
         yield told.append
 
     monkeypatch.setattr(progress, "shown_progress", shown)
@@ -174,7 +174,7 @@ def test_planning_and_running_are_one_display(here: Path, monkeypatch: pytest.Mo
     told: list[list[Event]] = []
 
     @contextmanager
-    def shown(title: str, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
+    def shown(title: str, *, quiet: bool, as_json: bool) -> Iterator[Callable[[Event], None]]:
         told.append([])
         yield told[-1].append
 

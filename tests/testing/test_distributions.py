@@ -97,7 +97,7 @@ def test_a_broken_rule_is_named_with_what_broke_it(verdicts: list[Verdict]) -> N
 def test_the_verb(verdicts: list[Verdict], monkeypatch: pytest.MonkeyPatch) -> None:
     assert verb
     monkeypatch.setattr(
-        distributions, "distribution_verdicts", lambda name, names, tell: (tell(v.rule) or v for v in verdicts)
+        distributions, "distribution_verdicts", lambda name, names, tell, awaits: (tell(v.rule) or v for v in verdicts)
     )
     told = CliRunner().invoke(app, ["check-plugin", "acme"])
     assert told.exit_code == 1

@@ -102,7 +102,7 @@ def analyse(
             )
         use_device(device)
         use_tasks(data, include_path or ())
-        with shown_progress(f"analyse {results.name}", quiet=quiet or json_output) as events:
+        with shown_progress(f"analyse {results.name}", quiet=quiet, as_json=json_output) as events:
             analysis = analysed(
                 results,
                 store=store or default_location(),

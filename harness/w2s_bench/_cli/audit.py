@@ -50,7 +50,7 @@ def audit(
         from w2s_bench.store import default_location
 
         use_tasks(data, ())
-        with shown_progress(f"audit {trust}", quiet=quiet or json_output) as events:
+        with shown_progress(f"audit {trust}", quiet=quiet, as_json=json_output) as events:
             domains_audited = audits.audit(
                 trust,
                 suite,
@@ -71,6 +71,7 @@ def audit(
 
 def _print(audited: Audited) -> None:
     from w2s_bench._cli.output import say
+    from w2s_bench.results.pages.style import significant
     from w2s_bench.runs.audit import MEANING
     from w2s_bench.text import one_line
 
@@ -78,6 +79,6 @@ def _print(audited: Audited) -> None:
     said = one_line(audited.reason) if audited.reason else MEANING[audited.verdict]
     say(f"  {said} ({audited.count} rows, {audited.records} records with other gold)")
     for row in audited.rows[:_MOST_SHOWN]:
-        say(f"  {one_line(row.item)}: {row.run:.6g} in the run, {row.audited:.6g} here")
+        say(f"  {one_line(row.item)}: {significant(row.run, 6)} in the run, {significant(row.audited, 6)} here")
     if len(audited.rows) > _MOST_SHOWN:
         say(f"  … {len(audited.rows)} of {audited.count} rows differ")

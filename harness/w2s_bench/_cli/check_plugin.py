@@ -50,19 +50,21 @@ def check_plugin(
 
     with explained():
         from w2s_bench._cli.preflight import use_tasks
+        from w2s_bench._cli.waiting import told_waits
         from w2s_bench.testing.distributions import distribution_verdicts
 
         use_tasks(data, ())
         told: Callable[[str], None] = (lambda what: None) if json_output else _next
         verdicts: list[Verdict] = []
-        for _, of_entry in groupby(
-            distribution_verdicts(distribution, names=name or (), tell=told),
-            lambda verdict: (verdict.entry_kind, verdict.name),
-        ):
-            of_one = list(of_entry)
-            verdicts += of_one
-            if not json_output:
-                _tell(of_one)
+        with told_waits() as awaits:
+            for _, of_entry in groupby(
+                distribution_verdicts(distribution, names=name or (), tell=told, awaits=awaits),
+                lambda verdict: (verdict.entry_kind, verdict.name),
+            ):
+                of_one = list(of_entry)
+                verdicts += of_one
+                if not json_output:
+                    _tell(of_one)
         broken = [verdict for verdict in verdicts if verdict.fault]
         if json_output:
             from dataclasses import asdict

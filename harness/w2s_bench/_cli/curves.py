@@ -81,13 +81,14 @@ def run_beside(
             shown_progress(name, quiet=quiet) as events,
             announced(name, out / name, events) as told,
         ):
-            return execute(planned, out=out, store=store, executor=executor(), events=told, models=False, log=logged)
+            done = execute(planned, out=out, store=store, executor=executor(), events=told, models=False, log=logged)
+        print_problems(done.problems)
+        print_failures(done, events)
+        return done
 
     fine = True
     for done in run_points(plans, folder, run):
         if isinstance(done, RunReport):
-            print_problems(done.problems)
-            print_failures(done)
             fine &= done.ok
         elif not quiet:
             say(f"Wrote {done}, {len(plans)} boards beside it")

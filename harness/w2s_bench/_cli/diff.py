@@ -105,12 +105,14 @@ def merge(
     from w2s_bench._cli.errors import explained
 
     with explained():
+        from w2s_bench._cli.waiting import told_waits
         from w2s_bench.errors import CellError
         from w2s_bench.results.combining.merging import merge as merged
 
         if len(folders) < 2:
             raise CellError("give two results folders or more to merge")
-        done = merged(folders, out, prefer)
+        with told_waits(quiet=quiet) as awaits:
+            done = merged(folders, out, prefer, awaits)
         _print_merged(done, out, prefer, quiet=quiet)
         raise typer.Exit(0 if done.written else 1)
 

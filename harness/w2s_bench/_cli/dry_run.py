@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from w2s_bench._cli.output import console, print_json, say
 from w2s_bench._cli.report import counted, print_again, print_problems, print_unchecked
 from w2s_bench.names import short
+from w2s_bench.results.pages.style import significant
 from w2s_bench.store.stage import walk
 from w2s_bench.text import one_line
 
@@ -182,8 +183,8 @@ def _bytes(size: int | None) -> str:
 
 def _number(count: int) -> str:
     for step, name in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if count >= step:
-            return f"{count / step:.3g} {name}"
+        if count >= 0.9995 * step:  # to three digits it is one of them
+            return f"{significant(count / step, 3)} {name}"
     return str(count)
 
 

@@ -70,7 +70,7 @@ def _print(planned: Plan, suite: Suite, domains: Sequence[str], left_out: Mappin
     from rich.text import Text
 
     from w2s_bench.results import planning
-    from w2s_bench.results.pages.style import count, number
+    from w2s_bench.results.pages.style import count, number, significant
     from w2s_bench.text import one_line
 
     screen = console()
@@ -95,7 +95,7 @@ def _print(planned: Plan, suite: Suite, domains: Sequence[str], left_out: Mappin
             else "no number of seeds is enough with these test items, "
         )
         + (
-            f"or {planned.factor:.2g} times the test items with {count(suite.seeds, 'seed')}."
+            f"or {significant(planned.factor, 2)} times the test items with {count(suite.seeds, 'seed')}."
             if planned.factor
             else f"and no number of test items with {count(suite.seeds, 'seed')}."
         ),

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from w2s_bench._cli.output import say
+from w2s_bench._cli.waiting import told_waits
 from w2s_bench.errors import NotApplicableError
 from w2s_bench.executors import (
     Ahead,
@@ -39,25 +40,57 @@ _PLANNING = ""  # stands among the nodes of stages that run for what runs before
 _NARROWEST_BAR, _WIDEST_BAR = 8, 40  # characters
 
 
+class Shown:
+    """Shows an executor's events, and remembers what has been said, for those who would say it again at the end."""
+
+    def __init__(self, show: Callable[[Event], None], trouble: _Trouble) -> None:
+        self._show, self._trouble = show, trouble
+
+    def __call__(self, event: Event) -> None:
+        self._show(event)
+
+    def told_of(self, error: str) -> str | None:
+        """The stage of which it has been said why it failed, where `error`, as a cell has it, is of that reason; else None."""
+        return self._trouble.of_error.get(error)
+
+    def has_noted(self, text: str) -> bool:
+        """Whether a run's note has been said."""
+        return text in self._trouble.noted
+
+
 @contextmanager
-def shown_progress(title: str, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
-    """Yields what an executor calls with its events; damage, waiting and what has no result are said even when quiet."""
-    if quiet:
+def shown_progress(title: str, *, quiet: bool, as_json: bool = False) -> Iterator[Shown]:
+    """Yields what an executor calls with its events; damage, waiting and what has no result are said even when quiet.
+
+    `as_json`: no progress is shown, as when quiet, but plugins that are waited for are named, as by every other command.
+    """
+    if quiet or as_json:
         trouble = _Trouble()
-        yield lambda event: None if isinstance(event, Noted) else trouble.say(event)
+        with told_waits(quiet=quiet) as awaits:
+
+            def tell(event: Event) -> None:
+                if isinstance(event, Preparing):
+                    awaits(event.what)
+                elif not isinstance(event, Noted):
+                    trouble.say(event)
+
+            yield Shown(tell, trouble)
     elif sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
-        with _display(title) as events:
-            yield events
+        with _display(title) as shown:
+            yield shown
     else:
-        with _Lines(title).lively() as events:
-            yield events
+        lines = _Lines(title)
+        with lines.lively() as events:
+            yield Shown(events, lines.trouble)
 
 
 class _Trouble:
     """What went wrong or is not applicable, in words. One reason is told once: a domain without data fails each stage that reads it."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._told: dict[str, str] = {}  # reason → the stage that it was told of
+        self.of_error: dict[str, str] = {}  # a seed's error, as its cell has it → the stage that its reason was told of
+        self.noted: set[str] = set()
 
     def __call__(self, event: Event) -> str | None:
         if isinstance(event, Damaged):
@@ -65,16 +98,21 @@ class _Trouble:
         if isinstance(event, Waiting):
             return f"waiting: {event.reason}"
         if isinstance(event, Noted):
+            self.noted.add(event.text)
             return f"note: {event.text}"
         failed = event.outcome if isinstance(event, Ended) else None
-        if isinstance(failed, Failed) and failed.reason not in self._told:
-            self._told.add(failed.reason)
-            return (
-                f"note: {failed.stage}: {failed.reason}"
-                if NotApplicableError.is_reason(failed.reason)
-                else f"failed: {failed}"
-            )
-        return None
+        return self._failure(failed) if isinstance(failed, Failed) else None
+
+    def _failure(self, failed: Failed) -> str | None:
+        from w2s_bench.runs.collect import error_of
+
+        is_new = failed.reason not in self._told
+        self.of_error[error_of(failed)] = self._told.setdefault(failed.reason, failed.stage)
+        if not is_new:
+            return None
+        if NotApplicableError.is_reason(failed.reason):
+            return f"note: {failed.stage}: {failed.reason}"
+        return f"failed: {failed}"
 
     def say(self, event: Event) -> None:
         if (told := self(event)) is not None:
@@ -202,7 +240,7 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def _display(title: str) -> Iterator[Callable[[Event], None]]:
+def _display(title: str) -> Iterator[Shown]:
     """One bar over all stages; below it, a line for each stage that runs now."""
     from rich.live import Live
     from rich.text import Text
@@ -220,7 +258,7 @@ def _display(title: str) -> Iterator[Callable[[Event], None]]:
     with Live(
         get_renderable=lambda: _picture(state, screen.width), console=screen, transient=True, refresh_per_second=4
     ):
-        yield tell
+        yield Shown(tell, trouble)
 
 
 def _picture(state: RunState, width: int) -> RenderableType:

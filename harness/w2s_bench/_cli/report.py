@@ -13,6 +13,7 @@ from w2s_bench.names import short
 from w2s_bench.text import one_line, shortened
 
 if TYPE_CHECKING:
+    from w2s_bench._cli.progress import Shown
     from w2s_bench.executors.slurm.executor import Submitted
     from w2s_bench.results.board import Leaderboard
     from w2s_bench.results.compared import Verified
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from w2s_bench.runs.plan import Plan
 
 
-def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
-    """The leaderboard, what failed, and where the results are."""
+def print_report(report: RunReport, shown: Shown, *, as_json: bool, quiet: bool) -> None:
+    """The leaderboard, what failed, and where the results are; what `shown` has said is not said at length again."""
     print_problems(report.problems)
     if as_json:
         from w2s_bench.results.pages.data import board_as_json
@@ -40,9 +41,10 @@ def print_report(report: RunReport, *, as_json: bool, quiet: bool) -> None:
         return
     if not quiet:
         print_leaderboard(report.leaderboard, as_json=False)
-    print_failures(report)
+    print_failures(report, shown)
     for note in report.notes:
-        say(f"note: {note}", error=True)
+        if not shown.has_noted(note):
+            say(f"note: {note}", error=True)
     if not quiet:
         count = len(report.cells) - len(report.unwritten)
         say(f"Wrote {report.folder / 'README.md'}, {count} cells under {report.folder / 'results'}")
@@ -53,14 +55,20 @@ def print_problems(problems: Sequence[str]) -> None:
         say(f"left out: {problem}", error=True)
 
 
-def print_failures(report: RunReport) -> None:
-    """One line a reason: a stage that many rows need fails them all. What is not applicable is told as a note."""
-    by_reason: dict[str, list[str]] = {}
-    for row, seed, reason in report.failures:
-        by_reason.setdefault(reason, []).append(f"{row} seed {seed}")
-    for reason, rows in by_reason.items():
-        shown = ", ".join(rows[:4]) + (f" and {len(rows) - 4} more" if len(rows) > 4 else "")
-        say(f"{'note' if NotApplicableError.is_behind(reason) else 'failed'}: {shown}: {reason}", error=True)
+def print_failures(report: RunReport, shown: Shown) -> None:
+    """One line a reason: a stage that many rows need fails them all. What is not applicable is told as a note.
+
+    A reason that was told when its stage failed is not told again: the line names the rows that it costs, and the stage.
+    """
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for row, seed, error in report.failures:
+        kind = "note" if NotApplicableError.is_behind(error) else "failed"
+        stage = shown.told_of(error)
+        why = error if stage is None else f"see above what is said of {stage}"
+        by_reason.setdefault((kind, why), []).append(f"{row} seed {seed}")
+    for (kind, why), rows in by_reason.items():
+        named = ", ".join(rows[:4]) + (f" and {len(rows) - 4} more" if len(rows) > 4 else "")
+        say(f"{kind}: {named}: {why}", error=True)
 
 
 def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:

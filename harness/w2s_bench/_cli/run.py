@@ -233,7 +233,7 @@ def run(
         read = load_suite(suite)
         with ExitStack() as display:
             # Planning is shown as the run is: plugins and data may take their time.
-            events = display.enter_context(shown_progress(read.name, quiet=quiet or json_output))
+            events = display.enter_context(shown_progress(read.name, quiet=quiet, as_json=json_output))
             planned = make_plan(
                 read, domains=domain or (), trust=trust or None, seeds=seeds, decompose=explaining, events=events
             )
@@ -284,7 +284,7 @@ def run(
                     announced(planned.suite.name, out / planned.suite.name, events) as told,
                 ):
                     report = execute(planned, out=out, store=location, executor=where, events=told, log=logged)
-        print_report(report, as_json=json_output, quiet=quiet)
+        print_report(report, events, as_json=json_output, quiet=quiet)
         fine = report.ok
         if beside:
             from w2s_bench._cli.curves import run_beside

@@ -77,9 +77,11 @@ def submit(
             raise W2SBenchError(
                 "give the results folder and --to with the leaderboard's, such as --to leaderboards/tiny"
             )
+        from w2s_bench._cli.waiting import told_waits
         from w2s_bench.results.combining.submitting import submit as submitted
 
-        done = submitted(results, to, row or (), replace=replace, allowed_signers=allowed_signers)
+        with told_waits(quiet=quiet) as awaits:
+            done = submitted(results, to, row or (), replace=replace, allowed_signers=allowed_signers, awaits=awaits)
         _print(done, to, quiet=quiet)
         raise typer.Exit(0 if done.whole else 1)
 

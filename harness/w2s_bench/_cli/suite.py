@@ -100,7 +100,7 @@ def new(
             "student": student or _asked("--student", "The strong model, the student"),
         }
         recipes = {"teacher": teacher_recipe, "student": student_recipe}
-        with _computing(f"suite {name}", store, workers, data, include_path, quiet) as where:
+        with _computing(f"suite {name}", store, workers, data, include_path, quiet=quiet) as where:
             suite = draft(
                 name,
                 [domain_name.strip() for domain_name in domains if domain_name.strip()],
@@ -157,7 +157,8 @@ def check(
         if keep is not None and not budget:
             raise SuiteError("--keep is for what --budget finds; add --budget, or leave it out")
         loaded = load_suite(suite)
-        with _computing(f"check {loaded.name}", store, workers, data, include_path, quiet or json_output) as where:
+        title = f"check {loaded.name}"
+        with _computing(title, store, workers, data, include_path, quiet=quiet, as_json=json_output) as where:
             look = look_at_suite(loaded, gap=gap, budget=budget, keep=keep, **where)
         if json_output:
             from dataclasses import asdict
@@ -190,7 +191,14 @@ def _asked(option: str, question: str) -> str:
 
 @contextmanager
 def _computing(
-    title: str, store: str | None, workers: int | None, data: Path | None, include: list[Path] | None, quiet: bool
+    title: str,
+    store: str | None,
+    workers: int | None,
+    data: Path | None,
+    include: list[Path] | None,
+    *,
+    quiet: bool,
+    as_json: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Where stages run, are kept and told of, as the calls below take it."""
     from w2s_bench._cli.preflight import use_tasks
@@ -200,7 +208,7 @@ def _computing(
 
     use_tasks(data, include or ())
     opened = open_store(store or default_location())
-    with shown_progress(title, quiet=quiet) as events:
+    with shown_progress(title, quiet=quiet, as_json=as_json) as events:
         yield {"store": opened, "executor": local_executor(workers), "events": events}
 
 

@@ -63,7 +63,7 @@ def try_(
         use_device(device)
         use_tasks(data, include_path or ())
         chosen = load_suite(suite)
-        with shown_progress(f"try {on}", quiet=quiet or json_output) as events:
+        with shown_progress(f"try {on}", quiet=quiet, as_json=json_output) as events:
             planned = make_plan(chosen, domains=[on], trust=name, seeds=max(chosen.seeds, seed + 1), events=events)
             refuse_absent_device(planned)
             opened = open_store(store or default_location())

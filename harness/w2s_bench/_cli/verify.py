@@ -98,7 +98,7 @@ def verify(
         with _rows_of(results, row or (), sample) as (folder, rows):
             if explain:
                 raise typer.Exit(_explain(folder, rows, as_json=json_output))
-            with shown_progress(f"verify {results}", quiet=quiet or json_output) as events:
+            with shown_progress(f"verify {results}", quiet=quiet, as_json=json_output) as events:
                 verdicts = compute_again(
                     folder, rows, models=folders, trust_folder=trust_folder, workers=workers, events=events
                 )

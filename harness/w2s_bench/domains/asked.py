@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from w2s_bench.domains.golds import gold_of, refuse_beyond
 from w2s_bench.domains.normalised import normalised, text_key
 from w2s_bench.errors import PluginError, W2SBenchError, said
 from w2s_bench.types import JSON, Kind
@@ -69,11 +70,14 @@ class Reading:
     def _row(self, task: Any, name: str, document: dict[str, Any], in_test: bool) -> Row | None:
         try:
             options = task.doc_to_choice(document) if task.config.doc_to_choice is not None else ()
-            text, target = task.doc_to_text(document), task.doc_to_target(document)
+            text = task.doc_to_text(document)
+            target = gold_of(task, document, f"{self.who}: document {name}")
+        except W2SBenchError:
+            raise
         except Exception as error:  # templates and functions of the task raise anything
             raise lacking(self.who, f"document {name}", document, error) from error
         if self.kind == "choice":
-            _refuse_beyond(target, options, f"{self.who}: document {name}")
+            refuse_beyond(target, options, f"{self.who}: document {name}")
         if not _is_gold(target, options, self.kind):
             return None
         # In a task that cannot be used the question may be no text. The stage that makes the item says so.
@@ -105,16 +109,6 @@ def lacking(who: str, what: str, document: Mapping[str, Any], error: BaseExcepti
         f"{who}: {what} lacks what the task's YAML asks for ({type(error).__name__}: {said(error)}); its fields are "
         f"{', '.join(document) or 'none'}: give files with the columns of the task's own data set"
     )
-
-
-def _refuse_beyond(target: Any, options: Sequence[Any], what: str) -> None:
-    """An index beyond the options is no missing gold, which is below 0 or empty: where golds count from 1, all of them are wrong."""
-    for index in target if isinstance(target, list) else [target]:
-        if isinstance(index, int) and not isinstance(index, bool) and 1 < len(options) <= index:
-            raise PluginError(
-                f"{what} has gold {index}, the index of one of its {len(options)} options counted from 0; mend it, and look whether "
-                "its data count golds from 1 (a document without gold has -1, or nothing)"
-            )
 
 
 def _is_gold(target: Any, options: Sequence[Any], kind: Kind) -> bool:

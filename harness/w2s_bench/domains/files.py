@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from w2s_bench.domains.file_faults import absence
 from w2s_bench.errors import PluginError
 from w2s_bench.record import file_digest
 
@@ -119,9 +120,9 @@ def _resolved(value: Any, folder: Path, at: TaskFile, who: str) -> Any:
     if not isinstance(value, str) or "://" in value:
         return value
     path = folder / Path(value).expanduser()
-    if not _PATTERN.search(value) and not path.exists():
+    if not _PATTERN.search(value) and (why := absence(path, folders=True)) is not None:
         raise PluginError(
-            f"{who}: {at.path.name} names data that is missing: there is no {path}; relative paths are relative to that file"
+            f"{who}: {at.path.name} names data that is missing: {why}; relative paths are relative to that file"
         )
     return str(path)
 

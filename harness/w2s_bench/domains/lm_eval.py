@@ -25,6 +25,7 @@ from w2s_bench.domains.files import (
     task_files,
     with_paths_resolved,
 )
+from w2s_bench.domains.named_files import refuse_absent
 from w2s_bench.domains.task_data import Mapped, check_mapping, files_of
 from w2s_bench.domains.task_index import find_task, installed_tasks
 from w2s_bench.domains.usable import LONGEST_ANSWER, Facts, facts_of, has_several_contexts, merged
@@ -319,6 +320,8 @@ def _refuse_unfit(domain: LmEvalDomain, who: str) -> None:
             f"{who} has no data: its YAML has dataset_path: {path}, and names no files; give --data DIR with its files, or name them "
             "in dataset_kwargs: {data_files: …}"
         )
+    if domain.files is None and domain.brings_data:
+        refuse_absent(domain.overridden().get("dataset_kwargs") or {}, who)
     if domain.files is None and not domain.brings_data and given.revision is None and not _is_pinned(facts):
         raise PluginError(
             f"{who}: where is its data set, {facts.dataset}? Give --data DIR with its files, or pin a commit of the hub in the "

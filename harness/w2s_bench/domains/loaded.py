@@ -10,6 +10,7 @@ from typing import Any
 
 from w2s_bench.domains.asked import AskedTask, Examples, Reading, Row, choose, lacking
 from w2s_bench.domains.chat import chat_of
+from w2s_bench.domains.task_class import task_class
 from w2s_bench.domains.task_data import read_splits
 from w2s_bench.errors import PluginError, W2SBenchError, said
 
@@ -118,41 +119,13 @@ def _task(domain: Any, dataset: Any | None, test: str, who: str) -> Any:
             asked = {k: v for k, v in (keys.get("generation_kwargs") or {}).items() if k != "max_new_tokens"}
             changed["generation_kwargs"] = {**asked, "max_gen_toks": domain.given.max_new_tokens}
         config = {k: v for k, v in {**keys, **changed}.items() if k not in ("tag", "group", "task_list", "include")}
-        return _task_class(who)(config=config)
     except W2SBenchError:
         raise
-    except (
-        Exception
-    ) as error:  # lm-eval looks at the first document, by whatever the task's templates and functions raise
-        first = dict(dataset[test][0]) if dataset is not None else {}
-        raise lacking(who, f"the first document of split {test}", first, error) from error
-
-
-def _task_class(who: str) -> Any:
-    """lm-eval's class of tasks; data that cannot be loaded are told as such, and not as a template that asks for another field."""
-    from lm_eval.api.task import ConfigurableTask
-
-    class Loading(ConfigurableTask):  # type: ignore[misc]
-        def download(self, *options: Any, **named: Any) -> None:
-            try:
-                super().download(*options, **named)
-            except W2SBenchError:
-                raise
-            except Exception as error:  # `datasets`, its readers of files and a task's own loader raise many kinds
-                raise PluginError(
-                    f"{who}: its data cannot be loaded ({_with_cause(error)}); look at the files or the loader that its YAML names, "
-                    "or give --data DIR with its files"
-                ) from error
-
-    return Loading
-
-
-def _with_cause(error: BaseException) -> str:
-    """What an error says, and the first of those that led to it: `datasets` says that data could not be generated, and no more."""
-    led = [error]
-    while (before := led[-1].__cause__ or led[-1].__context__) is not None and before not in led:  # it may be a ring
-        led.append(before)
-    return ", from ".join(f"{type(each).__name__}: {said(each)}" for each in dict.fromkeys((led[0], led[-1])))
+    except Exception as error:  # a function that the YAML names is imported
+        raise PluginError(
+            f"{who}: its YAML cannot be read ({type(error).__name__}: {said(error)}); look at it, and at the functions that it names"
+        ) from error
+    return task_class(who, ", or give --data DIR with its files")(config=config)
 
 
 def _processed(task: Any, dataset: Any, split: str, domain: Any, who: str) -> Iterable[dict[str, Any]]:

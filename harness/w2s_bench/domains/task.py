@@ -19,6 +19,7 @@ from w2s_bench.domains.files import (
     task_files,
     with_paths_resolved,
 )
+from w2s_bench.domains.task_class import task_class
 from w2s_bench.errors import PluginError
 from w2s_bench.record import canonical_json
 from w2s_bench.types import Kind
@@ -78,18 +79,13 @@ class TaskDomain:
             raise PluginError(
                 f"{self._who}: no task {self.task_name!r} in {self.yaml.parent} (there: {', '.join(manager.all_tasks) or 'none'})"
             )
-        resolved = with_paths_resolved(task_files(Path(entry.yaml_path or self.yaml), self._who), self._who)
+        files = task_files(Path(entry.yaml_path or self.yaml), self._who)
+        resolved = with_paths_resolved(files, self._who)
         # lm-eval gives a task other values as a member of a group.
+        if not any("class" in file.keys for file in files):
+            resolved["class"] = task_class(self._who)
         changed = {"group": "resolved", "task": [{"task": self.task_name, **resolved}]}
-        try:
-            tasks = manager.load(changed if resolved else self.task_name)["tasks"]
-        except (IndexError, TypeError) as error:
-            # lm-eval looks at the options of the first document, and at their first characters.
-            raise PluginError(
-                f"{self._who}: lm-eval cannot load its task ({type(error).__name__}: {error}); an option of its first item may "
-                "be empty or no text, or its gold none of the options: see doc_to_choice and doc_to_target"
-            ) from error
-        return tasks[self.task_name]
+        return manager.load(changed if resolved else self.task_name)["tasks"][self.task_name]
 
     @property
     def _who(self) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from w2s_bench.domains.file_faults import FORMATS, absence, fault_of, rows_of_csv, rows_of_lines
 from w2s_bench.errors import PluginError
 from w2s_bench.names import DATA_VARIABLE
 from w2s_bench.types import JSON
@@ -87,8 +87,11 @@ def _mapped(folder: Path, mapped: Mapping[str, Any], split: str, who: str) -> li
         )
     paths = [folder / path for path in (given if isinstance(given, list) else [given])]
     for path in paths:
-        if not path.is_file():
-            raise PluginError(f"{who}: its data name {path}, where there is no file; look at --data and at the mapping")
+        if (why := absence(path)) is not None:
+            also = "; patterns are not read here: name each file, in a list" if "*" in path.name else ""
+            raise PluginError(
+                f"{who}: its data name {path}, where there is no file: {why}; look at --data and at the mapping{also}"
+            )
         if path.suffix not in SUFFIXES:
             raise PluginError(f"{who}: {path.name} is none of {', '.join(SUFFIXES)}; convert it to one of them")
     return paths
@@ -155,21 +158,20 @@ def _read(path: Path, who: str) -> Any:
         if not all(isinstance(row, dict) for row in rows):
             raise ValueError("a row is no object of named fields")
         return Dataset.from_list(rows)
-    except (OSError, ValueError, TypeError, csv.Error) as error:  # pyarrow's errors are of these kinds
-        fault = " ".join(str(error).split())[:300]
+    except (OSError, ValueError, TypeError) as error:  # pyarrow's errors are of these kinds
+        found = absence(path) or fault_of(path, FORMATS.get(path.suffix, ""))
+        fault = found or f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         raise PluginError(
-            f"{who}: cannot read {path} ({type(error).__name__}: {fault}); a {path.suffix} file of rows with the same fields "
-            "is expected"
+            f"{who}: cannot read {path} ({fault}); a {path.suffix} file of rows with the same fields is expected"
         ) from error
 
 
 def _rows(path: Path) -> list[Any]:
-    with path.open(encoding="utf-8-sig", newline="" if path.suffix == ".csv" else None) as file:
-        if path.suffix == ".csv":
-            return list(csv.DictReader(file, strict=True))
-        if path.suffix == ".jsonl":
-            return [json.loads(line) for line in file if line.strip()]
-        content = json.load(file)
+    if path.suffix == ".csv":
+        return list(rows_of_csv(path))
+    if path.suffix == ".jsonl":
+        return list(rows_of_lines(path))
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
     if isinstance(content, dict):  # {"data": [...]}, as some are published
         lists = [value for value in content.values() if isinstance(value, list)]
         content = lists[0] if len(lists) == 1 else None

@@ -44,8 +44,12 @@ def load_plugins(
     elsewhere = []
     for loading in loadings:
         if not loading.left_out and not loading.refuse():
-            if loading.is_built_in or only is not None:
+            if loading.is_built_in:
                 loading.load()
+            elif only is not None:
+                awaits(f"importing plugin {loading.distribution}")
+                loading.load()
+                awaits("")
             else:
                 elsewhere.append(loading)
     for loading, told in zip(elsewhere, look_at([loading.look() for loading in elsewhere], awaits), strict=True):

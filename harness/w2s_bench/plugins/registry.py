@@ -68,7 +68,7 @@ class Registry:
             with surroundings_kept():
                 return replace(cls.of(load_plugins(restrict, entry_points, awaits=awaits)), awaits=awaits)
         # This process runs one distribution's code alone, so what its import sets may stay.
-        return cls.of(load_plugins(restrict, entry_points, only))
+        return replace(cls.of(load_plugins(restrict, entry_points, only, awaits)), awaits=awaits)
 
     @classmethod
     def of(cls, plugins: Iterable[Plugin]) -> Registry:

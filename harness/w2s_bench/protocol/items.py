@@ -13,6 +13,7 @@ from typing import Any
 
 from w2s_bench.domains.contradictions import Contradictions
 from w2s_bench.domains.documents import Digest, of_task
+from w2s_bench.domains.golds import gold_of
 from w2s_bench.domains.grading import delimiter_of
 from w2s_bench.domains.soundness import (
     check_grades,
@@ -237,8 +238,18 @@ def _documents(context: StageContext, task: Any) -> Iterator[dict[str, Any]]:
         )
 
 
+def _called(domain: Any, document: Mapping[str, Any]) -> str:
+    return f"domain {domain.name!r}: item {domain.fields(document)['id']}"
+
+
 def _item(domain: Any, task: Any, document: dict[str, Any]) -> Item:
-    context = task.fewshot_context(document, 0, gen_prefix=task.doc_to_prefix(document))
+    try:
+        context = task.fewshot_context(document, 0, gen_prefix=task.doc_to_prefix(document))
+    except (ValueError, IndexError):
+        gold_of(
+            task, document, _called(domain, document)
+        )  # lm-eval asks for gold here too; this says what is wrong with it
+        raise
     if not isinstance(context, str):
         raise PluginError(
             f"domain {domain.name!r}: its options stand in the prompt (several contexts an item); one context an item is needed"
@@ -262,8 +273,10 @@ def _why_no_option(target: Any, options: int, task: Any) -> str:
     template = task.config.doc_to_target
     if target == template and template not in task.features:
         return f"; doc_to_target is {template!r}, which is no field of its documents (they have {', '.join(task.features)})"
+    if isinstance(target, int):
+        return f"; an index counts from 0 to {options - 1} here: mend it, and look whether its data count golds from 1"
     if not (isinstance(target, str) and target.isdecimal() and int(target) < options):
-        return ""
+        return "; mend it, or leave the item out in process_docs"
     field = template if isinstance(template, str) and template.isidentifier() else "FIELD"
     return (
         f'; it is text, as every field of a csv is: if it is an option\'s number from 0, write doc_to_target: "{{{{{field}}}}}", '
@@ -272,7 +285,8 @@ def _why_no_option(target: Any, options: int, task: Any) -> str:
 
 
 def _answer(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Answer:
-    target, delimiter = task.doc_to_target(document), delimiter_of(task)
+    target = gold_of(task, document, _called(domain, document))
+    delimiter = delimiter_of(task)
     index = None
     if domain.kind == "choice":
         choices = task.doc_to_choice(document)

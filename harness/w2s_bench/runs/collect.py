@@ -102,8 +102,7 @@ def cell_of(cell: PlannedCell, results: Results) -> Cell:
     for graph, own in zip(cell.graphs, cell.stages, strict=True):
         failed = next((f for stage in cell.made_of(graph.seed) if (f := results.failure(stage))), None)
         if failed:
-            reason = shortened(f"{failed.stage} failed: {scrubbed(failed.reason)}")
-            seeds.append(SeedResult(seed=graph.seed, error=reason))
+            seeds.append(SeedResult(seed=graph.seed, error=error_of(failed)))
             continue
         items = results.items(graph.subset(suite.evaluate_on))
         seeds.append(_seed_result(cell, graph, own, results))
@@ -158,6 +157,11 @@ def _gold_labels(stages: Iterable[Stage]) -> int:
     """How many distinct items' gold is read by any of the stages: of items whose training gold is another, one is told."""
     read = {stage.inputs["subset"].node: stage.inputs["subset"].amount for stage in stages if stage.name == "gold"}
     return sum(read.values())
+
+
+def error_of(failed: Failed) -> str:
+    """What a cell says of a seed whose stage failed."""
+    return shortened(f"{failed.stage} failed: {scrubbed(failed.reason)}")
 
 
 def scrubbed(reason: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from w2s_bench.names import README
 from w2s_bench.record import write_json
 from w2s_bench.results.pages.blocks import escape, table
-from w2s_bench.results.pages.style import NONE, count, number
+from w2s_bench.results.pages.style import NONE, count, number, significant
 from w2s_bench.results.statistics.scores import auroc
 from w2s_bench.scoring.figures import calibration_error, calibration_of, is_probability, summary_of
 from w2s_bench.scoring.outcome import Of, Scored
@@ -79,8 +79,8 @@ def _what(scored: Scored) -> str:
             f"**It abstains**: {escape(certified.why)}. Nothing is kept, and that is the result: with these scores and this trust "
             "set that purity cannot be promised. A larger trust set, a lower purity or another trust function may."
             if certified.threshold is None
-            else f"Guaranteed purity: **{certified.purity:.1%}**. Above the threshold {certified.threshold:.6g} the trust set has "
-            f"{count(certified.above, 'row')}, {certified.right} of them right."
+            else f"Guaranteed purity: **{certified.purity:.1%}**. Above the threshold "
+            f"{significant(certified.threshold, 6)} the trust set has {count(certified.above, 'row')}, {certified.right} of them right."
         )
     trust = labels.trust
     if trust:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from w2s_bench.errors import LabelsError
 from w2s_bench.protocol.evidence.readings.samples import classes
+from w2s_bench.results.pages.style import significant
 from w2s_bench.scoring.schema import CORRECT, GOLD, ID, LABEL, OPTIONS, PROMPT, SAMPLES, VOTES, Columns, Signal
 from w2s_bench.text import shortened
 from w2s_bench.types import OPTION_FORMS, Kind
@@ -274,23 +275,25 @@ def _checked(signal: Signal, numbers: NDArray[Any], where: str) -> NDArray[Any]:
         total = float(numbers.sum())
         if (numbers < 0).any() or (numbers > 1 + _ROUNDING).any() or abs(total - 1) > _OF_SUM:
             raise LabelsError(
-                f"{where}: probabilities {_listed(numbers)} sum to {total:.4g}; expected numbers from 0 to 1 whose sum is 1 "
+                f"{where}: probabilities {_listed(numbers)} sum to {significant(total, 4)}; expected numbers from 0 to 1 whose sum is 1 "
                 "(log-probabilities go into 'logprobs')"
             )
         return np.asarray(np.log(np.maximum(numbers, _LEAST)))
     if signal.read == "label_logprobs" and (numbers > _ROUNDING).any():
         raise LabelsError(
-            f"{where}: {float(numbers.max()):.4g} is no log-probability, which is at most 0; take logarithms"
+            f"{where}: {significant(numbers.max(), 4)} is no log-probability, which is at most 0; take logarithms"
         )
     if signal.read == "label_entropies" and (numbers < -_ROUNDING).any():
-        raise LabelsError(f"{where}: {float(numbers.min()):.4g} is no entropy, which is at least 0; change its sign")
+        raise LabelsError(
+            f"{where}: {significant(numbers.min(), 4)} is no entropy, which is at least 0; change its sign"
+        )
     if signal.form in ("array", "option_array"):
         return numbers.astype(np.float32)
     return np.minimum(numbers, 0.0) if signal.read == "label_logprobs" else numbers
 
 
 def _listed(numbers: NDArray[Any]) -> str:
-    return "[" + ", ".join(f"{number:.4g}" for number in numbers[:6]) + (", …]" if len(numbers) > 6 else "]")
+    return "[" + ", ".join(significant(number, 4) for number in numbers[:6]) + (", …]" if len(numbers) > 6 else "]")
 
 
 def _told(value: Any) -> str:

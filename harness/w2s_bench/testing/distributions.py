@@ -15,6 +15,7 @@ from w2s_bench.plugins.entries import Registered
 from w2s_bench.plugins.hooks import EntryKind, words
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.spec import parse_spec, write_spec
+from w2s_bench.plugins.watching import Awaits, unheard
 from w2s_bench.testing.calls import fitted_once
 from w2s_bench.testing.cost import tell_cost
 from w2s_bench.testing.domains import check_domain
@@ -47,18 +48,19 @@ def distribution_verdicts(
     names: Sequence[str] = (),
     registry: Registry | None = None,
     tell: Tell = lambda what: None,
+    awaits: Awaits = unheard,
 ) -> Iterator[Verdict]:
     """Each rule on each entry, in turn. All of them are tried, also after one that fails.
 
     `names`, in full or not, restrict the entries; one may have parameters, `name:key=value`, and is then built with them. `tell` is
-    called with what is checked next. The distribution's code is imported in this process. Raises `UnknownNameError` where it is not
-    installed, is no plugin, or has no such entry.
+    called with what is checked next, `awaits` with the plugin that is waited for. The distribution's code is imported in this
+    process. Raises `UnknownNameError` where it is not installed, is no plugin, or has no such entry.
     """
     wanted = normalized(distribution)
-    registry = registry or Registry.load(only=wanted)
+    registry = registry or Registry.load(only=wanted, awaits=awaits)
     plugins = [plugin for plugin in registry.plugins if plugin.distribution == wanted]
     if not plugins:
-        installed = {plugin.distribution for plugin in Registry.load().plugins}
+        installed = {plugin.distribution for plugin in Registry.load(awaits=awaits).plugins}
         hint = "A plugin is a distribution with an entry point in the group w2s_bench; install it first."
         raise UnknownNameError("plugin", distribution, installed, hint)
     entries = {entry.name for plugin in plugins for entry in plugin.provides}

@@ -10,6 +10,7 @@ from w2s_bench.errors import W2SBenchError
 from w2s_bench.hookspecs import Objective
 from w2s_bench.models.objectives import ABSENT
 from w2s_bench.plugins import checks as contract
+from w2s_bench.results.pages.style import significant
 from w2s_bench.testing.expecting import expect, guarded, keeps_contract
 from w2s_bench.types import Step, Targets
 
@@ -127,8 +128,8 @@ def _constants_mean_nothing(objective: Objective, classes: int, step: Step) -> N
     shifted = _asked(objective, batch, step, logits=batch.logits + shift, weights=batch.weights)
     expect(
         _near(plain, shifted),
-        f"a constant added to all logits of a row changes the loss ({plain[0]:.6g} to {shifted[0]:.6g}); logits have no zero: go "
-        "by their softmax, or by differences of them",
+        f"a constant added to all logits of a row changes the loss ({significant(plain[0], 6)} to {significant(shifted[0], 6)}); "
+        "logits have no zero: go by their softmax, or by differences of them",
     )
 
 
@@ -145,8 +146,8 @@ def _absent_classes_mean_nothing(objective: Objective, classes: int, step: Step)
     loss, slopes = _asked(objective, wide, step, weights=batch.weights)
     expect(
         _near(plain, (loss, slopes[:, :-1])) and float(slopes[:, -1].abs().max()) <= _ROUNDING,
-        f"an option that no item has ({ABSENT:g} for its logit, 0 for its probability) changes the loss ({plain[0]:.6g} to "
-        f"{loss:.6g}); items with fewer options share a batch with others",
+        f"an option that no item has ({ABSENT:g} for its logit, 0 for its probability) changes the loss ("
+        f"{significant(plain[0], 6)} to {significant(loss, 6)}); items with fewer options share a batch with others",
     )
 
 

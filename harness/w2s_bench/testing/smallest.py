@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from w2s_bench.results.pages.style import significant
 from w2s_bench.testing.evidence import MemoryEvidence
 from w2s_bench.types import FloatArray, IntArray
 
@@ -54,7 +55,7 @@ def moved(one: FloatArray, other: FloatArray, among: FloatArray) -> str | None:
     difference = float(np.abs(one - other).max())
     if difference <= _OF_RANGE * spread + _OF_SIZE * size:
         return None
-    return f"by up to {difference:.3g}, where all scores lie within {spread:.3g}"
+    return f"by up to {significant(difference, 3)}, where all scores lie within {significant(spread, 3)}"
 
 
 def told(pool: MemoryEvidence, rows: IntArray, one: FloatArray, other: FloatArray, ways: tuple[str, str]) -> str:
@@ -62,8 +63,8 @@ def told(pool: MemoryEvidence, rows: IntArray, one: FloatArray, other: FloatArra
     at = int(np.argmax(np.abs(one - other)))
     row = int(rows[at])
     return (
-        f"smallest counter-example: {_rows(rows)}; row {row}, {_label(pool, row)}, scores {one[at]:.9g} {ways[0]} and "
-        f"{other[at]:.9g} {ways[1]}"
+        f"smallest counter-example: {_rows(rows)}; row {row}, {_label(pool, row)}, scores {significant(one[at], 9)} {ways[0]} and "
+        f"{significant(other[at], 9)} {ways[1]}"
     )
 
 

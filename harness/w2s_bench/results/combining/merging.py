@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w2s_bench.errors import CellError, SuiteError
+from w2s_bench.plugins.watching import Awaits, unheard
 from w2s_bench.record import write_atomically
 from w2s_bench.results.attestations import read_attestations
 from w2s_bench.results.cells import Cell
@@ -43,11 +44,12 @@ class Merged:
     findings: tuple[Finding, ...] = ()
 
 
-def merge(folders: Sequence[Path], out: Path, prefer: Path | None = None) -> Merged:
+def merge(folders: Sequence[Path], out: Path, prefer: Path | None = None, awaits: Awaits = unheard) -> Merged:
     """Write the cells of all `folders`, which are of one suite, to a new folder `out`, with its pages.
 
     A row that two of them have must have one body; else `prefer` says whose is taken, or nothing is written. Nor is it where
-    one folder has errors, or the cells make no board together (other weak labels, other versions of a domain).
+    one folder has errors, or the cells make no board together (other weak labels, other versions of a domain). `awaits` is told
+    of plugins that are waited for.
     """
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         raise CellError(f"{out} is there and not empty; give a new folder for what is merged")
@@ -61,7 +63,7 @@ def merge(folders: Sequence[Path], out: Path, prefer: Path | None = None) -> Mer
     cells, conflicts = union(read, prefer)
     if conflicts and prefer is None:
         return Merged(0, tuple(conflicts))
-    faults = faults_together(read[0].path, suite, cells.values(), _MAY_LACK)
+    faults = faults_together(read[0].path, suite, cells.values(), _MAY_LACK, awaits)
     if faults:
         return Merged(0, tuple(conflicts), tuple(faults))
     out.mkdir(parents=True, exist_ok=True)
@@ -109,13 +111,17 @@ def union(folders: Sequence[Folder], prefer: Path | None) -> tuple[Mapping[str, 
 
 
 def faults_together(
-    whose: Path, suite: Suite, cells: Iterable[Cell], may_lack: frozenset[str] = frozenset()
+    whose: Path,
+    suite: Suite,
+    cells: Iterable[Cell],
+    may_lack: frozenset[str] = frozenset(),
+    awaits: Awaits = unheard,
 ) -> list[Finding]:
     """Errors of a folder that held these cells, and a domain that was not run, since rows are then not whole; the folder is made
-    and goes away again. `may_lack`: rules that are not asked."""
+    and goes away again. `may_lack`: rules that are not asked; `awaits` is told of plugins that are waited for."""
     with tempfile.TemporaryDirectory(prefix="w2s-staged-") as staged:
         place(whose, cells, Path(staged) / suite.name)
-        found = check(Path(staged) / suite.name, pages=False).findings
+        found = check(Path(staged) / suite.name, pages=False, awaits=awaits).findings
         faults = [finding for finding in found if finding.level == "error" or finding.rule == "not_run"]
         return [_without(Path(staged), finding) for finding in faults if finding.rule not in may_lack]
 

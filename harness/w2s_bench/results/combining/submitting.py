@@ -8,6 +8,7 @@ from dataclasses import replace as dataclass_replace
 from pathlib import Path
 
 from w2s_bench.errors import SuiteError, UnknownNameError
+from w2s_bench.plugins.watching import Awaits, unheard
 from w2s_bench.results.attestations import read_attestations
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.findings import Finding
@@ -38,13 +39,20 @@ class Submitted:
 
 
 def submit(
-    results: Path, to: Path, rows: Sequence[str] = (), *, replace: bool = False, allowed_signers: Path | None = None
+    results: Path,
+    to: Path,
+    rows: Sequence[str] = (),
+    *,
+    replace: bool = False,
+    allowed_signers: Path | None = None,
+    awaits: Awaits = unheard,
 ) -> Submitted:
     """Copy rows (default: all) of a results folder to a leaderboard's, which is made where it is not there yet.
 
     A cell that is not sound is left out; of the others none is copied that would make the leaderboard unsound. A row that is
     there with another body stays, unless `replace`. Cells are written as this version writes them, and pages anew. Signatures of
-    what is copied go along where they hold by `allowed_signers`; one that does not hold stands against all.
+    what is copied go along where they hold by `allowed_signers`; one that does not hold stands against all. `awaits` is told
+    of plugins that are waited for.
     """
     offered = read_folder(results)
     if offered.suite is None:
@@ -70,7 +78,7 @@ def submit(
         asked = dataclass_replace(offered, allowed_signers=allowed_signers)
         if wrong := [finding for signed in about for finding in signature_findings(signed, asked)]:
             return Submitted(there=there, held=() if replace else other, findings=(*refused, *wrong))
-    if copied and (faults := _faults(offered, held, copied)):
+    if copied and (faults := _faults(offered, held, copied, awaits)):
         return Submitted(there=there, held=() if replace else other, findings=(*refused, *faults))
     if copied:
         place(results, copied.values(), to)
@@ -96,8 +104,9 @@ def _target(to: Path) -> Folder | None:
     return read_folder(to) if to.exists() and (not to.is_dir() or any(to.iterdir())) else None
 
 
-def _faults(offered: Folder, held: Mapping[str, Cell], copied: Mapping[str, Cell]) -> list[Finding]:
+def _faults(offered: Folder, held: Mapping[str, Cell], copied: Mapping[str, Cell], awaits: Awaits) -> list[Finding]:
     """What would be wrong with the leaderboard with these cells."""
     assert offered.suite is not None
     together = {**held, **copied}
-    return faults_together(offered.path, offered.suite, [together[row] for row in sorted(together)])
+    cells = [together[row] for row in sorted(together)]
+    return faults_together(offered.path, offered.suite, cells, awaits=awaits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -49,6 +50,20 @@ def number(value: float | None, digits: int = 2) -> str:
     if float(text) == 0:
         text = text.removeprefix("-")
     return text.replace("-", "−")
+
+
+def significant(value: float, digits: int) -> str:
+    """A number of any size to so many significant digits, written out: exponents stand below a millionth and from 10¹⁵ on alone.
+
+    `:g` would write 190 to two digits as 1.9e+02.
+    """
+    rounded = float(f"{value:.{digits}g}")
+    size = abs(rounded)
+    if not (1e-6 <= size < 1e15 or size == 0):  # NaN, too
+        return f"{value:.{digits}g}"
+    places = max(0, digits - 1 - math.floor(math.log10(size))) if size else 0
+    text = f"{rounded:,.{places}f}"
+    return text.rstrip("0").removesuffix(".") if "." in text else text
 
 
 def figure(ratio: Ratio | None, digits: int = 2) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from w2s_bench.results.figures import is_rate
+from w2s_bench.results.pages.style import significant
 from w2s_bench.results.report.facts import written
 from w2s_bench.results.seed_results import KEPT_BY, SeedResult
 from w2s_bench.types import JSON
@@ -58,7 +59,9 @@ def curves(seeds: Sequence[SeedResult]) -> Iterator[Curve]:
             )
             for value in drawn
         )
-        yield Curve(name.replace("_", " "), f"{low:.4g}", f"{high:.4g}", max(map(len, values)), tuple(lines))
+        yield Curve(
+            name.replace("_", " "), significant(low, 4), significant(high, 4), max(map(len, values)), tuple(lines)
+        )
 
 
 def others(seeds: Sequence[SeedResult], rates: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from w2s_bench.results.cells import Cell
-from w2s_bench.results.pages.style import NONE, number
+from w2s_bench.results.pages.style import NONE, number, significant
 from w2s_bench.results.seed_results import PURITY_AT, RELIABILITY, SeedResult
 from w2s_bench.results.statistics import selective_figures
 from w2s_bench.text import shortened
@@ -93,7 +93,7 @@ def _example(pool: Pool, at: int, place: Any) -> Example:
     return Example(
         kept="kept" if pool.kept[at] else "dropped",
         place=NONE if pool.scores is None else str(place[at]),
-        score=NONE if pool.scores is None else f"{pool.scores[at]:.4g}",
+        score=NONE if pool.scores is None else significant(pool.scores[at], 4),
         label=shortened(pool.labels[at], 60),
         right="right" if pool.right[at] else "wrong",
         stratum=pool.strata[at],
