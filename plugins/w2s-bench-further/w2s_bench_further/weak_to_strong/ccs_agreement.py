@@ -14,10 +14,10 @@ class CcsAgreement(Unfitted):
     """CCS agreement: whether contrast-consistent search prefers the label too, and how sure the surer of the two is.
 
     Where c = p_CCS(label) ≥ ½: max(c, p_W(label)); elsewhere `epsilon` · min(1 - c, p_W(label)). In [0, 1], higher = more trusted: with
-    `epsilon` at most ½ whatever the two agree on comes before the rest. p_CCS as of `ccs`, of untuned student or teacher (`of`), without
-    gold; p_W the teacher's share of the label among the options. After the automated weak-to-strong researcher (2026), who draws training
-    rows in proportion to it (take `weighted`) and then evolves a prompt, which is no part of this. Cost: a pass of the reader over options;
-    seconds of fitting.
+    `epsilon` at most ½ whatever the two agree on comes before the rest. p_CCS as of `ccs`, which takes out what an option says, of
+    untuned student or teacher (`of`), without gold; p_W the teacher's share of the label among the options. After the automated
+    weak-to-strong researcher (2026), who draws training rows in proportion to it (take `weighted`) and then evolves a prompt, which is
+    no part of this. Cost: a pass of the reader over options; seconds of fitting.
     """
 
     kinds: tuple[Kind, ...] = ("choice",)
