@@ -14,8 +14,8 @@ from w2s_bench_baselines.unfitted import Unfitted
 class Density(Unfitted):
     """How closely other labels of the pool lie around this one: minus the mean distance to its nearest.
 
-    Over the `k` nearest other rows, in [-2, 0]; higher = more trusted. States and distances as in `knn_agreement`. Cost: a pass
-    of the reader over the labels; n² distances. Ramaswamy et al. (2000) for outliers.
+    Over the `k` nearest other rows, in [-2, 0]; higher = more trusted. Distances as in `knn_agreement`, between states at the
+    label's end. Cost: a pass of the reader over the labels; n² distances. Ramaswamy et al. (2000) for outliers.
     """
 
     scope: Scope = "pool"

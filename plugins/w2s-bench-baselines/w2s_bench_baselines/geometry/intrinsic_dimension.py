@@ -19,8 +19,8 @@ class IntrinsicDimension(Unfitted):
 
     1 / mean_i log(r_i / r_k) over the distances r_1 ≤ … ≤ r_k to the `k` nearest other rows, which is minus the maximum-likelihood
     estimate of the dimension; at most 0, higher = more trusted. Where all k are equally far there is no estimate: the score
-    is -(width of a state). States and distances as in `knn_agreement`. Cost: a pass of the reader over the labels; n² distances.
-    Levina & Bickel (2004); for noisy labels Ma et al. (2018), for truth Yin et al. (2024).
+    is -(width of a state). Distances as in `knn_agreement`, between states at the label's end. Cost: a pass of the reader
+    over the labels; n² distances. Levina & Bickel (2004); for noisy labels Ma et al. (2018), for truth Yin et al. (2024).
     """
 
     scope: Scope = "pool"
