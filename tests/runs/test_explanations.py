@@ -97,6 +97,9 @@ def test_a_run_may_be_asked_for_one_of_them_alone(
     usual, every = arms_of(False), arms_of(True)
     assert sorted(arms_of(["kept_plus_gold"])) == sorted([*usual, f"kept_plus_gold:{HASH}"])
     assert sorted(arms_of(["noisy_oracle"])) == sorted([*usual, "noisy_oracle"])
+    one = plan(suite, toy_registry(monkeypatch), domains=["largest"], trust=[HASH], decompose=["kept_plus_gold"])
+    again = submit._planned(json.loads(json.dumps(submit._request(one, Path("out")))))
+    assert [stage.node for stage in again.targets()] == [stage.node for stage in one.targets()], "a cluster's last job"
     assert sorted(arms_of(list(explaining()))) == sorted(every)
     with pytest.raises(UnknownNameError, match=r"'gold_kep'; did you mean gold_kept\?"):
         arms_of(["gold_kep"])

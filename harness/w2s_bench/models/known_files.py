@@ -84,42 +84,16 @@ def _published(parameters: int, width: int, inner: int, layers: int, heads: int,
     return ModelSize(parameters, config)
 
 
-def _qwen3(parameters: int, width: int, inner: int, layers: int, heads: int, *, tied: bool) -> ModelSize:
-    return _published(
-        parameters,
-        width,
-        inner,
-        layers,
-        heads,
-        num_key_value_heads=8,
-        head_dim=128,
-        max_position_embeddings=40960,
-        vocab_size=151936,
-        tie_word_embeddings=tied,
-    )
-
-
-def _olmo2(parameters: int, width: int, inner: int, layers: int, heads: int) -> ModelSize:
-    return _published(
-        parameters,
-        width,
-        inner,
-        layers,
-        heads,
-        num_key_value_heads=heads,
-        max_position_embeddings=4096,
-        vocab_size=100352,
-        tie_word_embeddings=False,
-    )
-
+_QWEN3: Final = {"num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 40960, "vocab_size": 151936}
+_OLMO2: Final = {"max_position_embeddings": 4096, "vocab_size": 100352, "tie_word_embeddings": False}
 
 #: Repository of the hub → its model's size, as the configuration that it publishes has it; tied weights are counted once.
 KNOWN_REPOSITORIES: Final[Mapping[str, ModelSize]] = MappingProxyType(
     {
-        "Qwen/Qwen3-0.6B": _qwen3(596_049_920, 1024, 3072, 28, 16, tied=True),
-        "Qwen/Qwen3-1.7B": _qwen3(1_720_574_976, 2048, 6144, 28, 16, tied=True),
-        "Qwen/Qwen3-14B": _qwen3(14_768_307_200, 5120, 17408, 40, 40, tied=False),
-        "allenai/OLMo-2-0425-1B": _olmo2(1_484_916_736, 2048, 8192, 16, 16),
-        "allenai/OLMo-2-1124-7B": _olmo2(7_298_617_344, 4096, 11008, 32, 32),
+        "Qwen/Qwen3-0.6B": _published(596_049_920, 1024, 3072, 28, 16, **_QWEN3, tie_word_embeddings=True),
+        "Qwen/Qwen3-1.7B": _published(1_720_574_976, 2048, 6144, 28, 16, **_QWEN3, tie_word_embeddings=True),
+        "Qwen/Qwen3-14B": _published(14_768_307_200, 5120, 17408, 40, 40, **_QWEN3, tie_word_embeddings=False),
+        "allenai/OLMo-2-0425-1B": _published(1_484_916_736, 2048, 8192, 16, 16, **_OLMO2),
+        "allenai/OLMo-2-1124-7B": _published(7_298_617_344, 4096, 11008, 32, 32, **_OLMO2),
     }
 )

@@ -40,7 +40,7 @@ class Replayed:
                 result = self._step()
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError:  # torch's word for an operation that no graph may hold
+        except RuntimeError:  # torch's word for an operation that no graph may hold; a step's own fault comes again
             self._refused = True
             _leave_recording()
             return
