@@ -78,9 +78,9 @@ class Training(Strict):
     )
     lora_rank: Annotated[int, Field(gt=0, le=10**5, strict=True)] = Field(8, description="of recipe `lora` alone")
     ridge: Annotated[tuple[Ridge, ...], Field(max_length=20)] = Field(
-        (0.01, 0.1, 1.0),
-        description="of recipe `head` alone: strengths r of the penalty r·‖w‖²/2 on the mean loss an item, one of which "
-        "cross-validation over the training labels chooses; such a head is trained to convergence, in at most `steps` "
+        (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+        description="of recipe `head` alone: strengths r of the penalty r·‖w‖²/2 on the mean loss an item, between which "
+        "cross-validation over the training labels chooses one; such a head is trained to convergence, in at most `steps` "
         "iterations. `[]`: no penalty, `steps` of AdamW",
     )
     precision: Precision = Field(
@@ -172,7 +172,9 @@ class Training(Strict):
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, JSON]:
         """Suites that name none of what came later are what they were before there was a choice, digest and all."""
         written: dict[str, JSON] = write(self)
-        later = {"precision", "objective", "ridge", "source", *OF_LABEL_SOURCES, *SETTINGS}
+        later = {"precision", "objective", "source", *OF_LABEL_SOURCES, *SETTINGS}
+        if self.recipe != "head":  # heads name theirs: the usual ones were once others
+            later.add("ridge")
         left_out = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
         if self.recipe == "none":
             left_out |= _IDLE

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from w2s_bench.models.head import moments
-from w2s_bench.models.ridge import choose, fit_head, problem_of
+from w2s_bench.models.ridge import _lowest, choose, fit_head, problem_of
 
 HOW: dict[str, Any] = {"grid": [0.01, 0.1, 1.0], "folds": 5, "steps": 500, "seed": 0}
 
@@ -98,6 +98,42 @@ def test_few_items_suffice(items: int) -> None:
     assert np.isfinite(head.weight).all() and (items > 1 or chosen == 1.0)
 
 
+FINE = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+def test_the_strength_is_no_matter_of_which_folds_were_drawn() -> None:
+    """Of one draw it is: the same rows under eight seeds."""
+    states, offsets, labels, zero_shot = made(7, items=120, width=60)
+    problem = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=None)
+    how: dict[str, Any] = {"folds": 5, "steps": 200}
+    once, often = (
+        np.log10([choose(problem, FINE, **how, seed=seed, draws=draws) for seed in range(8)]) for draws in (1, 5)
+    )
+    assert 0 < np.std(often) < 0.7 * np.std(once) and np.std(often) < 0.1
+    assert choose(problem, FINE, **how, seed=0) == 10 ** often[0] == choose(problem, FINE[::-1], **how, seed=0)
+
+
+@pytest.mark.parametrize("lowest", [0.02, 0.1, 0.7])
+def test_of_losses_on_a_parabola_the_lowest_point_is_found_between_the_strengths(lowest: float) -> None:
+    strengths = sorted(FINE, reverse=True)
+    losses = (np.log(strengths) - np.log(lowest)) ** 2
+    assert _lowest(strengths, losses) == pytest.approx(lowest)
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([1.0, 2.0, 3.0], 1.0),  # the strongest is the best that was tried
+        ([3.0, 2.0, 1.0], 0.01),  # the weakest
+        ([1.0, 1.0, 1.0], 1.0),  # of equal ones the strongest
+        ([2.0, 1.0, 2.0], 0.1),
+        ([2.0, 1.0, 1.0], 10**-1.5),
+    ],
+)
+def test_beyond_what_was_tried_nothing_is_taken(losses: list[float], expected: float) -> None:
+    assert _lowest([1.0, 0.1, 0.01], np.array(losses)) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("times", [2, 5])
 def test_rows_that_are_repeated_choose_the_strength_that_each_once_would(times: int) -> None:
     """Copies of an item that lay on both sides of a fold would be foretold perfectly, and best under the weakest penalty."""
@@ -108,11 +144,24 @@ def test_rows_that_are_repeated_choose_the_strength_that_each_once_would(times: 
     often = once.of(np.repeat(np.arange(100), times))
     ids = np.repeat([f"item {number:03}" for number in range(100)], times).tolist()
     how: dict[str, Any] = {"grid": [0.001, 0.01, 0.1, 1.0], "folds": 5, "steps": 200, "seed": 0}
-    assert choose(often, **how, ids=ids) == choose(once, **how) == 1.0
+    assert choose(often, **how, groups=ids) == choose(once, **how) == 1.0
     assert choose(often, **how) < 1.0  # what it would be without knowing whose rows they are
 
 
 def test_the_copies_of_one_item_cannot_be_parted() -> None:
     states, offsets, labels, _ = made(0, items=1)
     often = problem_of(states, offsets, labels, zero_shot=np.zeros(3), weights=None).of(np.zeros(4, dtype=np.int64))
-    assert choose(often, [0.1, 1.0], folds=5, steps=10, seed=0, ids=["one"] * 4) == 1.0
+    assert choose(often, [0.1, 1.0], folds=5, steps=10, seed=0, groups=["one"] * 4) == 1.0
+
+
+def test_rows_of_one_group_are_in_one_fold() -> None:
+    """Facts that are asked in twenty ways each, with a label of their own that says nothing of other facts."""
+    rng = np.random.default_rng(3)
+    facts, ways = 8, 20
+    states, offsets, _, _ = made(0, items=facts * ways, width=30)
+    of = np.repeat(np.arange(facts), ways)
+    labels = rng.integers(0, 3, facts)[of]
+    states[offsets[:-1] + labels] += 2 * rng.normal(size=(facts, 30)).astype(np.float32)[of]
+    problem = problem_of(states, offsets, labels, zero_shot=np.zeros(len(states)), weights=None)
+    how: dict[str, Any] = {"folds": 5, "steps": 200, "seed": 0}
+    assert choose(problem, FINE, **how, groups=[f"fact {fact}" for fact in of]) > 10 * choose(problem, FINE, **how)

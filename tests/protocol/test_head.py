@@ -30,6 +30,7 @@ from w2s_bench.protocol.prediction import choose
 from w2s_bench.protocol.recipes import head as heads
 from w2s_bench.protocol.recipes.head import Head as Recipe
 from w2s_bench.protocol.recipes.tuned import as_params, reading_of
+from w2s_bench.protocol.training import parts_of
 from w2s_bench.record import read_arrays, read_records, write_arrays, write_json, write_records
 from w2s_bench.runs.plan import plan
 from w2s_bench.types import Item, Need, Prediction, TrainingRow
@@ -252,7 +253,22 @@ def test_copies_of_a_row_are_held_out_together(split: Split, capsys: pytest.Capt
     heads.trained([split.folder / "states"], sorted(rows * 4, key=lambda row: row.id), **grid, **SETTINGS)
     often = capsys.readouterr().out
     heads.trained([split.folder / "states"], sorted(rows, key=lambda row: row.id), **grid, **SETTINGS)
-    assert often == capsys.readouterr().out and "ridge 100 chosen" in often
+    assert often == capsys.readouterr().out and "ridge 100 chosen between 0.0001 and 100" in often
+
+
+def test_items_of_one_group_are_held_out_together(split: Split, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the domain's items say, which the stage reads: where all are of one group, nothing can be held out."""
+    folder = split.folder / "alike"
+    folder.mkdir()
+    for part, group in (("each", None), ("all", "one")):
+        (folder / part).mkdir()
+        items = [replace(item, group=group or item.id) for item in split.items]
+        write_records(folder / part / ITEMS, items)
+        params = {**SETTINGS, "ridge": [1e-4, 1e-2, 1.0], "folds": 5, "draws": 2}
+        inputs = {"rows": split.folder / "rows", "states": split.folder / "states", "subset": folder / part}
+        run_stage(heads.train_head, folder / f"{part} weights", params, registry=None, **inputs)
+    each, whole = capsys.readouterr().out.splitlines()
+    assert whole == "ridge 1 chosen between 0.0001 and 1" and not each.startswith("ridge 1 chosen")
 
 
 @pytest.mark.parametrize(
@@ -353,12 +369,12 @@ def test_what_hangs_on_states_takes_no_model_and_no_gpu(planned: Any) -> None:
         if (
             stage.name == "train_head"
         ):  # the ridge's strength is chosen by these alone: gold of the pool is none of them
-            assert {name.partition(" ")[0] for name in stage.inputs} == {"rows", "states"}
-            assert stage.params["ridge"] == [0.01, 0.1, 1.0] and stage.params["folds"] == 5
-            repeated = stage.inputs["rows"].name == "joined_rows"
-            assert stage.params.get("folds_over") == ("items" if repeated else None)
+            assert {name.partition(" ")[0] for name in stage.inputs} == {"rows", "states", "subset"}
+            assert stage.params["ridge"] == [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
+            assert stage.params["folds"] == stage.params["draws"] == 5
+            of = [part.inputs["subset"] for part in parts_of(stage.inputs["rows"])]
+            assert [stage.inputs[name] for name in stage.inputs if name.startswith("subset")] == of
         assert "model" not in stage.params and stage.device == "cpu"
-    assert any("folds_over" in stage.params for stage in on_states), "naive_plus_gold repeats gold rows"
     trained = [stage for stage in planned.stages() if stage.name.startswith("train")]
     assert trained and all("states" in stage.inputs for stage in trained)
     # Of the language models there are left the untuned student's readings in other layers; the base is a head without weights.

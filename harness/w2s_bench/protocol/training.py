@@ -77,11 +77,6 @@ def parts_of(rows: Stage) -> tuple[Stage, ...]:
     return (rows,) if "subset" in rows.inputs else tuple(rows.inputs.values())
 
 
-def repeats_rows(rows: Stage) -> bool:
-    """Whether a stage of rows may hold one several times."""
-    return rows.params.get("share") == "equal"
-
-
 def numbered(name: str, stages: Sequence[Stage]) -> dict[str, Stage]:
     """Inputs of one meaning: `name` for the first, `name 1` and on for others. `folders_of` finds them again."""
     return {name if number == 0 else f"{name} {number}": each for number, each in enumerate(stages)}

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -38,7 +39,6 @@ from w2s_bench.protocol.training import (
     numbered,
     parts_of,
     probs_of,
-    repeats_rows,
     report_weights,
     schedule_of,
     settings_of,
@@ -74,15 +74,17 @@ class Head:
         tutor: Tutor | None = None,
     ) -> Stage:
         by = objective or planned_objective(training.objective)
+        subsets = [part.inputs["subset"] for part in parts_of(rows)]
         inputs = {
             "rows": rows,
-            **numbered("states", [states_of(model, part.inputs["subset"]) for part in parts_of(rows)]),
+            **numbered("states", [states_of(model, subset) for subset in subsets]),
             **told(model, by, rows, tutor, untuned=partial(self.predict, model.untuned, weights=None)),
         }
         params, drawn = {**schedule_of(training, objective), "seed": seed}, training.steps * training.batch_size
-        params |= {"ridge": list(training.ridge), "folds": ridges.FOLDS, **by.params}
-        if training.ridge and repeats_rows(rows):
-            params["folds_over"] = "items"  # such heads alone were once chosen with copies of an item on both sides
+        params |= {"ridge": list(training.ridge), **by.params}
+        if training.ridge:
+            params |= {"folds": ridges.FOLDS, "draws": ridges.DRAWS}
+            inputs |= numbered("subset", subsets)  # their items' groups
         libraries = ("numpy", "scipy") if training.ridge else ("numpy",)
         if not by.in_closed_form:
             libraries = (*libraries, "torch")
@@ -164,7 +166,7 @@ def is_fitted_to_convergence(training: Stage) -> bool:
     return planned_objective(params.get("objective", "xent")).in_closed_form
 
 
-@stage("train_head", version=3)
+@stage("train_head", version=4)
 def train_head(context: StageContext) -> None:
     if left_untuned(context):
         return
@@ -172,8 +174,18 @@ def train_head(context: StageContext) -> None:
     rows = read_records(context.inputs["rows"] / ROWS, TrainingRow)
     probs = probs_of(context, rows, settings["objective"].needs)
     report_weights(rows)
-    grid, folds = context.params.get("ridge", []), context.params.get("folds", ridges.FOLDS)
-    head, losses = trained(folders_of(context, "states"), rows, probs=probs, grid=grid, folds=folds, **settings)
+    chosen_by = {name: context.params[name] for name in ("folds", "draws") if name in context.params}
+    subsets = [read_records(folder / ITEMS, Item) for folder in folders_of(context, "subset")]
+    groups = {item.id: item.group for items in subsets for item in items}
+    head, losses = trained(
+        folders_of(context, "states"),
+        rows,
+        probs=probs,
+        grid=context.params.get("ridge", []),
+        groups=groups,
+        **chosen_by,
+        **settings,
+    )
     refuse_changed(context)
     head.save(context.out)
     write_json(context.out / LOSSES, losses_as_written(losses))
@@ -255,11 +267,14 @@ def trained(
     *,
     grid: Sequence[float] = (),
     folds: int = ridges.FOLDS,
+    draws: int = ridges.DRAWS,
+    groups: Mapping[str, str] = MappingProxyType({}),
     **settings: Any,
 ) -> tuple[heads.Head, list[float]]:
     """The head trained on rows of the items in the folders of `states` stages, and the loss of every step.
 
-    Of the ridge strengths in `grid` one is chosen by the rows' own labels; where there are none, AdamW has no penalty.
+    A ridge strength between those in `grid` is chosen by the rows' own labels, in folds over the `groups` of their items (by id;
+    an item without one is of its own); where there is no grid, AdamW has no penalty.
     An objective in closed form is minimised to convergence, any other by AdamW under the strength that the cross-entropy chose.
     """
     if not rows:
@@ -271,7 +286,8 @@ def trained(
     weights = relative([row.weight for row in rows])
     if not grid:
         return heads.train_head(values, offsets, labels, weights=weights, zero_shot=zero_shot, order=order, **settings)
-    bounds: dict[str, Any] = {"folds": folds, "steps": settings["steps"], "seed": settings["seed"], "ids": ids}
+    bounds: dict[str, Any] = {"folds": folds, "draws": draws, "steps": settings["steps"], "seed": settings["seed"]}
+    bounds |= {"groups": [groups.get(item, item) for item in ids]}
     objective = settings.get("objective", XENT)
     if isinstance(objective, ClosedForm):
         if order is not None:
@@ -285,7 +301,7 @@ def trained(
         head, losses = heads.train_head(
             values, offsets, labels, weights=weights, zero_shot=zero_shot, ridge=strength, order=order, **settings
         )
-    print(f"ridge {strength:g} chosen among {', '.join(f'{tried:g}' for tried in grid)}", flush=True)
+    print(f"ridge {strength:.3g} chosen between {min(grid):g} and {max(grid):g}", flush=True)
     return head, losses
 
 
