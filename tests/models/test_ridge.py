@@ -67,7 +67,7 @@ def test_the_gradient_is_the_losss() -> None:
     from scipy.optimize import approx_fprime
 
     states, offsets, labels, zero_shot = made(3, items=20)
-    problem = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=np.linspace(0.5, 1.5, 20))
+    problem, _ = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=np.linspace(0.5, 1.5, 20))
     at = np.random.default_rng(0).normal(size=7)
     expected = approx_fprime(at, lambda solution: problem.loss(solution, 0.3)[0])
     np.testing.assert_allclose(problem.loss(at, 0.3)[1], expected, atol=1e-5)
@@ -75,7 +75,7 @@ def test_the_gradient_is_the_losss() -> None:
 
 def test_a_fit_descends_and_ends_where_the_gradient_is_nothing() -> None:
     states, offsets, labels, zero_shot = made(4)
-    problem = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=None)
+    problem, _ = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=None)
     solution, losses = problem.solve(0.1, np.concatenate([[1.0], np.zeros(6)]), steps=500)
     assert all(later <= sooner + 1e-12 for sooner, later in pairwise(losses)) and losses[-1] < losses[0]
     assert np.abs(problem.loss(solution, 0.1)[1][1:]).max() < 1e-4
@@ -86,7 +86,7 @@ def test_folds_choose_a_strong_penalty_for_noise_and_a_weak_one_for_what_holds()
     chosen = []
     for lean in (0.0, 4.0):
         states, offsets, labels, _ = made(5, items=60, width=40, lean=lean)
-        problem = problem_of(states, offsets, labels, zero_shot=np.zeros(len(states)), weights=None)
+        problem, _ = problem_of(states, offsets, labels, zero_shot=np.zeros(len(states)), weights=None)
         chosen.append(choose(problem, **grid))  # type: ignore[arg-type]
     assert chosen == [10.0, 1e-3]
 
@@ -104,7 +104,7 @@ FINE = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 def test_the_strength_is_no_matter_of_which_folds_were_drawn() -> None:
     """Of one draw it is: the same rows under eight seeds."""
     states, offsets, labels, zero_shot = made(7, items=120, width=60)
-    problem = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=None)
+    problem, _ = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=None)
     how: dict[str, Any] = {"folds": 5, "steps": 200}
     once, often = (
         np.log10([choose(problem, FINE, **how, seed=seed, draws=draws) for seed in range(8)]) for draws in (1, 5)
@@ -140,7 +140,7 @@ def test_rows_that_are_repeated_choose_the_strength_that_each_once_would(times: 
     states, offsets, _, _ = made(0, items=100, width=50)
     labels = np.random.default_rng(1).integers(0, 3, 100)  # nothing to learn
     none = np.zeros(len(states))
-    once = problem_of(states, offsets, labels, zero_shot=none, weights=None)
+    once, _ = problem_of(states, offsets, labels, zero_shot=none, weights=None)
     often = once.of(np.repeat(np.arange(100), times))
     ids = np.repeat([f"item {number:03}" for number in range(100)], times).tolist()
     how: dict[str, Any] = {"grid": [0.001, 0.01, 0.1, 1.0], "folds": 5, "steps": 200, "seed": 0}
@@ -150,7 +150,8 @@ def test_rows_that_are_repeated_choose_the_strength_that_each_once_would(times: 
 
 def test_the_copies_of_one_item_cannot_be_parted() -> None:
     states, offsets, labels, _ = made(0, items=1)
-    often = problem_of(states, offsets, labels, zero_shot=np.zeros(3), weights=None).of(np.zeros(4, dtype=np.int64))
+    once, _ = problem_of(states, offsets, labels, zero_shot=np.zeros(3), weights=None)
+    often = once.of(np.zeros(4, dtype=np.int64))
     assert choose(often, [0.1, 1.0], folds=5, steps=10, seed=0, groups=["one"] * 4) == 1.0
 
 
@@ -162,6 +163,6 @@ def test_rows_of_one_group_are_in_one_fold() -> None:
     of = np.repeat(np.arange(facts), ways)
     labels = rng.integers(0, 3, facts)[of]
     states[offsets[:-1] + labels] += 2 * rng.normal(size=(facts, 30)).astype(np.float32)[of]
-    problem = problem_of(states, offsets, labels, zero_shot=np.zeros(len(states)), weights=None)
+    problem, _ = problem_of(states, offsets, labels, zero_shot=np.zeros(len(states)), weights=None)
     how: dict[str, Any] = {"folds": 5, "steps": 200, "seed": 0}
     assert choose(problem, FINE, **how, groups=[f"fact {fact}" for fact in of]) > 10 * choose(problem, FINE, **how)

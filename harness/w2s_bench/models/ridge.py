@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,31 +16,30 @@ from w2s_bench.types import FloatArray, IntArray
 FOLDS, DRAWS = 5, 5
 #: A fit has converged where no entry of its gradient is larger.
 _TOLERANCE, _ROUGH = 1e-6, 1e-4
+#: The part of the largest sum of squares below which a direction holds but round-off.
+_NOTHING = 1e-12
 #: The scale of the zero-shot score: never below 0, which would turn its ranking round.
 _SCALES = (1e-3, 1e3)
 
 
+@dataclass(frozen=True)
 class Problem:
-    """Items with standardised states `x` (options of all items, d), `zero_shot` (options,), labels and weights (items,).
+    """Items with features `x` (options of all items, r) of their states, `zero_shot` (options,), labels and weights (items,).
 
-    `probs` are those that the objective needs, as `ClosedForm.losses_and_slopes` has them.
+    `probs` are those that the objective needs, as `ClosedForm.losses_and_slopes` has them. `curvature` (1 + r,): about how fast the
+    mean loss bends along each entry of a solution.
 
-    A solution is (1 + d,): the scale of the zero-shot score, and the weights of the state.
+    A solution is (1 + r,): the scale of the zero-shot score, and the weights of the features.
     """
 
-    def __init__(
-        self,
-        x: FloatArray,
-        zero_shot: FloatArray,
-        offsets: IntArray,
-        labels: IntArray,
-        weights: FloatArray,
-        by: ClosedForm,
-        probs: Mapping[Whose, FloatArray],
-    ) -> None:
-        self.x, self.zero_shot, self.offsets, self.labels, self.weights, self.by, self.probs = (
-            x, zero_shot, offsets, labels, weights, by, probs,
-        )  # fmt: skip
+    x: FloatArray
+    zero_shot: FloatArray
+    offsets: IntArray
+    labels: IntArray
+    weights: FloatArray
+    by: ClosedForm
+    probs: Mapping[Whose, FloatArray]
+    curvature: FloatArray
 
     def of(self, items: IntArray) -> Problem:
         """The problem of these items alone, in this order."""
@@ -47,11 +47,11 @@ class Problem:
         rows = np.concatenate([np.arange(self.offsets[item], self.offsets[item + 1]) for item in items])
         offsets = np.concatenate([[0], np.cumsum(widths[items])])
         probs = {whose: given[rows] for whose, given in self.probs.items()}
-        own = (self.labels[items], self.weights[items], self.by, probs)
+        own = (self.labels[items], self.weights[items], self.by, probs, self.curvature)
         return Problem(self.x[rows], self.zero_shot[rows], offsets, *own)
 
     def loss(self, solution: FloatArray, ridge: float = 0.0) -> tuple[float, FloatArray]:
-        """Mean loss an item + ridge · |w|² / 2, and its gradient (1 + d,)."""
+        """Mean loss an item + ridge · |w|² / 2, and its gradient (1 + r,)."""
         weight = solution[1:]
         logits = solution[0] * self.zero_shot + self.x @ weight
         losses, slopes = self.by.losses_and_slopes(logits, self.offsets, self.labels, Step(0, 1), self.probs)
@@ -74,23 +74,33 @@ class Problem:
         tolerance: float = _TOLERANCE,
         then: Callable[[FloatArray], None] | None = None,
     ) -> FloatArray:
-        """(1 + d,) where the loss is lowest, by at most `steps` iterations of L-BFGS from `start`; `then` is told of each."""
+        """(1 + r,) where the loss is lowest, by at most `steps` iterations of L-BFGS from `start`; `then` is told of each.
+
+        It walks in units in which the loss bends about equally fast all round, and so takes few iterations under any penalty.
+        """
         if steps == 0:
             return start
         from scipy.optimize import minimize
 
+        bends = self.curvature + np.concatenate([[0.0], np.full(len(start) - 1, ridge)])
+        unit = 1 / np.sqrt(np.where(bends > 0, bends, 1.0))
+
+        def loss(at: FloatArray) -> tuple[float, FloatArray]:
+            value, gradient = self.loss(unit * at, ridge)
+            return value, unit * gradient
+
         found = minimize(
-            lambda at: self.loss(at, ridge),
-            start,
+            loss,
+            start / unit,
             jac=True,
             method="L-BFGS-B",
-            bounds=[_SCALES] + [(None, None)] * (len(start) - 1),
-            callback=then,
+            bounds=[(_SCALES[0] / unit[0], _SCALES[1] / unit[0])] + [(None, None)] * (len(start) - 1),
+            callback=None if then is None else lambda at: then(unit * at),
             options={"maxiter": steps, "maxfun": 20 * steps, "gtol": tolerance, "ftol": tolerance**2},
         )
         if not np.isfinite(found.fun):
             raise ModelError(f"a head under ridge {ridge:g} has loss {found.fun}; give stronger ones")
-        solution: FloatArray = found.x
+        solution: FloatArray = unit * found.x
         return solution
 
 
@@ -169,11 +179,36 @@ def problem_of(
     weights: FloatArray | None,
     by: ClosedForm = XENT,
     probs: Mapping[Whose, Sequence[FloatArray]] | None = None,
-) -> Problem:
+) -> tuple[Problem, FloatArray]:
+    """The problem in the principal axes of the standardised states, and these axes (d, r): `axes @ w` weighs the states.
+
+    Of the states only what sets an item's options apart is left: objectives are of probabilities, which do not see the rest.
+    No solution of least loss leaves the axes, of which there are at most as many as there are states.
+    """
     mean, scale = moments(states)
+    widths = np.diff(offsets)
+
+    def set_apart(values: FloatArray) -> FloatArray:
+        means = np.add.reduceat(values, offsets[:-1]) / widths.reshape(-1, *[1] * (values.ndim - 1))
+        apart: FloatArray = values - np.repeat(means, widths, axis=0)
+        return apart
+
+    x = set_apart((states.astype(np.float64) - mean) / scale)
+    axes, squares = _principal_axes(x)
+    # At equal probabilities of k options, each of n items bends the mean loss by its squares over k n.
+    curvature = np.concatenate([[np.sum(set_apart(zero_shot) ** 2)], squares]) / len(zero_shot)
     own = np.ones(len(labels)) if weights is None else weights
     given = flat(probs or {}, offsets, labels)
-    return Problem((states.astype(np.float64) - mean) / scale, zero_shot, offsets, labels, own, by, given)
+    return Problem(x @ axes, zero_shot, offsets, labels, own, by, given, curvature), axes
+
+
+def _principal_axes(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(d, r) orthonormal directions that hold all rows of `x` (n, d), and (r,) the sum of the squares along each, above 0."""
+    n, d = x.shape
+    squares, vectors = np.linalg.eigh(x.T @ x if d <= n else x @ x.T)
+    held = squares > _NOTHING * max(squares[-1], np.finfo(float).tiny)
+    squares, vectors = squares[held], vectors[:, held]
+    return (vectors if d <= n else x.T @ vectors / np.sqrt(squares)), squares
 
 
 def fit_head(
@@ -197,8 +232,8 @@ def fit_head(
     States, offsets, labels, weights and `probs` are as `train_head` has them, the rest as `choose` has. At most `steps`
     iterations; none: the untuned model.
     """
-    problem = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=weights, by=objective, probs=probs)
+    problem, axes = problem_of(states, offsets, labels, zero_shot=zero_shot, weights=weights, by=objective, probs=probs)
     ridge = choose(problem, grid, folds=folds, draws=draws, steps=steps, seed=seed, groups=groups)
     solution, losses = problem.solve(ridge, untuned(problem), steps=steps)
     mean, scale = moments(states)
-    return Head(solution[1:].astype(np.float32), mean, scale, float(solution[0])), losses, ridge
+    return Head((axes @ solution[1:]).astype(np.float32), mean, scale, float(solution[0])), losses, ridge

@@ -296,7 +296,7 @@ def trained(
         bounds |= {"probs": settings.get("probs")}
         head, losses, strength = ridges.fit_head(values, offsets, labels, **bounds)
     else:
-        problem = ridges.problem_of(values, offsets, labels, zero_shot=zero_shot, weights=weights)
+        problem, _ = ridges.problem_of(values, offsets, labels, zero_shot=zero_shot, weights=weights)
         strength = ridges.choose(problem, grid, **bounds)
         head, losses = heads.train_head(
             values, offsets, labels, weights=weights, zero_shot=zero_shot, ridge=strength, order=order, **settings
