@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from w2s_bench.models.head import moments
-from w2s_bench.models.ridge import _lowest, choose, fit_head, problem_of
+from w2s_bench.models.ridge import _lowest, _principal_axes, choose, fit_head, problem_of
 
 HOW: dict[str, Any] = {"grid": [0.01, 0.1, 1.0], "folds": 5, "steps": 500, "seed": 0}
 
@@ -32,10 +32,13 @@ def ranking(scores: Any, offsets: Any) -> list[list[int]]:
 
 @pytest.mark.parametrize("ridge", [0.003, 0.05, 1.0])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_of_two_options_it_is_penalised_logistic_regression(ridge: float, weighted: bool) -> None:
+@pytest.mark.parametrize(("items", "width"), [(80, 6), (10, 60)])
+def test_of_two_options_it_is_penalised_logistic_regression(
+    items: int, width: int, weighted: bool, ridge: float
+) -> None:
     from sklearn.linear_model import LogisticRegression
 
-    states, offsets, labels, _ = made(1, options=2)
+    states, offsets, labels, _ = made(1, items=items, width=width, options=2)
     weights = np.random.default_rng(2).uniform(0.2, 2, len(labels)) if weighted else np.ones(len(labels))
     none = np.zeros(len(states))
     head, _, chosen = fit_head(
@@ -71,6 +74,23 @@ def test_the_gradient_is_the_losss() -> None:
     at = np.random.default_rng(0).normal(size=7)
     expected = approx_fprime(at, lambda solution: problem.loss(solution, 0.3)[0])
     np.testing.assert_allclose(problem.loss(at, 0.3)[1], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "width"), [(30, 8), (8, 30), (12, 12)])
+def test_principal_axes_hold_all_rows_and_are_at_right_angles(rows: int, width: int) -> None:
+    x = np.random.default_rng(0).normal(size=(rows, width))
+    x -= x.mean(axis=0)  # one direction fewer than there are rows
+    axes, squares = _principal_axes(x)
+    assert axes.shape == (width, min(rows - 1, width))
+    np.testing.assert_allclose(axes.T @ axes, np.eye(len(squares)), atol=1e-10)
+    np.testing.assert_allclose((x @ axes) @ axes.T, x, atol=1e-10)
+    np.testing.assert_allclose(np.sum((x @ axes) ** 2, axis=0), squares, atol=1e-10)
+
+
+def test_where_all_options_have_one_state_the_head_is_a_scale_alone() -> None:
+    states, offsets, labels, zero_shot = made(2)
+    head, _, _ = fit_head(np.ones_like(states), offsets, labels, **HOW, zero_shot=zero_shot)
+    assert not head.weight.any() and head.zero_shot > 0
 
 
 def test_a_fit_descends_and_ends_where_the_gradient_is_nothing() -> None:
