@@ -196,16 +196,6 @@ def test_the_page_has_every_point_and_the_board_leads_to_it(tmp_path: Path) -> N
     assert {verdict.verdict for verdict in compare_pages(results, read_cells_of(results))} == {"identical"}
 
 
-def test_the_page_says_where_points_have_not_the_same_seeds(tmp_path: Path) -> None:
-    (curve,) = read_curves(with_curves(tmp_path / "toy"))
-    assert curve.same_seeds and " seeds]" not in curve_page("toy", (curve,), PLOTS, KEPT)
-    first, *others = curve.points
-    fewer = replace(first, board=replace(first.board, seeds=first.board.seeds[:2]))
-    page = curve_page("toy", (replace(curve, points=(fewer, *others)),), PLOTS, KEPT)
-    assert "[10 gold labels, 2 seeds](" in page and "[all 60, 3 seeds](" in page
-    assert "**The points have not the same seeds**" in page
-
-
 def read_cells_of(results: Path) -> list[Cell]:
     from w2s_bench.results.belief import read_results
 

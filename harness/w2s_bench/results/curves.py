@@ -50,11 +50,6 @@ class Curve:
     own: Leaderboard
 
     @property
-    def same_seeds(self) -> bool:
-        """Whether all points are boards of the same seeds, so that they differ in the number alone."""
-        return len({point.board.seeds for point in self.points}) == 1
-
-    @property
     def base(self) -> float | None:
         """Where the untuned student lies on the scale: its mean PGR over the domains that enter means; None where one lacks it."""
         entries = [d.references.get(BASE) for d in self.own.domains if not d.left_out]

@@ -61,11 +61,6 @@ def _blocks(curve: Curve, plot: str, kept: str) -> list[str]:
         f"Mean PGR over {_domains(curve)}:",
         _table(curve, heads, lambda row: figure(row.mean_pgr)),
     ]
-    if not curve.same_seeds:
-        blocks.append(
-            "**The points have not the same seeds**, so that two of them differ in their seeds too. `w2s-bench run` with this curve and "
-            "`--seeds` makes all of them with as many."
-        )
     level = [f"{escape(arm)} {figure(curve.row_of(arm).mean_pgr)}" for arm in curve.flat]
     level += [f"`{BASE}`, the untuned student, {number(curve.base)}"] if curve.base is not None else []
     if level:
@@ -115,11 +110,9 @@ def _table_of_gains(curve: Curve, heads: list[str], part: Part) -> str:
 
 
 def _head(curve: Curve, point: Point) -> str:
-    """What the point is, and of how many seeds, where points have other seeds than the suite's own board."""
-    of_gold = curve.about == "gold_budget"
-    words = count(int(point.at), "gold label") if of_gold and not point.told else point.words
-    said = words if of_gold else f"coverage {words}"
-    return said if curve.same_seeds else f"{said}, {count(len(point.board.seeds), 'seed')}"
+    if curve.about == "coverage":
+        return f"coverage {point.words}"
+    return point.words if point.told else count(int(point.at), "gold label")
 
 
 def _domains(curve: Curve) -> str:
