@@ -86,7 +86,7 @@ def machine() -> str:
     for package in ("torch", "transformers", "lm_eval", "accelerate", "trl", "ctranslate2", "w2s-bench"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found.append(f"{package} {metadata.version(package)}")
-    return f"{os.cpu_count()} processors ({named}), one thread a process; {', '.join(found)}."
+    return f"{os.cpu_count()} processors ({named}), one thread per process; {', '.join(found)}."
 
 
 def compare(options: list[str], jobs: int) -> None:

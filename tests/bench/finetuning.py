@@ -29,8 +29,8 @@ TARGET = (
     "they come, and with their sampler that groups rows of like length; their construction is not timed. The hand-written "
     "loop is plain torch: the engine's own batches, `model(input_ids, labels)`, the same optimizer. `loss after` is that of "
     "the training rows, by one function for all, when each was seen once: the least and the most over rounds, each of which "
-    "has the rows in another order. Target ≥ 1.5 × against trainers on rows of variable length, ≥ .97 × against the hand- "
-    "written loop, the same loss within noise."
+    "has the rows in another order. Target ≥ 1.5 × against trainers on rows of variable length, ≥ .97 × against the "
+    "hand-written loop, the same loss within noise."
 )
 BATCH, RATE = 16, 5e-4
 PEERS = ("SFTTrainer", "SFTTrainer, grouped", "Trainer", "Trainer, grouped", "hand-written loop")

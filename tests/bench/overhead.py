@@ -19,7 +19,7 @@ TARGET = (
     "`w2s-bench run tiny --workers 1` from an empty store, every process of it on one thread: processor seconds within torch"
     " (outermost module calls, with transformers' own Python around the layers; backward, optimizer, losses; decoding's forward"
     " passes) against all of them. The rest: imports, rendering, encoding, batches, picking, grading, JSON, the store, the"
-    " driver. Reading the clock, about a microsecond a call, is counted with what it measures. Target: less than 10 % outside."
+    " driver. Reading the clock, about a microsecond per call, is counted with what it measures. Target: less than 10 % outside."
 )
 NAMES = {"imports": "imports, in all stages", "garbage": "Python's garbage collection, in all stages"}
 _LEAST = 0.005  # share of all seconds below which a kind of stage stands with the others

@@ -16,7 +16,7 @@ TITLE = "Rows: a million weak labels through a trust function of scope `row` and
 TARGET = (
     "The stages `score` (`confidence`, on items of four options) and `top` (coverage 0.5), as a worker calls them, each pool in"
     " a process of its own. Memory is the process's peak above what it had before the stages. Whole: the same with all rows in"
-    " one call, as a function of scope `pool` has them. Target: below 200 bytes a row beyond the first ten thousand rows."
+    " one call, as a function of scope `pool` has them. Target: below 200 bytes per row beyond the first ten thousand rows."
 )
 _BASE = 10_000  # rows beyond which memory is counted by the row
 

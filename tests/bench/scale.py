@@ -20,7 +20,7 @@ from w2s_bench.store.stage import Stage, walk
 TITLE = "Scale: 100 trust functions × 10 domains × 10 seeds"
 TARGET = (
     "Simulated: every stage of such a run, handed out by the executors' own schedule, takes the seconds and bytes that stages"
-    " of its name and domain took in a run of `tiny` just made (medians). What the schedule itself takes a stage is measured"
+    " of its name and domain took in a run of `tiny` just made (medians). What the schedule itself takes per stage is measured"
     " and charged to every hand-out, one after another. No target; a makespan near the greater of work ÷ workers and the"
     " critical path is as good as any order can be."
 )

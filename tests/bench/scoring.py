@@ -16,7 +16,7 @@ from w2s_bench.types import Item
 
 TITLE = "Scoring: a task of four options against lm-eval's `HFLM`"
 TARGET = (
-    "From texts to one log-likelihood an option, tokenizing included, the same model on one thread; the same numbers to "
+    "From texts to one log-likelihood per option, tokenizing included, the same model on one thread; the same numbers to "
     "1e-4 of the largest (checked in every run, the largest difference is shown). `HFLM` has the batch size that is fastest "
     "for it, found by a search over 1, 4, 8, 16, 32, 64 and 256, and its cache of shared contexts. Prompts are of 8 to 20 "
     "tokens (`short`, and `long options`, which have 40 to 80) or of 200 to 400 (`long`); other options have 1 to 5. `32k` "

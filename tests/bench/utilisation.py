@@ -20,7 +20,7 @@ from w2s_bench.models.scoring import token_logprobs
 
 TITLE = "Model-FLOPs utilisation: the share of the matrix-multiply peak that goes into the model"
 TARGET = (
-    "Arithmetic that the model needs for the tokens as they are (two operations a weight and token, attention to earlier"
+    "Arithmetic that the model needs for the tokens as they are (two operations per weight and token, attention to earlier"
     " tokens; training three times that; the output layer where something is predicted), by the time of the whole call, as a share of"
     " the most that a square product of 512, 1,024 or 2,048 reaches in the same process on one thread. Padding, the optimizer,"
     " norms and Python count against it. Plain torch gives float32 products to MKL, which uses half the width of AMD's AVX-512;"
