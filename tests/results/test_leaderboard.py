@@ -252,6 +252,11 @@ def test_an_arm_without_privilege_that_knows_all_is_flagged() -> None:
     assert "> **acme/margin knows too much in math:** AUROC is above 0.99" in page
     assert "`w2s-bench audit acme/margin --suite suite.yaml`" in page and "once it is asked" in page
     assert "oracle knows" not in page and "acme/engine knows" not in page
+    chess = make_cells("w2s-bench/chess")
+    chess["acme/margin"] = with_diagnostics(chess["acme/margin"], auroc=0.995)
+    twice = render(board_of(cells, chess), "pgr.svg")
+    (warned,) = (line for line in twice.splitlines() if line.startswith("> **acme/margin knows too much in "))
+    assert "in math AUROC is above 0.99" in warned and "in chess AUROC is above 0.99" in warned
     cells["acme/margin"] = with_diagnostics(cells["acme/margin"], auroc=0.99)
     assert list(board_of(cells).domains[0].suspects) == ["probe"]
     cells["weak"] = with_diagnostics(cells["weak"], label_accuracy=1.0)

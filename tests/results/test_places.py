@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cell_builder import make_cells, steady
+from cell_builder import change, make_cells, steady
 from w2s_bench._cli.board_table import print_board
 from w2s_bench.controls import rivals
 from w2s_bench.names import short
@@ -112,7 +112,6 @@ def test_the_board_says_who_is_first_and_who_is_tied_for_it(capsys: pytest.Captu
     places = {row.arm: row.places for row in board.rows}
     assert (places["confidence"], places["acme/margin"]) == ((1, 1), (2, 2))
     assert places["probe"] == places["acme/verifier:layer=-1"] == (1, 2)
-    assert places["acme/engine"] == (1, 1)
     assert places["naive"] is None
     page = render(board, "p")
     assert "Track none: **confidence** is first." in page
@@ -123,7 +122,10 @@ def test_the_board_says_who_is_first_and_who_is_tied_for_it(capsys: pytest.Captu
     )
     print_board(board)
     assert "confidence is first." in capsys.readouterr().out
-    assert "Track privileged" not in page, "one alone in its track is no winner"
+    assert places["acme/engine"] is None and "Track privileged" not in page, "one alone in its track is no winner"
+    (line,) = (line for line in page.splitlines() if line.startswith("| acme/engine") and "privileged" in line)
+    cells = [cell.strip() for cell in line.strip("| ").split("|")]
+    assert cells[1:3] == ["–", "–"] and "**" not in line
 
 
 def test_the_diagram_of_ties_names_the_ranked_arms_and_joins_those_that_no_test_tells_apart() -> None:
@@ -156,6 +158,45 @@ def test_seeds_one_by_one_have_the_pgr_as_their_mean(board: Leaderboard) -> None
         values = [value for entry in row.entries.values() for value in entry.pgr_by_seed]
         assert row.iqm == interquartile_mean(values)
         assert (row.improvement is None) == (row.arm == "naive")
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_an_arm_with_one_seed_left_of_several_is_compared_with_nothing(left: int) -> None:
+    """Whoever lost seeds would seem the surer: one seed says nothing of how seeds differ, and items alone too little."""
+    lost = {("w2s-bench/probe", seed): "stopped" for seed in range(3) if seed != left}
+    board = board_of(make_cells("a/math", failed=lost), make_cells("a/chess"))
+    row = next(row for row in board.rows if row.arm == "probe")
+    entry = row.entries["a/math"]
+    assert entry.seeds == (left,) and isinstance(entry.accuracy, Estimate)
+    compared = [entry.pgr, entry.recovery, row.mean_pgr, *entry.minus.values(), *row.mean_minus.values()]
+    assert not [figure for figure in compared if isinstance(figure, Estimate)]
+    assert (row.rank, row.places, row.iqm, row.improvement) == (None, None, None, None)
+    assert "probe" not in {arm for pair in board.pairs for arm in (pair.first, pair.second)}
+    assert "one seed" in next(line for line in render(board, "p").splitlines() if line.startswith("| probe"))
+    two = board_of(make_cells("a/math", failed=dict([*lost.items()][:1])), make_cells("a/chess"))
+    assert next(row for row in two.rows if row.arm == "probe").places, (
+        "of two seeds the tests have one degree of freedom"
+    )
+
+
+def test_where_weak_and_ceiling_share_one_seed_of_several_nothing_is_compared() -> None:
+    board = board_of(make_cells("a/math", failed={("ceiling", 0): "stopped", ("ceiling", 2): "stopped"}))
+    assert not [row.arm for row in board.rows if row.places or isinstance(row.mean_pgr, Estimate)]
+    assert board.pairs == () and board.detectable is None
+    assert "is first" not in render(board, "p")
+
+
+@pytest.mark.parametrize("lacks", [0, 1, 2])
+def test_an_arm_that_answers_as_naive_does_outdoes_it_half_the_time_whichever_seed_it_lacks(lacks: int) -> None:
+    cells = make_cells("a/math", failed={("w2s-bench/probe", lacks): "stopped"})
+    probe, answered = cells["w2s-bench/probe"], ("correct", "accuracy", "by_stratum")
+    seeds = [
+        own if own.error else own.model_copy(update={name: getattr(naive, name) for name in answered})
+        for own, naive in zip(probe.body.seeds, cells["naive"].body.seeds, strict=True)
+    ]
+    cells["w2s-bench/probe"] = change(probe, seeds=tuple(seeds))
+    (row,) = (row for row in board_of(cells).rows if row.arm == "probe")
+    assert row.improvement == 0.5
 
 
 def test_an_arm_that_lacks_a_domain_has_no_summary_of_the_others() -> None:
@@ -225,7 +266,8 @@ def test_a_board_of_fewer_than_three_seeds_ranks_nobody(seeds: int, capsys: pyte
         assert "Fewer than 3 seeds." in told and "take no ranking from them" in " ".join(told.split())
         assert not [claim for claim in ("first", "power", "ranks", "Kendall", "ties.svg") if claim in told]
     assert not any(row.places for row in board.rows)
-    assert all(row.places for row in board_of(make_cells(seeds=3)).rows if not row.is_control)
+    ranked = board_of(make_cells(seeds=3)).rows
+    assert all(bool(row.places) == (row.track in ("none", "trust_set")) for row in ranked)
 
 
 @pytest.mark.parametrize("seed_sd", [0.0, 0.05])

@@ -166,7 +166,7 @@ def test_the_page_of_a_run_says_what_gains_are_made_of(ran: Any, tmp_path: Path)
     assert [row.arm for row in board.explaining] == sorted(of_arm(word, HASH) for word in MADE_OF_ARM)
     assert not {row.arm for row in board.explaining} & {row.arm for row in board.rows}
     page = (tmp_path / "toy" / "README.md").read_text()
-    assert "## What the gains are made of" in page and "`noisy_oracle` trains on as many" in page
+    assert "## What the gains are made of" in page and "\n| `noisy_oracle` " in page
 
 
 #: Of 300 items, the first so many are right, in every seed: PGR differences are hundredths of the counts' differences.

@@ -1,7 +1,8 @@
 """The cells of one domain side by side: every figure that compares one arm with others.
 
 A figure of an arm uses the seeds that the arm and the references it is measured against all have, so that every
-difference is paired.
+difference is paired. Where one seed of several is left, nothing says how much seeds differ: an arm then has an accuracy, and no
+figure that is compared, or whoever lost seeds would seem the surer.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Comparison:
         # Bits are unpacked once: each cell is compared with the references and controls, many times.
         self._correct = {arm: cell.body.correctness() for arm, cell in cells.items()}
         self._by_seeds: dict[tuple[int, ...], Counted] = {}
-        self._pgr_by_seed: dict[str, tuple[float, ...]] = {}
+        self._pgr_by_seed: dict[tuple[str, str], tuple[float, ...]] = {}
+        self._seeds = max((len(cell.body.seeds) for cell in cells.values()), default=0)
         #: (items,) one number a cluster, the same in all cells that have items; None where each item is its own.
         self.clusters = next((cell.body.cluster_codes for cell in cells.values() if cell.body.clusters), None)
 
@@ -41,8 +43,8 @@ class Comparison:
         return tuple(sorted(set.intersection(*(set(self._correct[arm]) for arm in arms))))
 
     def matrices(self, *arms: str) -> tuple[BoolArray, ...] | Unresolved:
-        """Correctness (seeds, items) of each arm on the seeds that all have."""
-        seeds = self._shared(*arms)
+        """Correctness (seeds, items) of each arm on the seeds that all have, enough of them to compare the arms by."""
+        seeds = self._compared(*arms)
         return seeds if isinstance(seeds, Unresolved) else tuple(self.stacked(arm, seeds) for arm in arms)
 
     def stacked(self, arm: str, seeds: tuple[int, ...]) -> BoolArray:
@@ -77,8 +79,9 @@ class Comparison:
         return None if isinstance(seeds, Unresolved) else self._counted(seeds).accuracy_difference(a, b)
 
     def has_whole(self, arm: str) -> bool:
-        """Whether the arm has every seed that the references have."""
-        return self.common(arm, WEAK, CEILING) == self.common(WEAK, CEILING)
+        """Whether the arm has every seed that the references have, and these can be compared by."""
+        there = self._compared(arm, WEAK, CEILING)
+        return not isinstance(there, Unresolved) and there == self.common(WEAK, CEILING)
 
     def differences(self, pairs: Sequence[tuple[str, str]]) -> Figures | Unresolved:
         """`difference` of each pair, all at once and without p, of arms that `has_whole`."""
@@ -86,8 +89,15 @@ class Comparison:
 
     def _ratio(self, a: str, b: str, bottom: str, *, with_p: bool = False) -> Ratio:
         """(a − b) / (ceiling − bottom) on the seeds that all of them have."""
-        seeds = self._shared(a, b, bottom, CEILING)
+        seeds = self._compared(a, b, bottom, CEILING)
         return seeds if isinstance(seeds, Unresolved) else self._counted(seeds).ratio(a, b, bottom, with_p=with_p)
+
+    def _compared(self, *arms: str) -> tuple[int, ...] | Unresolved:
+        """The seeds that all of these arms have; unresolved where it is one of several."""
+        seeds = self._shared(*arms)
+        if isinstance(seeds, Unresolved) or len(seeds) > 1 or self._seeds == 1:
+            return seeds
+        return Unresolved(f"one seed of {self._seeds} that {', '.join(dict.fromkeys(arms))} all have", "one seed")
 
     def _shared(self, *arms: str) -> tuple[int, ...] | Unresolved:
         """The seeds that all of these arms have, or why there is none."""
@@ -108,14 +118,15 @@ class Comparison:
             self._by_seeds[seeds] = Counted({arm: self.stacked(arm, seeds) for arm in arms}, self.clusters)
         return self._by_seeds[seeds]
 
-    def pgr_by_seed(self, arm: str) -> tuple[float, ...]:
-        """Of each seed that it and the references have, over the gap of all; empty where the gap is unresolved."""
-        if arm not in self._pgr_by_seed:  # naive's is asked beside every other arm's
-            matrices = self.matrices(arm, WEAK, CEILING)
+    def pgr_by_seed(self, arm: str, *, beside: str = WEAK) -> tuple[float, ...]:
+        """Of each seed that it, the references and the arm `beside` it have, over the gap of these; empty where the gap is
+        unresolved."""
+        if (arm, beside) not in self._pgr_by_seed:
+            matrices = self.matrices(arm, WEAK, CEILING, beside)
             if isinstance(matrices, Unresolved) or isinstance(self.pgr(arm), Unresolved):
                 return ()
-            self._pgr_by_seed[arm] = statistics.pgr_by_seed(*matrices)
-        return self._pgr_by_seed[arm]
+            self._pgr_by_seed[arm, beside] = statistics.pgr_by_seed(*matrices[:3])
+        return self._pgr_by_seed[arm, beside]
 
     def answered(self, arms: Iterable[str]) -> statistics.Answered:
         """What these arms answered on the seeds that each has with the references, of a domain whose gap is resolved."""

@@ -292,7 +292,9 @@ def _row(
         pgr_by_seed=tuple(fsum(pgr) / len(pgr) for pgr in zip(*by_seed.values(), strict=True)) if same else (),
         iqm=statistics.interquartile_mean(value for values in by_seed.values() for value in values),
         improvement=statistics.improvement(
-            (values, domains[name].pgr_by_seed(NAIVE)) for name, values in by_seed.items() if arm != NAIVE
+            (domains[name].pgr_by_seed(arm, beside=NAIVE), domains[name].pgr_by_seed(NAIVE, beside=arm))
+            for name in by_seed
+            if arm != NAIVE
         ),
     )
 

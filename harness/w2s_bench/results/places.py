@@ -54,22 +54,23 @@ def paired(rows: Sequence[Row], domains: Mapping[str, Comparison]) -> tuple[Pair
 
 
 def placed(rows: Iterable[Row], pairs: Iterable[Pair] | None) -> tuple[Row, ...]:
-    """The rows with the ranks that the pairs leave open; None: with none, since no pair may be believed."""
+    """The rows with the ranks that the pairs leave open; None: with none, since no pair may be believed. One alone in its track has
+    none either: it outranks nobody."""
     rows = tuple(rows)
     if pairs is None:
         return rows
     better = {pair.known for pair in pairs if pair.known}
     places: dict[str, tuple[int, int]] = {}
     for track in TRACKS:
-        places |= rank_intervals([r.arm for r in rows if r.track == track and r.rank is not None], better)
+        ranked = [row.arm for row in rows if row.track == track and row.rank is not None]
+        if len(ranked) > 1:
+            places |= rank_intervals(ranked, better)
     return tuple(replace(row, places=places.get(row.arm)) for row in rows)
 
 
 def first_in_track(rows: Iterable[Row], track: str) -> tuple[str, ...]:
-    """The arms of which no test says that they are not the first of their track; none where it ranks fewer than two: one alone in its
-    track is no winner."""
-    ranked = [row for row in rows if row.track == track and row.places]
-    return tuple(row.arm for row in ranked if row.places and row.places[0] == 1) if len(ranked) > 1 else ()
+    """The arms of which no test says that they are not the first of their track; none where it ranks fewer than two."""
+    return tuple(row.arm for row in rows if row.track == track and row.places and row.places[0] == 1)
 
 
 def holm_corrected(ratios: Mapping[tuple[str, str], Ratio]) -> dict[tuple[str, str], Ratio]:

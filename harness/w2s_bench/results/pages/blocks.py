@@ -33,13 +33,13 @@ def code(text: str) -> str:
     return "`" + re.sub(r"[^0-9A-Za-z._-]", "", text) + "`"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A pipe table, padded so that the raw text reads well too; the first column left, the others centred."""
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, prose: bool = False) -> str:
+    """A pipe table, padded so that the raw text reads well too; the first column left, the others centred or, of `prose`, left."""
     import tabulate
 
     # Widths are counted in characters whether or not wcwidth is installed: the same bytes everywhere.
     tabulate.WIDE_CHARS_MODE = False
-    align = ("left", *["center"] * (len(header) - 1))
+    align = ("left", *["left" if prose else "center"] * (len(header) - 1))
     lines = [list(row) for row in rows]
     return tabulate.tabulate(lines, list(header), tablefmt="pipe", disable_numparse=True, colalign=align)
 

@@ -146,14 +146,16 @@ ROW: Final[Mapping[str, Column[Row]]] = by_name(
         "rank",
         "#",
         lambda row: row.rank,
-        lambda row: str(row.rank) if row.rank else "" if row.is_control else NONE,
+        lambda row: str(row.rank) if row.rank and row.places else "" if row.is_control else NONE,
+        note="Number (#): the place in the track by mean PGR, with nothing tested.",
     ),
     Column(
         "places",
         "ranks",
         lambda row: row.places,
         lambda row: "–".join(map(str, dict.fromkeys(row.places))) if row.places else "" if row.is_control else NONE,
-        note="Ranks: those that paired tests within the track leave open, all together at 95 %; bold: it may be the first.",
+        note="Ranks: those that paired tests within the track leave open, all together at 95 %; bold: it may be the first; –: it is "
+        "alone in its track, or has no mean.",
     ),
     Column("track", "track", lambda row: row.track, lambda row: TRACKS[row.track].word, left=True),
     ratio_column(

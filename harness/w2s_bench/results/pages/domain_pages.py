@@ -11,6 +11,8 @@ from w2s_bench.results.pages.blocks import columns_table, differences_table, esc
 from w2s_bench.results.pages.column import had, notes_of
 from w2s_bench.results.pages.style import NONE, figure, number
 
+#: Strata that a page shows at once; a table of more unfolds.
+_MOST_STRATA = 6
 _DOMAIN_NOTE = "PGR units, paired; p corrected for the comparisons of this table (Holm)."
 
 
@@ -73,7 +75,9 @@ def _domain(domain: DomainSummary, board: Leaderboard) -> list[str]:
     if len(strata) > 1:
         header = ["accuracy (share kept)", *(escape(s) for s in strata)]
         rows = [[escape(arm), *(_stratum(entry, s) for s in strata)] for arm, entry in arms.items()]
-        blocks.append(table(header, rows))
+        listed = table(header, rows)
+        wide = len(strata) > _MOST_STRATA and not folds(board.rows)
+        blocks += unfolding(f"Accuracy and share kept in each of {len(strata)} strata", [listed]) if wide else [listed]
     for name, words in columns.KEPT_OF.items():
         kept_by = {arm: entry.kept_by[name] for arm, entry in arms.items() if entry.kept_by.get(name)}
         if parts := sorted({part for kept in kept_by.values() for part in kept}):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from w2s_bench.controls import of_role
+from w2s_bench.controls import OWN_ARMS, of_role
 from w2s_bench.names import CURVES, README
 from w2s_bench.resolvers import is_on_disk
 from w2s_bench.results.board import DomainSummary, Failure, Leaderboard, Row
@@ -64,7 +64,7 @@ def render(board: Leaderboard, plot: str, ties: str = "", badge: str = "", chain
         *([" ".join(said)] if (said := standing(board, lambda arm: f"**{escape(arm)}**")) else []),
         *([f"At other coverages or gold budgets: [curves]({CURVES}/{README})."] if board.curves else []),
         *_absent(board),
-        _own_arms(rows),
+        *_own_arms(rows),
         *differences_table(
             "## What trust functions add", rows, columns.mean_differences(), _MEAN_NOTE, folded=folds(board.rows)
         ),
@@ -141,11 +141,12 @@ def _absent(board: Leaderboard) -> list[str]:
     ]
 
 
-def _own_arms(rows: Collection[str]) -> str:
-    references = "; ".join(f"`{arm.name}` is {arm.words}" for arm in of_role("reference"))
+def _own_arms(rows: Collection[str]) -> list[str]:
+    """What the harness's own arms are: the controls of the table, and the references of those below."""
     there = [arm for arm in of_role("control") if not arm.explains or arm.name in rows]
-    controls = "; ".join(f"`{arm.name}` trains on {arm.words}" for arm in there)
-    return f"Controls: {controls}. References, in the tables below: {references}."
+    controls = table(["control", "trains on"], [[f"`{arm.name}`", arm.words] for arm in there], prose=True)
+    references = "; ".join(f"`{arm.name}` is {arm.words}" for arm in of_role("reference"))
+    return unfolding("What each control trains on", [controls, f"References, in the tables below: {references}."])
 
 
 def _verified(board: Leaderboard, badge: str) -> list[str]:
@@ -203,5 +204,20 @@ def _reproduce(board: Leaderboard) -> list[str]:
         f"w2s-bench verify . --row {example}\n"
         "w2s-bench leaderboard .\n"
         "```",
+        *_with_options(board),
         "Made by `w2s-bench` from the cell files alone; do not edit it by hand." + (elsewhere if folders else ""),
     ]
+
+
+def _with_options(board: Leaderboard) -> list[str]:
+    """What of this page the plain command does not make."""
+    explaining = board.explaining or any(arm.explains for row in board.rows if (arm := OWN_ARMS.get(row.arm)))
+    told = [
+        *(
+            ["rows that explain others, and what gains are made of, with `--decompose` or `--control`"]
+            if explaining
+            else []
+        ),
+        *(["curves with `--coverage` and `--gold-budget`"] if board.curves else []),
+    ]
+    return [f"By that command come the seeds that `suite.yaml` says; {'; '.join(told)}."] if told else []

@@ -44,11 +44,11 @@ _OBJECTIVE_NOTE = (
 )
 _GAIN_NOTE = (
     "What a trust function's gain over `naive` is made of, in PGR units, means over the domains that enter means, paired; p "
-    "corrected for all of the table (Holm). "
+    "corrected for all of the table (Holm)."
 )
-_SUM_NOTE = "Budget, label mix and item choice add up to the gain. "
+_SUM_NOTE = " Budget, label mix and item choice add up to the gain."
 _MIX_NOTE = (
-    " Labels are matched within strata whose items all offer the same options; elsewhere (generated answers, options of an item's "
+    "Labels are matched within strata whose items all offer the same options; elsewhere (generated answers, options of an item's "
     "own) labels are no classes, and strata alone are matched, so that what a mix of labels does counts as choice."
 )
 
@@ -109,11 +109,15 @@ def gains(board: Leaderboard) -> list[str]:
     if not board.gains:
         return []
     parts = parts_told(board.gains)
-    told = "; ".join(f"{part.header} ({_contrast(part)}): {part.words}" for part in parts)
+    compared = table(["column", "compares", "that is"], [[p.header, _contrast(p), p.words] for p in parts], prose=True)
     means = columns_table({gain.arm: gain for gain in board.gains}, columns.parts(parts, lambda gain: gain.mean))
     whole = whole_sum(parts)
-    note = f"{_GAIN_NOTE}{_SUM_NOTE if whole else ''}{told[0].upper()}{told[1:]}.{_MIX_NOTE if whole else ''}"
-    blocks = ["## What the gains are made of", note, means]
+    blocks = [
+        "## What the gains are made of",
+        f"{_GAIN_NOTE}{_SUM_NOTE if whole else ''}",
+        means,
+        *unfolding("What each column compares", [compared, *([_MIX_NOTE] if whole else [])]),
+    ]
     for domain in board.domains if len(board.domains) > 1 else ():
         here = {gain.arm: gain for gain in board.gains if domain.name in gain.in_domains}
         if here:
@@ -167,7 +171,7 @@ def _how_to_read(against: Against) -> str:
 
 
 def _drawn(titles: list[str]) -> str:
-    return f"{count(len(titles), 'panel')}, a mark an arm"
+    return f"{count(len(titles), 'panel')}, one mark per arm"
 
 
 def robust(rows: Mapping[str, Row]) -> list[str]:

@@ -35,6 +35,7 @@ def warnings(board: Leaderboard, name: Callable[[str], str], failed_seeds: str) 
         warned.append(few)
     for domain in board.domains:
         warned += _of_domain(domain, name)
+    warned += _suspects(board, name)
     for row in board.rows:
         if len(row.plugins) > 1:
             mixed = "; ".join(map(name, row.plugins))
@@ -75,17 +76,26 @@ def _of_domain(d: DomainSummary, written: Callable[[str], str]) -> Iterator[Warn
         )
     elif d.left_out:
         yield Warned(f"Means leave {name} out:", f"{d.left_out} (ceiling − weak is {figure(d.gap, 3)}).")
-    for arm, why in d.suspects.items():
-        yield Warned(
-            f"{written(arm)} knows too much in {name}:",
-            f"{why}, and its track is not privileged. `{to_audit(arm, 'suite.yaml')}`, in this folder, tells whether gold of the pool "
-            "reaches it; where none does, the cause is innocent: a student that knows the answers once it is asked, or strata and "
-            "items that tell them.",
-        )
     short_of = d.checks["oracle_shortfall"].figure
     if isinstance(short_of, int) and short_of > 0:
         yield Warned(
             f"Coverage exceeds the weak labels' accuracy in {name}",
             f"({number(d.label_accuracy, 3)}): oracle is short of {count(short_of, 'row')}, and even a perfect trust function "
             "must keep wrong labels.",
+        )
+
+
+def _suspects(board: Leaderboard, written: Callable[[str], str]) -> Iterator[Warned]:
+    """Trust functions that are better than any that sees no gold of the pool is expected to be: one warning per function."""
+    found: dict[str, dict[str, str]] = {}
+    for domain in board.domains:
+        for arm, why in domain.suspects.items():
+            found.setdefault(arm, {})[written(domain.name)] = why
+    for arm, where in found.items():
+        said = "; ".join(where.values() if len(where) == 1 else (f"in {name} {why}" for name, why in where.items()))
+        yield Warned(
+            f"{written(arm)} knows too much in {', '.join(where)}:",
+            f"{said}. Its track is not privileged. `{to_audit(arm, 'suite.yaml')}`, in this folder, tells whether gold of the pool "
+            "reaches it. Where none does, the cause is innocent: a student that knows the answers once it is asked, or strata and "
+            "items that tell them.",
         )
