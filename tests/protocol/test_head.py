@@ -271,6 +271,24 @@ def test_items_of_one_group_are_held_out_together(split: Split, capsys: pytest.C
     assert whole == "ridge 1 chosen between 0.0001 and 1" and not each.startswith("ridge 1 chosen")
 
 
+def test_of_a_split_without_labels_nothing_is_read(split: Split) -> None:
+    """Cross-fitting over few groups leaves folds empty."""
+    registry: Any = SimpleNamespace(model=lambda name: split.source)
+    (split.folder / "none").mkdir()
+    write_records(split.folder / "none" / PREDICTIONS, [])
+    inputs = {name: split.folder / name for name in ("subset", "states", "weights")} | {"labels": split.folder / "none"}
+    for need in (
+        Need("verifier", "choice_probs"),
+        Need("verifier", "choice_scores"),
+        Need("verifier", "label_logprobs"),
+    ):
+        out = split.folder / f"nothing of {need.read}"
+        read = read_arrays(
+            run_stage(heads.read_head, out, as_params(need, None), registry=registry, **inputs) / READING
+        )
+        assert read["offsets"].tolist() == [0]
+
+
 @pytest.mark.parametrize(
     "wanted",
     [

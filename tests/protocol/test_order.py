@@ -19,13 +19,14 @@ from w2s_bench.names import of_arm, short
 from w2s_bench.protocol import training
 from w2s_bench.protocol.files import FORMAT, ITEMS, PREDICTIONS, ROWS, STATE_IDS, STATES
 from w2s_bench.protocol.kept import Kept
+from w2s_bench.protocol.needs import own_need
 from w2s_bench.protocol.recipes import head as heads
 from w2s_bench.protocol.scores import Scores, by_trust
 from w2s_bench.protocol.selection import top_ids
 from w2s_bench.record import read_records, write_arrays, write_json, write_records
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.suite import Suite
-from w2s_bench.types import Item, Prediction, TrainingRow
+from w2s_bench.types import Item, Need, Prediction, TrainingRow
 
 HASH = "w2s-bench-toy/prompt_hash"
 
@@ -114,13 +115,45 @@ def test_where_a_head_is_fitted_to_convergence_there_is_no_order_and_that_is_sai
     assert any(short(cell.arm.ref.name) == of_arm("gold_kept", HASH) for cell in fitted.cells)
     (said,) = [note for note in fitted.passed_over if TRUST_FIRST in note]
     assert said == (
-        "not applicable to w2s-bench-toy/largest: trust_first and trust_last; a head that is fitted to convergence sees all of "
-        "them at every step"
+        "not applicable to w2s-bench-toy/largest: trust_first and trust_last; a head that is fitted to convergence sees all "
+        "rows at every step"
     )
     for student in ({"recipe": "head", "ridge": []}, {"recipe": "lora"}):
         by_steps = planned_as(suite, monkeypatch, **student)
         assert sum(cell.arm.ref.facts.in_order for cell in by_steps.cells) == 2, "it is trained step by step"
         assert not any(TRUST_FIRST in note for note in by_steps.passed_over)
+
+
+def test_a_head_that_is_fitted_to_convergence_has_no_course_of_training_to_follow(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fewer steps or another seed give the same head: its students at half the steps would be the final one, under another name."""
+    course = [own_need(Need("student", "dynamics", points=3))]
+
+    def graph(**student: Any) -> Any:
+        return planned_as(suite, monkeypatch, **student).cells[0].graphs[0]
+
+    said = graph(recipe="head").lacking(course)
+    assert said == (
+        "reading 'dynamics' is of models that steps and seeds tell apart, and a head that is fitted to convergence sees all rows at "
+        "every step"
+    )
+    for student in ({"recipe": "head", "ridge": []}, {"recipe": "lora"}, {"recipe": "full"}):
+        assert graph(**student).lacking(course) is None, "it is trained step by step"
+    assert graph(recipe="head").lacking([own_need(Need("student", "choice_probs"))]) is None
+
+
+def test_teachers_that_are_heads_fitted_to_convergence_are_no_ensemble(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = suite.model_dump(mode="json")
+    content["domains"] = content["domains"][:1]
+    others, said = [own_need(Need("teacher", "ensemble", k=2))], []
+    for teacher in ({"recipe": "head"}, {"recipe": "full"}):
+        content["domains"][0]["teacher"].update(teacher)
+        planned = plan(Suite.model_validate(content), toy_registry(monkeypatch), trust=[HASH])
+        said.append(planned.cells[0].graphs[0].lacking(others))
+    assert said[0] is not None and "tell apart" in said[0] and said[1] is None
 
 
 def test_a_head_by_steps_sees_the_order_and_one_fitted_to_convergence_refuses_it(tmp_path: Path) -> None:

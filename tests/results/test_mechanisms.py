@@ -291,9 +291,9 @@ def test_the_page_tells_what_an_order_is_worth_and_where_there_is_none(planted_g
     page = files[PAGE]
     assert "of 1 pair of arm and domain, beyond their intervals: the most trusted first − shuffled above 0 in" in page
     assert "+0.04 [" in page and "−0.10 [" in page and "+0.14 [" in page
-    head = DomainAnalysis("exam", no_order="it sees all of them at every step")
+    head = DomainAnalysis("exam", no_order="it sees all rows at every step")
     both = pages(replace(told, domains=(*told.domains, head)))[PAGE]
-    assert "In exam there is no order of rows: it sees all of them at every step." in both and "+0.04 [" in both
+    assert "In exam there is no order of rows: it sees all rows at every step." in both and "+0.04 [" in both
     alone = pages(replace(told, domains=(head,)))
     assert "In exam there is no order" in alone[PAGE] and "--decompose" not in alone[PAGE] and len(alone) == 1
     lacking = pages(replace(told, domains=(DomainAnalysis("math"),), decompose="w2s-bench run … --decompose"))[PAGE]

@@ -87,16 +87,20 @@ class Generation(SplitGraph):
         return self.task.spec.teacher if self.taught_by is None else None
 
     def lacking(self, needs: Iterable[PlannedNeed]) -> str | None:
-        """Why evidence of these needs cannot be had in this domain: its labels are no model's, or its teacher's training cannot be
-        done again; None where it can."""
+        """Why evidence of these needs cannot be had in this domain: its labels are no model's, its teacher's training cannot be
+        done again, or models that were trained otherwise come out the same; None where it can."""
         kind, how = self.task.domain.kind, self._how_it_labels
+        no_model = how is not None and not how.is_model
         asked = (
             planned
             for planned in needs
-            if planned.need.of in ("teacher", "teacher_icl")
-            and planned.need.applies(kind)
+            if planned.need.applies(kind)
             and kind in planned.reading.kinds
-            and ((how is not None and not how.is_model) or planned.trains_asked)
+            and (
+                planned.trains_apart
+                or planned.trains_asked
+                or (no_model and planned.need.of in ("teacher", "teacher_icl"))
+            )
         )
         return next((why for planned in asked if (why := lacks(planned, self.readers, kind)) is not None), None)
 

@@ -20,7 +20,7 @@ from w2s_bench.protocol.evidence.readings.base import BuiltInReading
 from w2s_bench.protocol.evidence.registered import registered_reading
 from w2s_bench.protocol.evidence.view import ShownAs
 from w2s_bench.protocol.planned import PlannedModel
-from w2s_bench.protocol.recipes import recipe_of
+from w2s_bench.protocol.recipes import RECIPES, recipe_of
 from w2s_bench.store.stage import Stage
 from w2s_bench.suite_training import Training
 from w2s_bench.types import JSON, Kind, Need, Reader
@@ -40,6 +40,11 @@ class PlannedNeed:
     def trains_asked(self) -> bool:
         """Whether whom it asks is trained again for it."""
         return isinstance(self.reading, BuiltInReading) and self.reading.trains_asked
+
+    @property
+    def trains_apart(self) -> bool:
+        """Whether it compares models that differ in how they were trained alone."""
+        return isinstance(self.reading, BuiltInReading) and self.reading.trains_apart
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,9 @@ def lacks(planned: PlannedNeed, readers: Readers, kind: Kind) -> str | None:
         return None
     if planned.trains_asked and (readers.more is None or not readers.more.taught):
         return f"reading {need.read!r} is of teachers that are trained again, and this one is used as it is, or is a student of before"
+    how = readers.training.get(need.of)
+    if planned.trains_apart and how is not None and (same := RECIPES[how.recipe].no_order(how)):
+        return f"reading {need.read!r} is of models that steps and seeds tell apart, and {same}"
     if not recipe_of(model).gives(reading, tuned=readers.tuned(need)):
         return f"reading {need.read!r} cannot be had of the {need.of}, model {model.name!r} tuned by recipe {model.recipe!r}"
     owner = distribution_of(model.name)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 _LAYER: Final = "layer "  # and its number: the name of an array of its states
 #: Why there is no order of rows where a head has a penalty and an objective in closed form.
-NO_ORDER: Final = "a head that is fitted to convergence sees all of them at every step"
+NO_ORDER: Final = "a head that is fitted to convergence sees all rows at every step"
 
 
 class Head:
@@ -257,7 +257,7 @@ class OptionStates:
         """`values`, `scores` and offsets of these items alone, in this order."""
         places = [self.places[item] for item in ids]
         rows = [np.arange(self.offsets[index], self.offsets[index + 1]) for index in places]
-        chosen = np.concatenate(rows)
+        chosen = np.concatenate([np.zeros(0, dtype=np.int64), *rows])
         return self.values[chosen], self.scores[chosen], np.cumsum([0, *map(len, rows)])
 
 
@@ -306,7 +306,9 @@ def trained(
 
 
 def scores(folder: Path, weights: Path | None, ids: Sequence[str]) -> list[FloatArray]:
-    """(options,) an item: the logits of the head in the folder `weights`; without one, what the untuned model says."""
+    """(options,) per item: the logits of the head in the folder `weights`; without one, what the untuned model says."""
+    if not ids:  # few groups leave folds empty
+        return []
     values, zero_shot, offsets = OptionStates.read(folder).of(ids)
     if weights is None or (weights / ABSTAINED).exists():
         return np.split(zero_shot, offsets[1:-1])

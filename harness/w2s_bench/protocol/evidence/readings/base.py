@@ -57,6 +57,9 @@ class BuiltInReading(ABC):
     readers: ClassVar[tuple[Reader, ...] | None] = None
     #: Whether models like the one that is asked are trained for it, so that there is none of one that is used as it is.
     trains_asked: ClassVar[bool] = False
+    #: Whether it compares models that are alike but for how long or from what seed they are trained, so that there is none of a model
+    #: that comes out the same whichever these are.
+    trains_apart: ClassVar[bool] = False
     #: Whether `read` asks for log-probabilities of texts' tokens alone, which other engines than the harness's own tell too.
     of_texts: ClassVar[bool] = False
     #: Whether `read` draws at random; its stage then has a seed, and `rng` is made of it.

@@ -31,12 +31,13 @@ class Dynamics(BuiltInReading):
 
     form: ClassVar[Form] = "array"
     readers: ClassVar[tuple[Reader, ...] | None] = ("student",)
+    trains_apart: ClassVar[bool] = True
     call = 'read(Need("student", "dynamics", points=6))'
     says = (
         "(n, points, 4): of students trained on the weak labels of trust set and pool for 1/2ⁱ of the suite's steps, the last for "
         "all: the label's margin over the best other option, in logits; its log-probability; whether it is the favourite, in "
         "[0, 1]; ‖p − one-hot(label)‖. Where answers are generated: the mean over tokens of log p − log(1 − p), of log p, of "
-        "p > ½, of 1 − p"
+        "p > ½, of 1 − p. None of a head that is fitted to convergence, whatever the steps"
     )
 
     def __init__(self, points: int = 6) -> None:

@@ -26,10 +26,11 @@ class Ensemble(BuiltInReading):
     kinds: ClassVar[tuple[Kind, ...]] = ("choice",)
     readers: ClassVar[tuple[Reader, ...] | None] = ("teacher",)
     trains_asked: ClassVar[bool] = True
+    trains_apart: ClassVar[bool] = True
     call = 'read(Need("teacher", "ensemble", k=3))'
     says = (
         "a row an item: (options, k), the probabilities of k teachers that are trained as the teacher was, on the same gold and on other "
-        "seeds. None of a teacher that is used as it is. Choice domains only"
+        "seeds. None of a teacher that is used as it is, or is a head that is fitted to convergence. Choice domains only"
     )
     instead = "this domain's answers are generated, there are no options (`choices` is None)"
 
