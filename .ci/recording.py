@@ -1,8 +1,10 @@
 """A recording of a terminal as an animated picture: `python .ci/recording.py NAME COMMAND…` in the repository's root.
 
 What the command prints is recorded with its times (`pip install pyte`) and drawn as an SVG that plays by CSS alone: a film of
-frames, one moved into sight after another. Waiting is shortened: no frame but the last stands longer than LONGEST. Who asks for reduced
-motion sees the last frame. docs/pictures/run.svg is of `w2s-bench run` from an empty store. Look at it after making it.
+frames, one moved into sight after another. Waiting is shortened: no frame but the last stands longer than LONGEST. The last frame is
+where the film stands by itself, for whoever asks for reduced motion and for what plays no animation (converters), and it is seen for
+POSTER seconds before the film begins, for what takes a picture's first moment (browsers that print). docs/pictures/run.svg is of
+`w2s-bench run` from an empty store. Look at it after making it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ PICTURES = Path("docs/pictures")
 COLUMNS, ROWS = 152, 32
 WIDE, HIGH, SIZE, EDGE, BAR = 7.2, 17, 12, 14, 30  # of a character, its letters, the margin and the bar above: pixels
 MOST_FRAMES, SHORTEST, LONGEST, LAST = 40, 0.1, 0.4, 7.0  # seconds a frame stands
+POSTER = 1.0  # of LAST
 INK, PAPER = "#d7dae0", "#16181d"
 COLOURS = {
     "default": INK, "black": "#5c6370", "red": "#e06c75", "green": "#98c379", "brown": "#e5c07b", "blue": "#61afef",
@@ -110,14 +113,14 @@ def drawn(title: str, film: Sequence[tuple[float, tuple[Line, ...]]]) -> str:
     for number, (seconds, _) in enumerate(film):
         steps.append(f"{100 * at / whole:.2f}%{{transform:translateY({-number * height}px)}}")
         at += seconds
-    last = f"translateY({-(len(film) - 1) * height}px)"
     style = (
         f"text{{font:{SIZE}px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}}"
-        f".film{{animation:film {whole:.2f}s steps(1,end) infinite}}@keyframes film{{{''.join(steps)}}}"
-        f"@media (prefers-reduced-motion:reduce){{.film{{animation:none;transform:{last}}}}}"
+        f".film{{animation:film {whole:.2f}s steps(1,end) {POSTER - whole:.2f}s infinite}}@keyframes film{{{''.join(steps)}}}"
+        "@media print,(prefers-reduced-motion:reduce){.film{animation:none}}"
     )
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}" '
+        'role="img" xml:space="preserve">',
         f"<title>{escape(title)}</title>",
         f"<style>{style}</style>",
         "<defs>",
@@ -128,7 +131,9 @@ def drawn(title: str, film: Sequence[tuple[float, tuple[Line, ...]]]) -> str:
             f'<circle cx="{16 + 18 * n}" cy="15" r="5" fill="{dot}"/>'
             for n, dot in enumerate(("#e06c75", "#e5c07b", "#98c379"))
         ),
-        f'<svg y="{BAR}" width="{width:g}" height="{height - BAR:g}"><g class="film">',
+        # An attribute, which the animation overrules where it runs: not all that draw SVG know `transform` in a style.
+        f'<svg y="{BAR}" width="{width:g}" height="{height - BAR:g}"><g class="film" '
+        f'transform="translate(0,{-(len(film) - 1) * height:g})">',
     ]
     for number, (_, lines) in enumerate(film):
         uses = (f'<use href="#{names[line]}" y="{row * HIGH + HIGH - 4}"/>' for row, line in enumerate(lines) if line)

@@ -213,6 +213,20 @@ def test_a_picture_is_whole_and_asks_nobody_for_anything(picture: Path) -> None:
     assert not re.findall(r"(?:href|src)=[\"'](?!#)|url\((?!#)", text)
 
 
+def test_a_recording_stands_at_its_last_frame_where_no_animation_runs() -> None:
+    """Converters know no animation, and a page may be printed in its first moment: neither shows an empty terminal."""
+    text = (ROOT / "docs" / "pictures" / "run.svg").read_text(encoding="utf-8")
+    (film,) = (
+        g for g in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}g") if g.get("class") == "film"
+    )
+    last = film[-1].get("transform", "").partition(",")[2].rstrip(")")
+    assert float(last) > 0 and film.get("transform") == f"translate(0,-{last})"
+    length, delay = map(float, re.findall(r"animation:film ([\d.]+)s steps\(1,end\) -([\d.]+)s infinite", text)[0])
+    steps = re.findall(r"([\d.]+)%\{transform:translateY\((-?\d+)px\)\}", text)
+    assert steps[-1][1] == f"-{last}" and float(steps[-1][0]) / 100 * length < delay < length
+    assert "prefers-reduced-motion:reduce){.film{animation:none}}" in text
+
+
 def test_the_readme_can_be_read() -> None:
     assert len(TEXTS["README.md"].splitlines()) < 200
 

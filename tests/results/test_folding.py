@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ from w2s_bench.results import folding
 from w2s_bench.results.board import MOST_DOMAINS, MOST_FUNCTIONS, Leaderboard
 from w2s_bench.results.checking.rules import check
 from w2s_bench.results.folding import BEST, OTHERS, families, family, first_rows
-from w2s_bench.results.leaderboard import write_leaderboard
+from w2s_bench.results.leaderboard import build, write_leaderboard
+from w2s_bench.results.pages.standing import not_shown
+from w2s_bench.results.pages.ties import draw_ties
+from w2s_bench.results.places import first_in_track
 from w2s_bench.results.statistics import Estimate
 
 WIDE = [f"lm-eval/mmlu_{name}" for name in ("law", "virology", "ethics")]
@@ -78,7 +82,32 @@ def test_many_trust_functions_fold_to_the_best(tmp_path: Path, monkeypatch: pyte
     # A table is read as one only with an empty line before it.
     assert not re.search(r"</summary>\n\|", page)
     assert (results / "pgr.svg").read_text().count("<!-- acme/function") <= BEST
+    (told,) = not_shown(board).values()
+    first, ranked = (
+        first_in_track(board.rows, "none"),
+        [row for row in board.rows if row.track == "none" and row.places],
+    )
+    hidden = len({*first} - {*functions})
+    assert told.startswith(f"{BEST} of {len(ranked)} shown")
+    assert hidden == 0 or told.endswith(f"{len(first)} are tied for first, {hidden} of them not shown")
+    assert f"<!-- {told} -->" in (results / "ties.svg").read_text(), "in the picture"
+    assert f"![Trust functions that no test tells apart; track none: {told}](ties.svg)" in page, "and in its words"
     assert check(results).passed
+
+
+def test_of_arms_that_are_tied_for_first_a_picture_tells_how_many_it_does_not_show() -> None:
+    board = build(make_cells().values(), Path("somewhere"))
+    assert not_shown(board) == {}, "all of a small board are shown"
+    (row,) = [row for row in board.rows if row.arm == "confidence"]
+    many = [
+        replace(row, arm=f"acme/f{n}", rank=n + 1, places=(1, MOST_FUNCTIONS + 1)) for n in range(MOST_FUNCTIONS + 1)
+    ]
+    large = replace(board, rows=tuple(many))
+    hidden = MOST_FUNCTIONS + 1 - BEST
+    told = f"{BEST} of {MOST_FUNCTIONS + 1} shown; {MOST_FUNCTIONS + 1} are tied for first, {hidden} of them not shown"
+    assert not_shown(large) == {"none": told} and f"<!-- {told} -->" in draw_ties(large)
+    one = replace(large, rows=(replace(many[0], places=(1, 1)), *(replace(r, places=(2, 9)) for r in many[1:])))
+    assert not_shown(one) == {"none": f"{BEST} of {MOST_FUNCTIONS + 1} shown"}
 
 
 def test_many_domains_fold_to_families_and_have_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

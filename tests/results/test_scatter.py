@@ -18,7 +18,7 @@ from w2s_bench.results.board import Leaderboard, Row
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.checking.rules import check
 from w2s_bench.results.leaderboard import build, write_leaderboard
-from w2s_bench.results.pages.labels import around, of_text, placed
+from w2s_bench.results.pages.labels import around, of_text, placed, width_of
 from w2s_bench.results.pages.scatter import LEAST, Spot, correlation, framed, frontier, kinds, panels, spots
 from w2s_bench.results.pages.scatter_plot import draw_against
 from w2s_bench.results.pages.sections import goes_with
@@ -124,6 +124,27 @@ def test_no_name_lies_over_another_or_over_a_mark(marks: list[tuple[float, float
         assert not any(grown.meets(other) for m, other in enumerate(boxes) if m != n)
         assert not any(grown.meets(around(mark)) for mark in marks)
     assert len({label.of for label in labels}) == len(labels)
+
+
+def test_names_keep_off_lines_and_off_other_marks_where_there_is_room() -> None:
+    edges = (40.0, 420.0, 30.0, 260.0)
+    line = (220.0, 30.0, 220.0, 260.0)
+    assert [label.x > 200 for label in placed(["probe"], [(200.0, 100.0)], edges, [0], 1)] == [True]
+    (label,) = placed(["probe"], [(200.0, 100.0)], edges, [0], 1, lines=[line])
+    assert label.x + width_of("probe") < 200, "left of its mark, where no line is in the way"
+    assert not of_text("probe", label.x, label.y).is_crossed_by(line)
+    walls = [(x, 30.0, x, 260.0) for x in range(45, 420, 10)]
+    assert len(placed(["probe"], [(200.0, 100.0)], edges, [0], 1, lines=walls)) == 1, "on a line rather than nowhere"
+    first, second = placed(["naive_plus_gold", "noisy_oracle"], [(203.0, 121.0), (200.0, 104.0)], edges, [0, 1], 2)
+    assert first.y > second.y and not first.far and not second.far, "each at the height of its own mark"
+
+
+def test_the_legend_tells_what_each_kind_of_line_is(board: Leaderboard) -> None:
+    told = {against.name: draw_against(board, against) for against in kinds(board)}
+    assert ">dashed, upright: naive<" in told["purity"] and ">dashed, upright: naive<" in told["cost"]
+    assert ">dashed, upright: chance<" in told["auroc"]
+    assert all(">95 % interval<" in text for text in told.values())
+    assert [name for name, text in told.items() if ">no cheaper trust function is better<" in text] == ["cost"]
 
 
 def test_a_lone_mark_is_named_beside_it() -> None:

@@ -26,6 +26,8 @@ from w2s_bench.results.checking.rules import check
 from w2s_bench.results.curve_pages import KEPT, PLOTS, read_curves, write_curves
 from w2s_bench.results.leaderboard import write_leaderboard
 from w2s_bench.results.pages.curve_page import curve_page
+from w2s_bench.results.pages.curve_plot import arm_strokes, draw_curve
+from w2s_bench.results.pages.strokes import DOTTED
 from w2s_bench.results.republished import compare_pages
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.runs.curves import points
@@ -239,6 +241,20 @@ def test_the_page_tells_what_trusted_labels_are_worth_beside_the_gold_where_a_ru
     alone = (curve.points[0], *points[1:])
     page = curve_page("toy", (replace(curve, points=alone, own=boards["all 60"]),), PLOTS, KEPT)
     assert "`kept_plus_gold`" not in page
+
+
+def test_a_plot_dots_what_is_the_same_at_every_point_and_tells_of_what_lies_off_its_axis(tmp_path: Path) -> None:
+    (curve,) = read_curves(with_curves(tmp_path / "toy"))
+    looks = arm_strokes(curve)
+    assert {arm for arm, look in looks.items() if look.dash == DOTTED} == set(curve.flat)
+    assert len({(look.marker, look.filled, look.dash) for look in looks.values()}) == len(looks)
+    text = draw_curve(curve)
+    assert "<!-- dotted, open marks: the same at every point -->" in text
+    dotted = [style for style in re.findall(r"stroke-dasharray: ([\d.]+),", text) if float(style) < 1.5]
+    assert len(dotted) == 2 * len(curve.flat) + 1, "a line each, the piece beside its name, and the legend"
+    assert curve.base is not None and curve.base < -0.6
+    assert f"base −{-curve.base:.2f}, off the axis" in text
+    assert all(f"<!-- {arm} -->" in text for arm in looks)
 
 
 def test_a_folder_of_another_suite_is_no_point(tmp_path: Path) -> None:

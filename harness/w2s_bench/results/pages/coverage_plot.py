@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import cycle
 from math import fsum
 from typing import TYPE_CHECKING
 
 from w2s_bench.controls import BASE, CEILING, NAIVE, WEAK, facts_of
 from w2s_bench.results.board import Row
 from w2s_bench.results.curves import Curve, Point
-from w2s_bench.results.pages.curve_plot import shown_arms
-from w2s_bench.results.pages.lines import DASHES, LABEL, dress, levels, name_lines
+from w2s_bench.results.pages.curve_plot import arm_strokes, shown_arms
+from w2s_bench.results.pages.lines import LABEL, draw_line, dress, levels, name_lines, track_swatches
 from w2s_bench.results.pages.plots import WIDTH, as_svg
-from w2s_bench.results.pages.style import TRACKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +26,6 @@ def draw_coverage(curve: Curve) -> str:
 def compose(curve: Curve) -> Figure:
     """Two panels: purity of the kept labels, accuracy on the items that are evaluated; means over the domains that enter means."""
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     arms = shown_arms(curve)
     body = max(3.0, LABEL * (len(arms) + 4))
@@ -44,8 +41,7 @@ def compose(curve: Curve) -> Figure:
     marks = {name: _reference(curve, name) for name in (WEAK, CEILING, BASE)}
     _panel(right, curve, arms, _accuracy, marks, body)
     right.set_title("accuracy of the student", fontsize=10, fontweight="bold")
-    tracks = dict.fromkeys(curve.row_of(arm).track for arm in arms)
-    handles = [Line2D([], [], color=TRACKS[t].colour, marker="o", markersize=4, label=TRACKS[t].legend) for t in tracks]
+    handles = track_swatches(curve.row_of(arm).track for arm in arms)
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8)
     where = " (dev: not a result)" if curve.own.suite.evaluate_on == "dev" else ""
     words = f"by share of the pool kept, means over domains{where}"
@@ -72,20 +68,16 @@ def _panel(
     first, last = curve.points[0].at, curve.points[-1].at
     spread = last - first
     axes.set_ylim(low, high)
-    axes.set_xlim(first - 0.06 * spread, last + 0.55 * spread)
-    levels(axes, {name: at for name, at in marks.items() if at is not None}, first - 0.05 * spread)
-    dashes: dict[str, cycle[object]] = {}
-    ends: dict[str, float] = {}
+    axes.set_xlim(first - 0.06 * spread, last + 0.62 * spread)
+    end = last + 0.02 * spread
+    levels(axes, {name: at for name, at in marks.items() if at is not None}, first - 0.05 * spread, end)
+    lasts: dict[str, tuple[float, float]] = {}
+    looks = arm_strokes(curve)
     for arm, line in lines.items():
-        track = curve.row_of(arm).track
-        dash = next(dashes.setdefault(track, cycle(DASHES)))
         if line:
-            at, values = zip(*line, strict=True)
-            axes.plot(at, values, color=TRACKS[track].colour, linewidth=1.3, linestyle=dash, zorder=2)
-            axes.plot(at, values, color=TRACKS[track].colour, marker="o", markersize=3.5, ls="", zorder=3)
-            ends[arm] = values[-1]
-    colours = {arm: TRACKS[curve.row_of(arm).track].colour for arm in ends}
-    name_lines(axes, ends, colours, (low, high), inches, at=(last + 0.02 * spread, last + 0.08 * spread))
+            draw_line(axes, looks[arm], [at for at, _ in line], [value for _, value in line])
+            lasts[arm] = line[-1]
+    name_lines(axes, lasts, looks, (low, high), inches, at=(end, last + 0.08 * spread))
     axes.set_xticks([point.at for point in curve.points], [point.words for point in curve.points])
     dress(axes)
 

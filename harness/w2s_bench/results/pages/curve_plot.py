@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from itertools import cycle
 from typing import TYPE_CHECKING
 
 from w2s_bench.controls import BASE, CEILING, WEAK
 from w2s_bench.results.board import Row
 from w2s_bench.results.curves import Curve
-from w2s_bench.results.pages.lines import DASHES, LABEL, dress, levels, name_lines
+from w2s_bench.results.pages.lines import LABEL, draw_line, dress, levels, name_lines, track_swatches
 from w2s_bench.results.pages.plots import WIDTH, as_svg
-from w2s_bench.results.pages.style import TRACKS
+from w2s_bench.results.pages.strokes import DOTTED, Stroke, strokes
+from w2s_bench.results.pages.style import number, off_axis
 from w2s_bench.results.statistics import Estimate
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MOST_LINES = 14  # of arms that the number changes
-_LEVEL = (0, (1, 1.6))  # dashes of what does not change
+_BESIDE = (
+    0.04  # of the way from point to point: from arm to arm, so that their marks and intervals stand beside each other
+)
+_MOST_BESIDE = 0.4  # of it: what all of them take
 
 
 def draw_curve(curve: Curve) -> str:
@@ -38,13 +42,25 @@ def compose(curve: Curve) -> Figure:
     axes = figure.subplots()
     figure.subplots_adjust(left=0.07, right=0.985, top=1 - top / height, bottom=bottom / height)
     _panel(axes, curve, arms, body)
-    tracks = dict.fromkeys(curve.row_of(arm).track for arm in (*arms, *curve.flat))
-    handles = [Line2D([], [], color=TRACKS[t].colour, marker="o", markersize=4, label=TRACKS[t].legend) for t in tracks]
-    handles.append(Line2D([], [], color="#777777", linestyle=_LEVEL, label="the same at every point"))
+    handles: list[Artist] = [*track_swatches(curve.row_of(arm).track for arm in (*arms, *curve.flat))]
+    constant = {
+        "color": "#777777",
+        "linestyle": DOTTED,
+        "linewidth": 1.1,
+        "marker": "o",
+        "markersize": 4.5,
+        "markerfacecolor": "white",
+    }
+    if curve.flat:
+        handles.append(Line2D([], [], label="dotted, open marks: the same at every point", **constant))  # type: ignore[arg-type]
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8)
     where = " (dev: not a result)" if curve.own.suite.evaluate_on == "dev" else ""
     what = "gold labels of the trust set" if curve.about == "gold_budget" else "share of the pool kept"
-    figure.text(0.5, 0.36 / height, f"mean PGR by {what}, with 95 % intervals{where}", ha="center", fontsize=9)
+    words = f"mean PGR by {what}, with 95 % intervals{where}"
+    low, high = _limits(curve, arms)
+    if curve.base is not None and not low < curve.base < high:
+        words += f"; {off_axis(BASE, curve.base)}"
+    figure.text(0.5, 0.36 / height, words, ha="center", fontsize=9)
     return figure
 
 
@@ -62,37 +78,60 @@ def shown_arms(curve: Curve) -> list[str]:
     return [arm for arm in there if arm in best or arm in controls]
 
 
-def _panel(axes: Axes, curve: Curve, arms: list[str], inches: float) -> None:
-    last = len(curve.points) - 1
+def arm_strokes(curve: Curve) -> dict[str, Stroke]:
+    """How each arm of the plot looks: its own mark and dash, dotted where it is the same at every point."""
+    arms = (*shown_arms(curve), *curve.flat)
+    return strokes({arm: curve.row_of(arm).track for arm in arms}, curve.flat)
+
+
+def _limits(curve: Curve, arms: list[str]) -> tuple[float, float]:
+    """All figures in view, and the marks at 0 and 1; what lies far beyond these is told in words alone."""
     values = [pgr.value for arm in arms for point in curve.points if (pgr := _pgr(point.row(arm)))]
     values += [pgr.value for arm in curve.flat if (pgr := _pgr(curve.row_of(arm)))]
-    # What lies far beyond the marks at 0 and 1 is left out of the plot: the table has it.
-    low, high = max(min([0.0, *values]), -0.5) - 0.06, min(max([1.0, *values]), 1.5) + 0.06
+    return max(min([0.0, *values]), -0.5) - 0.06, min(max([1.0, *values]), 1.5) + 0.06
+
+
+def _beyond(axes: Axes, x: float, value: float, colour: str, limits: tuple[float, float]) -> None:
+    """The number of a mark that lies out of the panel, at its edge."""
+    below = value < limits[0]
+    axes.annotate(
+        f"{'↓' if below else '↑'} {number(value)}",
+        (x, limits[0 if below else 1]),
+        xytext=(3, 3 if below else -9),
+        textcoords="offset points",
+        fontsize=7.5,
+        color=colour,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+    )
+
+
+def _panel(axes: Axes, curve: Curve, arms: list[str], inches: float) -> None:
+    last = len(curve.points) - 1
+    low, high = _limits(curve, arms)
     axes.set_ylim(low, high)
-    axes.set_xlim(-0.15, last + 0.15 + 0.32 * (last + 0.3))
-    marks = {WEAK: 0.0, CEILING: 1.0, BASE: curve.base}
-    levels(axes, {name: at for name, at in marks.items() if at is not None}, -0.13)
-    ends: dict[str, float] = {}
-    dashes: dict[str, cycle[object]] = {}
-    for number, arm in enumerate(arms):
-        track = curve.row_of(arm).track
-        dash = next(dashes.setdefault(track, cycle(DASHES)))
-        shift = 0.12 * ((number + 0.5) / len(arms) - 0.5)  # so that intervals stand beside each other
+    spread = min(_MOST_BESIDE, _BESIDE * len(arms))
+    end = last + spread / 2 + 0.02
+    begin = -spread / 2 - 0.06 * (last + 1.2)  # room for the names of levels
+    axes.set_xlim(begin, end + 0.04 + 0.36 * (last + 0.3))
+    marks = {WEAK: 0.0, CEILING: 1.0} | ({} if curve.base is None else {BASE: curve.base})
+    levels(axes, {name: at for name, at in marks.items() if low < at < high}, begin + 0.006 * (last + 1), end)
+    lasts: dict[str, tuple[float, float]] = {}
+    looks = arm_strokes(curve)
+    for place, arm in enumerate(arms):
+        shift = spread * ((place + 0.5) / len(arms) - 0.5)
         points = [(at + shift, pgr) for at, point in enumerate(curve.points) if (pgr := _pgr(point.row(arm)))]
-        colour = TRACKS[track].colour
         heights = [pgr.value for _, pgr in points]
-        axes.plot([x for x, _ in points], heights, color=colour, linewidth=1.3, linestyle=dash, zorder=2)
-        axes.plot([x for x, _ in points], heights, color=colour, marker="o", markersize=3.5, ls="", zorder=3)
+        draw_line(axes, looks[arm], [x for x, _ in points], heights)
         for x, pgr in points:
-            axes.plot([x, x], [pgr.low, pgr.high], color=colour, linewidth=0.9, alpha=0.45, zorder=1.5)
-        ends[arm] = heights[-1]
+            axes.plot([x, x], [pgr.low, pgr.high], color=looks[arm].colour, linewidth=0.9, alpha=0.45, zorder=1.5)
+            if not low <= pgr.value <= high:
+                _beyond(axes, x, pgr.value, looks[arm].colour, (low, high))
+        lasts[arm] = points[-1][0], heights[-1]
     for arm in curve.flat:
         if pgr := _pgr(curve.row_of(arm)):
-            colour = TRACKS[curve.row_of(arm).track].colour
-            axes.plot([-0.06, last + 0.06], [pgr.value] * 2, color=colour, linewidth=1.1, linestyle=_LEVEL, zorder=1.8)
-            ends[arm] = pgr.value
-    colours = {arm: TRACKS[curve.row_of(arm).track].colour for arm in ends}
-    name_lines(axes, ends, colours, (low, high), inches, at=(last + 0.08, last + 0.05 * (last + 1) + 0.1))
+            draw_line(axes, looks[arm], [-spread / 2 - 0.02, end], [pgr.value] * 2)
+            lasts[arm] = end, pgr.value
+    name_lines(axes, lasts, looks, (low, high), inches, at=(end + 0.01, end + 0.05 * (last + 1)))
     axes.set_xticks(range(last + 1), [point.words for point in curve.points])
     axes.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
     dress(axes)

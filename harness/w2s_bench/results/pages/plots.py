@@ -10,7 +10,7 @@ from w2s_bench.controls import BASE, CEILING, WEAK
 from w2s_bench.names import bare
 from w2s_bench.results.board import Leaderboard, Row
 from w2s_bench.results.folding import first_rows
-from w2s_bench.results.pages.style import TRACKS, number
+from w2s_bench.results.pages.style import TRACKS, number, off_axis
 from w2s_bench.results.statistics import Estimate, Ratio
 from w2s_bench.text import one_line
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 COLUMNS = 4  # panels side by side; more of them wrap
 WIDTH = 9.3  # inches; about 900 pixels in a browser
 LINE = 0.235  # inches an arm takes
+#: Lines of arms from the lowest arm to a panel's foot; more where words stand there.
+_FOOT, _FOOT_OF_WORDS = 0.7, 1.3
+_DOTS: Final = (0, (1, 1.5))  # of the line at the untuned student
 _TITLE = 24  # characters above a panel
 #: Of a panel's width, what two names at its head must lie apart; nearer, the second stands at its foot.
 _NAMES_APART = 0.18
@@ -63,10 +66,13 @@ def compose(board: Leaderboard) -> Figure:
     panels, seeds = _panels_of(board, rows)
     untuned = _untuned(board)
     heights = _heights(rows)
-    limits = _limits([r for figures in panels.values() for r in figures.values() if isinstance(r, Estimate)])
+    limits = _limits(
+        [r for figures in panels.values() for r in figures.values() if isinstance(r, Estimate)], untuned.values()
+    )
     columns = min(COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
-    body = LINE * (max(heights.values(), default=0.0) + 1.2)
+    foot = _FOOT_OF_WORDS if any(not _at_the_head(at, limits) for at in untuned.values()) else _FOOT
+    body = LINE * (max(heights.values(), default=0.0) + 0.5 + foot)
     margin_top, margin_bottom, between = 0.5, 0.78, 0.75
     height = margin_top + lines * body + (lines - 1) * between + margin_bottom
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
@@ -82,7 +88,7 @@ def compose(board: Leaderboard) -> Figure:
         hspace=between / body,
     )
     for panel, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
-        _panel(axes, panels[name], seeds[name], rows, heights, limits, untuned.get(name))
+        _panel(axes, panels[name], seeds[name], rows, heights, limits, foot, untuned.get(name))
         axes.set_title(panel_title(name, panels), fontsize=10, fontweight="bold", pad=17)
         labels = [cut(row.arm, left) for row in rows] if panel % columns == 0 else []
         axes.set_yticks(list(heights.values()) if labels else [], labels)
@@ -93,6 +99,8 @@ def compose(board: Leaderboard) -> Figure:
     tracks = dict.fromkeys(row.track for row in rows)
     looks = [TRACKS[track] for track in tracks]
     handles = [Line2D([], [], color=k.colour, marker=k.marker, markersize=5, label=k.legend) for k in looks]
+    if any(limits[0] < at < limits[1] for at in untuned.values()):
+        handles.append(Line2D([], [], color="#888888", linewidth=1.1, linestyle=_DOTS, label=f"{BASE}: untuned"))
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8.5)
     where = " (dev: not a result)" if board.suite.evaluate_on == "dev" else ""
     figure.text(
@@ -127,8 +135,8 @@ def _panels_of(
 
 
 def _untuned(board: Leaderboard) -> dict[str, float]:
-    """Panel → where the student is before any training, of a board that says so in words; means of families have no line."""
-    if board.untuned is None or not board.untuned.matters:
+    """Panel → where the student is before any training; means of families have no line."""
+    if board.untuned is None:
         return {}
     told = {d.name: d.references[BASE].pgr for d in board.domains if BASE in d.references}
     told[_mean_panel(board)] = board.untuned.pgr
@@ -157,10 +165,10 @@ def _heights(rows: tuple[Row, ...]) -> dict[str, float]:
     return {row.arm: heights[row.arm] for row in rows}
 
 
-def _limits(figures: list[Estimate]) -> tuple[float, float]:
+def _limits(figures: list[Estimate], untuned: Iterable[float] = ()) -> tuple[float, float]:
     """The marks at 0 and 1 and half a gap beyond either in view; what lies further out is let out of the panel."""
-    low = min([0.0, *(max(f.low, -0.5) for f in figures)])
-    high = max([1.0, *(min(f.high, 1.5) for f in figures)])
+    low = min([0.0, *(max(f.low, -0.5) for f in figures), *(at for at in untuned if at >= -0.5)])
+    high = max([1.0, *(min(f.high, 1.5) for f in figures), *(at for at in untuned if at <= 1.5)])
     return low - 0.08, high + 0.08
 
 
@@ -171,29 +179,19 @@ def _panel(
     rows: tuple[Row, ...],
     heights: Mapping[str, float],
     limits: tuple[float, float],
+    foot: float,
     untuned: float | None,
 ) -> None:
     top = max(heights.values(), default=0.0) + 0.7
     axes.set_xlim(*limits)
-    axes.set_ylim(-0.7, top)
+    axes.set_ylim(-foot, top)
     for at, name in ((0.0, WEAK), (1.0, CEILING)):
         axes.axvline(at, color="#444444", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
         axes.annotate(
             name, (at, top), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=7.5, color="#444444"
         )
-    if untuned is not None and limits[0] < untuned < limits[1]:
-        axes.axvline(untuned, color="#888888", linewidth=1.1, linestyle=(0, (1, 1.5)), zorder=1)
-        apart = min(abs(untuned), abs(untuned - 1)) > _NAMES_APART * (limits[1] - limits[0])
-        axes.annotate(
-            BASE,
-            (untuned, top if apart else -0.7),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize=7.5,
-            color="#444444",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-        )
+    if untuned is not None:
+        _base(axes, untuned, limits, (-foot, top))
     shown = {arm: f for arm, f in figures.items() if isinstance(f, Estimate)}
     if figures and not shown:
         axes.text(
@@ -248,6 +246,30 @@ def _panel(
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color("#999999")
+
+
+def _at_the_head(untuned: float, limits: tuple[float, float]) -> bool:
+    """Whether the untuned student's name has room beside the two above the panel; it stands at the panel's foot otherwise."""
+    apart = min(abs(untuned), abs(untuned - 1)) > _NAMES_APART * (limits[1] - limits[0])
+    return apart and limits[0] < untuned < limits[1]
+
+
+def _base(axes: Axes, untuned: float, limits: tuple[float, float], ends: tuple[float, float]) -> None:
+    """A dotted line where the untuned student lies; words at the panel's foot where it lies beyond the panel."""
+    inside = limits[0] < untuned < limits[1]
+    if inside:
+        axes.axvline(untuned, color="#888888", linewidth=1.1, linestyle=_DOTS, zorder=1)
+    below = untuned <= limits[0]
+    axes.annotate(
+        BASE if inside else off_axis(BASE, untuned),
+        (untuned if inside else limits[0 if below else 1], ends[1 if _at_the_head(untuned, limits) else 0]),
+        xytext=(0 if inside else 3 if below else -3, 3),
+        textcoords="offset points",
+        ha="center" if inside else "left" if below else "right",
+        fontsize=7.5,
+        color="#444444",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+    )
 
 
 def far_out(

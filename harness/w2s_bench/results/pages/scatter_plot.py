@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Final
 from xml.sax.saxutils import escape
 
 from w2s_bench.controls import CEILING, NAIVE, ORACLE, WEAK
 from w2s_bench.results.board import Leaderboard
-from w2s_bench.results.pages.labels import CHARACTER, Box, around, of_text, placed
+from w2s_bench.results.pages.labels import Box, Segment, around, of_text, placed, width_of
 from w2s_bench.results.pages.plots import panel_title
 from w2s_bench.results.pages.scatter import (
     HIGHEST,
@@ -19,6 +20,7 @@ from w2s_bench.results.pages.scatter import (
     Spot,
     framed,
     frontier,
+    level_of,
     named,
     panels,
     tip,
@@ -59,7 +61,7 @@ def draw_against(board: Leaderboard, against: Against) -> str:
     tracks = {
         track: look for track, look in TRACKS.items() if any(s.row.track == track for h in shown.values() for s in h)
     }
-    legend = _legend(tracks, across * width)
+    legend = _in_lines(_legend(tracks, shown, against), across * width)
     height = foot + _LINE * len(legend) + 12
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across * width} {height}" width="{across * width}" '
@@ -84,26 +86,38 @@ def draw_against(board: Leaderboard, against: Against) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _legend(tracks: Iterable[str], width: float) -> list[list[str]]:
-    """The tracks in lines that fit."""
-    lines: list[list[str]] = [[]]
-    for track in tracks:
-        if lines[-1] and _wide([*lines[-1], track]) > width - 2 * _GAP:
+def _legend(tracks: Iterable[str], shown: Mapping[str, Sequence[Spot]], against: Against) -> list[tuple[str, str, str]]:
+    """(element's name, its attributes, words) of all that is drawn: marks of tracks and what each kind of line is."""
+    entries = [("use", f'class="{track}" href="#m-{track}"', TRACKS[track].legend) for track in tracks]
+    if any(len(here) <= _FEW for here in shown.values()):
+        entries.append(("path", 'class="control line" d="M0-7V7"', "95 % interval"))
+    if any(level_of(against, here) is not None for here in shown.values()):
+        entries.append(("path", 'class="zero" d="M0-8V8"', f"dashed, upright: {against.level_words}"))
+    if against.logarithmic and any(len(frontier(here)) > 1 for here in shown.values()):
+        entries.append(("path", 'class="frontier" d="M-8 4H0V-4H8"', "no cheaper trust function is better"))
+    return entries
+
+
+def _in_lines(entries: Iterable[tuple[str, str, str]], width: float) -> list[list[tuple[str, str, str]]]:
+    """Entries of a legend in lines that fit."""
+    lines: list[list[tuple[str, str, str]]] = [[]]
+    for entry in entries:
+        if lines[-1] and _wide([*lines[-1], entry]) > width - 2 * _GAP:
             lines.append([])
-        lines[-1].append(track)
+        lines[-1].append(entry)
     return lines
 
 
-def _wide(tracks: Iterable[str]) -> float:
-    return sum(CHARACTER * len(TRACKS[track].legend) + _GAP for track in tracks)
+def _wide(entries: Iterable[tuple[str, str, str]]) -> float:
+    return sum(width_of(words) + _GAP for _, _, words in entries)
 
 
-def _legend_line(tracks: Sequence[str], width: float, y: float) -> list[str]:
-    parts, x = [], (width - _wide(tracks) + 12) / 2
-    for track in tracks:
-        parts.append(f'<use class="{track}" href="#m-{track}" x="{x + 6:.1f}" y="{y - 4:g}"/>')
-        parts.append(f'<text x="{x + 16:.1f}" y="{y:g}">{escape(TRACKS[track].legend)}</text>')
-        x += _wide([track])
+def _legend_line(entries: Sequence[tuple[str, str, str]], width: float, y: float) -> list[str]:
+    parts, x = [], (width - _wide(entries) + 12) / 2
+    for name, attributes, words in entries:
+        parts.append(f'<{name} {attributes} transform="translate({x + 6:.1f} {y - 4:g})"/>')
+        parts.append(f'<text x="{x + 17:.1f}" y="{y:g}">{escape(words)}</text>')
+        x += _wide([(name, attributes, words)])
     return parts
 
 
@@ -136,20 +150,38 @@ def _panel(title: str, here: Sequence[Spot], against: Against, width: int) -> li
     words = _words(frame, against)
     parts += [f'<text class="faint" x="{x:g}" y="{y:g}">{text}</text>' for text, x, y in words]
     best = frontier(here) if against.logarithmic else []
-    if len(best) > 1:
-        steps = [frame.places[here.index(spot)] for spot in best]
+    steps = [frame.places[here.index(spot)] for spot in best] if len(best) > 1 else []
+    if steps:
         path = "".join(f"H{x:g}V{y:g}" for x, y in steps[1:])
         parts.append(f'<path class="frontier" d="M{steps[0][0]:g} {steps[0][1]:g}{path}H{frame.right:g}"/>')
     for spot, (x, y) in reversed(
         [*zip(here, frame.places, strict=True)]
     ):  # the best above the others, and these above controls
         track = spot.row.track
-        whiskers = [frame.height(bound) for bound in (spot.pgr.low, spot.pgr.high)] if len(here) <= _FEW else []
-        line = f'<path class="line" d="M{x:g} {whiskers[0]:g}V{whiskers[1]:g}"/>' if whiskers else ""
+        ends = _whisker(spot, frame)
+        line = f'<path class="line" d="M{x:g} {ends[0]:g}V{ends[1]:g}"/>' if len(here) <= _FEW else ""
         parts.append(
             f'<g class="{track}"><title>{escape(f"{named(spot)}: {tip(spot, against)}")}</title>{line}{_mark(spot, x, y)}</g>'
         )
-    return [*parts, *_names(here, frame, best, [of_text(*each) for each in words])]
+    lines = _lines(here, frame, steps)
+    return [*parts, *_names(here, frame, best, [of_text(*each) for each in words], lines)]
+
+
+def _whisker(spot: Spot, frame: Frame) -> tuple[float, float]:
+    return frame.height(spot.pgr.low), frame.height(spot.pgr.high)
+
+
+def _lines(here: Sequence[Spot], frame: Frame, steps: Sequence[tuple[float, float]]) -> list[Segment]:
+    """All straight lines that a name had better not lie on: levels, intervals, and the steps of a frontier."""
+    lines = [(frame.left, tick.at, frame.right, tick.at) for tick in frame.levels if tick.text in _ZEROS]
+    if frame.line is not None:
+        lines.append((frame.line, frame.top, frame.line, frame.bottom))
+    if len(here) <= _FEW:
+        ends = (_whisker(spot, frame) for spot in here)
+        lines += [(x, low, x, high) for (x, _), (low, high) in zip(frame.places, ends, strict=True)]
+    for (x, y), (to_x, to_y) in pairwise([*steps, *((frame.right, y) for _, y in steps[-1:])]):
+        lines += [(x, y, to_x, y), (to_x, y, to_x, to_y)]
+    return lines
 
 
 def _words(frame: Frame, against: Against) -> list[tuple[str, float, float]]:
@@ -166,11 +198,11 @@ def _words(frame: Frame, against: Against) -> list[tuple[str, float, float]]:
     out = []
     for tick in frame.levels:
         if word := _ZEROS.get(tick.text):
-            right = frame.right - CHARACTER * len(word)
+            right = frame.right - width_of(word)
             ends = [(x, y) for x in (frame.left + 2, right) for y in (tick.at - 4, tick.at + 11)]
             out.append(free(word, ends))
     if frame.line is not None and against.level is not None:  # where it is that of an arm, the arm's mark has a name
-        sides = (frame.line + 3, frame.line - 3 - CHARACTER * len(against.level_words))
+        sides = (frame.line + 3, frame.line - 3 - width_of(against.level_words))
         ends = [(x, y) for y in (frame.bottom - 4, frame.top + 22) for x in sides if x > frame.left]
         out.append(free(against.level_words, ends))
     return out
@@ -184,7 +216,9 @@ def _mark(spot: Spot, x: float, y: float) -> str:
     return f'<use href="#m-{spot.row.track}" x="{x:g}" y="{y:g}"/>'
 
 
-def _names(here: Sequence[Spot], frame: Frame, best: Sequence[Spot], words: Sequence[Box]) -> list[str]:
+def _names(
+    here: Sequence[Spot], frame: Frame, best: Sequence[Spot], words: Sequence[Box], lines: Sequence[Segment]
+) -> list[str]:
     """All names of few arms; of many those worth one: the best and the worst, the ends, the frontier, the plainest controls."""
     functions = [spot for spot in here if not spot.row.is_control]
     by_pgr = sorted(functions, key=lambda spot: -spot.pgr.value)
@@ -204,6 +238,7 @@ def _names(here: Sequence[Spot], frame: Frame, best: Sequence[Spot], words: Sequ
         order,
         len({*needed}) + (len(rest) if len(here) <= _FEW else 0),
         words,
+        lines,
     ):
         track, (x, y) = here[label.of].row.track, frame.places[label.of]
         if label.far:

@@ -13,6 +13,7 @@ from w2s_bench.results.pages import columns
 from w2s_bench.results.pages.blocks import columns_table, escape, table, unfolding
 from w2s_bench.results.pages.column import notes_of
 from w2s_bench.results.pages.scatter import Against, correlation, kinds, panels
+from w2s_bench.results.pages.standing import not_shown
 from w2s_bench.results.pages.style import NONE, TRACKS, count, difference, number, p_value
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.selections import METHODS, guarantee_of
@@ -68,7 +69,8 @@ def pairs(board: Leaderboard, ties: str) -> list[str]:
             told += f" {p_value(pair.difference.adjusted)}"
         rows.append([escape(pair.first), escape(pair.second), TRACKS[pair.track].word, told])
     listed = [table(["higher", "lower", "track", "difference"], rows)]
-    picture = [f"![Trust functions that no test tells apart]({ties})"] if ties else []
+    unseen = "".join(f"; track {TRACKS[track].word}: {told}" for track, told in not_shown(board).items())
+    picture = [f"![Trust functions that no test tells apart{unseen}]({ties})"] if ties else []
     return [
         "## Trust functions against each other",
         *(unfolding("Which are tied", picture) if folds(board.rows) else picture),

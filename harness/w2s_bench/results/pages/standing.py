@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from w2s_bench.controls import BASE, NAIVE
 from w2s_bench.results.attestations import TIERS
 from w2s_bench.results.board import POWER, Gain, Leaderboard
+from w2s_bench.results.folding import first_rows
 from w2s_bench.results.gains import PARTS
 from w2s_bench.results.pages.style import TRACKS, count, difference, number, signed
 from w2s_bench.results.places import first_in_track
@@ -52,6 +53,25 @@ def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
             f"{number(board.stability)} on average (1: the same order, 0: as if by lot)."
         )
     return said
+
+
+def not_shown(board: Leaderboard) -> dict[str, str]:
+    """Track → how many of its ranked arms the first table and its diagrams show, and how many of those tied for first they do not, in
+    words; of tracks of which they leave out any."""
+    shown = {row.arm for row in first_rows(board.rows)}
+    told = {}
+    for track in TRACKS:
+        ranked = [row.arm for row in board.rows if row.track == track and row.places]
+        here = [arm for arm in ranked if arm in shown]
+        if 1 < len(here) < len(ranked):
+            told[track] = f"{len(here)} of {len(ranked)} shown"
+            first = first_in_track(board.rows, track)
+            hidden = sum(arm not in shown for arm in first)
+            if len(first) > 1:
+                told[track] += f"; {len(first)} are tied for first" + (
+                    f", {hidden} of them not shown" if hidden else ""
+                )
+    return told
 
 
 def untuned_in_words(board: Leaderboard, name: Callable[[str], str]) -> list[str]:

@@ -52,6 +52,11 @@ def number(value: float | None, digits: int = 2) -> str:
     return text.replace("-", "−")
 
 
+def off_axis(name: str, at: float) -> str:
+    """What stands in a plot for a line that has no room in it."""
+    return f"{name} {number(at)}, off the axis"
+
+
 def significant(value: float, digits: int) -> str:
     """A number of any size to so many significant digits, written out: exponents stand below a millionth and from 10¹⁵ on alone.
 

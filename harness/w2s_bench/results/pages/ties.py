@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from w2s_bench.results.board import Leaderboard, Row
 from w2s_bench.results.folding import first_rows
 from w2s_bench.results.pages.plots import LINE, as_svg, cut
+from w2s_bench.results.pages.standing import not_shown
 from w2s_bench.results.pages.style import TRACKS
 from w2s_bench.results.statistics import Estimate, cliques
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 6.2  # inches
 _BAR = 0.14  # inches from bar to bar
+_SAID = 0.17  # inches of the line that says how many are not shown
 
 
 def draw_ties(board: Leaderboard) -> str:
@@ -34,7 +36,9 @@ def _compose(board: Leaderboard) -> Figure:
     panels = {track: rows for track, rows in tracks.items() if len(rows) > 1}
     better = {pair.known for pair in board.pairs if pair.known}
     bodies = [LINE * (len(rows) + 0.6) for rows in panels.values()]
-    top, between, bottom = 0.34, 0.62, 0.62
+    unseen = not_shown(board)
+    said = _SAID if unseen else 0.0
+    top, between, bottom = 0.34 + said, 0.62 + said, 0.62
     height = top + sum(bodies) + between * max(len(panels) - 1, 0) + bottom
     figure = Figure(figsize=(_WIDTH, height), facecolor="white")
     left = min(0.35 + 0.068 * max((len(row.arm) for rows in panels.values() for row in rows), default=0), 0.45 * _WIDTH)
@@ -49,7 +53,7 @@ def _compose(board: Leaderboard) -> Figure:
         box = (left / _WIDTH, (at - body) / height, 1 - (left + right) / _WIDTH, body / height)
         axes = figure.add_axes(box)
         axes.set_xlim(*limits)
-        _panel(axes, track, rows, left)
+        _panel(axes, track, rows, left, unseen.get(track, ""))
         for column, tied in enumerate(cliques([row.arm for row in rows], better)):
             ends = [next(i for i, row in enumerate(rows) if row.arm == arm) for arm in (tied[0], tied[-1])]
             beside = 1 + (0.12 + _BAR * (column % 6)) / (_WIDTH - left - right)
@@ -63,15 +67,29 @@ def _compose(board: Leaderboard) -> Figure:
                 clip_on=False,
             )
         at -= body + between
-    words = "mean PGR; a bar joins arms that no test tells apart"
+    words = f"mean PGR; a bar joins {'those shown' if unseen else 'arms'} that no test tells apart"
     figure.text(0.5, 0.14 / height, words, ha="center", fontsize=9)
     return figure
 
 
-def _panel(axes: Axes, track: str, rows: list[Row], left: float) -> None:
+def _panel(axes: Axes, track: str, rows: list[Row], left: float, unseen: str) -> None:
+    """`unseen` says how many arms of the track are left out, if any."""
     look = TRACKS[track]
     axes.set_ylim(len(rows) - 0.5, -0.6)
-    axes.set_title(f"track {look.word}", fontsize=9, fontweight="bold", color=look.colour, pad=5)
+    axes.set_title(
+        f"track {look.word}", fontsize=9, fontweight="bold", color=look.colour, pad=5 + (72 * _SAID if unseen else 0)
+    )
+    if unseen:
+        axes.annotate(
+            unseen,
+            (0.5, 1.0),
+            xytext=(0, 5),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color="#444444",
+        )
     axes.set_yticks(range(len(rows)), [cut(row.arm, left) for row in rows])
     for at, row in enumerate(rows):
         axes.axhline(at, color="#F0F0F0", linewidth=0.8, zorder=0)
