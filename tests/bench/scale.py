@@ -92,7 +92,7 @@ def large_run(plan: Any, *, functions: int, domains: int, seeds: int) -> Iterato
     tasks = list({cell.task.domain.name: cell.task for cell in plan.cells}.values())
     arms = [
         *own_arms(plan.suite.coverage),
-        *trust_arms(functions, plan.suite.coverage),
+        *trust_arms(plan, functions),
     ]
     for number in range(domains):
         original = tasks[number % len(tasks)]
@@ -103,22 +103,26 @@ def large_run(plan: Any, *, functions: int, domains: int, seeds: int) -> Iterato
             yield from ((original.domain.short_name, target) for target in cell.targets())
 
 
-def trust_arms(count: int, coverage: float) -> list[Any]:
-    """The installed trust functions again and again, each time with another parameter, so that nothing is shared."""
-    from w2s_bench.plugins.checks import check_trust_function
+def trust_arms(plan: Any, count: int) -> list[Any]:
+    """The trust functions of the recorded run again and again, each time with another parameter, so that nothing is shared."""
+    from w2s_bench.plugins.planning import declarations
     from w2s_bench.plugins.registry import Registry
     from w2s_bench.protocol.arms import trust_arm
+    from w2s_bench.protocol.needs import planned_needs
     from w2s_bench.results.references import PluginRef
 
     registry = Registry.load()
-    names = sorted(name for name in registry.trust_functions if name.startswith("w2s-bench/"))
+    names = sorted({cell.arm.ref.trust_function for cell in plan.cells} - {None})
+    taken = [names[number % len(names)] for number in range(count)]
     out = []
-    for number in range(count):
-        registered = registry.resolve("trust_function", names[number % len(names)])
-        declared = check_trust_function(str(registered), registry.trust_function(registered.name))
-        plugin = PluginRef(distribution=registered.distribution, version=registered.version, source="simulated")
+    for number, declared in enumerate(declarations(registry, [(name, {}) for name in taken])):
+        registered = registry.resolve("trust_function", taken[number])
+        needs = planned_needs(registry, declared.needs, str(registered))
+        plugin = PluginRef(distribution=registered.distribution, version=registered.version, source="0" * 64)
         libraries = registry.libraries(registered)
-        out.append(trust_arm(registered.name, {"copy": number}, declared, plugin, coverage, libraries))
+        out.append(
+            trust_arm(registered.name, {"copy": number}, declared, needs, plugin, plan.suite.coverage, libraries)
+        )
     return out
 
 

@@ -214,10 +214,10 @@ def _with_options(board: Leaderboard) -> list[str]:
     explaining = board.explaining or any(arm.explains for row in board.rows if (arm := OWN_ARMS.get(row.arm)))
     told = [
         *(
-            ["rows that explain others, and what gains are made of, with `--decompose` or `--control`"]
+            ["rows that explain others, and what gains are made of (`--decompose` or `--control`)"]
             if explaining
             else []
         ),
-        *(["curves with `--coverage` and `--gold-budget`"] if board.curves else []),
+        *(["curves (`--coverage`, `--gold-budget`)"] if board.curves else []),
     ]
-    return [f"By that command come the seeds that `suite.yaml` says; {'; '.join(told)}."] if told else []
+    return [f"What `run` makes with options alone: {'; '.join(told)}."] if told else []
