@@ -16,6 +16,7 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models.head import train_head
 from w2s_bench.models.objectives import XENT
 from w2s_bench.names import of_arm, short
+from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import training
 from w2s_bench.protocol.files import FORMAT, ITEMS, PREDICTIONS, ROWS, STATE_IDS, STATES
 from w2s_bench.protocol.kept import Kept
@@ -26,6 +27,7 @@ from w2s_bench.protocol.selection import top_ids
 from w2s_bench.record import read_records, write_arrays, write_json, write_records
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.suite import Suite
+from w2s_bench.suite_files import load_suite
 from w2s_bench.types import Item, Need, Prediction, TrainingRow
 
 HASH = "w2s-bench-toy/prompt_hash"
@@ -141,6 +143,12 @@ def test_a_head_that_is_fitted_to_convergence_has_no_course_of_training_to_follo
     for student in ({"recipe": "head", "ridge": []}, {"recipe": "lora"}, {"recipe": "full"}):
         assert graph(**student).lacking(course) is None, "it is trained step by step"
     assert graph(recipe="head").lacking([own_need(Need("student", "choice_probs"))]) is None
+    monkeypatch.undo()
+    content = load_suite("tiny").model_dump(mode="json")
+    content["domains"] = [domain for domain in content["domains"] if domain["name"].endswith("knowledge")]
+    content["domains"][0]["student"]["recipe"] = "head"
+    planned = plan(Suite.model_validate(content), Registry.load(), trust=["aum", "el2n", "confidence"])
+    assert planned.passed_over == (f"not applicable to knowledge: aum, el2n; {said}",), "a run says so at once"
 
 
 def test_teachers_that_are_heads_fitted_to_convergence_are_no_ensemble(

@@ -96,6 +96,11 @@ def not_applicable(labels: Stage, why: str, label: str = "") -> Stage:
     return Stage(refuse_score, {"why": why}, {"labels": labels}, label=label)
 
 
+def lacking(scores: Stage | None) -> str | None:
+    """Why there are no scores, of a stage that `not_applicable` made; None of any other."""
+    return None if scores is None or scores.name != refuse_score.name else str(scores.params["why"])
+
+
 @stage("no_score", version=1)
 def refuse_score(context: StageContext) -> None:
     raise NotApplicableError(context.params["why"])

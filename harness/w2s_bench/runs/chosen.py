@@ -86,6 +86,16 @@ def unordered(reasons: Mapping[str, Sequence[str | None]]) -> tuple[str, ...]:
     return tuple(f"not applicable to {domain}: {words}; {why}" for domain, why in told.items() if why is not None)
 
 
+def unread(reasons: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    """A sentence for every domain and reason why some trust functions have no scores there: domain → function → reason."""
+    told = []
+    for domain, of_functions in reasons.items():
+        for why in dict.fromkeys(of_functions.values()):
+            names = ", ".join(sorted(name for name, own in of_functions.items() if own == why))
+            told.append(f"not applicable to {domain}: {names}; {why}")
+    return tuple(told)
+
+
 def _refuse_own_arm(text: str) -> None:
     """A control is no trust function; where one is asked for by its name, how to have it is said."""
     name = short(text.partition(":")[0].strip())

@@ -11,7 +11,7 @@ from w2s_bench.controls import chosen_to_explain
 from w2s_bench.domains.documents import Documents, Request, self_contained
 from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.isolation.surroundings import surroundings_kept
-from w2s_bench.names import BUILT_IN, normalized, row_name
+from w2s_bench.names import BUILT_IN, normalized, row_name, short
 from w2s_bench.plugins.planning import declarations, described_domain, described_model
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.source import Moment
@@ -24,10 +24,11 @@ from w2s_bench.protocol.objectives import refuse_unfit, written
 from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.protocol.training import usable
+from w2s_bench.protocol.trust import lacking
 from w2s_bench.results.references import DomainRef, ModelRef, PluginRef
 from w2s_bench.runs import kept_mix
 from w2s_bench.runs.beyond_gold import graded_against_training_gold
-from w2s_bench.runs.chosen import Chosen, chosen_trust_functions, passed_over, unordered
+from w2s_bench.runs.chosen import Chosen, chosen_trust_functions, passed_over, unordered, unread
 from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_label_source, refuse_unfit_objectives
 from w2s_bench.runs.unmade import Unmade
 from w2s_bench.store.stage import Stage, walk
@@ -211,6 +212,16 @@ def plan(
     without = passed_over(
         {arm.ref.name: arm.kinds for arm, _ in chosen if arm.ref.selection == "top"},
         {task.domain.short_name: task.domain.kind for task in tasks},
+    )
+    without += unread(
+        {
+            task.domain.short_name: {
+                short(cell.arm.ref.name): why
+                for cell in cells
+                if cell.task is task and (why := lacking(cell.stages[0].scores)) and cell.arm.ref.selection == "top"
+            }
+            for task in tasks
+        }
     )
     without += unordered({task.domain.short_name: [arm.lacks_order(task) for arm in every_arm] for task in tasks})
     told = (*map(str, registry.problems), *problems)
