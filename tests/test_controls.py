@@ -164,7 +164,8 @@ def test_a_board_shows_one_more_control(tmp_path: Path) -> None:
         arm.name for arm in controls.of_role("control") if not arm.explains
     ]
     page = render(board, "pgr.svg")
-    assert f"`{MIXED.name}` trains on {MIXED.words}." in page
+    (line,) = (line for line in page.splitlines() if line.startswith(f"| `{MIXED.name}`"))
+    assert [cell.strip() for cell in line.strip("|").split("|")] == [f"`{MIXED.name}`", MIXED.words]
     assert f"− {MIXED.name}" in page
     probe = next(row for row in board_as_json(board)["rows"] if row["arm"] == "probe")
     assert MIXED.name in probe["entries"]["math"]["minus"]
