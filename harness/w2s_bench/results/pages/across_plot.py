@@ -1,4 +1,4 @@
-"""Trust functions over several boards: a strip each, a mark a setting at its difference to naive. SVG, the same bytes again."""
+"""Trust functions over several boards: a strip each, one mark per setting at its difference to naive. SVG, the same bytes again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def in_words(across: Across) -> str:
         return f"No trust function has figures on {across.least} settings or more."
     held = sum(function.above(NAIVE) > function.below(NAIVE) for function in shown)
     return (
-        f"{len(shown)} trust functions, a mark a setting at the paired difference to {NAIVE} in PGR units: {held} of them lie above it "
+        f"{len(shown)} trust functions, one mark per setting at the paired difference to {NAIVE} in PGR units: {held} of them lie above it "
         "after correction more often than below."
     )
 
@@ -170,7 +170,7 @@ def _legend(figure: Figure, shown: Sequence[FunctionLine], height: float) -> Non
     ]
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8, handletextpad=0.2)
     words = (
-        f"PGR − PGR of {NAIVE}, mean over a board's domains; a mark a setting, the bar their median; arrows: further out\n"
+        f"PGR − PGR of {NAIVE}, mean over a board's domains; one mark per setting, the bar their median; arrows: further out\n"
         f"right: settings on which it holds above {NAIVE}, on which below, of how many"
     )
     figure.text(0.5, 0.42 / height, words, ha="center", va="bottom", fontsize=8.5, linespacing=1.5)
