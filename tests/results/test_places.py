@@ -182,8 +182,10 @@ def test_an_arm_with_one_seed_left_of_several_is_compared_with_nothing(left: int
 def test_where_weak_and_ceiling_share_one_seed_of_several_nothing_is_compared() -> None:
     board = board_of(make_cells("a/math", failed={("ceiling", 0): "stopped", ("ceiling", 2): "stopped"}))
     assert not [row.arm for row in board.rows if row.places or isinstance(row.mean_pgr, Estimate)]
-    assert board.pairs == () and board.detectable is None
-    assert "is first" not in render(board, "p")
+    assert board.pairs == () and board.detectable is None and board.domains[0].gap is None
+    page = render(board, "p")
+    assert "is first" not in page and "differ in" not in page
+    assert "> **No PGR in a/math:** weak and ceiling have fewer than two seeds in common." in page
 
 
 @pytest.mark.parametrize("lacks", [0, 1, 2])

@@ -75,7 +75,7 @@ class Comparison:
         return self._counted(seeds).accuracy(arm)
 
     def accuracy_difference(self, a: str, b: str) -> Estimate | None:
-        seeds = self._shared(a, b)
+        seeds = self._compared(a, b)
         return None if isinstance(seeds, Unresolved) else self._counted(seeds).accuracy_difference(a, b)
 
     def has_whole(self, arm: str) -> bool:

@@ -66,7 +66,9 @@ def _of_domain(d: DomainSummary, written: Callable[[str], str]) -> Iterator[Warn
     if d.gap is None:
         absent = [arm for arm in (WEAK, CEILING) if arm not in d.references]
         why = (
-            f"there is no cell of {' and '.join(absent)}" if absent else f"{WEAK} and {CEILING} have no seed in common"
+            f"there is no cell of {' and '.join(absent)}"
+            if absent
+            else f"{WEAK} and {CEILING} have fewer than two seeds in common"
         )
         yield Warned(f"No PGR in {name}:", f"{why}.")
     elif not d.resolved:
