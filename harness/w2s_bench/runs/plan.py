@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from w2s_bench.controls import chosen_to_explain
-from w2s_bench.domains.documents import Documents, Request, self_contained
-from w2s_bench.errors import SuiteError, UnknownNameError, W2SBenchError
+from w2s_bench.domains.documents import Documents
+from w2s_bench.errors import UnknownNameError, W2SBenchError
 from w2s_bench.isolation.surroundings import surroundings_kept
-from w2s_bench.names import BUILT_IN, normalized, row_name, short
-from w2s_bench.plugins.planning import declarations, described_domain, described_model
+from w2s_bench.names import normalized, row_name, short
+from w2s_bench.plugins.planning import declarations
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.source import Moment
 from w2s_bench.plugins.spec import parse_spec
@@ -20,24 +19,21 @@ from w2s_bench.protocol import arms, chain
 from w2s_bench.protocol.arms import Arm, ArmStages
 from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.needs import planned_needs
-from w2s_bench.protocol.objectives import refuse_unfit, written
-from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
-from w2s_bench.protocol.recipes import RECIPES
+from w2s_bench.protocol.objectives import written
+from w2s_bench.protocol.planned import PlannedTask
 from w2s_bench.protocol.training import usable
 from w2s_bench.protocol.trust import lacking
 from w2s_bench.results.references import DomainRef, ModelRef, PluginRef
 from w2s_bench.runs import kept_mix
 from w2s_bench.runs.beyond_gold import graded_against_training_gold
 from w2s_bench.runs.chosen import Chosen, chosen_trust_functions, passed_over, unordered, unread
-from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_label_source, refuse_unfit_objectives
+from w2s_bench.runs.crossed import crossed, planned_objectives, refuse_unfit_objectives
+from w2s_bench.runs.tasks import planned_task, source_of_trust, unknown_documents
 from w2s_bench.runs.unmade import Unmade
 from w2s_bench.store.stage import Stage, walk
 
 if TYPE_CHECKING:
-    from w2s_bench.hookspecs import LanguageModel
     from w2s_bench.suite import Suite
-    from w2s_bench.suite_domain import DomainSpec
-    from w2s_bench.suite_training import Training
 
 
 ROW_HINT = "A row is DOMAIN/ARM, as in the file results/DOMAIN/ARM.json."
@@ -178,11 +174,11 @@ def plan(
     every_arm += [made for arm in explained for made in arms.explanations(arm, explain)]
     documents = documents if documents is not None else Documents()
     sources = {spec.name: suite.trust_source(spec) for spec in specs if spec.trust_from is not None}
-    unknown = _unknown_documents([*specs, *(spec for spec in sources.values() if spec not in specs)], registry)
+    unknown = unknown_documents([*specs, *(spec for spec in sources.values() if spec not in specs)], registry)
     documents.read(unknown, registry.awaits)
     tasks = [planned_task(spec, registry, documents) for spec in specs]
     learnt_from = {
-        task.spec.name: _source(task, planned_task(sources[task.spec.name], registry, documents))
+        task.spec.name: source_of_trust(task, planned_task(sources[task.spec.name], registry, documents))
         for task in tasks
         if task.spec.name in sources
     }
@@ -209,8 +205,18 @@ def plan(
             if row not in planned_rows:
                 raise missing[0] if missing else UnknownNameError("row", row, planned_rows, ROW_HINT)
         cells = [cell for cell in cells if cell.row in rows]
+    told = (*map(str, registry.problems), *problems)
+    without = () if rows else _without_cells(cells, [arm for arm, _ in chosen], every_arm, tasks)
+    return Plan(suite, tuple(cells), told, documents.known, without, Unmade(documents.counts))
+
+
+def _without_cells(
+    cells: Sequence[PlannedCell], functions: Sequence[Arm], every_arm: Sequence[Arm], tasks: Sequence[PlannedTask]
+) -> tuple[str, ...]:
+    """A sentence for whatever has no cell, or no scores, in a domain: trust functions of another kind, those with nothing to
+    read there, and controls whose rows have an order."""
     without = passed_over(
-        {arm.ref.name: arm.kinds for arm, _ in chosen if arm.ref.selection == "top"},
+        {arm.ref.name: arm.kinds for arm in functions if arm.ref.selection == "top"},
         {task.domain.short_name: task.domain.kind for task in tasks},
     )
     without += unread(
@@ -223,19 +229,7 @@ def plan(
             for task in tasks
         }
     )
-    without += unordered({task.domain.short_name: [arm.lacks_order(task) for arm in every_arm] for task in tasks})
-    told = (*map(str, registry.problems), *problems)
-    return Plan(suite, tuple(cells), told, documents.known, () if rows else without, Unmade(documents.counts))
-
-
-def _source(task: PlannedTask, source: PlannedTask) -> PlannedTask:
-    """The task whose trust set another one learns from, if what is read there is of the same kind."""
-    if source.domain.kind != task.domain.kind:
-        raise SuiteError(
-            f"domain {task.spec.name!r} is a {task.domain.kind} domain and has trust_from {source.spec.name!r}, a "
-            f"{source.domain.kind} domain: trust functions read other things of the two; name one of its own kind"
-        )
-    return source
+    return without + unordered({task.domain.short_name: [arm.lacks_order(task) for arm in every_arm] for task in tasks})
 
 
 def _generations(one_hop: PlannedCell) -> list[PlannedCell]:
@@ -265,59 +259,6 @@ def full_names(suite: Suite, registry: Registry) -> Suite:
         return f"{normalized(distribution)}/{rest}" if slash else registry.resolve("domain", name).name
 
     return suite.with_full_names(full).with_objectives(lambda objective: written(objective, registry))
-
-
-def _unknown_documents(specs: Sequence[DomainSpec], registry: Registry) -> list[Request]:
-    """The domains whose documents must be read to know them."""
-    return [
-        (spec.name, spec.parameters)
-        for spec in specs
-        if not self_contained(described_domain(registry, spec.name, spec.parameters))
-    ]
-
-
-def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> PlannedTask:
-    """A domain and its models, built and checked against the suite."""
-    domain = described_domain(registry, spec.name, spec.parameters)
-    if domain.version != spec.version:
-        raise SuiteError(
-            f"the suite was made for domain {spec.name!r} version {spec.version!r}, version {domain.version!r} is installed; "
-            "install the one the suite names, or make a new suite"
-        )
-    for recipe in dict.fromkeys(training.recipe for training in (spec.teacher, *spec.chain, spec.student)):
-        if domain.kind not in RECIPES[recipe].kinds:
-            others = " or ".join(repr(name) for name, meant in RECIPES.items() if domain.kind in meant.kinds)
-            raise SuiteError(
-                f"recipe {recipe!r} chooses among options; domain {spec.name!r} generates its answers: take {others}"
-            )
-    for number, training in enumerate((spec.teacher, *spec.chain, spec.student)):
-        refuse_unfit(training, RECIPES[training.recipe].over, spec.name, domain.kind, teaches=number == 0)
-    refuse_unfit_label_source(spec, domain.kind)
-    origins: dict[str, LanguageModel] = {}
-
-    def model(training: Training) -> PlannedModel:
-        if not training.is_model:
-            return PlannedModel.of_label_source(training)
-        origin, registered = described_model(registry, training.model), registry.resolve("model", training.model)
-        if registered.distribution != BUILT_IN:
-            # The full name says in whose processes the model is loaded.
-            training = training.model_copy(update={"model": registered.name})
-        origins[training.model] = origin
-        made = partial(PlannedModel.of, training, origin, spec.overflow)
-        return registry.guarded("model", training.model, "fingerprint()", made)
-
-    read: dict[str, Any] = {}
-    if not self_contained(domain):
-        read["documents"] = documents.digest(spec.name, spec.parameters)
-        registered = registry.resolve("domain", spec.name)
-        if (
-            registered.distribution != BUILT_IN
-        ):  # what the harness itself makes of a name is told by the stages' versions
-            read["source"] = registry.source_digest(registered)
-    planned = registry.guarded(
-        "domain", spec.name, "fingerprint()", lambda: PlannedDomain.of(spec.name, domain, spec.parameters, **read)
-    )
-    return PlannedTask(spec, planned, model(spec.teacher), model(spec.student), tuple(map(model, spec.chain)), origins)
 
 
 def _trust_arms(
