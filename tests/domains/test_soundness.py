@@ -405,3 +405,43 @@ def test_the_bundled_domains_give_no_cause_for_remarks(
         inputs = {name: made[name] for name in needs}
         made[build.name] = run_stage(build, tmp_path / build.name, params, registry=registry, **inputs)
         assert read_json(made[build.name] / REMARKS) == []
+
+
+def test_of_several_golds_one_that_until_does_not_cut_is_learnt(tmp_path: Path) -> None:
+    """`St. John` ends at the point; `John` is right too, and what a student can learn."""
+    kwargs = {**GENERATE["generation_kwargs"], "until": ["\n", "."]}
+    rows = [{"gold": ["St. John", "John"]}, {"gold": ["U.S.", "USA"]}, {"gold": ["one", "two"]}]
+    _, answers, said = built(tmp_path, rows, {**GENERATE, "generation_kwargs": kwargs})
+    assert [answer.completion.strip() for answer in answers] == ["John", "USA", "one"]
+    assert said == []
+
+
+def test_text_that_lm_eval_reads_as_a_list_is_learnt_whole(tmp_path: Path) -> None:
+    """An interval is no list of golds: its first number alone would be a wrong answer to learn."""
+    rows = [{"gold": "plain"}, {"gold": "[-2, 7]"}]
+    _, answers, said = built(tmp_path, rows, {**GENERATE, "doc_to_target": "{{gold}}"})
+    assert [answer.completion.strip() for answer in answers] == ["plain", "[-2, 7]"]
+    assert said == []
+
+
+def test_an_index_of_numpys_is_gold(tmp_path: Path) -> None:
+    """As a function of the task's may give it (toxigen)."""
+    folder = tmp_path / "domain"
+    folder.mkdir()
+    (folder / "golds.py").write_text("import numpy as np\ndef gold(doc):\n    return np.int32(doc['gold'])\n")
+    rows = [{"choices": ["No", "Yes"], "gold": n % 2} for n in range(4)]
+    _, answers, _ = built(tmp_path, rows, {**CHOICE, "doc_to_target": "!function golds.gold"})
+    assert [(answer.index, answer.completion.strip()) for answer in answers] == [(0, "No"), (1, "Yes")] * 2
+
+
+def test_brackets_make_two_questions_of_the_same_words(tmp_path: Path) -> None:
+    """They have one key, since words are all that a key is made of, but their golds do not contradict each other."""
+    rows = [
+        {"question": "not ( True and False )", "gold": "True", "key": "k", "group": "k"},
+        {"question": "( not True ) and False", "gold": "False", "key": "k", "group": "k"},
+    ]
+    built(tmp_path, rows, GENERATE)
+    assert contrary_golds(tmp_path, GENERATE) == []
+    rows[1]["question"] = rows[0]["question"]
+    built(tmp_path, rows, GENERATE)
+    assert len(contrary_golds(tmp_path, GENERATE)) == 1

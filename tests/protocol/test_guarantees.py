@@ -124,3 +124,14 @@ def test_wrong_arguments_are_said():
         g.learn_then_test(np.zeros(3), np.ones(3, bool), np.zeros(3), purity=95, confidence=0.95)
     with pytest.raises(ValueError, match="one shape"):
         g.hoeffding(np.zeros(3), np.ones(2, bool), np.zeros(3), purity=0.9, confidence=0.95)
+
+
+def test_learn_then_test_takes_as_few_rows_as_it_says():
+    """All of a trust set that just does, all right: its one start is the lowest threshold, and one row less is too few."""
+    least = g.least_rows(0.95, 0.05 / g.STARTS)
+    pool = np.linspace(0, 1, 500)
+    for rows, passes in ((least, True), (least - 1, False)):
+        scores = np.linspace(0.001, 1, rows)
+        found = g.learn_then_test(scores, np.ones(rows, dtype=bool), pool, purity=0.95, confidence=0.95)
+        assert (found.threshold is not None) == passes
+        assert passes or f"it takes {least} rows" in found.why

@@ -73,7 +73,7 @@ def test_a_rising_transform_of_the_scores_changes_nothing(scores: dict[str, floa
 @given(LEVELS, st.integers(0, 60))
 @settings(deadline=None, max_examples=40)
 def test_rows_drawn_by_lot_are_those_that_another_seed_may_change(scores: dict[str, float], count: int) -> None:
-    drawn, tied = selection.drawn_by_lot(Scores.of(list(scores), np.array(list(scores.values()))), count)
+    drawn, tied = selection.drawn_by_lot(np.array(list(scores.values())), count)
     kept = [top_ids(scores, count, seed) for seed in range(40)]
     always = set(IDS).intersection(*kept)
     assert (drawn == 0) == (len(always) == count), "of one seed's rows some are others with another, or none was drawn"

@@ -18,6 +18,7 @@ from w2s_bench.results.cells import Cell
 from w2s_bench.results.combining.differing import differences
 from w2s_bench.results.combining.merging import merge
 from w2s_bench.results.files import read_cell
+from w2s_bench.results.seed_results import SeedResult
 from w2s_bench.results.statistics import Estimate, Unresolved
 
 ROW = "math/confidence"
@@ -87,6 +88,16 @@ def test_other_items_are_not_paired(a: Path, b: Path) -> None:
     change(cell_in(b), items_digest=digest_of("others")).write(b)
     told = next(d for d in differences(a, b).differences if d.row == ROW)
     assert isinstance(told.accuracy, Unresolved) and told.accuracy.brief == "not paired"
+
+
+def test_one_seed_of_several_is_compared_with_nothing(a: Path, b: Path) -> None:
+    """As on a board: what is left of an arm whose other seeds failed says nothing of how much seeds differ."""
+    answered_otherwise(b, 30)
+    first, *others = cell_in(b).body.seeds
+    change(cell_in(b), seeds=(first, *(SeedResult(seed=s.seed, error="out of memory") for s in others))).write(b)
+    told = next(d for d in differences(a, b).differences if d.row == ROW)
+    for figure in (told.accuracy, told.pgr):
+        assert isinstance(figure, Unresolved) and figure.brief == "one seed"
 
 
 def test_rows_of_one_folder_alone_and_refused_files_are_differences(a: Path, b: Path) -> None:

@@ -55,6 +55,7 @@ def refusal(rows: Any, folder: Path, **more: Any) -> str:
         ({"probs": None}, ["row 4", "'probs'", "is empty, and row 1 has a value", "--column probs="]),
         ({"probs": [[0.7], [0.3]]}, ["row 4", "expected a plain list"]),
         ({"token_logprobs": [-1.0]}, ["row 4 has 'token_logprobs', and row 1 has none", "--column token_logprobs="]),
+        ({"votes": ["yes"]}, ["row 4 has 'votes', and row 1 has none", "--column votes="]),
         ({"options": None}, ["row 4 has no options, and row 1 has options"]),
         ({"options": ["yes", "yes"]}, ["row 4", "'yes' twice"]),
         ({"options": ["yes"]}, ["row 4", "two or more texts"]),
@@ -145,6 +146,57 @@ def test_gold_that_cannot_be_used(tmp_path: Path) -> None:
     assert "row 1 has gold of its own" in twice and "give gold once" in twice
     other = refusal(rows, tmp_path, trust_set=[{"id": "r1", "prompt": "1?", "label": "no", "correct": True}])
     assert "'r1' has another label here" in other
+
+
+def test_gold_of_another_row_is_never_joined(tmp_path: Path) -> None:
+    """An id is no proof: what the two files say of the row must agree, and a number that nobody wrote shows nothing by itself."""
+    other = refusal(good(), tmp_path, trust_set=[{"id": "r1", "prompt": "2?", "correct": True}])
+    assert "the id 'r1' has another prompt here than row 2 of the labels, '2?' and '1?'" in other
+    place = refusal(good(), tmp_path, trust_set=[good()[1] | {"label": 1, "correct": True}])
+    assert "'r1' has another label here" in place, "1 is the place of 'no'"
+
+    numbers = [{name: value for name, value in row.items() if name != "id"} for row in good()]
+    index = [{"id": i, "prompt": f"{i}?", "gold": "yes"} for i in range(1, 9)]  # of a table whose first row is row 0
+    assert "row 1: the id '1' has another prompt here than row 1 of the labels, '1?' and '0?'" in refusal(
+        numbers, tmp_path, trust_set=index
+    )
+    bare = refusal(numbers, tmp_path, trust_set=[{"id": i, "gold": "yes"} for i in range(1, 9)])
+    assert "cannot be told" in bare and "called by their number, from 1" in bare and "--column id=" in bare
+    beside = [row | {"id": i, "prompt": f"new {i}?", "correct": True} for i, row in enumerate(numbers, 1)]
+    assert "another prompt" in refusal(numbers, tmp_path, trust_set=beside)
+    w2s_bench.score(numbers, trust="confidence", trust_set=beside, columns={"id": ""}, out=tmp_path / "beside")
+
+    whole = [{"prompt": f"new {i}?", "label": "yes", "options": ["yes", "no"], "correct": True} for i in range(5)]
+    whole[0] |= {"id": "r0", "prompt": "0?"}
+    assert "1 of its 5 rows have the id of a row" in refusal(good(), tmp_path, trust_set=whole)
+
+
+def test_gold_by_number_is_joined_where_the_prompts_agree() -> None:
+    numbers = [{name: value for name, value in row.items() if name != "id"} for row in good()]
+    gold = [{"id": i, "prompt": f"{i - 1}?", "gold": ["yes", "no"][i % 2]} for i in range(1, 13)]
+    scored = w2s_bench.score(numbers, trust="confidence", trust_set=gold)
+    assert sum(scored["in_trust_set"]) == 12
+
+
+def test_right_and_gold_that_contradict_each_other(tmp_path: Path) -> None:
+    rows = good()
+    rows[3] |= {"correct": True, "gold": "no"}
+    assert "'correct' is true, and the label 'yes' is not the 'gold' 'no'" in refusal(rows, tmp_path)
+    rows[3] |= {"correct": False, "gold": "yes"}
+    assert "row 4: 'correct' is false, and the label 'yes' is the 'gold' 'yes'" in refusal(rows, tmp_path)
+    rows[3] |= {"correct": True}
+    w2s_bench.score(rows, trust="confidence", out=tmp_path / "out")
+
+
+def test_a_number_that_is_an_option_and_a_place(tmp_path: Path) -> None:
+    """Text is an option, a number a place; a number that may be either is asked about, since a CSV file holds text alone."""
+    rows = [row | {"options": ["1", "2"], "label": "1"} for row in good()]
+    w2s_bench.score(rows, trust="confidence", out=tmp_path / "text")
+    rows[3] |= {"label": 1}
+    said = refusal(rows, tmp_path)
+    assert "row 4" in said and "1 (a whole number) may be the option '1' or the one at that place from 0, '2'" in said
+    rows[3] |= {"options": ["0", "1"]}
+    w2s_bench.score(rows, trust="confidence", out=tmp_path / "same")
 
 
 def test_a_trust_set_beside_the_pool_that_overlaps_it(tmp_path: Path) -> None:

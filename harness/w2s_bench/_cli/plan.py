@@ -88,7 +88,10 @@ def _print(planned: Plan, suite: Suite, domains: Sequence[str], left_out: Mappin
         f"{suite.name} {suite.version}: differences of mean PGR over {', '.join(domains)} that are found with "
         f"{100 * planned.power:g} % power, by one test at 5 %.",
         *(f"Left out: {name}, since {why}." for name, why in left_out.items()),
-        f"As it is ({count(suite.seeds, 'seed')}): {number(planned.now, 3)}. For {planned.detect:g}: "
+        "As it is (1 seed): nothing, since one seed does not show how much seeds differ."
+        if planned.now is None
+        else f"As it is ({count(suite.seeds, 'seed')}): {number(planned.now, 3)}.",
+        f"For {planned.detect:g}: "
         + (
             f"{count(planned.seeds, 'seed')} with these test items, "
             if planned.seeds
@@ -97,6 +100,8 @@ def _print(planned: Plan, suite: Suite, domains: Sequence[str], left_out: Mappin
         + (
             f"or {significant(planned.factor, 2)} times the test items with {count(suite.seeds, 'seed')}."
             if planned.factor
+            else "and with one seed no number of test items tells that."
+            if planned.now is None
             else f"and no number of test items with {count(suite.seeds, 'seed')}."
         ),
         "From the noise that the results show: means over arms, so an arm that is a lottery needs more, and most others less."

@@ -252,8 +252,10 @@ def _print(look: SuiteLook, coverage: float) -> None:
     for remark in look.remarks:
         say(f"note: {remark}")
     say(
-        f"With {look.seeds} seed{'' if look.seeds == 1 else 's'}, differences of mean PGR from {look.detectable:.2f} are found with "
-        "80 % power, from stated assumptions (w2s-bench plan)."
+        "With one seed nothing shows how much seeds differ, and so no difference of arms: ask for three at least (w2s-bench plan)."
+        if look.detectable is None
+        else f"With {look.seeds} seeds, differences of mean PGR from {look.detectable:.2f} are found with 80 % power, from stated "
+        "assumptions (w2s-bench plan)."
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 from w2s_bench.domains.golds import gold_of, refuse_beyond
@@ -115,8 +116,8 @@ def _is_gold(target: Any, options: Sequence[Any], kind: Kind) -> bool:
     """Whether a target is an answer at all. Whether it can be reached is asked when answers are made."""
     if isinstance(target, list):
         return bool(target) and all(_is_gold(answer, options, kind) for answer in target)
-    if kind == "choice" and isinstance(target, int) and not isinstance(target, bool):
-        return 0 <= target < len(options)
+    if kind == "choice" and isinstance(target, Integral) and not isinstance(target, bool):  # numpy's numbers too
+        return 0 <= int(target) < len(options)
     return target is not None and bool(str(target).strip())
 
 

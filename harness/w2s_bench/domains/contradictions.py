@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from itertools import chain
@@ -14,6 +15,7 @@ from w2s_bench.errors import PluginError
 from w2s_bench.record import digest_of
 from w2s_bench.types import Answer, Item
 
+_BRACKETS = re.compile(r"([()\[\]{}!])")
 _MOST_SHOWN = 80  # characters of a question, and of a gold, in a message
 
 
@@ -56,6 +58,8 @@ def contrary(domain: str, task: Any, same: Sequence[Asked]) -> Asked | None:
     for other in same[1:]:
         if plain(other.gold.completion) == plain(first.gold.completion) or _names_options_of_its_own(first, other):
             continue
+        if _are_other_formulas(first.item.prompt, other.item.prompt):
+            continue
         if not _is_right(domain, task, first, other.gold) and not _is_right(domain, task, other, first.gold):
             return other
     return None
@@ -76,6 +80,12 @@ def said_of(found: Sequence[tuple[Sequence[Asked], Asked]]) -> str:
 def plain(text: str) -> str:
     """A text without what nobody sees: composed characters, single spaces."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _are_other_formulas(one: str, other: str) -> bool:
+    """Whether texts of one key differ in what a key leaves out and a formula hangs on: not (A and B), (not A) and B."""
+    first, second = ([normalised(part) for part in _BRACKETS.split(text)] for text in (one, other))
+    return first != second and max(len(first), len(second)) > 1
 
 
 def _names_options_of_its_own(first: Asked, other: Asked) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from numbers import Integral
+from typing import Any, TypeGuard
 
 from w2s_bench.errors import PluginError, said
 from w2s_bench.text import shortened
@@ -15,7 +16,7 @@ _NO_GOLD = -1  # how data sets write that a document has none
 def refuse_beyond(target: Any, options: Sequence[Any], what: str) -> None:
     """An index beyond the options is no missing gold, which is −1 or empty: where golds count from 1, all of them are wrong."""
     for index in target if isinstance(target, list) else [target]:
-        if isinstance(index, int) and not isinstance(index, bool) and len(options) > 1:
+        if is_index(index) and len(options) > 1:
             if _NO_GOLD <= index < len(options):
                 continue
             raise PluginError(
@@ -23,6 +24,11 @@ def refuse_beyond(target: Any, options: Sequence[Any], what: str) -> None:
                 f"({shortened(repr(list(options)), _SHOWN)}); mend it, and look whether its data count golds from 1 (a document "
                 "without gold has -1, or nothing)"
             )
+
+
+def is_index(target: Any) -> TypeGuard[int]:
+    """Whether a target is a whole number, numpy's too, as a function of the task's may give."""
+    return isinstance(target, Integral) and not isinstance(target, bool)
 
 
 def gold_of(task: Any, document: Mapping[str, Any], what: str) -> Any:

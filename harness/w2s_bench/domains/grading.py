@@ -18,9 +18,14 @@ def option_is_right(task: Any, document: Mapping[str, Any], options: int, option
 
 
 def answers_are_right(
-    task: Any, items: Sequence[str], documents: Sequence[Mapping[str, Any]], answers: Sequence[str]
+    task: Any,
+    items: Sequence[str],
+    documents: Sequence[Mapping[str, Any]],
+    answers: Sequence[str],
+    *,
+    filter: int = 0,
 ) -> list[bool]:
-    """Whether each generated answer is right; the three go together, and `items` are ids."""
+    """Whether each generated answer is right; the three go together, and `items` are ids. `filter`: which of the task's."""
     from lm_eval.api.instance import Instance
 
     instances = []
@@ -29,7 +34,7 @@ def answers_are_right(
         instance.resps = [answer]
         instances.append(instance)
     # A task with several filters would give several verdicts an item; the first one is the task's headline.
-    chosen = task._filters[0]
+    chosen = task._filters[filter]
     chosen.apply(instances)
     metric = headline(task)
     return [
@@ -40,6 +45,20 @@ def answers_are_right(
         )
         for instance, item, answer in zip(instances, items, answers, strict=True)
     ]
+
+
+def filter_that_takes(
+    task: Any, items: Sequence[str], documents: Sequence[Mapping[str, Any]], answers: Sequence[str]
+) -> str | None:
+    """The first of the task's other filters by which any of these answers is right; None where none is."""
+    for number, other in enumerate(task._filters[1:], start=1):
+        try:
+            taken = any(answers_are_right(task, items, documents, answers, filter=number))
+        except Exception:  # noqa: BLE001  # a filter that nobody asked for may raise anything
+            taken = False
+        if taken:
+            return str(other.name)
+    return None
 
 
 def delimiter_of(task: Any) -> str:

@@ -102,8 +102,10 @@ class LmEvalDomain:
         """The splits that may be `test`, the first that has gold: the task's test split, else its validation split."""
         if self.given.test:
             return (self.given.test,)
-        own = (self.facts.split("test"), self.facts.split("validation"))
-        return tuple(split for split in own if split and (split not in self.training_splits or split == own[0]))
+        own = [split for split in (self.facts.split("test"), self.facts.split("validation")) if split]
+        # Of a task with one of the two alone, `train` may name it too: all splits are cut from it then.
+        shared = own[:1] if self.facts.split("test") or self.given.train else []
+        return tuple(split for split in own if split not in self.training_splits or split in shared)
 
     @property
     def example_split(self) -> str | None:

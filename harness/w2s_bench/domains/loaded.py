@@ -10,6 +10,7 @@ from typing import Any
 
 from w2s_bench.domains.asked import AskedTask, Examples, Reading, Row, choose, lacking
 from w2s_bench.domains.chat import chat_of
+from w2s_bench.domains.seeded import dealing_alike, seeded
 from w2s_bench.domains.task_class import task_class
 from w2s_bench.domains.task_data import read_splits
 from w2s_bench.errors import PluginError, W2SBenchError, said
@@ -19,6 +20,7 @@ _MOST_TEMPLATES = 256
 _MOST_SHOWN = 5
 
 
+@seeded()
 def load_task(domain: Any) -> AskedTask:
     """Everything that an item is made of."""
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
@@ -115,6 +117,9 @@ def _task(domain: Any, dataset: Any | None, test: str, who: str) -> Any:
         if keys.get("metric_list") is not None:
             # lm-eval looks for any other metric on the hub, and runs the code that it finds there.
             changed["metric_list"] = [m for m in keys["metric_list"] if m.get("metric") == domain.facts.metric]
+        if callable(keys.get("process_docs")):
+            # lm-eval calls it of several splits, and `datasets` remembers what it gave.
+            changed["process_docs"] = dealing_alike(keys["process_docs"])
         if domain.kind == "generate" and domain.given.max_new_tokens is not None:
             asked = {k: v for k, v in (keys.get("generation_kwargs") or {}).items() if k != "max_new_tokens"}
             changed["generation_kwargs"] = {**asked, "max_gen_toks": domain.given.max_new_tokens}
@@ -178,9 +183,9 @@ def _brought(domain: Any, task: Any, dataset: Any, who: str) -> list[Row] | None
 
 
 def _grade_by(task: Any, domain: Any) -> None:
-    """The declared filter and the one metric that grades; whatever else the task lists is not computed."""
+    """The declared filter first, which grades, and the one metric that does; no other metric of the task is computed."""
     if domain.given.filter is not None:
-        task._filters = [ensemble for ensemble in task._filters if ensemble.name == domain.given.filter]
+        task._filters.sort(key=lambda ensemble: ensemble.name != domain.given.filter)
     if task.config.process_results is None:
         metric = domain.facts.metric
         task._metric_fn_list = {name: function for name, function in task._metric_fn_list.items() if name == metric}

@@ -4,20 +4,52 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import groupby
+from typing import Final
 
-#: Numbers with their commas and points, words, and signs that mean something in a formula, a price or a position.
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[+\-−*/×÷=<>≤≥^%$€£#&|~@√±]")
+_NUMBER: Final = r"\d+(?:[.,]\d+)*"
+#: Signs that mean something in a formula, a price or a position.
+_SIGNS: Final = r"+\-−*/×÷=<>≤≥^%$€£#&|~@√±"
+_TOKEN = re.compile(rf"{_NUMBER}|[^\W\d_]+|[{_SIGNS}]")
+#: Symbols that stand in prose as well, as a comma does.
+_IN_PROSE: Final = "°→"
 
 
 def normalised(text: str) -> str:
-    """Lower-case words, numbers and signs, parted by one space. A text without any stays as it is, but for its spaces."""
+    """Lower-case words, numbers and signs, parted by one space. A text without any stays as it is, but for its spaces.
+
+    A letter's vowel signs and accents are of its word, and symbols count: of लड़का and लड़की, or p and ¬p, neither is the other.
+    Brackets and exclamation marks do not, in formulas either.
+    """
     plain = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(_TOKEN.findall(plain)) or " ".join(plain.split())
+    tokens = _TOKEN if plain.isascii() else _any_token()
+    return " ".join(tokens.findall(plain)) or " ".join(plain.split())
 
 
 def text_key(question: str, options: Sequence[str] = ()) -> str:
     """32 hexadecimal digits of SHA-256 over a normalised question and its normalised options, in any order."""
     parts = [normalised(question), *sorted(normalised(option) for option in options)]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@cache
+def _any_token() -> re.Pattern[str]:
+    """As `_TOKEN`, with the marks and symbols of all of Unicode, which `re` has no class for: found once, in a tenth of a second."""
+    marks, symbols = [], []
+    for code in range(0x80, sys.maxunicode + 1):
+        kind = unicodedata.category(chr(code))[0]
+        if kind == "M":
+            marks.append(code)
+        elif kind == "S" and chr(code) not in _IN_PROSE:
+            symbols.append(code)
+    return re.compile(rf"{_NUMBER}|[^\W\d_](?:[^\W\d_]|[{_ranges(marks)}])*|[{_SIGNS}{_ranges(symbols)}]")
+
+
+def _ranges(codes: Iterable[int]) -> str:
+    """Rising code points as the inside of a class of `re`."""
+    runs = (list(run) for _, run in groupby(enumerate(codes), key=lambda at: at[1] - at[0]))
+    return "".join(f"\\U{run[0][1]:08x}-\\U{run[-1][1]:08x}" for run in runs)

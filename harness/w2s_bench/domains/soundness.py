@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from w2s_bench.domains.grading import answers_are_right, delimiter_of, headline, option_is_right
+from w2s_bench.domains.grading import answers_are_right, delimiter_of, filter_that_takes, headline, option_is_right
 from w2s_bench.errors import LeakError, PluginError, said
 from w2s_bench.types import Answer, Item
 
@@ -112,7 +112,7 @@ def check_index(
     template = task.config.doc_to_target
     if not isinstance(template, str) or template in task.features:
         return
-    text = _giving(template)(document)
+    text = giving(template)(document)
     texts = [str(option) for option in options]
     if isinstance(text, str) and text.isdigit() and text in texts and texts.index(text) != index:
         raise PluginError(
@@ -123,7 +123,7 @@ def check_index(
 
 
 @lru_cache(_MOST_TEMPLATES)
-def _giving(template: str) -> Callable[[Mapping[str, Any]], Any]:
+def giving(template: str) -> Callable[[Mapping[str, Any]], Any]:
     """Document → what a template of lm-eval's gives: the value itself where nothing stands beside it, a number too; else the text.
 
     None for a template without a field, whose digits its author wrote as an index.
@@ -199,9 +199,18 @@ def unreachable(
                 f"domain {domain!r}: no model can be right: max_gen_toks {most_tokens} ends an answer inside the gold, of "
                 f"{len(example.completion.split())} words {shown}; raise it (and max_new_tokens), or shorten doc_to_target"
             )
+        other = filter_that_takes(
+            task, [a.id for a in refused], [a.document for a in refused], [a.completion for a in refused]
+        )
+        remedy = (
+            "see doc_to_target, filter_list and metric_list"
+            if other is None
+            else f"with parameters: {{filter: {other}}} it is"
+            if domain.startswith("lm-eval/")
+            else f"by its filter {other!r} it is: list that one first in filter_list"
+        )
         raise PluginError(
-            f"domain {domain!r}: its own gold is not right by its task's filter and metric {headline(task)!r}, {shown}; see "
-            "doc_to_target, filter_list and metric_list"
+            f"domain {domain!r}: its own gold is not right by its task's filter and metric {headline(task)!r}, {shown}; {remedy}"
         )
     return [a.id for a in lost], [a.id for a in refused]
 

@@ -32,6 +32,8 @@ def task_class(who: str, otherwise: str | None = None) -> Any:
                     raise
                 raise _of_first(self, who, error) from error
             self._looks_at_first = False
+            if (fault := _no_field(self, who)) is not None:
+                raise fault
 
         def download(self, dataset_kwargs: dict[str, Any] | None = None, **more: Any) -> None:
             options = {} if callable(self.config.custom_dataset) else dataset_kwargs or {}
@@ -81,8 +83,47 @@ def _of_first(task: Any, who: str, error: BaseException) -> PluginError:
             f"{who}: lm-eval cannot make a task of its YAML ({type(error).__name__}: {said(error)}); look at the keys that it has"
         )
     split = task.config.test_split or task.config.validation_split
-    first: Mapping[str, Any] = next(iter(task.task_docs), {})
-    return lacking(who, f"the first document of split {split}", first, error)
+    first: Mapping[str, Any] | None = next(iter(task.task_docs), None)
+    if first is None:
+        return _no_documents(task, who, split)
+    return _no_field(task, who) or lacking(who, f"the first document of split {split}", first, error)
+
+
+def _no_documents(task: Any, who: str, split: str) -> PluginError:
+    """Of a split nothing is left to ask."""
+    rows = task.dataset[split]
+    if not len(rows) or task.config.process_docs is None:
+        return PluginError(f"{who}: split {split} of its data set has no rows; give it some, or name another split")
+    return PluginError(
+        f"{who}: process_docs keeps none of the {len(rows)} rows of split {split} (their fields are {', '.join(rows[0])}); look at "
+        "which rows it keeps, and give those of the task's own data set"
+    )
+
+
+def _no_field(task: Any, who: str) -> PluginError | None:
+    """The error for one word that the YAML gives in place of a field's name, where documents have no such field.
+
+    lm-eval takes it for the text itself: every item would have it as its prompt, or as its gold.
+    """
+    for key in ("doc_to_choice", "doc_to_text", "doc_to_target"):
+        word = getattr(task.config, key)
+        if task.prompt is not None or not isinstance(word, str) or not word.isidentifier() or word in task.features:
+            continue
+        if key == "doc_to_target" and word in _options(task):  # the same option is right everywhere
+            continue
+        return PluginError(
+            f"{who}: {key} is {word!r}, which is no field of its documents (they have {', '.join(task.features)}); give files with "
+            f"the columns of the task's own data set, or write \"{{{{'{word}'}}}}\" if every document has the word itself there"
+        )
+    return None
+
+
+def _options(task: Any) -> list[Any]:
+    """The options of the first document; none where it has none, or the YAML asks for what is not there."""
+    try:
+        return list(task.doc_to_choice(task.task_docs[0])) if task.config.doc_to_choice is not None else []
+    except Exception:  # noqa: BLE001  # templates and functions of the task raise anything; it is told where items are made
+        return []
 
 
 def _with_cause(error: BaseException) -> str:

@@ -19,8 +19,11 @@ from w2s_bench.types import Kind
 
 #: Metrics that say of one generated answer that it is right (1) or wrong (0).
 _EXACT = re.compile(r"exact[_-]?match\w*|em|acc|accuracy|math_verify", re.IGNORECASE)
-#: Those of them that lm-eval itself computes. It looks for any other on the hub, and would run the code found there.
-_REGISTERED = {"acc", "exact_match"}
+#: The one of them that lm-eval itself computes of generated answers. It looks for most others on the hub, and would run the code
+#: found there.
+_REGISTERED = "exact_match"
+#: What lm-eval's number may be of right (1) and wrong (0) items: their mean. A metric has it where it says nothing else.
+_MEANS = ("mean", "nanmean")
 _KINDS: Mapping[str, Kind] = {"multiple_choice": "choice", "generate_until": "generate"}
 #: lm-eval's own limit of a generated answer, in tokens, where a task has none.
 LONGEST_ANSWER = 256
@@ -129,6 +132,22 @@ def _fetched(keys: Mapping[str, Any]) -> set[str]:
     return {str(m.get("metric")) for m in listed if isinstance(m, Mapping) and m.get("hf_evaluate") is True}
 
 
+def _aggregation(keys: Mapping[str, Any], metric: str) -> str:
+    """How lm-eval makes one number of a metric's values; a function of the task by its name."""
+    listed = [m for m in keys.get("metric_list") or [] if isinstance(m, Mapping) and m.get("metric") == metric]
+    return str(listed[0].get("aggregation") or _MEANS[0]) if listed else _MEANS[0]
+
+
+def _no_mean(keys: Mapping[str, Any], metric: str) -> str | None:
+    """The fault of a metric whose number is not the share of items that are right."""
+    if (by := _aggregation(keys, metric)) in _MEANS:
+        return None
+    return (
+        f"its metric {metric} is aggregated by {by}, so that lm-eval's number is not the share of right answers; one with "
+        "aggregation: mean can be used"
+    )
+
+
 def _fault(keys: Mapping[str, Any], kind: Kind | None, metrics: Sequence[str], metric: str | None) -> str | None:
     shown = ", ".join(metrics) or "none"
     if "class" in keys:
@@ -152,14 +171,22 @@ def _fault(keys: Mapping[str, Any], kind: Kind | None, metrics: Sequence[str], m
             return f"its metrics are {shown}; options are graded by acc"
         if not keys.get("process_results") and "acc" in _fetched(keys):
             return "its metric acc is code that lm-eval fetches from the hub; it is not run"
+        if (fault := _no_mean(keys, "acc")) is not None:
+            return fault
         return None if keys.get("doc_to_choice") is not None or keys.get("use_prompt") else "it lists no options"
     exact = [metric] if metric else [m for m in metrics if _EXACT.fullmatch(m)]
-    if exact and not keys.get("process_results") and (exact[0] not in _REGISTERED or exact[0] in _fetched(keys)):
+    graded_by_task = bool(keys.get("process_results"))
+    if exact and not graded_by_task and exact[0] == "acc" and "acc" not in _fetched(keys):
+        # To lm-eval it is a pair of gold and answer, which its aggregation compares: any pair would count as right.
+        return "its metric acc does not compare a generated answer with gold; exact_match does, or process_results of its own"
+    if exact and not graded_by_task and (exact[0] != _REGISTERED or exact[0] in _fetched(keys)):
         return (
             f"its metric {exact[0]} is code that lm-eval fetches from the hub or a function of its own; neither is run"
         )
     if metric is None and not any(_EXACT.fullmatch(m) for m in metrics):
         return f"its metrics ({shown}) say of no answer that it is right or wrong, as exact_match does"
+    if exact and (fault := _no_mean(keys, exact[0])) is not None:
+        return fault
     asked = keys.get("generation_kwargs")
     if isinstance(asked, Mapping) and asked.get("do_sample"):
         return "it samples its answers; the protocol decodes greedily"

@@ -93,7 +93,8 @@ def learn_then_test(
     Each threshold's hypothesis "less pure than that" has the exact binomial p-value P(Bin(above, 1 - purity) ≤ wrong). From
     each of `STARTS` thresholds they are tested in turn towards the lower ones until one is not rejected; each start has an
     equal share of 1 - confidence. The first start is where a trust set without a wrong label would just do, by the pool's
-    coverage alone. The lowest threshold that was rejected is taken.
+    coverage alone; where it would nowhere but at the lowest threshold, that is the only one. The lowest threshold that was
+    rejected is taken.
     """
     from scipy.stats import binom
 
@@ -102,11 +103,12 @@ def learn_then_test(
     above, wrong = counts_above(scores, correct, thresholds)
     coverage = counts_above(pool, np.ones(len(pool), dtype=np.bool_), thresholds)[0] / max(len(pool), 1)
     share = (1 - confidence) / STARTS
+    if not len(thresholds) or len(scores) < least_rows(purity, share):
+        return Certified("ltt", None, purity, why=_too_few(len(scores), purity, share))
     # A fifth more than would just do: the count above a threshold varies with the trust set.
     enough = np.flatnonzero(coverage * len(scores) >= 1.2 * least_rows(purity, share))
-    if not len(enough):
-        return Certified("ltt", None, purity, why=_too_few(len(scores), purity, share))
-    starts = np.unique(np.linspace(enough[0], len(thresholds) - 1, STARTS).round().astype(np.int64))
+    last = len(thresholds) - 1
+    starts = np.unique(np.linspace(enough[0] if len(enough) else last, last, STARTS).round().astype(np.int64))
     passed = (binom.cdf(wrong, above, 1 - purity) <= share) & (above > 0)
     ends = [start + _run_of(passed[start:]) - 1 for start in starts if passed[start]]
     if not ends:

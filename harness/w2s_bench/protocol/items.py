@@ -13,8 +13,9 @@ from typing import Any
 
 from w2s_bench.domains.contradictions import Contradictions
 from w2s_bench.domains.documents import Digest, of_task
-from w2s_bench.domains.golds import gold_of
+from w2s_bench.domains.golds import gold_of, is_index
 from w2s_bench.domains.grading import delimiter_of
+from w2s_bench.domains.learnt import learnt_of
 from w2s_bench.domains.soundness import (
     check_grades,
     check_index,
@@ -273,7 +274,7 @@ def _why_no_option(target: Any, options: int, task: Any) -> str:
     template = task.config.doc_to_target
     if target == template and template not in task.features:
         return f"; doc_to_target is {template!r}, which is no field of its documents (they have {', '.join(task.features)})"
-    if isinstance(target, int):
+    if is_index(target):
         return f"; an index counts from 0 to {options - 1} here: mend it, and look whether its data count golds from 1"
     if not (isinstance(target, str) and target.isdecimal() and int(target) < options):
         return "; mend it, or leave the item out in process_docs"
@@ -295,11 +296,12 @@ def _answer(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Ans
         index = target
         if isinstance(target, str):
             index = choices.index(target) if target in choices else None
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(choices):
+        if not is_index(index) or not 0 <= index < len(choices):
             raise PluginError(
                 f"domain {domain.name!r}: gold {target!r} is none of the options {choices!r} of item {item.id}"
                 + _why_no_option(target, len(choices), task)
             )
+        index = int(index)
         check_index(domain.name, task, document, item.id, choices, index)
         target = choices[index]
     elif task.config.doc_to_choice is not None:
@@ -312,7 +314,7 @@ def _answer(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Ans
                 f"domain {domain.name!r}: item {item.id!r} has no gold, an empty list of answers; give it one, or leave it "
                 "out in process_docs"
             )
-        target = target[0]
+        target = learnt_of(domain.name, task, document, target, _until(domain, task), item.id)
     if target is None or not str(target).strip():
         raise PluginError(
             f"domain {domain.name!r}: the gold of item {item.id!r} is empty ({target!r}); see doc_to_target, or leave the "

@@ -24,7 +24,7 @@ from w2s_bench.randomness import hash_rank
 from w2s_bench.record import iter_rows, read_json, read_records, write_json
 from w2s_bench.selections import Guarantee
 from w2s_bench.store.stage import Stage, StageContext, StageFunction, stage
-from w2s_bench.types import IntArray, Item, Prediction, Selection
+from w2s_bench.types import FloatArray, IntArray, Item, Prediction, Selection
 
 
 def top(scores: Stage, *, coverage: float, seed: int, label: str = "") -> Stage:
@@ -123,18 +123,18 @@ def run_top(context: StageContext) -> None:
 
 def _report_lots(scores: Scores, count: int) -> None:
     """Into the stage's log: how many of `count` rows the hash chose and no score did. An arm of such rows is `random` by another name."""
-    drawn, tied = drawn_by_lot(scores, count)
+    drawn, tied = drawn_by_lot(scores.values, count)
     if drawn:
         print(f"{drawn} of the {count} rows kept were drawn by lot among {tied} of one score", flush=True)
 
 
-def drawn_by_lot(scores: Scores, count: int) -> tuple[int, int]:
+def drawn_by_lot(scores: FloatArray, count: int) -> tuple[int, int]:
     """Of the `count` highest scores how many are the lowest of them, and how many rows have it in all; (0, 0) where all are kept."""
     if count == 0:
         return 0, 0
-    lowest = np.partition(scores.values, -count)[-count]
-    tied = int((scores.values == lowest).sum())
-    drawn = count - int((scores.values > lowest).sum())
+    lowest = np.partition(scores, -count)[-count]
+    tied = int((scores == lowest).sum())
+    drawn = count - int((scores > lowest).sum())
     return (drawn, tied) if drawn < tied else (0, 0)
 
 
@@ -181,7 +181,7 @@ def _keep_by_group(
     Kept.whole(top_of_each(scores, group, shares, context.params["seed"]), wanted).write(context.out)
 
 
-@stage("certified", version=1)
+@stage("certified", version=2)
 def run_certified(context: StageContext) -> None:
     """The rows of at least the threshold that the rows which calibrate certify; where they certify none, why not."""
     scores, grades = Scores.read(context.inputs["scores"]), read_grades(context.inputs["grades"])

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from w2s_bench.controls import CEILING, NAIVE, WEAK, rivals
+from w2s_bench.results import statistics
 from w2s_bench.results.comparison import Comparison
-from w2s_bench.results.statistics import Components, Unresolved, components, of_sum, pooled
+from w2s_bench.results.statistics import Components, Unresolved, components, pooled
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,10 @@ def measured(domains: Mapping[str, Comparison]) -> tuple[Noise, ...]:
 def detectable(noise: Sequence[Noise], seeds: int, power: float, *, items: float = 1.0) -> float:
     """The least true difference of two arms' mean PGRs over the domains that one test at 5 % finds so often.
 
-    `items`: with so many times the test items. The noise is taken as known; the test itself has the degrees of freedom that
-    so many seeds and clusters give it.
+    `items`: with so many times the test items; `seeds` ≥ 2. The noise is taken as known to the plan, and not to the test
+    (`statistics.detectable`).
     """
-    variances = [one.components.variance(seeds, max(one.clusters * items, 2.0)) for one in noise]
-    return of_sum(variances).times(len(variances) ** -2).detectable(power)
+    return statistics.detectable([(one.components, max(one.clusters * items, 2.0)) for one in noise], seeds, power)
 
 
 def _pooled(domain: Comparison) -> Components | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from w2s_bench.suite import Suite
 #: small models have about: of a seed, of an item over all seeds, of an item in one seed.
 ASSUMED_GAP, ASSUMED_SEED, ASSUMED_ITEM, ASSUMED_REST = 0.3, 0.015, 0.2, 0.45
 _SEEDS, _FACTORS = (2, 3, 5, 10, 20), (0.5, 1.0, 2.0, 4.0)
-_MOST_SEEDS, _MOST_FACTOR = 1000, 1000.0
+_MOST_SEEDS, _LEAST_FACTOR, _MOST_FACTOR = 1000, 0.01, 1000.0
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,15 @@ class Measured:
 class Plan:
     """What a mean over the domains can tell apart, in PGR units, with one test at 5 %.
 
-    `now`: of the suite as it is. `seeds`: so many are needed with the suite's test items, `factor`: so many times its test items with
-    its seeds; None where no number is enough. `grid` has (seeds, factor of items, what can be told apart).
+    `now`: of the suite as it is; None of one seed, which does not show how much seeds differ. `seeds`: so many are needed with the
+    suite's test items, `factor`: so many times its test items with its seeds; None where no number is enough. `grid` has (seeds,
+    factor of items, what can be told apart).
     """
 
     detect: float
     power: float
     measured: bool
-    now: float
+    now: float | None
     seeds: int | None
     factor: float | None
     grid: tuple[tuple[int, float, float], ...]
@@ -60,19 +63,21 @@ def plan(suite: Suite, of_domains: Sequence[Noise], detect: float, power: float,
     def told(seeds: int, factor: float) -> float:
         return noise.detectable(of_domains, seeds, power, items=factor)
 
-    seeds = next((s for s in range(2, _MOST_SEEDS + 1) if told(s, 1.0) <= detect), None)
-    low, high = 0.0, _MOST_FACTOR
-    for _ in range(60):  # more items never tell less apart
+    alone = suite.seeds == 1
+    least = bisect_left(range(_MOST_SEEDS + 1), True, 2, key=lambda seeds: told(seeds, 1.0) <= detect)
+    low, high = math.log(_LEAST_FACTOR), math.log(_MOST_FACTOR)
+    enough = not alone and told(suite.seeds, _MOST_FACTOR) <= detect
+    for _ in range(20 if enough else 0):  # more items never tell less apart
         middle = (low + high) / 2
-        low, high = (low, middle) if told(suite.seeds, middle) <= detect else (middle, high)
+        low, high = (low, middle) if told(suite.seeds, math.exp(middle)) <= detect else (middle, high)
     return Plan(
         detect=detect,
         power=power,
         measured=measured,
-        now=told(suite.seeds, 1.0),
-        seeds=seeds,
-        factor=high if told(suite.seeds, high) <= detect else None,
-        grid=tuple((s, f, told(s, f)) for s in sorted({*_SEEDS, suite.seeds}) for f in _FACTORS),
+        now=None if alone else told(suite.seeds, 1.0),
+        seeds=least if least <= _MOST_SEEDS else None,
+        factor=math.exp(high) if enough else None,
+        grid=tuple((s, f, told(s, f)) for s in sorted({*_SEEDS, suite.seeds} - {1}) for f in _FACTORS),
     )
 
 

@@ -69,14 +69,14 @@ class DomainLook:
 
 @dataclass(frozen=True)
 class SuiteLook:
-    """`detectable`: the least difference of two arms' mean PGRs that is found with 80 % power, from stated assumptions.
+    """`detectable`: the least difference of two arms' mean PGRs that is found with 80 % power, from stated assumptions; None of one seed.
 
     `kept`: the file that a results folder keeps the domains' budgets in, where that was asked for and no domain is missing.
     """
 
     suite: str
     seeds: int
-    detectable: float
+    detectable: float | None
     domains: tuple[DomainLook, ...]
     remarks: tuple[str, ...]
     kept: str = ""

@@ -52,6 +52,7 @@ def _of_function(of: Of, confidence: float) -> dict[str, JSON]:
         "purity_at": {f"{c:g}": purity_at(c, of.pool, of.trust, of.right, confidence) for c in SHOWN},
         "kept": int(of.kept.rows.sum()),
         "known_wrong": of.kept.known_wrong,
+        "drawn_by_lot": of.kept.drawn,
     }
     if certified is not None:
         told["certified"] = {

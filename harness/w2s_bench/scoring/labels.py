@@ -18,12 +18,18 @@ from w2s_bench.protocol.scores import PackedIds
 from w2s_bench.scoring.label_tables import LabelTable
 from w2s_bench.scoring.rows import Row, RowParser, shapes_of
 from w2s_bench.scoring.schema import CORRECT, GOLD, ID, LABEL, PROMPT, Columns
+from w2s_bench.text import shortened
 from w2s_bench.types import Kind
 
 #: Rows that are scored at once: as in the protocol (`trust.ROWS_AT_ONCE`).
 ROWS_AT_ONCE = 4096
 #: Classes of labels that are counted; where there are more, labels are no classes.
 MOST_CLASSES = 24
+_MOST_SHOWN = 60  # characters of a prompt in a message
+_NUMBERED = (
+    "the labels have no ids and are called by their number, from 1; give both files the same ids, or rows beside the pool none "
+    "(--column id=)"
+)
 #: What is called with a phase, rows done and rows in all (None: not known yet).
 Progress = Callable[[str, int, int | None], None]
 
@@ -83,7 +89,7 @@ def checked(table: LabelTable, columns: Columns, gold: LabelTable | None, progre
                     f"leave --trust-set out, or the column (--column {CORRECT}= --column {GOLD}=)"
                 )
             same += row.prompt in prompts
-            row = own.joined(row, index + 1)
+            row = own.joined(row, index + 1, numbered=not parser.has_id(raw))
         if row.right is not None:
             right[index] = row.right
             trust.append(row)
@@ -121,9 +127,7 @@ def checked(table: LabelTable, columns: Columns, gold: LabelTable | None, progre
 class _Gold:
     """A trust set in a file of its own: gold by the id of a row of the pool, or whole rows beside the pool."""
 
-    def __init__(
-        self, name: str, by_id: dict[str, tuple[Any, str | None, int]], rows: Sequence[Row], parser: RowParser
-    ) -> None:
+    def __init__(self, name: str, by_id: dict[str, tuple[Any, int]], rows: Sequence[Row], parser: RowParser) -> None:
         self.name, self.rows, self.parser = name, tuple(rows), parser
         self._by_id = by_id
         self._met, self._twice = 0, ""
@@ -132,7 +136,7 @@ class _Gold:
     @classmethod
     def read(cls, table: LabelTable, columns: Columns) -> _Gold:
         parser, rows = RowParser(columns, table.name, table.is_text), list[Row]()
-        by_id = dict[str, tuple[Any, str | None, int]]()
+        by_id = dict[str, tuple[Any, int]]()
         whole: bool | None = None
         for number, raw in enumerate(table.rows(), 1):
             where = f"{table.name}, row {number}"
@@ -159,27 +163,47 @@ class _Gold:
             if name is not None:
                 if str(name) in by_id:
                     raise LabelsError(
-                        f"{where}: the id {str(name)!r} stands in row {by_id[str(name)][2]} already; ids must differ"
+                        f"{where}: the id {str(name)!r} stands in row {by_id[str(name)][1]} already; ids must differ"
                     )
-                label = columns.take(raw, LABEL)
-                by_id[str(name)] = (raw, label if isinstance(label, str) else None, number)
+                by_id[str(name)] = (raw, number)
         if whole is None:
             raise LabelsError(f"{table.name} has no rows; give a trust set with gold, or leave --trust-set out")
         return cls(table.name, by_id, rows, parser)
 
-    def joined(self, row: Row, number: int) -> Row:
-        """A row of the labels with the gold that this file has for its id."""
+    def joined(self, row: Row, number: int, *, numbered: bool) -> Row:
+        """Row `number` of the labels with the gold that this file has for its id.
+
+        Raises LabelsError where the two are not shown to be one row: another prompt or label, or, where the labels have no ids
+        and are `numbered`, no prompt at all (numbers that begin at 0 would join each gold to the row before).
+        """
         own_gold = self._by_id.get(row.id)
         if own_gold is None:
             pair = self._pairs.get((row.prompt, row.label))
             if pair is not None and not self._twice:
                 self._twice = f"row {pair} of {self.name} and row {number} of the labels (id {row.id!r})"
             return row
-        raw, label, at = own_gold
-        if label is not None and label.strip() != row.label.strip() and not label.strip().isdecimal():
+        raw, at = own_gold
+        columns = self.parser.columns
+        prompt, has_label = columns.take(raw, PROMPT), columns.take(raw, LABEL) not in (None, "")
+        if prompt is not None and str(prompt).split() != row.prompt.split():
+            raise LabelsError(
+                f"{self.name}, row {at}: the id {row.id!r} has another prompt here than row {number} of the labels, "
+                f"{shortened(str(prompt), _MOST_SHOWN)!r} and {shortened(row.prompt, _MOST_SHOWN)!r}; "
+                + (
+                    _NUMBERED
+                    if numbered
+                    else "give that row's own gold, or, of a row beside the pool, an id that no row of it has"
+                )
+            )
+        if has_label and not self.parser.same_label(raw, row, at):
             raise LabelsError(
                 f"{self.name}, row {at}: the id {row.id!r} has another label here than in the labels; give that row's own "
                 "gold, or call the row otherwise"
+            )
+        if numbered and prompt is None:
+            raise LabelsError(
+                f"{self.name}, row {at}: whether its id {row.id!r} is row {number} of the labels cannot be told, since "
+                f"{_NUMBERED}; or give the prompts beside the gold"
             )
         self._met += 1
         right = self.parser.right_of(raw, row, at)
@@ -190,6 +214,11 @@ class _Gold:
     def refuse_unknown(self, labels: str) -> None:
         """Gold is all of rows of the pool, or all of rows beside it."""
         if self._met == len(self._by_id) and self._met:
+            if len(self.rows) > self._met:
+                raise LabelsError(
+                    f"{self.name}: {self._met} of its {len(self.rows)} rows have the id of a row of {labels}, and the others "
+                    "none; give all of them such an id, or none"
+                )
             self.rows = ()  # gold by id: the labels' own rows are the trust set
         elif self._met or not self.rows:
             raise LabelsError(

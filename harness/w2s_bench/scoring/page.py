@@ -8,7 +8,7 @@ from pathlib import Path
 from w2s_bench.names import README
 from w2s_bench.record import write_json
 from w2s_bench.results.pages.blocks import escape, table
-from w2s_bench.results.pages.style import NONE, count, number, significant
+from w2s_bench.results.pages.style import NONE, count, number, percent, significant
 from w2s_bench.results.statistics.scores import auroc
 from w2s_bench.scoring.figures import calibration_error, calibration_of, is_probability, summary_of
 from w2s_bench.scoring.outcome import Of, Scored
@@ -73,6 +73,11 @@ def _what(scored: Scored) -> str:
             f"It chose {first.kept.chosen} ({first.kept.chosen / labels.count:.1%}); {count(wrong, 'row')} of them, whose label gold calls "
             "wrong, are not kept, and none takes their place. Scores, and what is said of purity, are of all that it chose."
         )
+    if first.kept.drawn:
+        lines.append(
+            f"{first.kept.drawn} of the {first.kept.chosen} that it chose were drawn by lot among {first.kept.tied} rows of one score: "
+            "there the scores say nothing of which to keep."
+        )
     certified = first.kept.certified
     if certified is not None:
         lines.append(
@@ -136,7 +141,7 @@ def _functions(scored: Scored) -> str:
     )
     return (
         table(header, rows)
-        + f"\n\nPurity by the trust set, with {confidence:.0%} intervals (Clopper & Pearson); the first function decides what is kept."
+        + f"\n\nPurity by the trust set, with {percent(confidence)} intervals (Clopper & Pearson); the first function decides what is kept."
         + scope
     )
 
@@ -151,7 +156,10 @@ def _calibration(of: Of) -> str:
         return f"Calibration of {name}: its scores are no probabilities, so only their order counts."
     brier = float(((of.trust - of.right) ** 2).mean())
     error = number(calibration_error(of), 3)
-    return f"Calibration of {name}: expected calibration error {error}, Brier score {number(brier, 3)} (0 is best)."
+    return (
+        f"Calibration of {name}, its scores read as probabilities that a label is right: expected calibration error {error}, Brier score "
+        f"{number(brier, 3)} (0 is best)."
+    )
 
 
 def _classes(scored: Scored, kept: Counter[str]) -> list[str]:

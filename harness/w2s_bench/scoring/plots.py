@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from w2s_bench.results.pages.plots import as_svg
-from w2s_bench.results.pages.style import TRACKS
+from w2s_bench.results.pages.style import TRACKS, percent
 from w2s_bench.scoring.selecting import Curve
 from w2s_bench.text import one_line
 
@@ -74,7 +74,7 @@ def coverage_plot(
         figure.text(
             0.5,
             0.015,
-            f"band: {confidence:.0%} a point; dashed below it: at least so pure at all points at once",
+            f"band: {percent(confidence)} a point; dashed below it: at least so pure at all points at once",
             ha="center",
             fontsize=7.5,
         )

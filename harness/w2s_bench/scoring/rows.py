@@ -108,6 +108,17 @@ class RowParser:
         """Whether a row's label is right by the gold in `raw`, row `number` of a file of gold."""
         return self._right(raw, row.options, row.label, f"{self.name}, row {number}")
 
+    def same_label(self, raw: Mapping[str, Any], row: Row, number: int) -> bool:
+        """Whether the label in `raw`, row `number` of a file of gold, is that of a row, whether it is written as text or as a place."""
+        label, where = self.columns.take(raw, LABEL), f"{self.name}, row {number}"
+        if row.options is None:
+            return str(label).split() == row.label.split()
+        return self._place(label, row.options, f"{where}, column 'label'") == row.index
+
+    def has_id(self, raw: Mapping[str, Any]) -> bool:
+        """Whether a row has an id of its own, and is not called by its number."""
+        return self.columns.take(raw, ID) is not None
+
     def _value(self, raw: Mapping[str, Any], column: str, where: str) -> Any:
         """What a column holds; a cell that is text alone may hold a list as JSON."""
         value = self.columns.take(raw, column)
@@ -183,6 +194,11 @@ class RowParser:
         if self.is_text and isinstance(value, str) and value.strip().isdecimal():
             value = int(value)
         if isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= value < len(options):
+            if str(value) in stripped and stripped.index(str(value)) != value:
+                raise LabelsError(
+                    f"{where}: {_told(value)} may be the option {str(value)!r} or the one at that place from 0, {options[value]!r}; "
+                    "write the option's text, in quotes"
+                )
             return int(value)
         shown = ", ".join(repr(shortened(option, _MOST_SHOWN)) for option in options[:6])
         raise LabelsError(
@@ -192,11 +208,21 @@ class RowParser:
     def _right(self, raw: Mapping[str, Any], options: tuple[str, ...] | None, label: str, where: str) -> bool | None:
         correct, gold = self.columns.take(raw, CORRECT), self.columns.take(raw, GOLD)
         correct, gold = (None if isinstance(cell, float) and np.isnan(cell) else cell for cell in (correct, gold))
+        told: bool | None = None
         if correct is not None:
             truth = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
             if (told := truth.get(str(correct).strip().lower())) is None:
                 raise LabelsError(f"{where}, column 'correct': {_told(correct)}, expected true or false, or nothing")
-            return told
+        by_gold = self._right_by(gold, options, label, where)
+        if told is not None and by_gold is not None and told != by_gold:
+            raise LabelsError(
+                f"{where}: 'correct' is {str(told).lower()}, and the label {shortened(label, _MOST_SHOWN)!r} is {'' if by_gold else 'not '}"
+                f"the 'gold' {shortened(str(gold), _MOST_SHOWN)!r}; mend one, or leave its column out: --column {GOLD}="
+            )
+        return by_gold if told is None else told
+
+    def _right_by(self, gold: Any, options: tuple[str, ...] | None, label: str, where: str) -> bool | None:
+        """Whether the label is what the gold says; None where there is none."""
         if gold is None:
             return None
         if options is not None:
@@ -233,7 +259,14 @@ class RowParser:
         return _checked(signal, numbers, where)
 
     def _refuse_others(self, raw: Mapping[str, Any], where: str) -> None:
-        """A signal that the first row lacks would be read for some rows alone."""
+        """A signal, or answers, that the first row lacks would be read for some rows alone."""
+        more = [
+            name for name in (VOTES, SAMPLES) if name not in self._answers and self.columns.take(raw, name) is not None
+        ]
+        if more:
+            raise LabelsError(
+                f"{where} has {more[0]!r}, and row 1 has none; fill it in every row, or leave the column out: --column {more[0]}="
+            )
         if not self.signals or len(raw) > len(self.signals):
             more = [name for name in self.columns.signals(raw) if name not in (self.signals or {})]
             if more:

@@ -11,7 +11,8 @@ from w2s_bench.errors import LabelsError
 from w2s_bench.protocol import guarantees
 from w2s_bench.protocol.guarantees import Certified
 from w2s_bench.protocol.scores import PackedIds
-from w2s_bench.protocol.selection import top_rows
+from w2s_bench.protocol.selection import drawn_by_lot, top_rows
+from w2s_bench.results.pages.style import percent
 from w2s_bench.selections import Method
 from w2s_bench.types import BoolArray, FloatArray, IntArray
 
@@ -46,11 +47,12 @@ class Goal:
     @property
     def words(self) -> str:
         if self.purity is None:
-            return f"the {self.keep:.0%} of the pool that it trusts most"
+            assert self.keep is not None
+            return f"the {percent(self.keep)} of the pool that it trusts most"
         if self.method == "conformal":
-            return f"what is at least {self.purity:.1%} pure on average (conformal selection)"
+            return f"what is at least {percent(self.purity)} pure on average (conformal selection)"
         how = {"ltt": "Learn then Test", "sgr": "SGR", "hoeffding": "Hoeffding's bound"}[self.method]
-        return f"what is at least {self.purity:.1%} pure with confidence {self.confidence:.1%} ({how})"
+        return f"what is at least {percent(self.purity)} pure with confidence {percent(self.confidence)} ({how})"
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,14 @@ class Kept:
     """Which rows of the pool are kept (n,), and what was certified, where that was asked for.
 
     `known_wrong` counts the rows that the scores chose and gold calls wrong: those are not kept, and none takes their place.
+    `drawn` of the rows chosen were drawn by a hash among `tied` rows of one score.
     """
 
     rows: BoolArray
     known_wrong: int = 0
     certified: Certified | None = None
+    drawn: int = 0
+    tied: int = 0
 
     @property
     def chosen(self) -> int:
@@ -88,7 +93,8 @@ def kept_of(
     promised of what the scores choose; to take out of that what is wrong leaves it as pure or purer.
     """
     chosen, certified = _chosen(goal, scores, ids, in_trust, trust, right, seed)
-    return Kept(chosen & ~known_wrong, int((chosen & known_wrong).sum()), certified)
+    drawn, tied = drawn_by_lot(scores, int(chosen.sum())) if certified is None else (0, 0)
+    return Kept(chosen & ~known_wrong, int((chosen & known_wrong).sum()), certified, drawn, tied)
 
 
 def _chosen(
@@ -144,15 +150,27 @@ def curve_of(pool: FloatArray, trust: FloatArray, right: BoolArray, confidence: 
 def purity_at(
     coverage: float, pool: FloatArray, trust: FloatArray, right: BoolArray, confidence: float
 ) -> tuple[float, float, float] | None:
-    """(purity, low, high) of the `coverage` of the pool with the highest scores, by the trust set; None where it has no row there."""
+    """(purity, low, high) of the `coverage` of the pool with the highest scores, by the trust set; None where it has no row there.
+
+    Where the lowest of those scores is that of more rows, a hash draws among them. So the purity is that of the rows above it
+    and that of the rows which have it, each by the trust set's rows there, in the shares in which they are kept. Either's
+    interval then has half of the error, and is [0, 1] where the trust set has no row.
+    """
     count = count_to_keep(coverage, len(pool))
     if not count or not len(trust):
         return None
-    threshold = np.partition(pool, -count)[-count]
-    above, wrong = guarantees.counts_above(trust, right, np.array([threshold]))
-    if not above[0]:
+    lowest = np.partition(pool, -count)[-count]
+    drawn, _ = drawn_by_lot(pool, count)
+    groups = [(count - drawn, trust > lowest), (drawn, trust == lowest)] if drawn else [(count, trust >= lowest)]
+    parts = [(rows / count, right[there]) for rows, there in groups if rows]
+    known = sum(share for share, of in parts if len(of))
+    if not known:
         return None
-    error = (1 - confidence) / 2
-    low = 1 - guarantees.binomial_upper(wrong, above, error)[0]
-    high = 1 - guarantees.binomial_lower(wrong, above, error)[0]
-    return float(1 - wrong[0] / above[0]), float(low), float(high)
+    error = (1 - confidence) / 2 / len(parts)
+    purity, low, high = 0.0, 0.0, 0.0
+    for share, of in parts:
+        wrong, rows = np.array([len(of) - of.sum()]), np.array([len(of)])
+        purity += share / known * float(of.mean()) if len(of) else 0.0
+        low += share * float(1 - guarantees.binomial_upper(wrong, rows, error)[0])
+        high += share * float(1 - guarantees.binomial_lower(wrong, rows, error)[0])
+    return purity, low, high

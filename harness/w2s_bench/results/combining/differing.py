@@ -26,8 +26,9 @@ _NOT_PAIRED = Unresolved("the two were asked other items, or share no seed", "no
 class Difference:
     """One row in two folders A and B.
 
-    `accuracy` and `pgr` are B − A with 95 % intervals, paired by seed and item; PGR in units of A's gap. They are
-    `Unresolved` where the two cannot be paired, or there is no gap, and None where one folder lacks the row.
+    `accuracy` and `pgr` are B − A with 95 % intervals, paired by seed and item; PGR in units of A's gap. They are `Unresolved`
+    where the two cannot be paired, have one seed of several in common, or there is no gap, and None where one folder lacks the
+    row.
     """
 
     row: str
@@ -88,8 +89,8 @@ def _difference(
 
 def _accuracy(old: Cell, new: Cell) -> Ratio:
     stacked = _stacked(old, new)
-    if stacked is None:
-        return _NOT_PAIRED
+    if isinstance(stacked, Unresolved):
+        return stacked
     before, after = stacked
     return statistics.accuracy_difference(after, before, clusters=old.body.cluster_codes)
 
@@ -98,16 +99,21 @@ def _pgr(old: Cell, new: Cell, weak: Cell | None, ceiling: Cell | None) -> Ratio
     if weak is None or ceiling is None:
         return Unresolved(f"A has no cell of {WEAK} or {CEILING}", "–")
     stacked = _stacked(old, new, weak, ceiling)
-    if stacked is None:
-        return _NOT_PAIRED
+    if isinstance(stacked, Unresolved):
+        return stacked
     before, after, low, high = stacked
     return statistics.pgr_difference(after, before, low, high, clusters=old.body.cluster_codes)
 
 
-def _stacked(*cells: Cell) -> list[BoolArray] | None:
-    """(seeds, items) correctness of each cell on the seeds that all have; None where they cannot be paired."""
+def _stacked(*cells: Cell) -> list[BoolArray] | Unresolved:
+    """(seeds, items) correctness of each cell on the seeds that all have; unresolved where they cannot be paired, and, as on a
+    board, where that is one seed of several, which says nothing of how much seeds differ."""
     if len({(cell.body.items, cell.body.items_digest) for cell in cells}) > 1:
-        return None
+        return _NOT_PAIRED
     correct = [cell.body.correctness() for cell in cells]
     seeds = sorted(set.intersection(*(set(by_seed) for by_seed in correct)))
-    return [np.stack([by_seed[seed] for seed in seeds]) for by_seed in correct] if seeds else None
+    if not seeds:
+        return _NOT_PAIRED
+    if len(seeds) == 1 and (asked := max(len(cell.body.seeds) for cell in cells)) > 1:
+        return Unresolved(f"one seed of {asked} that all of them have", "one seed")
+    return [np.stack([by_seed[seed] for seed in seeds]) for by_seed in correct]

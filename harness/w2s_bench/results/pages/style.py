@@ -71,6 +71,11 @@ def significant(value: float, digits: int) -> str:
     return text.rstrip("0").removesuffix(".") if "." in text else text
 
 
+def percent(share: float) -> str:
+    """A share that somebody set, exactly: 0.005 is 0.5%, 0.95 is 95%."""
+    return f"{significant(100 * share, 12)}%"
+
+
 def figure(ratio: Ratio | None, digits: int = 2) -> str:
     """A figure with its interval, or what stands in its place."""
     if ratio is None:

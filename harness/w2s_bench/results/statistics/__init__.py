@@ -9,7 +9,7 @@ from w2s_bench.results.statistics.counts import Counts
 from w2s_bench.results.statistics.domains import mean_over_domains, means_over_domains
 from w2s_bench.results.statistics.estimate import Estimate, Figures, Ratio, Unresolved
 from w2s_bench.results.statistics.multiplicity import cliques, holm, rank_intervals
-from w2s_bench.results.statistics.power import Components, components, pooled
+from w2s_bench.results.statistics.power import Components, components, detectable, pooled
 from w2s_bench.results.statistics.ratios import (
     accuracy,
     accuracy_difference,
@@ -26,7 +26,6 @@ from w2s_bench.results.statistics.scores import auroc, auroc_within, mean_ranks,
 from w2s_bench.results.statistics.selective import Selective, selective_figures
 from w2s_bench.results.statistics.stability import Answered, split_half
 from w2s_bench.results.statistics.table import Table
-from w2s_bench.results.statistics.variance import of_sum
 
 __all__ = [
     "Answered",
@@ -45,6 +44,7 @@ __all__ = [
     "auroc_within",
     "cliques",
     "components",
+    "detectable",
     "difference_of",
     "holm",
     "improvement",
@@ -52,7 +52,6 @@ __all__ = [
     "mean_over_domains",
     "mean_ranks",
     "means_over_domains",
-    "of_sum",
     "pgr",
     "pgr_by_seed",
     "pgr_contrast",

@@ -32,7 +32,8 @@ class Variance:
     def half_width(self, level: float = LEVEL) -> Numbers:
         """Half of the interval of that level."""
         tail = (1 - level) / 2
-        return self._reach(quantile(self.seeds_df, tail), quantile(self.items_df, tail))
+        seeds, items = quantile(self.seeds_df, tail), quantile(self.items_df, tail)
+        return np.sqrt(np.maximum(seeds**2 * self.seeds + items**2 * self.items, items**2 * self.alone))
 
     def p_value(self, value: Numbers) -> Numbers:
         """Two-sided p of "the mean is 0": that of the widest interval which just reaches it; 1 where all is 0 (equal arms).
@@ -49,12 +50,6 @@ class Variance:
         still: Condition = np.maximum(self.seeds + self.items, self.alone) == 0
         return still
 
-    def detectable(self, power: float) -> float:
-        """The least true difference that the test at level 1 − LEVEL finds so often."""
-        tail = (1 - LEVEL) / 2
-        seeds, items = (quantile(df, tail) + quantile(df, 1 - power) for df in (self.seeds_df, self.items_df))
-        return float(self._reach(seeds, items))
-
     def times(self, factor: Numbers) -> Variance:
         """That of a mean √factor times as large."""
         return Variance(self.seeds * factor, self.items * factor, self.alone * factor, self.seeds_df, self.items_df)
@@ -70,10 +65,6 @@ class Variance:
         items = np.maximum(self.items, self.alone - self.seeds)
         whole = divided((self.seeds + items) ** 2, self.seeds**2 / self.seeds_df + items**2 / self.items_df)
         return either(self.seeds == 0, self.items_df, whole)
-
-    def _reach(self, seeds: Numbers, items: Numbers) -> Numbers:
-        """Half the width of the interval that is so many of each part's standard errors wide on either side."""
-        return np.sqrt(np.maximum(seeds**2 * self.seeds + items**2 * self.items, items**2 * self.alone))
 
 
 def of_sum(variances: Sequence[Variance]) -> Variance:
