@@ -229,9 +229,25 @@ def test_the_filter_that_takes_the_gold_is_found(
 
 
 def test_gold_that_another_filter_takes_comes_with_its_name(data: Path) -> None:  # noqa: F811
-    write_splits(data, "gsm8k_cot", lambda n: {"question": f"How many {n}?", "answer": "It is.\\n#### 5"})
+    write_splits(data, "gsm8k_cot", lambda n: {"question": f"How many {n}?", "answer": "It is.\n#### 5"})
     with pytest.raises(
         PluginError, match=r"own gold is not right .*; with parameters: \{filter: flexible-extract\} it is"
     ):
         made(data / "a", "lm-eval/gsm8k_cot", train="train")
     assert len(made(data / "b", "lm-eval/gsm8k_cot", train="train", filter="flexible-extract")[0]) == 18
+
+
+def test_formulas_of_the_same_words_are_questions_of_their_own(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """Each has its key and group; the same formula in other spacing still has those of the first."""
+    formulas = ["not ( {0} and True )", "( not {0} ) and True", "( not ( {0} ) and True )"]
+    own_task(data, monkeypatch, "doc_to_text: question\ndoc_to_target: gold\n")
+
+    def row(n: int) -> dict[str, Any]:
+        return {**choice(n), "question": formulas[n % 3].format(f"p{n // 3}")}
+
+    write_splits(data, "mine", row)
+    items, _, remarks, _ = made(data / "a", "lm-eval/mine")
+    assert remarks == [] and len({item.key for item in items}) == len({item.group for item in items}) == 18
+    write_splits(data, "mine", lambda n: {**row(n), "question": row(n % 9)["question"].replace(" ", "  ")})
+    items, _, remarks, _ = made(data / "b", "lm-eval/mine")
+    assert len({item.key for item in items}) == 9

@@ -12,7 +12,7 @@ from numbers import Integral
 from typing import Any
 
 from w2s_bench.domains.golds import gold_of, refuse_beyond
-from w2s_bench.domains.normalised import normalised, text_key
+from w2s_bench.domains.normalised import formula_key, normalised, text_key
 from w2s_bench.errors import PluginError, W2SBenchError, said
 from w2s_bench.types import JSON, Kind
 
@@ -32,6 +32,8 @@ class Row:
     stratum: str
     in_test: bool
     cluster: str = ""
+    #: The key that it has where another document of its key is a formula of the same words; empty where a field tells the key.
+    formula: str = ""
 
     def marked(self) -> dict[str, Any]:
         """The document with its marks, as it goes through the protocol."""
@@ -82,13 +84,14 @@ class Reading:
         if not _is_gold(target, options, self.kind):
             return None
         # In a task that cannot be used the question may be no text. The stage that makes the item says so.
-        key = text_key(str(text), [str(option) for option in options])
+        asked = str(text), [str(option) for option in options]
+        key, formula = text_key(*asked), formula_key(*asked)
         if self.key is not None:
-            key = self._hashed(document, name, self.key)
+            key, formula = self._hashed(document, name, self.key), ""
         group = key if self.group is None else self._hashed(document, name, self.group)
         stratum = "all" if self.stratum is None else self._value(document, name, self.stratum)
         cluster = "" if self.cluster is None else self._value(document, name, self.cluster)
-        return Row(name, document, group, key, stratum, in_test, cluster)
+        return Row(name, document, group, key, stratum, in_test, cluster, formula)
 
     def _hashed(self, document: Mapping[str, Any], name: str, field: str) -> str:
         value = normalised(self._value(document, name, field))
@@ -136,7 +139,7 @@ def choose(rows: Sequence[Row], given: Sequence[Row] | None, shots: int, who: st
     Examples are those that the task brings (`given`), else training documents, the first by a hash of their key, so that
     neither the seed nor the model nor the order of files matters. Whatever shares a group with one of them is in no split.
     """
-    joined = _joined([*rows, *(given or ())])
+    joined = _joined(_parted([*rows, *(given or ())]))
     rows, given = joined[: len(rows)], None if given is None else joined[len(rows) :]
     tested = {row.group for row in rows if row.in_test}
     remarks = []
@@ -164,6 +167,22 @@ def choose(rows: Sequence[Row], given: Sequence[Row] | None, shots: int, who: st
         )
     left = tuple(row for row in rows if row.key not in shown and row.group not in shown)
     return Chosen(left, tuple(row.document for row in given), tuple(remarks))
+
+
+def _parted(rows: Sequence[Row]) -> list[Row]:
+    """The rows with keys of their own for formulas of the same words, as `not (A and B)` and `(not A) and B` are.
+
+    All other keys, and the groups and splits that hang on them, are those of the words alone.
+    """
+    formulas: dict[str, set[str]] = {}
+    for row in rows:
+        formulas.setdefault(row.key, set()).add(row.formula)
+    return [
+        replace(row, key=row.formula, group=row.formula if row.group == row.key else row.group)
+        if len(formulas[row.key]) > 1
+        else row
+        for row in rows
+    ]
 
 
 def _joined(rows: Sequence[Row]) -> list[Row]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
 from w2s_bench.domains.grading import answers_are_right, delimiter_of, option_is_right
-from w2s_bench.domains.normalised import normalised
+from w2s_bench.domains.normalised import in_formulas, normalised
 from w2s_bench.domains.soundness import told
 from w2s_bench.errors import PluginError
 from w2s_bench.record import digest_of
 from w2s_bench.types import Answer, Item
 
-_BRACKETS = re.compile(r"([()\[\]{}!])")
 _MOST_SHOWN = 80  # characters of a question, and of a gold, in a message
 
 
@@ -84,7 +82,7 @@ def plain(text: str) -> str:
 
 def _are_other_formulas(one: str, other: str) -> bool:
     """Whether texts of one key differ in what a key leaves out and a formula hangs on: not (A and B), (not A) and B."""
-    first, second = ([normalised(part) for part in _BRACKETS.split(text)] for text in (one, other))
+    first, second = in_formulas(one), in_formulas(other)
     return first != second and max(len(first), len(second)) > 1
 
 

@@ -184,7 +184,7 @@ class _Gold:
             return row
         raw, at = own_gold
         columns = self.parser.columns
-        prompt, has_label = columns.take(raw, PROMPT), columns.take(raw, LABEL) not in (None, "")
+        prompt, has_label = columns.take(raw, PROMPT) or None, columns.take(raw, LABEL) not in (None, "")
         if prompt is not None and str(prompt).split() != row.prompt.split():
             raise LabelsError(
                 f"{self.name}, row {at}: the id {row.id!r} has another prompt here than row {number} of the labels, "
