@@ -86,7 +86,7 @@ def build_items(context: StageContext) -> None:
     write_json(context.out / REMARKS, [*getattr(task, "remarks", ()), *_left_out(everything)])
 
 
-@stage("answers", version=3)
+@stage("answers", version=4)
 def build_answers(context: StageContext) -> None:
     """Every item's gold: the document, the completion a student trains on, and the option's index."""
     domain = load_domain(context)
@@ -100,7 +100,7 @@ def build_answers(context: StageContext) -> None:
     _write_answers(context, domain, task, built)
 
 
-@stage("training_answers", version=2)
+@stage("training_answers", version=3)
 def build_training_answers(context: StageContext) -> None:
     """As `answers`, of the documents that the domain gives to learn from: their answers alone are other than those that grade."""
     domain = load_domain(context)
