@@ -28,7 +28,7 @@ def test_a_suite_is_planned_from_assumptions_that_are_stated() -> None:
     assert "For 0.05: " in told and "seeds with these test items" in told
     never = said("tiny", "--detect", ".002")
     assert "no number of seeds is enough with these test items, and no number of test items" in never
-    assert re.search(r"or \d{3} times the test items", said("tiny", "--detect", ".056"))
+    assert re.search(r"or \d{3} times the test items", said("tiny", "--detect", ".0633"))
 
 
 def test_results_are_planned_from_their_own_noise(tmp_path: Path) -> None:

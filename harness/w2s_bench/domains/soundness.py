@@ -205,9 +205,7 @@ def unreachable(
         remedy = (
             "see doc_to_target, filter_list and metric_list"
             if other is None
-            else f"with parameters: {{filter: {other}}} it is"
-            if domain.startswith("lm-eval/")
-            else f"by its filter {other!r} it is: list that one first in filter_list"
+            else f"with parameters: {{filter: {other}}} it is, as it would be with that filter first in filter_list"
         )
         raise PluginError(
             f"domain {domain!r}: its own gold is not right by its task's filter and metric {headline(task)!r}, {shown}; {remedy}"
