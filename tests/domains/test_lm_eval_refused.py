@@ -137,7 +137,8 @@ def test_options_that_a_task_shuffles_are_the_same_at_every_load(
 
 
 def test_chance_is_lm_evals_and_torchs_too() -> None:
-    torch = pytest.importorskip("torch")
+    import torch  # which `seeded` leaves alone until somebody has imported it
+
     before = torch.get_rng_state()
     with seeded():
         drawn = random.random(), float(np.random.random()), float(torch.rand(1))

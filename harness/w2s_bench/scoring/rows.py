@@ -14,17 +14,10 @@ from numpy.typing import NDArray
 
 from w2s_bench.errors import LabelsError
 from w2s_bench.protocol.evidence.readings.samples import classes
-from w2s_bench.results.pages.style import significant
 from w2s_bench.scoring.schema import CORRECT, GOLD, ID, LABEL, OPTIONS, PROMPT, SAMPLES, VOTES, Columns, Signal
+from w2s_bench.scoring.values import MOST_SHOWN, checked_numbers, described, whole
 from w2s_bench.text import shortened
 from w2s_bench.types import OPTION_FORMS, Kind
-
-#: How far probabilities over options may be from a sum of 1: such as were written with three digits are.
-_OF_SUM = 5e-3
-_ROUNDING = 1e-6
-#: The least probability of an option that is taken; its logarithm must be a number.
-_LEAST = 1e-30
-_MOST_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +57,7 @@ class RowParser:
         """Row `number`, from 1."""
         where = f"{self.name}, row {number}"
         if not isinstance(raw, Mapping):
-            raise LabelsError(f"{where} is {_told(raw)}; expected an object of columns, one a row")
+            raise LabelsError(f"{where} is {described(raw)}; expected an object of columns, one a row")
         if self.is_text:
             raw = {key: None if value == "" else value for key, value in raw.items()}
         if self.signals is None:
@@ -127,7 +120,7 @@ class RowParser:
                 return json.loads(value)
             except ValueError:
                 raise LabelsError(
-                    f'{where}, column {column!r}: {_told(value)} is no JSON; write a list as [0.2, 0.8] or ["yes", "no"]'
+                    f'{where}, column {column!r}: {described(value)} is no JSON; write a list as [0.2, 0.8] or ["yes", "no"]'
                 ) from None
         return value
 
@@ -145,18 +138,18 @@ class RowParser:
                 f"{where}, column {theirs!r} is an object with {named}; name what is within: --column {column}={theirs}.NAME"
             )
         if not isinstance(value, str):
-            raise LabelsError(f"{where}, column {theirs!r}: {_told(value)}, expected text; write it in quotes")
+            raise LabelsError(f"{where}, column {theirs!r}: {described(value)}, expected text; write it in quotes")
         if not value.strip():
             raise LabelsError(f"{where}, column {theirs!r} is empty; take the row out, or fill it")
-        return _whole(value, f"{where}, column {theirs!r}")
+        return whole(value, f"{where}, column {theirs!r}")
 
     def _id(self, raw: Mapping[str, Any], number: int, where: str) -> str:
         value = self.columns.take(raw, ID)
         if value is None:
             return str(number)
         if isinstance(value, bool) or not isinstance(value, str | int | np.integer) or value == "":
-            raise LabelsError(f"{where}, column 'id': {_told(value)}, expected text or a whole number")
-        return _whole(str(value), f"{where}, column 'id'")
+            raise LabelsError(f"{where}, column 'id': {described(value)}, expected text or a whole number")
+        return whole(str(value), f"{where}, column 'id'")
 
     def _options(self, raw: Mapping[str, Any], where: str) -> tuple[str, ...] | None:
         value = self._value(raw, OPTIONS, where)
@@ -168,11 +161,11 @@ class RowParser:
             or len(value) < 2
             or not all(isinstance(o, str) and o.strip() for o in value)
         ):
-            raise LabelsError(f"{where}, column 'options': {_told(value)}, expected a list of two or more texts")
+            raise LabelsError(f"{where}, column 'options': {described(value)}, expected a list of two or more texts")
         twice = [text for text, times in Counter(value).items() if times > 1]
         if twice:
             raise LabelsError(f"{where}, column 'options' has {twice[0]!r} twice; options must differ")
-        return tuple(_whole(option, f"{where}, column 'options'") for option in value)
+        return tuple(whole(option, f"{where}, column 'options'") for option in value)
 
     def _label(self, raw: Mapping[str, Any], options: tuple[str, ...] | None, where: str) -> tuple[str, int | None]:
         if options is None:
@@ -196,13 +189,13 @@ class RowParser:
         if isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= value < len(options):
             if str(value) in stripped and stripped.index(str(value)) != value:
                 raise LabelsError(
-                    f"{where}: {_told(value)} may be the option {str(value)!r} or the one at that place from 0, {options[value]!r}; "
+                    f"{where}: {described(value)} may be the option {str(value)!r} or the one at that place from 0, {options[value]!r}; "
                     "write the option's text, in quotes"
                 )
             return int(value)
-        shown = ", ".join(repr(shortened(option, _MOST_SHOWN)) for option in options[:6])
+        shown = ", ".join(repr(shortened(option, MOST_SHOWN)) for option in options[:6])
         raise LabelsError(
-            f"{where}: {_told(value)} is none of the row's options ({shown}); give one, or its place from 0"
+            f"{where}: {described(value)} is none of the row's options ({shown}); give one, or its place from 0"
         )
 
     def _right(self, raw: Mapping[str, Any], options: tuple[str, ...] | None, label: str, where: str) -> bool | None:
@@ -212,12 +205,14 @@ class RowParser:
         if correct is not None:
             truth = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
             if (told := truth.get(str(correct).strip().lower())) is None:
-                raise LabelsError(f"{where}, column 'correct': {_told(correct)}, expected true or false, or nothing")
+                raise LabelsError(
+                    f"{where}, column 'correct': {described(correct)}, expected true or false, or nothing"
+                )
         by_gold = self._right_by(gold, options, label, where)
         if told is not None and by_gold is not None and told != by_gold:
             raise LabelsError(
-                f"{where}: 'correct' is {str(told).lower()}, and the label {shortened(label, _MOST_SHOWN)!r} is {'' if by_gold else 'not '}"
-                f"the 'gold' {shortened(str(gold), _MOST_SHOWN)!r}; mend one, or leave its column out: --column {GOLD}="
+                f"{where}: 'correct' is {str(told).lower()}, and the label {shortened(label, MOST_SHOWN)!r} is {'' if by_gold else 'not '}"
+                f"the 'gold' {shortened(str(gold), MOST_SHOWN)!r}; mend one, or leave its column out: --column {GOLD}="
             )
         return by_gold if told is None else told
 
@@ -229,7 +224,9 @@ class RowParser:
             index = self._place(gold, options, f"{where}, column 'gold'")
             return None if index is None else options[index] == label
         if not isinstance(gold, str):
-            raise LabelsError(f"{where}, column 'gold': {_told(gold)}, expected text as labels are; or give 'correct'")
+            raise LabelsError(
+                f"{where}, column 'gold': {described(gold)}, expected text as labels are; or give 'correct'"
+            )
         return gold.split() == label.split() if gold.strip() else None
 
     def _signal(
@@ -245,7 +242,7 @@ class RowParser:
             numbers = np.asarray(value, dtype=np.float64)
         except (TypeError, ValueError):
             raise LabelsError(
-                f"{where}: {_told(value)}, expected a list of numbers, as many in every inner list"
+                f"{where}: {described(value)}, expected a list of numbers, as many in every inner list"
             ) from None
         if not np.isfinite(numbers).all():
             raise LabelsError(f"{where} has a number that is not finite; give finite ones")
@@ -256,7 +253,7 @@ class RowParser:
             raise LabelsError(f"{where} has {len(numbers)} entries, and the row has {least}; one an option is expected")
         if signal.form in ("array", "option_array"):
             self._shaped(signal.key, numbers, where, inner=signal.form == "option_array")
-        return _checked(signal, numbers, where)
+        return checked_numbers(signal, numbers, where)
 
     def _refuse_others(self, raw: Mapping[str, Any], where: str) -> None:
         """A signal, or answers, that the first row lacks would be read for some rows alone."""
@@ -280,9 +277,9 @@ class RowParser:
         answers = list(answers.values()) if isinstance(answers, Mapping) else answers
         answers = answers.tolist() if isinstance(answers, np.ndarray) else answers
         if not isinstance(answers, list | tuple) or not all(isinstance(answer, str | int) for answer in answers):
-            raise LabelsError(f"{where}, column {column!r}: {_told(answers)}, expected a list of texts")
+            raise LabelsError(f"{where}, column {column!r}: {described(answers)}, expected a list of texts")
         return [
-            answer if isinstance(answer, int) else _whole(answer, f"{where}, column {column!r}") for answer in answers
+            answer if isinstance(answer, int) else whole(answer, f"{where}, column {column!r}") for answer in answers
         ]
 
     def _shares(self, votes: Sequence[Any], options: tuple[str, ...] | None, where: str) -> NDArray[Any]:
@@ -300,56 +297,6 @@ class RowParser:
         if not shape or shape != first:
             raise LabelsError(f"{where} has the shape {shape}, and row 1 has {first}; one shape for all is expected")
         return numbers
-
-
-def _checked(signal: Signal, numbers: NDArray[Any], where: str) -> NDArray[Any]:
-    """The numbers of a signal as they are stored, if they are what its name says."""
-    if signal.read == "choice_probs":
-        total = float(numbers.sum())
-        if (numbers < 0).any() or (numbers > 1 + _ROUNDING).any() or abs(total - 1) > _OF_SUM:
-            raise LabelsError(
-                f"{where}: probabilities {_listed(numbers)} sum to {significant(total, 4)}; expected numbers from 0 to 1 whose sum is 1 "
-                "(log-probabilities go into 'logprobs')"
-            )
-        return np.asarray(np.log(np.maximum(numbers, _LEAST)))
-    if signal.read == "label_logprobs" and (numbers > _ROUNDING).any():
-        raise LabelsError(
-            f"{where}: {significant(numbers.max(), 4)} is no log-probability, which is at most 0; take logarithms"
-        )
-    if signal.read == "label_entropies" and (numbers < -_ROUNDING).any():
-        raise LabelsError(
-            f"{where}: {significant(numbers.min(), 4)} is no entropy, which is at least 0; change its sign"
-        )
-    if signal.form in ("array", "option_array"):
-        return numbers.astype(np.float32)
-    return np.minimum(numbers, 0.0) if signal.read == "label_logprobs" else numbers
-
-
-def _listed(numbers: NDArray[Any]) -> str:
-    return "[" + ", ".join(significant(number, 4) for number in numbers[:6]) + (", …]" if len(numbers) > 6 else "]")
-
-
-def _told(value: Any) -> str:
-    """A value as a message shows it, with its type."""
-    words = {
-        str: "text",
-        bool: "true or false",
-        int: "a whole number",
-        float: "a number",
-        list: "a list",
-        dict: "an object",
-    }
-    told = "nothing" if value is None else words.get(type(value), f"a {type(value).__name__}")
-    return f"{shortened(repr(value), _MOST_SHOWN)} ({told})"
-
-
-def _whole(text: str, where: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        half = f"\\u{ord(text[error.start]):04x}"
-        raise LabelsError(f"{where} holds {half}, half of a character; write the whole one") from None
-    return text
 
 
 def shapes_of(rows: Sequence[Row]) -> dict[str, tuple[int, ...]]:
