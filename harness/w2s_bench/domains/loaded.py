@@ -1,4 +1,4 @@
-"""A planned lm-eval task (`lm_eval.LmEvalDomain`) → the loaded one: data read, documents chosen, filter and metric set."""
+"""A planned lm-eval task (`planned_task.LmEvalDomain`) → the loaded one: data read, documents chosen, filter and metric set."""
 
 from __future__ import annotations
 

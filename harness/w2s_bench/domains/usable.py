@@ -25,6 +25,8 @@ _REGISTERED = "exact_match"
 #: What lm-eval's number may be of right (1) and wrong (0) items: their mean. A metric has it where it says nothing else.
 _MEANS = ("mean", "nanmean")
 _KINDS: Mapping[str, Kind] = {"multiple_choice": "choice", "generate_until": "generate"}
+#: What `dataset_path` may be where files are read and nothing is fetched.
+FILE_FORMATS = {"json", "csv", "parquet", "arrow", "text"}
 #: lm-eval's own limit of a generated answer, in tokens, where a task has none.
 LONGEST_ANSWER = 256
 
