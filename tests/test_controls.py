@@ -27,7 +27,8 @@ from w2s_bench.results.leaderboard import build, write_leaderboard
 from w2s_bench.results.pages.data import board_as_json
 from w2s_bench.results.pages.markdown import render
 from w2s_bench.results.references import ArmRef
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
@@ -35,8 +36,8 @@ from w2s_bench.store.stage import Stage, walk
 HARNESS = ROOT / "harness" / "w2s_bench"
 #: Where the words mean something else: stages and a module are named so, and one stage is shown so.
 OTHER_MEANINGS = {
-    ("protocol/selection.py", "random"),
-    ("protocol/selection.py", "oracle"),
+    ("protocol/draws.py", "random"),
+    ("protocol/draws.py", "oracle"),
     ("protocol/majority.py", "majority"),
     ("protocol/generation.py", "gold_trust_set"),
     ("protocol/generation.py", "weak"),  # whose labels a cross-fitted student learns from

@@ -27,7 +27,7 @@ class Rows:
     `drawn` is how they are then chosen: `blindly`, from the weak labels that are `right`, or `wrong`, or said to be right by who
     errs (`noisily`), of which there may be too few; or those whose weak label is the `shortest` text, or stands `first` among its
     item's options; or those whose gold is the `easiest` for a student trained on other items' gold. An arm that is made of another
-    has the `same` rows, or `alike` ones. `protocol/selection.py` has a stage for each word.
+    has the `same` rows, or `alike` ones. `protocol/draws.py` has a stage for each word.
     `seen`: in which order a student sees them in every pass, `shuffled` or by their trust scores.
     """
 

@@ -107,8 +107,8 @@ def trust_arms(plan: Any, count: int) -> list[Any]:
     """The trust functions of the recorded run again and again, each time with another parameter, so that nothing is shared."""
     from w2s_bench.plugins.planning import declarations
     from w2s_bench.plugins.registry import Registry
-    from w2s_bench.protocol.arms import trust_arm
     from w2s_bench.protocol.needs import planned_needs
+    from w2s_bench.protocol.trust_arms import trust_arm
     from w2s_bench.results.references import PluginRef
 
     registry = Registry.load()

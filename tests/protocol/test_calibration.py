@@ -20,7 +20,8 @@ from w2s_bench.protocol.selection import run_certified
 from w2s_bench.record import read_json, write_json
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.leaderboard import write_leaderboard
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk

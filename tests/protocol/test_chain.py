@@ -18,7 +18,8 @@ from w2s_bench.protocol.files import ITEMS, PREDICTIONS, ROWS
 from w2s_bench.protocol.generation import Generation, Teacher
 from w2s_bench.record import read_records, read_rows
 from w2s_bench.results.cells import Cell
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk

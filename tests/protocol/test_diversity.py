@@ -22,7 +22,8 @@ from w2s_bench.protocol.scores import Scores
 from w2s_bench.protocol.selection import top_ids
 from w2s_bench.record import read_json, write_arrays, write_records
 from w2s_bench.results.leaderboard import write_leaderboard
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 from w2s_bench.types import FloatArray, Prediction

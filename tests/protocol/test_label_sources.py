@@ -21,7 +21,8 @@ from w2s_bench.protocol.prediction import as_completion
 from w2s_bench.record import read_json, read_records, write_json, write_records
 from w2s_bench.results.against_others import refuse_among
 from w2s_bench.results.against_suite import against_suite
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import StageContext, walk

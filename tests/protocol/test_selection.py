@@ -18,12 +18,12 @@ from stage_functions import named
 from support import run_stage
 from w2s_bench.coverage import count_to_keep
 from w2s_bench.errors import NotApplicableError
-from w2s_bench.protocol import selection
+from w2s_bench.protocol import draws, selection
 from w2s_bench.protocol.classes import equal_shares, label_classes, proportional_shares
+from w2s_bench.protocol.draws import random_ids
 from w2s_bench.protocol.files import GRADES, ITEMS, KEPT, PREDICTIONS
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.protocol.selection import random_ids
 from w2s_bench.randomness import hash_rank
 from w2s_bench.record import read_json, read_records, write_json, write_records
 from w2s_bench.types import Item, Prediction
@@ -154,10 +154,10 @@ def test_a_score_belongs_to_its_id(folders: dict[str, Path], tmp_path: Path) -> 
 
 
 def test_random_rows_depend_on_ids_and_seed_alone(folders: dict[str, Path], tmp_path: Path) -> None:
-    kept = kept_by(selection.run_random, tmp_path / "a", 0.29, seed=3, labels=folders["labels"])
+    kept = kept_by(draws.run_random, tmp_path / "a", 0.29, seed=3, labels=folders["labels"])
     assert kept == {"ids": random_ids(IDS, 17, 3), "wanted": 17, "shortfall": 0}
     labels = named("predict")
-    drawn = selection.draw("blindly", labels=labels, grades=named("grade"), coverage=0.3, stream=len)
+    drawn = draws.draw("blindly", labels=labels, grades=named("grade"), coverage=0.3, stream=len)
     assert (set(drawn.inputs), drawn.params["seed"]) == ({"labels"}, len("random"))
     assert set(selection.top(labels, coverage=0.3, seed=0).inputs) == {"scores"}
 
@@ -165,8 +165,8 @@ def test_random_rows_depend_on_ids_and_seed_alone(folders: dict[str, Path], tmp_
 def test_only_what_is_drawn_from_the_right_labels_reads_grades() -> None:
     labels, grades, hard = named("predict"), named("grade"), named("difficulty")
     read = {
-        how: selection.draw(how, labels=labels, grades=grades, coverage=0.3, stream=len, difficulty=lambda: hard)
-        for how in selection.DRAWS
+        how: draws.draw(how, labels=labels, grades=grades, coverage=0.3, stream=len, difficulty=lambda: hard)
+        for how in draws.DRAWS
     }
     assert [how for how, stage in read.items() if "grades" in stage.inputs] == ["right", "wrong", "noisily"]
     assert [how for how, stage in read.items() if "difficulty" in stage.inputs] == ["easiest"]
@@ -174,7 +174,7 @@ def test_only_what_is_drawn_from_the_right_labels_reads_grades() -> None:
 
 def test_the_easiest_rows_are_those_of_lowest_difficulty(folders: dict[str, Path], tmp_path: Path) -> None:
     """The folder of scores read as difficulties: what has the lowest is kept, and ties are drawn by a hash."""
-    kept = kept_by(selection.run_easiest, tmp_path / "out", 0.25, difficulty=folders["scores"])
+    kept = kept_by(draws.run_easiest, tmp_path / "out", 0.25, difficulty=folders["scores"])
     assert kept == {"ids": sorted(i for n, i in enumerate(IDS) if n * 37 % 60 < 15), "wanted": 15, "shortfall": 0}
 
 
@@ -182,34 +182,34 @@ def test_the_oracle_is_not_applicable_where_no_label_is_right(tmp_path: Path) ->
     (tmp_path / "grades").mkdir()
     write_json(tmp_path / "grades" / GRADES, dict.fromkeys(IDS, False))
     with pytest.raises(NotApplicableError, match=r"^not applicable: none of the teacher's 60 weak labels is right"):
-        kept_by(selection.run_oracle, tmp_path / "none", 0.1, grades=tmp_path / "grades")
+        kept_by(draws.run_oracle, tmp_path / "none", 0.1, grades=tmp_path / "grades")
 
 
 def test_the_oracle_keeps_correct_rows_alone_and_records_what_is_missing(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     right = {i for n, i in enumerate(IDS) if n % 4 == 0}
-    few = kept_by(selection.run_oracle, tmp_path / "few", 0.1, grades=folders["grades"])
+    few = kept_by(draws.run_oracle, tmp_path / "few", 0.1, grades=folders["grades"])
     assert (len(few["ids"]), few["wanted"], few["shortfall"]) == (6, 6, 0)
     assert set(few["ids"]) < right
-    all_of_them = kept_by(selection.run_oracle, tmp_path / "many", 0.5, grades=folders["grades"])
+    all_of_them = kept_by(draws.run_oracle, tmp_path / "many", 0.5, grades=folders["grades"])
     assert all_of_them == {"ids": sorted(right), "wanted": 30, "shortfall": 15}
-    other = kept_by(selection.run_oracle, tmp_path / "other", 0.1, seed=1, grades=folders["grades"])
+    other = kept_by(draws.run_oracle, tmp_path / "other", 0.1, seed=1, grades=folders["grades"])
     assert other["ids"] != few["ids"]
 
 
 def test_an_inverted_oracle_keeps_wrong_rows_alone(folders: dict[str, Path], tmp_path: Path) -> None:
     wrong = sorted(i for n, i in enumerate(IDS) if n % 4)
-    few = kept_by(selection.run_wrong, tmp_path / "few", 0.5, grades=folders["grades"])
+    few = kept_by(draws.run_wrong, tmp_path / "few", 0.5, grades=folders["grades"])
     assert (len(few["ids"]), few["shortfall"]) == (30, 0) and set(few["ids"]) < set(wrong)
-    many = kept_by(selection.run_wrong, tmp_path / "many", 0.9, grades=folders["grades"])
+    many = kept_by(draws.run_wrong, tmp_path / "many", 0.9, grades=folders["grades"])
     assert many == {"ids": wrong, "wanted": 54, "shortfall": 9}
     write_json(folders["grades"] / GRADES, dict.fromkeys(IDS, True))
     with pytest.raises(
         NotApplicableError,
         match=r"^not applicable: all of the teacher's 60 weak labels are right, so an inverted oracle",
     ):
-        kept_by(selection.run_wrong, tmp_path / "none", 0.1, grades=folders["grades"])
+        kept_by(draws.run_wrong, tmp_path / "none", 0.1, grades=folders["grades"])
 
 
 def test_a_noisy_oracle_is_mistaken_about_as_many_rows_as_it_says(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_noisy_oracle_is_mistaken_about_as_many_rows_as_it_says(folders: dict[
     taken = []
     for seed in range(40):
         params = {"coverage": 1.0, "seed": seed, "flipped": 0.2}
-        out = run_stage(selection.run_noisy, tmp_path / str(seed), params, grades=folders["grades"])
+        out = run_stage(draws.run_noisy, tmp_path / str(seed), params, grades=folders["grades"])
         kept = read_json(out / KEPT)
         assert len(set(kept["ids"]) ^ right) == 12, "a fifth of sixty, whichever they are"
         assert kept["shortfall"] == 60 - len(kept["ids"])
@@ -225,7 +225,7 @@ def test_a_noisy_oracle_is_mistaken_about_as_many_rows_as_it_says(folders: dict[
     # Of 15 right and 45 wrong labels it takes 12 and 9 for right on average: each row is flipped with chance 1/5.
     assert abs(np.mean([len(one & right) for one in taken]) - 12) < 1
     assert abs(np.mean([len(one - right) for one in taken]) - 9) < 1
-    exact = run_stage(selection.run_noisy, tmp_path / "none", {"coverage": 1.0, "seed": 0, "flipped": 0.0}, **folders)
+    exact = run_stage(draws.run_noisy, tmp_path / "none", {"coverage": 1.0, "seed": 0, "flipped": 0.0}, **folders)
     assert set(read_json(exact / KEPT)["ids"]) == right
 
 
@@ -234,9 +234,9 @@ def test_labels_that_stand_first_are_kept_whatever_they_say(tmp_path: Path) -> N
     places = {i: n * 7 % 4 for n, i in enumerate(IDS)}
     labels = [Prediction(i, "x", " x", True, place) for i, place in places.items()]
     write_records(tmp_path / "labels" / PREDICTIONS, labels[::-1])
-    kept = kept_by(selection.run_first, tmp_path / "out", 0.5, labels=tmp_path / "labels")
+    kept = kept_by(draws.run_first, tmp_path / "out", 0.5, labels=tmp_path / "labels")
     assert set(kept["ids"]) == {i for i, place in places.items() if place < 2}
-    other = kept_by(selection.run_first, tmp_path / "some", 0.4, seed=1, labels=tmp_path / "labels")
+    other = kept_by(draws.run_first, tmp_path / "some", 0.4, seed=1, labels=tmp_path / "labels")
     assert {places[i] for i in other["ids"]} == {0, 1} and len(other["ids"]) == 24
 
 
@@ -259,7 +259,7 @@ def planted_cells(tmp_path: Path, *, alike: bool = True) -> tuple[dict[str, Path
 
 def alike_to(folders: dict[str, Path], kept: Kept, out: Path, seed: int = 0) -> Kept:
     kept.write(folders["kept"])
-    return Kept.read(run_stage(selection.run_alike, out, {"seed": seed}, **folders))
+    return Kept.read(run_stage(draws.run_alike, out, {"seed": seed}, **folders))
 
 
 def test_alike_rows_have_the_counts_of_every_label_in_every_stratum(tmp_path: Path) -> None:
@@ -467,7 +467,7 @@ def test_the_shortest_labels_are_kept_with_the_ties_of_trust_functions(tmp_path:
     (tmp_path / "labels").mkdir()
     texts = {i: " " + "x" * (1 + n % 3) for n, i in enumerate(IDS)}
     write_records(tmp_path / "labels" / PREDICTIONS, [Prediction(i, texts[i], texts[i], True) for i in IDS[::-1]])
-    kept = kept_by(selection.run_shortest, tmp_path / "out", 0.5, seed=4, labels=tmp_path / "labels")
+    kept = kept_by(draws.run_shortest, tmp_path / "out", 0.5, seed=4, labels=tmp_path / "labels")
     assert kept == {"ids": top_ids({i: -float(len(texts[i])) for i in IDS}, 30, 4), "wanted": 30, "shortfall": 0}
     assert {i for n, i in enumerate(IDS) if n % 3 == 0} < set(kept["ids"])
     assert not {i for n, i in enumerate(IDS) if n % 3 == 2} & set(kept["ids"])

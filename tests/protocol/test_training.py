@@ -20,7 +20,8 @@ from w2s_bench.protocol.arms import ArmStages
 from w2s_bench.protocol.files import FORMAT, ITEMS, KEPT, LOSSES, PREDICTIONS, ROWS
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.record import digest_of, read_json, read_records, write_json, write_records
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, StageContext, stage, walk

@@ -27,7 +27,8 @@ from w2s_bench.record import read_json, read_records
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.leaderboard import write_leaderboard
 from w2s_bench.runs.beyond_gold import of_the_rows
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk

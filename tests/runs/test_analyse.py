@@ -26,8 +26,9 @@ from w2s_bench.results.cells import Cell
 from w2s_bench.results.mechanisms.facts import SECTIONS
 from w2s_bench.results.mechanisms.page import PAGE, pages
 from w2s_bench.runs.analyse import analyse
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
 from w2s_bench.runs.looked import new_stages
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk

@@ -20,7 +20,8 @@ from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.scores import Scores
 from w2s_bench.record import digest_of, read_json, read_records, read_rows, unpack_bits, write_json, write_records
 from w2s_bench.results.cells import Cell
-from w2s_bench.runs.collect import Results, cell_of, scrubbed
+from w2s_bench.runs.collect import cell_of, scrubbed
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.runs.provenance import environment
 from w2s_bench.store import Store

@@ -21,8 +21,9 @@ from w2s_bench.record import digest_of, pack_bits, unpack_bits
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.files import read_cells
 from w2s_bench.results.report.pool import over_coverages
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
 from w2s_bench.runs.items import item_lines, pools
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 

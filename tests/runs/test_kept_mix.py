@@ -17,8 +17,9 @@ from w2s_bench.names import short
 from w2s_bench.results.against_suite import against_suite
 from w2s_bench.results.cells import Cell, CellBody
 from w2s_bench.results.seed_results import KEPT_BY_DIFFICULTY, KEPT_BY_LENGTH, NO_DIFFICULTY
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
 from w2s_bench.runs.kept_mix import QUARTERS, by_quarter, lengths, stages
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk

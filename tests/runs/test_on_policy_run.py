@@ -11,7 +11,8 @@ from support import run_inline, toy_model, toy_registry, toy_suite
 from w2s_bench.errors import SuiteError
 from w2s_bench.executors import Failed
 from w2s_bench.results.leaderboard import write_leaderboard
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk

@@ -25,7 +25,8 @@ from w2s_bench.results.pages.data import board_as_json
 from w2s_bench.results.references import ArmRef
 from w2s_bench.results.statistics import Estimate
 from w2s_bench.runs import submit
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk

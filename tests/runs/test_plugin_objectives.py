@@ -22,8 +22,9 @@ from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol.objectives import planned_objective
 from w2s_bench.results.against_suite import against_suite
 from w2s_bench.results.references import PluginRef
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
 from w2s_bench.runs.objectives_page import objective_rows
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk

@@ -16,7 +16,8 @@ from w2s_bench.executors import Done, Failed
 from w2s_bench.names import short
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.leaderboard import write_leaderboard
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk

@@ -38,9 +38,9 @@ from w2s_bench.results.mechanisms.facts import (
     DomainAnalysis,
 )
 from w2s_bench.results.mechanisms.orders import orders
-from w2s_bench.runs.collect import Results
 from w2s_bench.runs.labelled import fit_of, solutions_of
 from w2s_bench.runs.looked import Looked, Taken, new_stages
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.preview import explain
 from w2s_bench.store.stage import Stage, walk
 

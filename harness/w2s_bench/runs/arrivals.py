@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from w2s_bench.errors import W2SBenchError
 from w2s_bench.executors import Ended, Event, Outcome
 from w2s_bench.results.cells import Cell
-from w2s_bench.runs.collect import Results, cell_of
+from w2s_bench.runs.collect import cell_of
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import PlannedCell
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk

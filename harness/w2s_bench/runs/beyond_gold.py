@@ -14,7 +14,7 @@ from w2s_bench.store.stage import Stage
 if TYPE_CHECKING:
     from w2s_bench.protocol.generation import Generation
 
-#: Stage → id → whether what stands there is right, as `collect.Results.grades` reads it.
+#: Stage → id → whether what stands there is right, as `outcomes.Results.grades` reads it.
 Grades = Mapping[str, bool]
 
 

@@ -20,9 +20,9 @@ from w2s_bench.record import iter_rows
 from w2s_bench.results import planning
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.budgets import Budget
-from w2s_bench.runs.collect import Results
 from w2s_bench.runs.execute import check_first
 from w2s_bench.runs.on_dev import Gap, budgets, gaps
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.suite import Suite
 from w2s_bench.types import RecipeName

@@ -20,7 +20,7 @@ from w2s_bench.types import Item, Need
 
 if TYPE_CHECKING:
     from w2s_bench.protocol.generation import Generation
-    from w2s_bench.runs.collect import Results
+    from w2s_bench.runs.outcomes import Results
     from w2s_bench.store.stage import Stage
 
 #: Students whose fit is asked for; with as many as trust functions of training dynamics, so that a run has them.

@@ -23,6 +23,7 @@ from w2s_bench.protocol.objectives import written
 from w2s_bench.protocol.planned import PlannedTask
 from w2s_bench.protocol.training import usable
 from w2s_bench.protocol.trust import lacking
+from w2s_bench.protocol.trust_arms import trust_arm
 from w2s_bench.results.references import DomainRef, ModelRef, PluginRef
 from w2s_bench.runs import kept_mix
 from w2s_bench.runs.beyond_gold import graded_against_training_gold
@@ -287,7 +288,7 @@ def _trust_arms(
         plugin = PluginRef(distribution=registered.distribution, version=registered.version, source=source)
         libraries = registry.libraries(registered)
         for how in suite.selections:
-            arm = arms.trust_arm(registered.name, parameters, declared, needs, plugin, suite.coverage, libraries, how)
+            arm = trust_arm(registered.name, parameters, declared, needs, plugin, suite.coverage, libraries, how)
             out.append((arm, function))
     return out, problems
 

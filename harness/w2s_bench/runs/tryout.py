@@ -17,7 +17,8 @@ from w2s_bench.errors import W2SBenchError
 from w2s_bench.executors import Failed
 from w2s_bench.names import short
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.runs.collect import Results, told_of_scores
+from w2s_bench.runs.diagnostics import told_of_scores
+from w2s_bench.runs.outcomes import Results
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import JSON, BoolArray, FloatArray
 
