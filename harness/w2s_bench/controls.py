@@ -97,7 +97,7 @@ _TABLE: Final = (
         role="control",
         supervision="trust_set",
         rows=(Rows("transfer", "weak"), Rows("trust", "gold")),
-        words="all weak labels and, repeated until they are as many, the gold labels of the trust set: the same supervision, "
+        words="all weak labels and, repeated until they are about as many, the gold labels of the trust set: the same supervision, "
         "and no trust",
         rival=True,
     ),
@@ -184,8 +184,8 @@ _MADE: Final = (
         word=KEPT_PLUS_GOLD,
         supervision="trust_set",
         rows=(Rows("transfer", "weak", "coverage", drawn="same"), Rows("trust", "gold")),
-        words="the weak labels that the arm keeps and the gold labels of the trust set, the fewer repeated until they are as many: trust "
-        "and supervision together, beside `naive_plus_gold`",
+        words="the weak labels that the arm keeps and the gold labels of the trust set, the fewer repeated until they are about as many: "
+        "trust and supervision together, beside `naive_plus_gold`",
     ),
     MadeOfArm(
         word=TRUST_FIRST,

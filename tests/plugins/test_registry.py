@@ -344,6 +344,30 @@ def test_parameters_are_checked(site: SimpleNamespace) -> None:
     assert registry.trust_function("sound", depth=0)
 
 
+@pytest.mark.parametrize(
+    ("annotation", "right", "wrong", "said"),
+    [
+        ("int", (3, -1), (2.5, 1.0, "3", True, None), "a whole number"),
+        ("int | None", (3, None), (2.5, False), "a whole number or null"),
+        ("bool", (True, False), ("no", 0, None), "true or false"),
+        ("float", (3, 2.5), (), ""),
+        ("int | str", (3, "all", 2.5), (), ""),  # of what may be several things, the function itself knows which
+    ],
+)
+@pytest.mark.parametrize("future", [True, False], ids=["annotations are text", "annotations are types"])
+def test_a_parameter_is_what_its_annotation_says(
+    site: SimpleNamespace, annotation: str, right: tuple[Any, ...], wrong: tuple[Any, ...], said: str, future: bool
+) -> None:
+    source = SOUND.replace("depth=1", f"depth: {annotation} = 1")
+    site.install("aa", "    from __future__ import annotations\n" * future + source.lstrip("\n"))
+    registry = site.load()
+    for value in right:
+        assert registry.trust_function("sound", depth=value).depth is value
+    for value in wrong:
+        with pytest.raises(PluginError, match=rf"sound.*: depth must be {said}, got {value!r}"):
+            registry.trust_function("sound", depth=value)
+
+
 def test_a_domain_and_a_model_are_checked(site: SimpleNamespace) -> None:
     source = """
         from functools import partial

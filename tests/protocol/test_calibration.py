@@ -43,6 +43,8 @@ def test_halves_part_the_trust_set_keep_groups_whole_and_hang_on_the_seed_alone(
     assert halves(given[::-1], 7) == cuts[7]
     assert len({tuple(learnt) for learnt, _ in cuts}) > 35
     assert [len(half) for half in halves(items("a", "b"), 0)] == [1, 1]
+    passage = items(*["a"] * 50, *(f"g{place}" for place in range(50)))  # the one large group fits into either half
+    assert {len(learnt) for learnt, _ in (halves(passage, seed) for seed in range(40))} <= {49, 50, 51}
     with pytest.raises(TrustFunctionError, match="3 items in 1 group cannot be cut"):
         halves(items("a", "a", "a"), 0)
 

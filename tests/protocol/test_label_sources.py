@@ -15,7 +15,7 @@ from w2s_bench.errors import SuiteError
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol import label_sources, slices
 from w2s_bench.protocol.evidence.readings.samples import final_answer
-from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, PREDICTIONS
+from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, MARKS, PREDICTIONS
 from w2s_bench.protocol.generation import Generation
 from w2s_bench.protocol.prediction import as_completion
 from w2s_bench.record import read_json, read_records, write_json, write_records
@@ -63,8 +63,10 @@ ITEMS_OF_FOUR = [Item(f"i{n:02}", f"g{n}", f"k{n}", "all", "q", (" a", " b", " c
 ITEMS_OF_NONE = [Item(f"i{n:02}", f"g{n}", f"k{n}", "all", "q", None) for n in range(40)]
 
 
-def labelled(folder: Path, items: list[Item], **params: Any) -> tuple[list[Prediction], dict[str, Answer]]:
-    """Labels that the stage makes of gold option n % 4, or of gold ` #### n % 5`."""
+def labelled(
+    folder: Path, items: list[Item], right: tuple[int, ...] = (), **params: Any
+) -> tuple[list[Prediction], dict[str, Answer]]:
+    """Labels that the stage makes of gold option n % 4, or of gold ` #### n % 5`; the options `right` are right of each, too."""
     for name in ("subset", "gold", "wrong", "out"):
         (folder / name).mkdir(parents=True)
     write_records(folder / "subset" / ITEMS, items)
@@ -84,6 +86,10 @@ def labelled(folder: Path, items: list[Item], **params: Any) -> tuple[list[Predi
             [label_sources.Drawn(i.id, ("#### 0", "so #### 3", "#### 3", "#### 1")) for i in items],
         )
     inputs = {name: folder / name for name in ("subset", "gold", "wrong")}
+    if right:
+        marks = {answer.id: [n == answer.index or n in right for n in range(4)] for answer in answers}
+        write_json(folder / MARKS, marks)
+        inputs["marks"] = folder
     context = StageContext({"seed": 1, "kind": "uniform", **params}, inputs, folder / "out", None)  # type: ignore[arg-type]
     label_sources.label_by_gold.resolve()(context)
     return read_records(folder / "out" / PREDICTIONS, Prediction), {answer.id: answer for answer in answers}
@@ -113,6 +119,15 @@ def test_uniform_noise_takes_all_wrong_options_alike(tmp_path: Path) -> None:
     labels, gold = labelled(tmp_path, items, rate=0.75)
     shift = Counter(((label.index or 0) - (gold[label.id].index or 0)) % 4 for label in labels)
     assert shift[0] == 300 and all(abs(shift[k] - 300) < 70 for k in (1, 2, 3))  # four deviations are 57
+
+
+@pytest.mark.parametrize("kind", ["uniform", "systematic"])
+def test_no_option_that_the_task_grades_right_is_a_wrong_label(tmp_path: Path, kind: str) -> None:
+    labels, gold = labelled(tmp_path, ITEMS_OF_FOUR, right=(0, 2), rate=0.5, kind=kind)
+    wrong = [label.index for label in labels if label.index != gold[label.id].index]
+    assert len(wrong) == 20 and set(wrong) == {1, 3}
+    all_right, gold = labelled(tmp_path / "all", ITEMS_OF_FOUR, right=(0, 1, 2, 3), rate=0.5, kind=kind)
+    assert all(label.index == gold[label.id].index for label in all_right), "there is no wrong one"
 
 
 @pytest.mark.parametrize(("kind", "finals"), [("uniform", set("01234")), ("systematic", {"3", "0", "1"})])
@@ -291,7 +306,7 @@ def test_gold_is_read_by_the_stage_that_makes_the_labels_and_goes_no_further(
         while waiting:
             one = waiting.pop()
             if one.node in exception:
-                waiting += [needed for name, needed in one.inputs.items() if name != "gold"]
+                waiting += [needed for name, needed in one.inputs.items() if name not in ("gold", "marks")]
                 continue
             found |= {one.params["split"]} if one.name == "gold" else set()
             waiting += one.inputs.values()
@@ -310,12 +325,19 @@ def test_gold_is_read_by_the_stage_that_makes_the_labels_and_goes_no_further(
             assert behind(stage) <= may_see(cell), f"{cell.row}: {stage and stage.label}"
     readers = {one.name for one in planned.stages() for needed in one.inputs.values() if needed.name == "gold"}
     assert readers == {"source_labels", "gold_rows", "marks" if domain == "largest" else "grade"}
+    readers_of_marks = {
+        one.name for one in planned.stages() for needed in one.inputs.values() if needed.name == "marks"
+    }
+    noisy = domain == "largest" and teacher["source"] == "noisy"
+    assert readers_of_marks == ({"grade", *(["source_labels"] if noisy else [])} if domain == "largest" else set())
     for one in planned.stages():
         if one.name == "source_labels":
-            assert set(one.inputs) <= {"subset", "gold", "wrong"} and one.node in exception
-            assert not [s for name, s in one.inputs.items() if name != "gold" and gold_behind(s)], (
+            assert set(one.inputs) <= {"subset", "gold", "wrong", "marks"} and one.node in exception
+            assert not [s for name, s in one.inputs.items() if name not in ("gold", "marks") and gold_behind(s)], (
                 "no other gold behind it"
             )
+            if "marks" in one.inputs:
+                assert one.inputs["marks"].inputs["gold"].node == one.inputs["gold"].node, "marks of the same gold"
         for needed in one.inputs.values():
             if needed.name == "gold" and needed.params["split"] == "test":
                 assert one.name in ("grade", "marks") or exception.get(one.node) == "test"

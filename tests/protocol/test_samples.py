@@ -87,6 +87,18 @@ def test_frequencies_are_the_models(engine: Engine) -> None:
         ("minus -3", "-3"),
         ("  The  Seine. ", "the seine"),
         ("####", ""),
+        ("#### 1,000", "1000"),
+        ("1,000 #### 999 #### $1,000.", "1000"),
+        ("#### 1000 dollars", "1000"),
+        ("#### **5**", "5"),
+        ("#### the answer is -2.5", "-2.5"),
+        ("#### 3/4", "3/4"),
+        ("#### 2x", "2x"),
+        ("#### 4 x", "4 x"),
+        ("#### x = 4", "x = 4"),
+        ("#### 2 + 2", "2 + 2"),
+        ("#### 5 or 6", "5 or 6"),
+        ("#### Paris, 1,000 times", "paris, 1000 times"),
     ],
 )
 def test_what_an_answer_comes_to(text: str, answer: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from types import MappingProxyType
+from typing import Any, Final, TypeVar, cast, get_args
 
 from w2s_bench.errors import EvidenceError, PluginError, UnknownNameError, W2SBenchError, said
 from w2s_bench.hookspecs import Domain
@@ -29,6 +31,10 @@ from w2s_bench.types import (
 
 T = TypeVar("T")
 _LARGEST_SIZE = 2**63
+#: What a parameter of one of these annotations must be, and how it is said.
+_ANNOTATED: Final[Mapping[str, tuple[type, str]]] = MappingProxyType(
+    {"int": (int, "a whole number"), "bool": (bool, "true or false")}
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,11 @@ def check_declared(need: Need, needs: Sequence[Need], kind: Kind) -> None:
 
 
 def check_parameters(who: str, name: str, factory: Callable[..., Any], parameters: Mapping[str, JSON]) -> None:
-    """Refuse parameters that `factory` does not take, and the lack of those that it must have."""
+    """Refuse parameters that `factory` does not take, values that it says are none, and the lack of those that it must have.
+
+    A parameter annotated `int` or `bool`, or either with `| None`, takes nothing else: what a function counts by would fail in the
+    middle of a run otherwise, and a text is always true.
+    """
     try:
         signature = inspect.signature(factory)
     except ValueError:  # built-in callables have none; then calling it is the check
@@ -103,6 +113,24 @@ def check_parameters(who: str, name: str, factory: Callable[..., Any], parameter
     if missing:
         example = ",".join(f"{k}=…" for k in missing)
         raise PluginError(f"{who} needs a value for {', '.join(missing)}; write {name}:{example}")
+    for key, value in parameters.items():
+        if key in takes and (wanted := _other_than(takes[key].annotation, value)) is not None:
+            raise PluginError(f"{who}: {key} must be {wanted}, got {value!r}")
+
+
+def written(annotation: Any) -> str:
+    """An annotation as it is written, a type or its text: `int | None`."""
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+
+
+def _other_than(annotation: Any, value: JSON) -> str | None:
+    """What a value must be by its annotation, and is not; None where nothing is wrong or known."""
+    text = re.sub(r"\s", "", written(annotation))
+    name = text.removesuffix("|None")
+    if name not in _ANNOTATED or (value is None and name != text):
+        return None
+    kind, said_as = _ANNOTATED[name]
+    return None if type(value) is kind else said_as + (" or null" if name != text else "")
 
 
 def check_trust_function(who: str, built: Any) -> Declared:

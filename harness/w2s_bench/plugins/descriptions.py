@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from w2s_bench.errors import PluginError
 from w2s_bench.hookspecs import Domain, Objective, Reading
-from w2s_bench.plugins.checks import Declared, kinds_of
+from w2s_bench.plugins.checks import Declared, kinds_of, written
 from w2s_bench.plugins.looking import Look
 from w2s_bench.types import JSON, Form, Kind, ModelSize, Need, Over, Whose
 
@@ -61,8 +61,13 @@ class Elsewhere:
         if (parameters := described["parameters"]) is not None:
             self.__signature__ = inspect.Signature(
                 [
-                    inspect.Parameter(name, _PARAMETERS[passed], default=None if optional else inspect.Parameter.empty)
-                    for name, passed, optional in parameters
+                    inspect.Parameter(
+                        name,
+                        _PARAMETERS[passed],
+                        default=None if optional else inspect.Parameter.empty,
+                        annotation=inspect.Parameter.empty if annotation is None else annotation,
+                    )
+                    for name, passed, optional, annotation in parameters
                 ]
             )
 
@@ -89,7 +94,7 @@ def factory_to_json(factory: Callable[..., Any]) -> JSON:
     except (TypeError, ValueError):  # built-in callables have none
         signature = None
     else:
-        signature = [[parameter.name, parameter.kind.name, _is_optional(parameter)] for parameter in parameters]
+        signature = [[one.name, one.kind.name, _is_optional(one), _annotation(one)] for one in parameters]
     told = {"summary": summary_of(factory), "module": module_of(factory), "written_as": written_as(factory)}
     return {**told, "parameters": signature}
 
@@ -99,6 +104,10 @@ def _is_optional(parameter: inspect.Parameter) -> bool:
         parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         and parameter.default is not parameter.empty
     )
+
+
+def _annotation(parameter: inspect.Parameter) -> str | None:
+    return None if parameter.annotation is parameter.empty else written(parameter.annotation)
 
 
 def declared_to_json(declared: Declared) -> JSON:

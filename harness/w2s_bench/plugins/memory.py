@@ -26,7 +26,7 @@ from w2s_bench.types import JSON
 MEMORY_VARIABLE = "W2S_BENCH_PLUGIN_CACHE"
 #: Seconds after which a plugin that ended or hung the process is tried again: the machine may have been at fault.
 RETRY_AFTER = 3600.0
-_FORMAT = 2  # raise it whenever the format of what is remembered changes
+_FORMAT = 3  # raise it whenever the format of what is remembered changes
 _MOST_FILES = 500
 _MOST_BYTES = 1 << 20
 _MOST_STAMPS = 2000  # files beside the code that are looked at

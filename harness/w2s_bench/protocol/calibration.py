@@ -72,13 +72,13 @@ def halves(items: Sequence[Item], seed: int) -> tuple[list[str], list[str]]:
     order = sorted(groups, key=lambda name: hash_rank("half", seed, name))
     for group in order[:-1]:
         if learnt and 2 * (len(learnt) + len(groups[group])) > len(items) + 1:
-            break
+            continue  # a large one does not fit; smaller ones after it may
         learnt += groups[group]
     first = set(learnt)
     return sorted(learnt), sorted(item.id for item in items if item.id not in first)
 
 
-@stage("held_out_scores", version=1)
+@stage("held_out_scores", version=2)
 def run_held_out(context: StageContext) -> None:
     name, supervision = context.params["function"]["name"], context.params["function"]["supervision"]
     check_plugin_unchanged(context)

@@ -14,7 +14,8 @@ from w2s_bench.types import Answer, Item, Prediction
 
 
 def marks(domain: PlannedDomain, gold: Stage, subset: Stage, label: str = "") -> Stage:
-    """Stage: id → for each option of a choice item, whether it is right. Gold by another name: `grade` stages alone read it."""
+    """Stage: id → for each option of a choice item, whether it is right. Gold by another name:
+    `grade` stages read it, and labels that are gold with noise."""
     inputs = {"gold": gold, "subset": subset}
     return Stage(run_marks, {"domain": domain.params}, inputs, ("lm_eval",), label, code=domain.code)
 

@@ -148,9 +148,11 @@ class Generation(SplitGraph):
                 wrong = self._answers(untuned, None, split, f"answers of {untuned.name} untuned to {split}")
             else:
                 wrong = self._drawn(how, untuned, None, split)
-        seed = self.stream(f"noise of {split}")
+        gold, seed, marks = self.training_gold(split), self.stream(f"noise of {split}"), None
+        if rate and self.task.domain.kind == "choice":
+            marks = evaluation.marks(self.task.domain, gold, subset, self.label(f"{split} options that are right"))
         return label_sources.of_gold(
-            subset, self.training_gold(split), rate=rate, noise=how.noise, wrong=wrong, seed=seed, label=label
+            subset, gold, rate=rate, noise=how.noise, wrong=wrong, seed=seed, marks=marks, label=label
         )
 
     def _drawn(self, how: Training, model: PlannedModel, weights: Stage | None, split: Split) -> Stage:

@@ -15,7 +15,7 @@ from numpy.random import Generator
 
 from w2s_bench.errors import SuiteError
 from w2s_bench.protocol.evidence.readings.samples import final_answer
-from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, PREDICTIONS
+from w2s_bench.protocol.files import ANSWERS, FORMAT, ITEMS, MARKS, PREDICTIONS
 from w2s_bench.protocol.planned import PlannedModel, load_planned
 from w2s_bench.protocol.prediction import as_completion
 from w2s_bench.randomness import hash_rank
@@ -53,15 +53,25 @@ def drawn(
 
 
 def of_gold(
-    subset: Stage, gold: Stage, *, rate: float, noise: str, wrong: Stage | None, seed: int, label: str = ""
+    subset: Stage,
+    gold: Stage,
+    *,
+    rate: float,
+    noise: str,
+    wrong: Stage | None,
+    seed: int,
+    marks: Stage | None = None,
+    label: str = "",
 ) -> Stage:
     """Stage: the gold of a subset as labels, of which the share `rate` (from 0, below 1) is replaced by a wrong answer.
 
     `noise` `uniform`: an option drawn from the item's wrong ones; of generated answers the gold of another item, drawn from
     those of another final answer. `systematic`: what a model is likeliest to get wrong, from `wrong`: its answers to the
-    subset with the options' scores, or what it drew (`drawn`).
+    subset with the options' scores, or what it drew (`drawn`). `marks` says which options are right, of which an item may have
+    several (`evaluation.marks`); without it the gold alone is.
     """
-    inputs = {"subset": subset, "gold": gold} | ({"wrong": wrong} if wrong else {})
+    inputs = {"subset": subset, "gold": gold}
+    inputs |= {name: stage for name, stage in (("wrong", wrong), ("marks", marks)) if stage is not None}
     return Stage(label_by_gold, {"rate": rate, "kind": noise, "seed": seed}, inputs, label=label)
 
 
@@ -92,7 +102,7 @@ def run_drawn(context: StageContext) -> None:
     write_records(context.out / _DRAWN, [Drawn(item.id, tuple(each)) for item, each in zip(items, texts, strict=True)])
 
 
-@stage("source_labels", version=1)
+@stage("source_labels", version=2)
 def label_by_gold(context: StageContext) -> None:
     p, folder = context.params, context.inputs["subset"]
     items = sorted(read_records(folder / ITEMS, Item), key=lambda item: item.id)
@@ -110,7 +120,7 @@ def label_by_gold(context: StageContext) -> None:
     write_records(context.out / PREDICTIONS, labels)
 
 
-@stage("majority_labels", version=1)
+@stage("majority_labels", version=2)
 def label_by_majority(context: StageContext) -> None:
     items = read_records(context.inputs["subset"] / ITEMS, Item)
     delimiter = read_json(context.inputs["subset"] / FORMAT)["delimiter"]
@@ -161,11 +171,13 @@ def _wrong_answers(
     """Id → the wrong label that an item would have; without the items that none was found for."""
     if context.params["rate"] == 0:
         return {}
+    marks = read_json(context.inputs["marks"] / MARKS) if "marks" in context.inputs else {}
+    others = {item.id: _wrong_options(item, answers[item.id], marks.get(item.id)) for item in items}
     if context.params["kind"] == "uniform":
-        wrong = {item.id: _uniform(item, answers, rng) for item in items}
+        wrong = {item.id: _uniform(item, answers, others[item.id], rng) for item in items}
     elif items[0].choices is not None:
         scores = {p.id: p.choice_scores or () for p in read_records(context.inputs["wrong"] / PREDICTIONS, Prediction)}
-        wrong = {item.id: _likeliest(item, answers[item.id], scores[item.id]) for item in items}
+        wrong = {item.id: _likeliest(item, others[item.id], scores[item.id]) for item in items}
     else:
         texts = {answer.id: answer.texts for answer in read_records(context.inputs["wrong"] / _DRAWN, Drawn)}
         wrong = {}
@@ -175,10 +187,14 @@ def _wrong_answers(
     return {name: label for name, label in wrong.items() if label is not None}
 
 
-def _uniform(item: Item, answers: Mapping[str, Answer], rng: Generator) -> Prediction | None:
+def _wrong_options(item: Item, gold: Answer, right: Sequence[bool] | None) -> list[int]:
+    """The places of the options that are neither the gold nor marked right."""
+    return [i for i in range(len(item.choices or ())) if i != gold.index and not (right and right[i])]
+
+
+def _uniform(item: Item, answers: Mapping[str, Answer], others: Sequence[int], rng: Generator) -> Prediction | None:
     own = answers[item.id]
     if item.choices is not None:
-        others = [index for index in range(len(item.choices)) if index != own.index]
         return _option(item, others[int(rng.integers(len(others)))]) if others else None
     names, right = sorted(answers), final_answer(own.completion)
     for drawn_index in rng.permutation(len(names)).tolist():
@@ -188,9 +204,8 @@ def _uniform(item: Item, answers: Mapping[str, Answer], rng: Generator) -> Predi
     return None
 
 
-def _likeliest(item: Item, gold: Answer, scores: Sequence[float]) -> Prediction | None:
+def _likeliest(item: Item, others: Sequence[int], scores: Sequence[float]) -> Prediction | None:
     options = item.choices or ()
-    others = [index for index in range(len(options)) if index != gold.index]
     if not others:
         return None
     return _option(item, min(others, key=lambda i: (-scores[i], hash_rank("tie", item.id, options[i]))))

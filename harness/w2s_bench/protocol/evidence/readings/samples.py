@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 from numpy.random import Generator
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from w2s_bench.models.engine import Engine
 
 
+_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+_THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}\b)")
+#: What may stand around a number without making another answer of it: words, and no letters of a formula.
+_SAYS_NOTHING: Final = re.compile(r"(?:\s|[$€£*_`.]|\b[^\W\d_]{2,}\b)*")
+
+
 class Samples(BuiltInReading):
     """Form "array": (n, k), whole numbers: 0 where a sample's final answer is the label's, others in the order they come."""
 
@@ -33,8 +39,8 @@ class Samples(BuiltInReading):
     call = "read(Need(of, 'samples', k=8, temperature=1.0))"
     says = (
         "(n, k): of k answers drawn at a temperature, which have the same final answer: 0 is the label's, 1, 2, … others in the order "
-        "in which they come. A final answer is what follows the last `####`, else the last number, else the whole text. Domains "
-        "that generate only"
+        "in which they come. A final answer is what follows the last `####` (of words and one number, the number), else the last number, "
+        "else the whole text. Domains that generate only"
     )
     instead = "answers of a choice domain are not drawn, their probabilities are known; read choice_probs"
 
@@ -62,7 +68,7 @@ class Samples(BuiltInReading):
         return np.where(agree, 0, rng.integers(1, 4, agree.shape))
 
 
-@stage("samples", version=1)
+@stage("samples", version=2)
 def draw(context: StageContext) -> None:
     rows, drawn = answers_drawn(context, load_planned(context))
     told = [classes(row.completion, texts) for row, texts in zip(rows, drawn, strict=True)]
@@ -87,13 +93,20 @@ def classes(label: str, samples: Sequence[str]) -> FloatArray:
 
 
 def final_answer(text: str) -> str:
-    """What an answer comes to: what follows its last `####`, else its last number, else all of it; case and spaces say nothing."""
-    before, mark, after = text.rpartition("####")
+    """What an answer comes to: what follows its last `####`, else its last number, else all of it.
+
+    Case, spaces and commas between thousands say nothing; nor do words, signs of currency and emphasis around the one number that
+    follows `####`, which tasks ignore, too (`#### $1,000.`, `#### 1000 dollars`).
+    """
+    _, mark, after = text.rpartition("####")
+    said = _THOUSANDS.sub("", after if mark else text)
+    numbers = _NUMBER.findall(said)
     if mark:
-        text = after
-    elif numbers := re.findall(r"-?\d+(?:\.\d+)?", re.sub(r"(?<=\d),(?=\d{3}\b)", "", before + after)):
-        text = numbers[-1]
-    return " ".join(text.split()).casefold().rstrip(".")
+        alone = len(numbers) == 1 and _SAYS_NOTHING.fullmatch(_NUMBER.sub(" ", said, count=1))
+        said = numbers[0] if alone else said
+    elif numbers:
+        said = numbers[-1]
+    return " ".join(said.split()).casefold().rstrip(".")
 
 
 READING = Samples
