@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers.processors import TemplateProcessing
 
 from w2s_bench.errors import ModelError
-from w2s_bench.models.encoding import Pair, encode_pairs
+from w2s_bench.models.encoding import Pair, encode_pairs, encode_prompts
 from w2s_bench.models.engine import Engine
 from w2s_bench.models.finetuning import finetune
 from w2s_bench.models.greedy import continued, prompts_with_room, stops_of
@@ -195,19 +197,19 @@ def test_a_contrast_of_nothing_is_distillation_to_the_base_and_one_without_it_to
     ("spec", "message"),
     [
         ("opd:rollouts=0", r"rollouts is 0, expected a number from 1 to 64"),
-        ("opd:rollouts=1.5", r"rollouts is 1.5, expected a whole number from 1 to 64"),
+        ("opd:rollouts=1.5", r"rollouts must be a whole number, got 1.5"),
         ("trb:epsilon=0", r"epsilon is 0, expected a number above 0"),
         ("trb:share=2", r"share is 2, expected a number above 0 and at most 1"),
         ("tropd:outliers=clip", r"outliers is 'clip', expected fkl or none"),
         ("tropd:top=0", r"top is 0, expected a number from 1"),
-        ("tropd:top=1.5", r"top is 1.5, expected a whole number from 1"),
+        ("tropd:top=1.5", r"top must be a whole number, got 1.5"),
         ("tropd:prefix=2", r"prefix is 2, expected a number from 0 to 1"),
         ("tropd:beta=-1", r"beta is -1, expected a number from 0"),
         ("w2s_opd:alpha=-1", r"alpha is -1, expected a number from 0"),
     ],
 )
 def test_a_parameter_that_cannot_be_is_named(spec: str, message: str) -> None:
-    with pytest.raises(Exception, match=rf"objective '{spec.partition(':')[0]}.*cannot be made: .*{message}"):
+    with pytest.raises(Exception, match=rf"objective '{spec.partition(':')[0]}.*: .*{message}"):
         objective_of(spec)
 
 
@@ -382,6 +384,54 @@ def test_labels_say_nothing_where_no_answer_begins_with_them(sources: Any, teach
     assert bool((made[0] == made[1]).all())
 
 
+def reading(source: Any, positions: int) -> Engine:
+    engine = load_engine(source)
+    engine.model.config.max_position_embeddings = positions
+    return engine
+
+
+@pytest.mark.parametrize("spec", ["opd", "tropd"])
+def test_whoever_is_asked_has_room_for_prompt_and_answer(sources: Any, student: Engine, spec: str) -> None:
+    """A rotary model would be read beyond its positions without a word."""
+    longest = max(len(ids) for ids in encode_prompts(student.tokenizer, [row.prompt for row in ROWS]))
+    settings: dict[str, Any] = {"steps": 2, "batch_size": 4, "learning_rate": 1e-3, "lora_rank": 4, "seed": 0}
+
+    def train(positions: int) -> list[float]:
+        others: Any = {"teacher": reading(sources["words"], positions)}
+        engine = load_engine(sources["words"])
+        return engine.train(
+            ROWS, recipe="full", objective=objective_of(spec), rolling=Rolling(others, MOST), **settings
+        )
+
+    assert len(train(longest + MOST)) == 2
+    with pytest.raises(
+        ModelError, match=rf"{longest} tokens with an answer of up to {MOST} does not fit into the .* teacher"
+    ):
+        train(longest + MOST - 1)
+
+
+def test_openings_leave_room_in_the_least_of_all_contexts(sources: Any, student: Engine) -> None:
+    longest = max(len(ids) for ids in encode_prompts(student.tokenizer, [row.prompt for row in ROWS]))
+    examples = answers_of(student, reading(sources["words"], longest + MOST), Steady())
+    examples.objective = objective_of("tropd")
+    for _ in range(3):
+        for pairs in written(examples, student.model):
+            assert all(len(pair) <= longest + MOST for pair in pairs)
+
+
+def test_a_label_opens_an_answer_where_prompt_and_label_share_a_token(student: Engine, teacher: Engine) -> None:
+    """The space at a prompt's end is a token of its own there, and part of the label's first in training."""
+    examples = answers_of(student, teacher, objective_of("tropd"))
+    examples.prompts = [[*pair.prompt, pair.completion[0] + 1] for pair in examples.pairs]  # no beginning of the whole
+    begun = [examples._begun(row, 0.99, 64) for row in range(len(ROWS))]
+    for pair, (start, opening) in zip(examples.pairs, begun, strict=True):
+        if len(pair.completion) > 1:
+            assert (start, opening) == (pair.prompt, pair.completion[: len(opening)]) and opening
+    assert examples._begun(0, 0.0, 64) == (tuple(examples.prompts[0]), ())
+    for pairs in written(examples, student.model):
+        assert all(len(pair.completion) for pair in pairs)
+
+
 def test_a_student_without_a_contrast_stays(sources: Any, teacher: Engine) -> None:
     """`w2s_opd` of α = 0 is distillation to the untuned student, where it began; the loss of the first step is 0."""
     student, untuned = load_engine(sources["words"]), load_engine(sources["words"])
@@ -410,7 +460,16 @@ def test_other_words_are_refused_and_so_is_nobody_to_ask(sources: Any, student: 
     other: Any = load_engine(sources["bpe"])
     with pytest.raises(ModelError, match=r"tokenizers of student and teacher .* differ: \d+ and \d+ tokens, of which"):
         refuse_other_tokens(student.tokenizer, {"teacher": other})
-    refuse_other_tokens(student.tokenizer, {"teacher": teacher})
+    prompts = [row.prompt for row in ROWS]
+    refuse_other_tokens(student.tokenizer, {"teacher": teacher}, prompts)
+    first: Any = load_engine(sources["words"])  # the same words, and a first token that the student does not read
+    first.tokenizer = copy.deepcopy(student.tokenizer)
+    end = first.tokenizer.eos_token
+    first.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{end} $A", special_tokens=[(end, first.tokenizer.eos_token_id)]
+    )
+    with pytest.raises(ModelError, match=r"student and teacher .* read a prompt as other tokens"):
+        refuse_other_tokens(student.tokenizer, {"teacher": first}, prompts)
     settings: dict[str, Any] = {"steps": 1, "batch_size": 2, "learning_rate": 1e-3, "lora_rank": 4, "seed": 0}
     with pytest.raises(ModelError, match="asks teacher about answers that the student writes, and none was given"):
         student.train(ROWS, recipe="full", objective=ReverseKL(), **settings)

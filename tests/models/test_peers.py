@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from w2s_bench.errors import ModelError
 from w2s_bench.models import scoring
 from w2s_bench.models.encoding import encode_pairs
 from w2s_bench.models.finetuning import Choices, as_examples, finetune
@@ -108,6 +109,18 @@ def test_wrong_labels_are_what_both_leave_out(sources: Any, recipe: Any) -> None
         return float(np.mean([scores[0] - scores[1] for n, scores in enumerate(of.choice_scores(rows)) if n in wrong]))
 
     assert belief(engine) < belief(plain), "it was shown them for a while alone"
+
+
+@pytest.mark.parametrize(("forget", "batch_size", "least"), [(0.2, 2, 3), (0.1, 4, 6), (0.25, 2, 3), (0.5, 1, 2)])
+def test_a_batch_that_would_lose_no_row_is_refused(sources: Any, forget: float, batch_size: int, least: int) -> None:
+    """It would be cross-entropy by another name."""
+    model, tokenizer = sources["words"].load()
+    examples = as_examples(encode_pairs(tokenizer, TEXTS, max_length=64))
+    how = {**HOW, "objective": CoTeaching(forget=forget)}
+    with pytest.raises(ModelError, match=f"of a batch of {batch_size} rows .* none of them.* batch_size of {least} or"):
+        co_teach(model, copy.deepcopy(model), examples, **{**how, "batch_size": batch_size})
+    peer = copy.deepcopy(model)
+    assert len(co_teach(model, peer, examples, **{**how, "batch_size": least})) == HOW["steps"]
 
 
 @pytest.mark.parametrize(("given", "said"), [({"forget": 1.0}, "forget is 1.0"), ({"warm": 0}, "warm is 0")])

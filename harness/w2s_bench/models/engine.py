@@ -24,7 +24,7 @@ from w2s_bench.models.finetuning import Choices, Examples, as_examples
 from w2s_bench.models.greedy import Generated, generate, prompts_with_room
 from w2s_bench.models.memory import out_of_memory
 from w2s_bench.models.objectives import XENT, Objective, OnPolicy, Paired, Stopping, Whose, held_out, over_of, relative
-from w2s_bench.models.on_policy import OwnAnswers, Rolling, refuse_other_tokens
+from w2s_bench.models.on_policy import OwnAnswers, Rolling, refuse_other_tokens, refuse_too_long
 from w2s_bench.models.overflow import Overlong, overlong
 from w2s_bench.models.peers import co_teach, peers_seed
 from w2s_bench.models.sampling import Sampling
@@ -292,10 +292,12 @@ class Engine:
             raise ModelError(
                 f"the objective asks {told} about answers that the student writes, and none was given: give `rolling`"
             )
-        refuse_other_tokens(self.tokenizer, rolling.others)
         prompts = [rows[place].prompt for place in places]
+        refuse_other_tokens(self.tokenizer, rolling.others, prompts)
         settings: dict[str, Any] = {"max_new_tokens": rolling.max_new_tokens, "cut": self._cuts}
-        return _placed(places, prompts_with_room(self.model, self.tokenizer, prompts, **settings), len(rows), [])
+        encoded = prompts_with_room(self.model, self.tokenizer, prompts, **settings)
+        refuse_too_long(encoded, rolling)
+        return _placed(places, encoded, len(rows), [])
 
     def _agreement(self, rows: Sequence[TrainingRow]) -> float:
         """The share of rows whose label is the model's likeliest option, or made of the likeliest token at every place."""

@@ -17,7 +17,7 @@ from w2s_bench.errors import ModelError
 from w2s_bench.models.assumptions import anatomy_of, verdict_of
 from w2s_bench.models.capabilities import Anatomy
 from w2s_bench.models.decoding import PaddedRows
-from w2s_bench.models.encoding import Pair, max_length_of
+from w2s_bench.models.encoding import Pair, encode_prompts, max_length_of
 from w2s_bench.models.finetuning import Asked
 from w2s_bench.models.greedy import Pick, Picks, continued, stops_of
 from w2s_bench.models.losses.trb import blended
@@ -89,9 +89,10 @@ class OwnAnswers:
         rng = np.random.default_rng([self.seed, 2, step.number])
         uniforms, shares = rng.random((len(rows) * times, most)), rng.random(len(rows) * times)
         places = [row for row in rows for _ in range(times)]
-        opening, limit = self.objective.opening(step), max_length_of(model)
-        given = [self._given(row, opening * share, limit) for row, share in zip(places, shares.tolist(), strict=True)]
-        prompts = [[*self.prompts[row], *tokens] for row, tokens in zip(places, given, strict=True)]
+        opening = self.objective.opening(step)
+        limit = min(max_length_of(each) for each in self._models(model))
+        begun = [self._begun(row, opening * share, limit) for row, share in zip(places, shares.tolist(), strict=True)]
+        prompts = [[*prompt, *given] for prompt, given in begun]
         sampling, budget = Sampling(1.0, uniforms), self.objective.budget(step)
         own, blend = self._own(model, sampling), self._blending(prompts, sampling, budget)
         picks = own if budget <= 0 else blend
@@ -99,9 +100,9 @@ class OwnAnswers:
         new = continued(model, self.tokenizer, prompts, max_new_tokens=most, stops=stops, picks=picks)
         self._written |= {row: [] for row in rows}
         for place, (row, tokens) in enumerate(zip(places, new, strict=True)):
-            pair = Pair(tuple(self.prompts[row]), (*given[place], *tokens))
+            prompt, given = begun[place]
             answers = self._written[row]
-            self._written[row] = [*answers, _Answer(pair, len(given[place]))][-times:]
+            self._written[row] = [*answers, _Answer(Pair(prompt, (*given, *tokens)), len(given))][-times:]
 
     def logits(self, model: Any, anatomy: Anatomy | None, rows: Sequence[int]) -> Asked:
         answers = [answer for row in rows for answer in self._written[row]]
@@ -115,20 +116,23 @@ class OwnAnswers:
         probs = {whose: each[:, :width].softmax(-1) for whose, each in told.items()}
         return logits[:, :width].float(), Targets(tokens, probs, off_policy), of[own]
 
-    def _given(self, row: int, share: float, limit: int) -> tuple[int, ...]:
-        """The first tokens of the row's label: at most this share of it, never its last, and room is left for an answer."""
+    def _begun(self, row: int, share: float, limit: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The row's prompt and the first tokens of its label: at most this share of it, never its last, and room is left for an answer."""
         pair, prompt = self.pairs[row], tuple(self.prompts[row])
         whole = pair.prompt + pair.completion
-        if whole[: len(prompt)] != prompt:  # the label's beginning is a token that prompt and label share
-            return ()
-        label = whole[len(prompt) :]
-        most = min(len(label) - 1, limit - len(prompt) - self.rolling.max_new_tokens)
-        return label[: max(0, min(int(share * len(label)), most))]
+        # Prompt and label may share a token, such as the space between them: then the label begins where it does in training.
+        start = prompt if whole[: len(prompt)] == prompt else pair.prompt
+        label = whole[len(start) :]
+        most = min(len(label) - 1, limit - len(start) - self.rolling.max_new_tokens)
+        given = label[: max(0, min(int(share * len(label)), most))]
+        return (start, given) if given else (prompt, ())
+
+    def _models(self, model: Any) -> tuple[Any, ...]:
+        return (model, *(other.model for other in self.rolling.others.values()))
 
     def _width(self, model: Any) -> int:
         """How many tokens all models know: a vocabulary may be padded, to another size than the next model's."""
-        models = (model, *(other.model for other in self.rolling.others.values()))
-        return min(int(each.config.get_text_config().vocab_size) for each in models)
+        return min(int(each.config.get_text_config().vocab_size) for each in self._models(model))
 
     def _own(self, model: Any, sampling: Sampling) -> Picks:
         width = self._width(model)
@@ -186,8 +190,12 @@ def _expected(other: Told, pairs: Sequence[Pair]) -> torch.Tensor:
         return completion_logits(other.model, pairs, anatomy_of(other.model))[0].float()
 
 
-def refuse_other_tokens(tokenizer: Any, others: Mapping[Whose, Told]) -> None:
-    """Raises `ModelError` where another model's tokens are not the student's: its distributions would be of other words."""
+def refuse_other_tokens(tokenizer: Any, others: Mapping[Whose, Told], prompts: Sequence[str] = ()) -> None:
+    """Raises `ModelError` where another model's tokens are not the student's: its distributions would be of other words.
+
+    Two vocabularies may be one, and texts become other tokens by each, such as a first one that only one of them adds; `prompts`
+    are texts to try.
+    """
     words, end = tokenizer.get_vocab(), tokenizer.eos_token_id
     for whose, other in others.items():
         theirs, other_end = other.tokenizer.get_vocab(), other.tokenizer.eos_token_id
@@ -201,3 +209,22 @@ def refuse_other_tokens(tokenizer: Any, others: Mapping[Whose, Told]) -> None:
             )
         if end != other_end:
             raise ModelError(f"student and {name} end an answer by tokens {end} and {other_end}; {next_step}")
+        read_by_both = (encode_prompts(each, prompts) for each in (tokenizer, other.tokenizer))
+        for prompt, own_ids, other_ids in zip(prompts, *read_by_both, strict=True):
+            if own_ids != other_ids:
+                raise ModelError(
+                    f"student and {name} read a prompt as other tokens ({own_ids[:4]} and {other_ids[:4]} at its beginning, "
+                    f"{len(own_ids)} and {len(other_ids)} in all): {prompt[:80]!r}; {next_step}"
+                )
+
+
+def refuse_too_long(prompts: Sequence[Sequence[int]], rolling: Rolling) -> None:
+    """Raises `ModelError` where a model that is asked beside the student has no place for a prompt and the longest answer."""
+    longest = max(map(len, prompts), default=0)
+    for whose, other in rolling.others.items():
+        if longest + rolling.max_new_tokens > (limit := max_length_of(other.model)):
+            raise ModelError(
+                f"a prompt of {longest} tokens with an answer of up to {rolling.max_new_tokens} does not fit into the {limit} that "
+                f"{whose.replace('_', ' ')} {other.model.config.name_or_path!r} reads: it is asked about answers to the prompts that "
+                "the student sees; allow fewer new tokens, shorten the items, or take a model with a longer context"
+            )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from w2s_bench.errors import ModelError
 from w2s_bench.models.assumptions import anatomy_of
 from w2s_bench.models.finetuning import Examples, course
 from w2s_bench.models.memory import by_halves
@@ -24,8 +25,15 @@ def co_teach(
 ) -> list[float]:
     """Train both in place as `finetune` does one; returns the loss of every step of `model`, over the rows that `peer` chose.
 
-    `peer` draws by `peers_seed` what its batches are, so that of `examples` the rows that either draws are looked at.
+    `peer` draws by `peers_seed` what its batches are, so that of `examples` the rows that either draws are looked at. Raises
+    `ModelError` where the share that is left out is no whole row of a batch: both would be trained by plain cross-entropy.
     """
+    batch_size, left = settings["batch_size"], objective.share_left(Step(steps - 1, steps))
+    if left < 1 and _kept(left, batch_size) == batch_size:
+        raise ModelError(
+            f"of a batch of {batch_size} rows the objective leaves {1 - left:.3g} out, which is none of them, so that two students "
+            f"would learn from all: take a batch_size of {int(0.5 / (1 - left)) + 1} or more, or leave more out"
+        )
     settings |= {"steps": steps, "objective": objective}
     first = course(model, examples, seed=seed, **settings)
     second = course(peer, examples, seed=peers_seed(seed), **settings)
@@ -55,6 +63,11 @@ def _ended(of: Any, rows: Sequence[int]) -> list[int]:
     raise AssertionError("a course ends after its steps")
 
 
+def _kept(share: float, rows: int) -> int:
+    """How many rows of a batch are trained on."""
+    return max(1, round(share * rows))
+
+
 @torch.no_grad()
 def easiest(judge: Any, examples: Examples, batch: Sequence[int], objective: Paired, step: Step) -> list[int]:
     """The rows of a batch, in its order, whose labels cost the judge least: as many as the objective keeps, at least one.
@@ -74,6 +87,6 @@ def easiest(judge: Any, examples: Examples, batch: Sequence[int], objective: Pai
 
     costs = np.array(by_halves(judge, cost, list(batch)))
     judge.train(was_training)
-    count = max(1, round(objective.share_left(step) * len(batch)))
+    count = _kept(objective.share_left(step), len(batch))
     places = np.sort(np.argsort(costs, kind="stable")[:count])
     return [batch[place] for place in places]

@@ -18,7 +18,8 @@ class CoTeaching(CrossEntropy):
     the least of theirs, is the default, and `warm` (above 0, at most 1) is .2: theirs, 10 of 200 passes, is less than one pass of a
     short training. They give both students one batch and other first weights; students here begin at one model's weights.
 
-    It takes twice the memory of `xent` and more than twice its time. Language models alone: a head has no second one.
+    A batch so small that the share left out is no whole row of it is refused. It takes twice the memory of `xent` and more than
+    twice its time. Language models alone: a head has no second one.
     """
 
     def __init__(self, forget: float = 0.2, warm: float = 0.2, over: str = "tokens") -> None:

@@ -53,7 +53,7 @@ def on_policy(
     return Stage(train_on_policy, params, inputs, label=label, amount=training.steps * training.batch_size, **fields)
 
 
-@stage("train_on_policy", version=1)
+@stage("train_on_policy", version=2)
 def train_on_policy(context: StageContext) -> None:
     if left_untuned(context):
         return
