@@ -29,7 +29,7 @@ def stage(
     inputs: Mapping[str, Stage] | None = None,
     *,
     name: str = "",
-    of: tuple[Role, str] | None = None,
+    of: tuple[Role, str] | tuple[Role, str, str] | None = None,
     device: str = "cpu",
     **params: JSON,
 ) -> Stage:

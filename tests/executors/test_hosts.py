@@ -41,7 +41,8 @@ def test_which_processes_a_stage_runs_in() -> None:
     assert host() == Host("engine", "w2s-bench")
     assert host("domain", "acme/chess") == Host("domain", "acme")
     assert host("domain", "w2s-bench/chess") == Host("domain", "w2s-bench")
-    assert host("trust", "A.cme/probe") == Host("trust", "a-cme")
+    assert host("trust", "A.cme/probe", "none") == Host("trust", "a-cme", "none")
+    assert host("trust", "acme/probe", "trust_set") != host("trust", "acme/probe", "none")
     assert host("engine", "acme/large") == Host("engine", "acme")
     assert host("objective", "acme/loss") == Host("objective", "acme") != host("reading", "acme/x")
     for elsewhere in ("tiny/math-s", "hf/acme/large@0", "local/acme/x", "/acme/x", "models/x", "x"):
@@ -61,6 +62,15 @@ def test_a_stage_meets_only_what_stages_of_its_kind_left(tmp_path: Path) -> None
     stages = chain(*(("mark", {"text": str(number), **kind}) for number, kind in enumerate([*kinds, *kinds])))
     outcomes, _ = run(stages[-1:], tmp_path)
     assert [text_of(outcomes, one) for one in stages] == [*["nobody"] * 4, "0", "1", "2", "3"]
+
+
+def test_what_a_function_that_sees_gold_leaves_meets_none_that_sees_less(tmp_path: Path) -> None:
+    """In a module of its distribution, say, such as a cache of what is right."""
+    tracks = ["privileged", "none", "trust_set"]
+    kinds: list[dict[str, Any]] = [{"of": ("trust", f"acme/{track}", track)} for track in tracks]
+    stages = chain(*(("mark", {"text": str(number), **kind}) for number, kind in enumerate([*kinds, *kinds])))
+    outcomes, _ = run(stages[-1:], tmp_path)
+    assert [text_of(outcomes, one) for one in stages] == [*["nobody"] * 3, "0", "1", "2"]
 
 
 def test_what_fails_after_another_stage_of_its_plugin_is_tried_in_a_new_process(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.runs.tryout import GRID, Tried, purity_at, try_functions
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk
+from w2s_bench.suite import Suite
+from w2s_bench.suite_files import load_suite
 
 
 class Inline:
@@ -49,6 +51,21 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Any:
         inline = Inline(registry)
         done = try_functions(planned, 0, store=Store(root / "store"), executor=inline, events=print, examples=2)
     return planned, inline, done
+
+
+def test_of_a_suite_with_a_chain_the_one_hop_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels of a later generation are a student's, and no student is trained here."""
+    registry, content = toy_registry(monkeypatch), toy_suite(tmp_path / "models", seeds=1).model_dump(mode="json")
+    (domain,) = (one for one in content["domains"] if one["name"].endswith("/largest"))
+    domain["chain"] = [{**domain["student"], "steps": 4}]
+    planned = plan(
+        Suite.model_validate({**content, "domains": [domain]}), registry, domains=["largest"], trust=["confidence"]
+    )
+    assert [cell.generation for cell in planned.cells if cell.arm.ref.role == "trust_function"] == [None, 1, 2]
+    inline = Inline(registry)
+    done = try_functions(planned, 0, store=Store(tmp_path / "store"), executor=inline, events=print)
+    assert [(trial.function, trial.fault) for trial in done.trials] == [("confidence", "")]
+    assert not [stage.label for stage in inline.asked if "student of" in stage.label]
 
 
 def test_only_what_scores_need_is_run(tried: tuple[Plan, Inline, Tried]) -> None:
@@ -124,8 +141,11 @@ def test_the_verb(tried: tuple[Plan, Inline, Tried], tmp_path: Path, monkeypatch
     told = CliRunner().invoke(app, command)
     assert told.exit_code == 0, told.output
     assert "w2s-bench-toy/largest · seed 0 of toy · 100 weak labels" in told.stdout
-    assert "choose with --seed 1 or above" in " ".join(told.stdout.split())
-    found = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    own = load_suite("tiny").seeds
+    assert f"choose with --seed {own} or above" in " ".join(told.stdout.split())
+    for seed in (0, own + 6):  # however many seeds are planned to get there
+        found = json.loads(CliRunner().invoke(app, [*command, "--json", "--seed", str(seed)]).stdout)
+        assert found["seeds"] == own
     assert [at for at, _ in found["trials"][0]["purity"]] == list(GRID)
 
 

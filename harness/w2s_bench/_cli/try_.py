@@ -53,6 +53,8 @@ def try_(
     from w2s_bench._cli.errors import explained
 
     with explained():
+        from dataclasses import asdict, replace
+
         from w2s_bench._cli.progress import shown_progress
         from w2s_bench.runs.execute import local_executor, make_plan
         from w2s_bench.runs.refusals import refuse_absent_device, refuse_unwritable_store
@@ -71,9 +73,8 @@ def try_(
             tried = try_functions(
                 planned, seed, store=opened, executor=local_executor(workers), events=events, examples=examples
             )
+        tried = replace(tried, seeds=chosen.seeds)  # of the suite's own, however many were planned
         if json_output:
-            from dataclasses import asdict
-
             print_json(asdict(tried) | {"trials": [trial.as_json() for trial in tried.trials]})
         else:
             _print(tried, is_of_suite=seed < chosen.seeds)

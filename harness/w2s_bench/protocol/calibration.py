@@ -56,7 +56,7 @@ def held_out(
         libraries,
         label,
         seconds=seconds,
-        code=Code("trust", function["name"]),
+        code=Code("trust", function["name"], function["supervision"]),
     )
 
 

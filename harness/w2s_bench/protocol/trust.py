@@ -87,7 +87,7 @@ def score(
         libraries,
         label,
         seconds=MOST_SECONDS,
-        code=Code("trust", function["name"]),
+        code=Code("trust", function["name"], function["supervision"]),
     )
 
 

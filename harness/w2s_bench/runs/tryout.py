@@ -85,7 +85,9 @@ def try_functions(
     Raises `W2SBenchError` where the weak labels themselves cannot be made. A function that fails is a `Trial` with its fault.
     """
     cells = [
-        cell for cell in planned.cells if cell.arm.ref.role == "trust_function" and cell.arm.ref.selection == "top"
+        cell
+        for cell in planned.cells
+        if cell.arm.ref.role == "trust_function" and cell.arm.ref.selection == "top" and cell.generation is None
     ]
     if not cells:
         raise W2SBenchError("there is no trust function to try: name one (see `w2s-bench list trust`)")

@@ -75,10 +75,11 @@ def stage(name: str, *, version: int) -> Callable[[Run], StageFunction]:
 
 
 class Code(NamedTuple):
-    """The plugin whose code a stage runs, by what it is and its full name."""
+    """The plugin whose code a stage runs, by what it is and its full name; of a trust function its track, by which it may see gold."""
 
     role: Role
     name: str
+    track: str = ""
 
 
 @dataclass(frozen=True, eq=False)

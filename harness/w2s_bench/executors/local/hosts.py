@@ -1,5 +1,8 @@
 """In whose process a stage runs: third-party code has processes of its own, a host for each distribution and role.
 
+Trust functions have a host for each track, too: what one that sees gold leaves in a module of its distribution, a cache say, must
+not reach one that sees none.
+
 Whatever a plugin leaves behind in its process (settings, patched libraries, timers) then meets nobody but itself. A stage
 that only the harness's own code runs in, and every stage that trains, predicts or reads, belongs to the engine; a plugin's
 own reading is none of these, nor is a student that a plugin's objective trains: they have processes apart from the engine,
@@ -22,10 +25,14 @@ _BESIDE_MODELS: Final[tuple[Role, ...]] = ("reading", "objective")
 
 
 class Host(NamedTuple):
-    """Whose stages a worker process runs. It loads the plugins of `distribution` and of no third party else."""
+    """Whose stages a worker process runs. It loads the plugins of `distribution` and of no third party else.
+
+    `track` is that of its trust functions, empty of other roles.
+    """
 
     role: Role = "engine"
     distribution: str = BUILT_IN
+    track: str = ""
 
     @property
     def is_foreign(self) -> bool:
@@ -51,11 +58,11 @@ def host_of(stage: Stage, installed: Callable[[], Set[str]]) -> Host:
     """
     if stage.code is None:
         return Host()
-    role, name = stage.code
+    role, name, track = stage.code
     distribution = distribution_of(name)
     if role == "engine" and (distribution == BUILT_IN or distribution not in installed()):
         return Host()  # the model lies in a folder or on a hub: no plugin loads it
-    return Host(role, distribution)
+    return Host(role, distribution, track)
 
 
 def installed_distributions() -> frozenset[str]:

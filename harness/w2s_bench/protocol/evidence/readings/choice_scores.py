@@ -18,7 +18,7 @@ from w2s_bench.types import FloatArray, Need, Synthetic
 class ChoiceScores(ChoiceProbs):
     """Form "options": natural logarithms, summed over an option's tokens; of a model tuned by recipe `head` its logits."""
 
-    call = "choice_scores(of)"
+    call = 'read(Need(of, "choice_scores"))'
     says = (
         "a row an item: of each option the summed log-probability of its tokens (a head's logit), in the order of "
         "`choices`. Choice domains only"

@@ -17,7 +17,7 @@ class LabelEntropies(BuiltInReading):
     """Form "tokens": nats, 0 or more, one a token of the label, and of its end where it was generated."""
 
     form: ClassVar[Form] = "tokens"
-    call = "label_entropies(of)"
+    call = 'read(Need(of, "label_entropies"))'
     says = "a row an item: entropy, in nats, of what the model expects in the place of each token of the label"
 
     @property
