@@ -33,7 +33,7 @@ from w2s_bench.protocol.scores import Scores
 from w2s_bench.record import read_arrays, read_records, write_records
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
-from w2s_bench.store.stage import Stage
+from w2s_bench.store.stage import Code, Stage
 from w2s_bench.suite import Suite
 from w2s_bench.testing import check_reading, check_trust_function, synthetic_evidence
 from w2s_bench.types import KINDS, OPTION_FORMS, Item, Kind, Need, Prediction, Ragged, Reader, TrainingRow
@@ -224,7 +224,7 @@ def test_a_plugins_reading_reaches_its_trust_function(models: Path, tmp_path: Pa
         expected = {"teacher.w2s-bench-toy/prompt_logprob[skip=2]", "student.w2s-bench-toy/noise[k=3]"}
         assert set(reads) == expected | ({"teacher.w2s-bench-toy/option_lengths"} if domain == "largest" else set())
         for need, one in reads.items():
-            assert one.code == ("reading", one.params["reading"]["name"])
+            assert one.code == Code("reading", one.params["reading"]["name"])
             assert one.params["reading"]["plugin"] == {
                 "distribution": TOY,
                 "version": "1.0",
