@@ -256,6 +256,14 @@ def test_copies_of_a_row_are_held_out_together(split: Split, capsys: pytest.Capt
     assert often == capsys.readouterr().out and "ridge 100 chosen between 0.0001 and 100" in often
 
 
+@pytest.mark.parametrize(("steps", "said"), [(2, True), (500, False)])
+def test_a_head_that_stops_before_it_has_converged_says_so(
+    split: Split, capsys: pytest.CaptureFixture[str], steps: int, said: bool
+) -> None:
+    heads.trained([split.folder / "states"], split.rows, grid=[1e-3], **{**SETTINGS, "steps": steps})
+    assert (f"stopped after {steps} iterations before it had converged; raise steps" in capsys.readouterr().out) == said
+
+
 def test_items_of_one_group_are_held_out_together(split: Split, capsys: pytest.CaptureFixture[str]) -> None:
     """As the domain's items say, which the stage reads: where all are of one group, nothing can be held out."""
     folder = split.folder / "alike"
@@ -267,7 +275,7 @@ def test_items_of_one_group_are_held_out_together(split: Split, capsys: pytest.C
         params = {**SETTINGS, "ridge": [1e-4, 1e-2, 1.0], "folds": 5, "draws": 2}
         inputs = {"rows": split.folder / "rows", "states": split.folder / "states", "subset": folder / part}
         run_stage(heads.train_head, folder / f"{part} weights", params, registry=None, **inputs)
-    each, whole = capsys.readouterr().out.splitlines()
+    each, whole = (line for line in capsys.readouterr().out.splitlines() if line.startswith("ridge"))
     assert whole == "ridge 1 chosen between 0.0001 and 1" and not each.startswith("ridge 1 chosen")
 
 

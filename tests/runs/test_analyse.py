@@ -32,6 +32,7 @@ from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
+from w2s_bench.suite import Suite
 
 HASH = "w2s-bench-toy/prompt_hash"
 ARMS = [
@@ -172,6 +173,19 @@ def test_a_student_is_warmed_up_by_weak_labels_alone_and_few_steps(ran: Any) -> 
         assert weights.params["steps"] == looked.steps == max(1, round(0.2 * graph.task.spec.student.steps))
         assert {s.params["split"] for s in walk([weights]) if s.name == "gold"} <= {"weak_train"}
         assert weights.inputs["rows"].inputs["labels"].node == graph.weak_labels("transfer").node
+
+
+@pytest.mark.parametrize(("ridge", "warms_up"), [([0.1], False), ([], True)])
+def test_a_head_that_is_fitted_to_convergence_has_no_warm_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ridge: list[float], warms_up: bool
+) -> None:
+    """A fifth of its steps would bound the iterations of the same fit, and be the finished student."""
+    content = toy_suite(tmp_path / "models", seeds=1).model_dump(mode="json")
+    (domain,) = [one for one in content["domains"] if one["name"].endswith("largest")]
+    domain["student"] |= {"recipe": "head", "ridge": ridge}
+    planned = plan(Suite.model_validate(content | {"domains": [domain]}), toy_registry(monkeypatch), trust=[])
+    looked = new_stages(planned.cells[0].graphs[0], ["gradients"], 16)
+    assert looked.untuned is not None and (looked.warmed is not None) == warms_up
 
 
 def test_a_store_that_lacks_the_run_is_told_of_with_the_command_that_makes_it(ran: Any, tmp_path: Path) -> None:

@@ -124,11 +124,11 @@ def _domain(run: FinishedRun, name: str, compared: Comparison, sections: Sequenc
         tracks = {short(told.body.arm.name): _track(told) for _, told in pairs}
         looked = {seed: run.looked[name, seed] for seed in seeds}
         untuned = [_sample(run, pairs, seed, at.untuned) for seed, at in looked.items()]
-        warmed = [_sample(run, pairs, seed, at.warmed) for seed, at in looked.items()]
-        steps = max(at.steps for at in looked.values())
-        analysis = replace(
-            analysis, gradients=of_domain(untuned, tracks), warmed=of_domain(warmed, tracks, steps=steps)
-        )
+        analysis = replace(analysis, gradients=of_domain(untuned, tracks))
+        if all(at.warmed is not None for at in looked.values()):
+            warmed = [_sample(run, pairs, seed, at.warmed) for seed, at in looked.items()]
+            steps = max(at.steps for at in looked.values())
+            analysis = replace(analysis, warmed=of_domain(warmed, tracks, steps=steps))
     graphs = [pairs[0][0].graphs[seed] for seed in seeds]
     if "fit" in sections:
         analysis = replace(analysis, fit=fit_of(run.results, graphs))

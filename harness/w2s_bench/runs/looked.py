@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from w2s_bench.controls import CEILING, NAIVE
 from w2s_bench.protocol.gradients import gradients
 from w2s_bench.protocol.recipes import recipe_of
+from w2s_bench.protocol.recipes.head import is_fitted_to_convergence
 from w2s_bench.protocol.training import gold_rows, weak_rows
 from w2s_bench.runs.labelled import dynamics_of
 from w2s_bench.store.stage import Stage
@@ -37,7 +38,8 @@ class Taken:
 
 @dataclass(frozen=True)
 class Looked:
-    """The new stages of one domain and seed; None where nobody asked. `warmed` are gradients after so many `steps`."""
+    """The new stages of one domain and seed; None where nobody asked. `warmed` are gradients after so many `steps`, None of a student
+    that takes no set number of them: it has no state between the untuned and the finished one."""
 
     difficulty: Stage | None = None
     dynamics: Stage | None = None
@@ -62,7 +64,10 @@ def new_stages(graph: Generation, sections: Sequence[str], sample: int) -> Looke
     rows, label = _weak(graph), graph.label(f"student warmed up by {steps} steps")
     few = how.model_copy(update={"steps": steps})
     warm = recipe_of(model).train(model, few, rows, seed=graph.stream("student"), label=label)
-    untuned, warmed = _taken(graph, sample, None, ""), _taken(graph, sample, warm, " after warm-up")
+    untuned = _taken(graph, sample, None, "")
+    if is_fitted_to_convergence(warm):
+        return Looked(difficulty, dynamics, untuned)
+    warmed = _taken(graph, sample, warm, " after warm-up")
     return Looked(difficulty, dynamics, untuned, warmed, steps)
 
 

@@ -295,6 +295,8 @@ def trained(
         bounds |= {"grid": grid, "weights": weights, "zero_shot": zero_shot, "objective": objective}
         bounds |= {"probs": settings.get("probs")}
         head, losses, strength = ridges.fit_head(values, offsets, labels, **bounds)
+        if len(losses) > settings["steps"]:  # the loss at the start, and after every iteration
+            print(f"stopped after {settings['steps']} iterations before it had converged; raise steps", flush=True)
     else:
         problem, _ = ridges.problem_of(values, offsets, labels, zero_shot=zero_shot, weights=weights)
         strength = ridges.choose(problem, grid, **bounds)
