@@ -10,6 +10,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from w2s_bench._cli.app import app
@@ -82,6 +83,12 @@ def test_what_is_written(what: str, name: str, variant: str, tmp_path: Path) -> 
         ("trust-function", "NumPy", "is installed here"),
         ("trust-function", "json", "which a package of that name would hide"),
         ("trust-function", "oracle", "an arm that the harness owns"),
+        ("trust-function", "none", "cannot name a package"),  # its class would be `None`
+        ("trust-function", "x" * 300, "cannot name a package: expected up to 64 letters"),
+        ("trust-function", "need", "uses 'Need' for something else"),
+        ("domain", "hookimpl", "uses 'hookimpl' for something else"),
+        ("domain", "w2s-domains", "uses 'w2s_domains' for something else"),
+        ("domain", "dict", "uses 'dict' for something else"),
         ("domain", "hf", "is reserved"),
         ("domain", "w2s-bench", "is reserved"),
     ],
@@ -90,6 +97,15 @@ def test_a_name_that_will_not_do(what: str, name: str, said: str, tmp_path: Path
     with pytest.raises(W2SBenchError, match=said):
         write_new(what, name, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["no", "null", "on", "y", "e1", "score", "fit", "rows"])
+@pytest.mark.parametrize("what", ["domain", "objective"])
+def test_a_name_that_yaml_takes_for_something_else_is_a_text(what: str, name: str, tmp_path: Path) -> None:
+    written = write_new(what, name, tmp_path)
+    suite = yaml.safe_load((written.folder / "suite.yaml").read_text(encoding="utf-8"))
+    assert suite["name"] == name
+    assert f"{name}/{name}" in (suite["objectives"] if what == "objective" else [d["name"] for d in suite["domains"]])
 
 
 def test_nothing_is_written_over_or_left_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

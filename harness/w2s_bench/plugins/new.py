@@ -6,6 +6,8 @@ What it is made of lies in `templates/`: a folder a kind, each file with `$name`
 
 from __future__ import annotations
 
+import ast
+import builtins
 import importlib.util
 import keyword
 import re
@@ -32,6 +34,7 @@ NEW: Final[Mapping[str, EntryKind]] = MappingProxyType(
 _SUFFIX: Final = ".template"
 _MODULE: Final = "__module__"  # the name of a folder that stands for the package's own
 _EXAMPLE: Final = "my-margin"
+_LONGEST: Final = 64  # letters of a name, which is that of folders, too
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def write_new(what: str, name: str, out: Path, *, variant: str = "") -> Written:
     `what` is a key of `NEW`; `variant` one of its variants (`trust_set`, a trust function that learns), or empty. Raises
     `W2SBenchError` where the name cannot be a distribution's, is taken, or the folder is there.
     """
-    distribution, module = _names(what, name)
+    distribution, module = _names(what, name, variant)
     folder = out / distribution
     if folder.exists() or folder.is_symlink():
         raise W2SBenchError(f"{folder} is there already; nothing was written. Take another name, or another --out DIR")
@@ -64,7 +67,7 @@ def write_new(what: str, name: str, out: Path, *, variant: str = "") -> Written:
         "module": module,
         "entry": module,
         "task": f"{module}_task",
-        "classname": "".join(part.capitalize() for part in module.split("_")),
+        "classname": _classname(module),
         "harness": running_version(),
     }
     files = {path.replace(_MODULE, module): Template(text).substitute(values) for path, text in _texts(what, variant)}
@@ -84,15 +87,25 @@ def write_new(what: str, name: str, out: Path, *, variant: str = "") -> Written:
     return Written(folder, tuple(sorted(files)), distribution, module, f"{distribution}/{module}")
 
 
-def _names(what: str, name: str) -> tuple[str, str]:
+def _classname(module: str) -> str:
+    return "".join(part.capitalize() for part in module.split("_"))
+
+
+def _names(what: str, name: str, variant: str) -> tuple[str, str]:
     """The distribution's name and its package's, both free."""
     distribution = normalized(name)
     module = distribution.replace("-", "_")
     entry_kind = NEW[what]
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", module) or keyword.iskeyword(module):
+    is_name = re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", module) and len(module) <= _LONGEST
+    if not is_name or any(map(keyword.iskeyword, (module, _classname(module)))):
         raise W2SBenchError(
-            f"{name!r} cannot name a package: expected letters of a-z and digits, parted by single hyphens, a letter first, and "
-            f"no word of Python's own; for example {_EXAMPLE!r}"
+            f"{name[: _LONGEST + 1]!r} cannot name a package: expected up to {_LONGEST} letters of a-z and digits, parted by single "
+            f"hyphens, a letter first, and no word of Python's own (nor its class one); for example {_EXAMPLE!r}"
+        )
+    if hidden := {module, _classname(module)} & _words_of_the_code(what, variant):
+        raise W2SBenchError(
+            f"{name!r} cannot name it: the code that is written uses {min(hidden)!r} for something else, which the {words(entry_kind)} "
+            "would hide; take another name"
         )
     if distribution in RESERVED_PREFIXES or distribution == BUILT_IN:
         raise W2SBenchError(f"the name {distribution!r} is reserved, so that no plugin of it is loaded; take another")
@@ -114,6 +127,22 @@ def _names(what: str, name: str) -> tuple[str, str]:
             f"a module {module!r} is installed here, which a package of that name would hide; take another name"
         )
     return distribution, module
+
+
+def _words_of_the_code(what: str, variant: str) -> set[str]:
+    """What the modules that are written import, define or have of Python, by a bare name; the author's own names are not among them."""
+    own = {"entry": "o", "module": "o", "classname": "O"}
+    found: set[str] = set()
+    for path, text in _texts(what, variant):
+        if path.endswith(".py"):
+            module = ast.parse(Template(text).safe_substitute(own))
+            found |= {node.name for node in module.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+            for node in ast.walk(module):
+                if isinstance(node, ast.alias):
+                    found.add(node.asname or node.name)
+                elif isinstance(node, ast.Name) and hasattr(builtins, node.id):
+                    found.add(node.id)
+    return found - {*own.values()}
 
 
 def _texts(what: str, variant: str) -> list[tuple[str, str]]:

@@ -16,6 +16,9 @@ class Early(CrossEntropy):
     Labels that are held out are those that the arm trains on, weak ones where those are weak: no gold is asked, where Burns et
     al. (2023) stop by gold as an oracle. Where labels are gold, it stops by gold that it was given. `over` as for `xent`.
     Language models alone: heads under a penalty are fitted to convergence.
+
+    Items are parted, not groups of them: of 140 labels held out in `knowledge` 64 were of a fact that another row asks, and for 32 of
+    these that row had the very text. Agreement with such labels rewards memory, so that training may stop later than it should.
     """
 
     def __init__(self, share: float = 0.1, checks: int = 5, over: str = "tokens") -> None:
