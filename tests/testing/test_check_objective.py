@@ -98,9 +98,105 @@ class Late(Plain):
         return loss if step.number < step.of / 2 else loss.detach()
 
 
+class Underflowing(Plain):
+    """Finite in double precision, where a probability is not 0 so soon."""
+
+    def each(self, logits: Any, targets: Any) -> Any:
+        return -logits.softmax(-1).gather(1, targets.label[:, None])[:, 0].log()
+
+
+class OfRows(Plain):
+    """`made` of the rows' losses and weights, the latter 1 where there are none."""
+
+    def made(self, each: Any, weights: Any) -> Any:
+        raise NotImplementedError
+
+    def loss(self, logits: Any, targets: Any, weights: Any, step: Any) -> Any:
+        each = self.each(logits, targets)
+        return self.made(each, torch.ones_like(each) if weights is None else weights)
+
+
+class Summed(OfRows):
+    def made(self, each: Any, weights: Any) -> Any:
+        return (weights * each).sum()
+
+
+class Divided(OfRows):
+    def made(self, each: Any, weights: Any) -> Any:
+        return (weights * each).sum() / weights.sum()
+
+
+class Squared(OfRows):
+    def made(self, each: Any, weights: Any) -> Any:
+        return (weights**2 * each).mean()
+
+
+class HalfWeighted(OfRows):
+    """Weights of some rows alone, wherever they stand; a row of weight 0 is none all the same."""
+
+    def made(self, each: Any, weights: Any) -> Any:
+        return (torch.where(each.detach() > 0.5, weights, (weights > 0).to(each)) * each).mean()
+
+
+class LastTwice(OfRows):
+    def made(self, each: Any, weights: Any) -> Any:
+        return ((weights * each).sum() + weights[-1] * each[-1]) / len(each)
+
+
+class Placed(OfRows):
+    """A row counts by its place, of which doubling is the same mean."""
+
+    def made(self, each: Any, weights: Any) -> Any:
+        return (weights * each * torch.linspace(0.5, 1.5, len(each)).repeat_interleave(2)[::2].to(each)).mean()
+
+
+class Doubled(Plain):
+    """Without weights it is twice the loss."""
+
+    def loss(self, logits: Any, targets: Any, weights: Any, step: Any) -> Any:
+        each = self.each(logits, targets)
+        return 2 * each.mean() if weights is None else (weights * each).mean()
+
+
+class Easy(OfRows):
+    """Rows up to a quantile of the batch, which it takes without `settled`."""
+
+    def made(self, each: Any, weights: Any) -> Any:
+        return (weights * each * (each.detach() <= each.detach().quantile(0.7))).mean()
+
+
+class Settling(Easy):
+    """The same with `settled`, as it is to be."""
+
+    def settled(self, logits: Any, targets: Any, step: Any) -> Any:
+        made = UpTo()
+        made.most = float(self.each(logits, targets).quantile(0.7))
+        return made
+
+
+class UpTo(OfRows):
+    most = 0.0
+
+    def made(self, each: Any, weights: Any) -> Any:
+        return (weights * each * (each.detach() <= self.most)).mean()
+
+
+def test_a_figure_of_the_batch_is_sound_where_it_is_settled() -> None:
+    check_objective(Settling())
+
+
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
+        (Underflowing, "keep logarithms and roots from 0 (of logits in float32, as students have them)"),
+        (Summed, "all rows twice give another loss"),
+        (Divided, "not in proportion to the weights"),
+        (Squared, "not in proportion to the weights"),
+        (HalfWeighted, "not in proportion to the weights"),
+        (LastTwice, "all rows twice give another loss"),
+        (Placed, "another loss"),
+        (Doubled, "weights of 1 give another loss than no weights"),
+        (Easy, "another loss"),
         (Raw, "a constant added to all logits of a row changes the loss"),
         (Root, "whose derivative is not finite, of finite logits"),
         (Smooth, "an option that no item has"),

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import re
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,7 +84,9 @@ def verdicts() -> list[Verdict]:
 
 
 def test_every_rule_is_tried_on_every_entry(verdicts: list[Verdict]) -> None:
-    rules = [*(str(check) for check in trust_function_checks()), "cost"]
+    checks = trust_function_checks()
+    rules = [str(check) for check in checks if not check.is_last]
+    rules += ["cost", *(str(check) for check in checks if check.is_last)]
     of_functions = [(v.name, v.rule) for v in verdicts if v.entry_kind == "trust function"]
     assert of_functions == [(f"acme/{name}", rule) for name in ("likely", "drawing", "quitting") for rule in rules]
     assert [(v.name, v.rule) for v in verdicts if v.entry_kind == "reading"] == [("acme/marked", "reading")]
@@ -104,6 +111,11 @@ def test_the_verb(verdicts: list[Verdict], monkeypatch: pytest.MonkeyPatch) -> N
     assert "checking scores_are_finite-choice" in told.stderr and "checking" not in told.stdout, "what is checked now"
     assert "BROKEN  entry point acme: loads: w2s_domains raised ValueError: no data" in told.stdout
     assert "kept    trust function acme/likely: contract, scores_are_finite" in told.stdout
+    assert re.search(
+        rf"^{len([v for v in verdicts if v.fault])} of {len(verdicts)} rules are broken, by 4 of 5 entries of acme",
+        told.stdout,
+        re.M,
+    )
     rows = json.loads(CliRunner().invoke(app, ["check-plugin", "acme", "--json"]).stdout)
     assert [row["fault"] for row in rows] == [v.fault for v in verdicts]
 
@@ -161,3 +173,86 @@ def test_some_of_our_own_keep_every_rule() -> None:
         "w2s-bench/mass_mean",
     }
     assert [v for v in found if v.fault] == []
+
+
+class Leaving(Likely):
+    """It leaves without a word."""
+
+    def score(self, evidence: Any, *, rng: Any) -> Any:
+        os._exit(0)
+
+
+class Doubting(Likely):
+    """It changes what torch computes by."""
+
+    def score(self, evidence: Any, *, rng: Any) -> Any:
+        import torch
+
+        torch.set_default_dtype(torch.float64)
+        return super().score(evidence, rng=rng)
+
+
+class Trusting(Likely):
+    """It needs torch to be as it was."""
+
+    def score(self, evidence: Any, *, rng: Any) -> Any:
+        import torch
+
+        assert torch.zeros(1).dtype == torch.float32
+        return super().score(evidence, rng=rng)
+
+
+class Crowding(Likely):
+    """It leaves a trace where rows are many."""
+
+    def score(self, evidence: Any, *, rng: Any) -> Any:
+        if len(evidence) > 100:
+            np.seterr(divide="ignore")
+        return super().score(evidence, rng=rng)
+
+
+def set_torch_and_fail() -> Any:
+    import torch
+
+    torch.set_default_dtype(torch.float64)
+    raise ValueError("no objective")
+
+
+def test_an_entry_that_changes_the_process_or_ends_it_breaks_its_own_rules_alone() -> None:
+    kinds: list[tuple[str, Any, Any]] = [("odd", "objective", set_torch_and_fail)]
+    functions = (Leaving, Doubting, Trusting, Crowding)
+    kinds += [(made.__name__.lower(), "trust_function", made) for made in functions]
+    plugin = Plugin("acme", "acme", "2.0", "ok", tuple(registered(*each) for each in kinds), None)
+    found = list(distribution_verdicts("acme", registry=Registry.of([plugin])))
+    broken = {(v.name.partition("/")[2], v.rule): v.fault for v in found if v.fault}
+    assert "it called os._exit(0)" in broken["leaving", "scores_are_finite-choice"]
+    others = {key: fault for key, fault in broken.items() if key[0] not in ("leaving", "odd")}
+    left = [f"process_left_as_found-{kind}" for kind in ("choice", "generate")]
+    assert list(others) == [("doubting", left[0]), ("doubting", left[1]), ("crowding", left[0])]
+    assert "what numpy does on errors" in others["crowding", left[0]]
+    assert os._exit.__name__ == "_exit", "it is Python's own again"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("import os\nos._exit(0)", "ended the process with exit code 0"),
+        ("import time\ntime.sleep(1000)", "took longer than"),
+    ],
+)
+def test_a_plugin_that_ends_or_hangs_who_imports_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, said: str
+) -> None:
+    (tmp_path / "w2s_leaving.py").write_text(body)
+    info = tmp_path / "w2s_leaving-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: w2s-leaving\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[w2s_bench]\nleaving = w2s_leaving\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    monkeypatch.setenv("W2S_BENCH_IMPORT_TIMEOUT", "2")
+    began = time.monotonic()
+    told = CliRunner().invoke(app, ["check-plugin", "w2s-leaving", "--name", "anything"])
+    assert told.exit_code == 1 and time.monotonic() - began < 60
+    assert "BROKEN  entry point leaving: loads: importing w2s_leaving" in told.stdout and said in told.stdout
+    assert "1 of 1 rules are broken, by 1 of 1 entry of w2s-leaving." in told.stdout

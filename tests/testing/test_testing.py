@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
+import random
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +21,9 @@ import pytest
 
 from w2s_bench.domains.task import TaskDomain
 from w2s_bench.errors import EvidenceError
+from w2s_bench.isolation.surroundings import current_umask
 from w2s_bench.testing import check_domain, check_model, check_trust_function, synthetic_evidence, trust_function_checks
-from w2s_bench.testing.smallest import smallest
+from w2s_bench.testing.smallest import moved, smallest
 from w2s_bench.types import IntArray, Kind, Need
 
 PROBS, LOGPROBS = Need("teacher", "choice_probs"), Need("teacher", "label_logprobs")
@@ -95,15 +102,24 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "nan": (faulty(score=lambda s, e, *, rng: np.full(len(e), np.nan)), "40 scores that are not finite"),
     "text": (faulty(score=lambda s, e, *, rng: np.array(e.labels)), "array of <U"),
     "global rng": (faulty(score=lambda s, e, *, rng: np.random.random(len(e))), "take all randomness from `rng`"),
-    "reseeds": (faulty(score=reseeds), "in fit or score it changed numpy's global generator"),
+    "reseeds": (faulty(score=reseeds), "in score it changed numpy's global generator"),
     "pool scope": (faulty(score=ranks), 'declare scope = "pool"'),
     "row order": (faulty(score=lambda s, e, *, rng: rng.random(len(e))), 'declare scope = "pool"'),
     "ids": (faulty(score=lambda s, e, *, rng: np.array([float(int(i[:6], 16)) for i in e.ids])), "rows' ids"),
     "position": (faulty(score=position), "order of the options"),
     "state": (faulty(score=counts_calls), "a second call of score"),
     "gold of the pool": (
-        faulty(score=lambda s, e, *, rng: np.array([float(len(g)) for g in e.answers])),
+        faulty(score=lambda s, e, *, rng: np.array([float(len(g)) for g in e._evidence.answers])),
         r"the gold of the pool; .*smallest counter-example: row \d+ alone",
+    ),
+    "answers": (faulty(score=lambda s, e, *, rng: np.array([len(g) for g in e.answers])), "evidence has no 'answers'"),
+    "take": (faulty(score=lambda s, e, *, rng: np.zeros(len(e.take([0])))), "evidence has no 'take'"),
+    "sets": (faulty(score=lambda s, e, *, rng: setattr(e, "cache", {})), "set 'cache' of the evidence"),
+    "replaces": (faulty(fit=lambda s, e, c, *, rng: setattr(e, "prompts", ())), "set 'prompts' of the evidence"),
+    "deletes": (faulty(score=lambda s, e, *, rng: delattr(e, "ids")), "deleted 'ids' of the evidence"),
+    "unlocks": (
+        faulty(score=lambda s, e, *, rng: e.label_index.setflags(write=True)),
+        "cannot set WRITEABLE flag to True",
     ),
     "order of the pool": (
         faulty(scope="pool", score=lambda s, e, *, rng: np.cumsum([float(len(t)) for t in e.labels])),
@@ -354,19 +370,19 @@ def test_of_a_large_domain_a_part_is_looked_at_and_its_task_loaded_twice(
 ) -> None:
     folder = tmp_path / "domain"  # what lies in it is what the domain is
     folder.mkdir()
-    domain = made_up_domain(folder, lambda items: items[4].update(choices=["a", " "]))
+    domain = made_up_domain(folder, lambda items: items[5].update(choices=["a", " "]))
     counted = f"def load(**_):\n    open({str(tmp_path / 'loads')!r}, 'a').write('x')\n"
     (folder / "loader.py").write_text(LOADER.replace("def load(**_):\n", counted))
-    with pytest.raises(AssertionError, match="option 2 of item '4' is empty"):
+    with pytest.raises(AssertionError, match="option 2 of item '5' is empty"):
         check_domain(domain)
     (tmp_path / "loads").unlink()
-    monkeypatch.setattr("w2s_bench.testing.domains._MOST_MADE", 3)
+    monkeypatch.setattr("w2s_bench.testing.domains._MOST_MADE", 4)
     said: list[str] = []
     check_domain(domain, tell=said.append)
     assert said[:3] == [
         "its task is loaded",
-        "items, of one in 3 of 8 documents",
-        "items, the task loaded anew, of one in 3 of 8 documents",
+        "items, of one in 2 of 8 documents",
+        "items, the task loaded anew, of one in 2 of 8 documents",
     ]
     assert len((tmp_path / "loads").read_text()) == 2, "once, and anew to see whether it comes again"
 
@@ -412,6 +428,24 @@ def test_one_question_under_one_key_with_contrary_golds_is_told(tmp_path: Path) 
     domain = made_up_domain(tmp_path, lambda items: items[3].update(same))
     with pytest.warns(UserWarning, match="made-up: 1 question .2 items. has contrary golds, such as '2[?]': "):
         check_domain(domain)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_domain_of_too_few_groups_cannot_be_split(tmp_path: Path, groups: int) -> None:
+    def share(items: list[dict[str, Any]]) -> None:
+        for n, item in enumerate(items):
+            item["group"] = str(n % groups)
+
+    with pytest.raises(AssertionError, match=rf"made-up: its 8 items are of {groups} groups?, and cannot be split"):
+        check_domain(made_up_domain(tmp_path, share))
+
+
+def test_splits_are_cut_as_a_run_would(tmp_path: Path) -> None:
+    def alone(items: list[dict[str, Any]]) -> None:
+        del items[3:]
+
+    with pytest.raises(AssertionError, match=r"splits of a seed failed: .* 3 items in 3 groups, too few for sizes"):
+        check_domain(made_up_domain(tmp_path, alone))
 
 
 def test_numbers_are_taken_as_ids(tmp_path: Path) -> None:
@@ -526,8 +560,70 @@ def row_check() -> Callable[[Any], None]:
 
 def test_rounding_is_no_broken_scope_and_what_is_more_is() -> None:
     row_check()(lambda: Rounding(2e-5))
-    with pytest.raises(AssertionError, match=r"other rows or their order \(by up to .*, where all scores lie within"):
+    with pytest.raises(
+        AssertionError, match=r"other rows or their order \(by up to .*, where half of all scores lie within"
+    ):
         row_check()(lambda: Rounding(5e-3))
+
+
+def check_of(name: str) -> Callable[[Any], None]:
+    return next(check for check in trust_function_checks() if str(check) == f"{name}-choice")
+
+
+def abstaining(of: Callable[[Any], Any], rows: slice, scope: str = "row", by: float = -1e9) -> Callable[[], Any]:
+    """A function that gives `rows` of the ids' order one score far from all others; ids come in their order but in subsets."""
+    chosen = set(synthetic_evidence("choice", 40, 1)[0].labels[rows])
+
+    def score(self: Any, evidence: Any, *, rng: Any) -> Any:
+        scores = np.asarray(of(evidence), dtype=np.float64)
+        return np.where([label in chosen for label in evidence.labels], by, scores)
+
+    return faulty(score=score, scope=scope, supervision="none")
+
+
+def likely(evidence: Any) -> Any:
+    return Sound.score(None, evidence, rng=None)  # type: ignore[arg-type]
+
+
+BLINDED: dict[str, tuple[str, Callable[[Any], Any], str]] = {
+    "the pool's mean": ("rows_are_scored_alone", lambda e: likely(e) - likely(e).mean(), "row"),
+    "order": ("row_order_means_nothing", lambda e: likely(e) + np.arange(len(e)), "pool"),
+    "ids": ("ids_and_option_order_mean_nothing", lambda e: [int(i[:4].encode().hex(), 16) / 1e9 for i in e.ids], "row"),
+    "options": ("ids_and_option_order_mean_nothing", lambda e: e.label_index, "row"),
+}
+
+
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(0, 15), slice(0, 34)], ids=["one", "some", "most"])
+@pytest.mark.parametrize("name", BLINDED)
+def test_rows_that_a_function_abstains_from_hide_nothing_of_the_others(name: str, rows: slice) -> None:
+    rule, of, scope = BLINDED[name]
+    with pytest.raises(AssertionError, match="scores change with"):
+        check_of(rule)(abstaining(of, rows, scope))
+    check_trust_function(abstaining(likely, rows), ("choice",))
+
+
+def test_rounding_of_float32_is_no_fault_wherever_the_scores_lie() -> None:
+    among = np.random.default_rng(0)
+    noise = 4e-6 * among.uniform(-1, 1, 40)
+    spread = among.normal(size=40)
+    lone = np.where(np.arange(40) == 7, 5.0, 0.0)
+    halves = np.where(np.arange(40) < 20, 0.0, 1.0)
+    for scores in (
+        spread,
+        1000 + spread,
+        np.exp(60 * spread),
+        np.full(40, 0.3),
+        np.where(np.arange(40) == 7, 5.0, 0.3),
+        lone,
+        halves,
+        np.where(np.arange(40) == 7, -1e9, spread),
+        np.zeros(40),
+    ):
+        assert moved(scores, scores * (1 + noise), scores) is None
+    assert moved(lone, lone + 1e-7 * noise / 4e-6, lone) is None
+    with_one = np.where(np.arange(40) == 7, -1e9, spread)
+    assert moved(with_one, with_one + 0.01, with_one) is not None
+    assert moved(np.full(40, 0.5), np.full(40, 0.501), np.full(40, 0.5)) is not None
 
 
 def test_scores_that_are_all_equal_may_differ_by_rounding_alone() -> None:
@@ -569,3 +665,85 @@ def test_all_checks_fit_and_score_few_rows_few_times() -> None:
     check_trust_function(Counted)
     assert len(fits) <= 16 and max(fits) <= 32
     assert len(scored) <= 36 and max(scored) <= 40
+
+
+SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any], str]] = {
+    "variable": (lambda: os.environ.update(W2S_MADE_UP="1"), lambda: "W2S_MADE_UP" in os.environ, "the environment"),
+    "numpy": (lambda: np.seterr(divide="ignore"), lambda: np.geterr()["divide"], "what numpy does on errors"),
+    "folder": (lambda: os.chdir("/"), os.getcwd, "the working directory"),
+    "umask": (lambda: os.umask(0o070), current_umask, "the umask"),
+    "signal": (
+        lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN),
+        lambda: signal.getsignal(signal.SIGUSR1),
+        "the handlers of signals",
+    ),
+    "generator": (lambda: random.seed(0), random.getstate, "the generator of Python's `random`"),
+}
+
+
+@pytest.mark.parametrize("method", ["fit", "score"])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_a_function_changes_for_good_is_told_by_its_own_rule_and_put_back(name: str, method: str) -> None:
+    change, state, told = SETTINGS[name]
+    done: list[bool] = []
+
+    def spoilt(self: Any, *given: Any, rng: Any) -> Any:
+        if not done:  # as a library's first use does
+            change()
+        done.append(True)
+        return getattr(Sound, method)(self, *given, rng=rng)
+
+    before, broken = state(), {}
+    for check in trust_function_checks(("choice",)):
+        try:
+            check(faulty_of(spoilt, method))
+        except AssertionError as error:
+            broken[check.name] = str(error)
+        assert state() == before, check.name
+    assert list(broken) == ["process_left_as_found"], broken
+    assert f"in {method} it changed {told}" in broken["process_left_as_found"]
+
+
+@functools.cache
+def faulty_of(method: Callable[..., Any], name: str) -> Callable[[], Any]:
+    return faulty(**{name: method})
+
+
+def test_what_building_a_function_sets_is_put_back_and_no_fault() -> None:
+    def set_variable(self: Any) -> None:
+        os.environ["W2S_MADE_UP"] = "1"
+
+    check_trust_function(faulty(__init__=set_variable), ("choice",))
+    assert "W2S_MADE_UP" not in os.environ
+
+
+DTYPE = """
+import sys
+import numpy as np
+from w2s_bench import Need
+from w2s_bench.testing import trust_function_checks
+
+class Doubling:
+    supervision, scope, needs = "none", "row", (Need("teacher", "label_logprobs"),)
+    def score(self, evidence, *, rng):
+        import torch
+        torch.set_default_dtype(torch.float64)
+        torch.manual_seed(3)
+        return np.array([row.mean() for row in evidence.label_logprobs()])
+
+assert "torch" not in sys.modules
+for check in trust_function_checks(("choice",)):
+    try:
+        check(Doubling)
+    except AssertionError as error:
+        print(check.name, error)
+import torch
+print(torch.get_default_dtype())
+"""
+
+
+def test_what_is_changed_of_torch_by_whoever_first_loads_it_is_told() -> None:
+    told = subprocess.run([sys.executable, "-c", DTYPE], capture_output=True, text=True, check=True).stdout
+    rule, dtype = told.strip().splitlines()
+    assert rule.startswith("process_left_as_found ") and "set_default_dtype from torch.float32 to torch.float64" in rule
+    assert "torch's global generator" in rule and dtype == "torch.float32"

@@ -71,14 +71,17 @@ def check_plugin(
 
             print_json([asdict(verdict) for verdict in verdicts])
         else:
-            entries = len({(verdict.entry_kind, verdict.name) for verdict in verdicts})
-            summary = (
-                f"{len(broken)} of {len(verdicts)} rules are broken"
-                if broken
-                else f"All {len(verdicts)} rules are kept"
-            )
-            say(f"{summary}, by {entries} entries of {distribution}.")
+            say(_summary(verdicts, distribution))
         raise typer.Exit(1 if broken else 0)
+
+
+def _summary(verdicts: Sequence[Verdict], distribution: str) -> str:
+    broken = [verdict for verdict in verdicts if verdict.fault]
+    every, some = (len({(verdict.entry_kind, verdict.name) for verdict in those}) for those in (verdicts, broken))
+    entries = f"{every} {'entry' if every == 1 else 'entries'} of {distribution}"
+    if not broken:
+        return f"All {len(verdicts)} rules are kept, by {entries}."
+    return f"{len(broken)} of {len(verdicts)} rules are broken, by {some} of {entries}."
 
 
 def _next(what: str) -> None:

@@ -82,6 +82,22 @@ def watch_for_torch() -> None:
     sys.meta_path.insert(0, _TorchSetup())
 
 
+@contextmanager
+def noting_torch() -> Iterator[None]:
+    """Who loads torch meanwhile finds it as it comes, and how it came is noted: what was changed at once is seen, too."""
+    finder = _TorchSetup(sets_up=False)
+    if "torch" in sys.modules or any(isinstance(other, _TorchSetup) for other in sys.meta_path):
+        yield
+        return
+    _TorchSetup.state, _TorchSetup.settings = None, None
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        if finder in sys.meta_path:
+            sys.meta_path.remove(finder)
+
+
 def torch_state_when_loaded() -> Any:
     """The state of torch's generator in the moment the current stage loaded it; None where it was loaded otherwise."""
     return _TorchSetup.state
@@ -152,6 +168,9 @@ class _TorchSetup(importlib.abc.MetaPathFinder):
     #: Of the products of float32, as they were when the process first loaded torch.
     precisions: dict[str, Any] | None = None
 
+    def __init__(self, *, sets_up: bool = True) -> None:
+        self._sets_up = sets_up
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
@@ -169,7 +188,8 @@ class _TorchSetup(importlib.abc.MetaPathFinder):
                 if self in sys.meta_path:
                     sys.meta_path.remove(self)
                 load(module)
-                _set_up_torch(module, _TorchSetup.seed)
+                if self._sets_up:
+                    _set_up_torch(module, _TorchSetup.seed)
                 _TorchSetup.state = module.get_rng_state()
                 _TorchSetup.settings = torch_settings(module)
 

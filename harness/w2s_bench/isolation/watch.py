@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from w2s_bench.errors import TrustFunctionError
 from w2s_bench.isolation.process_state import (
+    noting_torch,
     quiet_imports,
     set_torch,
     torch_settings,
@@ -82,6 +83,19 @@ def left_as_found(name: str, what: str, inputs: Iterable[Path] = ()) -> Iterator
         raise TrustFunctionError(
             f"trust function {name!r} did not leave everything as it found it: in {what} it changed {'; '.join(changes)}"
         )
+
+
+@contextmanager
+def put_back() -> Iterator[None]:
+    """Around other code of a plugin's: what a trust function must not change is what it was, and nobody is told. It may fork."""
+    with noting_torch(), quiet_imports() as set_by_imports:
+        settles = [watch() for watch in (*_WATCHES, _directory, _umask, _python, _numpy, _torch, _torch_settings)]
+        settles += [_numpy_errors(), _environment(set_by_imports)]
+        try:
+            yield
+        finally:
+            for settle in settles:
+                settle()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from importlib import metadata
 
 from w2s_bench.errors import UnknownNameError
@@ -29,12 +30,13 @@ def load_plugins(
     restrict: Collection[str] | None = None,
     entry_points: Iterable[metadata.EntryPoint] | None = None,
     only: str | None = None,
+    watched_first: bool = False,
     awaits: Awaits = unheard,
 ) -> tuple[Plugin, ...]:
     """The entry points of group `w2s_bench`, the built-in distribution's first, the others by name.
 
     `only`: of this one distribution, as far as `restrict` lets it, imported here, in a process that is its own; nothing of
-    the others is looked at or told.
+    the others is looked at or told. `watched_first`: one that ends or hangs a process of its own is not imported here.
     """
     entries = _installed() if entry_points is None else entry_points
     loadings = sorted(map(Loading.of, entries), key=lambda x: (x.distribution != BUILT_IN, x.distribution, x.name))
@@ -46,17 +48,25 @@ def load_plugins(
         if not loading.left_out and not loading.refuse():
             if loading.is_built_in:
                 loading.load()
-            elif only is not None:
+            elif only is not None and not (watched_first and _is_fatal(loading, awaits)):
                 awaits(f"importing plugin {loading.distribution}")
                 loading.load()
                 awaits("")
-            else:
+            elif only is None:
                 elsewhere.append(loading)
     for loading, told in zip(elsewhere, look_at([loading.look() for loading in elsewhere], awaits), strict=True):
         loading.take(told)
     _drop_duplicates(loadings)
     mute = [] if entry_points is not None or only is not None else [dist for dist in called_so()[1:] if not _ours(dist)]
     return (*(loading.plugin() for loading in loadings), *map(_in_vain, mute))
+
+
+def _is_fatal(loading: Loading, awaits: Awaits) -> bool:
+    """Whether it ends or hangs a watched process, asked anew; how is a fault of it."""
+    (told,) = look_at([replace(loading.look(), lasting=False)], awaits)
+    if told.ended is not None:
+        loading.take(told)
+    return told.ended is not None
 
 
 def _ours(dist: metadata.Distribution) -> list[metadata.EntryPoint]:

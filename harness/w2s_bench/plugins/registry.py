@@ -53,6 +53,7 @@ class Registry:
         *,
         entry_points: Iterable[metadata.EntryPoint] | None = None,
         only: str | None = None,
+        watched_first: bool = False,
         awaits: Awaits = unheard,
     ) -> Registry:
         """The installed plugins, or `entry_points`; what is broken lands in `problems`.
@@ -62,13 +63,14 @@ class Registry:
 
         `restrict` names the distributions or entry points to load (default: those that the environment variable
         `W2S_BENCH_PLUGINS` lists, or all); the built-in distribution is loaded always. `only` is for processes of one
-        distribution: of those others nothing is imported. `awaits` is told what is waited for, here and while a run is planned.
+        distribution: of those others nothing is imported; with `watched_first` it is looked at in another one before, and not
+        imported where it ends or hangs that. `awaits` is told what is waited for, here and while a run is planned.
         """
         if only is None:
             with surroundings_kept():
                 return replace(cls.of(load_plugins(restrict, entry_points, awaits=awaits)), awaits=awaits)
         # This process runs one distribution's code alone, so what its import sets may stay.
-        return replace(cls.of(load_plugins(restrict, entry_points, only, awaits)), awaits=awaits)
+        return replace(cls.of(load_plugins(restrict, entry_points, only, watched_first, awaits)), awaits=awaits)
 
     @classmethod
     def of(cls, plugins: Iterable[Plugin]) -> Registry:

@@ -6,27 +6,46 @@ import copy
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
 
 import numpy as np
 
-from w2s_bench.errors import W2SBenchError
+from w2s_bench.errors import TrustFunctionError, W2SBenchError
 from w2s_bench.hookspecs import TrustFunction
-from w2s_bench.isolation.process_state import generators_kept
+from w2s_bench.isolation.process_state import generators_kept, noting_torch
+from w2s_bench.isolation.watch import left_as_found
+from w2s_bench.protocol.evidence.view import read_only
 from w2s_bench.testing.evidence import MemoryEvidence, synthetic_evidence
 from w2s_bench.testing.expecting import guarded
 from w2s_bench.testing.smallest import moved, smallest, told
 from w2s_bench.types import BoolArray, FloatArray, IntArray, Kind
 
 Factory = Callable[[], TrustFunction]
+T = TypeVar("T")
 TRUST_SIZE, POOL_SIZE = 32, 40
 ALL: IntArray = np.arange(POOL_SIZE)
+#: Where it is noted what calls did not leave as they found it.
+_LEFT: ContextVar[list[str] | None] = ContextVar("left", default=None)
 
 
 class Fitted:
-    """The last function that the checks of one list fitted, so that those which ask what scoring does share one fit."""
+    """The last function that the checks of one list fitted, so that those which ask what scoring does share one fit.
+
+    Also what all functions did not leave as they found it, in whichever check: much is changed once alone.
+    """
 
     def __init__(self) -> None:
         self._known: tuple[Factory, Kind, TrustFunction] | None = None
+        self._left: list[tuple[Factory, Kind, list[str]]] = []
+
+    def left(self, factory: Factory, kind: Kind) -> list[str]:
+        """What is noted of a factory's functions on one kind of domain."""
+        for known, of, left in self._left:
+            if (known, of) == (factory, kind):
+                return left
+        self._left.append((factory, kind, []))
+        return self._left[-1][2]
 
     def fresh(self, factory: Factory, kind: Kind) -> TrustFunction:
         """A fitted function that has scored nothing yet. One that cannot be copied is fitted anew each time."""
@@ -38,15 +57,43 @@ class Fitted:
             return fitted_once(factory, kind)
 
 
+@contextmanager
+def noting(left: list[str]) -> Iterator[None]:
+    """Meanwhile calls add to `left` what they did not leave as they found it."""
+    token = _LEFT.set(left)
+    try:
+        yield
+    finally:
+        _LEFT.reset(token)
+
+
+def watched(function: TrustFunction, what: str, call: Callable[[], T]) -> T:
+    """What a call of the method `what` gives. The process is put back as it was; what the call had changed is noted.
+
+    So a function that changes the process breaks the rule about that, and no other rule nor another function.
+    """
+    made: list[T] = []
+    try:
+        with noting_torch(), left_as_found(type(function).__name__, what):
+            made.append(call())
+    except TrustFunctionError as error:
+        if not made:  # it raised this itself
+            raise
+        if (left := _LEFT.get()) is not None and str(error) not in left:
+            left.append(str(error))
+    return made[0]
+
+
 def fitted_once(factory: Factory, kind: Kind, trust: tuple[MemoryEvidence, BoolArray] | None = None) -> TrustFunction:
     """A new function, fitted on `trust` (None: the made-up trust set) if it learns."""
     function = factory()
     if function.supervision != "none":
         evidence, correct = trust or synthetic_evidence(kind, TRUST_SIZE, 0)
-        correct.flags.writeable = False
+        right = read_only(correct.copy())
         privileged = function.supervision == "privileged"
-        seen = evidence.declaring(function.needs, fitting=True, privileged=privileged)
-        guarded("fit", lambda: function.fit(seen, correct, rng=np.random.default_rng(0)))
+        seen = evidence.declaring(function.needs, fitting=True, privileged=privileged).shown()
+        rng = np.random.default_rng(0)
+        guarded("fit", lambda: watched(function, "fit", lambda: function.fit(seen, right, rng=rng)))
     return function
 
 
@@ -54,8 +101,9 @@ def call_score(function: TrustFunction, pool: MemoryEvidence, *, seed: int = 1) 
     """(n,) finite scores of the pool's rows; a fault of the function is an `AssertionError`."""
     from w2s_bench.protocol.trust import validated
 
-    seen = pool.declaring(function.needs, privileged=function.supervision == "privileged")
-    scores = guarded("score", lambda: function.score(seen, rng=np.random.default_rng(seed)))
+    seen = pool.declaring(function.needs, privileged=function.supervision == "privileged").shown()
+    rng = np.random.default_rng(seed)
+    scores = guarded("score", lambda: watched(function, "score", lambda: function.score(seen, rng=rng)))
     try:
         return validated(type(function).__name__, scores, len(pool))
     except W2SBenchError as error:

@@ -12,7 +12,7 @@ import numpy as np
 
 from w2s_bench.hookspecs import TrustFunction
 from w2s_bench.plugins import checks as contract
-from w2s_bench.testing.calls import call_score
+from w2s_bench.testing.calls import call_score, watched
 from w2s_bench.testing.evidence import MemoryEvidence, synthetic_evidence
 from w2s_bench.types import Kind
 
@@ -34,24 +34,28 @@ def tell_cost(factory: Callable[[], TrustFunction], fitted: Callable[[Kind], Tru
 
 
 def _told(function: TrustFunction, pool: MemoryEvidence) -> str:
-    seen = pool.declaring(function.needs, privileged=function.supervision == "privileged")
+    seen = pool.declaring(function.needs, privileged=function.supervision == "privileged").shown()
 
-    def score() -> None:
+    def score() -> float:
+        """Seconds that a call takes."""
+        began = time.perf_counter()
         function.score(seen, rng=np.random.default_rng(1))
+        return time.perf_counter() - began
 
-    score()  # readings are made up when they are asked for first
-    began = time.perf_counter()
-    score()
-    seconds = time.perf_counter() - began
-    tracing = tracemalloc.is_tracing()
-    if not tracing:
-        tracemalloc.start()
-    try:
-        tracemalloc.reset_peak()
-        before = tracemalloc.get_traced_memory()[0]
-        score()
-        peak = tracemalloc.get_traced_memory()[1] - before
-    finally:
+    def peak() -> int:
+        """Bytes that a call takes at most."""
+        tracing = tracemalloc.is_tracing()
         if not tracing:
-            tracemalloc.stop()
-    return f"{1000 * seconds:.1f} ms and {peak / 1e6:.2f} MB for {len(pool)} rows"
+            tracemalloc.start()
+        try:
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            score()
+            return tracemalloc.get_traced_memory()[1] - before
+        finally:
+            if not tracing:
+                tracemalloc.stop()
+
+    watched(function, "score", score)  # readings are made up when they are asked for first
+    seconds, taken = watched(function, "score", score), watched(function, "score", peak)
+    return f"{1000 * seconds:.1f} ms and {taken / 1e6:.2f} MB for {len(pool)} rows"

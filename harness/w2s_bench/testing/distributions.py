@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, NoReturn
 
 from w2s_bench.errors import UnknownNameError, said
+from w2s_bench.isolation.watch import put_back
 from w2s_bench.names import bare, normalized
+from w2s_bench.plugins import checks as contract
 from w2s_bench.plugins.entries import Registered
 from w2s_bench.plugins.hooks import EntryKind, words
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.plugins.spec import parse_spec, write_spec
 from w2s_bench.plugins.watching import Awaits, unheard
-from w2s_bench.testing.calls import fitted_once
+from w2s_bench.testing.calls import Factory, fitted_once, noting, one_thread
 from w2s_bench.testing.cost import tell_cost
 from w2s_bench.testing.domains import check_domain
 from w2s_bench.testing.models import check_model
 from w2s_bench.testing.objectives import check_objective
 from w2s_bench.testing.readings import check_reading
-from w2s_bench.testing.trust_functions import trust_function_checks
+from w2s_bench.testing.trust_functions import Check, trust_function_checks
 from w2s_bench.types import JSON
 
 Rule = tuple[str, Callable[[], object]]
@@ -53,17 +57,20 @@ def distribution_verdicts(
     """Each rule on each entry, in turn. All of them are tried, also after one that fails.
 
     `names`, in full or not, restrict the entries; one may have parameters, `name:key=value`, and is then built with them. `tell` is
-    called with what is checked next, `awaits` with the plugin that is waited for. The distribution's code is imported in this
-    process. Raises `UnknownNameError` where it is not installed, is no plugin, or has no such entry.
+    called with what is checked next, `awaits` with the plugin that is waited for. The distribution's code is imported in a watched
+    process first, and in this one where it came to an end there. Raises `UnknownNameError` where it is not installed, is no plugin,
+    or has no such entry.
     """
     wanted = normalized(distribution)
-    registry = registry or Registry.load(only=wanted, awaits=awaits)
+    registry = registry or Registry.load(only=wanted, watched_first=True, awaits=awaits)
     plugins = [plugin for plugin in registry.plugins if plugin.distribution == wanted]
     if not plugins:
         installed = {plugin.distribution for plugin in Registry.load(awaits=awaits).plugins}
         hint = "A plugin is a distribution with an entry point in the group w2s_bench; install it first."
         raise UnknownNameError("plugin", distribution, installed, hint)
     entries = {entry.name for plugin in plugins for entry in plugin.provides}
+    if not entries and any(plugin.problem for plugin in plugins):
+        names = ()  # none of them is there to be asked for, and why is told below
     specs: list[tuple[str, Parameters]] = [parse_spec(name) for name in names] or [
         (name, {}) for name in sorted(entries)
     ]
@@ -111,7 +118,8 @@ def _verdict(asked: _Asked, rule: str, check: Callable[[], object]) -> Verdict:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            check()
+            with put_back(), _exits_told():
+                check()
         except AssertionError as error:
             fault = said(error) or "an assertion without a message failed"
         except KeyboardInterrupt:
@@ -122,11 +130,42 @@ def _verdict(asked: _Asked, rule: str, check: Callable[[], object]) -> Verdict:
     return Verdict(asked.name, words(asked.entry.entry_kind), rule, fault, told, time.perf_counter() - began)
 
 
+@contextmanager
+def _exits_told() -> Iterator[None]:
+    """Meanwhile `os._exit` raises: a plugin that calls it would end the checks, and with code 0 they would seem to be kept."""
+    own, leave = os.getpid(), os._exit
+
+    def told(status: int) -> NoReturn:
+        if os.getpid() != own:  # of a process that was forked, as `multiprocessing` does
+            leave(status)
+        raise AssertionError(
+            f"it called os._exit({status}), which ends the process of whoever runs it; return, or raise"
+        )
+
+    os._exit = told
+    try:
+        yield
+    finally:
+        os._exit = leave
+
+
 def _of_trust_function(asked: _Asked) -> Iterator[Rule]:
     factory = partial(asked.entry.factory, **asked.parameters) if asked.parameters else asked.entry.factory
-    for check in trust_function_checks():
-        yield str(check), partial(check, factory)
-    yield "cost", partial(tell_cost, factory, partial(fitted_once, factory))
+    checks = trust_function_checks()
+    for check in checks:
+        if not check.is_last:
+            yield str(check), partial(check, factory)
+    yield "cost", partial(_cost, checks[-1], factory)
+    for check in checks:
+        if check.is_last:
+            yield str(check), partial(check, factory)
+
+
+def _cost(check: Check, factory: Factory) -> None:
+    """`cost`, with what it meets noted for the rule that tells what was left behind."""
+    kinds = contract.kinds_of(factory())
+    with noting(check.fitted.left(factory, kinds[0])), one_thread():
+        tell_cost(factory, partial(fitted_once, factory))
 
 
 def _of_domain(asked: _Asked) -> Iterator[Rule]:

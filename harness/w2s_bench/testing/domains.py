@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 #: Of so many documents, evenly spread, items are made; of a larger domain not of all.
 _MOST_MADE: Final = 2000
+#: The splits that every suite has, as small as one may ask for; a teacher that is used as it is trains on nothing.
+_SMALLEST: Final[Mapping[str, int]] = MappingProxyType(
+    {"dev": 0, "test": 2, "weak_train": 0, "trust": 1, "transfer": 1}
+)
+_LEAST_GROUPS: Final = sum(size > 0 for size in _SMALLEST.values())
 #: Names of steps that say too little by themselves.
 _SAID: Final[Mapping[str, str]] = MappingProxyType(
     {"again": "items, the task loaded anew", "right": "grades of right answers", "wrong": "grades of wrong answers"}
@@ -33,21 +38,21 @@ def check_domain(
     models: Sequence[LanguageModel] = (),
     tell: Callable[[str], None] = lambda what: None,
 ) -> None:
-    """The harness can render, cut and grade the domain: its first `at_most` items, answered with gold, are all right.
+    """The harness can render, split and grade the domain: its first `at_most` items, answered with gold, are all right.
 
-    Also: no answer graded between right and wrong, unique ids, options that are not empty, equal keys within one group only, no
-    question under two keys with two golds, the same items when loaded again, the same questions with what `training_document`
-    gives; for a choice domain, wrong options graded wrong; for a generate domain, no gold that `until` or the number of new tokens
-    cuts: by its words, and by the tokens of each of `models`, whose tokenizers are tried too. Items left out, as two of their
-    options are equal, and questions under one key with contrary golds are told by a warning. Of a domain of more than 2,000
-    documents this is said of one in so many, evenly spread, that 2,000 are enough; the task is loaded twice. `tell` is called with
-    what is done next.
+    Also: the smallest splits that a suite may have can be cut from its items, which takes three groups at least; no answer graded
+    between right and wrong, unique ids, options that are not empty, equal keys within one group only, no question under two keys
+    with two golds, the same items when loaded again, the same questions with what `training_document` gives; for a choice domain,
+    wrong options graded wrong; for a generate domain, no gold that `until` or the number of new tokens cuts: by its words, and by
+    the tokens of each of `models`, whose tokenizers are tried too. Items left out, as two of their options are equal, and questions
+    under one key with contrary golds are told by a warning. Of a domain of more than 2,000 documents this is said of one in so many,
+    evenly spread, that 2,000 are enough; the task is loaded twice. `tell` is called with what is done next.
     """
     from w2s_bench import record
     from w2s_bench.plugins.descriptions import has_own_training_gold
     from w2s_bench.plugins.entries import Plugin
     from w2s_bench.plugins.registry import Registry
-    from w2s_bench.protocol import contradictions, evaluation, files, training
+    from w2s_bench.protocol import contradictions, evaluation, files, splits, training
     from w2s_bench.protocol import items as rendered
     from w2s_bench.protocol.planned import PlannedDomain, PlannedModel
     from w2s_bench.store.stage import StageContext
@@ -65,11 +70,14 @@ def check_domain(
     params["one_in"] = max(1, -(-count // _MOST_MADE))
     made_of = f"{count} documents" if params["one_in"] == 1 else f"one in {params['one_in']} of {count} documents"
 
-    def stage(function: Callable[[StageContext], None], name: str, **inputs: Path) -> Path:
+    def stage(
+        function: Callable[[StageContext], None], name: str, own: Mapping[str, Any] | None = None, **inputs: Path
+    ) -> Path:
         folder = root / name
         folder.mkdir()
         tell(f"{_SAID.get(name, name)}, of {made_of}")
-        guarded(f"making the domain's {name}", lambda: function(StageContext(params, inputs, folder, registry)))
+        asked = StageContext(params if own is None else own, inputs, folder, registry)
+        guarded(f"making the domain's {name}", lambda: function(asked))
         return folder
 
     with tempfile.TemporaryDirectory() as made:
@@ -80,6 +88,16 @@ def check_domain(
         again = record.read_records(stage(rendered.build_items, "again") / files.ITEMS, Item)
         expect(items == again, "loading twice gives other items; make them from a fixed seed or a file")
         expect(len(items) > 0, "the domain has no items")
+        groups = len({item.group for item in items})
+        expect(
+            groups >= _LEAST_GROUPS,
+            f"{domain.name}: its {len(items)} items are of {groups} {'group' if groups == 1 else 'groups'}, and cannot be split: no group "
+            f"is in two splits, and a suite has {_LEAST_GROUPS} at least (test, trust, transfer); give a group to items that must not be "
+            "parted alone, as the same fact or template instance",
+        )
+        small: dict[str, Any] = {"sizes": _SMALLEST, "domain": domain.name, "seed": 0, "suite_seed": 0}
+        held = stage(splits.hold_out, "held-out splits", small, items=made_items)
+        stage(splits.cut, "splits of a seed", small, held_out=held)
         made_answers = stage(rendered.build_answers, "answers")
         answers = record.read_records(made_answers / files.ANSWERS, Answer)[:at_most]
         if has_own_training_gold(domain):
@@ -101,7 +119,7 @@ def check_domain(
         gold = root / "gold"
         gold.mkdir()
         record.write_records(gold / files.ANSWERS, answers)
-        key = {"gold": gold}
+        key: dict[str, Any] = {"gold": gold}
         if domain.kind == "choice":
             some = root / "some items"
             some.mkdir()

@@ -6,10 +6,9 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from w2s_bench.errors import EvidenceError
 from w2s_bench.hookspecs import Reading
@@ -19,7 +18,8 @@ from w2s_bench.protocol.evidence.readings import built_in_reading
 from w2s_bench.protocol.evidence.readings.base import BuiltInReading
 from w2s_bench.protocol.evidence.readings.hidden_states import HiddenStates
 from w2s_bench.protocol.evidence.registered import validated
-from w2s_bench.protocol.evidence.view import as_layers
+from w2s_bench.protocol.evidence.view import as_layers, read_only
+from w2s_bench.testing.shown import Shown
 from w2s_bench.types import (
     OPTION_FORMS,
     BoolArray,
@@ -33,7 +33,6 @@ from w2s_bench.types import (
     TrainingRow,
 )
 
-Scalar = TypeVar("Scalar", bound=np.generic)
 Values = Ragged | FloatArray
 
 
@@ -43,7 +42,7 @@ class MemoryEvidence:
 
     `readings` has one entry a `Need`; hidden states may stand once, every layer (n, layers, d), under layer "all".
     `declared` are the needs that may be read (None: all of them); in `fitting` the verifier may not be; `answers` are
-    the gold texts.
+    the gold texts. `shown` is what the checks hand to a trust function: without what a run's evidence lacks, and read-only.
     """
 
     ids: tuple[str, ...]
@@ -93,8 +92,8 @@ class MemoryEvidence:
         if values is None:
             raise EvidenceError(f"read {need}, which this evidence was not made with; add it to its `readings`")
         if isinstance(values, Ragged):
-            return Ragged(_locked(values.values.copy()), _locked(values.offsets.copy()))
-        return _locked(values.copy())
+            return Ragged(read_only(values.values.copy()), read_only(values.offsets.copy()))
+        return read_only(values.copy())
 
     def choice_probs(self, of: Reader = "teacher") -> Ragged:
         return cast(Ragged, self.read(Need(of, "choice_probs")))
@@ -115,6 +114,10 @@ class MemoryEvidence:
         """The same rows for a trust function that declared `needs`."""
         return replace(self, declared=tuple(needs), fitting=fitting, privileged=privileged)
 
+    def shown(self) -> Shown:
+        """These rows as a run shows them: the attributes of `hookspecs.Evidence` alone, none of which can be set."""
+        return Shown(self, self.answers if self.privileged else None)
+
     def take(self, rows: Sequence[int] | IntArray) -> MemoryEvidence:
         """Some rows, in the order given."""
         rows = [int(row) for row in rows]
@@ -129,7 +132,7 @@ class MemoryEvidence:
             labels=take(self.labels),
             answers=take(self.answers),
             choices=None if self.choices is None else tuple(self.choices[row] for row in rows),
-            label_index=None if self.label_index is None else _locked(self.label_index[rows]),
+            label_index=None if self.label_index is None else read_only(self.label_index[rows]),
             readings=_Made(partial(self._taken, rows)),
         )
 
@@ -142,7 +145,7 @@ class MemoryEvidence:
         orders = [rng.permutation(len(options)) for options in self.choices]
         shown = tuple(tuple(c[i] for i in order) for c, order in zip(self.choices, orders, strict=True))
         places = [int(np.flatnonzero(order == at)[0]) for order, at in zip(orders, self.label_index, strict=True)]
-        label_index = _locked(np.array(places, dtype=np.int64))
+        label_index = read_only(np.array(places, dtype=np.int64))
         return replace(
             self, ids=ids, choices=shown, label_index=label_index, readings=_Made(partial(self._permuted, orders))
         )
@@ -216,7 +219,7 @@ def synthetic_evidence(
     labels = tuple(row[i] for row, i in zip(texts, index, strict=True))
     answers = tuple(row[i] if c else row[i - 1] for row, i, c in zip(texts, index, correct, strict=True))
     choices = tuple(texts) if kind == "choice" else None
-    label_index = _locked(index.astype(np.int64)) if kind == "choice" else None
+    label_index = read_only(index.astype(np.int64)) if kind == "choice" else None
     evidence = MemoryEvidence(ids, prompts, labels, choices, label_index, {}, answers)
     rows = evidence.rows
 
@@ -234,8 +237,3 @@ def synthetic_evidence(
         return values.astype(np.float64) if isinstance(values, np.ndarray) else Ragged.from_rows(list(values))
 
     return replace(evidence, readings=_Made(made)), correct
-
-
-def _locked(array: NDArray[Scalar]) -> NDArray[Scalar]:
-    array.flags.writeable = False
-    return array

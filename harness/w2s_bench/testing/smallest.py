@@ -10,9 +10,12 @@ from w2s_bench.results.pages.style import significant
 from w2s_bench.testing.evidence import MemoryEvidence
 from w2s_bench.types import FloatArray, IntArray
 
-#: Shares of the scores' range and of their size that are rounding: a network in float32 gives a row other last digits in
-#: another batch. What reads other rows, ids or the order of options moves scores by far more.
-_OF_RANGE, _OF_SIZE = 1e-4, 1e-6
+#: Shares that are rounding of a row's own score, of the size of most scores and of the spread of half of them: a network in
+#: float32 gives a row other last digits in another batch. What reads other rows, ids or the order of options moves scores by far
+#: more.
+_OF_ROW, _OF_SIZE, _OF_SPREAD = 2e-5, 2e-5, 3e-4
+#: What most scores are rounded to where they are all but 0 and a few are not: they may be differences of numbers of about 1.
+_OF_ONE = 1e-6
 #: How often a rule is tried anew; a function that takes a second to score is not asked for an hour.
 _MOST_TRIES = 120
 _LONGEST_LABEL = 40
@@ -51,16 +54,36 @@ def _holds(broken: Callable[[IntArray], bool], rows: IntArray) -> bool:
 
 def moved(one: FloatArray, other: FloatArray, among: FloatArray) -> str | None:
     """By how much two scores of the same rows differ, where that is more than rounding `among` all scores; None: by no more."""
-    size, spread = float(np.abs(among).max()), float(np.ptp(among))
-    difference = float(np.abs(one - other).max())
-    if difference <= _OF_RANGE * spread + _OF_SIZE * size:
+    apart = np.abs(one - other)
+    beyond = apart / _rounding(one, among)
+    at = int(np.argmax(beyond))
+    if beyond[at] <= 1:
         return None
-    return f"by up to {significant(difference, 3)}, where all scores lie within {significant(spread, 3)}"
+    spread = significant(_spread(np.unique(among)), 3)
+    return f"by up to {significant(float(apart[at]), 3)}, where half of all scores lie within {spread}"
+
+
+def _rounding(scores: FloatArray, among: FloatArray) -> FloatArray:
+    """(n,) above 0: how far a score may move by rounding alone.
+
+    A score far from the others, as −1e9 of a row that a function abstains from, allows much for rows of that score and nothing
+    for others: equal scores count once, and of those the size of three quarters and the spread of half.
+    """
+    different = np.unique(among)
+    size = float(np.quantile(np.abs(different), 0.75, method="lower"))
+    least = _OF_ONE * min(1.0, float(np.abs(among).max())) + np.finfo(np.float64).tiny
+    return np.asarray(_OF_ROW * np.abs(scores) + _OF_SIZE * size + _OF_SPREAD * _spread(different) + least)
+
+
+def _spread(different: FloatArray) -> float:
+    """The shortest range that holds half of these scores, which are sorted."""
+    half = -(-len(different) // 2)
+    return float(np.min(different[half - 1 :] - different[: len(different) - half + 1]))
 
 
 def told(pool: MemoryEvidence, rows: IntArray, one: FloatArray, other: FloatArray, ways: tuple[str, str]) -> str:
-    """The counter-example in words: which rows, and the one whose two scores differ most. `one` and `other`: (len(rows),)."""
-    at = int(np.argmax(np.abs(one - other)))
+    """The counter-example in words: which rows, and the one whose two scores differ most, as rounding goes. Both: (len(rows),)."""
+    at = int(np.argmax(np.abs(one - other) / _rounding(one, one)))
     row = int(rows[at])
     return (
         f"smallest counter-example: {_rows(rows)}; row {row}, {_label(pool, row)}, scores {significant(one[at], 9)} {ways[0]} and "

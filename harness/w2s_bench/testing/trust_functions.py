@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from w2s_bench.errors import TrustFunctionError, W2SBenchError
+from w2s_bench.errors import W2SBenchError
 from w2s_bench.isolation.process_state import generators_kept
-from w2s_bench.isolation.watch import left_as_found
+from w2s_bench.isolation.watch import put_back
 from w2s_bench.plugins import checks as contract
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.protocol.needs import planned_needs
@@ -24,6 +24,7 @@ from w2s_bench.testing.calls import (
     expect_unmoved,
     fault_of,
     fitted_once,
+    noting,
     one_thread,
     score,
     under,
@@ -31,6 +32,8 @@ from w2s_bench.testing.calls import (
 from w2s_bench.testing.evidence import MemoryEvidence, synthetic_evidence
 from w2s_bench.testing.smallest import moved, smallest, told, told_of_rows
 from w2s_bench.types import BoolArray, FloatArray, IntArray, Kind
+
+_MOST_TOLD = 3  # changes of the process that one failure tells
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,15 @@ class Check:
     fitted: Fitted = field(default_factory=Fitted, repr=False, compare=False)
 
     def __call__(self, factory: Factory) -> None:
-        if self.function is not _contract and self.kind not in contract.kinds_of(factory()):
-            return  # no domain of this kind ever meets the function
-        with one_thread():
+        with put_back(), noting(self.fitted.left(factory, self.kind)), one_thread():
+            if self.function is not _contract and self.kind not in contract.kinds_of(factory()):
+                return  # no domain of this kind ever meets the function
             self.function(factory, self.kind, self.fitted)
+
+    @property
+    def is_last(self) -> bool:
+        """It tells what all the others met, so that whoever orders them has it after them."""
+        return self.function is _process_left_as_found
 
     def __str__(self) -> str:
         return f"{self.name}-{self.kind}"
@@ -99,16 +107,6 @@ def _same_every_time(factory: Factory, kind: Kind, fitted: Fitted) -> None:
     expect_equal(
         twice, pool, "two runs with the same rng differ; take all randomness from `rng`, none from a global generator"
     )
-
-
-def _process_left_as_found(factory: Factory, kind: Kind, fitted: Fitted) -> None:
-    """Global generators, environment, working directory and processes are what they were before."""
-    try:
-        # Nobody else uses this seed, so that a function that seeds is noticed.
-        with generators_kept(20_240_601), left_as_found(type(factory()).__name__, "fit or score"):
-            score(factory, kind)
-    except TrustFunctionError as error:
-        raise AssertionError(str(error)) from error
 
 
 def _gold_of_the_pool_is_not_seen(factory: Factory, kind: Kind, fitted: Fitted) -> None:
@@ -213,6 +211,19 @@ def _poor_trust_sets(factory: Factory, kind: Kind, fitted: Fitted) -> None:
         _expect_none(fault, rows, evidence, f"trust set with {name}: ")
 
 
+def _process_left_as_found(factory: Factory, kind: Kind, fitted: Fitted) -> None:
+    """Global generators, environment, working directory and processes are what they were before.
+
+    It counts what `fit` and `score` had changed in any check: what is changed once, as a setting, is changed in the first.
+    """
+    # Nobody else uses this seed, so that a function that seeds is noticed.
+    with generators_kept(20_240_601):
+        score(factory, kind)
+    left = fitted.left(factory, kind)
+    if left:
+        raise AssertionError("; also: ".join(left[:_MOST_TOLD]))
+
+
 def _expect_none(fault: Callable[[IntArray], str], rows: IntArray, of: MemoryEvidence, where: str = "") -> None:
     """There is no fault on these rows; else it is told, with the fewest of them that have one."""
     if first := fault(rows):
@@ -224,11 +235,11 @@ _CHECKS: tuple[Callable[[Factory, Kind, Fitted], None], ...] = (
     _contract,
     _scores_are_finite,
     _same_every_time,
-    _process_left_as_found,
     _score_twice,
     _gold_of_the_pool_is_not_seen,
     _rows_are_scored_alone,
     _row_order_means_nothing,
     _ids_and_option_order_mean_nothing,
     _poor_trust_sets,
+    _process_left_as_found,  # last: it tells what all of them met
 )
