@@ -48,6 +48,13 @@ def test_the_size_of_scores_says_nothing(size: float) -> None:
     assert share(np.exp(-80 - 10 * RIGHT), np.exp(-80 - 10 * WRONG)) == 1
 
 
+def test_among_scores_of_one_machine_the_last_digits_count() -> None:
+    before, after = 1e4 * SMOOTH + 1e-4 * RIGHT, 1e4 * SMOOTH + 1e-4 * WRONG
+    assert share(before, after) < 0.1, "too little for the order, and less than other machines may be off by"
+    assert differ_by_more_than_rounding(before, after, exact=True).mean() > 0.9
+    assert not differ_by_more_than_rounding(before, before * (1 + 1e-14), exact=True).any()
+
+
 def test_one_score_that_differs_is_found() -> None:
     for before in (np.zeros(COUNT), np.full(COUNT, 0.1), SMOOTH, sentinel(SMOOTH, 1, -1e12)):
         after = before.copy()

@@ -30,13 +30,16 @@ class Row:
     audited: float
 
 
-def differing(first: Scores, again: Scores) -> list[Row]:
-    """Rows whose scores differ by more than rounding, those that differ most first. A row that is missing differs."""
+def differing(first: Scores, again: Scores, *, exact: bool = False) -> list[Row]:
+    """Rows whose scores differ by more than rounding, those that differ most first. A row that is missing differs.
+
+    `exact`: of scores that one machine gave, where only what sums in 64 bits are off by is rounding.
+    """
     other = dict(again.items())
     named = list(first.items())
     before = np.array([score for _, score in named], dtype=np.float64)
     after = np.array([other.get(item, np.nan) for item, _ in named], dtype=np.float64)
-    differ = differ_by_more_than_rounding(before, after)
+    differ = differ_by_more_than_rounding(before, after, exact=exact)
     rows = [
         Row(item, score, other.get(item, np.nan))
         for (item, score), is_other in zip(named, differ, strict=True)
@@ -45,7 +48,7 @@ def differing(first: Scores, again: Scores) -> list[Row]:
     return sorted(rows, key=lambda row: (-abs(row.run - row.audited), row.item))
 
 
-def differ_by_more_than_rounding(before: FloatArray, after: FloatArray) -> BoolArray:
+def differ_by_more_than_rounding(before: FloatArray, after: FloatArray, *, exact: bool = False) -> BoolArray:
     """(n,) each: of which rows the score is another.
 
     A row's own size is what its difference is held against, so that no sentinel, and no spread of others, hides it. Below
@@ -57,7 +60,7 @@ def differ_by_more_than_rounding(before: FloatArray, after: FloatArray) -> BoolA
     small, large = _usual_sizes(before, after)
     size = np.maximum(np.maximum(np.abs(before), np.abs(after)), small)
     apart[apart <= _CANCELLED * large] = 0.0
-    far = ~(apart <= _ROUNDING_32 * size)
+    far = ~(apart <= (_ROUNDING_64 if exact else _ROUNDING_32) * size)
     moved = np.abs(_places(before) - _places(after)) > max(_LEAST_MOVED, _MOVED * len(before))
     return far | (moved & ~(apart <= _ROUNDING_64 * size))
 
