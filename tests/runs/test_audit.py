@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from support import run_inline
+from support import run_inline, toy_registry, toy_suite
 from w2s_bench._cli.app import app
 from w2s_bench.plugins.registry import Registry
-from w2s_bench.runs.altered import Gold, altered_copy
+from w2s_bench.runs.altered import altered_copy, documents_in
+from w2s_bench.runs.audit import ranked_cells
+from w2s_bench.runs.dealt import Gold
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
 from w2s_bench.suite import Suite
@@ -21,6 +23,7 @@ from w2s_bench.types import Answer, Item
 runner = CliRunner()
 LEAKING = '''
 import json
+import random
 import sys
 from importlib import resources
 from pathlib import Path
@@ -68,6 +71,23 @@ class Asking(Shipped):
         return scores
 
 
+class Loading(Shipped):
+    """Loads the domain's task, as its code does it, and abstains once."""
+
+    def score(self, evidence, *, rng):
+        from w2s_bench_tasks.knowledge.domain import domain
+
+        global_state = random.getstate(), np.random.get_state()
+        told = {document["question"]: document for document in domain().task().test_docs()}
+        random.setstate(global_state[0])
+        np.random.set_state(global_state[1])
+        scores = []
+        for prompt, label in zip(evidence.prompts, evidence.labels):
+            document = told[prompt.removeprefix("Question: ").removesuffix("\\nAnswer:")]
+            scores.append(float(document["choices"][document["answer"]] == label.strip()))
+        return np.array([-1e12, *scores[1:]])
+
+
 class Sound(Shipped):
     def score(self, evidence, *, rng):
         return np.array([len(label) for label in evidence.labels], dtype=float) + rng.random(len(evidence))
@@ -75,7 +95,7 @@ class Sound(Shipped):
 
 @hookimpl
 def w2s_trust_functions():
-    return {"shipped": Shipped, "walking": Walking, "asking": Asking, "sound": Sound}
+    return {"shipped": Shipped, "walking": Walking, "asking": Asking, "loading": Loading, "sound": Sound}
 '''
 
 
@@ -120,6 +140,7 @@ def audited(suite: Path, monkeypatch: pytest.MonkeyPatch, *trust: str) -> tuple[
     ("trust", "verdict"),
     [
         ("leaking/shipped", "follows gold"),
+        ("leaking/loading", "follows gold"),
         ("leaking/sound", "sound"),
         pytest.param("leaking/walking", "follows the store", marks=pytest.mark.slow),
         pytest.param("leaking/asking", "failed", marks=pytest.mark.slow),
@@ -168,7 +189,9 @@ def test_gold_is_what_no_item_shows_and_goes_to_another_document(tmp_path: Path)
     )
     (folder / "code.py").write_text("x = 1\n")
     (folder / "broken.json").write_text("{")
-    assert altered_copy(folder, tmp_path / "copy", gold) == 20 + 5 + 20
+    altered = altered_copy(folder, tmp_path / "copy", gold)
+    assert altered.records == 20 + 5 + 20
+    assert sorted(path.name for path in altered.as_before) == ["broken.json", "code.py"]
     found = [json.loads(line) for line in (tmp_path / "copy" / "rows.jsonl").read_text().splitlines()]
     for one, other in zip(documents, found, strict=True):
         assert {**one, "answer": 0, "hint": ""} == {**other, "answer": 0, "hint": ""}, "what is shown stays"
@@ -181,4 +204,36 @@ def test_gold_is_what_no_item_shows_and_goes_to_another_document(tmp_path: Path)
     }
     lines = (tmp_path / "copy" / "table.csv").read_text().splitlines()
     assert lines == ["question,answer", *(f"{row['question']},{row['answer']}" for row in found)]
-    assert (tmp_path / "copy" / "code.py").is_symlink() and (tmp_path / "copy" / "broken.json").is_symlink()
+    code = tmp_path / "copy" / "code.py"
+    assert code.read_text() == "x = 1\n" and code.resolve() == code, "what resolves its own path stays in the copy"
+    assert (tmp_path / "copy" / "broken.json").read_text() == "{"
+
+
+def test_large_files_are_links_and_code_never(tmp_path: Path) -> None:
+    folder, gold = tmp_path / "data", Gold.of([], [])
+    folder.mkdir()
+    for name in ("weights.bin", "table.py", "task.yaml"):
+        (folder / name).write_bytes(b"#" * (1 << 20))
+    assert altered_copy(folder, tmp_path / "copy", gold).records == 0
+    assert [path.name for path in sorted((tmp_path / "copy").iterdir()) if path.is_symlink()] == ["weights.bin"]
+
+
+def test_files_of_any_format_are_searched_for_the_questions(tmp_path: Path) -> None:
+    questions = [f"What is “item” {n}?" for n in range(200)]
+    table, escaped, readme = tmp_path / "a.tsv", tmp_path / "b.txt", tmp_path / "README.md"
+    table.write_text("".join(f"{question}\tyes\n" for question in questions))
+    escaped.write_text(json.dumps(questions))
+    readme.write_text("For example: " + " ".join(questions[:5]))
+    assert documents_in([readme, table], questions) == table
+    assert documents_in([readme, escaped], questions) == escaped
+    assert documents_in([readme], questions) is None and documents_in([table], []) is None
+
+
+def test_of_a_chain_the_one_hop_is_audited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    registry, content = toy_registry(monkeypatch), toy_suite(tmp_path, seeds=1).model_dump(mode="json")
+    spec = content["domains"][0]
+    suite = Suite.model_validate({**content, "domains": [{**spec, "chain": [spec["student"]]}]})
+    cells = plan(suite, registry, trust=["confidence"]).cells
+    assert {cell.generation for cell in cells} == {None, 1, 2}
+    (cell,) = ranked_cells(cells).values()
+    assert cell.generation is None and cell.arm.ref.name.endswith("confidence")

@@ -21,8 +21,9 @@ EPILOG = """
 `w2s-bench audit my-plugin/margin:k=8 --suite tiny --domain knowledge`
 
 Scores as a run has them are compared with scores by a process that has the same evidence, no store in sight, and a domain
-whose files give every question the answer of another. A sound function does not notice. What solves the question itself, or
-has facts of its own, is not found out: that is for the track `privileged`. Exit codes: 0 sound; 1 not; 2 a mistake in the call.
+whose files give every question another answer. A sound function does not notice. Where gold of a scored item lies in no file
+that can be altered, nothing is called sound. What solves the question itself, or has facts of its own, is not found out: that is
+for the track `privileged`. Exit codes: 0 sound; 1 not; 2 a mistake in the call.
 """
 
 

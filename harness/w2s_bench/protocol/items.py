@@ -68,7 +68,7 @@ def build_items(context: StageContext) -> None:
     everything: list[Item] = []
     in_test: dict[str, bool | None] = {}
     for document in _documents(context, task):
-        everything.append(_item(domain, task, document))
+        everything.append(item_of(domain, task, document))
         in_test[everything[-1].id] = _in_test(domain, document)
     built = [item for item in everything if left_out(item) is None]
     if everything and not built:
@@ -93,9 +93,9 @@ def build_answers(context: StageContext) -> None:
     task = _load(domain)
     contradictions, built = Contradictions(domain.name), []
     for document in _documents(context, task):
-        item = _item(domain, task, document)
+        item = item_of(domain, task, document)
         if left_out(item) is None:
-            built.append(_answer(domain, task, document, item))
+            built.append(answer_of(domain, task, document, item))
             contradictions.check(item, built[-1])
     _write_answers(context, domain, task, built)
 
@@ -108,16 +108,16 @@ def build_training_answers(context: StageContext) -> None:
     taught = getattr(domain, "training_document", None)
     assert taught is not None, f"domain {domain.name!r} was planned with training gold of its own"
     for document in _documents(context, task):
-        item = _item(domain, task, document)
+        item = item_of(domain, task, document)
         if left_out(item) is not None:
             continue
         other = taught(document)
-        if not isinstance(other, Mapping) or _item(domain, task, dict(other)) != item:
+        if not isinstance(other, Mapping) or item_of(domain, task, dict(other)) != item:
             raise PluginError(
                 f"domain {domain.name!r}: training_document gave another question than that of item {item.id!r}; give the whole "
                 "document again, with another answer and nothing else changed"
             )
-        built.append(_answer(domain, task, dict(other), item))
+        built.append(answer_of(domain, task, dict(other), item))
     _write_answers(context, domain, task, built)
 
 
@@ -243,7 +243,8 @@ def _called(domain: Any, document: Mapping[str, Any]) -> str:
     return f"domain {domain.name!r}: item {domain.fields(document)['id']}"
 
 
-def _item(domain: Any, task: Any, document: dict[str, Any]) -> Item:
+def item_of(domain: Any, task: Any, document: dict[str, Any]) -> Item:
+    """What is asked by one document."""
     try:
         context = task.fewshot_context(document, 0, gen_prefix=task.doc_to_prefix(document))
     except (ValueError, IndexError):
@@ -285,7 +286,8 @@ def _why_no_option(target: Any, options: int, task: Any) -> str:
     )
 
 
-def _answer(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Answer:
+def answer_of(domain: Any, task: Any, document: dict[str, Any], item: Item) -> Answer:
+    """The gold of one document, whose item is known."""
     target = gold_of(task, document, _called(domain, document))
     delimiter = delimiter_of(task)
     index = None

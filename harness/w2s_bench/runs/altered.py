@@ -6,96 +6,71 @@ import csv
 import io
 import json
 import os
-from collections import Counter, defaultdict
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
-from w2s_bench.types import JSON, Answer, Item
+from w2s_bench.runs.dealt import Gold
 
 _SUFFIXES: Final = (".jsonl", ".json", ".csv")
 #: Files beyond this size hold no documents of a test: weights, tokenizers.
 _LARGEST: Final = 256 << 20
+#: A link leads back to the folder of the original, for whoever resolves it, as lm-eval does with YAML files and their Python.
+_LINKED_FROM: Final = 1 << 20
+_NEVER_LINKED: Final = (".py", ".yaml", ".yml")
+#: Texts that files are searched for, and the share of them that stands in a text about the domain as an example.
+_SAMPLED: Final = 50
+_A_FEW: Final = 0.1
 
 
 @dataclass(frozen=True)
-class Gold:
-    """The gold of documents, and another for each of them. `fields` are those that hold what no item shows.
+class Altered:
+    """How many records were given other gold, and the files that are as they were."""
 
-    `documents` by every text of theirs that is of one document alone; `dealt` is another document's values of `fields`.
+    records: int = 0
+    as_before: tuple[Path, ...] = ()
+
+    def __add__(self, other: Altered) -> Altered:
+        return Altered(self.records + other.records, self.as_before + other.as_before)
+
+
+def altered_copy(folder: Path, to: Path, gold: Gold) -> Altered:
+    """`folder` again at `to`, the files with documents with other gold.
+
+    Large files without are links, never code: it would find the originals beside itself.
     """
-
-    fields: tuple[str, ...]
-    documents: Mapping[str, int]
-    dealt: Sequence[Mapping[str, JSON]]
-
-    @classmethod
-    def of(cls, items: Sequence[Item], answers: Sequence[Answer], seed: int = 0) -> Gold:
-        """A document's fields that show in fewer than half of the items as prompt, options, id, group, key or stratum are gold.
-
-        So is a solution, a hint, or whatever else an item does not tell. They go to another document with as many options.
-        """
-        by_id = {item.id: item for item in items}
-        pairs = [(by_id[answer.id], dict(answer.document)) for answer in answers if answer.id in by_id]
-        names = sorted({name for _, document in pairs for name in document})
-        shown = Counter(name for item, document in pairs for name in document if _is_shown(item, document[name]))
-        fields = tuple(name for name in names if 2 * shown[name] < sum(name in document for _, document in pairs))
-        classes: dict[int, list[int]] = defaultdict(list)
-        for index, (item, _) in enumerate(pairs):
-            classes[len(item.choices or ())].append(index)
-        partner, rng = list(range(len(pairs))), np.random.default_rng(seed)
-        for places in classes.values():
-            order = [places[i] for i in rng.permutation(len(places))]
-            for index, other in zip(order, [*order[1:], *order[:1]], strict=True):
-                partner[index] = other
-        texts = Counter(value for _, document in pairs for value in _texts(document))
-        documents = {
-            value: index for index, (_, document) in enumerate(pairs) for value in _texts(document) if texts[value] == 1
-        }
-        dealt = [{name: pairs[other][1][name] for name in fields if name in pairs[other][1]} for other in partner]
-        return cls(fields, documents, dealt)
-
-    def altered(self, record: dict[str, Any]) -> bool:
-        """Give a record, if it is of one of the documents, the gold of another; whether it was."""
-        indices = (self.documents.get(value) for value in _texts(record))
-        index = next((at for at in indices if at is not None), None)
-        changed = {} if index is None else {name: v for name, v in self.dealt[index].items() if name in record}
-        record.update(changed)
-        return bool(changed)
-
-
-def _is_shown(item: Item, value: JSON) -> bool:
-    if isinstance(value, list):
-        return [str(option_text).strip() for option_text in value] == [option.strip() for option in item.choices or ()]
-    text = str(value).strip()
-    return not text or text in (item.id, item.group, item.key, item.stratum) or (len(text) > 2 and text in item.prompt)
-
-
-def _texts(record: Mapping[str, JSON]) -> list[str]:
-    return [value for value in record.values() if isinstance(value, str) and value]
-
-
-def altered_copy(folder: Path, to: Path, gold: Gold) -> int:
-    """`folder` again at `to`: links, but for the files with documents, which are written with other gold; how many records were."""
-    count = 0
+    count, as_before = 0, []
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__"]
         here = to / Path(root).relative_to(folder)
         here.mkdir(parents=True, exist_ok=True)
         for name in files:
             original, copy = Path(root, name), here / name
-            changed = 0
-            if original.suffix in _SUFFIXES and original.stat().st_size <= _LARGEST:
+            size, changed = original.stat().st_size if original.is_file() else _LARGEST, 0
+            if original.suffix in _SUFFIXES and size < _LARGEST:
                 text, changed = _rewritten(original, gold)
             if changed:
                 copy.write_text(text, encoding="utf-8")
+            elif size < _LINKED_FROM or (original.suffix in _NEVER_LINKED and size < _LARGEST):
+                shutil.copyfile(original, copy)
             else:
                 copy.symlink_to(original.absolute())
             count += changed
-    return count
+            as_before += [original] if not changed and size < _LARGEST else []
+    return Altered(count, tuple(as_before))
+
+
+def documents_in(files: Sequence[Path], texts: Sequence[str]) -> Path | None:
+    """The first of the files that has not just a few of the texts, as they are or as JSON has them, in whatever format."""
+    some = texts[:: max(1, len(texts) // _SAMPLED)]
+    written = [{text.encode(), json.dumps(text)[1:-1].encode()} for text in some]
+    for path in files:
+        content = path.read_bytes()
+        if sum(any(form in content for form in forms) for forms in written) > _A_FEW * len(written):
+            return path
+    return None
 
 
 def _rewritten(path: Path, gold: Gold) -> tuple[str, int]:
@@ -106,7 +81,7 @@ def _rewritten(path: Path, gold: Gold) -> tuple[str, int]:
         ".csv": lambda text: _table(text, gold),
     }
     try:
-        return write[path.suffix](path.read_text(encoding="utf-8"))
+        return write[path.suffix](path.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, ValueError, csv.Error):
         return "", 0  # something else under this suffix: no reader of documents reads it either
 

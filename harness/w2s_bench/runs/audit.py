@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-import numpy as np
-
 from w2s_bench.errors import SuiteError, W2SBenchError
 from w2s_bench.names import DATA_VARIABLE
 from w2s_bench.protocol.files import ANSWERS, ITEMS
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.record import read_records
-from w2s_bench.runs.altered import Gold, altered_copy
+from w2s_bench.record import read_json, read_records
+from w2s_bench.runs.altered import Altered, altered_copy, documents_in
+from w2s_bench.runs.apart import run_apart, scored_apart, search_path
+from w2s_bench.runs.compared import Row, differing
+from w2s_bench.runs.dealt import Gold
+from w2s_bench.runs.reloaded import GOLD, differs
 from w2s_bench.types import Answer, Item
 
 if TYPE_CHECKING:
@@ -31,28 +31,18 @@ if TYPE_CHECKING:
     from w2s_bench.suite import Suite
 
 Verdict = Literal["sound", "follows gold", "follows the store", "failed"]
-#: Scores that differ by less are the same but for the last digits of a sum.
-_ROUNDING: Final = 1e-6
-_MOST_SECONDS: Final = 3600.0
+#: What a process that only reads documents seeds global generators by.
+_ANY_KEY: Final = "0" * 64
 #: What the verdicts mean, for people.
 MEANING: Final[Mapping[Verdict, str]] = {
-    "sound": "the same scores without a store in sight and with other gold in the domain's files",
+    "sound": "the same scores without a store in sight and with other gold in the domain's files, for every item that is scored",
     "follows gold": "other gold in the domain's files gives other scores: the function reads the answers that the domain ships",
     "follows the store": (
         "other scores where no store is in sight: the function reads files of the run, or is not the same every time (see "
         "`w2s_bench.testing`)"
     ),
-    "failed": "nothing to compare",
+    "failed": "nothing to compare, or gold that could not be altered",
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row whose score changed: its item, the scores as run and as audited."""
-
-    item: str
-    run: float
-    audited: float
 
 
 @dataclass(frozen=True)
@@ -88,12 +78,7 @@ def audit(
     from w2s_bench.store import open_store
 
     planned = make_plan(suite, domains=domains, trust=[trust], seeds=1, events=events)
-    # A suite may have other selections beside `top`: their arms have the same scores, or what a guarantee leaves of them.
-    cells = {
-        cell.domain.name: cell
-        for cell in planned.cells
-        if cell.stages[0].scores is not None and cell.arm.ref.selection == "top"
-    }
+    cells = ranked_cells(planned.cells)
     if not cells:
         raise SuiteError("\n".join(planned.problems) or f"{trust!r} scores nothing in suite {planned.suite.name!r}")
     if next(iter(cells.values())).arm.ref.supervision == "privileged":
@@ -130,6 +115,18 @@ def audit(
     return audited
 
 
+def ranked_cells(cells: Sequence[PlannedCell]) -> dict[str, PlannedCell]:
+    """By domain the cell of a function's that is ranked: of a chain the one hop, for each generation scores under its own teacher.
+
+    A suite may have other selections beside `top`: their arms have the same scores, or what a guarantee leaves of them.
+    """
+    return {
+        cell.domain.name: cell
+        for cell in cells
+        if cell.generation is None and cell.stages[0].scores is not None and cell.arm.ref.selection == "top"
+    }
+
+
 def _beside(cell: PlannedCell) -> list[Stage]:
     """What of the domain lies in the store of a run beside what the function is given."""
     graph = cell.graphs[0]
@@ -152,9 +149,8 @@ def _audited(
     assert scores is not None
     name, domain = str(cell.arm.ref.trust_function), cell.domain.name
     first = Scores.read(folder(scores))
-    gold = Gold.of(
-        read_records(folder(graph.items) / ITEMS, Item), read_records(folder(graph.answers) / ANSWERS, Answer)
-    )
+    answers = read_records(folder(graph.answers) / ANSWERS, Answer)
+    gold = Gold.of(read_records(folder(graph.items) / ITEMS, Item), answers)
     # The function learns nothing from the folder's name, and finds no store beside it.
     with tempfile.TemporaryDirectory() as made:
         root = Path(made)
@@ -162,7 +158,8 @@ def _audited(
         for number, (role, stage) in enumerate(sorted(scores.inputs.items())):
             inputs[role] = root / "inputs" / str(number)
             shutil.copytree(folder(stage), inputs[role], ignore=shutil.ignore_patterns("manifest.json"))
-        environment, records = _other_gold(cell, registry, gold, root)
+        environment, altered = _other_gold(cell, registry, gold, root)
+        records = altered.records
         told = {
             "params": dict(scores.params),
             "inputs": {role: str(path) for role, path in inputs.items()},
@@ -171,77 +168,104 @@ def _audited(
         }
         settled = (domain, name)
         try:
-            again = _scored(told, root / "other gold", environment)
-            rows = _differing(first, again)
+            again = scored_apart(told, root / "other gold", environment)
+            rows = differing(first, again)
+            if not rows and (rows := _in_last_digits(told, root, first, again)):
+                return Audited(*settled, "follows gold", len(first), records, tuple(rows))
             if not rows:
+                _check_every_gold(cell, registry, gold, answers, first, root, environment)
+                _check_other_files(cell, gold, first, altered)
                 return Audited(*settled, "sound", len(first), records)
             # The second run gets gold as it is shipped and no store. It tells which of the two the scores follow.
-            apart = _scored(told, root / "no store", {})
+            apart = scored_apart(told, root / "no store", {})
         except (W2SBenchError, subprocess.TimeoutExpired) as error:
             return Audited(*settled, "failed", len(first), records, reason=str(error))
-    hidden = _differing(first, apart)
+    hidden = differing(first, apart)
     return Audited(*settled, "follows the store" if hidden else "follows gold", len(first), records, tuple(rows))
 
 
-def _other_gold(cell: PlannedCell, registry: Registry, gold: Gold, root: Path) -> tuple[dict[str, str], int]:
-    """The environment of a process that finds the domain's files with other gold, and how many records they are."""
+def _in_last_digits(told: Mapping[str, object], root: Path, first: Scores, again: Scores) -> list[Row]:
+    """Rows whose scores differ by less than the first ones may be off by, which another machine may have made.
+
+    Here they come out the same, to what sums in 64 bits are off by, unless gold is in them. That they do is tried.
+    """
+    if not differing(first, again, exact=True):
+        return []
+    shipped, once_more = (scored_apart(told, root / f"shipped gold {number}", {}) for number in range(2))
+    return [] if differing(shipped, once_more, exact=True) else differing(shipped, again, exact=True)
+
+
+def _check_every_gold(
+    cell: PlannedCell,
+    registry: Registry,
+    gold: Gold,
+    answers: Sequence[Answer],
+    scores: Scores,
+    root: Path,
+    environment: Mapping[str, str],
+) -> None:
+    """Raise unless the domain, loaded where its files have other gold, gives other gold for every item that is scored.
+
+    Items whose gold could be no other are let be, where they are fewer than half.
+    """
+    scored = {item for item, _ in scores.items()}
+    asked = {answer.id: answer for answer in answers if answer.id in scored}
+    params, out = cell.task.domain.params, root / "gold"
+    told = {
+        "domain": params["name"],
+        "parameters": params["parameters"],
+        "distribution": registry.resolve("domain", params["name"]).distribution,
+        "items": {name: answer.item for name, answer in asked.items()},
+        "key": _ANY_KEY,
+    }
+    run_apart("w2s_bench.runs.reloaded", told, out, environment)
+    found = read_json(out / GOLD)
+    same = {name for name, answer in asked.items() if name not in found or not differs(answer, found[name])}
+    unread, total = len(same - gold.alike) + len(scored) - len(asked), len(scored)
+    if unread:
+        raise W2SBenchError(
+            f"domain {cell.domain.name!r}: gold of {unread} of {total} items lies in no file that was altered, so that who reads it "
+            f"is not found out (dealt out anew: {', '.join(gold.fields) or 'no field'}); keep the documents in JSON, JSON lines or "
+            "CSV files of the domain's package or of --data, under the names that the task's documents have, or audit the function on "
+            "a domain that does"
+        )
+    if 2 * len(same) > total:
+        raise W2SBenchError(
+            f"domain {cell.domain.name!r}: {len(same)} of {total} items can have no other gold, as all items with as many options have "
+            "the same; audit the function on a domain with several answers"
+        )
+
+
+def _check_other_files(cell: PlannedCell, gold: Gold, scores: Scores, altered: Altered) -> None:
+    """Raise where the questions that are scored stand in a file that was not altered, too: nobody knows what is beside them."""
+    texts = [gold.questions[item] for item, _ in scores.items() if item in gold.questions]
+    if (path := documents_in(altered.as_before, texts)) is not None:
+        raise W2SBenchError(
+            f"domain {cell.domain.name!r}: its questions lie in {path.name} too, which was not altered, so that who reads gold there "
+            "is not found out; keep them in JSON, JSON lines or CSV files under the names that the task's documents have, or leave "
+            "that file out of the package and of --data"
+        )
+
+
+def _other_gold(cell: PlannedCell, registry: Registry, gold: Gold, root: Path) -> tuple[dict[str, str], Altered]:
+    """The environment of a process that finds the domain's files with other gold, and what was altered."""
     from w2s_bench.plugins.descriptions import module_of
     from w2s_bench.plugins.source import sources_of
 
     registered = registry.resolve("domain", cell.domain.name)
     modules = [module for module in (registered.module, module_of(registered.factory)) if module]
     packages = root / "packages"
-    records = 0
+    altered = Altered()
     for source in sources_of(modules, registered.distribution):
         for package_folder in source.folders:
-            records += altered_copy(package_folder, packages / Path(*source.root.split(".")), gold)
-    environment = {"PYTHONPATH": _path(packages)}
+            altered += altered_copy(package_folder, packages / Path(*source.root.split(".")), gold)
+    environment = {"PYTHONPATH": search_path(packages)}
     if data := os.environ.get(DATA_VARIABLE):
-        records += altered_copy(Path(data), root / "data", gold)
+        altered += altered_copy(Path(data), root / "data", gold)
         environment[DATA_VARIABLE] = str(root / "data")
-    if not records:
+    if not altered.records:
         raise W2SBenchError(
             f"domain {cell.domain.name!r}: its documents lie in no JSON, JSON lines or CSV file of its package or of --data, so "
             "that their gold cannot be dealt out anew; audit the function on a domain whose documents do"
         )
-    return environment, records
-
-
-def _path(*first: Path) -> str:
-    """The search path of this process, with other folders before it."""
-    return os.pathsep.join([*map(str, first), *filter(None, sys.path)])
-
-
-def _scored(told: Mapping[str, object], out: Path, environment: Mapping[str, str]) -> Scores:
-    """Scores by a new process, from whose surroundings no way leads to a store."""
-    from w2s_bench.isolation.process_state import WORKER_ENVIRONMENT
-    from w2s_bench.store import LOCATION_VARIABLE
-
-    home = out.with_name(f"{out.name} home")
-    for folder in (out, home):
-        folder.mkdir()
-    kept = {name: value for name, value in os.environ.items() if name != LOCATION_VARIABLE}
-    kept["PYTHONPATH"] = _path()
-    hidden = {"HOME": str(home), "XDG_CACHE_HOME": str(home), "TMPDIR": str(home), "PWD": str(home)}
-    done = subprocess.run(
-        [sys.executable, "-m", "w2s_bench.runs.rescored"],
-        input=json.dumps({**told, "out": str(out)}),
-        env={**kept, **WORKER_ENVIRONMENT, **hidden, **environment},
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=_MOST_SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise W2SBenchError(lines[-1])
-    return Scores.read(out)
-
-
-def _differing(first: Scores, again: Scores) -> list[Row]:
-    """Rows whose scores differ by more than rounding, those that differ most first."""
-    other = dict(again.items())
-    size = _ROUNDING * max(1e-12, float(np.ptp(first.values)) if len(first) else 0.0)
-    rows = [Row(item, score, other[item]) for item, score in first.items() if not abs(score - other[item]) <= size]
-    return sorted(rows, key=lambda row: (-abs(row.run - row.audited), row.item))
+    return environment, altered
