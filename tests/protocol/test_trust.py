@@ -398,7 +398,10 @@ def test_what_a_function_may_not_change_fails_its_stage(
 
 def test_scoring_has_a_time_limit_of_its_own() -> None:
     labelled = trust.Labelled(named("subset"), named("predict"), {})
-    assert trust.score({"name": "a/b"}, labelled, None, salt="", seed=0, libraries=()).seconds == 3600
+    assert (
+        trust.score({"name": "a/b", "supervision": "none"}, labelled, None, salt="", seed=0, libraries=()).seconds
+        == 3600
+    )
 
 
 # --- inputs of the stage, and broken functions of a real plugin -----------------------------------------------------

@@ -71,7 +71,8 @@ _VOTES_SAY: Final = (
 )
 _SAMPLES_SAY: Final = (
     "list of texts, as many in every row: answers that the teacher drew to the prompt. Where there are `options` they are votes; "
-    "else they are told by their final answers (what follows `####`, or the last number, or the whole text)"
+    "else they are told by their final answers (what follows `####`, of words and one number the number; "
+    "or the last number, or the whole text)"
 )
 _NEED = re.compile(r"(\w+)\.([\w./-]+)(\[.*\])?")
 
