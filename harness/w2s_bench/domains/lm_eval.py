@@ -37,13 +37,10 @@ def from_name(
     cluster: JSON = None,
 ) -> LmEvalDomain:
     """The domain that `lm-eval/TASK` names. What can be known to be wrong without its data is said here."""
+    said = {**locals()}  # every parameter as given; those of a suite are all but the name
+    del said["name"]
     who, short = f"domain {name!r}", name.removeprefix("lm-eval/")
-    given = checked(
-        who, data=data, revision=revision, train=train, test=test, group=group, key=key, stratum=stratum,
-        num_fewshot=num_fewshot, filter=filter, metric=metric, max_new_tokens=max_new_tokens,
-        calculator_marks=calculator_marks, chat_template=chat_template, apply_chat_template=apply_chat_template,
-        system_prompt=system_prompt, cluster=cluster,
-    )  # fmt: skip
+    given = checked(who, said)
     path, root = find_task(short)
     files = task_files(path, who)
     refuse_foreign(files, root, who)

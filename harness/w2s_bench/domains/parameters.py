@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from w2s_bench.domains.task_data import Mapped, check_mapping
 from w2s_bench.errors import PluginError
@@ -35,43 +37,28 @@ class Parameters:
     cluster: str | None = None
 
 
-def checked(
-    who: str,
-    *,
-    data: JSON = None,
-    revision: JSON = None,
-    train: JSON = None,
-    test: JSON = None,
-    group: JSON = None,
-    key: JSON = None,
-    stratum: JSON = None,
-    num_fewshot: JSON = 0,
-    filter: JSON = None,
-    metric: JSON = None,
-    max_new_tokens: JSON = None,
-    calculator_marks: JSON = True,
-    chat_template: JSON = None,
-    apply_chat_template: JSON = None,
-    system_prompt: JSON = None,
-    cluster: JSON = None,
-) -> Parameters:
-    """What was said, in its types. `who` names the domain in messages.
+#: Those that are texts, where they are given.
+_TEXTS: Final = (
+    "revision", "test", "group", "key", "stratum", "filter", "metric", "chat_template", "apply_chat_template", "system_prompt",
+    "cluster",
+)  # fmt: skip
+
+
+def checked(who: str, said: Mapping[str, JSON]) -> Parameters:
+    """What was said, by the names of `Parameters`, all of them, in its types. `who` names the domain in messages.
 
     Raises:
         PluginError: for a value that cannot be right, with what is expected.
     """
-    texts = {
-        "revision": revision, "test": test, "group": group, "key": key, "stratum": stratum, "filter": filter,
-        "metric": metric, "chat_template": chat_template, "apply_chat_template": apply_chat_template,
-        "system_prompt": system_prompt, "cluster": cluster,
-    }  # fmt: skip
+    train, test, revision = said["train"], said["test"], said["revision"]
+    chat_template, apply_chat_template = said["chat_template"], said["apply_chat_template"]
     if isinstance(apply_chat_template, bool):
         raise PluginError(
             f"{who}: apply_chat_template must name the model whose chat template every prompt is written by, such as "
             f"local/FOLDER, got {apply_chat_template!r}; all models of a suite are asked the same"
         )
-    for parameter, value in texts.items():
-        if value is not None and not (isinstance(value, str) and value.strip()):
+    for parameter in _TEXTS:
+        if (value := said[parameter]) is not None and not (isinstance(value, str) and value.strip()):
             raise PluginError(f"{who}: {parameter} must be a text, got {value!r}; leave it out, or put it in quotes")
     if chat_template is not None and apply_chat_template is not None:
         raise PluginError(
@@ -85,16 +72,16 @@ def checked(
             raise PluginError(
                 f"{who}: {split!r} is no name of a split; write one such as train, and where its file lies in data"
             )
-    for parameter, value, least in (("num_fewshot", num_fewshot, 0), ("max_new_tokens", max_new_tokens, 1)):
-        if value is not None and (type(value) is not int or value < least):
+    for parameter, least in (("num_fewshot", 0), ("max_new_tokens", 1)):
+        if (value := said[parameter]) is not None and (type(value) is not int or value < least):
             raise PluginError(f"{who}: {parameter} must be a whole number, {least} or more, got {value!r}")
-    if not isinstance(calculator_marks, bool):
-        raise PluginError(f"{who}: calculator_marks must be true (kept) or false (removed), got {calculator_marks!r}")
+    if not isinstance(said["calculator_marks"], bool):
+        raise PluginError(
+            f"{who}: calculator_marks must be true (kept) or false (removed), got {said['calculator_marks']!r}"
+        )
     if revision is not None and not COMMIT.fullmatch(revision):
         raise PluginError(
             f"{who}: revision {revision!r} can move; give the 40 hexadecimal digits of a commit of its data set"
         )
-    return Parameters(
-        check_mapping(data, who), revision, tuple(trained), test, group, key, stratum, num_fewshot or 0, filter, metric,
-        max_new_tokens, calculator_marks, chat_template, apply_chat_template, system_prompt, cluster,
-    )  # fmt: skip
+    typed = {"data": check_mapping(said["data"], who), "train": tuple(trained), "num_fewshot": said["num_fewshot"] or 0}
+    return Parameters(**{**said, **typed})

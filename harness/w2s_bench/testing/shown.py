@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from w2s_bench.errors import EvidenceError
 from w2s_bench.hookspecs import Evidence
-from w2s_bench.protocol.evidence.view import read_only
+from w2s_bench.protocol.evidence.view import ReadOnly, read_only
 from w2s_bench.types import FloatArray, Need, Ragged, Reader
 
 
-class Shown:
+class Shown(ReadOnly):
     """`hookspecs.Evidence` of a `MemoryEvidence`, which tests may take apart and change; this fails as a run's view does.
 
     `gold`: (n,) the right answers where it is for the privileged track, else None.
@@ -28,21 +26,6 @@ class Shown:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if "_complete" in vars(self):
-            raise EvidenceError(
-                f"set {name!r} of the evidence, which is read-only; keep what you need in the function itself"
-            )
-        object.__setattr__(self, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        raise EvidenceError(f"deleted {name!r} of the evidence, which is read-only; work on copies")
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "gold":
-            raise EvidenceError("gold is seen by the privileged track alone: declare supervision = 'privileged'")
-        raise AttributeError(f"evidence has no {name!r}, nor has it in a run")
 
     def read(self, need: Need) -> Ragged | FloatArray:
         return self._evidence.read(need)

@@ -36,7 +36,26 @@ def shown_as_of(need: Need, plugins: Mapping[str, ShownAs]) -> ShownAs | BuiltIn
     return reading
 
 
-class EvidenceView:
+class ReadOnly:
+    """Evidence whose attributes are those that it has once `_complete` is set: none is set, deleted or made up afterwards."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if "_complete" in vars(self):
+            raise EvidenceError(
+                f"set {name!r} of the evidence, which is read-only; keep what you need in the function itself"
+            )
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise EvidenceError(f"deleted {name!r} of the evidence, which is read-only; work on copies")
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "gold":
+            raise EvidenceError("gold is seen by the privileged track alone: declare supervision = 'privileged'")
+        raise AttributeError(f"evidence has no {name!r}")
+
+
+class EvidenceView(ReadOnly):
     """n weak labels as a trust function may see them: `hookspecs.Evidence`.
 
     Rows are sorted by opaque ids, options are permuted a row by a hash of its id, arrays cannot be written to, and gold
@@ -88,18 +107,6 @@ class EvidenceView:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if "_complete" in vars(self):
-            raise EvidenceError(
-                f"set {name!r} of the evidence, which is read-only; keep what you need in the function itself"
-            )
-        object.__setattr__(self, name, value)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "gold":
-            raise EvidenceError("gold is seen by the privileged track alone: declare supervision = 'privileged'")
-        raise AttributeError(name)
 
     def read(self, need: Need) -> Ragged | FloatArray:
         """What was read of each label, in the order of `ids`; of options, in the order of `choices`.
