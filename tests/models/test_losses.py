@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -321,6 +323,32 @@ def test_held_out_rows_are_other_items(count: int, share: float, seed: int) -> N
     assert {row.id for row in again[1]} == {row.id for row in held}
 
 
+@given(st.integers(2, 12), st.floats(0.01, 0.5), st.integers(0, 99), st.data())
+def test_held_out_rows_are_of_other_groups(count: int, share: float, seed: int, data: st.DataObject) -> None:
+    """Groups are never parted, and take no more than the share where any of them fits; else the smallest is held out."""
+    sizes = data.draw(st.lists(st.integers(1, 9), min_size=count, max_size=count))
+    groups = {f"g{g}-{n}": f"g{g}" for g, size in enumerate(sizes) for n in range(size)}
+    rows = [TrainingRow(name, "q", " a", False, (" a", " b"), 0) for name in groups]
+    kept, held, _ = held_out(rows, {}, share=share, seed=seed, groups=groups)
+    assert kept and held and len(kept) + len(held) == len(rows)
+    assert not {groups[row.id] for row in kept} & {groups[row.id] for row in held}
+    room = round(share * len(rows))
+    if min(sizes) > room:
+        assert len(held) == min(sizes)
+    else:
+        assert len(held) <= room < len(held) + min((groups_of(kept, groups)).values())
+
+
+def groups_of(rows: Sequence[TrainingRow], groups: Mapping[str, str]) -> Counter[str]:
+    return Counter(groups[row.id] for row in rows)
+
+
+def test_rows_of_one_group_leave_none_to_hold_out() -> None:
+    rows = [TrainingRow(name, "q", " a", False, (" a", " b"), 0) for name in "abc"]
+    with pytest.raises(ModelError, match="of 1 group of items, which leaves none to hold out; raise the coverage"):
+        held_out(rows, {}, share=0.1, seed=0, groups=dict.fromkeys("abc", "g"))
+
+
 def test_the_student_of_highest_agreement_is_kept(sources: Any) -> None:
     """Of equal ones the first, its weights as they were; without checks it is the last one."""
     model, tokenizer = sources["words"].load()
@@ -351,12 +379,14 @@ def test_an_engine_stops_by_the_labels_of_rows_that_it_does_not_train_on(
     index = None if choices is None else 1
     rows = [TrainingRow(f"i{n}", f"{word} is", " Lima", False, choices, index) for n, word in enumerate("abcdefghij")]
     how: Any = {"recipe": "full", "steps": 40, "batch_size": 4, "learning_rate": 2e-2, "seed": 0, "lora_rank": 1}
+    with pytest.raises(ModelError, match="1 group of items, which leaves none to hold out"):
+        engine.train(rows, **how, objective=Early(), groups={row.id: "one" for row in rows})
     engine.train(rows, **how, objective=Early(share=0.3, checks=4))
     said = capsys.readouterr().out
     assert re.search(r"kept step (10|20|30|40) of 40, whose student agrees with 1\.000 of held-out labels", said), said
     if choices:
         assert {int(np.argmax(each)) for each in engine.choice_scores(rows)} == {1}
-    with pytest.raises(ModelError, match="1 row to train on leaves none to hold out"):
+    with pytest.raises(ModelError, match="1 group of items, which leaves none to hold out"):
         engine.train(rows[:1], **how, objective=Early())
 
 

@@ -198,6 +198,28 @@ def test_a_student_told_the_teachers_distribution_sees_no_more_gold(
     assert seen == {"weak_train"}
 
 
+@pytest.mark.parametrize(("objective", "told"), [("early", True), ("xent", False)])
+def test_a_stage_that_stops_early_knows_the_groups_of_all_that_it_trains_on(
+    models: Path, monkeypatch: pytest.MonkeyPatch, objective: str, told: bool
+) -> None:
+    """Others have no more inputs than they had; rows of several splits have the items of each."""
+    planned = planned_with(models, toy_registry(monkeypatch), objective=objective)
+    (cell,) = (cell for cell in planned.cells if cell.arm.ref.name == "naive_plus_gold")
+    weights = cell.stages[0].student.predictions.inputs["weights"]
+    names = [name for name in weights.inputs if name.startswith("subset")]
+    assert names == (["subset", "subset 1"] if told else [])
+    assert {weights.inputs[name].params["split"] for name in names} == ({"transfer", "trust"} if told else set())
+
+
+def test_groups_are_those_of_the_items_in_every_split(tmp_path: Path) -> None:
+    for name, ids in (("subset", "ab"), ("subset 1", "c")):
+        (tmp_path / name).mkdir()
+        write_records(tmp_path / name / ITEMS, [Item(i, f"of {i}", i, "all", "q", None) for i in ids])
+    inputs = {name: tmp_path / name for name in ("subset", "subset 1")}
+    context: Any = StageContext({}, inputs, tmp_path, None)  # type: ignore[arg-type]
+    assert training.groups_in(context) == {"a": "of a", "b": "of b", "c": "of c"}
+
+
 def test_probabilities_are_joined_by_id(tmp_path: Path) -> None:
     scores = {"b": (0.0, np.log(3.0)), "a": (0.0, 0.0)}
     (tmp_path / "teacher").mkdir()

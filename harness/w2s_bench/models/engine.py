@@ -231,6 +231,7 @@ class Engine:
         objective: Objective = XENT,
         probs: Mapping[Whose, Sequence[FloatArray]] | None = None,
         rolling: Rolling | None = None,
+        groups: Mapping[str, str] | None = None,
     ) -> list[float]:
         """Train on `rows` in place, in the order of their turns where they have some; returns the loss of every step.
 
@@ -238,6 +239,7 @@ class Engine:
         `probs`, for those that the objective `needs`: a distribution over the options of every row, empty where it has none.
         `rolling`, where answers are generated and the objective is on policy: whom to ask about the answers that the model
         writes; they compute beside it, and are not trained.
+        `groups`, where the objective holds rows out: of items, by id, that are held out together; others are each one by itself.
         """
         import torch
 
@@ -247,7 +249,7 @@ class Engine:
             refuse_other_than_greedy(self.model)
         held: Sequence[TrainingRow] = ()
         if isinstance(objective, Stopping):
-            rows, held, probs = held_out(rows, probs or {}, share=objective.held_out, seed=seed)
+            rows, held, probs = held_out(rows, probs or {}, share=objective.held_out, seed=seed, groups=groups or {})
         seeds = [seed, peers_seed(seed)] if isinstance(objective, Paired) else [seed]
         spans: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "order": order_of(rows)}
         lots = (drawn(len(rows), **spans, rng=np.random.default_rng(own)) for own in seeds)

@@ -100,19 +100,33 @@ class OnPolicy(Protocol):
 
 
 def held_out(
-    rows: Sequence[TrainingRow], probs: Mapping[Whose, Sequence[FloatArray]], *, share: float, seed: int
+    rows: Sequence[TrainingRow],
+    probs: Mapping[Whose, Sequence[FloatArray]],
+    *,
+    share: float,
+    seed: int,
+    groups: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[TrainingRow], list[TrainingRow], dict[Whose, list[FloatArray]]]:
-    """Rows to train on, those that are held out, at least one, and `probs` of the former. Rows of one item are on one side.
+    """Rows to train on, those that are held out, at least one, and `probs` of the former. Rows of one group are on one side.
 
-    Which items are held out hangs on their ids and the seed, whose own stream orders the batches.
+    `groups`: by item; one that is not named is a group of its own. Groups are taken in an order drawn from their names and the seed,
+    whose own stream orders the batches, while all their items fit into the `share`; where none fits, the smallest is held out.
     """
-    ids = sorted({row.id for row in rows})
-    if len(ids) < 2:
+    members: dict[str, set[str]] = {}
+    for row in rows:
+        members.setdefault(groups.get(row.id, row.id), set()).add(row.id)
+    if len(members) < 2:
         raise ModelError(
-            f"{len(ids)} row to train on leaves none to hold out; raise the coverage, or take another objective"
+            f"rows to train on are of {len(members)} group of items, which leaves none to hold out; raise the coverage, or take "
+            "another objective"
         )
-    count = min(len(ids) - 1, max(1, round(share * len(ids))))
-    chosen = {ids[index] for index in np.random.default_rng([seed, 1]).permutation(len(ids))[:count]}
+    room = round(share * sum(map(len, members.values())))
+    names, chosen = sorted(members), set[str]()
+    order = [names[index] for index in np.random.default_rng([seed, 1]).permutation(len(names))]
+    for name in order:
+        if len(chosen) + len(members[name]) <= room:
+            chosen |= members[name]
+    chosen = chosen or members[min(order, key=lambda name: len(members[name]))]
     kept = [index for index, row in enumerate(rows) if row.id not in chosen]
     of_kept = {whose: [given[index] for index in kept] for whose, given in probs.items()}
     return [rows[index] for index in kept], [row for row in rows if row.id in chosen], of_kept

@@ -90,6 +90,13 @@ def folders_of(context: StageContext, name: str) -> list[Path]:
     return [folders[number] for number in sorted(folders)]
 
 
+def groups_in(context: StageContext) -> dict[str, str]:
+    """The group of every item, by id, of the splits that a training stage has as `subset`; it has none where no group matters."""
+    return {
+        item.id: item.group for folder in folders_of(context, "subset") for item in read_records(folder / ITEMS, Item)
+    }
+
+
 def schedule_of(training: Training, objective: PlannedObjective | None = None) -> dict[str, JSON]:
     """What a recipe's stage holds of how long, how fast and (where it is not the usual) by what objective a model is trained.
 

@@ -34,6 +34,7 @@ from w2s_bench.protocol.prediction import choices_of, label_rows
 from w2s_bench.protocol.recipes.tuned import Tuned, as_params, reading_of, told
 from w2s_bench.protocol.training import (
     folders_of,
+    groups_in,
     left_untuned,
     losses_as_written,
     numbered,
@@ -175,14 +176,12 @@ def train_head(context: StageContext) -> None:
     probs = probs_of(context, rows, settings["objective"].needs)
     report_weights(rows)
     chosen_by = {name: context.params[name] for name in ("folds", "draws") if name in context.params}
-    subsets = [read_records(folder / ITEMS, Item) for folder in folders_of(context, "subset")]
-    groups = {item.id: item.group for items in subsets for item in items}
     head, losses = trained(
         folders_of(context, "states"),
         rows,
         probs=probs,
         grid=context.params.get("ridge", []),
-        groups=groups,
+        groups=groups_in(context),
         **chosen_by,
         **settings,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from w2s_bench.protocol.planned import PlannedModel, Tutor, load_planned
 from w2s_bench.protocol.prediction import as_completion, choices_of, label_rows
 from w2s_bench.protocol.recipes.on_policy import on_policy
 from w2s_bench.protocol.training import (
+    groups_in,
     left_untuned,
     losses_as_written,
     numbered,
@@ -60,6 +61,8 @@ class Tuned:
         params = {"model": model.params, **schedule_of(training, objective), "seed": seed, **by.params}
         drawn = training.steps * training.batch_size
         inputs = {"rows": rows, **told(model, by, rows, tutor)}
+        if by.stops_early:
+            inputs |= numbered("subset", [part.inputs["subset"] for part in parts_of(rows)])  # their items' groups
         return Stage(train, params, inputs, label=label, amount=drawn, **by.stage_fields(model.stage_fields()))
 
     def no_order(self, training: Training) -> str | None:
@@ -149,7 +152,8 @@ def train(context: StageContext) -> None:
     settings = settings_of(context)
     probs = probs_of(context, rows, settings["objective"].needs)
     report_weights(rows)
-    losses = engine.train(rows, recipe=model.recipe, lora_rank=model.lora_rank, probs=probs, **settings)
+    tuning: dict[str, Any] = {"recipe": model.recipe, "lora_rank": model.lora_rank, "groups": groups_in(context)}
+    losses = engine.train(rows, probs=probs, **tuning, **settings)
     refuse_changed(context)  # once more: imports inside an objective's code came from the disk only now
     engine.save_weights(context.out, recipe=model.recipe)
     write_json(context.out / LOSSES, losses_as_written(losses))
