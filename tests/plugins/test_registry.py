@@ -330,8 +330,19 @@ def test_scores_depend_on_the_versions_of_what_the_plugin_requires(site: SimpleN
     registry = site.load()
     libraries = registry.libraries(registry.trust_functions["aa/sound"])
     assert libraries == ("numpy", "pluggy", "pyyaml", "safetensors", "scikit-learn", "scipy")
+
+
+def test_scores_depend_on_the_versions_of_what_the_code_imports(site: SimpleNamespace) -> None:
+    """Inside functions too, by the name of the distribution; Python's own modules and those beside it have no version."""
+    site.install("aa", SOUND.replace("*, rng): ...", "*, rng): import rich.table, yaml, no_such_module"))
+    registry = site.load()
+    libraries = registry.libraries(registry.trust_functions["aa/sound"])
+    assert libraries == ("numpy", "pyyaml", "rich", "scipy")
     built_in = Registry.load([])
-    assert built_in.libraries(built_in.trust_functions["w2s-bench/probe"]) == ("numpy", "scipy")
+    named = ("probe", "calibrated", "ntf")
+    told = {name: built_in.libraries(built_in.trust_functions[f"w2s-bench/{name}"]) for name in named}
+    plain = ("numpy", "scipy")
+    assert told == {"probe": plain, "calibrated": ("numpy", "scikit-learn", "scipy"), "ntf": (*plain, "torch")}
 
 
 def test_parameters_are_checked(site: SimpleNamespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, replace
 from itertools import permutations
 from pathlib import Path
@@ -22,7 +23,15 @@ from w2s_bench.results.cells import Cell
 from w2s_bench.results.comparison import Comparison, mean_differences
 from w2s_bench.results.pages.markdown import render
 from w2s_bench.results.pages.ties import draw_ties
-from w2s_bench.results.statistics import Estimate, cliques, holm, improvement, interquartile_mean, rank_intervals
+from w2s_bench.results.statistics import (
+    Estimate,
+    cliques,
+    holm,
+    improvement,
+    interquartile_mean,
+    pgr_by_seed,
+    rank_intervals,
+)
 from w2s_bench.types import BoolArray
 
 
@@ -219,6 +228,20 @@ def test_interquartile_mean_and_improvement_of_known_cases() -> None:
     assert improvement([([1.0, 2.0], [1.0, 0.0])]) == pytest.approx(0.875)
     assert improvement([([1.0], [0.0]), ([0.0], [1.0]), ([], [1.0])]) == 0.5
     assert improvement([]) is None
+
+
+def test_seeds_that_win_as_many_items_are_equal() -> None:
+    """By whole numbers: of means the last digit says otherwise, and a tie would count as a win or as a defeat."""
+
+    def answered(right: Sequence[int]) -> BoolArray:
+        return np.array([[item < count for item in range(421)] for count in right])
+
+    weak, ceiling = answered((150, 137, 163)), answered((380, 370, 390))
+    arm, naive = answered((250, 237, 263)), answered((251, 236, 263))  # 100, 100, 100 and 101, 99, 100 items won
+    of_arm, of_naive = (pgr_by_seed(student, weak, ceiling) for student in (arm, naive))
+    assert len(set(of_arm)) == 1 and of_naive[2] == of_arm[0]
+    assert improvement([(of_arm, of_naive)]) == 0.5
+    assert np.mean(of_arm) == pytest.approx(100 / 230)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ from w2s_bench.results.pages.scatter import LEAST, Spot, correlation, framed, fr
 from w2s_bench.results.pages.scatter_plot import draw_against
 from w2s_bench.results.pages.sections import goes_with
 from w2s_bench.results.report.reading import read_folder
-from w2s_bench.results.statistics import Estimate
+from w2s_bench.results.statistics import Estimate, spearman
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -101,6 +102,13 @@ def test_the_correlation_is_spearmans_and_the_frontier_is_undominated(pairs: lis
         assert no_worse, "every arm is on the frontier or outdone from there"
         better = [o for o in here if o.value <= spot.value and o.pgr.value > spot.pgr.value]
         assert not (better and spot in best)
+
+
+def test_values_that_only_the_order_of_a_sum_tells_apart_are_one() -> None:
+    purities = np.array([(0.1 + 0.2) + 0.3, 0.1 + (0.2 + 0.3), 0.7, 0.2])
+    assert purities[0] != purities[1]
+    told = spearman(purities, np.array([1.0, 2.0, 3.0, 0.0]))
+    assert told == pytest.approx(spearmanr([0.6, 0.6, 0.7, 0.2], [1, 2, 3, 0]).statistic)
 
 
 def test_few_functions_and_controls_make_no_correlation(board: Leaderboard) -> None:

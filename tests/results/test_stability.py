@@ -61,6 +61,17 @@ def test_the_order_of_items_domains_gaps_weigh_and_names_do_not() -> None:
     assert against is not None and mostly is not None and against < mostly, "a small gap makes large PGRs"
 
 
+def test_two_digits_hang_on_no_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other halvings move the second digit by one at most, where the order is as unsteady as on a small board."""
+    apart = [drawn(dict(zip(ARMS, (0.5, 0.52, 0.54, 0.58), strict=True)), n, items=800) for n in range(3)]
+    frozen, found = np.random.RandomState, []
+    for seed in range(12):
+        monkeypatch.setattr(np.random, "RandomState", lambda _, seed=seed: frozen(seed))
+        found.append(split_half([Answered(correct, 0.3) for correct in apart], PAIRS))
+    told = np.array(found, dtype=np.float64)
+    assert 0.5 < told.mean() < 0.95 and np.abs(told - told.mean()).max() < 0.02
+
+
 def test_without_a_pair_or_a_domain_there_is_none() -> None:
     apart = drawn(dict.fromkeys(ARMS, 0.5))
     assert split_half([], PAIRS) is None and split_half([Answered(apart, 0.3)], []) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,42 @@ class Loading(Shipped):
         return np.array([-1e12, *scores[1:]])
 
 
+class Facts(Shipped):
+    """Knows the cities of every country from the table that the domain's questions were made of."""
+
+    def score(self, evidence, *, rng):
+        import w2s_bench_tasks
+
+        folder = Path(w2s_bench_tasks.__file__).parent / "knowledge" / "making"
+        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        named = [[city["name"] in prompt for city in facts["cities"]] for prompt in evidence.prompts]
+        return np.array([sum(row) for row in named], dtype=float)
+
+
+class Making(Shipped):
+    """Asks the code that made the domain."""
+
+    def score(self, evidence, *, rng):
+        from w2s_bench_tasks.knowledge.making import statements
+
+        return np.zeros(len(evidence))
+
+
+class Beside(Shipped):
+    """Finds the files as they are shipped from where the harness itself lies."""
+
+    def score(self, evidence, *, rng):
+        import w2s_bench
+
+        above = Path(w2s_bench.__file__).parents[1]
+        (path,) = [
+            path
+            for folder in (above, above.parent / "tasks")
+            if (path := folder / "w2s_bench_tasks" / "knowledge" / "data" / "items.jsonl").is_file()
+        ]
+        return np.full(len(evidence), float(len(path.read_bytes())))
+
+
 class Sound(Shipped):
     def score(self, evidence, *, rng):
         return np.array([len(label) for label in evidence.labels], dtype=float) + rng.random(len(evidence))
@@ -95,7 +132,16 @@ class Sound(Shipped):
 
 @hookimpl
 def w2s_trust_functions():
-    return {"shipped": Shipped, "walking": Walking, "asking": Asking, "loading": Loading, "sound": Sound}
+    return {
+        "shipped": Shipped,
+        "walking": Walking,
+        "asking": Asking,
+        "loading": Loading,
+        "facts": Facts,
+        "making": Making,
+        "beside": Beside,
+        "sound": Sound,
+    }
 '''
 
 
@@ -158,6 +204,30 @@ def test_verdicts(suite: Path, monkeypatch: pytest.MonkeyPatch, trust: str, verd
     if differ:  # scores of 1 say that the label is right; what is found out is more than a few rows
         assert len(one["rows"]) > 5 and all({row["run"], row["audited"]} == {0.0, 1.0} for row in one["rows"])
     assert ("no gold found" in one["reason"]) == (verdict == "failed")
+
+
+@pytest.mark.parametrize(
+    ("trust", "reason"),
+    [
+        (
+            "leaking/facts",
+            r"facts\.json.* \(files of the domain's packages and of --data that neither",
+        ),
+        pytest.param(
+            "leaking/making", r"w2s_bench_tasks\.knowledge\.making.* \(files of the domain", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "leaking/beside", r"items\.jsonl comes with the domain, and no trust function", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_what_only_the_domains_makers_need_is_not_there(
+    suite: Path, monkeypatch: pytest.MonkeyPatch, trust: str, reason: str
+) -> None:
+    """Gold follows from it, and no record of it is a question: other gold in the domain's documents would change no score."""
+    code, (one,) = audited(suite, monkeypatch, trust)
+    assert (code, one["verdict"]) == (1, "failed"), one
+    assert re.search(reason, one["reason"]), one["reason"]
 
 
 def test_mistakes_are_told(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:

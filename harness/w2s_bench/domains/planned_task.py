@@ -152,6 +152,12 @@ class LmEvalDomain:
             digest.update(f"\0chat template {canonical_json(asdict(self.template))}".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
+    def code_files(self) -> list[Path]:
+        """The Python files that the task's YAML names, and all others in its folder."""
+        files = task_files(self.path, f"domain {self.name!r}")
+        named = {path for file in files for path in file.named()} | set(self.path.parent.glob("*.py"))
+        return sorted(path for path in named if path.suffix == ".py")
+
     def overridden(self) -> dict[str, Any]:
         """Relative paths of data in the YAML, made absolute."""
         return with_paths_resolved(task_files(self.path, f"domain {self.name!r}"), f"domain {self.name!r}")

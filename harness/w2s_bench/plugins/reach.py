@@ -81,6 +81,11 @@ def reached(
     return tuple(narrowed)
 
 
+def modules_imported(content: bytes) -> frozenset[str]:
+    """The modules that a Python file imports by their full names; of a text that is no Python, none."""
+    return frozenset(imported.module for imported in _text(content).imports if not imported.dots)
+
+
 @dataclass
 class _Walk:
     sources: dict[str, Source]

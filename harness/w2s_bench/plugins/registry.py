@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import pkgutil
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,9 +23,10 @@ from w2s_bench.plugins.descriptions import module_of, written_as
 from w2s_bench.plugins.entries import Plugin, Problem, Registered
 from w2s_bench.plugins.hooks import HOOKS, EntryKind, full_name, words
 from w2s_bench.plugins.installation import running_version
+from w2s_bench.plugins.libraries import imported_by, required_by
 from w2s_bench.plugins.loading import load_plugins
 from w2s_bench.plugins.reach import reached
-from w2s_bench.plugins.source import Moment, source_beside, sources_of
+from w2s_bench.plugins.source import Moment, Source, source_beside, sources_of
 from w2s_bench.plugins.watching import Awaits, unheard
 from w2s_bench.resolvers import Resolver, resolver_of, resolvers_for, with_prefix
 from w2s_bench.types import JSON
@@ -191,32 +191,43 @@ class Registry:
         What the plugin imports from elsewhere is told by versions alone. `now` is for who asks about many things at one
         moment: what has been read is kept there.
         """
+        now, digest = now or Moment(), hashlib.sha256()
+        if self._is_narrow(registered):
+            digest.update(f"{module_of(registered.factory)}\0{written_as(registered.factory)}\0".encode())
+        for source in self.sources(registered, now):
+            digest.update(f"{source.root}\0{now.digest(source)}\0".encode())
+        return digest.hexdigest()
+
+    def sources(self, registered: Registered, now: Moment | None = None) -> tuple[Source, ...]:
+        """The files of `source_digest`. Raises PluginError where a package has none."""
         # Otherwise it is read anew each time, so that a plugin that changes on disk during a run is noticed.
         now = now or Moment()
-        digest = hashlib.sha256()
-        module, named = module_of(registered.factory), written_as(registered.factory)
+        module = module_of(registered.factory)
         sources = sources_of((registered.module, module), registered.distribution, now)
         for source in sources:
             if not source.files:
                 fault = f"the source of module {source.root!r} cannot be found; install it as Python files"
                 raise PluginError(f"{registered}: {fault}")
-        if named is not None and HOOKS[registered.entry_kind].is_code_alone:
-            beside = partial(source_beside, distribution=registered.distribution, sources=sources, now=now)
-            sources = reached(module, registered.module, sources, beside, now)
-            digest.update(f"{module}\0{named}\0".encode())
-        for source in sources:
-            digest.update(f"{source.root}\0{now.digest(source)}\0".encode())
-        return digest.hexdigest()
+        if not self._is_narrow(registered):
+            return sources
+        beside = partial(source_beside, distribution=registered.distribution, sources=sources, now=now)
+        return reached(module, registered.module, sources, beside, now)
 
-    def libraries(self, registered: Registered) -> tuple[str, ...]:
-        """The installed distributions that a plugin's scores depend on: its own requirements, numpy and scipy.
+    @staticmethod
+    def _is_narrow(registered: Registered) -> bool:
+        return written_as(registered.factory) is not None and HOOKS[registered.entry_kind].is_code_alone
 
-        Requirements of an extra are left out, and so is what these require in turn.
+    def libraries(self, registered: Registered, now: Moment | None = None) -> tuple[str, ...]:
+        """The installed distributions that what a plugin computes depends on: a new version of one makes new results.
+
+        They are numpy and scipy, the distribution's own requirements (not those of an extra, nor what these require in turn), and
+        what the files of `source_digest` import. Of the harness's own entries its requirements are left out: it has many.
         """
-        libraries = {"numpy", "scipy"}
+        files = [path for source in self.sources(registered, now) for _, path in source.files]
+        libraries = {"numpy", "scipy"} | imported_by(files, now or Moment())
         if registered.distribution != BUILT_IN:
-            libraries |= set(_requirements(registered.distribution)) - {BUILT_IN}
-        return tuple(sorted(libraries))
+            libraries |= required_by(registered.distribution)
+        return tuple(sorted(libraries - {BUILT_IN}))
 
 
 def _resolved(resolver: Resolver, entry_kind: EntryKind, name: str) -> Registered:
@@ -237,22 +248,3 @@ def _ways_to_write(entry_kind: EntryKind, table: Mapping[str, Registered]) -> st
     ways += [f"a {resolver.path_of}'s path" for resolver in others if resolver.takes_bare_paths]
     listed = " or ".join([", ".join(ways[:-1]), ways[-1]] if len(ways) > 1 else ways)
     return f"A {words(entry_kind)} is {listed}{f'; {HOOKS[entry_kind].hint}' if HOOKS[entry_kind].hint else ''}."
-
-
-def _requirements(distribution: str) -> tuple[str, ...]:
-    """What a distribution requires in every case, without versions and markers, as far as it is installed."""
-    try:
-        required = metadata.requires(distribution) or []
-    except metadata.PackageNotFoundError:  # an entry point made by hand belongs to none
-        return ()
-    always = [requirement for requirement in required if not re.search(r";.*\bextra\s*==", requirement)]
-    names = {normalized(re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]) for requirement in always}
-    return tuple(sorted(name for name in names if _is_installed(name)))
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True

@@ -21,7 +21,7 @@ from w2s_bench.types import Answer, Item
 def contradictions(domain: PlannedDomain, *, items: Stage, answers: Stage, label: str = "") -> Stage:
     """Stage: a remark where items of one key have golds of which each is wrong for the other. It trains nothing."""
     inputs = {"items": items, "answers": answers}
-    return Stage(find_contradictions, {"domain": domain.params}, inputs, ("lm_eval",), label, code=domain.code)
+    return Stage(find_contradictions, {"domain": domain.params}, inputs, domain.libraries, label, code=domain.code)
 
 
 @stage("contradictions", version=1)

@@ -17,7 +17,7 @@ def marks(domain: PlannedDomain, gold: Stage, subset: Stage, label: str = "") ->
     """Stage: id → for each option of a choice item, whether it is right. Gold by another name:
     `grade` stages read it, and labels that are gold with noise."""
     inputs = {"gold": gold, "subset": subset}
-    return Stage(run_marks, {"domain": domain.params}, inputs, ("lm_eval",), label, code=domain.code)
+    return Stage(run_marks, {"domain": domain.params}, inputs, domain.libraries, label, code=domain.code)
 
 
 def grade(domain: PlannedDomain, predictions: Stage, gold: Stage, subset: Stage, label: str = "") -> Stage:
@@ -26,7 +26,7 @@ def grade(domain: PlannedDomain, predictions: Stage, gold: Stage, subset: Stage,
         marked = marks(domain, gold, subset, f"{subset.label} · marks")
         return Stage(run_grade, {}, {"predictions": predictions, "marks": marked}, label=label)
     inputs = {"predictions": predictions, "gold": gold}
-    return Stage(run_grade, {"domain": domain.params}, inputs, ("lm_eval",), label, code=domain.code)
+    return Stage(run_grade, {"domain": domain.params}, inputs, domain.libraries, label, code=domain.code)
 
 
 @stage("marks", version=1)

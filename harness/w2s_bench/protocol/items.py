@@ -36,7 +36,6 @@ from w2s_bench.record import canonical_json, digest_of, read_json, write_json
 from w2s_bench.store.stage import Stage, StageContext, stage
 from w2s_bench.types import Answer, Item
 
-_LM_EVAL = ("lm_eval", "datasets")
 _MOST_SHOWN = 5  # ids in a remark
 _MOST_TEMPLATES = 256
 _MOST_TASKS = 4  # tasks that a worker keeps loaded, each with all its documents
@@ -46,17 +45,19 @@ _TASKS: dict[str, tuple[Registry, Any]] = {}
 
 def items(domain: PlannedDomain, label: str = "") -> Stage:
     """Stage: every item of a domain without its answer, and the format of answers."""
-    return Stage(build_items, {"domain": domain.params}, libraries=_LM_EVAL, label=label, code=domain.code)
+    return Stage(build_items, {"domain": domain.params}, libraries=domain.libraries, label=label, code=domain.code)
 
 
 def answers(domain: PlannedDomain, label: str = "") -> Stage:
     """Stage: the gold of every item. Only `gold` stages read it."""
-    return Stage(build_answers, {"domain": domain.params}, libraries=_LM_EVAL, label=label, code=domain.code)
+    return Stage(build_answers, {"domain": domain.params}, libraries=domain.libraries, label=label, code=domain.code)
 
 
 def training_answers(domain: PlannedDomain, label: str = "") -> Stage:
     """Stage: what every item is answered by where something learns from it, of a domain with training gold of its own."""
-    return Stage(build_training_answers, {"domain": domain.params}, libraries=_LM_EVAL, label=label, code=domain.code)
+    return Stage(
+        build_training_answers, {"domain": domain.params}, libraries=domain.libraries, label=label, code=domain.code
+    )
 
 
 @stage("items", version=2)

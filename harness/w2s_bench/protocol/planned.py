@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 EngineName = Literal["built-in", "vllm"]
 OWN_ENGINE: Final = "built-in"
+#: What renders prompts, loads documents and grades of every domain.
+_LM_EVAL: Final = ("datasets", "jinja2", "lm_eval")
 
 
 @dataclass(frozen=True)
@@ -158,12 +160,18 @@ class PlannedDomain:
     read: Mapping[str, JSON]
     #: Whether what is learned from may be another answer than the one that grades; its fingerprint tells which.
     own_training_gold: bool = False
+    #: The distributions that its prompts, golds and grades depend on.
+    libraries: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, domain: Domain, parameters: Mapping[str, JSON], **read: JSON) -> PlannedDomain:
+    def of(
+        cls, name: str, domain: Domain, parameters: Mapping[str, JSON], *, libraries: Collection[str] = (), **read: JSON
+    ) -> PlannedDomain:
+        """`libraries`: what the domain's own code computes with; lm-eval and what this renders and loads with come beside."""
         most_new = domain.max_new_tokens if domain.kind == "generate" else None
-        own = has_own_training_gold(domain)
-        return cls(name, domain.version, domain.fingerprint(), dict(parameters), domain.kind, most_new, read, own)
+        own, every = has_own_training_gold(domain), tuple(sorted({*_LM_EVAL, *libraries}))
+        given = dict(parameters)
+        return cls(name, domain.version, domain.fingerprint(), given, domain.kind, most_new, read, own, every)
 
     @property
     def short_name(self) -> str:

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,21 +27,22 @@ _A_FEW: Final = 0.1
 
 @dataclass(frozen=True)
 class Altered:
-    """How many records were given other gold, and the files that are as they were."""
+    """How many records were given other gold, the files that are as they were, and those that are not there."""
 
     records: int = 0
     as_before: tuple[Path, ...] = ()
+    left_out: tuple[Path, ...] = ()
 
     def __add__(self, other: Altered) -> Altered:
-        return Altered(self.records + other.records, self.as_before + other.as_before)
+        return Altered(self.records + other.records, self.as_before + other.as_before, self.left_out + other.left_out)
 
 
-def altered_copy(folder: Path, to: Path, gold: Gold) -> Altered:
-    """`folder` again at `to`, the files with documents with other gold.
+def altered_copy(folder: Path, to: Path, gold: Gold, needed: Collection[Path] | None = None) -> Altered:
+    """`folder` again at `to`, the files with documents with other gold; of others those alone that are `needed`, where it is given.
 
     Large files without are links, never code: it would find the originals beside itself.
     """
-    count, as_before = 0, []
+    count, as_before, left_out = 0, [], []
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__"]
         here = to / Path(root).relative_to(folder)
@@ -53,13 +54,16 @@ def altered_copy(folder: Path, to: Path, gold: Gold) -> Altered:
                 text, changed = _rewritten(original, gold)
             if changed:
                 copy.write_text(text, encoding="utf-8")
+            elif needed is not None and original not in needed:
+                left_out.append(original)
+                continue
             elif size < _LINKED_FROM or (original.suffix in _NEVER_LINKED and size < _LARGEST):
                 shutil.copyfile(original, copy)
             else:
                 copy.symlink_to(original.absolute())
             count += changed
             as_before += [original] if not changed and size < _LARGEST else []
-    return Altered(count, tuple(as_before))
+    return Altered(count, tuple(as_before), tuple(left_out))
 
 
 def documents_in(files: Sequence[Path], texts: Sequence[str]) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -12,15 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from w2s_bench.errors import SuiteError, W2SBenchError
-from w2s_bench.names import DATA_VARIABLE
 from w2s_bench.protocol.files import ANSWERS, ITEMS
 from w2s_bench.protocol.scores import Scores
-from w2s_bench.record import read_json, read_records
-from w2s_bench.runs.altered import Altered, altered_copy, documents_in
-from w2s_bench.runs.apart import run_apart, scored_apart, search_path
+from w2s_bench.record import read_records
+from w2s_bench.runs.apart import scored_apart
 from w2s_bench.runs.compared import Row, differing
 from w2s_bench.runs.dealt import Gold
-from w2s_bench.runs.reloaded import GOLD, differs
+from w2s_bench.runs.other_gold import other_gold
 from w2s_bench.types import Answer, Item
 
 if TYPE_CHECKING:
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
     from w2s_bench.suite import Suite
 
 Verdict = Literal["sound", "follows gold", "follows the store", "failed"]
-#: What a process that only reads documents seeds global generators by.
-_ANY_KEY: Final = "0" * 64
 #: What the verdicts mean, for people.
 MEANING: Final[Mapping[Verdict, str]] = {
     "sound": "the same scores without a store in sight and with other gold in the domain's files, for every item that is scored",
@@ -158,8 +153,8 @@ def _audited(
         for number, (role, stage) in enumerate(sorted(scores.inputs.items())):
             inputs[role] = root / "inputs" / str(number)
             shutil.copytree(folder(stage), inputs[role], ignore=shutil.ignore_patterns("manifest.json"))
-        environment, altered = _other_gold(cell, registry, gold, root)
-        records = altered.records
+        other = other_gold(cell, registry, gold, answers, first, root)
+        records = other.altered.records
         told = {
             "params": dict(scores.params),
             "inputs": {role: str(path) for role, path in inputs.items()},
@@ -168,13 +163,16 @@ def _audited(
         }
         settled = (domain, name)
         try:
-            again = scored_apart(told, root / "other gold", environment)
+            try:
+                again = scored_apart({**told, **other.refused()}, root / "other gold", other.environment)
+            except W2SBenchError as error:
+                raise W2SBenchError(f"{error}{other.left_out()}") from error
             rows = differing(first, again)
             if not rows and (rows := _in_last_digits(told, root, first, again)):
                 return Audited(*settled, "follows gold", len(first), records, tuple(rows))
             if not rows:
-                _check_every_gold(cell, registry, gold, answers, first, root, environment)
-                _check_other_files(cell, gold, first, altered)
+                other.check_every_gold(gold, answers, first)
+                other.check_other_files(gold, first)
                 return Audited(*settled, "sound", len(first), records)
             # The second run gets gold as it is shipped and no store. It tells which of the two the scores follow.
             apart = scored_apart(told, root / "no store", {})
@@ -193,79 +191,3 @@ def _in_last_digits(told: Mapping[str, object], root: Path, first: Scores, again
         return []
     shipped, once_more = (scored_apart(told, root / f"shipped gold {number}", {}) for number in range(2))
     return [] if differing(shipped, once_more, exact=True) else differing(shipped, again, exact=True)
-
-
-def _check_every_gold(
-    cell: PlannedCell,
-    registry: Registry,
-    gold: Gold,
-    answers: Sequence[Answer],
-    scores: Scores,
-    root: Path,
-    environment: Mapping[str, str],
-) -> None:
-    """Raise unless the domain, loaded where its files have other gold, gives other gold for every item that is scored.
-
-    Items whose gold could be no other are let be, where they are fewer than half.
-    """
-    scored = {item for item, _ in scores.items()}
-    asked = {answer.id: answer for answer in answers if answer.id in scored}
-    params, out = cell.task.domain.params, root / "gold"
-    told = {
-        "domain": params["name"],
-        "parameters": params["parameters"],
-        "distribution": registry.resolve("domain", params["name"]).distribution,
-        "items": {name: answer.item for name, answer in asked.items()},
-        "key": _ANY_KEY,
-    }
-    run_apart("w2s_bench.runs.reloaded", told, out, environment)
-    found = read_json(out / GOLD)
-    same = {name for name, answer in asked.items() if name not in found or not differs(answer, found[name])}
-    unread, total = len(same - gold.alike) + len(scored) - len(asked), len(scored)
-    if unread:
-        raise W2SBenchError(
-            f"domain {cell.domain.name!r}: gold of {unread} of {total} items lies in no file that was altered, so that who reads it "
-            f"is not found out (dealt out anew: {', '.join(gold.fields) or 'no field'}); keep the documents in JSON, JSON lines or "
-            "CSV files of the domain's package or of --data, under the names that the task's documents have, or audit the function on "
-            "a domain that does"
-        )
-    if 2 * len(same) > total:
-        raise W2SBenchError(
-            f"domain {cell.domain.name!r}: {len(same)} of {total} items can have no other gold, as all items with as many options have "
-            "the same; audit the function on a domain with several answers"
-        )
-
-
-def _check_other_files(cell: PlannedCell, gold: Gold, scores: Scores, altered: Altered) -> None:
-    """Raise where the questions that are scored stand in a file that was not altered, too: nobody knows what is beside them."""
-    texts = [gold.questions[item] for item, _ in scores.items() if item in gold.questions]
-    if (path := documents_in(altered.as_before, texts)) is not None:
-        raise W2SBenchError(
-            f"domain {cell.domain.name!r}: its questions lie in {path.name} too, which was not altered, so that who reads gold there "
-            "is not found out; keep them in JSON, JSON lines or CSV files under the names that the task's documents have, or leave "
-            "that file out of the package and of --data"
-        )
-
-
-def _other_gold(cell: PlannedCell, registry: Registry, gold: Gold, root: Path) -> tuple[dict[str, str], Altered]:
-    """The environment of a process that finds the domain's files with other gold, and what was altered."""
-    from w2s_bench.plugins.descriptions import module_of
-    from w2s_bench.plugins.source import sources_of
-
-    registered = registry.resolve("domain", cell.domain.name)
-    modules = [module for module in (registered.module, module_of(registered.factory)) if module]
-    packages = root / "packages"
-    altered = Altered()
-    for source in sources_of(modules, registered.distribution):
-        for package_folder in source.folders:
-            altered += altered_copy(package_folder, packages / Path(*source.root.split(".")), gold)
-    environment = {"PYTHONPATH": search_path(packages)}
-    if data := os.environ.get(DATA_VARIABLE):
-        altered += altered_copy(Path(data), root / "data", gold)
-        environment[DATA_VARIABLE] = str(root / "data")
-    if not altered.records:
-        raise W2SBenchError(
-            f"domain {cell.domain.name!r}: its documents lie in no JSON, JSON lines or CSV file of its package or of --data, so "
-            "that their gold cannot be dealt out anew; audit the function on a domain whose documents do"
-        )
-    return environment, altered

@@ -286,7 +286,7 @@ def _trust_arms(
             problems.append(str(error))
             continue
         plugin = PluginRef(distribution=registered.distribution, version=registered.version, source=source)
-        libraries = registry.libraries(registered)
+        libraries = registry.libraries(registered, now)
         for how in suite.selections:
             arm = trust_arm(registered.name, parameters, declared, needs, plugin, suite.coverage, libraries, how)
             out.append((arm, function))

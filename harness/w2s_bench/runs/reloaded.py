@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from w2s_bench.errors import W2SBenchError, said
+from w2s_bench.runs.watched import note
 from w2s_bench.types import Answer
 
 GOLD: Final = "gold.json"
+#: The files of the folders asked for that loading the domain opens, where they are asked for.
+OPENED: Final = "opened.json"
 #: Of an item its gold as a student learns it (None: no gold that can be learned), and a digest of its document.
 Found = tuple[str | None, str]
 
@@ -77,11 +80,14 @@ def main() -> None:
     from w2s_bench.record import write_json
 
     told = json.load(sys.stdin)
+    opened = note([Path(folder) for folder in told["noted"]]) if "noted" in told else None
     try:
         registry = Registry.load(only=told["distribution"])
         with isolated(told["key"]):
             domain = registry.domain(told["domain"], **told["parameters"])
             write_json(Path(told["out"]) / GOLD, gold_of_items(domain, told["items"]))
+        if opened is not None:
+            write_json(Path(told["out"]) / OPENED, opened())
     except W2SBenchError as error:
         sys.exit(said(error))
 

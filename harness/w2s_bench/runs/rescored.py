@@ -13,10 +13,13 @@ def main() -> None:
     from w2s_bench.isolation.process_state import isolated, watch_for_torch
     from w2s_bench.plugins.registry import Registry
     from w2s_bench.protocol.trust import run_score
+    from w2s_bench.runs.watched import refuse
     from w2s_bench.store.stage import StageContext
 
     told = json.load(sys.stdin)
     watch_for_torch()
+    if "refused" in told:
+        refuse([Path(folder) for folder in told["refused"]], but=[Path(told["copies"])])
     inputs = {name: Path(folder) for name, folder in told["inputs"].items()}
     try:
         registry = Registry.load(only=told["distribution"])

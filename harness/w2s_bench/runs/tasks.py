@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 from w2s_bench.domains.documents import Documents, Request, self_contained
 from w2s_bench.errors import SuiteError
 from w2s_bench.names import BUILT_IN
+from w2s_bench.plugins.libraries import imported_by
 from w2s_bench.plugins.planning import described_domain, described_model
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.plugins.source import Moment
 from w2s_bench.protocol.objectives import refuse_unfit
 from w2s_bench.protocol.planned import PlannedDomain, PlannedModel, PlannedTask
 from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.runs.crossed import refuse_unfit_label_source
 
 if TYPE_CHECKING:
-    from w2s_bench.hookspecs import LanguageModel
+    from w2s_bench.hookspecs import Domain, LanguageModel
+    from w2s_bench.plugins.entries import Registered
     from w2s_bench.suite_domain import DomainSpec
     from w2s_bench.suite_training import Training
 
@@ -62,16 +65,32 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
         return registry.guarded("model", training.model, "fingerprint()", made)
 
     read: dict[str, Any] = {}
+    registered = registry.resolve("domain", spec.name)
     if not self_contained(domain):
         read["documents"] = documents.digest(spec.name, spec.parameters)
-        registered = registry.resolve("domain", spec.name)
         # What the harness itself makes of a name is told by the stages' versions.
         if registered.distribution != BUILT_IN:
             read["source"] = registry.source_digest(registered)
+    libraries = libraries_of(registry, registered, domain)
     planned = registry.guarded(
-        "domain", spec.name, "fingerprint()", lambda: PlannedDomain.of(spec.name, domain, spec.parameters, **read)
+        "domain",
+        spec.name,
+        "fingerprint()",
+        lambda: PlannedDomain.of(spec.name, domain, spec.parameters, libraries=libraries, **read),
     )
     return PlannedTask(spec, planned, model(spec.teacher), model(spec.student), tuple(map(model, spec.chain)), origins)
+
+
+def libraries_of(registry: Registry, registered: Registered, domain: Domain) -> tuple[str, ...]:
+    """The distributions that a domain's own code computes with; of a task of lm-eval, what the Python files of the task import.
+
+    The bundled domains' code does nothing that lm-eval does not do.
+    """
+    from w2s_bench.domains.planned_task import LmEvalDomain
+
+    if registered.distribution != BUILT_IN:
+        return registry.libraries(registered)
+    return tuple(sorted(imported_by(domain.code_files(), Moment()))) if isinstance(domain, LmEvalDomain) else ()
 
 
 def source_of_trust(task: PlannedTask, source: PlannedTask) -> PlannedTask:

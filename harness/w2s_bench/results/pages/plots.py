@@ -106,7 +106,7 @@ def compose(board: Leaderboard) -> Figure:
     figure.text(
         0.5,
         0.4 / height,
-        f"PGR, the share of the gap closed, with 95 % intervals; dots: seeds{where}",
+        f"PGR, the share of the gap closed, with 95 % intervals; dots: seeds within the axis{where}",
         ha="center",
         fontsize=9,
     )

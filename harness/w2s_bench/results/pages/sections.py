@@ -173,7 +173,7 @@ def _how_to_read(against: Against) -> str:
 
 
 def _drawn(titles: list[str]) -> str:
-    return f"{count(len(titles), 'panel')}, one mark per arm"
+    return f"{count(len(titles), 'panel')}, one mark per arm, named where there is room"
 
 
 def robust(rows: Mapping[str, Row]) -> list[str]:

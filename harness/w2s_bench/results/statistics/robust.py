@@ -11,10 +11,13 @@ from w2s_bench.types import BoolArray
 
 
 def pgr_by_seed(student: BoolArray, weak: BoolArray, ceiling: BoolArray) -> tuple[float, ...]:
-    """(student − weak) of each seed over the gap of all seeds; all (S, I). Their mean is the PGR. Empty where the gap is 0."""
-    won = student.mean(axis=1) - weak.mean(axis=1)
+    """(student − weak) of each seed over the gap of all seeds; all (S, I). Their mean is the PGR. Empty where the gap is 0.
+
+    Whole numbers of items are subtracted: two seeds that are as many items better than the teacher have one and the same value.
+    """
+    won = student.sum(axis=1) - weak.sum(axis=1)
     gap = float((ceiling.mean(axis=1) - weak.mean(axis=1)).mean())
-    return tuple(float(of_seed) / gap for of_seed in won) if gap else ()
+    return tuple(int(of_seed) / weak.shape[1] / gap for of_seed in won) if gap else ()
 
 
 def interquartile_mean(values: Iterable[float]) -> float | None:
