@@ -17,12 +17,15 @@ from support import LINUX, digest_of_task, run_stage, toy_registry, toy_suite
 from w2s_bench.domains.documents import Documents, _InTest, key_of
 from w2s_bench.domains.task import TaskDomain
 from w2s_bench.errors import PluginError
+from w2s_bench.names import INCLUDE_VARIABLE
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.protocol import contradictions, evaluation
 from w2s_bench.protocol import items as rendered
 from w2s_bench.protocol.catalogue import write_indexed
 from w2s_bench.protocol.planned import PlannedDomain
 from w2s_bench.record import read_records, write_records
 from w2s_bench.runs.plan import plan
+from w2s_bench.runs.tasks import libraries_of
 from w2s_bench.suite import Suite
 from w2s_bench.types import Item
 
@@ -354,6 +357,45 @@ def test_the_code_of_the_package_is_part_of_what_items_are_made_of(registry: Reg
     params["domain"]["source"] = "0" * 64
     with pytest.raises(PluginError, match="changed on disk since the run began"):
         run_stage(rendered.build_items, tmp_path / "items", params, registry=registry)
+
+
+def test_what_the_code_of_a_task_imports_is_part_of_all_that_it_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version of what answers are graded by grades them anew, whoever's the task is."""
+    (tmp_path / "made.yaml").write_text(
+        YAML.replace("DATA", "dataset_path: json\ndataset_kwargs: {data_files: {test: items.json}}")
+        + "process_results: !function grading.grade\n"
+    )
+    (tmp_path / "grading.py").write_text(
+        "import json\nfrom helpers import other\ndef grade(doc, results): import sympy.core\n"
+    )
+    (tmp_path / "helpers.py").write_text("from yaml import safe_load as other\n")
+    (tmp_path / "items.json").write_text(json.dumps(rows()))
+    monkeypatch.setenv(INCLUDE_VARIABLE, str(tmp_path))
+    registry = Registry.load([])
+    name = "lm-eval/made"
+    made = registry.domain(name, train="test")
+    libraries = libraries_of(registry, registry.resolve("domain", name), made)
+    assert libraries == ("pyyaml", "sympy")
+    here = PlannedDomain.of(name, made, {}, libraries=libraries)
+    assert here.libraries == ("datasets", "jinja2", "lm_eval", "pyyaml", "sympy")
+    item, gold = rendered.items(here), rendered.answers(here)
+    stages = [item, gold, rendered.training_answers(here), evaluation.marks(here, gold, item)]
+    stages += [
+        evaluation.grade(replace(here, kind="generate"), item, gold, item),
+        contradictions.contradictions(here, items=item, answers=gold),
+    ]
+    assert {stage.libraries for stage in stages} == {here.libraries}
+    bundled = registry.domain("math")
+    assert libraries_of(registry, registry.resolve("domain", "math"), bundled) == ()
+
+
+def test_a_plugins_domain_depends_on_what_its_distribution_requires(registry: Registry, tmp_path: Path) -> None:
+    folder, _ = elsewhere(tmp_path)
+    graph = planned(folder, tmp_path / "models", registry).cells[0].graphs[0]
+    own = registry.libraries(registry.resolve("domain", "w2s-bench-toy/made"))
+    assert own and {*own, "lm_eval"} <= set(graph.items.libraries) == set(graph.answers.libraries)
 
 
 @pytest.mark.parametrize("name", ["knowledge", "math", "chess"])
