@@ -218,7 +218,10 @@ class Suite(Strict):
             raise UnknownNameError("domain", name, [d.name for d in named], hint)
         hint = f"These are the domains of suite {self.name!r}."
         if (resolver := resolver_of("domain", name)) is not None:
-            hint += f" Add {resolver.written} to `domains` of a suite file, with its sizes, teacher and student."
+            hint += (
+                f" Add {resolver.written} to `domains` of a suite file, with its sizes, teacher and student; `w2s-bench suite new` "
+                "drafts one."
+            )
         raise UnknownNameError("domain", name, [d.name for d in self.domains], hint)
 
     def at(self, *, coverage: float | None = None, gold_budget: int | None = None) -> Suite:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 from typing import Any
 
@@ -122,6 +123,28 @@ def test_an_answer_without_text_counts_as_ended(sources: Any) -> None:
     tokenizer.add_special_tokens({"additional_special_tokens": [plain.text]})
     (hidden,) = generate(model, tokenizer, ["one two three"], max_new_tokens=1, until=[])
     assert (hidden.text, hidden.ended) == ("", True)
+
+
+def test_no_more_rows_are_decoded_at_once_than_have_room(sources: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the longest of a batch; a model of which one row has no room is decoded row by row, and answers are what they were."""
+    model, tokenizer = sources["words"].load()
+    config = model.config
+    width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
+    lengths, a_token = [3] * 20 + [30] * 20, 2 * 4 * config.num_hidden_layers * width
+    before = generate(model, tokenizer, PROMPTS, max_new_tokens=6, until=())
+    for room, most in ((8, 8), (1, 1), (0, 1)):
+        monkeypatch.setattr(generation, "_MAX_BYTES", room * a_token * (30 + 10 + 16) + 1)
+        batches = [batch for _, batch in generation._batches(model, lengths, 10)]
+        assert max(len(batch) for batch in batches if 39 in batch or 20 in batch) == most
+        assert sorted(itertools.chain(*batches)) == list(range(40))
+        assert (
+            all(
+                len(batch) * a_token * (max(lengths[i] for i in batch) + 26) <= generation._MAX_BYTES
+                for batch in batches
+            )
+            or not room
+        )
+    assert generate(model, tokenizer, PROMPTS, max_new_tokens=6, until=()) == before
 
 
 def test_a_tokenizer_without_an_end_runs_to_the_limit(sources: Any, tokenizers: Any) -> None:

@@ -28,6 +28,9 @@ Pick = Callable[[torch.Tensor, Sequence[int], int], torch.Tensor]
 Picks = Callable[[Sequence[int]], Pick]
 
 _MAX_ROWS = 256  # rows decoded at once on a processor, and on an accelerator that does not tell its memory
+_MAX_BYTES = (
+    2 << 30
+)  # of their keys and values: what a worker asks for beyond the machine's memory ends it, and is not halved
 _MOST_ROWS = 1_024  # rows decoded at once on an accelerator
 _STEPS = 8  # steps of decoding between two looks at the tokens: a look waits for the accelerator
 _COMPACT = 0.75  # share of rows still going at which the others are taken out; before that a copy costs more
@@ -138,9 +141,9 @@ def _batches(model: Any, lengths: Sequence[int], max_new_tokens: int) -> Iterato
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
         if batch:
-            how, most = way(lengths[batch[0]])
-            alike = how == way(lengths[i])[0] and (how == "padded" or lengths[batch[0]] == lengths[i])
-            if not alike or len(batch) == most:
+            how, (same, most) = way(lengths[batch[0]])[0], way(lengths[i])
+            alike = how == same and (how == "padded" or lengths[batch[0]] == lengths[i])
+            if not alike or len(batch) >= most:  # as many as have room at the length of the longest, which is this one
                 yield how, batch
                 batch = []
         batch.append(i)
@@ -149,18 +152,18 @@ def _batches(model: Any, lengths: Sequence[int], max_new_tokens: int) -> Iterato
 
 
 def _rows_at_once(model: Any, length: int) -> int:
-    """How many rows of so many tokens are decoded at once: their keys and values take half of an accelerator's free memory."""
-    free = free_bytes(model.device)
-    if free is None:
-        return _MAX_ROWS
+    """How many rows of so many tokens are decoded at once: their keys and values take half of an accelerator's free memory, or
+    `_MAX_BYTES`.
+    """
     config = model.config.get_text_config()
     layers, whole, heads = (
         getattr(config, f"{name}", None) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads")
     )
     shared = getattr(config, "num_key_value_heads", None) or heads or 1
     width = getattr(config, "head_dim", None) or (whole or 4096) // (heads or 1)
-    numbers = 2 * (layers or 48) * shared * width * (length + 16)
-    return max(1, min(_MOST_ROWS, free // 2 // (numbers * model.dtype.itemsize)))
+    a_row = 2 * (layers or 48) * shared * width * (length + 16) * model.dtype.itemsize
+    free = free_bytes(model.device)
+    return max(1, min(_MAX_ROWS, _MAX_BYTES // a_row) if free is None else min(_MOST_ROWS, free // 2 // a_row))
 
 
 class Stops:
