@@ -272,6 +272,13 @@ def test_a_gap_that_is_itself_uncertain_enters_no_mean(board: Leaderboard) -> No
     assert "1.8 times as wide as the gap" in wide.left_out
 
 
+def test_a_board_without_a_mean_says_that_it_tells_nothing_apart() -> None:
+    none, some = (board_of(steady(1000, gap)) for gap in (6, 60))
+    said = "No domain enters a mean, since in none can the gap between weak teacher and ceiling carry a ratio"
+    assert not none.mean_domains and said in render(none, "p")
+    assert some.mean_domains and said not in render(some, "p")
+
+
 def test_what_a_board_can_tell_apart_shrinks_with_seeds_and_is_said() -> None:
     three, ten = (board_of(make_cells(seeds=seeds)).detectable for seeds in (3, 10))
     assert three is not None and ten is not None

@@ -33,6 +33,11 @@ def standing(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
     if not board.ranks:
         return untuned_in_words(board, name)
     said = []
+    if not board.mean_domains:
+        said.append(
+            "No domain enters a mean, since in none can the gap between weak teacher and ceiling carry a ratio: no arm is ranked, and "
+            "no difference in PGR can be told. Compare accuracies, in the tables of the domains."
+        )
     for track, look in TRACKS.items():
         first = first_in_track(board.rows, track)
         if len(first) == 1:
