@@ -19,6 +19,7 @@ from w2s_bench.models.chat_templates import template_in_gguf
 from w2s_bench.models.footprint import Blueprint
 from w2s_bench.models.gguf_header import MAGIC, header_of
 from w2s_bench.models.origins import LocalModel
+from w2s_bench.models.tying import shared_names
 from w2s_bench.record import file_digest, read_json, write_json
 from w2s_bench.types import ChatTemplate, ModelSize
 
@@ -169,7 +170,7 @@ def unpack(path: Path, folder: Path, name: str, say: Say) -> str:
                 f"model {name!r} cannot be read from {path}: {error}; take a file of a kind and architecture that transformers "
                 "reads, or convert it to a folder yourself and give local/FOLDER"
             ) from error
-    if missing := sorted(set(report["missing_keys"]) - _tied(packed)):
+    if missing := sorted(set(report["missing_keys"]) - shared_names(packed)):
         raise ModelError(
             f"model {name!r}: {path} lacks {len(missing)} tensors, {missing[0]} among them; take a whole file"
         )
@@ -238,11 +239,6 @@ def _without_packing(packed: Any, dtype: Any) -> Any:
     plain.tie_weights()
     plain.generation_config = packed.generation_config
     return plain
-
-
-def _tied(model: Any) -> set[str]:
-    """Names of tensors that are another tensor's memory, which a file need not have."""
-    return set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
 
 
 def _kept_in(path: Path, name: str) -> str:

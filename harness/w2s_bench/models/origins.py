@@ -15,6 +15,7 @@ from w2s_bench.models.folders import check_folder, refuse_adapter, too_many_toke
 from w2s_bench.models.footprint import Blueprint, described_folder
 from w2s_bench.models.optional import bitsandbytes
 from w2s_bench.models.setup import USUAL, Setup
+from w2s_bench.models.tying import tell_as_it_is
 from w2s_bench.models.unloadable import refuse_unloadable
 from w2s_bench.record import file_digest
 from w2s_bench.types import Attention, ChatTemplate, Dtype, ModelSize
@@ -244,6 +245,7 @@ def _load(folder: str, name: str, fingerprint: str, setup: Setup = USUAL, device
             f"model {name!r}: the weights in {folder} lack {len(missing)} tensors, {missing[0]} among them; save the model again"
         )
     check_parts(model, name, setup, token, largest)
+    tell_as_it_is(model)
     if setup.device_map != "none":
         from w2s_bench.models.spreading import spread_as_loaded
 
