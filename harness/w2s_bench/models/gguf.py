@@ -20,6 +20,7 @@ from w2s_bench.models.footprint import Blueprint
 from w2s_bench.models.gguf_header import MAGIC, header_of
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.models.tying import shared_names
+from w2s_bench.models.unpacking import refuse_tokenizer, settle, settle_tokenizer
 from w2s_bench.record import file_digest, read_json, write_json
 from w2s_bench.types import ChatTemplate, ModelSize
 
@@ -31,7 +32,7 @@ Say = Callable[[str], None]
 #: The parent of what is unpacked, where the user names one.
 UNPACKED_VARIABLE: Final = "W2S_BENCH_GGUF_CACHE"
 #: Raised when unpacking gives other weights or another tokenizer: what the cache has of an earlier one is left alone.
-_UNPACKING = 2
+_UNPACKING = 3
 _SHA256 = re.compile("[0-9a-f]{64}")
 #: Kinds of tensor that bfloat16 cannot hold, though they are no more than 16 bits.
 _EXACT = frozenset({"F16", "F32", "F64"})
@@ -160,6 +161,11 @@ def unpack(path: Path, folder: Path, name: str, say: Say) -> str:
     """Write the model of a GGUF file to `folder` as `save_pretrained` does; returns the kind of number of its weights."""
     say(f"{name}: reading {path.name}")
     dtype = _kept_in(path, name)
+    try:
+        header = header_of(path)
+    except ValueError as error:
+        raise ModelError(f"model {name!r}: {error}; fetch it again, or take another file") from error
+    refuse_tokenizer(header, path, name)
     import torch
 
     with _alone(path, folder.parent) as file:
@@ -174,6 +180,8 @@ def unpack(path: Path, folder: Path, name: str, say: Say) -> str:
         raise ModelError(
             f"model {name!r}: {path} lacks {len(missing)} tensors, {missing[0]} among them; take a whole file"
         )
+    settle(packed, header, path, name, set(report["unexpected_keys"]))
+    settle_tokenizer(tokenizer, header, path, name)
     plain = _without_packing(packed, getattr(torch, dtype))
     say(f"{name}: writing it in {dtype}")
     plain.save_pretrained(folder)
