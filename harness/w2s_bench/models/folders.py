@@ -26,6 +26,8 @@ NO_TOKENIZER = (
     f"it has no tokenizer (none of {', '.join(TOKENIZER_FILES[:3])} is there)",
     "save the model's own beside it (tokenizer.save_pretrained)",
 )
+#: What the user can do with weights that are packed.
+_DEQUANTIZED = "save it dequantized (model.dequantize(), save_pretrained), or take the model that it was made from"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
@@ -110,9 +112,30 @@ def why_unloadable(folder: Path, error: Exception) -> tuple[str, str]:
         return NO_TOKENIZER
     if "flash" in told.lower() and "attn" in told.lower().replace("attention", "attn"):
         return told, "take attention default, or install what it asks for"
+    if packing := _packing(folder):
+        return packed_weights(f"quantization_config in config.json: {packing}")
     if "model_type" in told or "does not recognize this architecture" in told:
         return unknown_kind()
     return told, "save model and tokenizer again"
+
+
+def _packing(folder: Path) -> str | None:
+    """What a folder's configuration says of how its weights are packed; None where it says nothing."""
+    try:
+        return packed_by(json.loads(_text_of(folder / "config.json")))
+    except (ValueError, RecursionError, AttributeError):
+        return None
+
+
+def packed_by(config: dict[str, Any]) -> str | None:
+    """How a configuration says that weights are packed; None where it says nothing of it."""
+    packed = config.get("quantization_config")
+    return str(packed.get("quant_method", "of some kind")) if isinstance(packed, dict) else None
+
+
+def packed_weights(how: str) -> tuple[str, str]:
+    """(Why a folder of packed weights cannot be loaded, what the user can do)."""
+    return f"its weights are packed ({how})", _DEQUANTIZED
 
 
 def of_own_code(folder: Path) -> tuple[str, str]:

@@ -11,12 +11,21 @@ from typing import Any
 
 from w2s_bench.errors import ModelError, said
 from w2s_bench.models.chat_templates import TEMPLATE_FILES, template_in_folder
-from w2s_bench.models.folders import check_folder, refuse_adapter, too_many_tokens, unloadable, why_unloadable
+from w2s_bench.models.folders import (
+    check_folder,
+    packed_by,
+    packed_weights,
+    read_object,
+    refuse_adapter,
+    too_many_tokens,
+    unloadable,
+)
 from w2s_bench.models.footprint import Blueprint, described_folder
 from w2s_bench.models.optional import bitsandbytes
 from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.models.tying import tell_as_it_is
-from w2s_bench.models.unloadable import refuse_unloadable
+from w2s_bench.models.unloadable import refuse_packed, refuse_unloadable, why_not_loaded
+from w2s_bench.models.unplaced import refuse_unplaced
 from w2s_bench.record import file_digest
 from w2s_bench.types import Attention, ChatTemplate, Dtype, ModelSize
 
@@ -222,6 +231,10 @@ def _load(folder: str, name: str, fingerprint: str, setup: Setup = USUAL, device
 
     logging.disable_progress_bar()
     check_folder(Path(folder), name)
+    config = read_object(Path(folder) / "config.json", name)
+    refuse_packed(Path(folder), name, config)
+    if setup.quantization == "none" and packed_by(config) == "bitsandbytes":
+        raise unloadable(folder, name, *packed_weights("quantization_config in config.json: bitsandbytes"))
     try:
         tokenizer, token, largest = tokenizer_of(folder, fingerprint)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -237,13 +250,14 @@ def _load(folder: str, name: str, fingerprint: str, setup: Setup = USUAL, device
     except (ModelError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # tokenizers and safetensors raise errors of their own; all mean the same
-        raise unloadable(folder, name, *why_unloadable(Path(folder), error)) from error
+        raise unloadable(folder, name, *why_not_loaded(Path(folder), error)) from error
     model, report = loaded
     if missing := sorted(report["missing_keys"]):
         # transformers fills missing weights with random numbers and only warns.
         raise ModelError(
             f"model {name!r}: the weights in {folder} lack {len(missing)} tensors, {missing[0]} among them; save the model again"
         )
+    refuse_unplaced(model, report["unexpected_keys"], folder, name)
     check_parts(model, name, setup, token, largest)
     tell_as_it_is(model)
     if setup.device_map != "none":
