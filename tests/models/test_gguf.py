@@ -234,6 +234,11 @@ def test_what_is_no_whole_model_is_named(cache: Path, tmp_path: Path, monkeypatc
     (tmp_path / "text.gguf").write_text("text")
     with pytest.raises(ModelError, match=r"begins with b'text', a GGUF file with b'GGUF'; give another file, or local"):
         from_file(f"gguf/{tmp_path / 'text.gguf'}")
+    (tmp_path / "pointer.gguf").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n")
+    with pytest.raises(
+        ModelError, match=r"pointer.gguf is a pointer of Git LFS and not the file itself; fetch it \(git lfs"
+    ):
+        from_file(f"gguf/{tmp_path / 'pointer.gguf'}")
     whole = write(tmp_path / "whole.gguf").read_bytes()
     (tmp_path / "cut.gguf").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ModelError, match=r"cut.gguf is damaged: .*; fetch it again"):

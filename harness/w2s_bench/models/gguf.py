@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.chat_templates import template_in_gguf
+from w2s_bench.models.folders import refuse_pointer
 from w2s_bench.models.footprint import Blueprint
 from w2s_bench.models.gguf_header import MAGIC, header_of
 from w2s_bench.models.origins import LocalModel
@@ -50,6 +51,7 @@ class GgufModel:
             raise ModelError(
                 f"model {self.name!r}: there is no file {str(self.path)!r}; give the path of a .gguf file with weights and tokenizer"
             )
+        refuse_pointer(self.path, self.name)
         with self.path.open("rb") as file:
             begins = file.read(len(MAGIC))
         if begins != MAGIC:

@@ -13,6 +13,7 @@ from w2s_bench.errors import ModelError, said
 from w2s_bench.models.chat_templates import TEMPLATE_FILES, template_in_folder
 from w2s_bench.models.folders import (
     check_folder,
+    is_commit,
     packed_by,
     packed_weights,
     read_object,
@@ -23,6 +24,7 @@ from w2s_bench.models.folders import (
 from w2s_bench.models.footprint import Blueprint, described_folder
 from w2s_bench.models.optional import bitsandbytes
 from w2s_bench.models.setup import USUAL, Setup
+from w2s_bench.models.snapshots import lacks
 from w2s_bench.models.tying import tell_as_it_is
 from w2s_bench.models.unloadable import refuse_packed, refuse_unloadable, why_not_loaded
 from w2s_bench.models.unplaced import refuse_unplaced
@@ -103,9 +105,13 @@ class HubModel:
 
     def fingerprint(self) -> str:
         """A full commit hash already names the content; anything else (a branch, a tag) is refused, for it can move."""
-        if len(self.revision) != 40 or set(self.revision) - set("0123456789abcdef"):
+        if not is_commit(self.revision):
             raise ModelError(
                 f"model {self.name!r}: revision {self.revision!r} can move; give the 40 hexadecimal digits of a commit"
+            )
+        if self.revision != self.revision.lower():
+            raise ModelError(
+                f"model {self.name!r}: a commit has small letters; write hf/{self.repo}@{self.revision.lower()}"
             )
         return hashlib.sha256(self.name.encode()).hexdigest()
 
@@ -133,6 +139,11 @@ class HubModel:
             raise ModelError(
                 f"model {self.name!r} cannot be fetched: {' '.join(said(error).split())}; {next_step(error, self.repo)}"
             ) from error
+        if lacking := lacks(Path(folder), self.repo, self.revision, files, whole=files is _ALL):
+            raise ModelError(
+                f"model {self.name!r} is in the cache ({folder}) in part only, without {', '.join(lacking)}: fetch it once where there "
+                "is a network and HF_HUB_OFFLINE is not set, or give local/FOLDER"
+            )
         return folder
 
 
@@ -179,6 +190,8 @@ def from_folder_path(name: str, path: str, holding: str) -> Path:
         raise ModelError(
             f"model {name!r}: {folder.parts[0]} is the home of no user here; give the folder's path"
         ) from error
+    if folder.is_file() and folder.suffix == ".gguf":
+        raise ModelError(f"model {name!r}: {folder} is a GGUF file; write gguf/{path}")
     if not folder.is_dir():
         raise ModelError(f"model {name!r}: there is no folder {str(folder)!r}; give one with {holding}")
     return folder

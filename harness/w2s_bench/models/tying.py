@@ -25,8 +25,9 @@ def shared_names(model: Any) -> set[str]:
 
 def tell_as_it_is(model: Any) -> None:
     """Have a model's configuration say that its output layer is its own, where it is: whoever saves it for others to load says so."""
-    reads, writes = model.get_input_embeddings(), model.get_output_embeddings()
-    if writes is None or getattr(reads, "weight", None) is getattr(writes, "weight", None):
+    pair = (model.get_input_embeddings(), model.get_output_embeddings())
+    reads, writes = (getattr(layer, "weight", None) for layer in pair)
+    if reads is None or writes is None or reads is writes or reads.data_ptr() == writes.data_ptr():
         return
     for config in (model.config, model.config.get_text_config()):
         if getattr(config, "tie_word_embeddings", False):

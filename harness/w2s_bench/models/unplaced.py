@@ -10,8 +10,10 @@ from w2s_bench.errors import ModelError
 
 #: Of packed weights: without them the numbers beside them are not what they stand for.
 _PACKING: Final = re.compile(r"scale|qweight|qzeros|g_idx|absmax|quant_map|quant_state|zero_point", re.IGNORECASE)
-#: Masks and rotations that older checkpoints hold beside their weights, and nobody reads.
-_BUFFERS: Final = re.compile(r"(inv_freq|masked_bias|position_ids|(attn|attention)\.bias)$")
+#: Masks, positions and rotations that older checkpoints hold beside their weights, and that follow from the configuration.
+_BUFFERS: Final = re.compile(
+    r"(inv_freq|masked_bias|causal_mask|position_ids|embed_positions\.weights|\.version|(attn|attention)\.bias)$"
+)
 
 
 def refuse_unplaced(model: Any, names: Iterable[str], folder: str, name: str) -> None:
