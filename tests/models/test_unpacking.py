@@ -164,6 +164,20 @@ def test_settings_that_change_what_a_model_says_are_compared(
             settle(model, of, Path("x.gguf"), "m", set())
 
 
+@pytest.mark.parametrize(("kind", "layers", "divisor"), [("gemma2", 46, 144), ("gemma2", 42, 128), ("gemma3", 62, 144)])
+def test_the_largest_gemmas_attend_as_they_were_trained(kind: str, layers: int, divisor: int) -> None:
+    """Their files do not say that they divide by another number than the others, whose default transformers takes."""
+    sizes = {**SIZES, "hidden_size": 4608, "num_attention_heads": 32, "num_key_value_heads": 16, "head_dim": 128}
+    model_type = "gemma3_text" if kind == "gemma3" else kind
+    with torch.device("meta"):
+        model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(model_type, **sizes))
+    theta = {"rope.freq_base": 1e6} if kind == "gemma3" else {}
+    settle(
+        model, header(kind, {"token_embd.weight": (64, 4608)}, block_count=layers, **theta), Path("x.gguf"), "m", set()
+    )
+    assert model.config.query_pre_attn_scalar == divisor
+
+
 @pytest.mark.parametrize("pre", ["deepseek-llm", "made-up", "default", None])
 def test_text_that_would_be_cut_as_another_models_is_refused(pre: str | None, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"tokenizer.ggml.pre.*cut text as GPT-2 does, and not as this model learnt"):

@@ -16,6 +16,8 @@ from w2s_bench.models.gguf_header import Header
 _FREQUENCIES: Final = "rope_freqs.weight"
 #: What Llama 3's scaling of positions is made of, by its models' own configurations; the factor differs.
 _LLAMA_3: Final = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+#: Gemmas → layers of the size (27B) that divides attention by the root of its width a head, not of `head_dim`.
+_LARGEST_GEMMAS: Final = {"gemma2": 46, "gemma3": 62}
 _THETA: Final = 10000.0  # llama.cpp's, where a file tells none
 _STEP: Final = (
     "take the model that the file was converted from (hf/OWNER/NAME@COMMIT, local/FOLDER) in place of the file"
@@ -40,7 +42,7 @@ _DIGITS: Final = re.compile("Ġ[0-9].*|[0-9]{2,}")
 
 
 def settle(packed: Any, header: Header, path: Path, name: str, unexpected: set[str]) -> None:
-    """Have the configuration of the model `packed` say what the file says of positions; `ModelError` where the model lacks
+    """Have the configuration of the model `packed` say what the file says of positions and attention; `ModelError` where the model lacks
     something of the file. `unexpected`: tensors that transformers itself found no place for."""
     unplaced = _unplaced(packed, header, unexpected)
     if _FREQUENCIES in unplaced and _rescaled(packed.config, path):
@@ -53,6 +55,7 @@ def settle(packed: Any, header: Header, path: Path, name: str, unexpected: set[s
         )
     config = packed.config.get_text_config()
     _scale(config, header)
+    _temper(config, header)
     for setting, told, held in _compared(config, header):
         if held is None or not math.isclose(told, held, rel_tol=1e-4):
             raise ModelError(
@@ -118,6 +121,14 @@ def _scale(config: Any, header: Header) -> None:
     if of_all.get("rope_type", "default") == "default":
         scaled = {**of_all, "rope_type": "linear", "factor": factor}
         config.rope_parameters = {**rope, "full_attention": scaled} if of_all is not rope else scaled
+
+
+def _temper(config: Any, header: Header) -> None:
+    """Have a Gemma divide its attention as llama.cpp does: no file says by what, and transformers takes every size for the same."""
+    architecture, layers = header.settings["general.architecture"], _of(header, "block_count")
+    if architecture in _LARGEST_GEMMAS:
+        of_width = config.hidden_size // config.num_attention_heads
+        config.query_pre_attn_scalar = of_width if layers == _LARGEST_GEMMAS[architecture] else config.head_dim
 
 
 def _scaling(header: Header) -> tuple[str, float]:
