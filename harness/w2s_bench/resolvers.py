@@ -187,4 +187,6 @@ def what_lacks(entry_kind: str, name: str) -> str | None:
     path = Path(parted(entry_kind, name)[0].partition("/")[2])
     if resolver is None or (path.is_file() if resolver.path_of == "file" else path.is_dir()):
         return None
+    if path.is_file() and path.suffix == ".gguf":
+        return f"{path} is a GGUF file; write gguf/{path}"
     return f"there is no {resolver.path_of} {str(path)!r}; give one with {resolver.holding}"

@@ -346,3 +346,52 @@ def test_memory_that_runs_out_is_not_met_with_what_an_adapter_refuses(base: Path
     told = str(out_of_memory(engine.model, "to read one row"))
     assert f"{name!r} to read one row; set dtype bfloat16 for it, end what else runs there" in told
     assert "quantization nf4" in str(out_of_memory(load_engine(LocalModel("base", base)).model, "to read one row"))
+
+
+@pytest.mark.parametrize("begun", ["pissa_niter_4", "lora_ga", "corda", "loftq"])
+def test_an_adapter_that_began_by_changing_its_base_is_refused(adapter: Path, base: Path, begun: str) -> None:
+    """By gradients, data or drawn numbers that are in no file: what is merged would differ from load to load, or from what was trained."""
+    change(adapter, init_lora_weights=begun)
+    with pytest.raises(
+        ModelError,
+        match=rf"has init_lora_weights '{begun}', .*path_initial_model_for_weight_conversion=…\), or merge the two",
+    ):
+        model_of(adapter, base)
+
+
+@pytest.mark.parametrize("begun", ["pissa", "olora", "orthogonal", "gaussian"])
+def test_an_adapter_that_began_by_its_bases_weights_alone_says_what_was_trained(
+    base: Path, tmp_path: Path, begun: str
+) -> None:
+    plain, _ = LocalModel("base", base).load()
+    adapted: Any = peft.get_peft_model(plain, peft.LoraConfig(r=4, target_modules=TARGETS, init_lora_weights=begun))
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.2 * torch.randn_like(parameter))
+    adapted.save_pretrained(tmp_path / "a")
+    expected = logits(adapted.eval())
+    for _ in range(2):
+        np.testing.assert_allclose(logits(model_of(tmp_path / "a", base).load()[0]), expected, atol=2e-5)
+
+
+def test_the_commit_that_an_adapter_names_is_its_bases(adapter: Path) -> None:
+    """Another commit of the same repository may hold other weights."""
+    trained_on, other = "a1" * 20, "b" * 40
+    change(adapter, base_model_name_or_path="acme/Base", revision=trained_on.upper())
+    assert AdapterModel("m", adapter, HubModel("acme/Base", trained_on))
+    with pytest.raises(
+        ModelError, match=rf"its base is at commit {trained_on.upper()}, not {other}; name that one, or take"
+    ):
+        AdapterModel("m", adapter, HubModel("acme/Base", other))
+    for told in (None, "main"):  # neither names one
+        change(adapter, revision=told)
+        assert AdapterModel("m", adapter, HubModel("acme/Base", other))
+
+
+def test_an_adapter_that_git_left_a_pointer_of_is_told_so(adapter: Path, base: Path) -> None:
+    (adapter / "adapter_model.safetensors").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 1\n"
+    )
+    with pytest.raises(ModelError, match=r"adapter_model.safetensors is a pointer of Git LFS .*git lfs pull"):
+        model_of(adapter, base)

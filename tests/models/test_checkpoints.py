@@ -122,6 +122,35 @@ def test_a_tokenizer_that_adds_eos_is_refused_with_what_to_do(tmp_path: Path) ->
         load_engine(LocalModel("m", tmp_path))
 
 
+@pytest.mark.parametrize("says_tied", [True, False])
+def test_an_output_layer_of_its_own_comes_back_whatever_the_configuration_says(
+    tmp_path: Path, *, says_tied: bool
+) -> None:
+    """transformers ties nothing where the file holds two matrices that differ. What training made of both is stored."""
+    from w2s_bench.types import TrainingRow
+
+    tokenizer = bpe_tokenizer()
+    model = random_model(tokenizer, tied=False)
+    model.save_pretrained(tmp_path / "m")
+    tokenizer.save_pretrained(tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": says_tied}))
+    source = LocalModel("m", tmp_path / "m")
+    engine = load_engine(source)
+    assert torch.equal(engine.model.lm_head.weight, model.lm_head.weight)
+    assert not engine.model.config.tie_word_embeddings, "who saves this model for others to load says what it is"
+    rows = [TrainingRow(f"{n}", prompt, OPTIONS[n], True, None, None) for n, prompt in enumerate(PROMPTS)]
+    settings: dict[str, Any] = {"recipe": "full", "steps": 4, "batch_size": 2, "learning_rate": 1e-2, "lora_rank": 2}
+    engine.train(rows, seed=0, **settings)
+    (tmp_path / "saved").mkdir()
+    engine.save_weights(tmp_path / "saved", recipe="full")
+    again = load_engine(source, tmp_path / "saved", recipe="full")
+    assert not torch.equal(again.model.lm_head.weight, model.lm_head.weight)
+    assert torch.equal(again.model.lm_head.weight, engine.model.lm_head.weight)
+    for one, other in zip(engine.label_logprobs(rows), again.label_logprobs(rows), strict=True):
+        assert np.array_equal(one, other)
+
+
 def test_rows_beyond_the_tokenizer_train_and_come_back(tmp_path: Path) -> None:
     """A padded embedding is trained, saved and loaded as it is."""
     from w2s_bench.types import TrainingRow

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -42,8 +44,19 @@ def weights() -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
     return out
 
 
-def write(path: Path, kind: str = "F32", *, arch: str = "llama", parts: int = 1, without: str = "") -> Path:
-    """A GGUF file whose matrices are of a kind of tensor."""
+def write(
+    path: Path,
+    kind: str = "F32",
+    *,
+    arch: str = "llama",
+    parts: int = 1,
+    without: str = "",
+    pre: str | None = "gpt-2",
+    tokens: list[str] = TOKENS,
+    settings: Mapping[str, float | str] = MappingProxyType({}),
+    tensors: Mapping[str, Any] = MappingProxyType({}),
+) -> Path:
+    """A GGUF file whose matrices are of a kind of tensor; `settings` by what follows the architecture, `tensors` beside its own."""
     import gguf
 
     writer = gguf.GGUFWriter(path, arch)
@@ -55,16 +68,20 @@ def write(path: Path, kind: str = "F32", *, arch: str = "llama", parts: int = 1,
     writer.add_head_count_kv(HEADS)
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(len(TOKENS))
+    writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list(TOKENS)
+    if pre is not None:
+        writer.add_tokenizer_pre(pre)
+    writer.add_token_list(tokens)
     writer.add_token_merges(["t h"])
     writer.add_bos_token_id(len(LETTERS))
     writer.add_eos_token_id(len(LETTERS) + 1)
     if parts > 1:
         writer.add_uint16("split.count", parts)
-    for name, tensor in weights().items():
+    for setting, value in settings.items():
+        add = writer.add_string if isinstance(value, str) else writer.add_float32
+        add(f"{arch}.{setting}", value)  # type: ignore[arg-type]  # of its own kind
+    for name, tensor in {**weights(), **tensors}.items():
         if name == without:
             continue
         of = gguf.GGMLQuantizationType[kind if tensor.ndim == 2 else "F32"]
@@ -217,6 +234,11 @@ def test_what_is_no_whole_model_is_named(cache: Path, tmp_path: Path, monkeypatc
     (tmp_path / "text.gguf").write_text("text")
     with pytest.raises(ModelError, match=r"begins with b'text', a GGUF file with b'GGUF'; give another file, or local"):
         from_file(f"gguf/{tmp_path / 'text.gguf'}")
+    (tmp_path / "pointer.gguf").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n")
+    with pytest.raises(
+        ModelError, match=r"pointer.gguf is a pointer of Git LFS and not the file itself; fetch it \(git lfs"
+    ):
+        from_file(f"gguf/{tmp_path / 'pointer.gguf'}")
     whole = write(tmp_path / "whole.gguf").read_bytes()
     (tmp_path / "cut.gguf").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ModelError, match=r"cut.gguf is damaged: .*; fetch it again"):

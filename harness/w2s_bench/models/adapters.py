@@ -21,9 +21,11 @@ from w2s_bench.models.folders import (
     ADAPTER_WEIGHTS,
     TOKENIZER_FILES,
     check_tokenizer,
+    is_commit,
     is_repository,
     pickled_in,
     read_object,
+    refuse_pointer,
     with_its_base,
 )
 from w2s_bench.models.origins import HubModel, check_parts, folder_digest, from_folder_path, tokenizer_of
@@ -36,6 +38,10 @@ from w2s_bench.types import ChatTemplate
 _MERGED: Final = ("LORA", "LOHA", "LOKR", "IA3")
 #: Settings of theirs that are no change of weights, or have peft import a module that they name.
 _UNMERGED: Final = ("alora_invocation_tokens", "arrow_config", "megatron_config")
+
+#: How a LoRA adapter may begin that takes something out of the base which only the machine that trained it knows: gradients, data,
+#: numbers drawn for a decomposition, a rounding. `pissa` and `olora` change the base too, by nothing but its weights.
+_BASE_CHANGED: Final = ("pissa_niter", "lora_ga", "corda", "loftq")
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,12 @@ class AdapterModel:
             raise ModelError(
                 f"model {self.name!r}: {ADAPTER_CONFIG} says that it is an adapter of {meant!r}, not of {self.base.repo!r}; name that "
                 "one, or correct base_model_name_or_path there if the two are the same model"
+            )
+        commit = config.get("revision")
+        if isinstance(self.base, HubModel) and is_commit(commit) and commit.lower() != self.base.revision.lower():
+            raise ModelError(
+                f"model {self.name!r}: {ADAPTER_CONFIG} says that its base is at commit {commit}, not {self.base.revision}; name that "
+                "one, or take revision out there if the two hold the same weights"
             )
 
     def fingerprint(self) -> str:
@@ -144,6 +156,8 @@ def _checked(folder: Path, name: str) -> dict[str, Any]:
         raise ModelError(
             f"model {name!r}: no {ADAPTER_WEIGHTS} in {folder}, {why}; save it again with peft's save_pretrained, where you trust it"
         )
+    for file in sorted(folder.iterdir()):
+        refuse_pointer(file, name)
     check_tokenizer(folder, name)
     config = read_object(folder / ADAPTER_CONFIG, name)
     kind = config.get("peft_type")
@@ -153,6 +167,13 @@ def _checked(folder: Path, name: str) -> dict[str, Any]:
         raise ModelError(
             f"model {name!r}: {ADAPTER_CONFIG} in {folder} has {what}, which no merged weights are equal to; take an adapter of "
             f"kind {', '.join(_MERGED)}, on {config.get('base_model_name_or_path')!r} or another base"
+        )
+    begun = str(config.get("init_lora_weights")).lower()
+    if kind == "LORA" and begun.startswith(_BASE_CHANGED):
+        raise ModelError(
+            f"model {name!r}: {ADAPTER_CONFIG} in {folder} has init_lora_weights {begun!r}, which changed the base's weights by what the "
+            "adapter's files do not hold; save it where it was trained with save_pretrained(path_initial_model_for_weight_conversion=…), "
+            "or merge the two there (merge_and_unload) and give local/FOLDER"
         )
     return config
 

@@ -26,6 +26,10 @@ NO_TOKENIZER = (
     f"it has no tokenizer (none of {', '.join(TOKENIZER_FILES[:3])} is there)",
     "save the model's own beside it (tokenizer.save_pretrained)",
 )
+#: How a file begins that stands for one which Git LFS keeps, and how long it may be.
+_POINTER, _LONGEST_POINTER = b"version https://git-lfs.github.com/spec/", 1024
+#: What the user can do with weights that are packed.
+_DEQUANTIZED = "save it dequantized (model.dequantize(), save_pretrained), or take the model that it was made from"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
@@ -36,6 +40,8 @@ def check_folder(folder: Path, name: str) -> None:
     That is every file directly in the folder, read through links: a link is as good as the file itself.
     """
     refuse_adapter(folder, name)
+    for held in sorted(folder.iterdir()):
+        refuse_pointer(held, name)
     if not any(path.is_file() for path in folder.glob("*.safetensors")):
         pickled = pickled_in(folder)
         if not pickled:
@@ -59,6 +65,17 @@ def check_folder(folder: Path, name: str) -> None:
         if "/" in value:
             raise ModelError(
                 f"model {name!r}: config.json has {where} {value!r}, code of a hub, which is never run; take the line out"
+            )
+
+
+def refuse_pointer(file: Path, name: str) -> None:
+    """Raises `ModelError` where git left the pointer of a large file in its place."""
+    if not file.is_file() or file.stat().st_size > _LONGEST_POINTER:
+        return
+    with file.open("rb") as opened:
+        if opened.read(len(_POINTER)) == _POINTER:
+            raise ModelError(
+                f"model {name!r}: {file} is a pointer of Git LFS and not the file itself; fetch it (git lfs pull)"
             )
 
 
@@ -89,6 +106,11 @@ def is_repository(name: object) -> TypeGuard[str]:
     return isinstance(name, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and name[0] != "."
 
 
+def is_commit(revision: object) -> TypeGuard[str]:
+    """Whether a revision is the 40 hexadecimal digits of a commit."""
+    return isinstance(revision, str) and re.fullmatch(r"[0-9a-fA-F]{40}", revision) is not None
+
+
 def pickled_in(folder: Path) -> list[str]:
     """Names of the files of a folder that are pickles, as old weights are."""
     return sorted(path.name for suffix in _PICKLED for path in folder.glob(f"*{suffix}"))
@@ -110,9 +132,30 @@ def why_unloadable(folder: Path, error: Exception) -> tuple[str, str]:
         return NO_TOKENIZER
     if "flash" in told.lower() and "attn" in told.lower().replace("attention", "attn"):
         return told, "take attention default, or install what it asks for"
+    if packing := _packing(folder):
+        return packed_weights(f"quantization_config in config.json: {packing}")
     if "model_type" in told or "does not recognize this architecture" in told:
         return unknown_kind()
     return told, "save model and tokenizer again"
+
+
+def _packing(folder: Path) -> str | None:
+    """What a folder's configuration says of how its weights are packed; None where it says nothing."""
+    try:
+        return packed_by(json.loads(_text_of(folder / "config.json")))
+    except (ValueError, RecursionError, AttributeError):
+        return None
+
+
+def packed_by(config: dict[str, Any]) -> str | None:
+    """How a configuration says that weights are packed; None where it says nothing of it."""
+    packed = config.get("quantization_config")
+    return str(packed.get("quant_method", "of some kind")) if isinstance(packed, dict) else None
+
+
+def packed_weights(how: str) -> tuple[str, str]:
+    """(Why a folder of packed weights cannot be loaded, what the user can do)."""
+    return f"its weights are packed ({how})", _DEQUANTIZED
 
 
 def of_own_code(folder: Path) -> tuple[str, str]:

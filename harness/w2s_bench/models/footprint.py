@@ -206,13 +206,27 @@ def shapes_of_folder(folder: Path) -> dict[str, Shape]:
 
 def shapes_of(path: Path) -> dict[str, Shape]:
     """Name → shape of the tensors of one safetensors file; `ValueError` where it is none."""
+    return {name: tuple(tensor["shape"]) for name, tensor in _header_of(path).items()}
+
+
+def numbers_of_folder(folder: Path) -> dict[str, str]:
+    """Name → kind of number, as safetensors calls it (`BF16`, `F8_E4M3`, `U8`), of every matrix of a folder's `*.safetensors`."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        for name, tensor in _header_of(path).items():
+            if len(tensor["shape"]) > 1 and not _is_buffer(name, tensor["shape"]):
+                found[name] = str(tensor["dtype"])
+    return found
+
+
+def _header_of(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         length = file.read(8)
         size = struct.unpack("<Q", length)[0] if len(length) == 8 else _LARGEST_HEADER + 1
         if size > _LARGEST_HEADER:
             raise ValueError(f"{path} is no safetensors file")
         header = json.loads(file.read(size))
-    return {name: tuple(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"}
+    return {name: tensor for name, tensor in header.items() if name != "__metadata__"}
 
 
 def _is_buffer(name: str, shape: Sequence[int]) -> bool:

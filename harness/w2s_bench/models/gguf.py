@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.chat_templates import template_in_gguf
+from w2s_bench.models.folders import refuse_pointer
 from w2s_bench.models.footprint import Blueprint
 from w2s_bench.models.gguf_header import MAGIC, header_of
 from w2s_bench.models.origins import LocalModel
+from w2s_bench.models.tying import shared_names
+from w2s_bench.models.unpacking import refuse_tokenizer, settle, settle_tokenizer
 from w2s_bench.record import file_digest, read_json, write_json
 from w2s_bench.types import ChatTemplate, ModelSize
 
@@ -30,7 +33,7 @@ Say = Callable[[str], None]
 #: The parent of what is unpacked, where the user names one.
 UNPACKED_VARIABLE: Final = "W2S_BENCH_GGUF_CACHE"
 #: Raised when unpacking gives other weights or another tokenizer: what the cache has of an earlier one is left alone.
-_UNPACKING = 2
+_UNPACKING = 3
 _SHA256 = re.compile("[0-9a-f]{64}")
 #: Kinds of tensor that bfloat16 cannot hold, though they are no more than 16 bits.
 _EXACT = frozenset({"F16", "F32", "F64"})
@@ -48,6 +51,7 @@ class GgufModel:
             raise ModelError(
                 f"model {self.name!r}: there is no file {str(self.path)!r}; give the path of a .gguf file with weights and tokenizer"
             )
+        refuse_pointer(self.path, self.name)
         with self.path.open("rb") as file:
             begins = file.read(len(MAGIC))
         if begins != MAGIC:
@@ -159,6 +163,11 @@ def unpack(path: Path, folder: Path, name: str, say: Say) -> str:
     """Write the model of a GGUF file to `folder` as `save_pretrained` does; returns the kind of number of its weights."""
     say(f"{name}: reading {path.name}")
     dtype = _kept_in(path, name)
+    try:
+        header = header_of(path)
+    except ValueError as error:
+        raise ModelError(f"model {name!r}: {error}; fetch it again, or take another file") from error
+    refuse_tokenizer(header, path, name)
     import torch
 
     with _alone(path, folder.parent) as file:
@@ -169,10 +178,12 @@ def unpack(path: Path, folder: Path, name: str, say: Say) -> str:
                 f"model {name!r} cannot be read from {path}: {error}; take a file of a kind and architecture that transformers "
                 "reads, or convert it to a folder yourself and give local/FOLDER"
             ) from error
-    if missing := sorted(set(report["missing_keys"]) - _tied(packed)):
+    if missing := sorted(set(report["missing_keys"]) - shared_names(packed)):
         raise ModelError(
             f"model {name!r}: {path} lacks {len(missing)} tensors, {missing[0]} among them; take a whole file"
         )
+    settle(packed, header, path, name, set(report["unexpected_keys"]))
+    settle_tokenizer(tokenizer, header, path, name)
     plain = _without_packing(packed, getattr(torch, dtype))
     say(f"{name}: writing it in {dtype}")
     plain.save_pretrained(folder)
@@ -238,11 +249,6 @@ def _without_packing(packed: Any, dtype: Any) -> Any:
     plain.tie_weights()
     plain.generation_config = packed.generation_config
     return plain
-
-
-def _tied(model: Any) -> set[str]:
-    """Names of tensors that are another tensor's memory, which a file need not have."""
-    return set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
 
 
 def _kept_in(path: Path, name: str) -> str:

@@ -41,11 +41,12 @@ _SPECIAL: Final = {
 @dataclass(frozen=True)
 class Header:
     """`settings`: those that are one number or text; `shapes`: tensor → shape as torch has it, by llama.cpp's names; `tokens`:
-    the special tokens that it has, by transformers' names."""
+    the special tokens that it has, by transformers' names; `words`: how many tokens its vocabulary has."""
 
     settings: dict[str, Any]
     shapes: dict[str, Shape]
     tokens: dict[str, str]
+    words: int = 0
 
     @property
     def config(self) -> dict[str, JSON]:
@@ -98,7 +99,8 @@ class _Reader:
             if value is not None:
                 settings[name] = value
         shapes = dict(self._tensor() for _ in range(tensors))
-        return Header(settings, shapes, self._special_tokens(settings))
+        words = 0 if self._vocabulary is None else self._vocabulary[1]
+        return Header(settings, shapes, self._special_tokens(settings), words)
 
     def _special_tokens(self, settings: dict[str, Any]) -> dict[str, str]:
         numbers = {name: settings[key] for name, key in _SPECIAL.items() if type(settings.get(key)) is int}

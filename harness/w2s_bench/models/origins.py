@@ -11,11 +11,23 @@ from typing import Any
 
 from w2s_bench.errors import ModelError, said
 from w2s_bench.models.chat_templates import TEMPLATE_FILES, template_in_folder
-from w2s_bench.models.folders import check_folder, refuse_adapter, too_many_tokens, unloadable, why_unloadable
+from w2s_bench.models.folders import (
+    check_folder,
+    is_commit,
+    packed_by,
+    packed_weights,
+    read_object,
+    refuse_adapter,
+    too_many_tokens,
+    unloadable,
+)
 from w2s_bench.models.footprint import Blueprint, described_folder
 from w2s_bench.models.optional import bitsandbytes
 from w2s_bench.models.setup import USUAL, Setup
-from w2s_bench.models.unloadable import refuse_unloadable
+from w2s_bench.models.snapshots import lacks
+from w2s_bench.models.tying import tell_as_it_is
+from w2s_bench.models.unloadable import refuse_packed, refuse_unloadable, why_not_loaded
+from w2s_bench.models.unplaced import refuse_unplaced
 from w2s_bench.record import file_digest
 from w2s_bench.types import Attention, ChatTemplate, Dtype, ModelSize
 
@@ -93,9 +105,13 @@ class HubModel:
 
     def fingerprint(self) -> str:
         """A full commit hash already names the content; anything else (a branch, a tag) is refused, for it can move."""
-        if len(self.revision) != 40 or set(self.revision) - set("0123456789abcdef"):
+        if not is_commit(self.revision):
             raise ModelError(
                 f"model {self.name!r}: revision {self.revision!r} can move; give the 40 hexadecimal digits of a commit"
+            )
+        if self.revision != self.revision.lower():
+            raise ModelError(
+                f"model {self.name!r}: a commit has small letters; write hf/{self.repo}@{self.revision.lower()}"
             )
         return hashlib.sha256(self.name.encode()).hexdigest()
 
@@ -123,6 +139,11 @@ class HubModel:
             raise ModelError(
                 f"model {self.name!r} cannot be fetched: {' '.join(said(error).split())}; {next_step(error, self.repo)}"
             ) from error
+        if lacking := lacks(Path(folder), self.repo, self.revision, files, whole=files is _ALL):
+            raise ModelError(
+                f"model {self.name!r} is in the cache ({folder}) in part only, without {', '.join(lacking)}: fetch it once where there "
+                "is a network and HF_HUB_OFFLINE is not set, or give local/FOLDER"
+            )
         return folder
 
 
@@ -169,6 +190,8 @@ def from_folder_path(name: str, path: str, holding: str) -> Path:
         raise ModelError(
             f"model {name!r}: {folder.parts[0]} is the home of no user here; give the folder's path"
         ) from error
+    if folder.is_file() and folder.suffix == ".gguf":
+        raise ModelError(f"model {name!r}: {folder} is a GGUF file; write gguf/{path}")
     if not folder.is_dir():
         raise ModelError(f"model {name!r}: there is no folder {str(folder)!r}; give one with {holding}")
     return folder
@@ -221,6 +244,10 @@ def _load(folder: str, name: str, fingerprint: str, setup: Setup = USUAL, device
 
     logging.disable_progress_bar()
     check_folder(Path(folder), name)
+    config = read_object(Path(folder) / "config.json", name)
+    refuse_packed(Path(folder), name, config)
+    if setup.quantization == "none" and packed_by(config) == "bitsandbytes":
+        raise unloadable(folder, name, *packed_weights("quantization_config in config.json: bitsandbytes"))
     try:
         tokenizer, token, largest = tokenizer_of(folder, fingerprint)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -236,14 +263,16 @@ def _load(folder: str, name: str, fingerprint: str, setup: Setup = USUAL, device
     except (ModelError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # tokenizers and safetensors raise errors of their own; all mean the same
-        raise unloadable(folder, name, *why_unloadable(Path(folder), error)) from error
+        raise unloadable(folder, name, *why_not_loaded(Path(folder), error)) from error
     model, report = loaded
     if missing := sorted(report["missing_keys"]):
         # transformers fills missing weights with random numbers and only warns.
         raise ModelError(
             f"model {name!r}: the weights in {folder} lack {len(missing)} tensors, {missing[0]} among them; save the model again"
         )
+    refuse_unplaced(model, report["unexpected_keys"], folder, name)
     check_parts(model, name, setup, token, largest)
+    tell_as_it_is(model)
     if setup.device_map != "none":
         from w2s_bench.models.spreading import spread_as_loaded
 

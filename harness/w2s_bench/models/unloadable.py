@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,16 +17,23 @@ from w2s_bench.models.folders import (
     NO_TOKENIZER,
     TOKENIZER_FILES,
     of_own_code,
+    packed_by,
+    packed_weights,
     read_object,
     too_many_tokens,
     unknown_kind,
     unloadable,
+    why_unloadable,
 )
-from w2s_bench.models.footprint import shapes_of_folder
+from w2s_bench.models.footprint import numbers_of_folder, shapes_of_folder
 
 _VOCABULARIES: Final = (".model", ".tiktoken", ".spm", ".vocab", ".bpe", ".codes", ".tokenizer")
 #: Tokenizers of bytes or characters, which have no vocabulary to be saved.
 _WITHOUT_FILES: Final = ("ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer")
+#: Kinds of number that weights are whole in, and those of masks and positions beside them.
+_NOT_PACKED: Final = frozenset({"F64", "F32", "F16", "BF16", "I64", "BOOL"})
+#: Kinds of packing that transformers takes apart, or a suite's `quantization` may ask for.
+_UNPACKED: Final = ("fp8", "mxfp4", "bitsandbytes")
 _TOKENS_OF: Final = "tokenizer.json"
 #: Bytes of it that are parsed whole, in some 20 ms; of a longer one what stands before its vocabulary.
 _MOST_PARSED: Final = 1 << 20
@@ -45,7 +53,46 @@ def refuse_unloadable(folder: Path, name: str) -> None:
     named = {str(of.get("tokenizer_class")).removesuffix("Fast") for of in (config, settings)}
     if not named & set(_WITHOUT_FILES) and not any(map(_may_be_a_vocabulary, folder.iterdir())):
         raise unloadable(folder, name, *NO_TOKENIZER)
+    refuse_packed(folder, name, config)
     _refuse_too_many_tokens(folder, name, config)
+
+
+def refuse_packed(folder: Path, name: str, config: Mapping[str, Any]) -> None:
+    """`ModelError` where the weights of a folder are numbers of few bits that transformers would take as they stand, or leave packed."""
+    if packed_by(dict(config)) in _UNPACKED:
+        return
+    try:
+        kinds = numbers_of_folder(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return  # what is wrong with it is for the loading to say
+    odd = next((tensor for tensor, kind in sorted(kinds.items()) if kind not in _NOT_PACKED), None)
+    if odd is not None:
+        raise unloadable(folder, name, *packed_weights(f"{odd} is {kinds[odd]}"))
+
+
+def why_not_loaded(folder: Path, error: Exception) -> tuple[str, str]:
+    """(Why a model's folder cannot be loaded, what the user can do), by what transformers raised."""
+    if "ignore_mismatched_sizes" in str(error):
+        with suppress(Exception):  # whatever is wrong with the configuration was wrong before
+            return _other_shapes(folder)
+    return why_unloadable(folder, error)
+
+
+def _other_shapes(folder: Path) -> tuple[str, str]:
+    """(Which tensor has another shape than the configuration makes it, what the user can do)."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        made: Any = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    expected = {name: tuple(tensor.shape) for name, tensor in made.state_dict().items()}
+    for name, shape in sorted(shapes_of_folder(folder).items()):
+        if expected.get(name, shape) != shape:
+            return (
+                f"{name} is {shape} in the weights and {expected[name]} by config.json",
+                "correct config.json, or save the model again (save_pretrained)",
+            )
+    raise ValueError("none is known by its name in the weights")
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from w2s_bench.errors import ModelError
 from w2s_bench.models.setup import USUAL, Setup
+from w2s_bench.models.tying import shared_names
 from w2s_bench.types import RecipeName
 
 #: The one file, in a folder of its own.
@@ -22,8 +23,8 @@ def save(model: Any, folder: Path, *, recipe: RecipeName) -> None:
 
         state = get_peft_model_state_dict(model)
     else:
-        tied = _tied(model)
-        state = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
+        shared = shared_names(model)
+        state = {name: tensor for name, tensor in model.state_dict().items() if name not in shared}
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(state.items())}, folder / WEIGHTS)
 
 
@@ -44,18 +45,13 @@ def load(model: Any, folder: Path, *, recipe: RecipeName, lora_rank: int, name: 
             unexpected = set(result.unexpected_keys)
         else:
             loaded = model.load_state_dict(state, strict=False)
-            missing, unexpected = set(loaded.missing_keys) - _tied(model), set(loaded.unexpected_keys)
+            missing, unexpected = set(loaded.missing_keys) - shared_names(model), set(loaded.unexpected_keys)
     except RuntimeError as error:  # torch says so of a tensor of another shape
         raise _of_another(folder, name, str(error)) from error
     if missing or unexpected:
         detail = f"missing {sorted(missing) or 'none'}, unexpected {sorted(unexpected) or 'none'}"
         raise _of_another(folder, name, detail)
     return model
-
-
-def _tied(model: Any) -> set[str]:
-    """Names of tensors that are another tensor's memory."""
-    return set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
 
 
 def _of_another(folder: Path, name: str, detail: str) -> ModelError:
