@@ -356,6 +356,8 @@ def test_a_folder_without_curves_has_no_page(tmp_path: Path) -> None:
         (["--gold-budget", "2.5"], "'2.5' is not a whole number"),
         (["--gold-budget", "9999"], "gold_budget 9999 is no part of the trust set"),
         (["--coverage", "0"], "coverage"),
+        (["--seeds", "1001"], "--seeds 1001: a run has 1 to 1000 seeds, a whole number"),
+        (["--seeds", "1001", "--explain"], "--seeds 1001: a run has 1 to 1000 seeds, a whole number"),
         (["--coverage", ".2", "--executor", "slurm"], "--executor slurm returns at once"),
         (["--coverage", ".2", "--dry-run", "--json"], "--json tells of one board"),
     ],

@@ -168,6 +168,17 @@ def test_a_budget_needs_dev_items(toy: tuple[Suite, dict[str, Any], Inline]) -> 
         look_at_suite(changed(suite, dev=5), gap=False, budget=True, **where)
 
 
+def test_twice_the_steps_may_be_more_than_a_model_takes_and_nothing_is_computed_then(
+    toy: tuple[Suite, dict[str, Any], Inline],
+) -> None:
+    suite, where, inline = toy
+    content, before = suite.model_dump(), len(inline.asked)
+    content["domains"][0]["student"]["steps"] = 6 * 10**7
+    with pytest.raises(SuiteError, match=r"60000000 steps, and the 120000000 .* leave out --budget"):
+        look_at_suite(Suite.model_validate(content), gap=True, budget=True, **where)
+    assert len(inline.asked) == before
+
+
 def test_a_budget_is_kept_beside_a_board_of_its_suite_and_of_no_other(
     toy: tuple[Suite, dict[str, Any], Inline], tmp_path: Path
 ) -> None:

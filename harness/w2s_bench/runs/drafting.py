@@ -21,7 +21,7 @@ from w2s_bench.results import planning
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.budgets import Budget
 from w2s_bench.runs.execute import check_first
-from w2s_bench.runs.on_dev import Gap, budgets, gaps
+from w2s_bench.runs.on_dev import Gap, budgets, gaps, refuse_unfit
 from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.suite import Suite
@@ -166,10 +166,12 @@ def look_at_suite(
 
     With `gap` the teacher, the base and the ceiling are trained on two seeds and asked on `dev`; with `budget` the ceiling and
     naive, at half, once and twice the steps, and `keep` is the results folder of a run of this suite whose board is to show
-    that. No item of `test` is asked. Raises CellError, before anything is trained, where `keep` is no board of this suite.
+    that. No item of `test` is asked. Before anything is computed it raises SuiteError where `dev` or the steps do not fit what is
+    asked for, and CellError where `keep` is no board of this suite.
     """
     registry = Registry.load(awaits=preparing(events))
     planned = plan(suite, registry, trust=[])
+    refuse_unfit(planned.suite, gap=gap, budget=budget)
     board = _board_of(keep, planned.suite) if keep else []
     counts = _items(planned, store=store, executor=executor, events=events, tolerant=True)
     faults = _unfilled(planned, store=store, executor=executor, events=events)
