@@ -85,21 +85,21 @@ def print_dry_run(
         arms = ", ".join(f"{short(arm)} {count}" for arm, count in own.items())
         say(f"To run for one arm alone: {arms}; for several: {to_run.total() - sum(own.values())}")
     print_again(again, folder)
-    _print_cost(cost)
+    _print_cost(cost, learnt_for_diagnostics=suite.diagnostics == "full")
     _print_models(models, measured=measure)
     print_unchecked(unchecked)
     for note in planned.passed_over:
         say(f"note: {note}", error=True)
 
 
-def _print_cost(cost: Forecast) -> None:
-    """Nothing where nothing would run."""
+def _print_cost(cost: Forecast, *, learnt_for_diagnostics: bool) -> None:
+    """Nothing where nothing would run. `learnt_for_diagnostics`: whether gold of the pool also teaches students that tell how hard
+    its items are."""
     if not cost.trainings and not cost.items:
         return
     say(f"To compute: {trainings(cost)}; {cost.items:,} items to read.")
-    shares = ("for the teacher", "for trust functions", "for ceiling and privileged arms alone")
     for domain, gold in cost.gold.items():
-        words = dict(zip(("weak_train", "trust", "transfer"), shares, strict=True))
+        words = _readers(gold["transfer"], cost.source_gold.get(domain), learnt_for_diagnostics=learnt_for_diagnostics)
         told = ", ".join(f"{size:,} {words[split]}" for split, size in gold.items())
         say(f"Gold labels a seed, {domain}: {told}.")
     minutes = cost.seconds / 60
@@ -109,6 +109,18 @@ def _print_cost(cost: Forecast) -> None:
     several = f"{counted(len(cost.untimed), 'kind')} of stages never ran in this store"
     timed = f"about {minutes:.0f} min of one worker for the others; " if minutes >= 1 else ""
     say(f"Time: {timed}{several}. A run tells its time left once each kind has run.")
+
+
+def _readers(pool: int, labelled: int | None, *, learnt_for_diagnostics: bool) -> dict[str, str]:
+    """Split → for whom its gold is read, in words; `labelled`: how many of the `pool`'s golds a label source gives as labels."""
+    of_pool = ["ceiling", "privileged arms", *(["the difficulty of items"] if learnt_for_diagnostics else [])]
+    of_pool = ["the label source", *of_pool] if labelled == pool else of_pool
+    also = f", {labelled:,} of them also for the label source" if labelled is not None and labelled < pool else ""
+    return {
+        "weak_train": "for the teacher",
+        "trust": "for trust functions" if labelled is None else "for the label source and trust functions",
+        "transfer": f"for {', '.join(of_pool[:-1])} and {of_pool[-1]}{also or ' alone'}",
+    }
 
 
 def trainings(cost: Forecast) -> str:
