@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2s_bench._cli.output import console, print_json, say
-from w2s_bench._cli.report import counted, print_again, print_problems, print_unchecked
+from w2s_bench._cli.report import counted, print_again, print_problems, print_unseen
 from w2s_bench.names import short
 from w2s_bench.results.pages.style import significant
 from w2s_bench.store.stage import walk
@@ -25,24 +25,31 @@ _STEPS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 
 def print_dry_run(
-    planned: Plan, folder: Path, store: str, unchecked: Sequence[str], *, as_json: bool, measure: bool = False
+    planned: Plan,
+    folder: Path,
+    store: str,
+    unchecked: Sequence[str],
+    *,
+    as_json: bool,
+    measure: bool = False,
+    earlier: Collection[str] = (),
 ) -> None:
     """What is stored and what would run, stage by stage name; `unchecked`: domains that may be too small for their sizes.
 
     `folder`: where results go, of which rows that would be computed again are named. `measure`: whether this machine is timed,
-    for how long each model takes.
+    for how long each model takes. `earlier`: nodes of what boards before this one have computed by then, and which is stored then.
     """
     from w2s_bench.executors.timings import Timings
     from w2s_bench.runs.again import computed_again
     from w2s_bench.runs.estimate import estimate, places
     from w2s_bench.runs.forecast import forecast
-    from w2s_bench.runs.preview import explain, preview_of
+    from w2s_bench.runs.preview import as_after, explain, preview_of
     from w2s_bench.store import open_store
 
     print_problems(planned.problems)
     opened = open_store(store)
     looked = explain(stages := planned.stages(), opened, reasons=False, whole=False)
-    previewed, again = preview_of(looked), computed_again(planned, folder, looked)
+    previewed, again = preview_of(as_after(looked, earlier)), computed_again(planned, folder, looked)
     timings = Timings.of_store(opened.root)
     cost = forecast(planned.suite, previewed.to_run, timings, {cell.domain.name for cell in planned.cells})
     fast = _measured(places(planned)) if measure else {}
@@ -81,15 +88,15 @@ def print_dry_run(
     table.add_section()
     table.add_row("all", str(stored.total()), str(to_run.total()))
     console().print(table)
+    if beforehand := sum(look.status != "stored" and look.stage.node in earlier for look in looked):
+        say(f"Of what counts as stored, {counted(beforehand, 'stage')} are computed by the boards before this one.")
     if own:
         arms = ", ".join(f"{short(arm)} {count}" for arm, count in own.items())
         say(f"To run for one arm alone: {arms}; for several: {to_run.total() - sum(own.values())}")
     print_again(again, folder)
     _print_cost(cost, learnt_for_diagnostics=suite.diagnostics == "full")
     _print_models(models, measured=measure)
-    print_unchecked(unchecked)
-    for note in planned.passed_over:
-        say(f"note: {note}", error=True)
+    print_unseen(unchecked, planned.passed_over)
 
 
 def _print_cost(cost: Forecast, *, learnt_for_diagnostics: bool) -> None:
