@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,21 @@ def test_the_dry_run_names_them(tmp_path: Path, registry: Registry, capsys: pyte
         assert f"must be computed again: 1 {why} ({row})" in " ".join(capsys.readouterr().out.split())
         show(planned, results, store, (), as_json=True)
         assert json.loads(capsys.readouterr().out)["computed_again"] == {why: [row]}
+
+
+def test_both_previews_tell_what_a_run_leaves_out(
+    tmp_path: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from w2s_bench._cli.dry_run import print_dry_run
+    from w2s_bench._cli.report import print_explanation
+
+    planned = plan(toy_suite(tmp_path / "models", seeds=1), registry, domains=["largest"], trust=[])
+    planned = replace(planned, passed_over=("not applicable to largest: aum",))
+    for show in (print_dry_run, print_explanation):
+        show(planned, tmp_path / "toy", str(tmp_path / "store"), (), as_json=False)
+        assert "note: not applicable to largest: aum" in capsys.readouterr().err
+        show(planned, tmp_path / "toy", str(tmp_path / "store"), (), as_json=True)
+        assert json.loads(capsys.readouterr().out)["passed_over"] == list(planned.passed_over)
 
 
 @pytest.mark.parametrize(
