@@ -139,6 +139,12 @@ def test_a_plugin_that_brings_models_or_domains_of_a_row_is_needed(tmp_path: Pat
         assert lack.to_do == "in a checkout of w2s-bench: pip install ./plugins/w2s-bench-nonesuch"
     (lack,) = [lack for lack in lacks(written(with_domain(student={"model": strange, **trained}))) if lack.needed]
     assert f"of which model {strange} is" in lack.what and "pip" not in lack.to_do
+    on_disk = written(with_domain(student={"model": "local/nowhere/x", **trained}))
+    (lack,) = [lack for lack in lacks(on_disk) if lack.needed]
+    assert lack.what.startswith("model local/nowhere/x, ") and "--model NAME=FOLDER" in lack.to_do
+    assert run(on_disk, "--explain").exit_code == 1 and run(on_disk, "--explain", "--trust-folder").exit_code == 0
+    (here := tmp_path / "x").mkdir()
+    assert run(on_disk, "--explain", "--model", f"local/nowhere/x={here}").exit_code == 0
     no_model = {"source": "noisy", "rate": 0.4}
     told = lacks(written(with_domain(teacher=no_model, student={"model": "hf/a/b@" + 40 * "0", **trained})))
     assert not [lack for lack in told if lack.needed]
