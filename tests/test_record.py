@@ -149,6 +149,15 @@ def test_arrays_come_back_with_their_types_and_in_the_same_bytes_whatever_their_
         np.testing.assert_array_equal(back[name], array)
 
 
+def test_a_file_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path: Path) -> None:
+    (folder := tmp_path / "folder").mkdir()
+    for path in (tmp_path / "none" / "x.yaml", folder):
+        with pytest.raises(OSError) as raised:
+            record.write_atomically(path, "new")
+        assert raised.value.filename == str(path) and ".tmp" not in str(raised.value)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 def test_an_atomic_write_replaces_the_file_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "cell.json"
     record.write_atomically(path, "old")

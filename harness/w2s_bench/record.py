@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import fields
 from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
@@ -68,17 +68,25 @@ def write_atomically(path: Path, text: str, errors: str = "strict") -> None:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A new file beside `path`, which takes its place at the end if all goes well, and else is removed.
 
-    Its name cannot be known beforehand and nothing may lie there, so that no link which somebody laid is followed.
+    Its name cannot be known beforehand and nothing may lie there, so that no link which somebody laid is followed. Where it cannot
+    be made, or cannot take that place, the `OSError` names `path`, which is what somebody asked for.
     """
     while True:
         beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
-        with suppress(FileExistsError):
+        try:
             file = beside.open("xb")
-            break
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        break
     try:
         with file:
             yield file
-        beside.replace(path)
+        try:
+            beside.replace(path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
 

@@ -27,6 +27,9 @@ from w2s_bench.types import (
     RecipeName,
 )
 
+#: Optimizer steps of one model.
+MOST_STEPS: Final = 10**8
+
 
 def is_plain(text: str) -> str:
     if "\n" in text or printable(text) != text:
@@ -71,7 +74,7 @@ class Training(Strict):
         description="`full` trains every weight, `lora` a low-rank adapter, `head` a head on frozen states (choice domains); "
         "`none` leaves a teacher as it is: no `steps`, `learning_rate` or other key of training",
     )
-    steps: Annotated[int, Field(gt=0, le=10**8, strict=True)] = Field(description="optimizer steps")
+    steps: Annotated[int, Field(gt=0, le=MOST_STEPS, strict=True)] = Field(description="optimizer steps")
     batch_size: Annotated[int, Field(gt=0, le=10**6, strict=True)] = Field(32, description="rows a step")
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         description="the highest, after a warm-up over 5 % of the steps"

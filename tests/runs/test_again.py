@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,18 @@ import pytest
 
 from cell_builder import make_cells
 from support import run_inline, toy_registry, toy_suite
+from w2s_bench.errors import NotApplicableError
 from w2s_bench.names import short
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.references import PluginRef, SuiteRef
+from w2s_bench.results.seed_results import SeedResult
 from w2s_bench.runs.again import Again, computed_again, in_words
 from w2s_bench.runs.plan import Plan, PlannedCell, plan
 from w2s_bench.runs.preview import Explained, explain
 from w2s_bench.store import Store
 from w2s_bench.store.manifest import installed_version
+from w2s_bench.store.stage import walk
 
 
 @pytest.fixture
@@ -84,6 +88,39 @@ def test_what_is_stored_is_not_computed_again_whatever_a_row_says(tmp_path: Path
     assert again.rows == (base.row,)
 
 
+def test_what_is_not_applicable_has_not_failed_and_no_run_makes_it(tmp_path: Path, registry: Registry) -> None:
+    planned = plan(toy_suite(tmp_path / "models", seeds=1), registry, domains=["largest"], trust=["confidence"])
+    (mine,) = (cell for cell in planned.cells if cell.arm.ref.trust_function)
+    results, store = tmp_path / "toy", tmp_path / "store"
+    scores = mine.stages[0].scores
+    assert scores is not None
+
+    def written(why: str, **fields: Any) -> None:
+        failed = SeedResult(seed=0, error=f"{scores.label} failed: {why}")
+        of_plan(mine, planned, seeds=(failed,), versions={"torch": "1.0"}, **fields).write(results)
+
+    def again() -> list[str]:
+        return [each.why for each in computed_again(planned, results, looked(planned, store))]
+
+    behind, others = {scores.node}, []
+    for stage in walk(mine.targets()):
+        if stage.node in behind or any(needed.node in behind for needed in stage.inputs.values()):
+            behind.add(stage.node)
+        else:
+            others.append(stage)
+    written(str(NotApplicableError("no options here")))
+    assert again() == [f"made with torch 1.0, here {installed_version('torch')}"], "the store is empty"
+    run_inline(others, Store(store), registry)
+    assert again() == [], "all that a run makes is stored"
+    written(
+        str(NotApplicableError("no options here")),
+        plugin=PluginRef(distribution="w2s-bench", version="0.0.1", source="0" * 64),
+    )
+    assert [why.partition(", here")[0] for why in again()] == ["made by w2s-bench 0.0.1"], "a new function may apply"
+    written("it raised ValueError")
+    assert len(again()) == 1, "a failure is made again"
+
+
 def test_the_dry_run_names_them(tmp_path: Path, registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     from w2s_bench._cli.dry_run import print_dry_run
     from w2s_bench._cli.report import print_explanation
@@ -97,6 +134,21 @@ def test_the_dry_run_names_them(tmp_path: Path, registry: Registry, capsys: pyte
         assert f"must be computed again: 1 {why} ({row})" in " ".join(capsys.readouterr().out.split())
         show(planned, results, store, (), as_json=True)
         assert json.loads(capsys.readouterr().out)["computed_again"] == {why: [row]}
+
+
+def test_both_previews_tell_what_a_run_leaves_out(
+    tmp_path: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from w2s_bench._cli.dry_run import print_dry_run
+    from w2s_bench._cli.report import print_explanation
+
+    planned = plan(toy_suite(tmp_path / "models", seeds=1), registry, domains=["largest"], trust=[])
+    planned = replace(planned, passed_over=("not applicable to largest: aum",))
+    for show in (print_dry_run, print_explanation):
+        show(planned, tmp_path / "toy", str(tmp_path / "store"), (), as_json=False)
+        assert "note: not applicable to largest: aum" in capsys.readouterr().err
+        show(planned, tmp_path / "toy", str(tmp_path / "store"), (), as_json=True)
+        assert json.loads(capsys.readouterr().out)["passed_over"] == list(planned.passed_over)
 
 
 @pytest.mark.parametrize(

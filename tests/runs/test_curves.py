@@ -30,7 +30,8 @@ from w2s_bench.results.pages.curve_plot import arm_strokes, draw_curve
 from w2s_bench.results.pages.strokes import DOTTED
 from w2s_bench.results.republished import compare_pages
 from w2s_bench.results.statistics import Estimate
-from w2s_bench.runs.curves import points
+from w2s_bench.runs.curves import plan_points, points
+from w2s_bench.runs.execute import make_plan
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk
@@ -356,6 +357,8 @@ def test_a_folder_without_curves_has_no_page(tmp_path: Path) -> None:
         (["--gold-budget", "2.5"], "'2.5' is not a whole number"),
         (["--gold-budget", "9999"], "gold_budget 9999 is no part of the trust set"),
         (["--coverage", "0"], "coverage"),
+        (["--seeds", "1001"], "--seeds 1001: a run has 1 to 1000 seeds, a whole number"),
+        (["--seeds", "1001", "--explain"], "--seeds 1001: a run has 1 to 1000 seeds, a whole number"),
         (["--coverage", ".2", "--executor", "slurm"], "--executor slurm returns at once"),
         (["--coverage", ".2", "--dry-run", "--json"], "--json tells of one board"),
     ],
@@ -365,6 +368,26 @@ def test_numbers_that_cannot_be_are_told_before_anything_runs(options: list[str]
     done = CliRunner().invoke(app, call)
     assert done.exit_code == 2 and said in " ".join(done.output.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_what_boards_share_is_counted_once(tmp_path: Path) -> None:
+    """A later board finds in the store what an earlier one of the same call has computed."""
+    own = make_plan("tiny", domains=["knowledge"], trust=["verifier"], seeds=1)
+    beside = plan_points(own, coverages=[0.2], gold_budgets=[25], domains=["knowledge"], trust=["verifier"])
+    new, before = list[int](), set[str]()
+    for each in (own, *beside):
+        nodes = {stage.node for stage in each.stages()}
+        new.append(len(nodes - before))
+        before |= nodes
+    call = ["run", "tiny", "--domain", "knowledge", "--trust", "verifier", "--seeds", "1", "--coverage", ".2"]
+    call += ["--gold-budget", "25", "--out", str(tmp_path / "out"), "--store", str(tmp_path / "store")]
+    told = CliRunner().invoke(app, [*call, "--dry-run"], env={"COLUMNS": "200"})
+    assert told.exit_code == 0, told.output
+    assert [int(line.split()[2]) for line in told.stdout.splitlines() if line.split()[:1] == ["all"]] == new
+    assert len(before) > max(new) and "stages are computed by the boards before this one" in told.stdout
+    explained = CliRunner().invoke(app, [*call, "--explain"]).stdout
+    missing = [line for line in explained.splitlines() if line.startswith(("to run ", "waits "))]
+    assert len(missing) == sum(new) and "by a board before this one" in explained
 
 
 @pytest.mark.slow

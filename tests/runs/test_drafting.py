@@ -14,13 +14,13 @@ from support import run_inline, small_suite_file, toy_registry
 from w2s_bench._cli.app import app
 from w2s_bench.errors import CellError, SuiteError
 from w2s_bench.executors import Ended, Failed
-from w2s_bench.names import BUDGET
+from w2s_bench.names import BUDGET, DATA_VARIABLE, INCLUDE_VARIABLE
 from w2s_bench.plugins.registry import Registry
 from w2s_bench.results.budget_files import read_budgets
 from w2s_bench.results.budgets import verdict
 from w2s_bench.results.checking.rules import check
 from w2s_bench.results.leaderboard import write_leaderboard
-from w2s_bench.runs import drafting, execute, on_dev
+from w2s_bench.runs import drafting, execute, on_dev, refusals
 from w2s_bench.runs.drafting import SHARES, draft, look_at_suite, sizes_for
 from w2s_bench.store import Store
 from w2s_bench.store.stage import walk
@@ -70,10 +70,18 @@ def test_shares_leave_room_and_sizes_are_capped() -> None:
         "trust": 100,
         "transfer": 290,
     }
-    assert sizes_for(100, trained_teacher=True)["test"] == 29, "0.29 · 100 is a rounding error below 29"
+    assert sizes_for(200, trained_teacher=True)["test"] == 58, "0.29 · 200 is a rounding error below 58"
     untrained = sizes_for(1000, trained_teacher=False)
     assert "weak_train" not in untrained and sum(untrained.values()) <= 1000
     assert sizes_for(10**6, trained_teacher=True) == {split: most for split, (_, most) in SHARES.items()}
+
+
+@pytest.mark.parametrize("trained_teacher", [True, False])
+def test_dev_takes_what_a_gap_needs_where_four_fifths_are_left(trained_teacher: bool) -> None:
+    for items in range(20, 400):
+        sizes = sizes_for(items, trained_teacher=trained_teacher)
+        assert sizes["dev"] == (20 if 100 <= items < 200 else items // 10) and sum(sizes.values()) <= 0.97 * items
+        assert sizes["transfer"] >= sizes["test"] > sizes["trust"] >= 1
 
 
 def test_a_draft_fills_its_splits(toy: tuple[Suite, dict[str, Any], Inline]) -> None:
@@ -117,6 +125,62 @@ def test_sizes_shrink_until_groups_fit(
     monkeypatch.setattr(drafting, "_FEWEST", 500)
     with pytest.raises(SuiteError, match="has 400 items; at least 500"):
         draft("mine", [spec.name], *models, seeds=1, coverage=0.5, **where)
+
+
+#: An lm-eval task, and its documents.
+TASK = """task: places_of_mine
+dataset_path: json
+output_type: multiple_choice
+training_split: train
+test_split: test
+doc_to_text: "{{question}}"
+doc_to_choice: "{{options}}"
+doc_to_target: gold
+metric_list: [{metric: acc}]
+metadata: {version: 1.0}
+"""
+
+
+@pytest.mark.parametrize(("items", "next_step"), [(110, "--gap"), (45, "(--gap takes 20 dev items a domain)")])
+def test_a_task_with_parameters_is_drafted_and_the_next_step_finds_it(
+    toy: tuple[Suite, dict[str, Any], Inline],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    items: int,
+    next_step: str,
+) -> None:
+    suite, where, inline = toy
+    monkeypatch.setattr(execute, "local_executor", lambda *_: inline)
+    for variable in (DATA_VARIABLE, INCLUDE_VARIABLE):
+        monkeypatch.setenv(variable, "")  # so that it is put back
+        monkeypatch.delenv(variable)
+    (tasks := tmp_path / "my tasks").mkdir()
+    (tasks / "mine.yaml").write_text(TASK)
+    for split, first in (("train", 0), ("test", 1000)):
+        numbers = range(first, first + items)
+        rows = [{"question": f"What is {n} + 1?", "options": [str(n + 1), str(n)], "gold": n % 2} for n in numbers]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    call = ["suite", "new", "mine", "--out", str(file := tmp_path / "mine.yaml"), "--quiet", "--store", str(tmp_path)]
+    call += ["--teacher", suite.domains[0].teacher.model, "--student", suite.domains[0].student.model]
+    call += ["--include-path", str(tasks), "--store", str(where["store"].root)]
+    lacking = runner.invoke(app, [*call, "--domain", "lm-eval/places_of_mine", "--data", str(tasks)])
+    assert lacking.exit_code == 2 and "Here: --domain 'NAME:key=value" in lacking.output
+    domain = "lm-eval/places_of_mine:data={train: train.jsonl, test: test.jsonl},num_fewshot=0"
+    done = runner.invoke(app, [*call, "--domain", domain, "--data", str(tmp_path)], env={"COLUMNS": "400"})
+    assert done.exit_code == 0, done.output
+    (spec,) = load_suite(file).domains
+    assert spec.parameters == {"data": {"train": "train.jsonl", "test": "test.jsonl"}, "num_fewshot": 0}
+    assert f"--data {tmp_path} --include-path '{tasks}'" in done.output and next_step in done.output
+
+
+@pytest.mark.parametrize(("role", "none"), [("teacher", " or 'none' for the teacher"), ("student", " for who learns")])
+def test_of_a_domain_that_generates_a_recipe_is_named_that_its_model_may_have(role: str, none: str) -> None:
+    content = load_suite("tiny").model_dump()
+    (math,) = (domain for domain in content["domains"] if domain["name"].endswith("math"))
+    math[role]["recipe"] = "head"
+    suite = Suite.model_validate({**content, "domains": [math]})
+    with pytest.raises(SuiteError, match=f"generates its answers: take 'full' or 'lora'{none}"):
+        execute.make_plan(suite)
 
 
 def test_a_look_finds_what_is_wrong(toy: tuple[Suite, dict[str, Any], Inline]) -> None:
@@ -168,6 +232,17 @@ def test_a_budget_needs_dev_items(toy: tuple[Suite, dict[str, Any], Inline]) -> 
         look_at_suite(changed(suite, dev=5), gap=False, budget=True, **where)
 
 
+def test_twice_the_steps_may_be_more_than_a_model_takes_and_nothing_is_computed_then(
+    toy: tuple[Suite, dict[str, Any], Inline],
+) -> None:
+    suite, where, inline = toy
+    content, before = suite.model_dump(), len(inline.asked)
+    content["domains"][0]["student"]["steps"] = 6 * 10**7
+    with pytest.raises(SuiteError, match=r"60000000 steps, and the 120000000 .* leave out --budget"):
+        look_at_suite(Suite.model_validate(content), gap=True, budget=True, **where)
+    assert len(inline.asked) == before
+
+
 def test_a_budget_is_kept_beside_a_board_of_its_suite_and_of_no_other(
     toy: tuple[Suite, dict[str, Any], Inline], tmp_path: Path
 ) -> None:
@@ -215,6 +290,16 @@ def test_the_verbs(toy: tuple[Suite, dict[str, Any], Inline], tmp_path: Path, mo
     asked += ["--teacher", spec.teacher.model, "--student", spec.student.model]
     done = runner.invoke(app, [*asked, *common])
     assert done.exit_code == 0, done.output
+    told = f"Is there a gap to recover? w2s-bench suite check {file} --gap --store {where['store'].root}"
+    assert told in " ".join(done.output.split())
+    nowhere = runner.invoke(app, [*asked[:7], "--out", "/dev/null/x.yaml", *asked[-4:], *common])
+    assert nowhere.exit_code == 2 and "there is no folder /dev/null to write x.yaml into" in nowhere.output
+    with monkeypatch.context() as full:
+        full.setattr(refusals, "unwritable", lambda folder: "Read-only file system")
+        nowhere = runner.invoke(app, [*asked[:7], "--out", str(tmp_path / "x.yaml"), *asked[-4:], *common])
+    assert nowhere.exit_code == 2 and "takes no file x.yaml: Read-only file system" in " ".join(nowhere.output.split())
+    untrained = runner.invoke(app, [*asked, "--student-recipe", "none", *common])
+    assert untrained.exit_code == 2 and "'none' is not one of" in untrained.output
     assert load_suite(file).domains[0].student.recipe == "lora"
     assert f"{file} is there already" in runner.invoke(app, [*asked, *common]).output
     wrong = runner.invoke(

@@ -60,6 +60,34 @@ def test_a_teacher_that_nobody_trains_costs_no_gold(tmp_path: Path) -> None:
     assert all({*of} == {"trust", "transfer"} for of in cost.gold.values())
 
 
+@pytest.mark.parametrize(
+    ("suite", "trust_set", "pool"),
+    [
+        ("tiny", "for trust functions", "for ceiling and privileged arms alone"),
+        ("tiny-majority", "for trust functions", "for ceiling and privileged arms alone"),
+        ("tiny-diagnostics", "for trust functions", "for ceiling, privileged arms and the difficulty of items alone"),
+        (
+            "tiny-noise",
+            "for the label source and trust functions",
+            "for the label source, ceiling and privileged arms alone",
+        ),
+        (
+            "tiny-scarce",
+            "for the label source and trust functions",
+            "for ceiling and privileged arms, 64 of them also for the label source.",
+        ),
+    ],
+)
+def test_gold_that_a_label_source_gives_as_labels_is_told(
+    suite: str, trust_set: str, pool: str, tmp_path: Path
+) -> None:
+    sizes = load_suite(suite).domain("math").sizes
+    call = ["run", suite, "--domain", "math", "--dry-run", "--store", str(tmp_path / "s"), "--out", str(tmp_path)]
+    told = CliRunner().invoke(app, call, env={"COLUMNS": "400"})
+    (line,) = [line for line in told.stdout.splitlines() if line.startswith("Gold labels a seed")]
+    assert f"{sizes.trust:,} {trust_set}, {sizes.transfer:,} {pool}" in line
+
+
 def test_suites_of_label_sources_have_the_splits_of_tiny() -> None:
     """So that ceilings, and what else hangs on no weak label, are computed once."""
     tiny = load_suite("tiny")

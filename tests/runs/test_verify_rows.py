@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cell_builder import make_cells, write_cells
+from cell_builder import change, make_cells, suite_of, write_cells
 from support import ROOT
 from w2s_bench import machine
 from w2s_bench._cli.app import app
@@ -19,8 +19,10 @@ from w2s_bench.results.attestations import FOLDER, read_attestations
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.compared import Verified
 from w2s_bench.results.files import read_cell, read_cells
+from w2s_bench.results.references import ModelRef
 from w2s_bench.runs.requirements import lacks
 from w2s_bench.runs.verify import folder_of, sampled
+from w2s_bench.suite import Suite
 
 TINY = ROOT / "leaderboards" / "tiny"
 
@@ -112,6 +114,40 @@ def test_what_to_install_is_said_and_what_is_needed_comes_first(board: Path) -> 
     ran = run(board, "--explain")
     assert ran.exit_code == 1 and "needed: acme 1.2: not installed (3 rows)" in ran.output
     assert run(board, "--explain", "--row", "math/naive").exit_code == 0
+
+
+def test_a_plugin_that_brings_models_or_domains_of_a_row_is_needed(tmp_path: Path) -> None:
+    def written(suite: Suite) -> Path:
+        (spec,), (cell,) = suite.domains, make_cells(arms=["naive"]).values()
+        folder = write_cells(tmp_path / suite.digest[:8], {"naive": cell})
+        (folder / "suite.yaml").write_text(suite.to_yaml(), encoding="utf-8")
+        models = {role: ModelRef(name=getattr(spec, role).model, fingerprint="0") for role in ("teacher", "student")}
+        change(cell, suite=cell.body.suite.model_copy(update={"digest": suite.digest}), **models).write(folder)
+        return folder
+
+    made = suite_of(make_cells(arms=["naive"]).values())
+
+    def with_domain(**fields: object) -> Suite:
+        (domain,) = made.model_dump()["domains"]
+        return Suite.model_validate({**made.model_dump(), "domains": [{**domain, **fields}]})
+
+    own, strange = "w2s-bench-nonesuch/1b", "acme-;touch/x"
+    trained = {"steps": 10, "learning_rate": 1e-3}
+    for fields in ({"teacher": {"model": own, **trained}}, {"chain": [{"model": own, **trained}]}):
+        (lack,) = [lack for lack in lacks(written(with_domain(**fields))) if lack.needed]
+        assert lack.what == f"w2s-bench-nonesuch, of which model {own} is: not installed"
+        assert lack.to_do == "in a checkout of w2s-bench: pip install ./plugins/w2s-bench-nonesuch"
+    (lack,) = [lack for lack in lacks(written(with_domain(student={"model": strange, **trained}))) if lack.needed]
+    assert f"of which model {strange} is" in lack.what and "pip" not in lack.to_do
+    on_disk = written(with_domain(student={"model": "local/nowhere/x", **trained}))
+    (lack,) = [lack for lack in lacks(on_disk) if lack.needed]
+    assert lack.what.startswith("model local/nowhere/x, ") and "--model NAME=FOLDER" in lack.to_do
+    assert run(on_disk, "--explain").exit_code == 1 and run(on_disk, "--explain", "--trust-folder").exit_code == 0
+    (here := tmp_path / "x").mkdir()
+    assert run(on_disk, "--explain", "--model", f"local/nowhere/x={here}").exit_code == 0
+    no_model = {"source": "noisy", "rate": 0.4}
+    told = lacks(written(with_domain(teacher=no_model, student={"model": "hf/a/b@" + 40 * "0", **trained})))
+    assert not [lack for lack in told if lack.needed]
 
 
 def test_versions_and_machines_that_are_others_here_are_told_and_nothing_is_pasted_from_a_stranger(board: Path) -> None:

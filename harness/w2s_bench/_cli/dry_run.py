@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2s_bench._cli.output import console, print_json, say
-from w2s_bench._cli.report import counted, print_again, print_problems, print_unchecked
+from w2s_bench._cli.report import counted, print_again, print_problems, print_unseen
 from w2s_bench.names import short
 from w2s_bench.results.pages.style import significant
 from w2s_bench.store.stage import walk
@@ -25,24 +25,31 @@ _STEPS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 
 def print_dry_run(
-    planned: Plan, folder: Path, store: str, unchecked: Sequence[str], *, as_json: bool, measure: bool = False
+    planned: Plan,
+    folder: Path,
+    store: str,
+    unchecked: Sequence[str],
+    *,
+    as_json: bool,
+    measure: bool = False,
+    earlier: Collection[str] = (),
 ) -> None:
     """What is stored and what would run, stage by stage name; `unchecked`: domains that may be too small for their sizes.
 
     `folder`: where results go, of which rows that would be computed again are named. `measure`: whether this machine is timed,
-    for how long each model takes.
+    for how long each model takes. `earlier`: nodes of what boards before this one have computed by then, and which is stored then.
     """
     from w2s_bench.executors.timings import Timings
     from w2s_bench.runs.again import computed_again
     from w2s_bench.runs.estimate import estimate, places
     from w2s_bench.runs.forecast import forecast
-    from w2s_bench.runs.preview import explain, preview_of
+    from w2s_bench.runs.preview import as_after, explain, preview_of
     from w2s_bench.store import open_store
 
     print_problems(planned.problems)
     opened = open_store(store)
     looked = explain(stages := planned.stages(), opened, reasons=False, whole=False)
-    previewed, again = preview_of(looked), computed_again(planned, folder, looked)
+    previewed, again = preview_of(as_after(looked, earlier)), computed_again(planned, folder, looked)
     timings = Timings.of_store(opened.root)
     cost = forecast(planned.suite, previewed.to_run, timings, {cell.domain.name for cell in planned.cells})
     fast = _measured(places(planned)) if measure else {}
@@ -81,25 +88,25 @@ def print_dry_run(
     table.add_section()
     table.add_row("all", str(stored.total()), str(to_run.total()))
     console().print(table)
+    if beforehand := sum(look.status != "stored" and look.stage.node in earlier for look in looked):
+        say(f"Of what counts as stored, {counted(beforehand, 'stage')} are computed by the boards before this one.")
     if own:
         arms = ", ".join(f"{short(arm)} {count}" for arm, count in own.items())
         say(f"To run for one arm alone: {arms}; for several: {to_run.total() - sum(own.values())}")
     print_again(again, folder)
-    _print_cost(cost)
+    _print_cost(cost, learnt_for_diagnostics=suite.diagnostics == "full")
     _print_models(models, measured=measure)
-    print_unchecked(unchecked)
-    for note in planned.passed_over:
-        say(f"note: {note}", error=True)
+    print_unseen(unchecked, planned.passed_over)
 
 
-def _print_cost(cost: Forecast) -> None:
-    """Nothing where nothing would run."""
+def _print_cost(cost: Forecast, *, learnt_for_diagnostics: bool) -> None:
+    """Nothing where nothing would run. `learnt_for_diagnostics`: whether gold of the pool also teaches students that tell how hard
+    its items are."""
     if not cost.trainings and not cost.items:
         return
     say(f"To compute: {trainings(cost)}; {cost.items:,} items to read.")
-    shares = ("for the teacher", "for trust functions", "for ceiling and privileged arms alone")
     for domain, gold in cost.gold.items():
-        words = dict(zip(("weak_train", "trust", "transfer"), shares, strict=True))
+        words = _readers(gold["transfer"], cost.source_gold.get(domain), learnt_for_diagnostics=learnt_for_diagnostics)
         told = ", ".join(f"{size:,} {words[split]}" for split, size in gold.items())
         say(f"Gold labels a seed, {domain}: {told}.")
     minutes = cost.seconds / 60
@@ -109,6 +116,18 @@ def _print_cost(cost: Forecast) -> None:
     several = f"{counted(len(cost.untimed), 'kind')} of stages never ran in this store"
     timed = f"about {minutes:.0f} min of one worker for the others; " if minutes >= 1 else ""
     say(f"Time: {timed}{several}. A run tells its time left once each kind has run.")
+
+
+def _readers(pool: int, labelled: int | None, *, learnt_for_diagnostics: bool) -> dict[str, str]:
+    """Split → for whom its gold is read, in words; `labelled`: how many of the `pool`'s golds a label source gives as labels."""
+    of_pool = ["ceiling", "privileged arms", *(["the difficulty of items"] if learnt_for_diagnostics else [])]
+    of_pool = ["the label source", *of_pool] if labelled == pool else of_pool
+    also = f", {labelled:,} of them also for the label source" if labelled is not None and labelled < pool else ""
+    return {
+        "weak_train": "for the teacher",
+        "trust": "for trust functions" if labelled is None else "for the label source and trust functions",
+        "transfer": f"for {', '.join(of_pool[:-1])} and {of_pool[-1]}{also or ' alone'}",
+    }
 
 
 def trainings(cost: Forecast) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,25 +97,37 @@ def print_submitted(submitted: Submitted, planned: Plan, *, as_json: bool, quiet
         )
 
 
-def print_unchecked(domains: Sequence[str]) -> None:
+def print_unseen(domains: Sequence[str], passed_over: Sequence[str]) -> None:
+    """What nobody knows before the run of `domains`, which may be too small, and what the plan leaves out with the reason."""
     if domains:
         named = ", ".join(map(short, domains))
         say(
             f"note: whether {named} can fill the suite's sizes is seen as the run begins: the items are not stored yet",
             error=True,
         )
+    for note in passed_over:
+        say(f"note: {note}", error=True)
 
 
-def print_explanation(planned: Plan, folder: Path, store: str, unchecked: Sequence[str], *, as_json: bool) -> None:
-    """A line for every stage: what it is, whether it is stored, and why it is not; `folder`, `unchecked` as for `print_dry_run`."""
+def print_explanation(
+    planned: Plan,
+    folder: Path,
+    store: str,
+    unchecked: Sequence[str],
+    *,
+    as_json: bool,
+    earlier: Collection[str] = (),
+) -> None:
+    """A line for every stage: what it is, whether it is stored, and why it is not; `folder`, `unchecked` and `earlier` as for
+    `print_dry_run`."""
     from w2s_bench.runs.again import computed_again
-    from w2s_bench.runs.preview import explain
+    from w2s_bench.runs.preview import as_after, explain
     from w2s_bench.store import open_store
 
     print_problems(planned.problems)
-    explained = explain(planned.stages(), open_store(store))
+    looked = explain(planned.stages(), open_store(store))
+    again, explained = computed_again(planned, folder, looked), as_after(looked, earlier)
     counts = Counter(row.status for row in explained)
-    again = computed_again(planned, folder, explained)
     if as_json:
         rows = [{"stage": o.stage.name, "label": o.stage.label, "status": o.status, "why": o.why} for o in explained]
         told = {
@@ -124,6 +136,7 @@ def print_explanation(planned: Plan, folder: Path, store: str, unchecked: Sequen
             "sizes_unchecked": list(unchecked),
             "store": store,
             "problems": planned.problems,
+            "passed_over": planned.passed_over,
         }
         print_json({"stages": rows, **told})
         return
@@ -133,7 +146,7 @@ def print_explanation(planned: Plan, folder: Path, store: str, unchecked: Sequen
     shares = ", ".join(f"{count} {status}" for status, count in counts.items())
     say(f"{planned.suite.name} {planned.suite.version}: {len(explained)} stages ({shares}); store {store}")
     print_again(again, folder)
-    print_unchecked(unchecked)
+    print_unseen(unchecked, planned.passed_over)
 
 
 def print_again(again: Sequence[Again], folder: Path) -> None:

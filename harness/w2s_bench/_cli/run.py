@@ -207,7 +207,14 @@ def run(
         ),
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table; errors only.")] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="No progress, and no table of a run: errors only. --dry-run and --explain print what they find.",
+        ),
+    ] = False,
 ) -> None:
     """Take a suite through the whole protocol and write its leaderboard."""
     from w2s_bench._cli.errors import explained
@@ -253,15 +260,16 @@ def run(
                 from w2s_bench._cli.report import print_explanation
 
                 display.close()
+                earlier = set[str]()  # what a board has computed is there for those after it
                 for each in (planned, *beside):
                     parent = out if each is planned else out / planned.suite.name / CURVES
                     unknown = refuse_before_preview(each, parent, location, executor)
+                    board = each, parent / each.suite.name, location, unknown
                     if explain:
-                        print_explanation(each, parent / each.suite.name, location, unknown, as_json=json_output)
+                        print_explanation(*board, as_json=json_output, earlier=earlier)
                     else:
-                        print_dry_run(
-                            each, parent / each.suite.name, location, unknown, as_json=json_output, measure=measure
-                        )
+                        print_dry_run(*board, as_json=json_output, measure=measure, earlier=earlier)
+                    earlier |= {stage.node for stage in each.stages()}
                 raise typer.Exit
             from w2s_bench._cli.announced import announced
             from w2s_bench._cli.report import print_report, print_submitted

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -12,24 +14,30 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 
 from w2s_bench._cli.options import Data, IncludePath, Store, Workers
-from w2s_bench._cli.output import console, print_json, say
-from w2s_bench.controls import BASE, CEILING, WEAK
+from w2s_bench._cli.output import print_json, say
 from w2s_bench.types import RecipeName
 
 if TYPE_CHECKING:
-    from w2s_bench.runs.drafting import SuiteLook
+    from w2s_bench.suite import Suite
 
     class Recipe(StrEnum):
         """How a model is trained."""
 
+    class StudentRecipe(StrEnum):
+        """The same of a student, which has to be trained."""
+
 else:  # members from a list are more than type checkers follow
     Recipe = StrEnum("Recipe", {name: name for name in get_args(RecipeName)})
+    StudentRecipe = StrEnum("StudentRecipe", {name: name for name in Recipe if name != "none"})
 
 HELP = """Begin a suite with sizes that fit its domains, and look at one before hours are spent on it."""
 EPILOG = """
 **Examples**
 
-`w2s-bench suite new mine --domain lm-eval/arc_easy --teacher tiny/knowledge-s --student tiny/knowledge-l` — writes `mine.yaml`
+`w2s-bench suite new mine --domain knowledge --teacher tiny/knowledge-s --student tiny/knowledge-l` — writes `mine.yaml`
+
+`w2s-bench suite new mine --domain lm-eval/arc_easy --data DIR --teacher tiny/knowledge-s --student tiny/knowledge-l` — of an lm-eval
+task with its files below `DIR`; or of the hub, with `--domain lm-eval/arc_easy:revision=COMMIT`
 
 `w2s-bench suite new mine` — asks for the rest
 
@@ -46,6 +54,7 @@ Exit codes: 0 done, 1 a domain cannot be run as the suite says, 2 a mistake in t
 
 app = typer.Typer(name="suite", help=HELP, epilog=EPILOG, no_args_is_help=True, rich_markup_mode="markdown")
 
+_WHICH = "Domains, parted by commas (see `w2s-bench list domains`)"
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
@@ -53,7 +62,13 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 def new(
     name: Annotated[str, typer.Argument(help="Of the suite and its results folder: a-z, 0-9, `.`, `_`, `-`.")],
     domain: Annotated[
-        list[str] | None, typer.Option("--domain", "-d", help="A domain; repeat for more.", metavar="D")
+        list[str] | None,
+        typer.Option(
+            "--domain",
+            "-d",
+            help="A domain, as NAME or NAME:key=value,… with its parameters; repeat for more.",
+            metavar="D",
+        ),
     ] = None,
     teacher: Annotated[str | None, typer.Option("--teacher", help="The weak model.", metavar="MODEL")] = None,
     student: Annotated[str | None, typer.Option("--student", help="The strong model.", metavar="MODEL")] = None,
@@ -64,7 +79,7 @@ def new(
         ),
     ] = None,
     student_recipe: Annotated[
-        Recipe | None, typer.Option("--student-recipe", help="How students are trained (default: as above).")
+        StudentRecipe | None, typer.Option("--student-recipe", help="How students are trained (default: as above).")
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", help="How many seeds.", metavar="N", min=1, max=1000)] = 3,
     coverage: Annotated[
@@ -86,6 +101,7 @@ def new(
         from w2s_bench.errors import SuiteError
         from w2s_bench.record import write_atomically
         from w2s_bench.runs.drafting import draft
+        from w2s_bench.runs.refusals import unwritable
 
         path = out or Path(f"{name}.yaml")
         if path.exists() or path.is_symlink():
@@ -94,13 +110,17 @@ def new(
             raise SuiteError(
                 f"there is no folder {path.parent} to write {path.name} into; make it, or give another --out"
             )
-        domains = domain or _asked("--domain", "Domains, parted by commas (see `w2s-bench list domains`)").split(",")
+        if fault := unwritable(path.absolute().parent):
+            raise SuiteError(f"{path.parent} takes no file {path.name}: {fault}; give another --out")
+        # A comma before `key=` parts parameters.
+        domains = domain or re.split(r",(?!\s*[A-Za-z_]\w*\s*=)", _asked("--domain", _WHICH))
         models = {
             "teacher": teacher or _asked("--teacher", "The weak model, the teacher (see `w2s-bench list models`)"),
             "student": student or _asked("--student", "The strong model, the student"),
         }
-        recipes = {"teacher": teacher_recipe, "student": student_recipe}
-        with _computing(f"suite {name}", store, workers, data, include_path, quiet=quiet) as where:
+        recipes: dict[str, Recipe | StudentRecipe | None] = {"teacher": teacher_recipe, "student": student_recipe}
+        where_from = _computing(f"suite {name}", store, workers, data, include_path, quiet=quiet)
+        with _parameters_told(), where_from as where:
             suite = draft(
                 name,
                 [domain_name.strip() for domain_name in domains if domain_name.strip()],
@@ -113,7 +133,7 @@ def new(
         for spec in suite.domains:
             sizes = ", ".join(f"{split} {size}" for split, size in spec.sizes.model_dump().items())
             say(f"{spec.name}: {sizes}")
-        say(f"Wrote {path}. Is there a gap to recover? w2s-bench suite check {path} --gap")
+        say(f"Wrote {path}. {_next_step(path, suite, store, data, include_path or ())}")
 
 
 @app.command("check")
@@ -150,6 +170,7 @@ def check(
     from w2s_bench._cli.errors import explained
 
     with explained():
+        from w2s_bench._cli.suite_look import print_look
         from w2s_bench.errors import SuiteError
         from w2s_bench.runs.drafting import look_at_suite
         from w2s_bench.suite_files import load_suite
@@ -165,7 +186,7 @@ def check(
 
             print_json(asdict(look))
         else:
-            _print(look, loaded.coverage)
+            print_look(look, loaded.coverage)
             if look.kept:
                 say(f"Wrote {look.kept}. `w2s-bench leaderboard {keep}` shows it.")
         if keep is not None and not look.kept:
@@ -173,11 +194,36 @@ def check(
         raise typer.Exit(0 if look.ok else 1)
 
 
-def _training(model: str, recipe: Recipe | None) -> dict[str, Any]:
+def _training(model: str, recipe: Recipe | StudentRecipe | None) -> dict[str, Any]:
     from w2s_bench.runs.drafting import TRAINED
 
     chosen = cast(RecipeName, recipe.value if recipe else "full" if model.startswith("tiny/") else "lora")
     return {"recipe": chosen, **TRAINED[chosen]}
+
+
+def _next_step(path: Path, suite: Suite, store: str | None, data: Path | None, include: Sequence[Path]) -> str:
+    """What to type next; a gap is looked for where every domain has `dev` items enough."""
+    from w2s_bench.runs.on_dev import FEWEST_DEV
+
+    given = [*(("--store", store) if store else ()), *(("--data", str(data)) if data else ())]
+    given += [word for folder in include for word in ("--include-path", str(folder))]
+    command = ["w2s-bench", "suite", "check", str(path)]
+    if all(spec.sizes.dev >= FEWEST_DEV for spec in suite.domains):
+        return f"Is there a gap to recover? {shlex.join([*command, '--gap', *given])}"
+    return f"Do its models load? {shlex.join([*command, *given])} (--gap takes {FEWEST_DEV} dev items a domain)"
+
+
+@contextmanager
+def _parameters_told() -> Iterator[None]:
+    """What is told of a suite's `parameters` is said as this command takes them."""
+    from w2s_bench.errors import SuiteError, W2SBenchError
+
+    try:
+        yield
+    except W2SBenchError as error:
+        if "parameters: {" in str(error):
+            raise SuiteError(f"{error}. Here: --domain 'NAME:key=value,…'") from error
+        raise
 
 
 def _asked(option: str, question: str) -> str:
@@ -210,89 +256,3 @@ def _computing(
     opened = open_store(store or default_location())
     with shown_progress(title, quiet=quiet, as_json=as_json) as events:
         yield {"store": opened, "executor": local_executor(workers), "events": events}
-
-
-def _print(look: SuiteLook, coverage: float) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from w2s_bench.results.pages.style import number
-    from w2s_bench.text import one_line
-
-    with_gap = any(domain.gap for domain in look.domains)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for head in (
-        "domain",
-        "items",
-        "in splits",
-        *((WEAK, BASE, CEILING, "gap", "labels right") if with_gap else ()),
-    ):
-        table.add_column(head, justify="left" if head == "domain" else "right", overflow="fold")
-    for domain in look.domains:
-        figures = ["?" if domain.items is None else str(domain.items), str(domain.asked)]
-        if with_gap:
-            g = domain.gap
-            told = (g.weak, g.base, g.ceiling, g.ceiling - g.weak, g.labels) if g else (None,) * 5
-            figures += [number(figure, 3) for figure in told]
-        table.add_row(Text(one_line(domain.domain)), *figures)
-    console().print(table)
-    if any(domain.budget for domain in look.domains):
-        _print_budgets(look)
-    for domain in look.domains:
-        if domain.fault:
-            say(f"cannot be run: {domain.domain}: {domain.fault}", error=True)
-        elif domain.gap and domain.gap.ceiling <= domain.gap.weak:
-            say(f"{domain.domain}: no gap on dev: a weaker teacher, a stronger student, or more steps of the student")
-        if domain.gap and coverage > domain.gap.labels:
-            say(
-                f"{domain.domain}: {100 * domain.gap.labels:.0f} % of the weak labels are right, and the coverage is {coverage:g}: "
-                "even perfect trust must keep wrong ones"
-            )
-    for remark in look.remarks:
-        say(f"note: {remark}")
-    say(
-        "With one seed nothing shows how much seeds differ, and so no difference of arms: ask for three at least (w2s-bench plan)."
-        if look.detectable is None
-        else f"With {look.seeds} seeds, differences of mean PGR from {look.detectable:.2f} are found with 80 % power, from stated "
-        "assumptions (w2s-bench plan)."
-    )
-
-
-def _print_budgets(look: SuiteLook) -> None:
-    """The curve over steps as a table, and of each ceiling whether the suite's steps are enough."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from w2s_bench.results.budgets import FLAT
-    from w2s_bench.results.pages.budget_section import gained
-    from w2s_bench.results.pages.style import NONE, number
-    from w2s_bench.text import one_line
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column, head in enumerate(("domain", "arm", "×", "steps", "accuracy", "at twice", "with twice")):
-        table.add_column(head, justify="left" if column in (0, 1, 6) else "right", overflow="fold")
-    told = []
-    for domain in look.domains:
-        for arm in domain.budget:
-            figures = (
-                f"{arm.factor:g}",
-                f"{arm.steps}",
-                number(arm.accuracy, 3),
-                gained(arm.more, arm.within),
-                arm.verdict or NONE,
-            )
-            table.add_row(Text(one_line(domain.domain)), arm.arm, *figures)
-            if arm.arm == CEILING and arm.factor == 1 and arm.more is not None:
-                enough = "the steps are enough" if arm.verdict == "flat" else "the steps are not where it is flat"
-                told.append(
-                    f"{domain.domain}: {number(abs(arm.more), 3)} {'more' if arm.more >= 0 else 'less'} at {2 * arm.steps} steps than at "
-                    f"{arm.steps}: the ceiling {'is flat' if arm.verdict == 'flat' else arm.verdict}, {enough}"
-                )
-    console().print(table)
-    say(
-        f"Mean accuracy on dev, two seeds; ±: 95 % over clusters of dev items, these seeds given. Flat: within {FLAT:g}."
-    )
-    for line in told:
-        say(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -97,7 +97,7 @@ def verify(
         folders = _places(model or ())
         with _rows_of(results, row or (), sample) as (folder, rows):
             if explain:
-                raise typer.Exit(_explain(folder, rows, as_json=json_output))
+                raise typer.Exit(_explain(folder, rows, folders, trust_folder, as_json=json_output))
             with shown_progress(f"verify {results}", quiet=quiet, as_json=json_output) as events:
                 verdicts = compute_again(
                     folder, rows, models=folders, trust_folder=trust_folder, workers=workers, events=events
@@ -147,13 +147,13 @@ def _attest(folder: Path, verdicts: Sequence[Verified], *, quiet: bool, lasting:
         say(f"Wrote {path}; `w2s-bench leaderboard {folder}` shows it on the page", error=True)
 
 
-def _explain(folder: Path, rows: Sequence[str], *, as_json: bool) -> int:
+def _explain(folder: Path, rows: Sequence[str], models: Mapping[str, str], trust_folder: bool, *, as_json: bool) -> int:
     """Print what is otherwise here; 1 where rows cannot be computed for it."""
     from dataclasses import asdict
 
     from w2s_bench.runs.requirements import lacks
 
-    missing = lacks(folder, rows)
+    missing = lacks(folder, rows, models=models, trust_folder=trust_folder)
     if as_json:
         print_json([asdict(lack) for lack in missing])
     else:

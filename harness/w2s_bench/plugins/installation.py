@@ -6,11 +6,25 @@ import email.parser
 import functools
 import json
 import pkgutil
+import re
 from importlib import metadata
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from w2s_bench.names import BUILT_IN
+from w2s_bench.names import BUILT_IN, normalized
+
+#: Names that may stand in a command which somebody pastes.
+_OWN: Final = re.compile(rf"{BUILT_IN}-[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def from_a_checkout(distribution: str) -> str | None:
+    """How a plugin that lies beside the harness is installed, in words and a command; None for any other distribution.
+
+    Of others no name is advised: who may take one on a package index is nobody we know.
+    """
+    own = normalized(distribution)
+    return f"in a checkout of {BUILT_IN}: pip install ./plugins/{own}" if _OWN.fullmatch(own) else None
 
 
 def called_so() -> tuple[metadata.Distribution, ...]:

@@ -22,7 +22,7 @@ from w2s_bench.plugins import checks as contract
 from w2s_bench.plugins.descriptions import module_of, written_as
 from w2s_bench.plugins.entries import Plugin, Problem, Registered
 from w2s_bench.plugins.hooks import HOOKS, EntryKind, full_name, words
-from w2s_bench.plugins.installation import running_version
+from w2s_bench.plugins.installation import from_a_checkout, running_version
 from w2s_bench.plugins.libraries import imported_by, required_by
 from w2s_bench.plugins.loading import load_plugins
 from w2s_bench.plugins.reach import reached
@@ -130,10 +130,8 @@ class Registry:
     def _hint(self, distribution: str | None) -> str:
         """A plugin that did not load, or is not installed, might have had the name that nobody knows."""
         mine = [p for p in self.plugins if distribution is None or p.distribution == normalized(distribution)]
-        if distribution and not mine and normalized(distribution).startswith(f"{BUILT_IN}-"):
-            # No other distribution is advised: who may take a name on a package index is nobody we know.
-            own = normalized(distribution)
-            return f"Distribution {own!r} is not installed; in a checkout of w2s-bench: pip install ./plugins/{own}."
+        if distribution and not mine and (install := from_a_checkout(distribution)):
+            return f"Distribution {normalized(distribution)!r} is not installed; {install}."
         hints = [f"Did not load whole: {p.problem}." for p in mine if p.problem]
         left_out: dict[str, set[str]] = {}
         for p in mine:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from w2s_bench.errors import CellError, W2SBenchError
+from w2s_bench.errors import CellError, NotApplicableError, W2SBenchError
 from w2s_bench.names import short
 from w2s_bench.results.files import read_placed
 from w2s_bench.store.manifest import installed_version
@@ -51,8 +51,9 @@ def computed_again(planned: Plan, folder: Path, looked: Sequence[Explained]) -> 
             continue
         seeds = range(min(len(before.body.seeds), len(cell.graphs)))  # more seeds join those that are there
         needed = walk([stage for seed in seeds for stage in cell.targets_of(seed)])
-        missing = [lacking[stage.node] for stage in needed if stage.node in lacking]
-        if missing:
+        never = _never_made(before, cell)
+        missing = [lacking[stage.node] for stage in needed if stage.node in lacking and stage.node not in never]
+        if missing or never:
             for why in dict.fromkeys(_reasons(before, cell, missing)):
                 rows.setdefault(why, []).append(cell.row)
     return tuple(sorted((Again(why, tuple(those)) for why, those in rows.items()), key=lambda again: -len(again.rows)))
@@ -77,12 +78,27 @@ def _there(cell: PlannedCell, folder: Path) -> Cell | None:
         return None  # there is none yet, or the run writes it anew
 
 
+def _never_made(before: Cell, cell: PlannedCell) -> frozenset[str]:
+    """Nodes of what no run makes: the stage by which a seed is not applicable, as the row says, and all that needs it."""
+    never = set[str]()
+    for one in before.body.failed:
+        if one.seed >= len(cell.graphs) or not NotApplicableError.is_behind(one.error):
+            continue
+        cause = (one.error or "").partition(" failed: ")[0]
+        for stage in walk(cell.targets_of(one.seed)):  # inputs come before what needs them
+            if stage.label == cause or any(needed.node in never for needed in stage.inputs.values()):
+                never.add(stage.node)
+    return frozenset(never)
+
+
 def _reasons(before: Cell, cell: PlannedCell, missing: Sequence[Explained]) -> Iterator[str]:
-    """What is otherwise than when the row was made; where nothing is, that its store is another."""
+    """What is otherwise than when the row was made; where nothing is, that its store is another, if anything is `missing`."""
     told = [*_differences(before, cell, [each.stage for each in missing])]
     told += [f"of which {each.why}" for each in missing if "damaged" in each.why][:1]
-    told += ["with seeds that failed"] if before.body.failed and not told else []
-    yield from told or ["of which this store does not hold everything"]
+    if missing and not told:
+        broken = any(not NotApplicableError.is_behind(one.error) for one in before.body.failed)
+        told = ["with seeds that failed" if broken else "of which this store does not hold everything"]
+    yield from told
 
 
 def _differences(before: Cell, cell: PlannedCell, missing: Sequence[Stage]) -> Iterator[str]:

@@ -15,13 +15,14 @@ from w2s_bench.executors import Ended, Failed, preparing
 from w2s_bench.names import short
 from w2s_bench.plugins.planning import described_domain
 from w2s_bench.plugins.registry import Registry
+from w2s_bench.plugins.spec import parse_spec
 from w2s_bench.protocol.files import ITEMS
 from w2s_bench.record import iter_rows
 from w2s_bench.results import planning
 from w2s_bench.results.belief import read_results
 from w2s_bench.results.budgets import Budget
 from w2s_bench.runs.execute import check_first
-from w2s_bench.runs.on_dev import Gap, budgets, gaps
+from w2s_bench.runs.on_dev import FEWEST_DEV, Gap, budgets, gaps, refuse_unfit
 from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.suite import Suite
@@ -42,6 +43,8 @@ SHARES: Final[Mapping[str, tuple[float, int]]] = {
     "trust": (0.1, 500),
     "transfer": (0.29, 4000),  # together .97: a group that would straddle two splits is cut
 }
+_ALL: Final = sum(share for share, _ in SHARES.values())
+_LARGEST_DEV: Final = 0.2
 #: What a model is trained with where nobody says; a beginning, to be chosen on `dev`.
 TRAINED: Final[Mapping[RecipeName, Mapping[str, Any]]] = {
     "full": {"steps": 100, "batch_size": 16, "learning_rate": 1e-3},
@@ -87,11 +90,19 @@ class SuiteLook:
 
 
 def sizes_for(items: int, *, trained_teacher: bool) -> dict[str, int]:
-    """Sizes of splits for so many items; a teacher that is not trained needs no `weak_train`, and the pool gets its share."""
+    """Sizes of splits for so many items; a teacher that is not trained needs no `weak_train`, and the pool gets its share.
+
+    `dev` is large enough for `suite check --gap` where that leaves four fifths of the items to the other splits, which then share what
+    they have by the same proportions.
+    """
     shares = dict(SHARES)
     if not trained_teacher:
         share, most = shares.pop("weak_train")
         shares["transfer"] = (shares["transfer"][0] + share, shares["transfer"][1] + most)
+    if count_to_keep(shares["dev"][0], items) < FEWEST_DEV <= _LARGEST_DEV * items:
+        rest = (_ALL - FEWEST_DEV / items) / (_ALL - shares["dev"][0])
+        shares = {split: (share * rest, most) for split, (share, most) in shares.items()}
+        shares["dev"] = (FEWEST_DEV / items, FEWEST_DEV)
     return {split: min(count_to_keep(share, items), most) for split, (share, most) in shares.items()}
 
 
@@ -109,16 +120,22 @@ def draft(
 ) -> Suite:
     """A suite of these domains, each with as many items as it has; `teacher` and `student` have a `model` and a `recipe`.
 
+    A domain is written with its parameters, if it has any: `name:key=value,key2=value2`.
+
     The domains' items are made and their splits cut; nothing is trained. Raises `SuiteError` where a domain has too few.
     """
     registry = Registry.load(awaits=preparing(events))
-    versions = {domain: described_domain(registry, domain, {}).version for domain in domains}
+    called = {domain: parse_spec(domain) for domain in domains}
+    versions = {
+        domain: described_domain(registry, name, parameters).version for domain, (name, parameters) in called.items()
+    }
 
     def suite_of(sizes: Mapping[str, Mapping[str, int]]) -> Suite:
         entries = [
             {
-                "name": domain,
+                "name": called[domain][0],
                 "version": versions[domain],
+                "parameters": called[domain][1],
                 "sizes": sizes[domain],
                 "teacher": teacher,
                 "student": student,
@@ -138,7 +155,7 @@ def draft(
     for domain, count in has.items():
         if count < _FEWEST:
             raise SuiteError(
-                f"domain {domain!r} has {count} items; at least {_FEWEST} are needed to cut five splits of them"
+                f"domain {called[domain][0]!r} has {count} items; at least {_FEWEST} are needed to cut five splits of them"
             )
     trained = teacher["recipe"] != "none"
     for _ in range(_TRIES):
@@ -166,10 +183,12 @@ def look_at_suite(
 
     With `gap` the teacher, the base and the ceiling are trained on two seeds and asked on `dev`; with `budget` the ceiling and
     naive, at half, once and twice the steps, and `keep` is the results folder of a run of this suite whose board is to show
-    that. No item of `test` is asked. Raises CellError, before anything is trained, where `keep` is no board of this suite.
+    that. No item of `test` is asked. Before anything is computed it raises SuiteError where `dev` or the steps do not fit what is
+    asked for, and CellError where `keep` is no board of this suite.
     """
     registry = Registry.load(awaits=preparing(events))
     planned = plan(suite, registry, trust=[])
+    refuse_unfit(planned.suite, gap=gap, budget=budget)
     board = _board_of(keep, planned.suite) if keep else []
     counts = _items(planned, store=store, executor=executor, events=events, tolerant=True)
     faults = _unfilled(planned, store=store, executor=executor, events=events)

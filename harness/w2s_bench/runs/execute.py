@@ -13,7 +13,7 @@ from w2s_bench.errors import CellError, NotApplicableError, SuiteError
 from w2s_bench.names import README
 from w2s_bench.results.cells import Cell
 from w2s_bench.results.files import read_cell
-from w2s_bench.suite import Suite
+from w2s_bench.suite import MOST_SEEDS, Suite
 from w2s_bench.suite_files import load_suite
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def make_plan(
 
     chosen = suite if isinstance(suite, Suite) else load_suite(suite)
     if seeds is not None and seeds != chosen.seeds:
-        if seeds < 1:
-            raise SuiteError(f"--seeds {seeds}: at least one seed is needed")
+        if not (type(seeds) is int and 1 <= seeds <= MOST_SEEDS):
+            raise SuiteError(f"--seeds {seeds}: a run has 1 to {MOST_SEEDS} seeds, a whole number")
         chosen = Suite.model_validate({**chosen.model_dump(), "seeds": seeds})
     registry = Registry.load(awaits=preparing(events))
     return plan(chosen, registry, domains=domains, trust=trust, documents=documents, decompose=decompose)

@@ -23,7 +23,8 @@ class Forecast:
     `converging`: how many of the trainings take no set number of steps, since they fit a head to convergence; one such fit is
     ended after `iterations`, those of the longest. `items`: items a model goes through otherwise.
     `seconds` sums what stages of the same kinds took in this store, on one worker; `untimed` names the kinds that never
-    ran there. `gold`: domain → split → gold labels that one seed reads, of the splits that are trained on.
+    ran there. `gold`: domain → split → gold labels that one seed reads, of the splits that are trained on. `source_gold`: domain →
+    how many of the pool's its label source gives as labels, of the domains that have such a one; it reads the trust set's as well.
     """
 
     trainings: int
@@ -35,6 +36,7 @@ class Forecast:
     seconds: float
     untimed: tuple[str, ...]
     gold: Mapping[str, Mapping[str, int]]
+    source_gold: Mapping[str, int]
 
 
 def forecast(
@@ -46,6 +48,7 @@ def forecast(
     stepped = [stage for stage in trained if not is_fitted_to_convergence(stage)]
     fitted = [stage for stage in trained if is_fitted_to_convergence(stage)]
     read = [stage for stage in to_run if stage.timed_as and not _trains(stage)]
+    run = [domain for domain in suite.domains if domains is None or domain.name in domains]
     by_node = {stage.node: timings.known(stage) for stage in to_run}
     untimed = sorted({timings.timed_as(stage) for stage in to_run if by_node[stage.node] is None})
     return Forecast(
@@ -57,11 +60,9 @@ def forecast(
         items=sum(amount_of(stage) for stage in read),
         seconds=sum(seconds for seconds in by_node.values() if seconds is not None),
         untimed=tuple(untimed),
-        gold={
-            short(domain.name): _gold(suite.as_met(domain))
-            for domain in suite.domains
-            if domains is None or domain.name in domains
-        },
+        gold={short(domain.name): _gold(suite.as_met(domain)) for domain in run},
+        # A source without a model labels with gold: all of the pool's, or as many as it says.
+        source_gold={short(each.name): each.pool_rows(chained=False) for each in run if not each.teacher.is_model},
     )
 
 

@@ -16,6 +16,7 @@ from w2s_bench.results.budgets import ARMS, FACTORS
 from w2s_bench.runs.execute import compute
 from w2s_bench.runs.plan import Plan, plan
 from w2s_bench.suite import Suite
+from w2s_bench.suite_training import MOST_STEPS
 
 if TYPE_CHECKING:
     from w2s_bench.executors import Event, Executor
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from w2s_bench.store import Store
 
 _SEEDS: Final = 2
-_FEWEST_DEV: Final = 20
+#: Items of each domain without which `dev` says nothing.
+FEWEST_DEV: Final = 20
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def gaps(
     events: Callable[[Event], None],
 ) -> dict[str, Gap]:
     """Domain → its accuracies on `dev`, of the first two seeds; a domain where one of them fails raises with the reason."""
-    planned = planned_for(_on_dev(suite, "a gap is looked for", "--gap"), registry, domains, {WEAK, BASE, CEILING})
+    refuse_unfit(suite, gap=True, budget=False)
+    planned = planned_for(_on_dev(suite), registry, domains, {WEAK, BASE, CEILING})
     accuracy: dict[tuple[str, str], float] = {}
     labels: dict[str, float] = {}
     for cell in _sound(compute(planned, store=store, executor=executor, events=events)):
@@ -73,7 +76,8 @@ def budgets(
 
     Teachers and everything else are the suite's; what it trains itself is shared with `gaps`.
     """
-    on_dev = _on_dev(suite, "steps are looked at", "--budget")
+    refuse_unfit(suite, gap=False, budget=True)
+    on_dev = _on_dev(suite)
     plans = [planned_for(_with_steps(on_dev, factor), registry, domains, ARMS) for factor in FACTORS]
     # One plan keeps processors busy to the end. Each of its cells keeps the suite that it was planned by, and so its steps.
     together = replace(plans[0], cells=tuple(cell for planned in plans for cell in planned.cells))
@@ -83,14 +87,25 @@ def budgets(
     return BudgetFile.of(suite, made)
 
 
-def _on_dev(suite: Suite, why: str, option: str) -> Suite:
-    """The suite with `dev` in the place of `test`, and two seeds."""
+def refuse_unfit(suite: Suite, *, gap: bool, budget: bool) -> None:
+    """Raise SuiteError where `dev` is too small to show what is asked for, or where twice the steps are more than a model takes."""
+    asked = [(gap, "a gap is looked for", "--gap"), (budget, "steps are looked at", "--budget")]
     for spec in suite.domains:
-        if spec.sizes.dev < _FEWEST_DEV:
+        for wanted, why, option in asked:
+            if wanted and spec.sizes.dev < FEWEST_DEV:
+                raise SuiteError(
+                    f"domain {spec.name!r} has {spec.sizes.dev} dev items, and {why} on dev alone; give it at least "
+                    f"{FEWEST_DEV}, or leave out {option}"
+                )
+        if budget and (most := steps_at(spec, max(FACTORS))) > MOST_STEPS:
             raise SuiteError(
-                f"domain {spec.name!r} has {spec.sizes.dev} dev items, and {why} on dev alone; give it at least "
-                f"{_FEWEST_DEV}, or leave out {option}"
+                f"domain {spec.name!r} trains its student for {spec.student.steps} steps, and the {most} that --budget looks at too are "
+                f"more than the {MOST_STEPS} that a model may be trained for; give it fewer, or leave out --budget"
             )
+
+
+def _on_dev(suite: Suite) -> Suite:
+    """The suite with `dev` in the place of `test`, and two seeds."""
     return Suite.model_validate({**suite.model_dump(), "evaluate_on": "dev", "seeds": _SEEDS})
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -81,6 +81,16 @@ def explain(stages: Sequence[Stage], store: Store, *, reasons: bool = True, whol
     if any(look.status != "stored" for look in out):
         store.require()  # a run, too, asks this before it computes anything
     return out
+
+
+def as_after(looked: Sequence[Explained], earlier: Collection[str]) -> list[Explained]:
+    """What was looked up, as it will be when the stages of these nodes have run: one that is missing is stored then."""
+    return [
+        replace(look, status="stored", why="by a board before this one")
+        if look.status != "stored" and look.stage.node in earlier
+        else look
+        for look in looked
+    ]
 
 
 def _kept(folder: Path) -> list[dict[str, str]]:

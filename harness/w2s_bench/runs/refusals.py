@@ -109,7 +109,7 @@ def extension_note(planned: Plan, folder: Path) -> str | None:
 
 def refuse_unwritable(folder: Path) -> None:
     """The results folder must take files, or the folder that it will be made in; better known before the hours than after."""
-    if fault := _unwritable(folder):
+    if fault := unwritable(folder):
         raise W2SBenchError(f"cannot write results to {folder}: {fault}; give another --out, or make it writable")
 
 
@@ -119,7 +119,7 @@ def refuse_unwritable_store(planned: Plan, store: Store) -> None:
     from w2s_bench.runs.preview import preview
     from w2s_bench.store.faults import store_error
 
-    if (fault := _unwritable(store.root)) is None:
+    if (fault := unwritable(store.root)) is None:
         return
     try:
         holds_all = not preview(planned.stages(), store).to_run
@@ -129,7 +129,7 @@ def refuse_unwritable_store(planned: Plan, store: Store) -> None:
         raise W2SBenchError(str(store_error(store.root, fault)))
 
 
-def _unwritable(folder: Path) -> str | None:
+def unwritable(folder: Path) -> str | None:
     """Why no file can be made in a folder, or in the nearest one above it that is there; leaves nothing behind."""
     there = folder.absolute()
     while not there.exists() and there != there.parent:

@@ -42,13 +42,14 @@ def planned_task(spec: DomainSpec, registry: Registry, documents: Documents) -> 
             f"the suite was made for domain {spec.name!r} version {spec.version!r}, version {domain.version!r} is installed; "
             "install the one the suite names, or make a new suite"
         )
-    for recipe in dict.fromkeys(training.recipe for training in (spec.teacher, *spec.chain, spec.student)):
-        if domain.kind not in RECIPES[recipe].kinds:
-            others = " or ".join(repr(name) for name, meant in RECIPES.items() if domain.kind in meant.kinds)
-            raise SuiteError(
-                f"recipe {recipe!r} chooses among options; domain {spec.name!r} generates its answers: take {others}"
-            )
     for number, training in enumerate((spec.teacher, *spec.chain, spec.student)):
+        if domain.kind not in RECIPES[training.recipe].kinds:
+            fitting = [repr(name) for name, meant in RECIPES.items() if domain.kind in meant.kinds]
+            others = [name for name in fitting if number == 0 or name != "'none'"]  # who learns is trained
+            raise SuiteError(
+                f"recipe {training.recipe!r} chooses among options; domain {spec.name!r} generates its answers: "
+                f"take {' or '.join(others)} for {'the teacher' if number == 0 else 'who learns from it'}"
+            )
         refuse_unfit(training, RECIPES[training.recipe].over, spec.name, domain.kind, teaches=number == 0)
     refuse_unfit_label_source(spec, domain.kind)
     origins: dict[str, LanguageModel] = {}

@@ -32,6 +32,13 @@ def requirement(distribution: str, version: str) -> str | None:
     return None
 
 
+def to_install(distribution: str, version: str) -> str:
+    """What to type for a distribution in this version, which `requirement` takes; the harness's own plugins lie in its checkout."""
+    from w2s_bench.plugins.installation import from_a_checkout
+
+    return from_a_checkout(distribution) or f"pip install {requirement(distribution, version)!r}"
+
+
 def version_here(distribution: str) -> str | None:
     """The version of a distribution that is installed here; None where none is."""
     from w2s_bench.plugins.installation import running_version
@@ -76,7 +83,7 @@ def _told(
     here = version_here(plugin.distribution)
     if here != plugin.version:
         said = f"it is of {wanted}; {f'{here} is installed here' if here else 'not installed here'}"
-        return "note", said, f"To verify it: pip install {wanted!r}"
+        return "note", said, f"To verify it: {to_install(plugin.distribution, plugin.version)}"
     digest = source(entry_kind, name)
     if digest is not None and digest != plugin.source:
         said = f"its source was {plugin.source[:12]}, that of {wanted} here is {digest[:12]}"
