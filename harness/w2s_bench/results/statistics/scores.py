@@ -59,8 +59,7 @@ def spearman(first: FloatArray, second: FloatArray) -> float | None:
     None where either has one value in all rows: there is no order to compare. Values that agree to the ninth decimal are equal, since
     means of the same numbers in another order differ in the last digit.
     """
-    a: FloatArray = np.round(np.asarray(first, dtype=np.float64), 9)
-    b: FloatArray = np.round(np.asarray(second, dtype=np.float64), 9)
+    a, b = (np.asarray(values, dtype=np.float64).round(9) for values in (first, second))
     if a.ndim != 1 or a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise ValueError(f"expected two finite values a row; got {a.shape} and {b.shape}")
     if len(a) < 2:
