@@ -139,6 +139,33 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
+def test_a_task_of_lm_eval_is_audited_on_its_data(suite: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its code is the harness's own and lm-eval's, which stay as they are; its documents lie below `--data`."""
+    monkeypatch.syspath_prepend(str(suite.parent / "site"))
+    for split, count in (("train", 120), ("test", 30)):
+        (tmp_path / "arc_easy").mkdir(exist_ok=True)
+        rows = [
+            {
+                "id": f"{split}{number}",
+                "question": f"{row['question']} ({split})",
+                "choices": {"text": row["choices"], "label": list("ABCD")},
+                "answerKey": "ABCD"[row["choices"].index(row["answer"])],
+            }
+            for number, row in enumerate(documents(split)[:count])
+        ]
+        (tmp_path / "arc_easy" / f"{split}.jsonl").write_text(lines(rows))
+    training = {"model": "tiny/knowledge-s", "steps": 1, "batch_size": 2, "learning_rate": 1e-3}
+    sizes = {"dev": 10, "test": 20, "weak_train": 10, "trust": 10, "transfer": 40}
+    domain = {"name": "lm-eval/arc_easy", "version": "1.0", "sizes": sizes, "teacher": training, "student": training}
+    path = tmp_path / "small.yaml"
+    path.write_text(Suite.model_validate({"name": "small", "version": "1", "seeds": 1, "domains": [domain]}).to_yaml())
+    call = ["audit", "audited/plain", "--suite", str(path), "--data", str(tmp_path), "--workers", "1", "--json"]
+    result = CliRunner().invoke(app, [*call, "--store", str(suite.parent / "store")])
+    (one,) = json.loads(result.stdout)
+    assert (one["verdict"], one["count"]) == ("sound", 40), one
+
+
 @pytest.mark.parametrize("trust", ["joining", pytest.param("plain", marks=pytest.mark.slow)])
 def test_sound_is_what_every_gold_was_altered_for(suite: Path, monkeypatch: pytest.MonkeyPatch, trust: str) -> None:
     monkeypatch.syspath_prepend(str(suite.parent / "site"))

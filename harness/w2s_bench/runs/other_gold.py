@@ -103,6 +103,7 @@ def other_gold(
     copies = {
         folder.resolve(): root / "packages" / Path(*source.root.split("."))
         for source in sources_of(modules, registered.distribution)
+        if source.root != __name__.partition(".")[0]  # of a task of lm-eval: the harness, which has no documents
         for folder in source.folders
     }
     environment = {"PYTHONPATH": search_path(root / "packages")}
