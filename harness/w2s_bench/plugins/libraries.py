@@ -32,13 +32,14 @@ def required_by(distribution: str) -> set[str]:
     return set(filter(_is_installed, names))
 
 
-def imported_by(files: Iterable[Path], now: Moment) -> set[str]:
+def imported_by(files: Iterable[Path], now: Moment, *, own: Iterable[str] = ()) -> set[str]:
     """The distributions, normalized, of what Python files import from elsewhere, inside functions too, as far as they are installed.
 
-    Nothing is imported. A module that no distribution has (one beside the files, Python's own) has none.
+    Nothing is imported. A module that no distribution has (one beside the files, Python's own) has none. `own`: top-level modules that
+    the files are of, or that are not asked about; who is in no distribution by its name is looked for among all files installed.
     """
     tops = {module.partition(".")[0] for path in files for module in modules_imported(now.content(path))}
-    return {name for top in tops - sys.stdlib_module_names for name in _distributions_of(top)}
+    return {name for top in tops - sys.stdlib_module_names - set(own) for name in _distributions_of(top)}
 
 
 @cache

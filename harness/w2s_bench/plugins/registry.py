@@ -221,8 +221,10 @@ class Registry:
         They are numpy and scipy, the distribution's own requirements (not those of an extra, nor what these require in turn), and
         what the files of `source_digest` import. Of the harness's own entries its requirements are left out: it has many.
         """
-        files = [path for source in self.sources(registered, now) for _, path in source.files]
-        libraries = {"numpy", "scipy"} | imported_by(files, now or Moment())
+        sources = self.sources(registered, now)
+        files = [path for source in sources for _, path in source.files]
+        own = {"w2s_bench", *(source.root.partition(".")[0] for source in sources)}
+        libraries = {"numpy", "scipy"} | imported_by(files, now or Moment(), own=own)
         if registered.distribution != BUILT_IN:
             libraries |= required_by(registered.distribution)
         return tuple(sorted(libraries - {BUILT_IN}))

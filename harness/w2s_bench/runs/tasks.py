@@ -87,11 +87,10 @@ def libraries_of(registry: Registry, registered: Registered, domain: Domain) -> 
 
     The bundled domains' code does nothing that lm-eval does not do.
     """
-    from w2s_bench.domains.planned_task import LmEvalDomain
-
     if registered.distribution != BUILT_IN:
         return registry.libraries(registered)
-    return tuple(sorted(imported_by(domain.code_files(), Moment()))) if isinstance(domain, LmEvalDomain) else ()
+    files = getattr(domain, "code_files", list)()  # tasks of lm-eval have it, whose class a plan of other domains need not import
+    return tuple(sorted(imported_by(files, Moment())))
 
 
 def source_of_trust(task: PlannedTask, source: PlannedTask) -> PlannedTask:
