@@ -19,6 +19,8 @@ from w2s_bench.protocol.recipes import RECIPES
 from w2s_bench.runs.crossed import refuse_unfit_label_source
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from w2s_bench.hookspecs import Domain, LanguageModel
     from w2s_bench.plugins.entries import Registered
     from w2s_bench.suite_domain import DomainSpec
@@ -89,7 +91,8 @@ def libraries_of(registry: Registry, registered: Registered, domain: Domain) -> 
     """
     if registered.distribution != BUILT_IN:
         return registry.libraries(registered)
-    files = getattr(domain, "code_files", list)()  # tasks of lm-eval have it, whose class a plan of other domains need not import
+    # Tasks of lm-eval alone say it; a plan of other domains need not import their class.
+    files: list[Path] = getattr(domain, "code_files", list)()
     return tuple(sorted(imported_by(files, Moment())))
 
 
