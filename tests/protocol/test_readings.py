@@ -231,7 +231,8 @@ def test_a_plugins_reading_reaches_its_trust_function(models: Path, tmp_path: Pa
                 "source": registry.source_digest(registry.resolve("reading", one.params["reading"]["name"])),
             }
             asks = "prompt_logprob" in need
-            assert ("model" in one.params, "weights" in one.inputs, "torch" in one.libraries) == (asks,) * 3
+            assert "torch" in one.libraries, "the module of the reading imports it"
+            assert ("model" in one.params, "weights" in one.inputs, "transformers" in one.libraries) == (asks,) * 3
     stage = next(one for name, one in scores["largest"].inputs.items() if "option_lengths" in name)
     folder = result(outcomes, stage)
     labels = read_records(result(outcomes, stage.inputs["labels"]) / PREDICTIONS, Prediction)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from w2s_bench._cli.output import console, print_json, say
 from w2s_bench._cli.report import counted, print_again, print_problems, print_unseen
+from w2s_bench.controls import CEILING
 from w2s_bench.names import short
 from w2s_bench.results.pages.style import significant
 from w2s_bench.store.stage import walk
@@ -120,7 +121,7 @@ def _print_cost(cost: Forecast, *, learnt_for_diagnostics: bool) -> None:
 
 def _readers(pool: int, labelled: int | None, *, learnt_for_diagnostics: bool) -> dict[str, str]:
     """Split → for whom its gold is read, in words; `labelled`: how many of the `pool`'s golds a label source gives as labels."""
-    of_pool = ["ceiling", "privileged arms", *(["the difficulty of items"] if learnt_for_diagnostics else [])]
+    of_pool = [CEILING, "privileged arms", *(["the difficulty of items"] if learnt_for_diagnostics else [])]
     of_pool = ["the label source", *of_pool] if labelled == pool else of_pool
     also = f", {labelled:,} of them also for the label source" if labelled is not None and labelled < pool else ""
     return {
