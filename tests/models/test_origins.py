@@ -264,6 +264,13 @@ def test_weights_that_the_fingerprint_does_not_cover_are_refused(folder: Path, t
     assert repr(name) in str(raised.value)
 
 
+def test_an_index_that_points_elsewhere_is_named_where_the_folder_has_no_weights_of_its_own(folder: Path) -> None:
+    index_of(folder, "../other/part.safetensors")
+    (folder / "part.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"index.json names '../other/part.safetensors', which is no .safetensors"):
+        LocalModel("m", folder)
+
+
 def test_an_index_of_the_folders_own_files_is_read(folder: Path) -> None:
     plain, _ = LocalModel("m", folder).load()
     index_of(folder, "part.safetensors")
@@ -464,6 +471,10 @@ def _with_code(folder: Path) -> None:
     _of_another_kind(folder, auto_map={"AutoConfig": "own.C", "AutoModelForCausalLM": "own.M"})
 
 
+def _with_code_of_the_model_alone(folder: Path) -> None:
+    _of_another_kind(folder, auto_map={"AutoModelForCausalLM": "own.M"})
+
+
 def _without_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
 
@@ -476,7 +487,7 @@ def _with_a_token_too_many(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-SEEN = (_of_another_kind, _with_code, _without_tokenizer, _with_a_token_too_many)
+SEEN = (_of_another_kind, _with_code, _with_code_of_the_model_alone, _without_tokenizer, _with_a_token_too_many)
 
 
 @pytest.mark.parametrize("spoilt", SEEN)
@@ -494,6 +505,7 @@ def test_what_can_be_seen_of_a_folder_is_refused_before_it_is_loaded(
     with pytest.raises(ModelError) as seen:
         LocalModel("m", folder)
     assert str(seen.value) == str(told.value)
+    assert ("code of its own" in str(seen.value)) == (spoilt in (_with_code, _with_code_of_the_model_alone))
 
 
 def test_a_long_tokenizer_is_judged_by_the_tokens_that_were_added(

@@ -42,6 +42,11 @@ def check_folder(folder: Path, name: str) -> None:
     refuse_adapter(folder, name)
     for held in sorted(folder.iterdir()):
         refuse_pointer(held, name)
+    for index in sorted(folder.glob(f"*{_INDEX}")):
+        mapped = read_object(index, name).get("weight_map")
+        files = list(mapped.values()) if isinstance(mapped, dict) else [mapped]
+        for file in dict.fromkeys(file if isinstance(file, str) else json.dumps(file) for file in files):
+            _must_lie_in(folder, file, name, f"{index.name} names")
     if not any(path.is_file() for path in folder.glob("*.safetensors")):
         pickled = pickled_in(folder)
         if not pickled:
@@ -52,11 +57,6 @@ def check_folder(folder: Path, name: str) -> None:
             f"model {name!r}: no .safetensors in {folder} but {pickled[0]}, and pickled weights are refused, for they can run "
             "code; load it where you trust it, and save it again with save_pretrained"
         )
-    for index in sorted(folder.glob(f"*{_INDEX}")):
-        mapped = read_object(index, name).get("weight_map")
-        files = list(mapped.values()) if isinstance(mapped, dict) else [mapped]
-        for file in dict.fromkeys(file if isinstance(file, str) else json.dumps(file) for file in files):
-            _must_lie_in(folder, file, name, f"{index.name} names")
     config = read_object(folder / "config.json", name)
     if (weights := config.get("transformers_weights")) is not None:
         _must_lie_in(folder, str(weights), name, "config.json has transformers_weights")
@@ -135,7 +135,7 @@ def why_unloadable(folder: Path, error: Exception) -> tuple[str, str]:
     if packing := _packing(folder):
         return packed_weights(f"quantization_config in config.json: {packing}")
     if "model_type" in told or "does not recognize this architecture" in told:
-        return unknown_kind()
+        return of_own_code(folder) if has_code(folder) else unknown_kind()
     return told, "save model and tokenizer again"
 
 
@@ -156,6 +156,11 @@ def packed_by(config: dict[str, Any]) -> str | None:
 def packed_weights(how: str) -> tuple[str, str]:
     """(Why a folder of packed weights cannot be loaded, what the user can do)."""
     return f"its weights are packed ({how})", _DEQUANTIZED
+
+
+def has_code(folder: Path) -> bool:
+    """Whether a folder's configuration names classes of a model that would have to come with it."""
+    return "auto_map" in _text_of(folder / "config.json")
 
 
 def of_own_code(folder: Path) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from w2s_bench.models.folders import (
     NO_TOKENIZER,
     TOKENIZER_FILES,
+    has_code,
     of_own_code,
     packed_by,
     packed_weights,
@@ -46,7 +47,7 @@ def refuse_unloadable(folder: Path, name: str) -> None:
     config = read_object(folder / "config.json", name)
     kind = config.get("model_type")
     if isinstance(kind, str) and kind and not _transformers_has(kind):
-        told = of_own_code(folder) if "AutoConfig" in _mapping(config.get("auto_map")) else unknown_kind()
+        told = of_own_code(folder) if has_code(folder) else unknown_kind()
         raise unloadable(folder, name, *told)
     settings_file = folder / "tokenizer_config.json"
     settings = read_object(settings_file, name) if settings_file.is_file() else {}
