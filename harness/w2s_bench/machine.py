@@ -18,6 +18,11 @@ _TELLING: Final = frozenset(
         "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features", "isa", "uarch", "cpu",
     }
 )  # fmt: skip
+#: Kinds of number that not every processor multiplies, with the instruction sets of which one is needed, as /proc/cpuinfo has them.
+_MULTIPLIERS: Final[Mapping[str, frozenset[str]]] = {
+    "bfloat16": frozenset({"amx_bf16", "avx512_bf16", "bf16"}),
+    "float16": frozenset({"amx_fp16", "asimdhp", "avx512_fp16"}),
+}
 
 
 @cache
@@ -37,6 +42,15 @@ def described() -> str:
 
 def _libc() -> str:
     return " ".join(platform.libc_ver()).strip()
+
+
+@cache
+def multiplies(numbers: str) -> bool:
+    """Whether the processor has instructions for products of numbers of a kind (`bfloat16`); without them they take many times as
+    long as those of float32. A processor of which nothing is listed is taken to have them."""
+    facts = _cpuinfo()
+    listed = facts.get("flags", facts.get("Features"))
+    return numbers not in _MULTIPLIERS or listed is None or not _MULTIPLIERS[numbers].isdisjoint(str(listed).split())
 
 
 def elsewhere(before: Mapping[str, JSON], other: Mapping[str, JSON]) -> str | None:

@@ -88,10 +88,13 @@ class Training(Strict):
     )
     precision: Precision = Field(
         "float32",
-        description="what matrix products of float32 weights are computed in (`tf32`: on CUDA alone); sums are float32 either way",
+        description="what matrix products of float32 weights are computed in (`tf32`: on CUDA alone; `bfloat16`: on a processor "
+        "that has instructions for it, else float32); sums are float32 either way",
     )
     dtype: Dtype = Field(
-        "float32", description="of the weights, and of products of others than float32; recipe `full` trains float32"
+        "float32",
+        description="what weights are rounded to, and what products of others than float32 are computed in (but in float32 on a "
+        "processor without instructions for such numbers); recipe `full` trains float32",
     )
     attention: Attention = Field("default", description="how attention is computed; `default`: as transformers chooses")
     quantization: Quantization = Field(

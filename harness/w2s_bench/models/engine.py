@@ -269,7 +269,7 @@ class Engine:
             self.model = finetuning.add_lora(self.model, rank=lora_rank, seed=seed, setup=self.setup)
             if peer is not None:
                 peer = finetuning.add_lora(peer, rank=lora_rank, seed=peers_seed(seed), setup=self.setup)
-        elif self.model.dtype != torch.float32 or self.setup.quantization != "none":
+        elif self.setup.dtype != "float32" or self.model.dtype != torch.float32 or self.setup.quantization != "none":
             raise ModelError(
                 f"recipe {recipe!r} trains every weight, and steps as small as training takes are lost in weights of "
                 f"{self.setup.dtype}; take dtype float32 with precision bfloat16, or recipe 'lora'"

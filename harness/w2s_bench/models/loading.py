@@ -96,11 +96,13 @@ def _loaded(origin: LanguageModel, setup: Setup, device: str) -> tuple[Any, Any]
         )
     try:
         if as_wanted is not None and setup.loading != USUAL:
-            return as_wanted(setup.loading, device)
-        model, tokenizer = origin.load()
-        if setup.attention != "default":
-            set_attention(model, setup.attention, origin.name)
-        return model.to(device=device, dtype=numbers_of(setup.dtype)), tokenizer
+            model, tokenizer = as_wanted(setup.loading, device)
+        else:
+            model, tokenizer = origin.load()
+            if setup.attention != "default":
+                set_attention(model, setup.attention, origin.name)
+            model = model.to(device=device, dtype=numbers_of(setup.dtype))
+        return (model.float() if setup.widened else model), tokenizer
     except OutOfMemoryError as error:
         is_packed = setup.quantization != "none" or not _quantizes(origin)
         changes = memory.smaller_weights(is_wide=setup.dtype == "float32", is_packed=is_packed)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from w2s_bench.errors import ModelError
+from w2s_bench.machine import multiplies
 from w2s_bench.types import JSON, Attention, DeviceMap, Dtype, OptimizerName, Overflow, Quantization
 
 #: How many rows pass through a model at once while it is trained. It changes results by round-off alone, so that it is no
@@ -33,6 +34,7 @@ class Setup:
     lora_dora: bool = False
     optimizer: OptimizerName = "adamw"
     overflow: Overflow = "refuse"  # of the domain whose items it reads
+    widened: bool = False  # weights of few bits, once rounded to them, are held and multiplied in float32
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Setup:
@@ -50,10 +52,21 @@ class Setup:
         """As it is on `device`: what may be spread is spread over the GPUs of `cuda`, and lies whole on any that is named."""
         return self if device == "cuda" else replace(self, device_map="none")
 
+    def here(self, device: str) -> Setup:
+        """`on(device)`, as this machine computes it best: a processor that lacks instructions for a dtype takes many times as long
+        for it as for float32."""
+        slow = device == "cpu" and self.quantization == "none" and not multiplies(self.dtype)
+        return replace(self.on(device), widened=slow)
+
+    @property
+    def held(self) -> Dtype:
+        """What the weights lie in memory as."""
+        return "float32" if self.widened else self.dtype
+
     @property
     def loading(self) -> Setup:
         """What the untuned model depends on."""
-        return Setup(self.dtype, self.attention, self.quantization, self.device_map)
+        return Setup(self.dtype, self.attention, self.quantization, self.device_map, widened=self.widened)
 
     @property
     def untuned(self) -> Setup:

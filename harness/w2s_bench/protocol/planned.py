@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from w2s_bench.errors import ModelError
+from w2s_bench.machine import multiplies
 from w2s_bench.models.origins import ENGINE
 from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.models.tokenizer_cache import remembering
@@ -50,8 +51,10 @@ class PlannedModel:
     @classmethod
     def of(cls, training: Training, origin: LanguageModel, overflow: Overflow = "refuse") -> PlannedModel:
         device = os.environ.get(DEVICE_VARIABLE) or "cpu"
-        tuning = (training.recipe, training.lora_rank, training.precision)
-        setup = Setup.of({**{name: getattr(training, name) for name in SETTINGS}, "overflow": overflow}).on(device)
+        narrow = training.precision == "bfloat16" and (device != "cpu" or multiplies("bfloat16"))
+        precision: Precision = "float32" if training.precision == "bfloat16" and not narrow else training.precision
+        setup = Setup.of({**{name: getattr(training, name) for name in SETTINGS}, "overflow": overflow}).here(device)
+        tuning = (training.recipe, training.lora_rank, precision)
         return cls(training.model, origin.fingerprint(), *tuning, device, setup, _engine_for(device, setup))
 
     @classmethod

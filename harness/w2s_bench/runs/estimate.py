@@ -102,7 +102,7 @@ def estimate(
 
 def places(planned: Plan) -> tuple[Where, ...]:
     """Where, and in which numbers, the plan's models run."""
-    return tuple(dict.fromkeys((m.device, m.setup.dtype) for cell in planned.cells for _, m, _ in _roles(cell.task)))
+    return tuple(dict.fromkeys((m.device, m.setup.held) for cell in planned.cells for _, m, _ in _roles(cell.task)))
 
 
 def _roles(task: PlannedTask) -> list[tuple[str, PlannedModel, Training]]:
@@ -147,8 +147,20 @@ def _cost(
         download_at_most=sizes.download_at_most,
         seconds=seconds,
         assumed_lengths=not all(lengths[task.domain.name].seen for task, *_ in its),
-        why=sizes.why,
+        why="; ".join(filter(None, (sizes.why, *dict.fromkeys(map(_computed_wider, its))))),
     )
+
+
+def _computed_wider(use: tuple[PlannedTask, str, PlannedModel, Training]) -> str:
+    """What is told of a model that this processor multiplies in more digits than the suite asks for; else nothing."""
+    _, _, model, how = use
+    if model.setup.widened:
+        return (
+            f"no instructions for {how.dtype} here, so that weights, rounded to it, are held and multiplied in float32"
+        )
+    if model.precision != how.precision:
+        return f"no instructions for {how.precision} here, so that products are float32's"
+    return ""
 
 
 def _memory(of: Blueprint, model: PlannedModel, how: Training, length: Lengths, task: PlannedTask) -> Memory:
@@ -160,7 +172,7 @@ def _memory(of: Blueprint, model: PlannedModel, how: Training, length: Lengths, 
     most_new = task.domain.max_new_tokens
     use = Use(
         recipe=model.recipe,
-        dtype=setup.dtype,
+        dtype=setup.held,
         quantization=setup.quantization,
         optimizer=setup.optimizer,
         lora_rank=model.lora_rank,
@@ -241,9 +253,9 @@ def _of_labels_alone(stage: Stage) -> bool:
 
 
 def _dtype_of(stage: Stage) -> Dtype:
-    """Of the weights of the model that it loads."""
+    """What the weights of the model that it loads lie in memory as."""
     params = stage.params.get("model")
-    return PlannedModel.read(params).setup.dtype if isinstance(params, Mapping) else USUAL.dtype
+    return PlannedModel.read(params).setup.held if isinstance(params, Mapping) else USUAL.dtype
 
 
 def _by_operations(
