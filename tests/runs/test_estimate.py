@@ -225,6 +225,30 @@ def test_each_model_has_its_cost(planned: Plan, tmp_path: Path) -> None:
     assert estimate(planned, [], timings, {}, {})[1].seconds == 0.0
 
 
+def test_numbers_that_the_processor_lacks_are_said_with_what_they_take(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    content = toy_suite(tmp_path / "models").model_dump(mode="json")
+    for domain in content["domains"]:
+        domain["teacher"] |= {"recipe": "lora", "dtype": "bfloat16"}
+        domain["student"] |= {"precision": "bfloat16"}
+
+    def costs(able: bool) -> tuple[Any, Any, Any]:
+        for where in ("models.setup", "protocol.planned"):
+            monkeypatch.setattr(f"w2s_bench.{where}.multiplies", lambda numbers: able or numbers == "float32")
+        asked = plan(Suite.model_validate(content), toy_registry(monkeypatch), trust=())
+        return places(asked), *estimate(asked, asked.stages(), Timings.of_store(tmp_path), {}, {})
+
+    where, narrow, student = costs(able=True)
+    assert where == (("cpu", "bfloat16"), ("cpu", "float32")) and (narrow.why, student.why) == ("", "")
+    where, wide, student = costs(able=False)
+    assert where == (("cpu", "float32"),)
+    assert wide.memory["weights"] - narrow.memory["weights"] == 2 * wide.parameters
+    told = "no instructions for bfloat16 here, so that "
+    assert wide.why == f"{told}weights, rounded to it, are held and multiplied in float32"
+    assert student.why == f"{told}products are float32's"
+
+
 def test_a_label_source_without_a_model_costs_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     content = toy_suite(tmp_path / "models").model_dump(mode="json")
     content["domains"][0]["teacher"] = {"source": "noisy", "rate": 0.3}
