@@ -102,6 +102,7 @@ def test_python_blocks_run_and_what_they_register_keeps_the_contract(
                 CHECKS.get(hook, lambda made: made())(factory)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in TEXTS if any(map(FILE.match, blocks(name, "python")))])
 def test_a_tutorials_files_pass_in_what_new_writes(name: str, tmp_path: Path) -> None:
     """Each in place of a file that is there, as a reader puts them."""

@@ -72,6 +72,7 @@ def test_help_teaches(verb: list[str]) -> None:
         assert "w2s-bench run" in result.output or "w2s-bench verify" in result.output, "examples to copy"
 
 
+@pytest.mark.slow
 def test_help_and_list_import_nothing_heavy() -> None:
     code = f"""
 import sys
@@ -128,6 +129,7 @@ def test_unknown_domain_is_named_with_the_prefixes_there_are(suite: Path) -> Non
     assert "(w2s-bench-toy/, w2s-bench/) or lm-eval/TASK" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", [["run"], ["run", "--dry-run"], ["run", "--explain"]])
 def test_a_device_is_checked_before_anything_runs(
     suite: Path, tmp_path: Path, verb: list[str], monkeypatch: pytest.MonkeyPatch
@@ -279,6 +281,7 @@ def test_a_bad_suite_file_is_explained(suite: Path, changes: dict[str, object], 
     assert said in mistake("run", changed(suite, **changes))
 
 
+@pytest.mark.slow
 def test_sizes_a_domain_cannot_fill_are_said_before_anything_is_trained(suite: Path, tmp_path: Path) -> None:
     content = yaml.safe_load(suite.read_text())
     content["domains"] = content["domains"][:1]

@@ -21,6 +21,7 @@ def said(*arguments: object) -> str:
     return " ".join(result.output.split())
 
 
+@pytest.mark.slow
 def test_a_suite_is_planned_from_assumptions_that_are_stated() -> None:
     told = said("tiny", "--detect", ".05")
     assert "found with 80 % power, by one test at 5 %" in told
@@ -31,6 +32,7 @@ def test_a_suite_is_planned_from_assumptions_that_are_stated() -> None:
     assert re.search(r"or \d{3} times the test items", said("tiny", "--detect", ".0633"))
 
 
+@pytest.mark.slow
 def test_results_are_planned_from_their_own_noise(tmp_path: Path) -> None:
     results = write_cells(tmp_path, make_cells("a/math"), make_cells("a/chess"))
     told = said(results, "--detect", ".1", "--power", ".9")
@@ -43,6 +45,7 @@ def test_results_are_planned_from_their_own_noise(tmp_path: Path) -> None:
     assert [len(row) for row in content["grid"]] == [3] * len(content["grid"])
 
 
+@pytest.mark.slow
 def test_what_the_boards_means_leave_out_is_left_out_and_said(tmp_path: Path) -> None:
     results = write_cells(tmp_path, make_cells("a/math"), steady(1000, 6))
     told = said(results)

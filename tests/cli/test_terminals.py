@@ -46,6 +46,7 @@ def on_a_terminal(arguments: str, **environment: str) -> bytes:
     return shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )
@@ -64,6 +65,7 @@ def test_a_character_without_a_stand_in_is_written_as_an_escape(tmp_path: Path) 
     assert "\\u6771\\u4eac" in " ".join(done.stderr.decode("ascii").split())
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_costs_nothing(results: Path) -> None:
     """`| head`: the pipe's other end is closed before anything is written, and the program's own end is told."""
     (results / "README.md").unlink(missing_ok=True)
@@ -74,6 +76,7 @@ def test_a_reader_that_leaves_costs_nothing(results: Path) -> None:
     assert (json.stdout, json.stderr.decode().split()) == (b'{\n "s', ["0"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_cost_nothing(results: Path, closed: str) -> None:
     (results / "README.md").unlink(missing_ok=True)
@@ -88,6 +91,7 @@ def test_what_is_said_on_a_closed_standard_error_is_not_said_among_results(tmp_p
     assert (done.returncode, done.stdout) == (2, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_full_disk_under_standard_output_is_an_error_and_under_standard_error_is_none(tmp_path: Path) -> None:
     done = shell(f"{PYTHON} list suites > /dev/full")
@@ -100,6 +104,7 @@ def test_a_full_disk_under_standard_output_is_an_error_and_under_standard_error_
     )
 
 
+@pytest.mark.slow
 def test_no_colour_where_none_is_wanted_and_none_in_a_file(results: Path) -> None:
     assert b"\x1b" not in shell(f"{PYTHON} leaderboard {results}").stdout
     assert b"\x1b" in on_a_terminal("list suites", TERM="xterm")

@@ -122,6 +122,7 @@ def heard(tmp_path: Path, arguments: list[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", WITH_JSON, ids=lambda arguments: " ".join(arguments[::3]))
 def test_a_command_that_prints_json_says_which_plugin_it_waits_for(tmp_path: Path, arguments: list[str]) -> None:
     code, out, err = heard(tmp_path, arguments)
@@ -129,6 +130,7 @@ def test_a_command_that_prints_json_says_which_plugin_it_waits_for(tmp_path: Pat
     assert "margin" in json.dumps(json.loads(out)), "standard output is JSON alone, and the plugin is in it"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", OF_A_BOARD, ids=lambda arguments: arguments[0])
 def test_a_command_about_boards_says_which_plugin_it_waits_for(tmp_path: Path, arguments: list[str]) -> None:
     write_leaderboard(write_cells(tmp_path / "board", make_cells()))

@@ -253,6 +253,7 @@ def planned(folder: Path, models: Path, registry: Registry, documents: Documents
     return plan(Suite.model_validate({**content, "domains": [spec]}), registry, trust=(), documents=documents)
 
 
+@pytest.mark.slow
 def test_changed_documents_are_other_items_and_other_rows(registry: Registry, tmp_path: Path) -> None:
     folder, data = elsewhere(tmp_path)
     before = planned(folder, tmp_path / "models", registry)
@@ -291,6 +292,7 @@ def test_who_plans_is_told_what_is_read_and_when_that_is_over(registry: Registry
     assert told == ["reading the documents of nobody/a, nobody/b, nobody/c and 2 more", ""]
 
 
+@pytest.mark.slow
 def test_documents_are_counted_beside_their_digest(registry: Registry, tmp_path: Path) -> None:
     folder, data = elsewhere(tmp_path)
     data.write_text(json.dumps(rows(count=9)))
@@ -319,6 +321,7 @@ def test_what_a_task_has_in_test_is_counted_where_it_says_so_of_each() -> None:
         assert count(unsaid) is None
 
 
+@pytest.mark.slow
 def test_documents_that_cannot_be_read_fail_the_items_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -135,6 +135,7 @@ def test_examples_are_the_same_for_all_and_in_no_split(data: Path) -> None:
     assert len(heads) == 1 and heads.pop().count("Answer: option") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["arc_challenge", "gsm8k"])
 def test_reading_documents_tells_how_long_items_will_be(task: str, data: Path) -> None:
     """Examples in the prompt count. It is part of no key: the digest is that of the documents alone."""
@@ -148,6 +149,7 @@ def test_reading_documents_tells_how_long_items_will_be(task: str, data: Path) -
     assert digest == digest_of_task(f"lm-eval/{task}", domain.task())
 
 
+@pytest.mark.slow
 def test_an_examples_answer_is_part_of_what_items_are_made_of(data: Path) -> None:
     """Its document makes no item, and stands in every prompt."""
     write_task(data, "arc_easy")

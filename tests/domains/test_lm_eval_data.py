@@ -218,6 +218,7 @@ def test_fields_tell_stratum_and_group(data: Path) -> None:  # noqa: F811
         made(data / "b", "lm-eval/boolq", stratum="topic")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filter", ["strict-match", "flexible-extract"])
 @pytest.mark.parametrize(
     ("gold", "said", "right"),

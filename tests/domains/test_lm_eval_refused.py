@@ -120,6 +120,7 @@ def deal(rows):
 """
 
 
+@pytest.mark.slow
 def test_options_that_a_task_shuffles_are_the_same_at_every_load(
     data: Path,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,

@@ -150,6 +150,7 @@ def test_a_card_says_what_the_model_is(name: str, cities: list[City]) -> None:
     assert facts["figures"]["cities read"] == round(len(read) / len(cities), 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["s", "m", "l"])
 def test_a_model_recalls_what_it_has_read_and_guesses_the_rest(name: str, cities: list[City]) -> None:
     """On some of the items, from the shipped weights: the figures of the card within what 400 items tell."""

@@ -390,6 +390,7 @@ def test_a_choice_domain_needs_acc(tmp_path: Path) -> None:
         built(tmp_path, [{"choices": ["a", "b"], "gold": 0}], {**CHOICE, **other})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["knowledge", "math", "chess", "places", "verbs"])
 def test_the_bundled_domains_give_no_cause_for_remarks(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

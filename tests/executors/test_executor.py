@@ -100,6 +100,7 @@ def test_results_do_not_depend_on_the_number_of_workers_or_the_hash_seed(tmp_pat
             assert result_of(one, each).content == result_of(two, each).content
 
 
+@pytest.mark.slow
 def test_a_stage_meets_nothing_of_what_ran_before_it(tmp_path: Path) -> None:
     fresh = stage("draw", torch=True, number=1)
     alone, _ = run([fresh], tmp_path / "alone")
@@ -164,6 +165,7 @@ def test_a_function_that_is_not_there_fails_its_stage(tmp_path: Path) -> None:
     assert "has no attribute 'no_such_function'" in failure_of(run([missing], tmp_path)[0], missing).reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "params", "expected"),
     [
@@ -313,6 +315,7 @@ def processes_of(root: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_stops_at_once_and_the_next_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     process = start_slow_run(tmp_path)

@@ -80,6 +80,7 @@ def test_what_fails_after_another_stage_of_its_plugin_is_tried_in_a_new_process(
     assert text_of(outcomes, first) == "nobody"
 
 
+@pytest.mark.slow
 def test_idle_processes_are_bounded_and_the_engine_is_the_last_to_go(tmp_path: Path) -> None:
     kinds: list[dict[str, Any]] = [{"of": ("domain", f"d{number}/x")} for number in range(6)]
     stages = chain(
@@ -218,6 +219,7 @@ def test_what_a_stage_leaves_to_ring_or_closed_does_not_reach_the_next(tmp_path:
     assert text_of(outcomes, second) == "(0.0, True)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["no answer\n", "5\n", '{"reply": 1}\n'])
 def test_a_worker_that_gives_no_answer_is_given_up(tmp_path: Path, text: str) -> None:
     outcomes, _ = run([bad := stage("garble", text=text), good := stage("write", text="good")], tmp_path)

@@ -55,6 +55,7 @@ def test_a_stage_that_hangs_is_stopped_with_all_that_it_started(tmp_path: Path, 
     assert not list((tmp_path / "store" / ".partial").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "expected"),
     [("itself", "MemoryError"), ("children", "of memory with what it started, more than the 1.0 GB a stage may take")],

@@ -93,6 +93,7 @@ def alike(outcomes: dict[str, Outcome]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_scripts_of_slurm_are_run_to_what_the_local_executor_gives(fake: FakeSlurm, tmp_path: Path) -> None:
     stages = graph()
     del stages["right"], stages["end"]
@@ -514,6 +515,7 @@ class InlineSeat:
     kill = close
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_graph_with_any_failures_and_losses(data: st.DataObject, tmp_path_factory: Any) -> None:

@@ -387,6 +387,7 @@ for what in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_torch_is_watched_in_the_very_stage_that_loads_it() -> None:
     def run(*actions: str) -> list[str]:
         done = subprocess.run(

@@ -96,6 +96,7 @@ def agrees(name: str, folder: Path) -> None:
     assert loss == pytest.approx(-np.mean(np.concatenate(expected)), abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAST)
 def test_the_engine_is_plain_transformers(name: str, tmp_path: Path) -> None:
     agrees(name, tmp_path / name)
@@ -273,6 +274,7 @@ def test_a_model_is_asked_once_a_process(tmp_path: Path, monkeypatch: pytest.Mon
     assert len([plain for plain in asked if plain.config.name_or_path]) == 2
 
 
+@pytest.mark.slow
 def test_the_bundled_models_are_read_by_the_fast_ways() -> None:
     from w2s_bench.plugins.registry import Registry
 

@@ -81,6 +81,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_engine_says_what_transformers_says(folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer

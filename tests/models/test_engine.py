@@ -43,6 +43,7 @@ def scores_of(engine: Engine) -> Any:
     return np.stack(engine.choice_scores(ITEMS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["full", "lora"])
 @pytest.mark.parametrize("name", ["words", "untied", "gpt2"])
 def test_saved_weights_load_back_to_the_same_scores(
@@ -127,6 +128,7 @@ class Watched:
         return getattr(self.tokenizer, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["full", "lora"])
 def test_a_tuned_model_generates_what_it_was_taught(sources: Any, recipe: RecipeName, tmp_path: Path) -> None:
     for name in ("words", "gpt2"):

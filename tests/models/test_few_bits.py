@@ -43,6 +43,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[torch.nn.Parame
     module: Any = ModuleType("bitsandbytes")
     module.__spec__ = ModuleSpec("bitsandbytes", None)
     module.optim = SimpleNamespace(AdamW8bit=AdamW8bit)
+    # Where the real one is installed, peft asks whether a layer is one of these.
+    module.nn = SimpleNamespace(**{name: type(name, (), {}) for name in ("Linear8bitLt", "Linear4bit")})
     monkeypatch.setitem(sys.modules, "bitsandbytes", module)
     monkeypatch.setattr(AdamW8bit, "made", made := [], raising=False)
     return made

@@ -171,6 +171,7 @@ def settings_of(model: Any, **settings: Any) -> None:
         setattr(model.generation_config, name, value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

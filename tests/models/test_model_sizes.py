@@ -174,6 +174,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return site
 
 
+@pytest.mark.slow
 def test_a_size_is_asked_of_another_process(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 

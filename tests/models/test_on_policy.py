@@ -351,6 +351,7 @@ def divergence(student: Engine, teacher: Engine) -> float:
         return reverse_kl(logits, targets.probs["teacher"].log()).mean().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "recipe"),
     [("opd", "full"), ("opd:rollouts=2", "lora"), ("trb:epsilon=0.5,share=1", "full"), ("tropd", "full")],

@@ -140,6 +140,7 @@ def test_a_bias_trains_also_where_nothing_else_does() -> None:
     assert layer.bias.grad is not None and torch.equal(layer.bias.grad, torch.full((6,), 5.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["full", "lora"])
 def test_training_goes_the_same_way(tmp_path: Path, recipe: str) -> None:
     """Losses of every step as torch alone gives them, to rounding; and twice the same to the bit."""

@@ -84,6 +84,7 @@ def test_each_learns_from_what_the_other_chose(sources: Any, monkeypatch: pytest
     assert not any(equal(one, other) for one, other in pairwise(befores))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["full", "lora"])
 def test_wrong_labels_are_what_both_leave_out(sources: Any, recipe: Any) -> None:
     """Two of ten labels are other than all the rest, of questions that say nothing of it."""

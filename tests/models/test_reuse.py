@@ -73,6 +73,7 @@ def test_a_base_is_loaded_once_and_its_weights_lie_in_memory_once(
     assert scores(first) == scores(second) == scores(load_engine(origin))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["full", "lora"])
 def test_training_leaves_the_kept_base_as_it_was_and_gives_what_it_gives_without(
     origin: LocalModel, recipe: Any, copied: bool, tmp_path: Path

@@ -121,6 +121,7 @@ def test_few_items_suffice(items: int) -> None:
 FINE = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
+@pytest.mark.slow
 def test_the_strength_is_no_matter_of_which_folds_were_drawn() -> None:
     """Of one draw it is: the same rows under eight seeds."""
     states, offsets, labels, zero_shot = made(7, items=120, width=60)

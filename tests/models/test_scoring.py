@@ -155,6 +155,7 @@ def test_prompts_are_shared_where_that_pays(sources: Any, prompt: int, options: 
         np.testing.assert_allclose(found, [row.sum() for row in token_logprobs(model, item)], rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scored", [True, False])
 @pytest.mark.parametrize("same_prompt", [True, False])
 def test_memory_that_runs_out_over_options_halves_what_is_read(

@@ -55,6 +55,7 @@ def trained(examples: Any, effort: Effort, weights: Any = None) -> tuple[list[fl
     return losses, [p.detach() for p in model.parameters()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("over", ["tokens", "options"])
 @pytest.mark.parametrize("effort", [Effort(1), Effort(4), Effort(2, "always"), Effort(None, "always")])
 def test_a_step_in_parts_is_the_whole_step(over: str, effort: Effort) -> None:
@@ -69,6 +70,7 @@ def test_a_step_in_parts_is_the_whole_step(over: str, effort: Effort) -> None:
         np.testing.assert_allclose(one, other, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_in_training_halves_the_parts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -151,6 +151,7 @@ def test_stacking_reads_what_its_functions_declare_and_no_more() -> None:
         trust.declaring((Need("verifier", "label_logprobs"),), fitting=True).label_logprobs("verifier")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [lambda: Stacked("probe+wsconf"), lambda: Veto("probe+knn_agreement")])
 @pytest.mark.parametrize("check", trust_function_checks(["choice"]), ids=str)
 def test_combinations_keep_the_contract(check: Any, make: Callable[[], Any]) -> None:

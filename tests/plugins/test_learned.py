@@ -96,6 +96,7 @@ def test_the_contrast_is_a_logistic_regression_on_labels_against_the_other_optio
     np.testing.assert_allclose(function.score(evidence, rng=RNG), expected)
 
 
+@pytest.mark.slow
 def test_ntf_is_a_probability_and_calibrated() -> None:
     trust, correct = synthetic_evidence("choice", 300, 0, signal=3)
     pool, pool_correct = synthetic_evidence("choice", 1000, 1, signal=3)
@@ -107,6 +108,7 @@ def test_ntf_is_a_probability_and_calibrated() -> None:
     assert ((scores - pool_correct) ** 2).mean() < 0.8 * pool_correct.var()
 
 
+@pytest.mark.slow
 def test_ntf_at_the_prompts_end_reads_that_state_of_the_last_layer_and_nothing_else() -> None:
     rng = np.random.default_rng(0)
     correct = rng.random(300) < 0.6

@@ -150,6 +150,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return SimpleNamespace(folder=folder, first=first, second=second, again=again)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_import_is_named_and_the_rest_listed(commands: SimpleNamespace, name: str) -> None:
     said = BAD[name][2]
@@ -176,6 +177,7 @@ def test_what_is_remembered_is_not_imported_again(commands: SimpleNamespace) -> 
     assert {name for name, more in commands.again.items() if more} == raised
 
 
+@pytest.mark.slow
 def test_a_retry_imports_again_what_ended_the_process(site: Path, tmp_path: Path) -> None:
     install(site, "aa", sound(MARK=f"pathlib.Path({str(tmp_path / 'noted')!r}).open('a').write('x'); os._exit(1)"))
     install(site, "bb", sound(MARK=f"pathlib.Path({str(tmp_path / 'fine')!r}).open('a').write('x')"))
@@ -482,6 +484,7 @@ def test_the_memory_stays_small(site: Path, tmp_path: Path, monkeypatch: pytest.
     assert len(list((tmp_path / "memory").iterdir())) <= 4
 
 
+@pytest.mark.slow
 def test_many_may_remember_at_once(site: Path, tmp_path: Path) -> None:
     install(site, "aa", sound())
     code = f"""

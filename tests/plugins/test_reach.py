@@ -95,6 +95,7 @@ def changes(tree: Tree, change: Callable[[], object], name: str = "one") -> bool
     return tree.digest(name) != before
 
 
+@pytest.mark.slow
 def test_a_sibling_that_is_added_or_edited_changes_no_other(tree: Tree) -> None:
     def add() -> None:
         tree.function("family/third", "Third")
@@ -112,6 +113,7 @@ def test_its_own_module_changes_it(tree: Tree) -> None:
     assert changes(tree, lambda: tree.function("family/one", "One", "y = 2"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "body"),
     [
@@ -139,6 +141,7 @@ def test_a_helper_of_a_helper_changes_it(tree: Tree) -> None:
     assert changes(tree, lambda: tree.write("helper", "x = 2\n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "head",
     [
@@ -169,6 +172,7 @@ def test_what_loads_no_code_is_no_reason_for_the_whole_package(tree: Tree) -> No
     assert not changes(tree, lambda: tree.write("helper", "x = 2\n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "does",
     [

@@ -131,6 +131,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_plugin_is_one_problem_and_the_rest_loads(site: SimpleNamespace, case: str) -> None:
     source, cause = BROKEN[case]
@@ -157,6 +158,7 @@ def test_several_faults_are_one_problem_and_sound_names_stay(site: SimpleNamespa
     assert list(registry.trust_functions) == ["half/sound"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(HOOKS["trust_function"].reserved))
 def test_arms_of_the_harness_are_reserved(site: SimpleNamespace, name: str) -> None:
     site.install("greedy", SOUND.replace('"sound"', repr(name)))
@@ -271,6 +273,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", WRONG)
 def test_what_a_factory_builds_is_checked(site: SimpleNamespace, case: str) -> None:
     old, new, message = WRONG[case]
@@ -355,6 +358,7 @@ def test_parameters_are_checked(site: SimpleNamespace) -> None:
     assert registry.trust_function("sound", depth=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("annotation", "right", "wrong", "said"),
     [

@@ -93,6 +93,7 @@ def test_a_step_holds_exactly_if_it_is_right(a: int, op: str, b: int, off: int) 
     assert step.operands == (a, b) and step.result == right + off
 
 
+@pytest.mark.slow
 def test_a_long_text_of_digits_and_signs_is_read_in_no_time() -> None:
     for text in ("1" * 200_000, "1 + " * 50_000, "1,000" * 40_000, "- " * 100_000, "1 + 1" * 40_000):
         assert steps_in(text) == [] == steps_of(text)

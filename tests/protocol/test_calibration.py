@@ -126,6 +126,7 @@ def folder(outcomes: Any, stage: Any) -> Path:
     return outcome.result.path
 
 
+@pytest.mark.slow
 def test_rows_that_certify_are_none_that_a_function_was_fitted_on(toy: Any) -> None:
     planned, outcomes, _ = toy
     sizes = {}

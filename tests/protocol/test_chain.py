@@ -75,6 +75,7 @@ def content(outcomes: Mapping[str, Outcome], stage: Stage | None) -> str:
     return outcome.result.content
 
 
+@pytest.mark.slow
 def test_a_chain_gives_cells_beside_those_of_the_one_hop(ran: Any) -> None:
     unchained = toy_suite(Path(ran.suite.domains[0].student.model).parent, seeds=1)
     plain = plan(unchained, ran.registry, domains=["largest"], trust=TRUST)

@@ -70,6 +70,7 @@ def by_lm_eval(source: LocalModel, domain: Any, system: str | None) -> list[dict
     return [sample for sample in found["samples"][name] if sample["filter"] in ("none", "strict-match")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shots", [0, 2])
 @pytest.mark.parametrize(
     ("task", "template", "system"),

@@ -104,6 +104,7 @@ def ids_of(ran: Ran, stage: Stage, file: str = PREDICTIONS) -> set[str]:
     return {record.id for record in read_records(folder(ran, stage) / file, kind)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "need", "learned"),
     [

@@ -132,6 +132,7 @@ def test_of_rows_that_are_all_alike_the_hash_of_the_id_chooses(tmp_path: Path) -
     assert one != other and set(one + other) <= set(IDS[20:])
 
 
+@pytest.mark.slow
 def test_an_arm_by_it_goes_from_plan_to_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -144,6 +144,7 @@ def peak_of(folder: Path, count: int, rows: int) -> int:
     return peak
 
 
+@pytest.mark.slow
 def test_memory_grows_by_bytes_a_row_not_by_rows(tmp_path: Path) -> None:
     """A row keeps its score, its id and, where it is kept, its id once more; everything else goes with its piece."""
     peak_of(tmp_path / "first", 10, 10)  # what is imported on the way is none of the three's

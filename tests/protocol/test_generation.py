@@ -69,6 +69,7 @@ def test_what_every_arm_asks_of_a_graph_is_built_once_and_belongs_to_that_graph(
     assert graph == same and graph.stream("student") == same.stream("student") != graph.stream("teacher")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "domain"), [("lora", "largest"), ("head", "largest"), ("full", "sums")])
 def test_two_generations_by_hand(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: RecipeName, domain: str

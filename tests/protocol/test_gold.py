@@ -94,6 +94,7 @@ def chained(models: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     return planned
 
 
+@pytest.mark.slow
 def test_no_generation_has_a_path_from_gold_that_its_arm_may_not_see(chained: Plan) -> None:
     test_no_arm_has_a_path_from_gold_it_may_not_see(chained)
     test_references_and_controls_see_exactly_the_gold_they_are_defined_by(chained)
@@ -225,6 +226,7 @@ def test_nothing_is_trained_or_chosen_on_grades_of_the_evaluated_split(planned: 
         assert not final & {one.node for one in stage.inputs.values()}, f"{stage.label} uses final grades"
 
 
+@pytest.mark.slow
 def test_other_gold_gives_the_same_scores_and_students(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

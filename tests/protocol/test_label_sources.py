@@ -164,6 +164,7 @@ def test_the_first_items_are_those_of_more(tmp_path: Path) -> None:
     assert len(taken[5]) == 5 and len(taken[20]) == 20 and taken[5] < taken[20]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("domain", "teacher"), [("largest", UNIFORM), ("largest", SYSTEMATIC), ("sums", SYSTEMATIC), ("sums", UNIFORM)]
 )

@@ -173,6 +173,7 @@ def protocols(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return {name: Protocol(domain_of(folder, name), tmp_path_factory.mktemp(name)) for name in TASKS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["words", "bpe", "bos", "gpt2"])
 def test_scores_answers_and_grades_are_those_of_lm_eval(model: str, sources: Any, folder: Path, protocols: Any) -> None:
     theirs = evaluate_with_lm_eval(folder, sources[model], list(TASKS))
@@ -303,6 +304,7 @@ LETTERED = CHOICE.replace("doc_to_choice: options", "doc_to_choice: '{{{{letters
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_letter", [True, False], ids=["letter", "index"])
 def test_26_lettered_options_are_scored_and_graded_as_by_lm_eval(
     by_letter: bool, far_reading: Any, tmp_path: Path
@@ -349,6 +351,7 @@ def far_reading(sources: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return LocalModel("far", folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", SHAPED)
 def test_a_task_of_lm_eval_by_its_name_agrees_with_lm_eval(
     task: str, far_reading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -210,6 +210,7 @@ def scores_of(made: Plan, domain: str, name: str = "surprise") -> Stage:
     return scores
 
 
+@pytest.mark.slow
 def test_a_plugins_reading_reaches_its_trust_function(models: Path, tmp_path: Path, registry: Any) -> None:
     """End to end: planned, run by the engine, stored row by row, shown in the view's own order, and scored."""
     made = planned(models, registry)
@@ -247,6 +248,7 @@ def result(outcomes: Any, stage: Stage) -> Path:
     return Path(outcome.result.path)
 
 
+@pytest.mark.slow
 def test_it_runs_in_processes_of_its_own_with_the_harness_own_models(
     tmp_path: Path, registry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,6 +362,7 @@ def test_a_need_that_nothing_reads_is_refused_while_planning(case: str, registry
         planned_needs(registry, [need], "trust function 'acme/x'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "said"),
     [

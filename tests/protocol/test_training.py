@@ -118,6 +118,7 @@ def weigh(context: StageContext) -> None:
     Kept.weighted(weights, len(ids)).write(context.out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["full", "head"])
 def test_students_are_trained_by_weight(
     models: Path,
@@ -162,6 +163,7 @@ def test_the_usual_objective_is_no_part_of_what_a_stage_or_suite_is(models: Path
     assert not any("objective" in s.params for s in plain.stages())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["full", "head"])
 @pytest.mark.parametrize("objective", ["gce:q=0.5", "logconf", "soft", "product"])
 def test_any_objective_trains_any_student(

@@ -35,6 +35,8 @@ from w2s_bench.store.stage import Stage, walk
 from w2s_bench.suite import Suite
 from w2s_bench.types import Answer, Item, Prediction, TrainingRow
 
+pytestmark = pytest.mark.slow
+
 PLANTED = "w2s-bench-toy/planted"
 TRUST = ["confidence", "probe:folds=3", "verifier", "w2s-bench-toy/privileged"]
 

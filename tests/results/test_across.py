@@ -175,6 +175,7 @@ def test_so_many_functions_that_none_could_be_read_fold(boards: Path) -> None:
     assert f"{MOST_FUNCTIONS} trust functions on 2 to {SEVERAL} settings" in across_page(more, ACROSS)
 
 
+@pytest.mark.slow
 def test_the_same_cells_give_the_same_bytes(boards: Path, tmp_path: Path) -> None:
     write_across(boards)
     first = {name: (boards / name).read_bytes() for name in (README, ACROSS)}
@@ -245,6 +246,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     ElementTree.fromstring(draw_across(across, ""))
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_folder_of_boards(boards: Path) -> None:
     def call(*options: str) -> str:
         done = CliRunner().invoke(app, ["leaderboard", str(boards), *options])

@@ -109,6 +109,7 @@ def test_pages_older_than_an_attestation_are_still_what_the_cells_give(folder: P
     assert verdicts()["verified.svg"][0] == "DIFFERS"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     ["", "[]", '{"schema": "w2s-bench/attestation/2"}', "[" * 10_000, '{"made": "today"}', "\x1b[2J", '{"rows": []}'],

@@ -78,6 +78,7 @@ def errors(results: Path) -> list[tuple[str, str, str]]:
     return [(f.rule, f.file, f.found) for f in check(results).errors]
 
 
+@pytest.mark.slow
 def test_a_board_shows_its_budget_and_leads_nobody_to_it_without(board: Path) -> None:
     without = (board / "README.md").read_bytes()
     assert b"steps enough" not in without and "budget" not in board_as_json(write_leaderboard(board))
@@ -131,6 +132,7 @@ def student(content: Any, **fields: Any) -> None:
     content["domains"][1]["students"][1].update(fields)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -63,6 +63,7 @@ def test_a_sound_folder_has_no_errors(results: Path) -> None:
     assert len(checked.folder.cells) == len(list(results.glob("results/*/*.json")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "alter", "seal", "said"),
     [
@@ -260,6 +261,7 @@ def test_where_sarif_cannot_be_written_is_said_before_anything_is_checked(
     assert ran.exit_code == 2 and f"--sarif '{name}' is a f" in ran.stderr and "such as check.sarif" in ran.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["verified.svg", "chains.svg"])
 def test_a_page_that_no_cell_makes_is_found_and_goes_away(name: str, results: Path) -> None:
     write_leaderboard(results)

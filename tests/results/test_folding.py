@@ -110,6 +110,7 @@ def test_of_arms_that_are_tied_for_first_a_picture_tells_how_many_it_does_not_sh
     assert not_shown(one) == {"none": f"{BEST} of {MOST_FUNCTIONS + 1} shown"}
 
 
+@pytest.mark.slow
 def test_many_domains_fold_to_families_and_have_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(WIDE) > MOST_DOMAINS
     results, board = large(tmp_path, monkeypatch, *WIDE, functions=5, items=200)

@@ -17,6 +17,8 @@ from w2s_bench.results.statistics.variance import of_sum
 from w2s_bench.suite_files import load_suite
 from w2s_bench.types import BoolArray
 
+pytestmark = pytest.mark.slow
+
 GAP = 0.4
 
 

@@ -34,6 +34,8 @@ from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
 from w2s_bench.suite import Suite
 
+pytestmark = pytest.mark.slow
+
 HASH = "w2s-bench-toy/prompt_hash"
 ARMS = [
     *("weak", "ceiling", "naive", "random", "gold_random", "easy", "easy_gold", HASH),

@@ -21,6 +21,8 @@ from w2s_bench.store import Store
 from w2s_bench.suite import Suite
 from w2s_bench.types import Answer, Item
 
+pytestmark = pytest.mark.slow
+
 runner = CliRunner()
 LEAKING = '''
 import json
@@ -188,9 +190,9 @@ def audited(suite: Path, monkeypatch: pytest.MonkeyPatch, *trust: str) -> tuple[
         ("leaking/shipped", "follows gold"),
         ("leaking/loading", "follows gold"),
         ("leaking/sound", "sound"),
-        pytest.param("leaking/walking", "follows the store", marks=pytest.mark.slow),
-        pytest.param("leaking/asking", "failed", marks=pytest.mark.slow),
-        pytest.param("mass_mean", "sound", marks=pytest.mark.slow),
+        ("leaking/walking", "follows the store"),
+        ("leaking/asking", "failed"),
+        ("mass_mean", "sound"),
     ],
 )
 def test_verdicts(suite: Path, monkeypatch: pytest.MonkeyPatch, trust: str, verdict: str) -> None:
@@ -213,11 +215,13 @@ def test_verdicts(suite: Path, monkeypatch: pytest.MonkeyPatch, trust: str, verd
             "leaking/facts",
             r"facts\.json.* \(files of the domain's packages and of --data that neither",
         ),
-        pytest.param(
-            "leaking/making", r"w2s_bench_tasks\.knowledge\.making.* \(files of the domain", marks=pytest.mark.slow
+        (
+            "leaking/making",
+            r"w2s_bench_tasks\.knowledge\.making.* \(files of the domain",
         ),
-        pytest.param(
-            "leaking/beside", r"items\.jsonl comes with the domain, and no trust function", marks=pytest.mark.slow
+        (
+            "leaking/beside",
+            r"items\.jsonl comes with the domain, and no trust function",
         ),
     ],
 )

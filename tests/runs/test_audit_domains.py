@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from w2s_bench._cli.app import app
 from w2s_bench.suite import Suite
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = '''
 import csv
 import json
@@ -139,7 +141,6 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.slow
 def test_a_task_of_lm_eval_is_audited_on_its_data(suite: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Its code is the harness's own and lm-eval's, which stay as they are; its documents lie below `--data`."""
     monkeypatch.syspath_prepend(str(suite.parent / "site"))
@@ -166,7 +167,7 @@ def test_a_task_of_lm_eval_is_audited_on_its_data(suite: Path, monkeypatch: pyte
     assert (one["verdict"], one["count"]) == ("sound", 40), one
 
 
-@pytest.mark.parametrize("trust", ["joining", pytest.param("plain", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trust", ["joining", "plain"])
 def test_sound_is_what_every_gold_was_altered_for(suite: Path, monkeypatch: pytest.MonkeyPatch, trust: str) -> None:
     monkeypatch.syspath_prepend(str(suite.parent / "site"))
     call = [

@@ -39,6 +39,8 @@ from w2s_bench.suite import Suite
 from w2s_bench.suite_files import read_results_suite
 from w2s_bench.types import Item
 
+pytestmark = pytest.mark.slow
+
 TRUST = ["confidence", "aum", "probe:folds=3", "verifier"]
 LEARN_FROM_GOLD = {"gold_trust_set", "naive_plus_gold", "probe@folds=3", "verifier"}
 
@@ -390,7 +392,6 @@ def test_what_boards_share_is_counted_once(tmp_path: Path) -> None:
     assert len(missing) == sum(new) and "by a board before this one" in explained
 
 
-@pytest.mark.slow
 def test_a_run_writes_a_board_a_point_that_stands_by_itself(tmp_path: Path) -> None:
     content = toy_suite(tmp_path / "models", seeds=1).model_dump(mode="json")
     path = tmp_path / "curved.yaml"

@@ -27,6 +27,8 @@ from w2s_bench.store.stage import walk
 from w2s_bench.suite import Suite
 from w2s_bench.suite_files import load_suite
 
+pytestmark = pytest.mark.slow
+
 runner = CliRunner()
 
 

@@ -39,6 +39,8 @@ from w2s_bench.runs.plan import plan
 from w2s_bench.runs.verify import _planned
 from w2s_bench.store import Store
 
+pytestmark = pytest.mark.slow
+
 HASH = "w2s-bench-toy/prompt_hash"
 TRUST = [HASH, "probe:folds=3"]
 

@@ -161,6 +161,7 @@ def test_a_suite_is_extended_by_seeds_in_place(finished: Bench) -> None:
         assert bodies(finished.folder)[row] == body, "every other row stays as it is"
 
 
+@pytest.mark.slow
 def test_a_suite_that_differs_in_more_than_its_seeds_is_another(finished: Bench) -> None:
     held = load_suite(finished.folder / "toy" / "suite.yaml")
     other = Suite.model_validate({**held.model_dump(), "seeds": held.seeds + 1, "coverage": 0.25})

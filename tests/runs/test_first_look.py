@@ -97,6 +97,7 @@ def graded(document, results):
 """
 
 
+@pytest.mark.slow
 def test_a_metric_between_right_and_wrong_is_told_before_any_training(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "made.yaml").write_text(HALVES)
     (tmp_path / "loader.py").write_text(LOADER)
@@ -125,6 +126,7 @@ def graded(document, results):
 """
 
 
+@pytest.mark.slow
 def test_contrary_golds_are_told_of_stored_items_too_and_refuse_nothing(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "made.yaml").write_text(HALVES)
     (tmp_path / "loader.py").write_text("from datasets import Dataset" + TWICE)

@@ -22,6 +22,8 @@ from w2s_bench.results.files import read_cells
 from w2s_bench.runs import execute
 from w2s_bench.runs.plan import Plan
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"dev": 16, "test": 20, "weak_train": 24, "trust": 12, "transfer": 30}
 TRAINING = {"recipe": "head", "steps": 5, "batch_size": 8, "learning_rate": 1e-3}
 TRUST = "w2s-bench/confidence"
@@ -81,7 +83,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
 def test_a_run_gives_a_board_a_row_verifies_and_other_documents_are_computed_anew(here: Path) -> None:
     suite, data, out = suite_file(here), here / "data", here / "out"
     data.mkdir()
@@ -103,7 +104,6 @@ def test_a_run_gives_a_board_a_row_verifies_and_other_documents_are_computed_ane
     assert "DIFFERS" in told and "kept" in told
 
 
-@pytest.mark.slow
 def test_another_answer_of_an_example_leaves_nothing_that_is_stored(here: Path) -> None:
     """It stands in every prompt, and makes no item."""
     path, data = suite_file(here), here / "data"

@@ -42,6 +42,8 @@ from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
 from w2s_bench.suite import Suite
 
+pytestmark = pytest.mark.slow
+
 DOMAIN = "w2s-bench-toy.largest"
 HELD = f"{DOMAIN}/confidence"
 runner = CliRunner()

@@ -18,6 +18,8 @@ from w2s_bench.store import Store
 from w2s_bench.store.stage import walk
 from w2s_bench.suite import Suite
 
+pytestmark = pytest.mark.slow
+
 TRUST = ["w2s-bench-toy/prompt_hash"]
 ALL = ("opd", "trb", "tropd", "w2s_opd")
 

@@ -75,6 +75,7 @@ def test_every_objective_has_an_arm_for_naive_and_each_trust_function_with_the_s
     assert [s.node for s in submit._planned(request).targets()] == [s.node for s in more.targets()]
 
 
+@pytest.mark.slow
 def test_cells_of_other_objectives_and_of_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -28,6 +28,8 @@ from w2s_bench.suite import Suite
 from w2s_bench.suite_domain import DomainSpec, Sizes
 from w2s_bench.suite_files import built_in_suites, load_suite
 
+pytestmark = pytest.mark.slow
+
 PAPER = sorted(name for name in built_in_suites() if name.startswith("paper-"))
 LICHESS, OFFLINE_LMS, QWEN_CODER = (
     ROOT / "plugins" / f"w2s-bench-{name}" for name in ("lichess", "offline-lms", "qwen-coder")
@@ -157,7 +159,6 @@ def small(spec: DomainSpec, models: Path) -> DomainSpec:
     return spec.model_copy(update={**roles, "sizes": sizes, "parameters": {**spec.parameters, **short}})
 
 
-@pytest.mark.slow
 def test_every_task_format_goes_its_whole_way_on_the_same_architectures(data: Path, tmp_path: Path) -> None:
     specs = [load_suite(suite).domain(domain) for domain, suite in RUN.items()]
     puzzles = next(spec for spec in specs if spec.name == "w2s-bench-lichess/puzzles")

@@ -30,6 +30,8 @@ from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
 from w2s_bench.suite import Suite
 
+pytestmark = pytest.mark.slow
+
 FOCAL, MIXED = "w2s-bench-toy/focal:gamma=1.0", "w2s-bench-toy/mixed"
 FAULTY = "w2s-bench-toy/faulty:fault={}"
 
@@ -303,7 +305,6 @@ def test_what_settles_a_batch_is_under_guard_too() -> None:
         made.settled(logits.detach(), targets, Step(1, 2))
 
 
-@pytest.mark.slow
 def test_what_it_leaves_in_its_process_meets_no_house_objective(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def test_each_trust_function_has_an_arm_for_every_selection_with_the_same_scores
     assert [s.node for s in submit._planned(request).targets()] == [s.node for s in more.targets()]
 
 
+@pytest.mark.slow
 def test_what_another_selection_kept_is_in_its_cell_and_where_it_cannot_be_the_cell_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -47,6 +47,7 @@ def test_cells_of_a_submission_are_those_of_a_local_run(toy: Plan, tmp_path: Pat
     assert collected(again.folder).cells[0].body == report.cells[0].body
 
 
+@pytest.mark.slow
 def test_a_suite_that_cannot_be_filled_is_refused_before_anything_is_submitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +77,7 @@ def test_the_last_job_makes_the_same_plan(tmp_path: Path, monkeypatch: pytest.Mo
     assert Path(request["out"]) == Path.cwd() / "out"
 
 
+@pytest.mark.slow
 def test_the_command_hands_everything_in_and_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeSlurm(tmp_path / "slurm", monkeypatch)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TOY), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))

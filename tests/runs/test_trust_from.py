@@ -73,6 +73,7 @@ def gold(stages: list[Stage]) -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.slow
 def test_no_gold_of_its_own_trust_set_lies_behind_anything_of_the_domain(
     root: Path, planned: Callable[..., Plan]
 ) -> None:
@@ -110,6 +111,7 @@ def test_what_learns_from_no_trust_set_and_the_other_domain_stay_what_they_are(
     }
 
 
+@pytest.mark.slow
 def test_a_run_names_whose_trust_set_it_was_and_is_believed_of_that_suite_alone(
     root: Path, tmp_path: Path, planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def most_held(folder: Path, n: int, trust: Sequence[str]) -> int:
     return Counted.most
 
 
+@pytest.mark.slow
 def test_rows_pass_by_in_parts_and_are_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labels, "ROWS_AT_ONCE", AT_ONCE)
     monkeypatch.setattr(parsing, "Row", Counted)

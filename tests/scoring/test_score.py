@@ -178,6 +178,7 @@ def test_a_purity_is_certified_by_rows_that_taught_nobody(tmp_path: Path) -> Non
     assert learns["known_wrong"] == (chosen & wrong).sum() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "goal", [{"keep": 0.4}, {"keep": 1.0}, {"purity": 0.8}, {"purity": 0.8, "guarantee": "conformal"}]
 )

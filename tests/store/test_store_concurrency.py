@@ -132,6 +132,7 @@ def collect_until(root: Path, stop: Path, tally: Path) -> None:
                 file.write(f"{len(done)}\n")
 
 
+@pytest.mark.slow
 def test_nobody_removes_what_another_reads_or_makes(tmp_path: Path) -> None:
     root, stop, tally = tmp_path / "store", tmp_path / "stop", tmp_path / "tally"
     root.mkdir()

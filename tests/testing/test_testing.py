@@ -135,6 +135,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Mean of empty slice:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_is_caught_and_named(name: str) -> None:

@@ -14,6 +14,6 @@ def bitsandbytes(wanted_for: str) -> Any:
         return importlib.import_module("bitsandbytes")
     except (ImportError, OSError, RuntimeError) as error:
         raise ModelError(
-            f"{wanted_for} needs bitsandbytes, which cannot be imported here ({error}); pip install bitsandbytes, or take it out "
-            "of the suite"
+            f"{wanted_for} needs bitsandbytes, which cannot be imported here ({error}); pip install 'w2s-bench[bitsandbytes]', "
+            "or take it out of the suite"
         ) from error

@@ -40,6 +40,7 @@ PATIENTS = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", trust_function_checks(), ids=str)
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_each_keeps_the_contract(name: str, check: Check) -> None:

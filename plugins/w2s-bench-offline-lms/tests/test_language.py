@@ -89,6 +89,7 @@ def test_forms_of_a_word_are_of_one_group(items: list[dict[str, Any]]) -> None:
     assert len(groups) < len(items) == len({item["key"] for item in items})
 
 
+@pytest.mark.slow
 def test_items_are_the_same_in_another_process(items: list[dict[str, Any]]) -> None:
     code = (
         "import hashlib, json; from w2s_bench_offline_lms.language.loader import documents; "
@@ -102,6 +103,7 @@ def test_items_are_the_same_in_another_process(items: list[dict[str, Any]]) -> N
         assert done.stdout.strip() == digest(items)
 
 
+@pytest.mark.slow
 def test_the_domain_keeps_the_contract() -> None:
     assert w2s_domains()["language"] is language.domain
     check_domain(language.domain())
