@@ -27,6 +27,8 @@ from w2s_bench.store import Store
 from w2s_bench.store.stage import walk
 from w2s_bench.types import Item, Need
 
+pytestmark = pytest.mark.slow
+
 
 def items(*groups: str) -> list[Item]:
     return [Item(f"i{place:03d}", group, group, "s", f"prompt {place}", None) for place, group in enumerate(groups)]
@@ -126,7 +128,6 @@ def folder(outcomes: Any, stage: Any) -> Path:
     return outcome.result.path
 
 
-@pytest.mark.slow
 def test_rows_that_certify_are_none_that_a_function_was_fitted_on(toy: Any) -> None:
     planned, outcomes, _ = toy
     sizes = {}

@@ -24,6 +24,8 @@ from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import Item, Need, Prediction, TrainingRow
 
+pytestmark = pytest.mark.slow
+
 TRUST = ["crossfit_student", "crossfit_student_gold", "crossfit_stack:of=verifier_cv+student_cv", "aum:points=2"]
 
 
@@ -104,7 +106,6 @@ def ids_of(ran: Ran, stage: Stage, file: str = PREDICTIONS) -> set[str]:
     return {record.id for record in read_records(folder(ran, stage) / file, kind)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "need", "learned"),
     [

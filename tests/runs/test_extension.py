@@ -25,6 +25,8 @@ from w2s_bench.store.stage import Stage, walk
 from w2s_bench.suite import Suite
 from w2s_bench.suite_files import load_suite
 
+pytestmark = pytest.mark.slow
+
 
 class Counting:
     """Runs stages in this process, and remembers those that it had to make."""
@@ -101,7 +103,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield bench
 
 
-@pytest.mark.slow
 def test_a_suite_is_extended_by_seeds_in_place(finished: Bench) -> None:
     before, was = bodies(finished.folder), finished.files
     digest = load_suite(finished.folder / "toy" / "suite.yaml").digest
@@ -161,7 +162,6 @@ def test_a_suite_is_extended_by_seeds_in_place(finished: Bench) -> None:
         assert bodies(finished.folder)[row] == body, "every other row stays as it is"
 
 
-@pytest.mark.slow
 def test_a_suite_that_differs_in_more_than_its_seeds_is_another(finished: Bench) -> None:
     held = load_suite(finished.folder / "toy" / "suite.yaml")
     other = Suite.model_validate({**held.model_dump(), "seeds": held.seeds + 1, "coverage": 0.25})
