@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+from w2s_bench.errors import W2SBenchError
 from w2s_bench.types import JSON
 
 #: What libraries choose their code and their block sizes by; not clocks, identities or counts.
@@ -18,6 +20,8 @@ _TELLING: Final = frozenset(
         "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features", "isa", "uarch", "cpu",
     }
 )  # fmt: skip
+#: What a processor is taken to multiply, whatever it has instructions for: `bfloat16,float16`, one of them, or nothing.
+MULTIPLIES_VARIABLE: Final = "W2S_BENCH_MULTIPLIES"
 #: Kinds of number that not every processor multiplies, with the instruction sets of which one is needed, as /proc/cpuinfo has them.
 _MULTIPLIERS: Final[Mapping[str, frozenset[str]]] = {
     "bfloat16": frozenset({"amx_bf16", "avx512_bf16", "bf16"}),
@@ -44,13 +48,32 @@ def _libc() -> str:
     return " ".join(platform.libc_ver()).strip()
 
 
-@cache
 def multiplies(numbers: str) -> bool:
-    """Whether the processor has instructions for products of numbers of a kind (`bfloat16`); without them they take many times as
-    long as those of float32. A processor of which nothing is listed is taken to have them."""
+    """Whether products of numbers of a kind (`bfloat16`) are computed as such on a processor: see `multiplied`."""
+    return numbers not in _MULTIPLIERS or numbers in multiplied()
+
+
+def multiplied() -> frozenset[str]:
+    """The kinds of number of 16 bits that the processor has instructions for, without which their products take many times as long
+    as those of float32; all of them where nothing lists its instructions. `W2S_BENCH_MULTIPLIES` says otherwise: a plan that is
+    made again elsewhere has to be the same."""
+    given = os.environ.get(MULTIPLIES_VARIABLE)
+    if given is None:
+        return _has_instructions_for()
+    kinds = frozenset(filter(None, (kind.strip() for kind in given.split(","))))
+    if unknown := sorted(kinds - _MULTIPLIERS.keys()):
+        raise W2SBenchError(
+            f"{MULTIPLIES_VARIABLE} names {unknown[0]!r}; expected {', '.join(_MULTIPLIERS)}, both with a comma between them, or nothing"
+        )
+    return kinds
+
+
+@cache
+def _has_instructions_for() -> frozenset[str]:
     facts = _cpuinfo()
     listed = facts.get("flags", facts.get("Features"))
-    return numbers not in _MULTIPLIERS or listed is None or not _MULTIPLIERS[numbers].isdisjoint(str(listed).split())
+    has = None if listed is None else set(str(listed).split())
+    return frozenset(kind for kind, sets in _MULTIPLIERS.items() if has is None or not sets.isdisjoint(has))
 
 
 def elsewhere(before: Mapping[str, JSON], other: Mapping[str, JSON]) -> str | None:

@@ -12,7 +12,8 @@ import torch
 
 import architectures
 from w2s_bench import machine
-from w2s_bench.errors import ModelError
+from w2s_bench.errors import ModelError, W2SBenchError
+from w2s_bench.executors.slurm.submission import Setup as Submitted
 from w2s_bench.models.loading import load_engine
 from w2s_bench.models.origins import LocalModel
 from w2s_bench.models.setup import Setup
@@ -32,10 +33,11 @@ def processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
     def be(text: str) -> None:
         (tmp_path / "cpuinfo").write_text(text)
         monkeypatch.setattr(machine, "_cpuinfo", lambda: read(tmp_path / "cpuinfo"))
-        machine.multiplies.cache_clear()
+        machine._has_instructions_for.cache_clear()
 
+    monkeypatch.delenv(machine.MULTIPLIES_VARIABLE, raising=False)
     yield be
-    machine.multiplies.cache_clear()
+    machine._has_instructions_for.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,29 @@ def test_a_processor_says_what_it_multiplies(
     processor(listed)
     assert (machine.multiplies("bfloat16"), machine.multiplies("float16")) == (bfloat16, float16)
     assert machine.multiplies("float32")
+
+
+def test_a_variable_says_otherwise_and_slurms_jobs_are_told_what_the_plan_was_made_for(
+    processor: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of them makes the plan again, on whatever processor it meets."""
+
+    def told() -> str:
+        own: Any = dict.fromkeys(("store", "collect", "limits", "plugins", "minutes", "patience"))
+        return Submitted.here(**own).environment[machine.MULTIPLIES_VARIABLE]
+
+    processor(INTEL.format("amx_bf16"))
+    assert told() == "bfloat16"
+    processor(INTEL.format("avx2"))
+    assert told() == "" and not machine.multiplies("bfloat16")
+    monkeypatch.setenv(machine.MULTIPLIES_VARIABLE, "bfloat16, float16")
+    assert told() == "bfloat16,float16" and machine.multiplies("bfloat16")
+    processor(INTEL.format("amx_bf16"))
+    monkeypatch.setenv(machine.MULTIPLIES_VARIABLE, "")
+    assert told() == "" and not machine.multiplies("bfloat16")
+    monkeypatch.setenv(machine.MULTIPLIES_VARIABLE, "fp8")
+    with pytest.raises(W2SBenchError, match=r"W2S_BENCH_MULTIPLIES names 'fp8'; expected bfloat16, float16, both"):
+        machine.multiplies("bfloat16")
 
 
 def planned(origin: Any, **how: Any) -> PlannedModel:

@@ -55,8 +55,8 @@ class Setup:
     def here(self, device: str) -> Setup:
         """`on(device)`, as this machine computes it best: a processor that lacks instructions for a dtype takes many times as long
         for it as for float32."""
-        slow = device == "cpu" and self.quantization == "none" and not multiplies(self.dtype)
-        return replace(self.on(device), widened=slow)
+        imitated = device == "cpu" and self.quantization == "none" and not multiplies(self.dtype)
+        return replace(self.on(device), widened=imitated)
 
     @property
     def held(self) -> Dtype:

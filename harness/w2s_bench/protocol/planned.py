@@ -51,8 +51,8 @@ class PlannedModel:
     @classmethod
     def of(cls, training: Training, origin: LanguageModel, overflow: Overflow = "refuse") -> PlannedModel:
         device = os.environ.get(DEVICE_VARIABLE) or "cpu"
-        narrow = training.precision == "bfloat16" and (device != "cpu" or multiplies("bfloat16"))
-        precision: Precision = "float32" if training.precision == "bfloat16" and not narrow else training.precision
+        imitated = device == "cpu" and not multiplies(training.precision)
+        precision: Precision = "float32" if imitated else training.precision
         setup = Setup.of({**{name: getattr(training, name) for name in SETTINGS}, "overflow": overflow}).here(device)
         tuning = (training.recipe, training.lora_rank, precision)
         return cls(training.model, origin.fingerprint(), *tuning, device, setup, _engine_for(device, setup))

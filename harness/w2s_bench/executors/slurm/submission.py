@@ -24,6 +24,7 @@ from typing import Any
 from w2s_bench.errors import StoreError, W2SBenchError
 from w2s_bench.executors.outcomes import Answer, Done, Failed, label_of
 from w2s_bench.executors.resources import Limits
+from w2s_bench.machine import MULTIPLIES_VARIABLE, multiplied
 from w2s_bench.record import read_json, write_atomically
 from w2s_bench.store import Store
 from w2s_bench.store.eviction import LIMIT_VARIABLE
@@ -73,6 +74,8 @@ class Setup:
             for name, value in os.environ.items()
             if name.startswith(_TRAVELLING) and not any(word in name for word in _SECRET)
         }
+        # The last job makes the plan again, maybe on another kind of processor.
+        environment[MULTIPLIES_VARIABLE] = ",".join(sorted(multiplied()))
         return cls(path=path, environment=environment, **own)
 
     def enter(self) -> None:
