@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -20,6 +22,8 @@ _TELLING: Final = frozenset(
         "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features", "isa", "uarch", "cpu",
     }
 )  # fmt: skip
+#: The field of a run's provenance that lists the kinds of number for which it computed in float32; left out where there are none.
+IMITATED: Final = "computed_in_float32"
 #: What a processor is taken to multiply, whatever it has instructions for: `bfloat16,float16`, one of them, or nothing.
 MULTIPLIES_VARIABLE: Final = "W2S_BENCH_MULTIPLIES"
 #: Kinds of number that not every processor multiplies, with the instruction sets of which one is needed, as /proc/cpuinfo has them.
@@ -27,6 +31,8 @@ _MULTIPLIERS: Final[Mapping[str, frozenset[str]]] = {
     "bfloat16": frozenset({"amx_bf16", "avx512_bf16", "bf16"}),
     "float16": frozenset({"amx_fp16", "asimdhp", "avx512_fp16"}),
 }
+
+_taken: Final[ContextVar[frozenset[str] | None]] = ContextVar("taken", default=None)
 
 
 @cache
@@ -57,6 +63,8 @@ def multiplied() -> frozenset[str]:
     """The kinds of number of 16 bits that the processor has instructions for, without which their products take many times as long
     as those of float32; all of them where nothing lists its instructions. `W2S_BENCH_MULTIPLIES` says otherwise: a plan that is
     made again elsewhere has to be the same."""
+    if (taken := _taken.get()) is not None:
+        return taken
     given = os.environ.get(MULTIPLIES_VARIABLE)
     if given is None:
         return _has_instructions_for()
@@ -66,6 +74,16 @@ def multiplied() -> frozenset[str]:
             f"{MULTIPLIES_VARIABLE} names {unknown[0]!r}; expected {', '.join(_MULTIPLIERS)}, both with a comma between them, or nothing"
         )
     return kinds
+
+
+@contextmanager
+def multiplying_all_but(imitated: Iterable[str]) -> Iterator[None]:
+    """While open, `multiplied` is what a processor has that lacks instructions for these kinds alone: for a plan of what is made."""
+    token = _taken.set(frozenset(_MULTIPLIERS) - frozenset(imitated))
+    try:
+        yield
+    finally:
+        _taken.reset(token)
 
 
 @cache
@@ -89,6 +107,9 @@ def elsewhere(before: Mapping[str, JSON], other: Mapping[str, JSON]) -> str | No
     machines, those_here = _machines(before), _machines(other)
     if len({*machines, *those_here}) > 1:  # the cell does not say which of several made what
         return f"machine {' and '.join(machines)}; here {' and '.join(those_here)}"
+    was, now = (" and ".join(map(str, told.get(IMITATED) or ())) or "nothing" for told in (before, other))
+    if was != now:
+        return f"float32 computed in place of {was}; here of {now}"
     devices = [str(told["device"]) for told in (before, other) if told.get("device", "cpu") != "cpu"]
     return f"device {devices[0]}" if devices else None
 

@@ -94,7 +94,7 @@ class Training(Strict):
     dtype: Dtype = Field(
         "float32",
         description="what weights are rounded to, and what products of others than float32 are computed in (but in float32 on a "
-        "processor without instructions for such numbers); recipe `full` trains float32",
+        "processor without instructions for such numbers, unless quantized); recipe `full` trains float32",
     )
     attention: Attention = Field("default", description="how attention is computed; `default`: as transformers chooses")
     quantization: Quantization = Field(

@@ -19,6 +19,8 @@ from w2s_bench.models.origins import LocalModel
 from w2s_bench.models.setup import Setup
 from w2s_bench.names import DEVICE_VARIABLE
 from w2s_bench.protocol.planned import PlannedModel
+from w2s_bench.runs.provenance import provenance
+from w2s_bench.store.stage import Stage
 from w2s_bench.suite_training import Training
 from w2s_bench.types import Item, TrainingRow
 
@@ -35,7 +37,8 @@ def processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
         monkeypatch.setattr(machine, "_cpuinfo", lambda: read(tmp_path / "cpuinfo"))
         machine._has_instructions_for.cache_clear()
 
-    monkeypatch.delenv(machine.MULTIPLIES_VARIABLE, raising=False)
+    for variable in (machine.MULTIPLIES_VARIABLE, DEVICE_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
     yield be
     machine._has_instructions_for.cache_clear()
 
@@ -101,17 +104,27 @@ def test_whoever_plans_decides_and_the_stages_parameters_say_so(
     processor(INTEL.format("avx512_bf16"))
     able, exact = planned(origin, dtype="bfloat16"), planned(origin)
     assert able.params["setup"] == {"dtype": "bfloat16"} and able.setup.held == "bfloat16"
-    assert planned(origin, recipe="full", precision="bfloat16").precision == "bfloat16"
+    lower = planned(origin, recipe="full", precision="bfloat16")
+    assert lower.imitated is None and "setup" not in lower.params
     processor(INTEL.format("avx2"))
     unable = planned(origin, dtype="bfloat16")
     assert unable.params["setup"] == {"dtype": "bfloat16", "widened": True} and unable.setup.held == "float32"
     assert PlannedModel.read(unable.params) == unable and unable.plain.setup.widened
     assert planned(origin) == exact, "float32 is what it was"
-    assert planned(origin, recipe="full", precision="bfloat16") == planned(origin, recipe="full")
+    assert planned(origin, recipe="full", precision="bfloat16") == replace(lower, setup=Setup(widened=True))
+    assert [planned(origin, **how).imitated for how in ({"dtype": "float16"}, {"precision": "bfloat16"}, {})] == [
+        "float16",
+        "bfloat16",
+        None,
+    ]
+    with machine.multiplying_all_but(()):
+        assert planned(origin, dtype="bfloat16") == able, "a plan of what was made elsewhere"
+        with machine.multiplying_all_but(["bfloat16"]):
+            assert planned(origin, dtype="bfloat16") == unable and not planned(origin, dtype="float16").imitated
     assert not planned(origin, dtype="bfloat16", quantization="nf4").setup.widened
     monkeypatch.setenv(DEVICE_VARIABLE, "cuda")
     assert not planned(origin, dtype="bfloat16").setup.widened
-    assert planned(origin, recipe="full", precision="bfloat16").precision == "bfloat16"
+    assert not planned(origin, recipe="full", precision="bfloat16").setup.widened
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -129,17 +142,43 @@ def test_weights_are_rounded_and_products_are_those_of_float32(folder: Path, dty
     rounded = load_engine(origin)
     rounded.model.load_state_dict(expected)
     (found,), (same,), (near,) = (engine.choice_scores([item]) for engine in (wide, rounded, narrow))
-    assert found.tolist() == same.tolist()
-    assert found == pytest.approx(near, abs=0.3) and found.tolist() != near.tolist()
+    assert found == pytest.approx(same, abs=1e-5)
+    assert found == pytest.approx(near, abs=0.3) and found != pytest.approx(near, abs=1e-5)
+    (autocast,) = load_engine(origin, setup=replace(setup, widened=True), precision="bfloat16").choice_scores([item])
+    assert autocast == pytest.approx(found, abs=1e-5), "nothing is computed in fewer digits"
 
 
 def test_a_tied_output_layer_stays_tied_and_other_recipes_are_refused_alike(folder: Path) -> None:
-    origin = LocalModel("local/m", architectures.save("gemma3_text", folder.parent / "gemma3"))
+    origin = LocalModel("local/m", architectures.save("smollm", folder.parent / "smollm"))
     engine = load_engine(origin, setup=Setup(dtype="bfloat16", widened=True))
     inputs, outputs = engine.model.get_input_embeddings().weight, engine.model.get_output_embeddings().weight
-    assert (inputs is outputs) == bool(engine.model.config.get_text_config().tie_word_embeddings)
+    assert inputs is outputs
     rows = [TrainingRow("1", architectures.text(4, 1), " " + architectures.text(2, 3), False, None, None)]
     how: dict[str, Any] = {"steps": 1, "batch_size": 1, "learning_rate": 1e-3, "seed": 0, "lora_rank": 2}
     with pytest.raises(ModelError, match="lost in weights of bfloat16"):
         engine.train(rows, recipe="full", **how)
-    assert engine.train(rows, recipe="lora", **how)
+    engine.train(rows, recipe="lora", **{**how, "steps": 8, "learning_rate": 1e-2})
+    engine.save_weights(folder.parent, recipe="lora")
+    again = load_engine(origin, folder.parent, recipe="lora", lora_rank=2, setup=engine.setup)
+    (found,), (expected,) = (each.label_logprobs(rows) for each in (again, engine))
+    assert found == pytest.approx(expected, abs=1e-5)
+    (before,) = load_engine(origin, setup=engine.setup).label_logprobs(rows)
+    assert sum(expected) > sum(before) + 0.1, "and it has learned"
+
+
+def test_a_run_says_for_what_it_computed_in_float32_and_another_is_held_to_a_tolerance(
+    folder: Path, processor: Callable[[str], None]
+) -> None:
+    def made() -> dict[str, Any]:
+        stage = Stage(print, {"model": planned(LocalModel("local/m", folder), dtype="bfloat16").params}, {})
+        return provenance([stage], [])
+
+    processor(INTEL.format("avx512_bf16"))
+    able = made()
+    assert machine.IMITATED not in able
+    processor(INTEL.format("avx2"))
+    unable = made()
+    assert unable[machine.IMITATED] == ["bfloat16"]
+    assert machine.elsewhere(able, able) is machine.elsewhere(unable, unable) is None
+    assert machine.elsewhere(able, unable) == "float32 computed in place of nothing; here of bfloat16"
+    assert machine.elsewhere(unable, able) == "float32 computed in place of bfloat16; here of nothing"

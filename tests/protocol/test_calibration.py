@@ -27,8 +27,6 @@ from w2s_bench.store import Store
 from w2s_bench.store.stage import walk
 from w2s_bench.types import Item, Need
 
-pytestmark = pytest.mark.slow
-
 
 def items(*groups: str) -> list[Item]:
     return [Item(f"i{place:03d}", group, group, "s", f"prompt {place}", None) for place, group in enumerate(groups)]
@@ -128,6 +126,7 @@ def folder(outcomes: Any, stage: Any) -> Path:
     return outcome.result.path
 
 
+@pytest.mark.slow
 def test_rows_that_certify_are_none_that_a_function_was_fitted_on(toy: Any) -> None:
     planned, outcomes, _ = toy
     sizes = {}
@@ -150,6 +149,7 @@ def test_rows_that_certify_are_none_that_a_function_was_fitted_on(toy: Any) -> N
     assert 11 <= sizes["probe:folds=3"] <= 13, "a half, and groups are whole"
 
 
+@pytest.mark.slow
 def test_a_function_that_learns_nothing_scores_the_pool_as_it_ever_did(toy: Any) -> None:
     planned, outcomes, _ = toy
     for name in ("prompt_hash", "rank_average"):
@@ -163,6 +163,7 @@ def test_a_function_that_learns_nothing_scores_the_pool_as_it_ever_did(toy: Any)
             assert one == other
 
 
+@pytest.mark.slow
 def test_gold_behind_scores_and_rows_is_the_trust_set_s_at_most(toy: Any) -> None:
     """And scores of a function that learns nothing have none behind them but the teacher's."""
     planned, _, _ = toy
@@ -178,6 +179,7 @@ def test_gold_behind_scores_and_rows_is_the_trust_set_s_at_most(toy: Any) -> Non
         assert gold(own.kept) == gold(own.student.predictions) == {"weak_train", "trust"}, cell.row
 
 
+@pytest.mark.slow
 def test_a_board_says_what_was_certified_who_abstained_and_where_it_is_not_applicable(toy: Any, tmp_path: Path) -> None:
     planned, outcomes, store = toy
     results = Results(outcomes, store)

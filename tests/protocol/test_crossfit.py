@@ -24,8 +24,6 @@ from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage
 from w2s_bench.types import Item, Need, Prediction, TrainingRow
 
-pytestmark = pytest.mark.slow
-
 TRUST = ["crossfit_student", "crossfit_student_gold", "crossfit_stack:of=verifier_cv+student_cv", "aum:points=2"]
 
 
@@ -106,6 +104,7 @@ def ids_of(ran: Ran, stage: Stage, file: str = PREDICTIONS) -> set[str]:
     return {record.id for record in read_records(folder(ran, stage) / file, kind)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "need", "learned"),
     [
@@ -136,12 +135,14 @@ def test_no_student_reads_what_it_was_trained_on(ran: Ran, name: str, need: str,
     assert seen == split_ids[split]
 
 
+@pytest.mark.slow
 def test_of_the_pool_the_verifier_without_a_fold_is_the_verifier(ran: Ran) -> None:
     read = inputs_of(ran, "crossfit_stack")["pool:verifier_cv.choice_probs"]
     graph = ran[0].cells[0].graphs[0]
     assert read.name == "read" and read.inputs["weights"].node == graph.student(graph.trust_gold_rows, "x").weights.node  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_dynamics_are_of_students_trained_longer_and_longer_on_every_weak_label(ran: Ran) -> None:
     read = inputs_of(ran, "aum")["pool:student.dynamics[points=2]"]
     points = [read.inputs["point"], read.inputs["point 1"]]

@@ -94,7 +94,6 @@ def chained(models: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     return planned
 
 
-@pytest.mark.slow
 def test_no_generation_has_a_path_from_gold_that_its_arm_may_not_see(chained: Plan) -> None:
     test_no_arm_has_a_path_from_gold_it_may_not_see(chained)
     test_references_and_controls_see_exactly_the_gold_they_are_defined_by(chained)

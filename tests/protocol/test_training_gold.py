@@ -35,8 +35,6 @@ from w2s_bench.store.stage import Stage, walk
 from w2s_bench.suite import Suite
 from w2s_bench.types import Answer, Item, Prediction, TrainingRow
 
-pytestmark = pytest.mark.slow
-
 PLANTED = "w2s-bench-toy/planted"
 TRUST = ["confidence", "probe:folds=3", "verifier", "w2s-bench-toy/privileged"]
 
@@ -110,6 +108,7 @@ def honest(run: Callable[..., Ran]) -> Ran:
     return run("honest", decompose=True)
 
 
+@pytest.mark.slow
 def test_what_is_learned_from_is_training_gold(honest: Ran) -> None:
     teacher = honest.graph.teacher.weights
     assert teacher is not None
@@ -122,6 +121,7 @@ def test_what_is_learned_from_is_training_gold(honest: Ran) -> None:
         assert any(is_planted(row.id) for row in learned), f"{whose}: the test must look at wrong labels"
 
 
+@pytest.mark.slow
 def test_a_trust_set_calls_right_what_training_gold_says(honest: Ran) -> None:
     items = honest.items("trust")
     for arm in ("probe:folds=3", "verifier"):
@@ -132,6 +132,7 @@ def test_a_trust_set_calls_right_what_training_gold_says(honest: Ran) -> None:
         assert grades == {label.id: label.index == taught(items[label.id]) for label in labels}, arm
 
 
+@pytest.mark.slow
 def test_oracles_the_privileged_and_accuracies_are_by_what_grades(honest: Ran) -> None:
     pool, test = honest.items("transfer"), honest.items("test")
     assert all(row.index == largest(pool[row.id]) for row in honest.rows("oracle"))
@@ -145,6 +146,7 @@ def test_oracles_the_privileged_and_accuracies_are_by_what_grades(honest: Ran) -
     assert read_grades(honest.folder(own.grades)) == {a.id: a.index == largest(test[a.id]) for a in answers}
 
 
+@pytest.mark.slow
 def test_a_cell_says_which_labels_are_better_than_training_gold(honest: Ran) -> None:
     pool = honest.items("transfer")
     labels = read_records(honest.folder(honest.graph.weak_labels("transfer")) / PREDICTIONS, Prediction)
@@ -176,6 +178,7 @@ def test_a_cell_says_which_labels_are_better_than_training_gold(honest: Ran) -> 
     assert together.purity == pytest.approx((sum(right.values()) + len(beside)) / (together.kept or 0))
 
 
+@pytest.mark.slow
 def test_its_cells_are_believed_and_its_page_says_so(honest: Ran, tmp_path: Path) -> None:
     folder = tmp_path / "board"
     folder.mkdir()
@@ -192,6 +195,7 @@ def test_its_cells_are_believed_and_its_page_says_so(honest: Ran, tmp_path: Path
     assert f"of the pool's training gold {sum(not is_planted(i) for i in pool) / len(pool):.3f} is right" in page
 
 
+@pytest.mark.slow
 def test_other_grading_answers_train_the_same_students(
     honest: Ran, run: Callable[..., Ran], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +230,7 @@ def stages_of(own: Any) -> list[Stage]:
     return [s for s in (own.scores, own.kept, own.rows, own.student.weights, own.student.predictions) if s is not None]
 
 
+@pytest.mark.slow
 def test_no_path_leads_from_what_grades_to_who_may_not_see_it(honest: Ran) -> None:
     for name, cell in honest.by_name.items():
         behind = {stage.name for stage in walk(stages_of(cell.stages[0]))}
@@ -318,5 +323,6 @@ def test_training_gold_is_part_of_what_a_domain_is(tmp_path: Path) -> None:
         Registry.of([Plugin("aa", "aa", "0", "ok", (entry,))]).domain("aa/d")
 
 
+@pytest.mark.slow
 def test_every_control_is_looked_at(honest: Ran) -> None:
     assert set(OWN_ARMS) <= set(honest.by_name)

@@ -17,8 +17,6 @@ from w2s_bench.results.statistics.variance import of_sum
 from w2s_bench.suite_files import load_suite
 from w2s_bench.types import BoolArray
 
-pytestmark = pytest.mark.slow
-
 GAP = 0.4
 
 
@@ -63,6 +61,7 @@ def test_what_is_foretold_is_what_a_larger_board_has() -> None:
     assert np.median(large) == pytest.approx(foretold, rel=0.15)
 
 
+@pytest.mark.slow
 def test_what_a_board_is_said_to_tell_apart_is_found_four_times_in_five() -> None:
     """By few seeds, of which each arm's own variance is known badly: the noise of the arms together is near the true one."""
     rng = default_rng(4)
@@ -97,6 +96,7 @@ BY_SEEDS = [
 BY_ITEMS = [(Components(0.0005, 0.4, 2.0), 400.0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("domains", [BY_SEEDS, BY_SEEDS[:1], BY_ITEMS, BY_ITEMS * 3])
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10])
 @pytest.mark.parametrize("power", [0.8, 0.95])
@@ -126,6 +126,7 @@ def test_a_plan_of_one_seed_says_what_more_seeds_would_tell() -> None:
     assert min(seeds for seeds, _, _ in found.grid) == 2
 
 
+@pytest.mark.slow
 def test_a_plan_says_how_many_seeds_and_items_are_enough() -> None:
     suite = load_suite("tiny")
     assumed = planning.assumed(suite)
@@ -147,6 +148,7 @@ def test_a_plan_says_how_many_seeds_and_items_are_enough() -> None:
     assert surer is not None and found.now is not None and surer > found.now
 
 
+@pytest.mark.slow
 def test_noise_is_measured_from_cells_and_is_that_of_the_board(tmp_path: Path) -> None:
     results = write_cells(tmp_path, make_cells("a/math", seeds=4), make_cells("a/chess", seeds=4))
     told = planning.measured(results)

@@ -21,8 +21,6 @@ from w2s_bench.store import Store
 from w2s_bench.suite import Suite
 from w2s_bench.types import Answer, Item
 
-pytestmark = pytest.mark.slow
-
 runner = CliRunner()
 LEAKING = '''
 import json
@@ -184,6 +182,7 @@ def audited(suite: Path, monkeypatch: pytest.MonkeyPatch, *trust: str) -> tuple[
     return result.exit_code, json.loads(result.stdout) if result.stdout.startswith("[") else result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trust", "verdict"),
     [
@@ -208,6 +207,7 @@ def test_verdicts(suite: Path, monkeypatch: pytest.MonkeyPatch, trust: str, verd
     assert ("no gold found" in one["reason"]) == (verdict == "failed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trust", "reason"),
     [

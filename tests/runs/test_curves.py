@@ -39,8 +39,6 @@ from w2s_bench.suite import Suite
 from w2s_bench.suite_files import read_results_suite
 from w2s_bench.types import Item
 
-pytestmark = pytest.mark.slow
-
 TRUST = ["confidence", "aum", "probe:folds=3", "verifier"]
 LEARN_FROM_GOLD = {"gold_trust_set", "naive_plus_gold", "probe@folds=3", "verifier"}
 
@@ -173,6 +171,7 @@ def test_a_curve_has_its_points_in_order_and_tells_what_moves_from_what_does_not
     assert values == sorted(values) and values[0] < values[-1]
 
 
+@pytest.mark.slow
 def test_the_page_has_every_point_and_the_board_leads_to_it(tmp_path: Path) -> None:
     results = with_curves(tmp_path / "toy")
     assert "curves/README.md" not in (results / "README.md").read_text()
@@ -271,6 +270,7 @@ def errors(results: Path) -> list[tuple[str, str]]:
     return [(f.rule, f.file) for f in check(results).errors]
 
 
+@pytest.mark.slow
 def test_check_looks_at_each_point_and_at_the_page_about_them_all(tmp_path: Path) -> None:
     results = with_curves(tmp_path / "toy")
     points = sorted(path for path in (results / CURVES).iterdir())
@@ -299,6 +299,7 @@ def test_check_looks_at_each_point_and_at_the_page_about_them_all(tmp_path: Path
     assert finding.row == "toy.gold-30: math/confidence"
 
 
+@pytest.mark.slow
 def test_check_tells_of_folders_that_are_no_points_and_follows_no_link(tmp_path: Path) -> None:
     results = with_curves(tmp_path / "toy")
     for board in (results, *(results / CURVES).iterdir()):
@@ -312,6 +313,7 @@ def test_check_tells_of_folders_that_are_no_points_and_follows_no_link(tmp_path:
     assert ("curves", "curves") in errors(results)
 
 
+@pytest.mark.slow
 def test_purity_and_accuracy_are_drawn_by_coverage_and_not_by_gold(tmp_path: Path) -> None:
     results = write_cells(tmp_path / "toy", make_cells(), make_cells("w2s-bench/chess"))
     suite = read_results_suite(results)
@@ -392,6 +394,7 @@ def test_what_boards_share_is_counted_once(tmp_path: Path) -> None:
     assert len(missing) == sum(new) and "by a board before this one" in explained
 
 
+@pytest.mark.slow
 def test_a_run_writes_a_board_a_point_that_stands_by_itself(tmp_path: Path) -> None:
     content = toy_suite(tmp_path / "models", seeds=1).model_dump(mode="json")
     path = tmp_path / "curved.yaml"

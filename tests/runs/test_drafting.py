@@ -27,8 +27,6 @@ from w2s_bench.store.stage import walk
 from w2s_bench.suite import Suite
 from w2s_bench.suite_files import load_suite
 
-pytestmark = pytest.mark.slow
-
 runner = CliRunner()
 
 
@@ -86,6 +84,7 @@ def test_dev_takes_what_a_gap_needs_where_four_fifths_are_left(trained_teacher: 
         assert sizes["transfer"] >= sizes["test"] > sizes["trust"] >= 1
 
 
+@pytest.mark.slow
 def test_a_draft_fills_its_splits(toy: tuple[Suite, dict[str, Any], Inline]) -> None:
     suite, where, inline = toy
     spec = suite.domains[0]
@@ -106,6 +105,7 @@ def test_a_draft_fills_its_splits(toy: tuple[Suite, dict[str, Any], Inline]) -> 
     assert look.ok and look.domains[0].items == 400 and look.domains[0].asked == made.domains[0].sizes.total
 
 
+@pytest.mark.slow
 def test_sizes_shrink_until_groups_fit(
     toy: tuple[Suite, dict[str, Any], Inline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +143,7 @@ metadata: {version: 1.0}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("items", "next_step"), [(110, "--gap"), (45, "(--gap takes 20 dev items a domain)")])
 def test_a_task_with_parameters_is_drafted_and_the_next_step_finds_it(
     toy: tuple[Suite, dict[str, Any], Inline],
@@ -185,6 +186,7 @@ def test_of_a_domain_that_generates_a_recipe_is_named_that_its_model_may_have(ro
         execute.make_plan(suite)
 
 
+@pytest.mark.slow
 def test_a_look_finds_what_is_wrong(toy: tuple[Suite, dict[str, Any], Inline]) -> None:
     suite, where, _ = toy
     look = look_at_suite(changed(suite, transfer=5000), gap=False, **where)
@@ -193,6 +195,7 @@ def test_a_look_finds_what_is_wrong(toy: tuple[Suite, dict[str, Any], Inline]) -
         look_at_suite(changed(suite, dev=5), gap=True, **where)
 
 
+@pytest.mark.slow
 def test_a_gap_is_of_dev_and_no_test_item_is_asked(toy: tuple[Suite, dict[str, Any], Inline]) -> None:
     suite, where, inline = toy
     before = len(inline.asked)
@@ -205,6 +208,7 @@ def test_a_gap_is_of_dev_and_no_test_item_is_asked(toy: tuple[Suite, dict[str, A
     assert not [label for label in labels if "test items" in label or "test gold" in label]
 
 
+@pytest.mark.slow
 def test_a_budget_is_of_dev_at_half_once_and_twice_the_steps(toy: tuple[Suite, dict[str, Any], Inline]) -> None:
     suite, where, inline = toy
     before = len(inline.asked)
@@ -228,12 +232,14 @@ def test_a_budget_is_of_dev_at_half_once_and_twice_the_steps(toy: tuple[Suite, d
     assert len(trained) == 12, "two seeds of two arms at three budgets; the gap's are among them"
 
 
+@pytest.mark.slow
 def test_a_budget_needs_dev_items(toy: tuple[Suite, dict[str, Any], Inline]) -> None:
     suite, where, _ = toy
     with pytest.raises(SuiteError, match=r"has 5 dev items, and steps are looked at on dev alone.* leave out --budget"):
         look_at_suite(changed(suite, dev=5), gap=False, budget=True, **where)
 
 
+@pytest.mark.slow
 def test_twice_the_steps_may_be_more_than_a_model_takes_and_nothing_is_computed_then(
     toy: tuple[Suite, dict[str, Any], Inline],
 ) -> None:
@@ -245,6 +251,7 @@ def test_twice_the_steps_may_be_more_than_a_model_takes_and_nothing_is_computed_
     assert len(inline.asked) == before
 
 
+@pytest.mark.slow
 def test_a_budget_is_kept_beside_a_board_of_its_suite_and_of_no_other(
     toy: tuple[Suite, dict[str, Any], Inline], tmp_path: Path
 ) -> None:
@@ -282,6 +289,7 @@ def test_a_budget_is_of_one_hop_where_there_is_a_chain() -> None:
     assert sorted(cell.row for cell in cells) == ["knowledge/ceiling", "knowledge/naive"]
 
 
+@pytest.mark.slow
 def test_the_verbs(toy: tuple[Suite, dict[str, Any], Inline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     suite, where, inline = toy
     monkeypatch.setattr(execute, "local_executor", lambda *_: inline)

@@ -234,8 +234,7 @@ def test_numbers_that_the_processor_lacks_are_said_with_what_they_take(
         domain["student"] |= {"precision": "bfloat16"}
 
     def costs(able: bool) -> tuple[Any, Any, Any]:
-        for where in ("models.setup", "protocol.planned"):
-            monkeypatch.setattr(f"w2s_bench.{where}.multiplies", lambda numbers: able or numbers == "float32")
+        monkeypatch.setattr("w2s_bench.models.setup.multiplies", lambda numbers: able or numbers == "float32")
         asked = plan(Suite.model_validate(content), toy_registry(monkeypatch), trust=())
         return places(asked), *estimate(asked, asked.stages(), Timings.of_store(tmp_path), {}, {})
 

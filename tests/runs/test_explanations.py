@@ -39,8 +39,6 @@ from w2s_bench.runs.plan import plan
 from w2s_bench.runs.verify import _planned
 from w2s_bench.store import Store
 
-pytestmark = pytest.mark.slow
-
 HASH = "w2s-bench-toy/prompt_hash"
 TRUST = [HASH, "probe:folds=3"]
 
@@ -61,6 +59,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield SimpleNamespace(usual=usual, both=both, plan=planned, cells=cells, registry=registry)
 
 
+@pytest.mark.slow
 def test_a_usual_run_has_none_of_them_and_a_decomposed_one_adds_their_students_alone(ran: Any) -> None:
     assert not any(cell.arm.ref.explains for cell in ran.usual.cells)
     added = [cell for cell in ran.both.cells if cell.arm.ref.explains]
@@ -110,6 +109,7 @@ def test_a_run_may_be_asked_for_one_of_them_alone(
         arms_of(["naive"])
 
 
+@pytest.mark.slow
 def test_the_last_job_of_a_cluster_and_a_verifier_plan_the_same_again(ran: Any) -> None:
     request = json.loads(json.dumps(submit._request(ran.both, Path("out"))))
     assert [s.node for s in submit._planned(request).targets()] == [s.node for s in ran.both.targets()]
@@ -120,6 +120,7 @@ def test_the_last_job_of_a_cluster_and_a_verifier_plan_the_same_again(ran: Any) 
         assert [s.node for s in again.targets()] == [s.node for s in by_row[cell.row].targets()]  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_cells_say_what_the_arms_kept(ran: Any) -> None:
     arm, gold, alike = (ran.cells[name].body for name in (HASH, f"gold_kept:{HASH}", f"matched_random:{HASH}"))
     assert (gold.arm.role, gold.arm.supervision, gold.arm.made_of, gold.arm.trusts) == (
@@ -157,6 +158,7 @@ def test_cells_say_what_the_arms_kept(ran: Any) -> None:
         assert 0 < seed.purity < 1
 
 
+@pytest.mark.slow
 def test_the_page_of_a_run_says_what_gains_are_made_of(ran: Any, tmp_path: Path) -> None:
     for cell in ran.cells.values():
         cell.write(tmp_path / "toy")

@@ -25,8 +25,6 @@ from w2s_bench.store.stage import Stage, walk
 from w2s_bench.suite import Suite
 from w2s_bench.suite_files import load_suite
 
-pytestmark = pytest.mark.slow
-
 
 class Counting:
     """Runs stages in this process, and remembers those that it had to make."""
@@ -103,6 +101,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield bench
 
 
+@pytest.mark.slow
 def test_a_suite_is_extended_by_seeds_in_place(finished: Bench) -> None:
     before, was = bodies(finished.folder), finished.files
     digest = load_suite(finished.folder / "toy" / "suite.yaml").digest
@@ -162,6 +161,7 @@ def test_a_suite_is_extended_by_seeds_in_place(finished: Bench) -> None:
         assert bodies(finished.folder)[row] == body, "every other row stays as it is"
 
 
+@pytest.mark.slow
 def test_a_suite_that_differs_in_more_than_its_seeds_is_another(finished: Bench) -> None:
     held = load_suite(finished.folder / "toy" / "suite.yaml")
     other = Suite.model_validate({**held.model_dump(), "seeds": held.seeds + 1, "coverage": 0.25})
@@ -176,6 +176,7 @@ def test_a_suite_that_differs_in_more_than_its_seeds_is_another(finished: Bench)
         )
 
 
+@pytest.mark.slow
 def test_what_no_board_would_show_is_refused_before_anything_runs(finished: Bench, tmp_path: Path) -> None:
     shutil.copytree(finished.folder / "toy", tmp_path / "toy")
     path = next((tmp_path / "toy").rglob("confidence.json"))
@@ -188,6 +189,7 @@ def test_what_no_board_would_show_is_refused_before_anything_runs(finished: Benc
     refuse_mistakes(finished.plan(seeds=held.seeds), tmp_path / "toy")
 
 
+@pytest.mark.slow
 def test_a_pipe_in_the_suites_place_is_refused_and_folders_of_models_stay_as_they_are_written(
     finished: Bench, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import w2s_bench
 from support import run_inline, toy_registry, toy_suite
+from w2s_bench import machine
 from w2s_bench._cli.app import app
 from w2s_bench.errors import StoreError, SuiteError, UnknownNameError, W2SBenchError
 from w2s_bench.record import digest_of, pack_bits, unpack_bits
@@ -22,10 +23,12 @@ from w2s_bench.results.cells import Cell
 from w2s_bench.results.files import read_cells
 from w2s_bench.results.report.pool import over_coverages
 from w2s_bench.runs.collect import cell_of
+from w2s_bench.runs.finished import FinishedRun
 from w2s_bench.runs.items import item_lines, pools
 from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.plan import plan
 from w2s_bench.store import Store
+from w2s_bench.suite_files import load_suite
 
 ROWS = [
     f"w2s-bench-toy.largest/{arm}"
@@ -59,6 +62,31 @@ def lines(ran: Any, row: str, **more: Any) -> list[dict[str, Any]]:
 
 def of(told: list[dict[str, Any]], seed: int, split: str) -> list[dict[str, Any]]:
     return [line for line in told if line["seed"] == seed and line["split"] == split]
+
+
+@pytest.mark.parametrize("imitated", [[], ["bfloat16"]])
+def test_what_a_run_computed_in_float32_is_looked_for_under_the_keys_it_has(
+    ran: Any, imitated: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the processor of whoever looks has instructions for: rows by `items`, a whole board by `analyse`."""
+    planned_for = list[frozenset[str]]()
+
+    def noted(*_: Any, **__: Any) -> Any:
+        planned_for.append(machine.multiplied())
+        raise W2SBenchError("on purpose")
+
+    cell = ran.cells[HASH]
+    told = Cell.of(cell.body, {**cell.provenance, **({machine.IMITATED: imitated} if imitated else {})})
+    told.write(tmp_path)
+    shutil.copy(ran.folder / "suite.yaml", tmp_path)
+    monkeypatch.setenv(machine.MULTIPLIES_VARIABLE, "float16")
+    monkeypatch.setattr("w2s_bench.runs.plan.plan", noted)
+    with pytest.raises(W2SBenchError, match="on purpose"):
+        item_lines(tmp_path, [HASH], ran.store, trust_folder=True)
+    with pytest.raises(W2SBenchError, match="on purpose"):
+        FinishedRun(tmp_path, load_suite(tmp_path / "suite.yaml"), [told], Store(ran.store))._plan(lambda event: None)
+    assert planned_for == 2 * [frozenset({"bfloat16", "float16"} - set(imitated))]
+    assert machine.multiplied() == {"float16"}
 
 
 @pytest.mark.parametrize("row", ROWS)

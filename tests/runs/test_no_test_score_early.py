@@ -42,8 +42,6 @@ from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
 from w2s_bench.suite import Suite
 
-pytestmark = pytest.mark.slow
-
 DOMAIN = "w2s-bench-toy.largest"
 HELD = f"{DOMAIN}/confidence"
 runner = CliRunner()
@@ -221,6 +219,7 @@ def asked(stopped: Stopped, verb: str, codes: set[int], folder: Path, out: Path)
     return done.output + told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verb", "codes"), VERBS, ids=[verb for verb, _ in VERBS])
 def test_no_verb_reads_or_tells_what_is_stored_of_a_row_that_is_not_complete(
     stopped: Stopped, read: list[Path], verb: str, codes: set[int], tmp_path: Path
@@ -231,6 +230,7 @@ def test_no_verb_reads_or_tells_what_is_stored_of_a_row_that_is_not_complete(
     assert not (stopped.folder / "results" / f"{HELD}.json").exists()
 
 
+@pytest.mark.slow
 def test_nor_does_python_or_the_page_that_follows_a_run(stopped: Stopped, read: list[Path]) -> None:
     assert "confidence" not in set(w2s_bench.table(stopped.folder)["arm"])
     frames = w2s_bench.results(stopped.folder)
@@ -246,6 +246,7 @@ def test_nor_does_python_or_the_page_that_follows_a_run(stopped: Stopped, read: 
     assert read == []
 
 
+@pytest.mark.slow
 def test_what_is_watched_is_what_a_row_is_made_of(stopped: Stopped, read: list[Path], tmp_path: Path) -> None:
     """The other tests would find it: the run that has every seed reads just these files, and its row has just these bits."""
     where = {"out": tmp_path, "store": stopped.root / "store", "executor": stopped.executor(None)}
@@ -298,6 +299,7 @@ def partial(stopped: Stopped, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return folders[0], folders[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verb", "codes"), OF_CELLS, ids=[verb for verb, _ in OF_CELLS])
 def test_of_a_cell_with_a_part_of_its_seeds_no_verb_tells_how_many_answers_are_right(
     stopped: Stopped, read: list[Path], partial: tuple[Path, Path], verb: str, codes: set[int], tmp_path: Path
@@ -311,6 +313,7 @@ def test_of_a_cell_with_a_part_of_its_seeds_no_verb_tells_how_many_answers_are_r
     assert read == []
 
 
+@pytest.mark.slow
 def test_nor_does_python_the_page_that_follows_a_run_or_a_curve(
     stopped: Stopped, partial: tuple[Path, Path], tmp_path: Path
 ) -> None:

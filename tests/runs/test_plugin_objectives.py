@@ -30,8 +30,6 @@ from w2s_bench.store import Store
 from w2s_bench.store.stage import Stage, walk
 from w2s_bench.suite import Suite
 
-pytestmark = pytest.mark.slow
-
 FOCAL, MIXED = "w2s-bench-toy/focal:gamma=1.0", "w2s-bench-toy/mixed"
 FAULTY = "w2s-bench-toy/faulty:fault={}"
 
@@ -85,6 +83,7 @@ def test_it_is_named_in_full_and_its_students_are_trained_where_its_code_runs(
     assert Host("objective", "w2s-bench-toy").loads_models
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["full", "lora", "head"])
 def test_it_trains_any_student(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str) -> None:
     """Focal loss at γ = 0 is the cross-entropy, to round-off; a head by AdamW under no penalty."""
@@ -136,6 +135,7 @@ def test_a_cell_whose_objective_came_from_elsewhere_is_not_believed(
     assert told(gce, acme) == ["objective 'gce' is said to come from 'acme'"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -305,6 +305,7 @@ def test_what_settles_a_batch_is_under_guard_too() -> None:
         made.settled(logits.detach(), targets, Step(1, 2))
 
 
+@pytest.mark.slow
 def test_what_it_leaves_in_its_process_meets_no_house_objective(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

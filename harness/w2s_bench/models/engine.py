@@ -88,7 +88,8 @@ class Engine:
         from w2s_bench.models.onednn import fast_products
 
         # A cache would hold the weights as they were when training began.
-        lower = self.precision == "bfloat16" and self.model.dtype == torch.float32
+        wide = self.model.dtype == torch.float32 and not self.setup.widened
+        lower = wide and self.precision == "bfloat16"
         autocast = torch.autocast(self.model.device.type, torch.bfloat16, enabled=lower, cache_enabled=False)
         try:
             with autocast, fast_products(self.model), fused_layers(self.model), _tensor_float(self.precision == "tf32"):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from w2s_bench.errors import ModelError
 from w2s_bench.machine import multiplies
-from w2s_bench.types import JSON, Attention, DeviceMap, Dtype, OptimizerName, Overflow, Quantization
+from w2s_bench.types import JSON, Attention, DeviceMap, Dtype, OptimizerName, Overflow, Precision, Quantization
 
 #: How many rows pass through a model at once while it is trained. It changes results by round-off alone, so that it is no
 #: part of any key: a step is one of all its rows, however they are parted.
@@ -34,7 +34,7 @@ class Setup:
     lora_dora: bool = False
     optimizer: OptimizerName = "adamw"
     overflow: Overflow = "refuse"  # of the domain whose items it reads
-    widened: bool = False  # weights of few bits, once rounded to them, are held and multiplied in float32
+    widened: bool = False  # products are float32's, and so is what holds weights that were rounded to fewer bits
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Setup:
@@ -52,11 +52,11 @@ class Setup:
         """As it is on `device`: what may be spread is spread over the GPUs of `cuda`, and lies whole on any that is named."""
         return self if device == "cuda" else replace(self, device_map="none")
 
-    def here(self, device: str) -> Setup:
-        """`on(device)`, as this machine computes it best: a processor that lacks instructions for a dtype takes many times as long
-        for it as for float32."""
-        imitated = device == "cpu" and self.quantization == "none" and not multiplies(self.dtype)
-        return replace(self.on(device), widened=imitated)
+    def here(self, device: str, precision: Precision) -> Setup:
+        """`on(device)`, as this machine computes it best: a processor that lacks instructions for products of a dtype (of float32,
+        of a precision) takes many times as long for them as for those of float32. bitsandbytes computes in its own way."""
+        imitated = not multiplies(precision if self.dtype == "float32" else self.dtype)
+        return replace(self.on(device), widened=imitated and device == "cpu" and self.quantization == "none")
 
     @property
     def held(self) -> Dtype:

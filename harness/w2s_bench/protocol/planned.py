@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from w2s_bench.errors import ModelError
-from w2s_bench.machine import multiplies
 from w2s_bench.models.origins import ENGINE
 from w2s_bench.models.setup import USUAL, Setup
 from w2s_bench.models.tokenizer_cache import remembering
@@ -51,10 +50,9 @@ class PlannedModel:
     @classmethod
     def of(cls, training: Training, origin: LanguageModel, overflow: Overflow = "refuse") -> PlannedModel:
         device = os.environ.get(DEVICE_VARIABLE) or "cpu"
-        imitated = device == "cpu" and not multiplies(training.precision)
-        precision: Precision = "float32" if imitated else training.precision
-        setup = Setup.of({**{name: getattr(training, name) for name in SETTINGS}, "overflow": overflow}).here(device)
-        tuning = (training.recipe, training.lora_rank, precision)
+        tuning = (training.recipe, training.lora_rank, training.precision)
+        setup = Setup.of({**{name: getattr(training, name) for name in SETTINGS}, "overflow": overflow})
+        setup = setup.here(device, training.precision)
         return cls(training.model, origin.fingerprint(), *tuning, device, setup, _engine_for(device, setup))
 
     @classmethod
@@ -95,9 +93,16 @@ class PlannedModel:
         return {name: value for name, value in loaded.params.items() if name not in ("recipe", "lora_rank")}
 
     @property
+    def imitated(self) -> str | None:
+        """The kind of number that the suite asks for and products of float32 stand for; None where they are its own."""
+        narrow = self.precision if self.setup.dtype == "float32" else self.setup.dtype
+        return narrow if self.setup.widened else None
+
+    @property
     def timed_as(self) -> str:
         """What the time of a stage that runs it hangs on."""
-        return f"{self.name} {self.fingerprint[:8]} {self.recipe} {self.device} {self.precision}"
+        precision = "widened" if self.setup.widened else self.precision
+        return f"{self.name} {self.fingerprint[:8]} {self.recipe} {self.device} {precision}"
 
     def fields_to_ask(self, *, texts: bool = True) -> dict[str, Any]:
         """`stage_fields` of a stage with `params_to_ask`."""

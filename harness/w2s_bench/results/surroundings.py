@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from w2s_bench.machine import IMITATED
 from w2s_bench.results.cells import Cell
 
 
@@ -32,6 +33,11 @@ def machine_of(cell: Cell) -> str | None:
     """The machine that a cell's results were made on, or all of them; None where it does not say."""
     machines = cell.provenance.get("machines")
     return " and ".join(map(str, machines)) if isinstance(machines, list) and machines else None
+
+
+def imitated_by(cells: Iterable[Cell]) -> set[str]:
+    """The kinds of number for which any of the cells' runs computed in float32."""
+    return {str(numbers) for cell in cells for numbers in cell.provenance.get(IMITATED) or ()}
 
 
 def _facts(cell: Cell) -> dict[str, str]:

@@ -153,14 +153,13 @@ def _cost(
 
 def _computed_wider(use: tuple[PlannedTask, str, PlannedModel, Training]) -> str:
     """What is told of a model that this processor multiplies in more digits than the suite asks for; else nothing."""
-    _, _, model, how = use
-    if model.setup.widened:
-        return (
-            f"no instructions for {how.dtype} here, so that weights, rounded to it, are held and multiplied in float32"
-        )
-    if model.precision != how.precision:
-        return f"no instructions for {how.precision} here, so that products are float32's"
-    return ""
+    _, _, model, _ = use
+    if model.imitated is None:
+        return ""
+    told = f"no instructions for {model.imitated} here, so that "
+    if model.setup.dtype == "float32":
+        return f"{told}products are float32's"
+    return f"{told}weights, rounded to it, are held and multiplied in float32"
 
 
 def _memory(of: Blueprint, model: PlannedModel, how: Training, length: Lengths, task: PlannedTask) -> Memory:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from w2s_bench.controls import EASY, made_of
 from w2s_bench.errors import StoreError, W2SBenchError
 from w2s_bench.executors import Failed, preparing
+from w2s_bench.machine import multiplying_all_but
 from w2s_bench.names import BUILT_IN, short
 from w2s_bench.protocol.kept import Kept
 from w2s_bench.record import digest_of
 from w2s_bench.results.cells import Cell
+from w2s_bench.results.surroundings import imitated_by
 from w2s_bench.runs.looked import Looked, new_stages
 from w2s_bench.runs.outcomes import Results
 from w2s_bench.runs.preview import explain
@@ -85,7 +87,8 @@ class FinishedRun:
         explained = any(cell.body.arm.explains for cell in self.cells)
         names = list(dict.fromkeys(cell.body.domain.name for cell in self.cells))
         registry = Registry.load(awaits=preparing(events))
-        planned = plan(self.suite, registry, domains=names, trust=trust, decompose=explained)
+        with multiplying_all_but(imitated_by(self.cells)):
+            planned = plan(self.suite, registry, domains=names, trust=trust, decompose=explained)
         by_row = {cell.row: cell for cell in planned.cells}
         for told in self.cells:
             if told.row not in by_row:

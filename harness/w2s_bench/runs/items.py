@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from w2s_bench.errors import StoreError, UnknownNameError, W2SBenchError
+from w2s_bench.machine import multiplying_all_but
 from w2s_bench.names import short
 from w2s_bench.plugins.watching import Awaits, unheard
 from w2s_bench.protocol.evaluation import read_grades
@@ -26,6 +27,7 @@ from w2s_bench.results.cells import Cell
 from w2s_bench.results.consent import placements, refuse_unasked
 from w2s_bench.results.report.pool import Pool
 from w2s_bench.results.seed_results import SeedResult
+from w2s_bench.results.surroundings import imitated_by
 from w2s_bench.store.stage import Stage, walk
 from w2s_bench.types import JSON, Answer, Item, Prediction, Split
 
@@ -151,14 +153,15 @@ class _Reader:
         from w2s_bench.runs.plan import plan
 
         arm = cell.body.arm
-        planned = plan(
-            self._suite,
-            self._registry,
-            domains=[cell.body.domain.name],
-            trust=[arm.trusts] if arm.trusts else [],
-            rows=[cell.row],
-            documents=self._documents,
-        ).cells[0]
+        with multiplying_all_but(imitated_by([cell])):
+            planned = plan(
+                self._suite,
+                self._registry,
+                domains=[cell.body.domain.name],
+                trust=[arm.trusts] if arm.trusts else [],
+                rows=[cell.row],
+                documents=self._documents,
+            ).cells[0]
         return _of_row(planned, cell, _Stored(planned, cell, self._store, gold=self._gold), gold=self._gold)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+from w2s_bench.machine import IMITATED
 from w2s_bench.names import BUILT_IN, DEVICE_VARIABLE, ENGINE_VARIABLE
 from w2s_bench.plugins.installation import running_version
+from w2s_bench.protocol.planned import PlannedModel
 from w2s_bench.store import Result
 from w2s_bench.store.stage import Stage
 
@@ -23,7 +25,11 @@ _PACKAGES: Final = ("torch", "transformers", "tokenizers", "lm_eval", "datasets"
 def provenance(stages: Iterable[Stage], results: Sequence[Result]) -> dict[str, Any]:
     """Of a cell made by these stages, shared ones included, and the results that they came to."""
     machines = sorted({result.machine or "a machine not recorded" for result in results})
-    return {**environment(), "packages": _packages(stages), "machines": machines, "cost": _cost(results)}
+    stages = list(stages)
+    models = (PlannedModel.read(told) for stage in stages if isinstance(told := stage.params.get("model"), Mapping))
+    imitated = sorted({model.imitated for model in models if model.imitated})
+    told = {IMITATED: imitated} if imitated else {}
+    return {**environment(), "packages": _packages(stages), "machines": machines, **told, "cost": _cost(results)}
 
 
 def _cost(results: Sequence[Result]) -> dict[str, Any]:
