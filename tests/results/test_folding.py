@@ -17,6 +17,7 @@ from w2s_bench.results.board import MOST_DOMAINS, MOST_FUNCTIONS, Leaderboard
 from w2s_bench.results.checking.rules import check
 from w2s_bench.results.folding import BEST, OTHERS, families, family, first_rows
 from w2s_bench.results.leaderboard import build, write_leaderboard
+from w2s_bench.results.pages.plots import compose
 from w2s_bench.results.pages.standing import not_shown
 from w2s_bench.results.pages.ties import draw_ties
 from w2s_bench.results.places import first_in_track
@@ -140,3 +141,19 @@ def test_a_link_in_place_of_the_pages_folder_is_not_followed(tmp_path: Path, mon
     (results / "domains").symlink_to(tmp_path)
     with pytest.raises(CellError, match="is a link"):
         write_leaderboard(results)
+
+
+@pytest.mark.parametrize("resolved", [0, 1])
+def test_many_domains_without_kin_of_which_at_most_one_has_a_gap_have_a_page(tmp_path: Path, resolved: int) -> None:
+    """Neither families nor a mean over several are there to draw: the plot ended the whole run."""
+    even = {"base": 0.5, "weak": 0.5, "ceiling": 0.5}
+    names = [f"acme/{letter}x" for letter in "abcdefghi"]
+    assert len(names) > MOST_DOMAINS and families(names) == {}
+    made = [
+        make_cells(name, items=60 if number >= resolved else 300, accuracies=even if number >= resolved else None)
+        for number, name in enumerate(names)
+    ]
+    board = write_leaderboard(write_cells(tmp_path / "toy", *made))
+    assert len(board.mean_domains) == resolved and board.families == {}
+    title = compose(board).axes[0].get_title()
+    assert title == ("mean of 1 domain" if resolved else "mean of 0 domains")

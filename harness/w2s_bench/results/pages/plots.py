@@ -127,7 +127,9 @@ def _panels_of(
         name = f"{family}: {len(domains)} domains"
         panels[name] = {row.arm: row.family_pgr[family] for row in rows}
         seeds[name] = {row.arm: () for row in rows}
-    if len(board.mean_domains) > 1:
+    if (
+        len(board.mean_domains) > 1 or not panels
+    ):  # of many domains of which none has a gap, it says that there is no mean
         name = _mean_panel(board)
         panels[name] = {row.arm: row.mean_pgr for row in rows}
         seeds[name] = {row.arm: row.pgr_by_seed for row in rows}
@@ -144,7 +146,8 @@ def _untuned(board: Leaderboard) -> dict[str, float]:
 
 
 def _mean_panel(board: Leaderboard) -> str:
-    return f"mean of {len(board.mean_domains)} domains"
+    count = len(board.mean_domains)
+    return f"mean of {count} domain{'' if count == 1 else 's'}"
 
 
 def panel_title(name: str, names: Iterable[str]) -> str:
