@@ -107,11 +107,17 @@ def elsewhere(before: Mapping[str, JSON], other: Mapping[str, JSON]) -> str | No
     machines, those_here = _machines(before), _machines(other)
     if len({*machines, *those_here}) > 1:  # the cell does not say which of several made what
         return f"machine {' and '.join(machines)}; here {' and '.join(those_here)}"
-    was, now = (" and ".join(map(str, told.get(IMITATED) or ())) or "nothing" for told in (before, other))
+    was, now = (" and ".join(imitated_in(told)) or "nothing" for told in (before, other))
     if was != now:
         return f"float32 computed in place of {was}; here of {now}"
     devices = [str(told["device"]) for told in (before, other) if told.get("device", "cpu") != "cpu"]
     return f"device {devices[0]}" if devices else None
+
+
+def imitated_in(run: Mapping[str, JSON]) -> list[str]:
+    """The kinds of number for which a run, by its provenance, computed in float32; none where that is no list."""
+    listed = run.get(IMITATED)
+    return list(map(str, listed)) if isinstance(listed, list) else []
 
 
 def _machines(run: Mapping[str, JSON]) -> list[str]:

@@ -182,3 +182,5 @@ def test_a_run_says_for_what_it_computed_in_float32_and_another_is_held_to_a_tol
     assert machine.elsewhere(able, able) is machine.elsewhere(unable, unable) is None
     assert machine.elsewhere(able, unable) == "float32 computed in place of nothing; here of bfloat16"
     assert machine.elsewhere(unable, able) == "float32 computed in place of bfloat16; here of nothing"
+    for odd in (5, "bfloat16", {"bfloat16": 1}, None, True):  # a stranger's cell may say anything
+        assert machine.elsewhere({**able, machine.IMITATED: odd}, able) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from w2s_bench.machine import IMITATED
+from w2s_bench.machine import imitated_in
 from w2s_bench.results.cells import Cell
 
 
@@ -37,7 +37,7 @@ def machine_of(cell: Cell) -> str | None:
 
 def imitated_by(cells: Iterable[Cell]) -> set[str]:
     """The kinds of number for which any of the cells' runs computed in float32."""
-    return {str(numbers) for cell in cells for numbers in cell.provenance.get(IMITATED) or ()}
+    return {numbers for cell in cells for numbers in imitated_in(cell.provenance)}
 
 
 def _facts(cell: Cell) -> dict[str, str]:

@@ -127,9 +127,8 @@ def _panels_of(
         name = f"{family}: {len(domains)} domains"
         panels[name] = {row.arm: row.family_pgr[family] for row in rows}
         seeds[name] = {row.arm: () for row in rows}
-    if (
-        len(board.mean_domains) > 1 or not panels
-    ):  # of many domains of which none has a gap, it says that there is no mean
+    # Many domains without kin have no panel but this: where none has a gap, it says that the mean is over none.
+    if len(board.mean_domains) > 1 or not panels:
         name = _mean_panel(board)
         panels[name] = {row.arm: row.mean_pgr for row in rows}
         seeds[name] = {row.arm: row.pgr_by_seed for row in rows}
